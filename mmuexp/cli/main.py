@@ -1,0 +1,173 @@
+"""The command line's front door: which commands exist, and how a failure becomes one line and an exit code.
+
+Nothing heavy is imported here: a command's module is loaded when the command is used, so that `mmuexp --help`
+answers at once. `run` is the only place that turns exceptions into exit codes (interface.md):
+0 done, 1 an input, a strategy or the machine failed, 2 wrong usage, 3 a check failed, 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+
+import click
+
+from mmuexp.errors import MmuexpError
+
+# name -> what it does. The module mmuexp.cli.<name> holds it as `command`.
+COMMANDS = {
+    "compare": "Replay recordings through the schemes and print what each one costs.",
+    "sweep": "Compare one scheme with itself over a range of a parameter.",
+    "export": "Write a saved result's tables again, in another format, without a replay.",
+    "record": "Record a real 32-bit x86 program, or a whole guest, as a trace.",
+    "trace": "Look at, check, cut and convert recordings.",
+    "strategy": "List, explain and check the translation schemes.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for; each also takes -v."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = import_module(f"mmuexp.cli.{name}").command
+        _accept_verbose(command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # click would import every command here, only to ask for its first sentence
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        name = args[0]
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
+        raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
+
+
+def _remember_verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    root = ctx.find_root()
+    root.meta["mmuexp.verbosity"] = root.meta.get("mmuexp.verbosity", 0) + value
+
+
+def _verbose_option() -> click.Option:
+    return click.Option(
+        ["-v", "--verbose"],
+        count=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_remember_verbosity,
+        help="Say more; -vv shows the traceback of a failure.",
+    )
+
+
+def _accept_verbose(command: click.Command) -> None:
+    """-v is understood before and after a command's name."""
+    if not any("-v" in param.opts for param in command.params):
+        command.params.append(_verbose_option())
+    for child in getattr(command, "commands", {}).values():
+        _accept_verbose(child)
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from mmuexp import __version__
+
+        click.echo(f"mmuexp {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, params=[_verbose_option()], context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print it.")
+def group() -> None:
+    """Record real x86 programs and read off what competing guest-memory translation schemes cost.
+
+    \b
+    Examples:
+      mmuexp compare
+      mmuexp sweep MAP_BLOCK_BITS
+    """
+
+
+def _say(line: str) -> None:
+    print(f"mmuexp: {line}", file=sys.stderr)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _stdout_to_nowhere() -> None:
+    """What is still buffered for a closed pipe would be reported again when Python ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+
+
+def _usage(error: click.ClickException) -> int:
+    ctx = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx else "mmuexp"
+    message = error.format_message().rstrip(".")
+    _say(f"{' '.join(message.split())}; see `{path} --help`")
+    return 2
+
+
+def _execute(argv: Sequence[str], meta: dict) -> int:
+    with group.make_context("mmuexp", list(argv)) as ctx:
+        try:
+            code = group.invoke(ctx)
+        finally:
+            meta.update(ctx.meta)
+    sys.stdout.flush()
+    return code if isinstance(code, int) and not isinstance(code, bool) else 0
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code. A command may return an int to choose its own."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if "_MMUEXP_COMPLETE" in os.environ:  # the shell asks for completions
+        group.main(argv, prog_name="mmuexp")
+    meta: dict = {}
+    try:
+        return _execute(argv, meta)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help(), err=True)
+        return 2
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.UsageError as error:
+        return _usage(error)
+    except BrokenPipeError:
+        _stdout_to_nowhere()
+        return 0
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return 130
+    except (MmuexpError, click.ClickException, Exception) as error:
+        if meta.get("mmuexp.verbosity", 0) >= 2:
+            import traceback
+
+            traceback.print_exc()
+        return _failure(error)
+
+
+def _failure(error: Exception) -> int:
+    if isinstance(error, MmuexpError):
+        _say(_one_line(error))
+        return error.exit_code
+    if isinstance(error, OSError) and error.filename is not None:
+        _say(f"{error.filename}: {error.strerror or _one_line(error)}")
+    elif isinstance(error, MemoryError):
+        _say("out of memory; replay fewer schemes at once")
+    elif isinstance(error, click.ClickException):
+        _say(" ".join(error.format_message().split()))
+    else:
+        _say(f"unexpected {type(error).__name__}: {_one_line(error)}; this is a bug, -vv shows where")
+    return 1
