@@ -1,0 +1,112 @@
+"""The oracle: counts what model.md says, written apart from the package and by plainer means.
+
+    run(rows, "map-block,map_block_bits=14", "user") -> {"rows": 7, "accesses": 5, ...}
+
+Rows are tuples (op, vaddr, size, insns, flags, page). Dictionaries and sets stand for tables; nothing is fast.
+An empty column is None. Three columns more than the contract's say which host calls were made: mmap_calls
+(1 for each fault that maps), mprotect_calls (faults_write, faults_code, protects) and munmap_calls (the rest).
+Parts: oracle_guest (sections 1 and 2), oracle_softmmu (3), oracle_reserve (2, the mmap schemes), oracle_mmap (4-6).
+
+Readings, where model.md is silent or can be read in two ways:
+
+* evict=random: x = 1 at first; where a block is needed and no slot is free, x = (x * 1664525 + 1013904223) mod 2**32
+  and the victim is slot (x * pool_blocks) >> 32. FLUSH leaves x alone. Under every policy free slots are taken in
+  slot order; fifo then goes round the slots, lifo takes the slot that was allocated last.
+* table_lines: each table begins on a 64-byte line. The hit path runs once for each access that is not IO, at its
+  first byte. byte-lookup reads a base before the fault and after it; a crossing access is not restarted.
+  qemu-fast has no table: 0, also for its spells.
+* map_pages: the page that faulted is finished first (blocks dropped, dirty), then its neighbours are mapped as by a
+  load. The group is clipped to the block's own pages; the extra page is a group of its own. It applies to
+  faults_block as to faults_unmapped. Known in a user-mode trace: an earlier row touched the page, FLUSH or not.
+* Errors beyond the page's list: a LOAD or STORE of size 0 or above 64, an EXEC that reaches a third page, a MAP that
+  begins no page. MAP of what is known already, unchanged, is none; an IO row is judged by its first page alone.
+  IO means something on LOAD, STORE and EXEC rows only.
+* mode_switches compares the flags as written; user-mode traces run in user mode whatever the flags say.
+* qemu-fast, kernel_offset: the error is an access, not in a spell, that finds its host page mapped for another
+  virtual page at that moment. FLUSH_PAGE reaches a page unmoved, moved, and page 0 after the moved page 0xfffff.
+* A block that crosses between two virtual pages of one physical page lies in that page twice, with both ranges.
+* A store that is noticed on a code page makes it dirty too; in a spell a store that hits the TLB finds it dirty.
+"""
+
+from collections.abc import Iterable
+
+from oracle_guest import EXEC, FLUSH, FLUSH_PAGE, LOAD, MAP, PAGE, STORE, Guest, Refused, TraceError
+from oracle_mmap import ByteLookup, MapBlock, QemuFast
+from oracle_softmmu import Softmmu
+
+__all__ = ["CALLS", "COLUMNS", "SCHEMES", "TraceError", "parse", "run"]
+
+SCHEMES = {"softmmu": Softmmu, "byte-lookup": ByteLookup, "map-block": MapBlock, "qemu-fast": QemuFast}
+
+COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross io_accesses flushes page_flushes pages
+    mode_switches faults faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu
+    tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses translations
+    translated_insns smc_stores code_page_data_stores protects maps unmaps host_calls evictions peak_mappings
+    table_bytes table_lines reserved_bytes""".split()
+CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
+
+_TLB = "tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses"
+EMPTY = {
+    "softmmu": "faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu maps unmaps "
+    "host_calls protects evictions peak_mappings reserved_bytes softmmu_accesses mmap_calls mprotect_calls munmap_calls",
+    "byte-lookup": "faults_block faults_softmmu " + _TLB,
+    "map-block": "faults_cross faults_softmmu " + _TLB,
+    "qemu-fast": "faults_block faults_cross faults_io evictions",
+}
+
+
+def parse(spec: str) -> tuple[str, dict[str, int | str]]:
+    """A spec's scheme and its parameters; keys in any case, integers also in hexadecimal."""
+    name, *options = spec.split(",")
+    values: dict[str, int | str] = {}
+    for option in options:
+        key, _, value = option.partition("=")
+        key = key.strip().lower()
+        values[key] = value if key == "evict" else int(value, 0)
+    return name, values
+
+
+def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int | None]:
+    """Every integer column of the contract for this trace under this scheme; TraceError for a row that is an error."""
+    name, options = parse(spec)
+    n = dict.fromkeys(COLUMNS + CALLS, 0)
+    guest = Guest(mode, n)
+    scheme = SCHEMES[name](guest, **options)
+    for index, row in enumerate(rows):
+        try:
+            step(guest, scheme, *row)
+        except Refused as reason:
+            raise TraceError(index, str(reason)) from None
+        scheme.row_done()
+        n["rows"] += 1
+    n["pages"] = len(guest.data_pages)
+    n.update(scheme.totals())
+    empty = EMPTY[name].split()
+    assert not any(n[column] for column in empty), "an event in a column that the scheme does not have"
+    return n | dict.fromkeys(empty)
+
+
+def step(guest: Guest, scheme, op: int, vaddr: int, size: int, insns: int, flags: int, page: int) -> None:
+    """One row."""
+    if op in (LOAD, STORE):
+        access = guest.access(vaddr, size, op == STORE, flags)
+        scheme.access(access)
+        guest.touched.update(piece[0] for piece in access.pieces)
+    elif op == EXEC:
+        fresh, pages = guest.execute(vaddr, size, insns, flags)
+        for frame in fresh:
+            scheme.protect(frame)
+        scheme.executed()
+        guest.touched.update(pages)
+    elif op == FLUSH:
+        guest.n["flushes"] += 1
+        guest.frame_of.clear()
+        scheme.flush()
+    elif op == FLUSH_PAGE:
+        guest.n["page_flushes"] += 1
+        guest.frame_of.pop(vaddr // PAGE, None)
+        scheme.flush_page(vaddr // PAGE)
+    elif op == MAP:
+        guest.map(vaddr, page)
+    elif op < 128:
+        raise Refused(f"op {op} is reserved")

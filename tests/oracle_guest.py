@@ -1,0 +1,174 @@
+"""What a trace says, apart from any scheme: its rows, its errors, its shape, its code (model.md 1 and 2).
+
+Part of the oracle: imports the standard library only.
+"""
+
+from collections import defaultdict
+
+LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE, MAP = range(6)
+IO, USER = 1, 2
+PAGE = 4096
+PAGES = 1 << 20  # virtual pages of a 32-bit guest; page 0 follows the last one
+
+
+class Refused(ValueError):
+    """A row that model.md calls an error; `oracle.run` adds the row's number."""
+
+
+class TraceError(ValueError):
+    """A trace that cannot be replayed: which row, and why."""
+
+    def __init__(self, row_index: int, reason: str):
+        super().__init__(f"row {row_index}: {reason}")
+        self.row_index = row_index
+        self.reason = reason
+
+
+class Access:
+    """A LOAD or STORE row, and its pieces: (virtual page, physical page, first byte, byte after the last)."""
+
+    __slots__ = ("cross", "io", "misaligned", "pieces", "size", "store", "user", "vaddr")
+
+    def __init__(self, vaddr: int, size: int, store: bool, flags: int):
+        self.vaddr, self.size, self.store = vaddr, size, store
+        self.io, self.user = bool(flags & IO), bool(flags & USER)
+        self.cross = vaddr % PAGE + size > PAGE
+        self.misaligned = size & (size - 1) == 0 and vaddr % size != 0
+        self.pieces: list[tuple[int, int, int, int]] = []
+
+
+class Code:
+    """The translated blocks, by the physical pages in which they lie.
+
+    A block's key is (physical address of its first byte, size, second physical page or None).
+    """
+
+    def __init__(self):
+        self.places: dict[tuple, list] = {}  # block -> [(physical page, first byte, byte after the last)]
+        self.blocks_in: defaultdict[int, set] = defaultdict(set)  # physical page -> blocks
+        self.data_stores: defaultdict[int, int] = defaultdict(int)  # section 3: stores that walked the list in vain
+
+    def is_code(self, frame: int) -> bool:
+        """Does any block lie in this physical page?"""
+        return bool(self.blocks_in.get(frame))
+
+    def add(self, block: tuple, places: list) -> list[int]:
+        """Add a block; the pages that held no block before, each once, low page first."""
+        fresh = [frame for frame in dict.fromkeys(p[0] for p in places) if not self.is_code(frame)]
+        self.places[block] = places
+        for frame, _, _ in places:
+            self.blocks_in[frame].add(block)
+            self.data_stores.pop(frame, None)
+        return fresh
+
+    def drop(self, block: tuple) -> None:
+        """Drop a block from every page in which it lies."""
+        for frame, _, _ in self.places.pop(block):
+            self.blocks_in[frame].discard(block)
+            self.data_stores.pop(frame, None)
+
+    def overlapped(self, frame: int, first: int, end: int) -> list[tuple]:
+        """The blocks with a byte of this physical page in [first, end)."""
+        return [
+            block
+            for block in self.blocks_in.get(frame, ())
+            if any(p == frame and lo < end and first < hi for p, lo, hi in self.places[block])
+        ]
+
+
+class Guest:
+    """The guest as the trace shows it, with the counts `n` to which every scheme adds."""
+
+    def __init__(self, mode: str, n: dict):
+        if mode not in ("user", "system"):
+            raise ValueError(f"mode is user or system, not {mode!r}")
+        self.user_mode = mode == "user"
+        self.n = n
+        self.code = Code()
+        self.dirty: set[int] = set()  # physical pages, for ever
+        self.frame_of: dict[int, int] = {}  # system mode: what the last MAP told
+        self.touched: set[int] = set()  # user mode: what earlier rows touched
+        self.data_pages: set[int] = set()
+        self.last_user: bool | None = None
+
+    # Physical pages
+
+    def frame(self, page: int) -> int:
+        """The physical page of a virtual page that a row touches."""
+        if self.user_mode:
+            return page
+        if page not in self.frame_of:
+            raise Refused(f"page {page:#x} is touched and not known")
+        return self.frame_of[page]
+
+    def known_frame(self, page: int) -> int | None:
+        """The physical page where it is known without a touch (map_pages maps no other page)."""
+        if self.user_mode:
+            return page if page in self.touched else None
+        return self.frame_of.get(page)
+
+    def pieces(self, vaddr: int, size: int) -> list[tuple[int, int, int, int]]:
+        """One piece for each page that the bytes touch, low address first."""
+        page, first = vaddr // PAGE, vaddr % PAGE
+        end = first + size
+        if end <= PAGE:
+            return [(page, self.frame(page), first, end)]
+        after = (page + 1) % PAGES
+        return [(page, self.frame(page), first, PAGE), (after, self.frame(after), 0, end - PAGE)]
+
+    # Rows
+
+    def map(self, vaddr: int, frame: int) -> None:
+        """A MAP row."""
+        if self.user_mode:
+            raise Refused("MAP in a user-mode trace")
+        if vaddr % PAGE:
+            raise Refused(f"MAP of {vaddr:#x}, which begins no page")
+        if self.frame_of.setdefault(vaddr // PAGE, frame) != frame:
+            raise Refused(f"MAP of page {vaddr // PAGE:#x} contradicts what is known")
+
+    def access(self, vaddr: int, size: int, store: bool, flags: int) -> Access:
+        """A LOAD or STORE row: check it, count its shape."""
+        if not 1 <= size <= 64:
+            raise Refused(f"an access of {size} bytes")
+        access, n = Access(vaddr, size, store, flags), self.n
+        if access.io:
+            if self.user_mode:
+                raise Refused("IO in a user-mode trace")
+            if vaddr // PAGE in self.frame_of:
+                raise Refused(f"IO on page {vaddr // PAGE:#x}, which is known")
+            n["io_accesses"] += 1
+        else:
+            access.pieces = self.pieces(vaddr, size)
+            self.data_pages.update(piece[0] for piece in access.pieces)
+        n["accesses"] += 1
+        n["stores" if store else "loads"] += 1
+        n["misaligned"] += access.misaligned
+        n["page_cross"] += access.cross
+        n["mode_switches"] += self.last_user is not None and self.last_user != access.user
+        self.last_user = access.user
+        return access
+
+    def execute(self, vaddr: int, size: int, insns: int, flags: int) -> tuple[list[int], list[int]]:
+        """An EXEC row: translate what is not translated yet. Returns the new code pages, and the pages touched."""
+        if size == 0 or flags & IO:
+            raise Refused("EXEC of size 0" if size == 0 else "EXEC with the IO flag")
+        if vaddr % PAGE + size > 2 * PAGE:
+            raise Refused("EXEC of more than two pages")
+        pieces, n = self.pieces(vaddr, size), self.n
+        n["execs"] += 1
+        n["guest_insns"] += insns
+        second = pieces[1][1] if len(pieces) == 2 else None
+        block = (pieces[0][1] * PAGE + vaddr % PAGE, size, second)
+        fresh = []
+        if block not in self.code.places:
+            n["translations"] += 1
+            n["translated_insns"] += insns
+            fresh = self.code.add(block, [piece[1:] for piece in pieces])
+        return fresh, [piece[0] for piece in pieces]
+
+    def notice(self, frame: int, first: int, end: int) -> list[tuple]:
+        """The scheme noticed a store to a code page: count it, and return the blocks that it overlaps."""
+        hit = self.code.overlapped(frame, first, end)
+        self.n["smc_stores" if hit else "code_page_data_stores"] += 1
+        return hit

@@ -1,0 +1,154 @@
+"""The host side of the three mmap schemes: mapped pages, host calls, and the handler's common part (model.md 2).
+
+Part of the oracle: imports the standard library only.
+"""
+
+from collections import defaultdict
+
+from oracle_guest import Guest
+
+
+class Window:
+    """A mapped host page: which virtual page it stands for, its physical page, and whether stores pass."""
+
+    __slots__ = ("frame", "page", "writable")
+
+    def __init__(self, page: int, frame: int, writable: bool):
+        self.page, self.frame, self.writable = page, frame, writable
+
+
+class Reserve:
+    """The scheme's stretch of host pages, by position; what is not mapped is inaccessible."""
+
+    def __init__(self, pages: int):
+        self.pages = pages
+        self.at: dict[int, Window] = {}
+        self.windows_of: defaultdict[int, set[int]] = defaultdict(set)  # physical page -> positions
+        self.mappings = self.peak = 1
+
+    def _one_mapping(self, left: int) -> bool:
+        """Do this host page and the next one lie in the same VMA?"""
+        a, b = self.at.get(left), self.at.get(left + 1)
+        if a is None or b is None:
+            return a is b
+        return b.frame == a.frame + 1 and a.writable == b.writable
+
+    def _borders(self, position: int) -> int:
+        """How many of the two sides of a host page are borders between VMAs (the reserve's own ends are none)."""
+        left = position > 0 and not self._one_mapping(position - 1)
+        right = position < self.pages - 1 and not self._one_mapping(position)
+        return left + right
+
+    def put(self, position: int, window: Window) -> None:
+        """Map a host page that is not mapped."""
+        assert 0 <= position < self.pages and position not in self.at
+        self.mappings -= self._borders(position)
+        self.at[position] = window
+        self.mappings += self._borders(position)
+        self.windows_of[window.frame].add(position)
+
+    def remove(self, position: int) -> None:
+        """Make a mapped host page inaccessible."""
+        self.mappings -= self._borders(position)
+        window = self.at.pop(position)
+        self.mappings += self._borders(position)
+        self.windows_of[window.frame].discard(position)
+
+    def set_rights(self, position: int, writable: bool) -> None:
+        """What mprotect does."""
+        self.mappings -= self._borders(position)
+        self.at[position].writable = writable
+        self.mappings += self._borders(position)
+
+    def recount(self) -> int:
+        """The number of VMAs again, from nothing: walk all host pages and cut them into runs (self-test only)."""
+        runs: list[list[Window | None]] = []
+        for position in range(self.pages):
+            here = self.at.get(position)
+            last = runs[-1][-1] if runs else None
+            if runs and here is None and last is None:
+                runs[-1].append(here)
+            elif runs and here and last and here.frame - last.frame == 1 and here.writable is last.writable:
+                runs[-1].append(here)
+            else:
+                runs.append([here])
+        return len(runs)
+
+
+class Handler:
+    """What the three mmap schemes do alike. A scheme adds where a page lies, and which page gives way."""
+
+    FAULTS: tuple[str, ...] = ()
+
+    def __init__(self, guest: Guest, reserve: Reserve):
+        self.guest, self.n, self.reserve = guest, guest.n, reserve
+        self.lines: set[tuple[str, int]] = set()
+
+    # Host calls, each counted where it is made
+
+    def call(self, kind: str) -> None:
+        """One mmap, mprotect or munmap."""
+        self.n["host_calls"] += 1
+        self.n[kind] += 1
+
+    def map_page(self, position: int, page: int, frame: int, store: bool = False) -> None:
+        """Map a page: for a store always writable, for a load unless it is clean or a code page."""
+        writable = store or (frame in self.guest.dirty and not self.guest.code.is_code(frame))
+        self.reserve.put(position, Window(page, frame, writable))
+        self.n["maps"] += 1
+
+    def unmap_page(self, position: int) -> None:
+        """A page stops being mapped; the caller counts the host call, for several pages may share one."""
+        self.reserve.remove(position)
+        self.n["unmaps"] += 1
+
+    # The handler
+
+    def serve(self, position: int, piece: tuple[int, int, int, int], store: bool, cause: str) -> bool:
+        """One page of an access at its host page, with `cause` where that is not mapped. True: it was mapped now."""
+        page, frame, first, end = piece
+        window = self.reserve.at.get(position)
+        if window is None:
+            self.n[cause] += 1
+            if store:
+                self.store_noticed(frame, first, end)
+            self.call("mmap_calls")
+            self.map_page(position, page, frame, store)
+            return True
+        if store and not window.writable:
+            self.n["faults_code" if self.guest.code.is_code(frame) else "faults_write"] += 1
+            self.store_noticed(frame, first, end)
+            self.call("mprotect_calls")
+            self.reserve.set_rights(position, True)
+        return False
+
+    def store_noticed(self, frame: int, first: int, end: int) -> None:
+        """The handler saw a store: the page is dirty, and all blocks of a code page go (it sees pages, not bytes)."""
+        self.guest.dirty.add(frame)
+        if self.guest.code.is_code(frame):
+            self.guest.notice(frame, first, end)
+            for block in list(self.guest.code.blocks_in[frame]):
+                self.guest.code.drop(block)
+
+    def protect(self, frame: int) -> None:
+        """A page became a code page: take the write right from each of its windows that has it."""
+        for position in self.reserve.windows_of[frame]:
+            if self.reserve.at[position].writable:
+                self.reserve.set_rights(position, False)
+                self.n["protects"] += 1
+                self.call("mprotect_calls")
+
+    def executed(self) -> None:
+        """An EXEC row passed."""
+
+    def row_done(self) -> None:
+        """A row passed: peak_mappings looks now, not in the middle of a handler run."""
+        self.reserve.peak = max(self.reserve.peak, self.reserve.mappings)
+
+    def totals(self) -> dict[str, int]:
+        """Columns that are no events."""
+        return {
+            "faults": sum(self.n[name] for name in self.FAULTS),
+            "peak_mappings": self.reserve.peak,
+            "table_lines": len(self.lines),
+        }

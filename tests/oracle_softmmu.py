@@ -1,0 +1,109 @@
+"""softmmu: QEMU's software TLB of October 2004 (model.md 3); qemu-fast runs its spells on it too (model.md 6).
+
+Part of the oracle: imports the standard library only.
+"""
+
+from oracle_guest import Access, Guest
+
+BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD
+
+
+class Tlb:
+    """A read and a write table for kernel and for user; each a dictionary from set to the virtual page in it.
+
+    An entry's physical page needs no place here: a page gets another one only after FLUSH or FLUSH_PAGE,
+    which takes the entry out. Nor does the code mark: a store asks whether its page holds a block.
+    """
+
+    def __init__(self, guest: Guest, bits: int):
+        self.guest, self.entries = guest, 1 << bits
+        self.tables: dict[tuple[bool, bool], dict[int, int]] = {
+            (user, write): {} for user in (False, True) for write in (False, True)
+        }
+
+    def runs_in_user(self, access: Access) -> bool:
+        """User-mode traces run in user mode, whatever their flags say."""
+        return access.user or self.guest.user_mode
+
+    def access(self, access: Access) -> None:
+        """A whole row."""
+        n = self.guest.n
+        if access.io:
+            n["slow_io"] += 1
+            return
+        if access.cross:
+            n["slow_cross"] += 1
+        elif access.misaligned:
+            n["slow_misaligned"] += 1
+        for page, frame, first, end in access.pieces:
+            self.look_up(page, frame, access.store, self.runs_in_user(access))
+            if access.store and self.guest.code.is_code(frame):
+                self.store_to_code(frame, first, end)
+
+    def look_up(self, page: int, frame: int, store: bool, user: bool) -> None:
+        """Find the page, or walk the guest's page table and enter it."""
+        place = page % self.entries
+        if self.tables[user, store].get(place) == page:
+            return
+        self.guest.n["tlb_fills"] += 1
+        if store:
+            self.guest.dirty.add(frame)
+        self.tables[user, False][place] = page
+        if frame in self.guest.dirty:
+            self.tables[user, True][place] = page
+        else:
+            self.tables[user, True].pop(place, None)
+
+    def store_to_code(self, frame: int, first: int, end: int) -> None:
+        """The helper for a store to a code page: only the blocks that it overlaps are dropped."""
+        n, code = self.guest.n, self.guest.code
+        n["slow_code"] += 1
+        hit = self.guest.notice(frame, first, end)
+        if hit:
+            n["code_list_walks"] += 1
+            for block in hit:
+                code.drop(block)
+        elif code.data_stores[frame] < BITMAP_THRESHOLD:
+            n["code_list_walks"] += 1
+            code.data_stores[frame] += 1
+
+    def flush(self) -> None:
+        """Drop every entry."""
+        for table in self.tables.values():
+            table.clear()
+
+    def flush_page(self, page: int) -> None:
+        """Drop the entries of one page."""
+        place = page % self.entries
+        for table in self.tables.values():
+            if table.get(place) == page:
+                del table[place]
+
+
+class Softmmu:
+    """The scheme: a TLB, and which lines of its tables the hit path read."""
+
+    def __init__(self, guest: Guest, tlb_bits: int = 8):
+        self.tlb = Tlb(guest, tlb_bits)
+        self.lines: set[tuple[bool, bool, int]] = set()
+        self.flush, self.flush_page = self.tlb.flush, self.tlb.flush_page
+
+    def access(self, access: Access) -> None:
+        """Each access that is not IO reads one entry of 8 bytes, that of its first byte."""
+        if not access.io:
+            place = access.pieces[0][0] % self.tlb.entries
+            self.lines.add((self.tlb.runs_in_user(access), access.store, place * 8 // 64))
+        self.tlb.access(access)
+
+    def protect(self, frame: int) -> None:
+        """A page became a code page: costs no host call, and stores ask the code anyway."""
+
+    def executed(self) -> None:
+        """An EXEC row passed."""
+
+    def row_done(self) -> None:
+        """A row passed."""
+
+    def totals(self) -> dict[str, int]:
+        """Columns that are no events."""
+        return {"faults": 0, "table_bytes": 4 * self.tlb.entries * 8, "table_lines": len(self.lines)}
