@@ -1,0 +1,9 @@
+"""Traces on disk: reading, writing, and what can be said about one. Arrow stops here.
+
+`open_trace(path)` gives a `Trace`, whose `batches()` are `guest.Columns`; `TraceWriter` writes one.
+"""
+
+from mmuexp.trace.format import TraceWriter, digest
+from mmuexp.trace.reader import Trace, open_trace
+
+__all__ = ["Trace", "TraceWriter", "digest", "open_trace"]

@@ -1,0 +1,209 @@
+"""Reading a trace: `open_trace` checks what can be checked at once, `Trace.batches` hands out the rows.
+
+Rows are decoded in pieces of at most 2**20, however large the file's batches are, and a second thread decodes the
+next piece meanwhile (decompression runs outside Python's lock).
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from mmuexp.errors import TraceError
+from mmuexp.guest import Columns
+from mmuexp.trace import layout
+from mmuexp.trace.format import FORMAT, MODES, PREFIX
+
+IMPORT = "convert it: mmuexp trace import FILE -o NEW.arrow"
+
+
+def open_trace(path: str | os.PathLike) -> "Trace":
+    """Open a trace file. Raises TraceError, one line, for anything that is not a whole trace of this format."""
+    path = os.fspath(path)
+    fd, size = open_input(path)
+    try:
+        _check_kind(fd, path, size)
+        return Trace(path, fd, size)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def open_input(path: str) -> tuple[int, int]:
+    """A regular file's descriptor and size. Raises TraceError where there is none to read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would wait for a writer
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise TraceError(f"cannot be read: {reason}", where=path, todo="name a trace file") from None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        raise TraceError(f"is {kind}", where=path, todo="name a trace file")
+    return fd, status.st_size
+
+
+def _check_kind(fd: int, path: str, size: int) -> None:
+    if size == 0:
+        raise TraceError("is empty", where=path, todo="record it again, or copy it again")
+    head = os.pread(fd, 4096, 0)
+    if head.startswith(layout.MAGIC):
+        return
+    if head.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+        raise TraceError("is a compressed file, not a trace", where=path, todo=f"if it holds lackey text, {IMPORT}")
+    if head.startswith(b"PAR1"):
+        raise TraceError("is a Parquet file, not a trace", where=path, todo="Parquet is for export only")
+    if len(head) > 8 and head[:4] == b"\xff\xff\xff\xff":
+        raise TraceError("is an Arrow stream, not an Arrow file", where=path, todo="write it as an Arrow IPC file")
+    if all(byte in b"\t\n\r\f\x1b" or byte >= 32 for byte in head):
+        raise TraceError("is text, not a trace", where=path, todo=f"if valgrind's lackey wrote it, {IMPORT}")
+    raise TraceError("is no trace (no Arrow file)", where=path, todo="name a file that mmuexp record wrote")
+
+
+class Trace:
+    """An open trace file. What the file does not tell is None.
+
+    path        as given
+    mode        "user" or "system"
+    metadata    the `mmuexp.` keys of the schema and of the last batch, without the prefix
+    rows        as the writer declared them
+    complete    "yes", or why the recording was cut short
+    window      (first, count) in rows of the original recording
+    file_rows   rows in the file, counted from its batch headers
+    size_bytes  of the file
+    layouts     where its batches lie
+    """
+
+    def __init__(self, path: str, fd: int, size: int):
+        from mmuexp.trace.decode import Decoder
+
+        self.path, self.size_bytes = path, size
+        self.layouts = _layouts(path, fd, size)
+        schema = read_schema(path)
+        keys = {_text(key): _text(value) for key, value in (schema.metadata or {}).items()}
+        for batch in self.layouts:
+            if not batch.rows:
+                keys |= batch.custom
+        self.metadata = {key.removeprefix(PREFIX): value for key, value in keys.items() if key.startswith(PREFIX)}
+        self.mode = checked_mode(self.metadata, path)
+        self.decoder = Decoder(schema, fd, path)
+        self.file_rows = sum(batch.rows for batch in self.layouts)
+        self.complete = self.metadata.get("complete")
+        self.rows = self._declared_rows()
+        self.window = self._declared_window()
+        self._fd = fd
+
+    def _declared_rows(self) -> int | None:
+        text = self.metadata.get("rows")
+        if text is None:
+            return None
+        keep = f"keep what is there: mmuexp trace recover {self.path} -o NEW.arrow"
+        if not _is_number(text):
+            raise TraceError(f"mmuexp.rows is {text[:40]!r}, not a number", where=self.path, todo=keep)
+        if int(text) != self.file_rows:
+            raise TraceError(f"declares {int(text):,} rows and holds {self.file_rows:,}", where=self.path, todo=keep)
+        return int(text)
+
+    def _declared_window(self) -> tuple[int, int] | None:
+        text = self.metadata.get("window")
+        if text is None:
+            return None
+        parts = text.split(",")
+        if len(parts) != 2 or not all(_is_number(part) for part in parts):
+            what = f"mmuexp.window is {text[:40]!r}, not first,count"
+            raise TraceError(what, where=self.path, todo="mend its writer, or slice the original again")
+        return int(parts[0]), int(parts[1])
+
+    def batches(self, start: int = 0) -> Iterator[Columns]:
+        """The rows from number `start` on, in pieces of 1 to 2**20 rows, C-contiguous, exactly of `guest.DTYPES`.
+
+        Raises TraceError at the piece that does not decode; its `row` is where that piece begins.
+        """
+        pieces = self.pieces(start)
+        with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
+            ahead = pool.submit(next, pieces, None)
+            while (columns := ahead.result()) is not None:
+                ahead = pool.submit(next, pieces, None)
+                yield columns
+
+    def pieces(self, start: int = 0) -> Iterator[Columns]:
+        """As `batches`, decoded in the caller's thread."""
+        first = 0
+        for batch in self.layouts:
+            if first + batch.rows > start:
+                yield from self.decoder.pieces(batch, first, max(0, start - first))
+            first += batch.rows
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> "Trace":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Trace {self.path} ({self.mode}, {self.file_rows:,} rows)>"
+
+
+def checked_mode(metadata: dict[str, str], path: str) -> str:
+    """The mode of a trace of our format. Raises TraceError for other formats and modes."""
+    version, mode = metadata.get("format"), metadata.get("mode")
+    if version is None:
+        what = "is an Arrow file but no trace: its schema metadata has no mmuexp.format"
+        raise TraceError(what, where=path, todo="name a file that mmuexp record wrote")
+    if version != FORMAT:
+        what = f"is a trace of format {version[:40]!r}; this mmuexp reads format {FORMAT!r}"
+        raise TraceError(what, where=path, todo="use the mmuexp that wrote it, or a newer one")
+    if mode not in MODES:
+        told = "no mmuexp.mode" if mode is None else f"the mode {mode[:40]!r}"
+        raise TraceError(f"has {told}, expected {' or '.join(MODES)}", where=path, todo="mend its writer")
+    return mode
+
+
+def read_schema(path: str):
+    """The schema in an Arrow file's footer."""
+    import pyarrow as pa
+
+    from mmuexp.trace.decode import damaged
+
+    try:
+        with pa.OSFile(path, "rb") as file, pa.ipc.open_file(file) as reader:
+            return reader.schema
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise damaged(path, error) from None
+
+
+def _layouts(path: str, fd: int, size: int) -> list[layout.Batch]:
+    from mmuexp.trace.decode import damaged
+
+    try:
+        starts = layout.footer(fd, size)
+        if starts is None:
+            raise TraceError(
+                "has no footer: its writer was killed, or the file was cut",
+                where=path,
+                todo=f"mend it: mmuexp trace recover {path} -o NEW.arrow",
+            )
+        messages = [layout.message(fd, start, size) for start in starts]
+        if any(message is None or message.kind != layout.RECORD_BATCH for message in messages):
+            raise layout.Broken("its footer points to something that is no record batch")
+        return [layout.batch(message) for message in messages]
+    except layout.Broken as error:
+        raise damaged(path, error) from None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
