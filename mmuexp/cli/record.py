@@ -1,0 +1,49 @@
+"""`mmuexp record`: run a program under QEMU and write what it does."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("-o", "--output", metavar="FILE", help="The trace to write.  [default: PROGRAM.arrow]")
+@click.option("--skip", metavar="ROWS", type=click.IntRange(min=0), default=0, help="Leave the first ROWS out.")
+@click.option("--limit", metavar="ROWS", type=click.IntRange(min=1), help="Record at most ROWS; the program runs on.")
+@click.option("-L", "--root", metavar="FOLDER", help="Where the program's loader and libraries are (QEMU's -L).")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGS]...")
+@click.pass_context
+def command(ctx, output, skip, limit, root, command):
+    """Record a 32-bit x86 Linux program: each load, each store and each block of code that it runs.
+
+    \b
+    Examples:
+      mmuexp record -- traces/workloads/build/crossing
+      mmuexp record -o sort.arrow --skip 1000 --limit 50000 -- traces/workloads/build/numeric_sort
+
+    The program runs under qemu-i386 with its own input, output and exit code. Programs and libraries of Debian's
+    i386 packages run from a folder that they are unpacked into (-L).
+    """
+    from mmuexp.record import record
+
+    output = output or Path(command[0]).name + ".arrow"
+    done = record(command, output, skip=skip, limit=limit, root=root, note=say)
+    if done.failure:
+        raise done.failure
+    say(summary(done))
+    ctx.exit(done.exit_code)
+
+
+def say(line: str) -> None:
+    print(f"mmuexp record: {line}", file=sys.stderr, flush=True)
+
+
+def summary(done) -> str:
+    """One line: rows, bytes, and how fast."""
+    line = f"{done.rows:,} rows, {done.size_bytes / 1e6:.2f} MB"
+    if done.rows:
+        line += f" ({done.size_bytes / done.rows:.2f} B/row)"
+    line += f" in {done.path}, {done.rows / done.seconds / 1e6:.1f} M rows/s"
+    if done.window[0] or done.complete == "yes" and not done.rows:
+        line += f"; {done.window[0]:,} rows skipped"
+    return line if done.complete == "yes" else f"{line}; cut short: {done.complete}"

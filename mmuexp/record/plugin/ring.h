@@ -1,0 +1,64 @@
+/*
+ * Shared memory between the plugin (inside QEMU) and the encoder: a header page, then a few chunks of rows.
+ * mmuexp/record/ring.py holds the same layout for the encoder; RING_VERSION is raised with every change.
+ *
+ * Row r of the recording lies in chunk (r / CHUNK_ROWS) % chunks, at r % CHUNK_ROWS. A chunk is column-wise, so
+ * that the encoder wraps its columns as arrays without a copy. `rows` is stored after the columns of each row:
+ * whatever kills QEMU, the rows below it are whole.
+ *
+ * Over a socket go single bytes: plugin to encoder TOKEN_NEWS (a chunk is full, or `ended` changed), encoder to
+ * plugin TOKEN_FREE (a chunk is written out, in order) and TOKEN_STOP (no more rows, please).
+ *
+ * Copyright (C) 2026 The mmuexp developers
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MMUEXP_RING_H
+#define MMUEXP_RING_H
+
+#include <stdint.h>
+
+#define RING_MAGIC 0x584d4d55u
+#define RING_VERSION 1u
+#define HEADER_BYTES 4096u
+#define CHUNK_BITS 20
+#define CHUNK_ROWS (1u << CHUNK_BITS)
+
+#define TOKEN_NEWS 'n'
+#define TOKEN_FREE 'f'
+#define TOKEN_STOP 's'
+
+enum mode { MODE_USER = 0, MODE_SYSTEM = 1 };
+
+/* why no more rows will come */
+enum ended {
+    ENDED_NOT = 0,
+    ENDED_EXIT = 1,    /* the program ended */
+    ENDED_LIMIT = 2,   /* all rows that were asked for are there */
+    ENDED_THREAD = 3,  /* a second thread begins: rows of several have no one order */
+    ENDED_STOPPED = 4, /* the encoder asked for it */
+    ENDED_SOCKET = 5,  /* the program closed our socket */
+};
+
+struct ring_header {
+    uint32_t magic, version, mode, chunks; /* written by the encoder before QEMU starts */
+    uint32_t started;                      /* the plugin is in place */
+    uint32_t ended;                        /* enum ended */
+    uint32_t in_exec;                      /* an execve system call has begun and has not failed (yet) */
+    uint32_t pid;                          /* of QEMU */
+    uint64_t skipped;                      /* rows passed over so far */
+    uint64_t rows;                         /* rows written so far */
+};
+
+/* columns of one chunk, in this order; in user mode `page` and `flags` are constant and never touched */
+struct chunk {
+    uint32_t vaddr[CHUNK_ROWS];
+    uint32_t page[CHUNK_ROWS];
+    uint16_t size[CHUNK_ROWS];
+    uint8_t insns[CHUNK_ROWS];
+    uint8_t op[CHUNK_ROWS];
+    uint8_t flags[CHUNK_ROWS];
+};
+
+enum op { OP_LOAD = 0, OP_STORE = 1, OP_EXEC = 2 };
+
+#endif

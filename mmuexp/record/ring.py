@@ -1,0 +1,89 @@
+"""The shared memory between QEMU and the encoder, as `plugin/ring.h` lays it out: a header and a few chunks of rows.
+
+The plugin fills chunks column by column; `Ring.columns` wraps them as arrays without a copy. Rows that QEMU wrote
+before something killed it are still here, which is why the memory belongs to the encoder and not to a pipe.
+"""
+
+import mmap
+import os
+from enum import IntEnum
+
+import numpy as np
+
+from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
+
+MAGIC, VERSION = 0x584D4D55, 1
+HEADER_BYTES = 4096
+CHUNKS = 4  # one is filled, one is written out, two take up the slack between the two
+TOKEN_NEWS, TOKEN_FREE, TOKEN_STOP = b"n", b"f", b"s"
+
+_HEADER = np.dtype(
+    [
+        *((name, "u4") for name in ("magic", "version", "mode", "chunks", "started", "ended", "in_exec", "pid")),
+        ("skipped", "u8"),
+        ("rows", "u8"),
+    ]
+)
+
+
+class Mode(IntEnum):
+    USER = 0
+    SYSTEM = 1
+
+
+class Ended(IntEnum):
+    """Why the plugin makes no more rows (`enum ended`)."""
+
+    NOT = 0
+    EXIT = 1
+    LIMIT = 2
+    THREAD = 3
+    STOPPED = 4
+    SOCKET = 5
+
+
+class Ring:
+    """`chunks` chunks of 2**20 rows in anonymous shared memory; `fd` is handed to QEMU."""
+
+    def __init__(self, mode: Mode = Mode.USER, chunks: int = CHUNKS):
+        chunk_bytes = BATCH_ROWS * sum(dtype.itemsize for dtype in DTYPES)
+        size = HEADER_BYTES + chunks * chunk_bytes
+        self.mode, self.chunks = mode, chunks
+        self.fd = os.memfd_create("mmuexp", os.MFD_CLOEXEC)
+        os.ftruncate(self.fd, size)
+        memory = mmap.mmap(self.fd, size, mmap.MAP_SHARED)
+        self._header = np.frombuffer(memory, _HEADER, 1)[0:1].view(np.recarray)
+        self._header.magic, self._header.version = MAGIC, VERSION
+        self._header.mode, self._header.chunks = mode, chunks
+        self._chunks = [self._wrap(memory, HEADER_BYTES + i * chunk_bytes) for i in range(chunks)]
+        self.taken = 0  # rows handed out by `columns`
+
+    def _wrap(self, memory: mmap.mmap, offset: int) -> Columns:
+        columns = []
+        for dtype in DTYPES:
+            columns.append(np.frombuffer(memory, dtype, BATCH_ROWS, offset))
+            offset += columns[-1].nbytes
+        if self.mode == Mode.USER:  # these never change there, so the plugin does not write them
+            page, flags = np.zeros(BATCH_ROWS, DTYPES.page), np.full(BATCH_ROWS, USER, DTYPES.flags)
+            return Columns(*columns)._replace(page=page, flags=flags)
+        return Columns(*columns)
+
+    started = property(lambda self: bool(self._header.started[0]))
+    ended = property(lambda self: Ended(int(self._header.ended[0])))
+    in_exec = property(lambda self: bool(self._header.in_exec[0]))
+    rows = property(lambda self: int(self._header.rows[0]))
+    skipped = property(lambda self: int(self._header.skipped[0]))
+
+    def columns(self, *, partial: bool = False) -> Columns | None:
+        """The next whole chunk (`partial`: or what there is of it), None when there is none. The plugin writes it
+        again only after it was told that it is free."""
+        ready = min(self.rows - self.taken, BATCH_ROWS)
+        if ready <= 0 or (ready < BATCH_ROWS and not partial):
+            return None
+        chunk = self._chunks[self.taken // BATCH_ROWS % self.chunks]
+        self.taken += ready
+        return Columns(*(column[:ready] for column in chunk))
+
+    def close(self) -> None:
+        """Forget the descriptor; the memory goes with the last array that looks at it."""
+        os.close(self.fd)
