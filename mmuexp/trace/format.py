@@ -25,7 +25,7 @@ MAGIC = b"ARROW1"
 
 
 def crc32(columns: Columns) -> str:
-    """`mmuexp.crc32` of a batch: zlib.crc32 chained over the little-endian bytes of the columns in schema order, 8 hex digits."""
+    """`mmuexp.crc32` of a batch: zlib.crc32 chained over the little-endian bytes of its columns in schema order, in hex."""
     value = 0
     for column in columns:
         value = zlib.crc32(column, value)
@@ -69,7 +69,9 @@ class TraceWriter:
         self._buffer, self._held = empty(BATCH_ROWS), 0
         self._sink = _Sink(self.path, in_place)
         head = {"format": FORMAT, "mode": mode, "guest": "i386"} | _bare(metadata)
-        fields = [pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in DTYPES._asdict().items()]
+        fields = [
+            pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in DTYPES._asdict().items()
+        ]
         self._schema = pa.schema(fields, metadata={PREFIX + key: str(value) for key, value in head.items()})
         codec = pa.Codec("zstd", compression_level=ZSTD_LEVEL)
         options = pa.ipc.IpcWriteOptions(compression=codec, use_threads=True)
