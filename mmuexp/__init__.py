@@ -3,14 +3,24 @@
     >>> import mmuexp
     >>> table = mmuexp.compare("gzip.arrow", ["softmmu", "map-block,map_block_bits=20"])
 
-Names load when they are first used (PEP 562): importing mmuexp costs nothing.
+Everything else is imported when it is first used (PEP 562 for `open_trace`): importing mmuexp costs nothing.
 """
-
-from importlib import import_module
 
 __all__ = ["__version__", "compare", "open_trace", "sweep"]
 
-_HOME = {"compare": "mmuexp.experiment", "sweep": "mmuexp.experiment", "open_trace": "mmuexp.trace"}
+
+def compare(*args, **kwargs):
+    """Replay traces under schemes: `experiment.compare`'s table, with its manifest in `.attrs["manifest"]`."""
+    from mmuexp import experiment
+
+    return experiment.compare(*args, **kwargs).frame
+
+
+def sweep(*args, **kwargs):
+    """Replay traces over parameter values: `experiment.sweep`'s table, with its manifest in `.attrs["manifest"]`."""
+    from mmuexp import experiment
+
+    return experiment.sweep(*args, **kwargs).frame
 
 
 def _version() -> str:
@@ -25,8 +35,10 @@ def _version() -> str:
 def __getattr__(name: str):
     if name == "__version__":
         return _version()
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+    if name == "open_trace":
+        from mmuexp.trace import open_trace
+
+        return open_trace
     raise AttributeError(f"module 'mmuexp' has no attribute {name!r}")
 
 

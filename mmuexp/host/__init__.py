@@ -1,0 +1,118 @@
+"""Host profiles: what one machine takes, in ns, for an emulator instruction and for the kernel's primitives.
+
+A profile is a TOML file: `about`, and for each of `PRIMITIVES` a table with `ns` and `source`. A source begins with
+"read:", "measured:" or "assumed:"; only an assumed one can mark a result. Two profiles are shipped beside this file;
+a user's own are found by path, or by name in `$XDG_CONFIG_HOME/mmuexp/hosts/`.
+"""
+
+import os
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from mmuexp.errors import MmuexpError, UsageError
+
+PRIMITIVES = ("insn", "signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
+SOURCES = ("read:", "measured:", "assumed:")
+DEFAULT = "xeon-2.6-vm"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """`ns[primitive]` and `source[primitive]` of one machine."""
+
+    name: str
+    about: str
+    ns: dict[str, float]
+    source: dict[str, str]
+
+    def assumed(self, primitive: str) -> bool:
+        return self.source[primitive].startswith("assumed")
+
+    def as_dict(self) -> dict[str, Any]:
+        prices = {p: {"ns": self.ns[p], "source": self.source[p]} for p in PRIMITIVES}
+        return {"name": self.name, "about": self.about, "prices": prices}
+
+
+def user_folder() -> Path:
+    """Where `mmuexp calibrate` writes and where names are looked up: $XDG_CONFIG_HOME/mmuexp/hosts."""
+    root = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(root) / "mmuexp" / "hosts"
+
+
+def _names_in(folder) -> dict[str, Any]:
+    if not folder.is_dir():
+        return {}
+    return {f.name.removesuffix(".toml"): f for f in folder.iterdir() if f.name.endswith(".toml")}
+
+
+def profile_names() -> list[str]:
+    """Every name that `load_profile` finds, the user's own first where they share a name."""
+    return sorted({**_names_in(resources.files(__name__)), **_names_in(user_folder())})
+
+
+def load_profile(name_or_path: str | os.PathLike | None = None) -> Profile:
+    """A profile by name, or from the user's own file (anything that contains a "/" or ends in ".toml").
+
+    Raises `UsageError` for a name or a file that is not there, `MmuexpError` for a file that is not a profile.
+    """
+    asked = os.fspath(name_or_path) if name_or_path is not None else DEFAULT
+    if os.sep in asked or asked.endswith(".toml"):
+        file, name = Path(asked), Path(asked).stem
+        if not file.is_file():
+            raise UsageError("no such host profile file", where=asked, todo=f"or name one of {_known()}")
+    else:
+        found = {**_names_in(resources.files(__name__)), **_names_in(user_folder())}
+        if asked not in found:
+            raise UsageError(f"no host profile named {asked!r}", todo=f"there are {_known()}; a path ends in .toml")
+        file, name = found[asked], asked
+    return _parse(file, name)
+
+
+def _known() -> str:
+    return ", ".join(profile_names())
+
+
+def _parse(file, name: str) -> Profile:
+    where = f"host profile {file}"
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MmuexpError(error.strerror or "cannot be read", where=where) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MmuexpError(f"is not TOML: {error}", where=where) from error
+    unknown = sorted(set(data) - set(PRIMITIVES) - {"about"})
+    if unknown:
+        raise MmuexpError(f"unknown key {unknown[0]!r}", where=where, todo=f"known: about, {', '.join(PRIMITIVES)}")
+    about = data.get("about", "")
+    if not isinstance(about, str):
+        raise MmuexpError("about is not a text", where=where)
+    entries = {p: _entry(data, p, where) for p in PRIMITIVES}
+    return Profile(name, about, {p: e[0] for p, e in entries.items()}, {p: e[1] for p, e in entries.items()})
+
+
+def _entry(data: dict, primitive: str, where: str) -> tuple[float, str]:
+    """(ns, source) of one primitive."""
+    todo = f'write [{primitive}] with ns = NUMBER and source = "measured: ..."'
+    if primitive not in data:
+        raise MmuexpError(f"[{primitive}] is missing", where=where, todo=todo)
+    table = data[primitive]
+    if not isinstance(table, dict):
+        raise MmuexpError(f"{primitive} is not a table", where=where, todo=todo)
+    unknown = sorted(set(table) - {"ns", "source"})
+    if unknown:
+        raise MmuexpError(f"unknown key {unknown[0]!r} in [{primitive}]", where=where, todo=todo)
+    for key in ("ns", "source"):
+        if key not in table:
+            raise MmuexpError(f"{key} is missing in [{primitive}]", where=where, todo=todo)
+    ns, source = table["ns"], table["source"]
+    if isinstance(ns, bool) or not isinstance(ns, int | float) or not isfinite(ns):
+        raise MmuexpError(f"ns of [{primitive}] is not a number", where=where, todo=todo)
+    if ns < 0 or (primitive == "insn" and ns == 0):
+        raise MmuexpError(f"ns of [{primitive}] is {ns:g}, a price cannot be", where=where, todo=todo)
+    if not isinstance(source, str) or not source.startswith(SOURCES):
+        raise MmuexpError(f"source of [{primitive}] does not begin with {' or '.join(SOURCES)}", where=where, todo=todo)
+    return float(ns), source

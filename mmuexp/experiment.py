@@ -1,0 +1,220 @@
+"""`compare` and `sweep`: traces x strategies -> Result. The command line calls these and adds nothing."""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmuexp import manifest
+from mmuexp.errors import UsageError
+from mmuexp.host import Profile, load_profile
+from mmuexp.passes import DEFAULT_NAME, Progress, Run, run_pass, trace_path
+from mmuexp.price import Priced, price
+from mmuexp.ranges import combinations, owner, parse_ranges
+from mmuexp.result import COLUMNS, Result, make_frame
+from mmuexp.verdict import break_even, decided_by
+
+TOGETHER = 32  # schemes that one decode feeds; a larger sweep reads the trace again, so that memory stays bounded
+
+
+class Interrupted(KeyboardInterrupt):
+    """^C during a comparison of several traces. `result` holds the traces that were finished."""
+
+    def __init__(self, result: Result):
+        self.result = result
+        super().__init__("interrupted")
+
+
+def compare(
+    traces: Any = None,
+    strategies: Any = None,
+    *,
+    reference: Any = None,
+    host: str | os.PathLike | Profile | None = None,
+    every: int | None = None,
+    progress: Progress | None = None,
+    command: Sequence[str] | None = None,
+) -> Result:
+    """Replay each trace under each strategy.
+
+    traces      a path or several; None is the trace that comes with the package
+    strategies  specs ("map-block,map_block_bits=20") or Strategy objects; None is all schemes
+    reference   the spec that others are measured against (added if missing); None is softmmu, else the first
+    host        a profile's name, path or Profile; None is the present-day one
+    every       also cut each trace in windows of that many rows (column `window`; windows add up to the total)
+    progress    called with (trace, rows done, rows in all) after each batch
+
+    Raises UsageError for specs, references and hosts that are wrong, TraceError for traces that are.
+    """
+    if every is not None and every < 1:
+        raise UsageError(f"a window of {every} rows", where="--every", todo="give at least 1")
+    given = None if strategies is None else _strategies(strategies)
+    base = None if reference is None else _strategies(reference)[0]
+    return _experiment("compare", traces, given, base, host, every, progress, {}, command)
+
+
+def sweep(
+    params: str | Iterable[str] | Mapping[str, Any],
+    traces: Any = None,
+    *,
+    strategy: str | None = None,
+    reference: Any = None,
+    host: str | os.PathLike | Profile | None = None,
+    progress: Progress | None = None,
+    command: Sequence[str] | None = None,
+) -> Result:
+    """Replay each trace under one strategy at every combination of parameter values.
+
+    params      "map_block_bits", "map_block_bits=12..22:2", several such, or a mapping to values; without values the
+                range that the strategy declares
+    strategy    whose parameters they are, as a spec that may fix others; None finds the only one that has them
+    reference   a spec to measure against; None is the strategy at its defaults if swept, else the first combination
+
+    Adds a column for each parameter. map_block_bits is shown for a pool of 64 blocks and for one of 64 MiB, unless the
+    pool is fixed by `strategy` or swept too. Raises UsageError, TraceError.
+    """
+    from mmuexp.registry import all_strategies
+
+    ranges = parse_ranges(params)
+    found = combinations(strategy or owner(ranges, all_strategies()), ranges)
+    values = {str(c.strategy): c.values for c in found}
+    base = None if reference is None else _strategies(reference)[0]
+    return _experiment("sweep", traces, [c.strategy for c in found], base, host, None, progress, values, command)
+
+
+def _strategies(given: Any) -> list[Any]:
+    from mmuexp.registry import parse_spec
+    from mmuexp.strategy import Strategy
+
+    if isinstance(given, str | Strategy):
+        given = [given]
+    found = {}
+    for one in given:
+        strategy = one if isinstance(one, Strategy) else parse_spec(one)
+        found.setdefault(str(strategy), strategy)
+    if not found:
+        raise UsageError("no strategy is named", todo="leave the list out for all of them")
+    return list(found.values())
+
+
+def _paths(traces: Any) -> list[str | None]:
+    if traces is None:
+        return [None]
+    if isinstance(traces, str | os.PathLike):
+        traces = [traces]
+    return list(dict.fromkeys(None if t is None else os.fspath(t) for t in traces)) or [None]
+
+
+def _choose_reference(strategies: Sequence[Any], base: Any | None) -> Any:
+    if base is not None:
+        return base
+    for strategy in strategies:
+        if strategy.name == "softmmu":
+            return strategy
+    return next((s for s in strategies if str(s) == s.name), strategies[0])
+
+
+def _experiment(kind, traces, strategies, base, host, every, progress, values, command) -> Result:
+    from mmuexp.registry import default_strategies
+    from mmuexp.trace import open_trace
+
+    profile = host if isinstance(host, Profile) else load_profile(host)
+    ledger = _Ledger(kind, profile, every, values, sys.argv if command is None else command)
+    paths = _paths(traces)
+    # every file is opened before the first is replayed: a wrong name must not surface after minutes
+    for path in paths:
+        with trace_path(path) as file, open_trace(file):
+            pass
+    for at, path in enumerate(paths):
+        label = DEFAULT_NAME if path is None else path
+        try:
+            with trace_path(path) as file, open_trace(file) as trace:
+                chosen = strategies if strategies is not None else default_strategies(trace.mode)
+                against = _choose_reference(chosen, base)
+                if all(str(s) != str(against) for s in chosen):
+                    chosen = [against, *chosen]
+                runs = _replay(trace, chosen, label, every, progress)
+                facts = manifest.trace_facts(trace, label, file)
+        except KeyboardInterrupt:
+            if not at:
+                raise
+            raise Interrupted(ledger.result(f"interrupted after {at} of {len(paths)} traces")) from None
+        ledger.add(label, facts, runs, str(against))
+    return ledger.result("yes")
+
+
+def _replay(trace, strategies, label, every, progress) -> list[Run]:
+    groups = [strategies[first : first + TOGETHER] for first in range(0, len(strategies), TOGETHER)]
+    runs: list[Run] = []
+    for at, some in enumerate(groups):
+        tell = None
+        if progress is not None:
+
+            def tell(name, done, rows, before=at):
+                of_all = (None, done) if rows is None else (rows * len(groups), before * rows + done)
+                progress(name, of_all[1], of_all[0])
+
+        runs += run_pass(trace, some, label=label, every=every, progress=tell)
+    return runs
+
+
+class _Ledger:
+    """The rows and the manifest of a result as it grows, trace by trace."""
+
+    def __init__(self, kind: str, host: Profile, every: int | None, values: Mapping[str, dict], command: Sequence[str]):
+        self.kind, self.host, self.every, self.values, self.command = kind, host, every, values, command
+        self.started = manifest.utc_now()
+        self.records: list[dict] = []
+        self.traces: list[dict] = []
+        self.verdicts: list[dict] = []
+        self.strategies: dict[str, Any] = {}
+
+    def add(self, label: str, facts: dict, runs: list[Run], reference: str) -> None:
+        priced = [(run, price(run.strategy, run.counts, self.host)) for run in runs]
+        totals = [(run, cost) for run, cost in priced if run.window is None]
+        shown = totals if self.every is None else [(run, cost) for run, cost in priced if run.window is not None]
+        self.records += [_record(label, run, cost, self.values) for run, cost in shown]
+        self.verdicts += _verdicts(label, reference, totals)
+        self.traces.append(facts)
+        self.strategies |= {str(run.strategy): run.strategy for run, _ in totals}
+
+    def result(self, complete: str) -> Result:
+        columns = tuple(dict.fromkeys(name for row in self.values.values() for name in row))
+        window = () if self.every is None else ("window",)
+        frame = make_frame(self.records, [*window, *columns])
+        about = manifest.build(self, complete) | {"parameters": list(columns)}
+        frame.attrs["manifest"] = about
+        return Result(self.kind, frame, about, columns)
+
+
+def _record(label: str, run: Run, cost: Priced, values: Mapping[str, dict]) -> dict[str, Any]:
+    accesses = run.counts["accesses"]
+    record = {name: count for name, count in run.counts.items() if name in COLUMNS}
+    extra = getattr(run.strategy, "extra_events", ())
+    record |= {name: run.counts.get(name) for name in extra}
+    record |= {
+        "trace": label,
+        "strategy": str(run.strategy),
+        "insns": cost.insns,
+        "insns_per_access": cost.insns / accesses if accesses else None,
+        "cross_insns": cost.cross_insns,
+        "cross_ns": cost.cross_ns,
+        "kernel_ns": cost.kernel_ns,
+        "ns": cost.ns,
+        "cross_kernel_ns": cost.cross_kernel_ns,
+    }
+    if run.window is not None:
+        record["window"] = run.window
+    return record | values.get(str(run.strategy), {})
+
+
+def _verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]]) -> list[dict]:
+    """For each scheme against the reference: when it wins, and which assumed prices decide that."""
+    base_run, base = next(p for p in priced if str(p[0].strategy) == reference)
+    found = []
+    for run, cost in priced:
+        scheme = str(run.strategy)
+        even = break_even(scheme, cost, run.counts["faults"], reference, base, base_run.counts["faults"])
+        deciding = [] if scheme == reference else decided_by(cost, base)
+        found.append({"trace": label, **vars(even), "decided_by": deciding})
+    return found

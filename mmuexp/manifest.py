@@ -1,0 +1,126 @@
+"""What produced a result: version, commit, command line, specs, prices with sources, traces, host, time.
+
+Written beside every output file as FILE.manifest.json (inside the file, for JSON), so that a number can be traced
+back years later. No user or host names, no paths but those that the user typed.
+"""
+
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mmuexp.price import price_table
+
+MODEL_VERSION = 1  # raised whenever a count changes for the same trace and spec
+SUFFIX = ".manifest.json"
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def build(ledger: Any, complete: str) -> dict[str, Any]:
+    """The manifest of what an experiment's ledger holds. `complete` is "yes" or says what is missing."""
+    from mmuexp import __version__
+
+    strategies = list(ledger.strategies.values())
+    return {
+        "mmuexp": __version__,
+        "model_version": MODEL_VERSION,
+        **commit(),
+        "kind": ledger.kind,
+        "command": command_line(ledger.command),
+        "complete": complete,
+        "started": ledger.started,
+        "finished": utc_now(),
+        "every": ledger.every,
+        "strategies": [expanded(strategy) for strategy in strategies],
+        "traces": ledger.traces,
+        "verdicts": ledger.verdicts,
+        "prices": price_table(strategies, ledger.host),
+        "machine": machine(),
+        "versions": versions(),
+    }
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """As the user may type it again: the program by its name, without the machine's path to it."""
+    if not argv:
+        return ""
+    return shlex.join([Path(argv[0]).name, *argv[1:]])
+
+
+def expanded(strategy: Any) -> dict[str, Any]:
+    """A spec with every parameter, defaults too."""
+    values = {name: getattr(strategy, name) for name in strategy.params()}
+    return {"spec": str(strategy), "name": strategy.name, "parameters": values}
+
+
+def trace_facts(trace: Any, label: str, file: str) -> dict[str, Any]:
+    from mmuexp.trace import digest
+
+    return {
+        "trace": label,
+        "sha256": digest(file),
+        "size_bytes": trace.size_bytes,
+        "mode": trace.mode,
+        "rows": trace.rows,
+        "complete": trace.complete,
+        "window": list(trace.window) if trace.window else None,
+        "metadata": dict(trace.metadata),
+    }
+
+
+def commit() -> dict[str, Any]:
+    """The git commit that the package runs from, if it runs from a checkout of its own; `modified` if edited since."""
+    package = Path(__file__).resolve().parent
+    if not (package.parent / ".git").exists():
+        return {"commit": None, "modified": None}
+    try:
+        head = _git(package, "rev-parse", "HEAD")
+        return {"commit": head, "modified": bool(_git(package, "status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "modified": None}
+
+
+def _git(folder: Path, *args: str) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # asking must not write
+    done = subprocess.run(
+        ["git", "-C", str(folder), *args], capture_output=True, text=True, timeout=10, check=True, env=environment
+    )
+    return done.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "architecture": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def _processor() -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or None
+
+
+def versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in ("numba", "numpy", "pandas", "pyarrow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,105 @@
+"""One pass over one trace: a single decode feeds the survey and every scheme, in bounded memory."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any, NamedTuple
+
+from mmuexp.errors import MmuexpError
+from mmuexp.guest import Columns
+from mmuexp.result import SHAPE, complete_counts
+
+Progress = Callable[[str, int, int | None], None]  # (trace, rows done, rows in all if declared)
+
+DEFAULT_NAME = "default"  # what the bundled trace is called in the column `trace`
+
+
+class Run(NamedTuple):
+    """What one scheme counted in one window (None: the whole trace). `counts` holds what prices need, too."""
+
+    strategy: Any
+    window: int | None
+    counts: dict[str, int | None]
+
+
+@contextmanager
+def trace_path(path: str | os.PathLike | None) -> Iterator[str]:
+    """The file behind a trace argument; None is the trace that comes with the package."""
+    if path is not None:
+        yield os.fspath(path)
+        return
+    bundled = resources.files("mmuexp.traces") / "default.arrow"
+    if not bundled.is_file():
+        raise MmuexpError("this installation has no bundled trace", todo="name one: --trace FILE")
+    with resources.as_file(bundled) as file:
+        yield str(file)
+
+
+def run_pass(
+    trace: Any, strategies: Sequence[Any], *, label: str, every: int | None = None, progress: Progress | None = None
+) -> list[Run]:
+    """Replay `trace` under all strategies at once. Runs come strategy by strategy: the windows, then the total.
+
+    A window is `every` rows. What it counts is the total after it less the total before it, whatever the column, so
+    the windows of a run add up to its total: `pages` is new pages, `peak_mappings` the rise of the peak, and the
+    sizes of tables stand in the first window, where they are set aside.
+    """
+    from mmuexp.replay import Replay
+    from mmuexp.shape import Survey
+
+    survey = Survey(trace.mode, label)
+    replays = [Replay(strategy, trace.mode) for strategy in strategies]
+    before: list[dict] = [{} for _ in strategies]
+    windows: list[list[Run]] = [[] for _ in strategies]
+
+    def close_window() -> None:
+        shape = survey.counts()
+        for at, (strategy, replay) in enumerate(zip(strategies, replays, strict=True)):
+            after = _merge(shape, replay.counts())
+            windows[at].append(Run(strategy, len(windows[at]), _difference(after, before[at])))
+            before[at] = after
+
+    done = 0
+    for columns, ends in _pieces(trace, every):
+        frame = survey.feed(columns)
+        for replay in replays:
+            replay.feed(columns, frame)
+        done += len(columns.op)
+        if ends:
+            close_window()
+        if progress is not None:
+            progress(label, done, trace.rows)
+    if every is not None and (not done or done % every):
+        close_window()
+    shape = survey.counts()
+    runs: list[Run] = []
+    for strategy, replay, mine in zip(strategies, replays, windows, strict=True):
+        runs += [*mine, Run(strategy, None, _merge(shape, replay.counts()))]
+    return runs
+
+
+def _pieces(trace: Any, every: int | None) -> Iterator[tuple[Columns, bool]]:
+    """The trace's batches, cut where a window ends; True with the piece that ends one."""
+    left = every
+    for columns in trace.batches():
+        if every is None:
+            yield columns, False
+            continue
+        start, rows = 0, len(columns.op)
+        while start < rows:
+            stop = min(rows, start + left)
+            left -= stop - start
+            yield Columns(*(column[start:stop] for column in columns)), left == 0
+            start, left = stop, left or every
+
+
+def _merge(shape: dict, events: dict) -> dict[str, int | None]:
+    # the survey's `maps` is MAP rows; the column of that name is the scheme's
+    own = {name: count for name, count in shape.items() if name in SHAPE or name not in events}
+    own["map_rows"] = own.pop("maps", 0)
+    return own | complete_counts(events)
+
+
+def _difference(after: dict, before: dict) -> dict[str, int | None]:
+    return {name: None if n is None else n - (before.get(name) or 0) for name, n in after.items()}

@@ -1,0 +1,155 @@
+"""What a sweep varies: RANGE texts, whose parameter it is, and the Cartesian product as strategies.
+
+    12..22      12..22:2      8,64,512      12..14,20      fifo,lifo
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from mmuexp.errors import UsageError
+
+MAX_RUNS = 1024  # of one sweep; each holds a scheme's state in memory, or waits for its turn
+
+# Parameters that decide what sweeping another one means: a larger block makes a larger pool when pool_blocks stays, so
+# map_block_bits is shown for 64 blocks and for 64 MiB (model.md 5), unless the user fixes the pool.
+COMPANIONS: dict[str, tuple[dict[str, int], ...]] = {
+    "map_block_bits": ({"pool_blocks": 64, "pool_mib": 0}, {"pool_blocks": 64, "pool_mib": 64}),
+}
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One run of a sweep: the strategy, and the value of each parameter column."""
+
+    strategy: Any
+    values: dict[str, Any]
+
+
+def expand(text: str, *, what: str = "RANGE") -> list[str]:
+    """The values that a RANGE names, as texts, in order and each once. Raises UsageError."""
+    values: list[str] = []
+    for part in text.split(","):
+        part = part.strip()
+        if not part:
+            raise UsageError(f"{text!r} has an empty part", where=what, todo="write 12..22, 12..22:2 or 8,64,512")
+        values.extend(_span(part, what) if ".." in part else [part])
+    return list(dict.fromkeys(values))
+
+
+def _span(part: str, what: str) -> list[str]:
+    todo = "write FIRST..LAST or FIRST..LAST:STEP, in whole numbers"
+    ends, _, step_text = part.partition(":")
+    first_text, _, last_text = ends.partition("..")
+    try:
+        first, last, step = int(first_text, 0), int(last_text, 0), int(step_text or "1", 0)
+    except ValueError:
+        raise UsageError(f"{part!r} is no range", where=what, todo=todo) from None
+    if step < 1 or (":" in part and not step_text):
+        raise UsageError(f"the step of {part!r} is not at least 1", where=what, todo=todo)
+    if last < first:
+        raise UsageError(f"{part!r} ends before it begins", where=what, todo=f"write {last_text}..{first_text}")
+    if (last - first) // step >= MAX_RUNS:
+        raise UsageError(f"{part!r} names more than {MAX_RUNS} values", where=what, todo="give it a larger step")
+    return [str(value) for value in range(first, last + 1, step)]
+
+
+def normal(name: str) -> str:
+    """A parameter as the user may write it -> as it is declared."""
+    return name.strip().lower().replace("-", "_")
+
+
+def parse_ranges(params: str | Iterable[str] | Mapping[str, Any]) -> dict[str, list[str] | None]:
+    """Texts "PARAM" or "PARAM=RANGE", or a mapping to values -> {param: value texts, None = as declared}."""
+    if isinstance(params, Mapping):
+        items = [(name, None if given is None else _listed(given)) for name, given in params.items()]
+    else:
+        items = [_parse_one(text) for text in ([params] if isinstance(params, str) else params)]
+    if not items:
+        raise UsageError("no parameter to sweep", todo="name one, as in `mmuexp sweep MAP_BLOCK_BITS`")
+    ranges: dict[str, list[str] | None] = {}
+    for name, values in items:
+        if normal(name) in ranges:
+            raise UsageError(f"{name} is given twice", todo="join its values with commas")
+        ranges[normal(name)] = values
+    return ranges
+
+
+def _listed(values: Any) -> list[str]:
+    if isinstance(values, str):
+        return expand(values)
+    return [str(value) for value in (values if isinstance(values, Iterable) else [values])]
+
+
+def _parse_one(text: str) -> tuple[str, list[str] | None]:
+    name, equals, values = text.partition("=")
+    if not equals and Path(text).is_file():
+        raise UsageError(f"{text} is a file, not a parameter", todo="repeat --trace before each further file")
+    if not name.strip():
+        raise UsageError(f"{text!r} names no parameter", todo="write PARAM or PARAM=RANGE")
+    return name, expand(values, what=name) if equals else None
+
+
+def owner(names: Iterable[str], classes: Mapping[str, type]) -> str:
+    """The one strategy that declares all these parameters. Raises UsageError if none or several do."""
+    names = list(names)
+    declared = {name: [s for s, cls in classes.items() if name in cls.params()] for name in names}
+    for name, owners in declared.items():
+        if not owners:
+            known = sorted({p for cls in classes.values() for p in cls.params()})
+            near = get_close_matches(name, known, 1)
+            todo = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise UsageError(f"no strategy has a parameter {name}", todo=todo)
+    common = [s for s in classes if all(s in owners for owners in declared.values())]
+    if len(common) == 1:
+        return common[0]
+    if common:
+        said = " or ".join(f"-s {s}" for s in common)
+        raise UsageError(f"{', '.join(names)} is a parameter of {' and '.join(common)}", todo=f"say {said}")
+    each = "; ".join(f"{name}: {', '.join(owners)}" for name, owners in declared.items())
+    raise UsageError(f"no strategy has all of {', '.join(names)}", todo=f"they belong to different ones ({each})")
+
+
+def combinations(spec: str, ranges: Mapping[str, list[str] | None]) -> list[Combination]:
+    """Every strategy of the sweep, with its parameter columns. `spec` may fix further keys: map-block,evict=lifo."""
+    from mmuexp.registry import parse_spec
+
+    base = parse_spec(spec)
+    declared = base.params()
+    fixed = {normal(setting.partition("=")[0]) for setting in spec.split(",")[1:]}
+    lists: dict[str, list[str]] = {}
+    for name, values in ranges.items():
+        if name not in declared:
+            known = ", ".join(declared) or "none"
+            raise UsageError(f"{base.name} has no parameter {name}", todo=f"its parameters: {known}")
+        if name in fixed:
+            raise UsageError(f"{name} is both fixed by -s and swept", todo="take it out of one of them")
+        lists[name] = values if values is not None else [declared[name].text(v) for v in declared[name].sweep or ()]
+        if not lists[name]:
+            raise UsageError(f"{name} declares no range of its own", todo=f"give one: {name}={declared[name].range}")
+    extra = _companions(lists, declared, fixed)
+    count = len(extra)
+    for values in lists.values():
+        count *= len(values)
+    if count > MAX_RUNS:
+        raise UsageError(f"the sweep has {count} combinations, more than {MAX_RUNS}", todo="give narrower ranges")
+    columns = (*lists, *(name for name in extra[0] if name not in lists))
+    found = []
+    for also in extra:
+        for values in product(*lists.values()):
+            settings = {**dict(zip(lists, values, strict=True)), **also}
+            text = ",".join([spec, *(f"{k}={v}" for k, v in settings.items())])
+            strategy = parse_spec(text)
+            found.append(Combination(strategy, {c: getattr(strategy, c) for c in columns}))
+    return found
+
+
+def _companions(lists: Mapping[str, list[str]], declared: Mapping, fixed: set[str]) -> list[dict[str, int]]:
+    for name in lists:
+        variants = COMPANIONS.get(name, ())
+        if variants and all(key in declared and key not in fixed and key not in lists for key in variants[0]):
+            return list(variants)
+    return [{}]

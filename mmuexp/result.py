@@ -1,0 +1,88 @@
+"""A Result: one tidy table of counts and prices, and the manifest that says how it came about.
+
+Columns and their order are interface.md's and only ever grow at the end. In the DataFrame a missing value means that
+the scheme has no such event (an empty field in CSV, null in JSON); 0 means that it has, and it never happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDENTITY = ("trace", "strategy")
+SHAPE = ["rows", "accesses", "loads", "stores", "execs", "guest_insns", "misaligned", "page_cross", "io_accesses"]
+SHAPE += ["flushes", "page_flushes", "pages", "mode_switches"]
+FAULT_CAUSES = ["faults_unmapped", "faults_block", "faults_write", "faults_code", "faults_cross", "faults_io"]
+FAULT_CAUSES += ["faults_softmmu"]
+TLB = ["tlb_fills", "slow_misaligned", "slow_cross", "slow_io", "slow_code", "code_list_walks", "softmmu_accesses"]
+HOST = ["translations", "translated_insns", "smc_stores", "code_page_data_stores", "protects", "maps", "unmaps"]
+HOST += ["host_calls", "evictions", "peak_mappings"]
+SIZES = ["table_bytes", "table_lines", "reserved_bytes"]
+PRICES = ["insns", "insns_per_access", "cross_insns", "cross_ns", "kernel_ns", "ns"]
+CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]  # they sum to host_calls
+LATER = [*CALLS, "cross_kernel_ns"]  # appended after interface.md's columns
+
+COUNTS = [*SHAPE, "faults", *FAULT_CAUSES, *TLB, *HOST, *SIZES]
+COLUMNS = [*IDENTITY, *COUNTS, *PRICES, *LATER]
+FLOATS = {"insns_per_access", "cross_ns", "kernel_ns", "ns", "cross_kernel_ns"}
+MAYBE_FLOATS = {"insns", "cross_insns"}  # whole numbers while every cost is one
+
+
+@dataclass(frozen=True)
+class Result:
+    """`kind` is "compare" or "sweep"; `parameters` are the swept columns; `frame` is tidy, a row a run (and window)."""
+
+    kind: str
+    frame: pd.DataFrame
+    manifest: dict[str, Any] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def windowed(self) -> bool:
+        return "window" in self.frame.columns
+
+
+def complete_counts(counts: Mapping[str, int | None]) -> dict[str, int | None]:
+    """The sums that a replay may leave to us: `faults` over its causes, `host_calls` over the three kinds of call."""
+    full = dict(counts)
+    if full.get("faults") is None:
+        full["faults"] = sum(full.get(cause) or 0 for cause in FAULT_CAUSES)
+    calls = [full[call] for call in CALLS if full.get(call) is not None]
+    if full.get("host_calls") is None and calls:
+        full["host_calls"] = sum(calls)
+    return full
+
+
+def make_frame(records: Iterable[Mapping[str, Any]], appended: Iterable[str] = ()) -> pd.DataFrame:
+    """Records (dicts) as a tidy frame: interface.md's columns, then any other count, then `appended`."""
+    import pandas as pd
+
+    records = list(records)
+    appended = list(appended)
+    own = dict.fromkeys(k for record in records for k in record if k not in COLUMNS and k not in appended)
+    columns = [*COLUMNS, *own, *appended]
+    return pd.DataFrame({c: _series([record.get(c) for record in records], c) for c in columns}, columns=columns)
+
+
+def _series(values: list, column: str) -> Any:
+    import pandas as pd
+
+    known = [v for v in values if v is not None]
+    if column in IDENTITY or any(isinstance(v, str) for v in known):
+        return pd.Series(values, dtype=object)
+    whole = all(isinstance(v, int) or float(v).is_integer() for v in known)
+    if column in FLOATS or (column in MAYBE_FLOATS and not whole):
+        return pd.Series([None if v is None else float(v) for v in values], dtype="float64")
+    return pd.Series([None if v is None else int(v) for v in values], dtype="Int64")
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The frame's rows with plain Python values, None where nothing is known."""
+    import pandas as pd
+
+    plain = {c: [None if v is pd.NA or v != v else v for v in frame[c].tolist()] for c in frame.columns}
+    return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
