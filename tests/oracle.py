@@ -38,17 +38,18 @@ __all__ = ["CALLS", "COLUMNS", "SCHEMES", "TraceError", "parse", "run"]
 
 SCHEMES = {"softmmu": Softmmu, "byte-lookup": ByteLookup, "map-block": MapBlock, "qemu-fast": QemuFast}
 
-COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross io_accesses flushes page_flushes pages
-    mode_switches faults faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu
-    tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses translations
+_COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross io_accesses flushes page_flushes
+    pages mode_switches faults faults_unmapped faults_block faults_write faults_code faults_cross faults_io
+    faults_softmmu tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses translations
     translated_insns smc_stores code_page_data_stores protects maps unmaps host_calls evictions peak_mappings
-    table_bytes table_lines reserved_bytes""".split()
+    table_bytes table_lines reserved_bytes"""
+COLUMNS = _COLUMNS.split()
 CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
 
 _TLB = "tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses"
 EMPTY = {
-    "softmmu": "faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu maps unmaps "
-    "host_calls protects evictions peak_mappings reserved_bytes softmmu_accesses mmap_calls mprotect_calls munmap_calls",
+    "softmmu": "faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu maps unmaps"
+    " host_calls protects evictions peak_mappings reserved_bytes softmmu_accesses " + " ".join(CALLS),
     "byte-lookup": "faults_block faults_softmmu " + _TLB,
     "map-block": "faults_cross faults_softmmu " + _TLB,
     "qemu-fast": "faults_block faults_cross faults_io evictions",

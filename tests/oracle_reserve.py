@@ -66,12 +66,13 @@ class Reserve:
         for position in range(self.pages):
             here = self.at.get(position)
             last = runs[-1][-1] if runs else None
-            if runs and here is None and last is None:
-                runs[-1].append(here)
-            elif runs and here and last and here.frame - last.frame == 1 and here.writable is last.writable:
-                runs[-1].append(here)
+            if here is None or last is None:
+                joins = bool(runs) and here is last
             else:
-                runs.append([here])
+                joins = here.frame - last.frame == 1 and here.writable is last.writable
+            if not joins:
+                runs.append([])
+            runs[-1].append(here)
         return len(runs)
 
 

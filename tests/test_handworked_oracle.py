@@ -1,0 +1,41 @@
+"""The oracle against the answers worked out by hand; and: is every column of every scheme worked out somewhere?"""
+
+import oracle
+import pytest
+from handworked import CASES, ERRORS, Case, Error
+
+# Columns that hold one value by definition, so that no case can show them at work.
+ALWAYS_ZERO = {"softmmu": {"faults"}, "qemu-fast": {"table_bytes", "table_lines"}}
+
+
+def scheme(case: Case) -> str:
+    """The scheme's name, without parameters."""
+    return case.spec.split(",")[0]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{scheme(case)}: {case.name}")
+def test_counts(case: Case):
+    counts = oracle.run(case.rows, case.spec, case.mode)
+    assert {column: counts[column] for column in case.expect} == case.expect, case.why
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.name)
+def test_errors_name_their_row(error: Error):
+    oracle.run(error.rows[: error.row], error.spec, error.mode)
+    with pytest.raises(oracle.TraceError) as caught:
+        oracle.run(error.rows, error.spec, error.mode)
+    assert caught.value.row_index == error.row
+
+
+@pytest.mark.parametrize("name", oracle.SCHEMES)
+def test_every_column_has_a_case_that_counts_something(name: str):
+    cases = [case for case in CASES if scheme(case) == name]
+    empty = set(oracle.EMPTY[name].split())
+    shown = {column for case in cases for column, value in case.expect.items() if value or column in empty}
+    assert {*oracle.COLUMNS, *oracle.CALLS} - shown == ALWAYS_ZERO.get(name, set())
+    assert all(case.expect.get(column) is None for case in cases for column in empty)
+
+
+def test_names_are_unique():
+    names = [(scheme(case), case.name) for case in CASES]
+    assert len(set(names)) == len(names)
