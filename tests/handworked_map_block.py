@@ -114,6 +114,13 @@ CASES = [
         "Block 2 is pages 4 and 5: mapped together. Page 6 is its extra page, its own group: unmapped. Block 3: 6.",
     ),
     Case(
+        "map_pages: the extra page brings nothing along", "map-block,map_block_bits=13,map_pages=8", "system",
+        [map_(0x5000, 5), load(0x5000), map_(0x4000, 4), map_(0x6000, 6), load(0x5FFE), load(0x4000)],
+        dict(faults=3, faults_block=1, faults_unmapped=2, maps=3, host_calls=3),
+        "Page 5 alone is known. The crossing load finds 5 mapped and maps the extra page 6 alone, though 4 is known by "
+        "now: page 4 faults.",
+    ),
+    Case(
         "map_pages: the page that faulted is finished first", "map-block,map_pages=2", "system",
         [map_(0x10000, 0x50), map_(0x11000, 0x50), exec_(0x10100), store(0x10800), store(0x11000)],
         dict(faults=1, faults_block=1, maps=2, host_calls=1, code_page_data_stores=1, protects=0),
