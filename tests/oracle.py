@@ -26,6 +26,11 @@ Readings, where model.md is silent or can be read in two ways:
   virtual page at that moment. FLUSH_PAGE reaches a page unmoved, moved, and page 0 after the moved page 0xfffff.
 * A block that crosses between two virtual pages of one physical page lies in that page twice, with both ranges.
 * A store that is noticed on a code page makes it dirty too; in a spell a store that hits the TLB finds it dirty.
+* Code and dirty bits belong to physical pages: FLUSH, FLUSH_PAGE and MAP leave them alone, and bitmaps as well.
+  The number of instructions is no part of a block's key; the EXEC that translates gives translated_insns.
+* A crossing access under softmmu is finished page by page too: lookup and store of the low page, then of the high.
+* pool_mib counts whole blocks, extra pages included, and replaces pool_blocks. A guest_limit inside a page leaves that
+  page in the reserve. FLUSH under map-block makes a call for a block in use even when no page of it is mapped.
 """
 
 from collections.abc import Iterable
