@@ -9,18 +9,24 @@ Everything else is imported when it is first used (PEP 562 for `open_trace`): im
 __all__ = ["__version__", "compare", "open_trace", "sweep"]
 
 
-def compare(*args, **kwargs):
-    """Replay traces under schemes: `experiment.compare`'s table, with its manifest in `.attrs["manifest"]`."""
+def compare(traces=None, strategies=None, **options):
+    """Replay traces (paths) under strategies (specs): a tidy DataFrame, its manifest in `.attrs["manifest"]`.
+
+    None is the bundled trace, and all schemes. Options: reference host every progress, see `mmuexp.experiment.compare`.
+    """
     from mmuexp import experiment
 
-    return experiment.compare(*args, **kwargs).frame
+    return experiment.compare(traces, strategies, **options).frame
 
 
-def sweep(*args, **kwargs):
-    """Replay traces over parameter values: `experiment.sweep`'s table, with its manifest in `.attrs["manifest"]`."""
+def sweep(params, traces=None, **options):
+    """Replay traces over parameter values ("map_block_bits=12..22"): a tidy DataFrame, its manifest in `.attrs`.
+
+    Options: strategy reference host progress, see `mmuexp.experiment.sweep`.
+    """
     from mmuexp import experiment
 
-    return experiment.sweep(*args, **kwargs).frame
+    return experiment.sweep(params, traces, **options).frame
 
 
 def _version() -> str:

@@ -49,7 +49,7 @@ def run_pass(
     from mmuexp.shape import Survey
 
     survey = Survey(trace.mode, label)
-    replays = [Replay(strategy, trace.mode) for strategy in strategies]
+    replays = [Replay(strategy, trace.mode, where=label) for strategy in strategies]
     before: list[dict] = [{} for _ in strategies]
     windows: list[list[Run]] = [[] for _ in strategies]
 
@@ -63,8 +63,9 @@ def run_pass(
     done = 0
     for columns, ends in _pieces(trace, every):
         frame = survey.feed(columns)
+        numbers = survey.frame_numbers() if trace.mode == "system" else None
         for replay in replays:
-            replay.feed(columns, frame)
+            replay.feed(columns, frame, numbers)
         done += len(columns.op)
         if ends:
             close_window()

@@ -1,0 +1,88 @@
+"""The replay loop around one strategy's kernels: loaded, compiled, and kept for the next run.
+
+numba's disk cache sees one function and its source file, not the kernels that the function calls. So the copy of
+loop.py that is compiled for a strategy lies in a folder named after everything that decides its machine code: all our
+kernel sources, and the versions of Python, numba and NumPy. A third party's sources are not known as a whole: its loop
+is compiled anew in each run.
+"""
+
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import numba
+import numpy as np
+
+import mmuexp
+from mmuexp.strategy import Strategy
+
+OWN = "mmuexp.strategies."
+
+
+@lru_cache(maxsize=None)
+def loop_of(cls: type[Strategy], has_reserve: bool) -> Callable:
+    """The loop over `cls.kernels`; compiled at its first call, from the cache if it can be."""
+    from mmuexp.emulator.kernel import nothing
+
+    source = Path(__file__).with_name("loop.py")
+    copy = _cached_copy(source, cls) if cls.__module__.startswith(OWN) else None
+    module = _load(copy or source, f"mmuexp._loop_{cls.__module__.replace('.', '_')}_{cls.__name__}")
+    for name in ("access", "io", "execute", "protect", "flush", "flush_page"):
+        setattr(module, name, getattr(cls.kernels, name))
+    module.HAS_RESERVE = has_reserve
+    module.WATCHES_EXECUTE = cls.kernels.execute is not nothing
+    if copy and not numba.config.DISABLE_JIT:
+        module.loop.enable_caching()
+    return module.loop
+
+
+def _load(path: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def cache_folder() -> Path:
+    """Where what is compiled for this user is kept; `$XDG_CACHE_HOME/mmuexp`, or `~/.cache/mmuexp`."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "mmuexp"
+
+
+@lru_cache(maxsize=1)
+def _fingerprint() -> str:
+    """Of all sources that kernels are compiled from, and of what compiles them."""
+    import mmuexp.strategies
+
+    digest = hashlib.sha256(
+        f"{sys.version} {numba.__version__} {np.__version__} {platform.machine()} {numba.config.OPT}".encode()
+    )
+    package = Path(mmuexp.__file__).parent
+    folders = [package / "emulator", Path(mmuexp.strategies.__path__[0])]
+    files = [package / f"{name}.py" for name in ("guest", "events", "loop", "strategy")]
+    for path in files + [f for folder in folders for f in sorted(folder.glob("*.py"))]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _cached_copy(source: Path, cls: type[Strategy]) -> Path | None:
+    """The copy of loop.py that numba caches beside; None where no cache folder can be written."""
+    folder = cache_folder() / "loops" / _fingerprint()
+    copy = folder / f"{cls.__module__.rpartition('.')[2]}_{cls.__name__}.py"
+    try:
+        if not copy.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f".{copy.name}.{os.getpid()}"
+            shutil.copy2(source, part)  # with its time: numba takes a newer source for a changed one
+            part.replace(copy)
+        return copy if os.access(folder, os.W_OK) else None
+    except OSError:
+        return None

@@ -1,0 +1,168 @@
+"""Translated code: which blocks exist, which pages they make code pages, and what a store drops.
+
+A block is known by the physical address of its first byte, its size, and its second frame if it crosses. It hangs in
+the list of each page it lies in by a link: link 2b for its first page, 2b + 1 for its second.
+"""
+
+from mmuexp.emulator.kernel import entry, kernel
+from mmuexp.emulator.state import CODE_EPOCH, FREE_BLOCK, USED_BLOCKS, Emulator
+from mmuexp.events import Event
+from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK
+
+import numpy as np
+
+
+@kernel
+def is_code_page(e, frame):
+    return e.frame[frame].first_link != 0
+
+
+@kernel
+def _bucket_of(e, start, size):
+    mixed = (start * 0x9E3779B1 + size * 0x85EBCA6B) & 0xFFFFFFFFFFFF
+    return (mixed ^ (mixed >> 17)) & (e.bucket.size - 1)
+
+
+@kernel
+def find_block(e, start, size, second):
+    """The block with this key, or -1. `second` is a frame or -1."""
+    b = e.bucket[_bucket_of(e, start, size)] - 1
+    while b >= 0:
+        if e.block[b].start == start and e.block[b].size == size and e.block[b].second == second + 1:
+            return b
+        b = e.block[b].chain - 1
+    return -1
+
+
+@kernel
+def room_for_block(e):
+    return e.control[FREE_BLOCK] != 0 or e.control[USED_BLOCKS] < e.block.size
+
+
+@kernel
+def _link(e, link, frame):
+    head = e.frame[frame].first_link
+    e.link[link].next = head
+    e.link[link].prev = 0
+    if head:
+        e.link[head - 1].prev = link + 1
+    e.frame[frame].first_link = link + 1
+    e.frame[frame].quiet_stores = 0
+
+
+@kernel
+def _unlink(e, link, frame):
+    before, after = e.link[link].prev, e.link[link].next
+    if before:
+        e.link[before - 1].next = after
+    else:
+        e.frame[frame].first_link = after
+    if after:
+        e.link[after - 1].prev = before
+    e.frame[frame].quiet_stores = 0
+
+
+@kernel
+def add_block(e, n, start, size, second, insns):
+    """Translate a block that `find_block` did not find; `room_for_block` must hold."""
+    n[Event.TRANSLATIONS] += 1
+    n[Event.TRANSLATED_INSNS] += insns
+    b = e.control[FREE_BLOCK] - 1
+    if b >= 0:
+        e.control[FREE_BLOCK] = e.block[b].chain
+    else:
+        b = e.control[USED_BLOCKS]
+        e.control[USED_BLOCKS] = b + 1
+    e.block[b].start = start
+    e.block[b].size = size
+    e.block[b].second = second + 1
+    bucket = _bucket_of(e, start, size)
+    e.block[b].chain = e.bucket[bucket]
+    e.bucket[bucket] = b + 1
+    _link(e, 2 * b, start >> PAGE_BITS)
+    if second >= 0:
+        _link(e, 2 * b + 1, second)
+
+
+@kernel
+def drop_block(e, b):
+    _unlink(e, 2 * b, e.block[b].start >> PAGE_BITS)
+    if e.block[b].second:
+        _unlink(e, 2 * b + 1, e.block[b].second - 1)
+    bucket = _bucket_of(e, e.block[b].start, e.block[b].size)
+    at = e.bucket[bucket] - 1
+    if at == b:
+        e.bucket[bucket] = e.block[b].chain
+    else:
+        while e.block[at].chain != b + 1:
+            at = e.block[at].chain - 1
+        e.block[at].chain = e.block[b].chain
+    e.block[b].chain = e.control[FREE_BLOCK]
+    e.control[FREE_BLOCK] = b + 1
+    e.control[CODE_EPOCH] += 1
+
+
+@kernel
+def _overlaps(e, link, first, last):
+    """Do bytes first..last of the link's page belong to its block?"""
+    b = link >> 1
+    offset = e.block[b].start & PAGE_MASK
+    if link & 1:
+        return first < offset + e.block[b].size - PAGE_BYTES
+    return first < offset + e.block[b].size and last >= offset
+
+
+@kernel
+def overlapped_block(e, frame, first, last):
+    """A block of which bytes first..last of the frame are part, or -1."""
+    link = e.frame[frame].first_link - 1
+    while link >= 0:
+        if _overlaps(e, link, first, last):
+            return link >> 1
+        link = e.link[link].next - 1
+    return -1
+
+
+@kernel
+def store_drops_page(e, n, frame, first, last):
+    """A store to a code page, noticed by a handler that sees pages, not bytes: all its blocks go."""
+    if overlapped_block(e, frame, first, last) >= 0:
+        n[Event.SMC_STORES] += 1
+    else:
+        n[Event.CODE_PAGE_DATA_STORES] += 1
+    while e.frame[frame].first_link:
+        drop_block(e, (e.frame[frame].first_link - 1) >> 1)
+
+
+@kernel
+def store_drops_overlapped(e, n, frame, first, last):
+    """A store to a code page, noticed by a helper that sees bytes: only the blocks that it overlaps go."""
+    b = overlapped_block(e, frame, first, last)
+    if b < 0:
+        n[Event.CODE_PAGE_DATA_STORES] += 1
+        return False
+    n[Event.SMC_STORES] += 1
+    while b >= 0:  # a block that crosses may hang in the list twice: look again from the start after each
+        drop_block(e, b)
+        b = overlapped_block(e, frame, first, last)
+    return True
+
+
+def with_more_blocks(e: Emulator) -> Emulator:
+    """The same state with room for twice as many blocks; called when every block is in use."""
+    blocks = e.block.size
+    e = e._replace(
+        block=np.concatenate([e.block, np.zeros_like(e.block)]).view(np.recarray),
+        link=np.concatenate([e.link, np.zeros_like(e.link)]).view(np.recarray),
+        bucket=np.zeros(4 * blocks, np.int32),
+    )
+    _rehash(e)
+    return e
+
+
+@entry
+def _rehash(e):
+    for b in range(e.control[USED_BLOCKS]):
+        bucket = _bucket_of(e, e.block[b].start, e.block[b].size)
+        e.block[b].chain = e.bucket[bucket]
+        e.bucket[bucket] = b + 1

@@ -1,0 +1,42 @@
+"""What the SIGSEGV handler of an mmap scheme does with one page: one fault, one handler run (model.md, section 2).
+
+The handler knows the guest access. A store is therefore served at once: the page's translated blocks are dropped if it
+is a code page, it is dirty from here on, and it is mapped writable. A load maps read-only what is clean or a code page,
+so that the first store, or a store over code, is noticed.
+"""
+
+from mmuexp.emulator.code import is_code_page, store_drops_page
+from mmuexp.emulator.kernel import kernel
+from mmuexp.emulator.reserve import map_window, set_writable
+from mmuexp.events import Event
+
+
+@kernel
+def note_store(e, n, frame, first, last):
+    """The handler sees a store to bytes first..last of the frame."""
+    if is_code_page(e, frame):
+        store_drops_page(e, n, frame, first, last)
+    e.frame[frame].dirty = 1
+
+
+@kernel
+def map_page(r, e, n, w, frame, store, first, last):
+    """Map `frame` in the inaccessible window w, with the rights that the access asks for."""
+    if store:
+        note_store(e, n, frame, first, last)
+        writable = 1
+    else:
+        writable = 1 if e.frame[frame].dirty and not is_code_page(e, frame) else 0
+    map_window(r, e, n, w, frame, writable)
+
+
+@kernel
+def allow_store(r, e, n, w, frame, first, last):
+    """A store faulted on the read-only window w: find the cause, and make the window writable by one mprotect."""
+    if is_code_page(e, frame):
+        n[Event.FAULTS_CODE] += 1
+    else:
+        n[Event.FAULTS_WRITE] += 1
+    n[Event.MPROTECT_CALLS] += 1
+    note_store(e, n, frame, first, last)
+    set_writable(r, e, w, 1)

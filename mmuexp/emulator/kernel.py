@@ -1,0 +1,21 @@
+"""How the kernels are compiled, and the words in which they answer."""
+
+import numba
+
+# _nrt=False: no kernel allocates, so none counts references to the arrays it is handed (that alone cost 1 us a call).
+OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
+# Kernels call each other and are called by the loop in replay.py alone: wrappers for Python and C would be dead weight,
+# a third of the time it takes to compile them.
+kernel = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+entry = numba.njit(**OPTIONS, no_cfunc_wrapper=True)  # a kernel that Python calls
+
+# What an access kernel returns, or-ed together.
+SETTLED = 1  # the same access, again, would change and count nothing: replay may skip it until something is LOST
+LOST = 2  # some other access that was settled may be so no longer
+CONFLICT = 4  # the scheme cannot serve this row: replay stops on it (`Strategy.conflict` says why)
+
+
+@kernel
+def nothing(*args):
+    """The kernel of a scheme for which this event changes nothing."""
+    return 0

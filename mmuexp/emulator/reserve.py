@@ -1,0 +1,141 @@
+"""The reserve: the range of host pages in which an mmap scheme shows guest pages.
+
+Each host page (window) is inaccessible, or shows one frame, read-only or writable. The kernel of the host keeps a
+mapping (VMA) for each maximal run of equal neighbours; their number is kept up to date here, page by page.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.emulator.kernel import kernel
+from mmuexp.emulator.state import FRAMES, records
+from mmuexp.events import Event
+
+MAPPED, MAPPINGS = range(2)  # places in Reserve.control
+
+
+class Reserve(NamedTuple):
+    """The windows, and by which of them a frame is shown."""
+
+    window: np.ndarray  # WINDOW[windows]
+    first: np.ndarray  # int32[FRAMES], a window + 1 that shows the frame, 0 = none
+    control: np.ndarray  # int64[2]
+
+
+WINDOW = np.dtype(
+    [
+        ("frame", "i4"),  # frame + 1 that the window shows, 0 = inaccessible
+        ("next", "i4"),  # window + 1 that shows the same frame
+        ("prev", "i4"),
+        ("mapped", "i4"),  # slot i of the list of mapped windows (the rest of the record is window i's own)
+        ("mapped_at", "i4"),  # where the window stands in that list
+        ("writable", "u1"),
+    ]
+)
+
+
+def new_reserve(windows: int) -> Reserve:
+    """An inaccessible reserve of `windows` host pages: one mapping."""
+    return Reserve(records(windows, WINDOW), np.zeros(FRAMES, np.int32), np.array([0, 1], np.int64))
+
+
+@kernel
+def _border(r, e, w):
+    """1 if windows w and w + 1 lie in different host mappings."""
+    if w < 0 or w + 1 >= r.window.size:
+        return 0
+    a, b = r.window[w].frame, r.window[w + 1].frame
+    if a == 0 or b == 0:
+        return 1 if a != b else 0
+    if r.window[w].writable != r.window[w + 1].writable:
+        return 1
+    return 0 if np.int64(e.frame[a - 1].number) + 1 == np.int64(e.frame[b - 1].number) else 1
+
+
+@kernel
+def _borders(r, e, w):
+    return _border(r, e, w - 1) + _border(r, e, w)
+
+
+@kernel
+def set_writable(r, e, w, writable):
+    """mprotect of one window."""
+    before = _borders(r, e, w)
+    r.window[w].writable = writable
+    r.control[MAPPINGS] += _borders(r, e, w) - before
+
+
+@kernel
+def map_window(r, e, n, w, frame, writable):
+    """mmap of one page: the inaccessible window w shows `frame` from here on."""
+    n[Event.MAPS] += 1
+    before = _borders(r, e, w)
+    r.window[w].frame = frame + 1
+    r.window[w].writable = writable
+    r.control[MAPPINGS] += _borders(r, e, w) - before
+    head = r.first[frame]
+    r.window[w].next = head
+    r.window[w].prev = 0
+    if head:
+        r.window[head - 1].prev = w + 1
+    r.first[frame] = w + 1
+    at = r.control[MAPPED]
+    r.window[at].mapped = w
+    r.window[w].mapped_at = at
+    r.control[MAPPED] = at + 1
+
+
+@kernel
+def unmap_window(r, e, n, w):
+    """The mapped window w becomes inaccessible."""
+    n[Event.UNMAPS] += 1
+    frame = r.window[w].frame - 1
+    before = _borders(r, e, w)
+    r.window[w].frame = 0
+    r.window[w].writable = 0
+    r.control[MAPPINGS] += _borders(r, e, w) - before
+    if r.window[w].prev:
+        r.window[r.window[w].prev - 1].next = r.window[w].next
+    else:
+        r.first[frame] = r.window[w].next
+    if r.window[w].next:
+        r.window[r.window[w].next - 1].prev = r.window[w].prev
+    top = r.control[MAPPED] - 1
+    moved = r.window[top].mapped
+    at = r.window[w].mapped_at
+    r.window[at].mapped = moved
+    r.window[moved].mapped_at = at
+    r.control[MAPPED] = top
+
+
+@kernel
+def unmap_all(r, n):
+    """Every window becomes inaccessible."""
+    n[Event.UNMAPS] += r.control[MAPPED]
+    for i in range(r.control[MAPPED]):
+        w = r.window[i].mapped
+        r.first[r.window[w].frame - 1] = 0
+        r.window[w].frame = 0
+        r.window[w].writable = 0
+    r.control[MAPPED] = 0
+    r.control[MAPPINGS] = 1
+
+
+@kernel
+def protect_frame(r, e, n, frame):
+    """The frame became a code page: each writable window of it is protected by an mprotect of its own."""
+    w = r.first[frame] - 1
+    while w >= 0:
+        if r.window[w].writable:
+            n[Event.PROTECTS] += 1
+            n[Event.MPROTECT_CALLS] += 1
+            set_writable(r, e, w, 0)
+        w = r.window[w].next - 1
+
+
+@kernel
+def watch_peak(r, n):
+    """Looked at after each row: the host's mappings in the reserve at their highest."""
+    if r.control[MAPPINGS] > n[Event.PEAK_MAPPINGS]:
+        n[Event.PEAK_MAPPINGS] = r.control[MAPPINGS]

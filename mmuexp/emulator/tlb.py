@@ -1,0 +1,94 @@
+"""QEMU's software TLB as it was in October 2004, and its helper for stores to code pages (model.md, section 3).
+
+Two tables (read, write) for each of two modes (kernel, user), direct mapped, set = page number mod entries. The softmmu
+scheme lives on it; qemu-fast falls back to it for blocks that meet device memory.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.emulator.code import is_code_page, store_drops_overlapped
+from mmuexp.emulator.kernel import LOST, SETTLED, kernel
+from mmuexp.events import Event
+
+BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD, exec.c:48 at 0d1a29f9fc
+
+
+class Tlb(NamedTuple):
+    """Virtual page + 1 by mode * entries + set; 0 = invalid. An entry's physical page follows from its virtual page:
+    a trace tells every change of it by FLUSH or FLUSH_PAGE, which drop the entry."""
+
+    read: np.ndarray  # int32[2 * entries]
+    write: np.ndarray  # int32[2 * entries]
+
+
+def new_tlb(tlb_bits: int) -> Tlb:
+    return Tlb(np.zeros(2 << tlb_bits, np.int32), np.zeros(2 << tlb_bits, np.int32))
+
+
+@kernel
+def tlb_flush(t):
+    t.read[:] = 0
+    t.write[:] = 0
+
+
+@kernel
+def tlb_flush_page(t, page):
+    entries = t.read.size >> 1
+    for mode in range(2):
+        i = mode * entries + (page & (entries - 1))
+        if t.read[i] == page + 1:
+            t.read[i] = 0
+        if t.write[i] == page + 1:
+            t.write[i] = 0
+
+
+@kernel
+def _look_up(t, e, n, page, frame, store, user):
+    """One lookup; a miss walks the guest's page table and fills. Returns LOST if the fill pushed another page out."""
+    entries = t.read.size >> 1
+    i = user * entries + (page & (entries - 1))
+    tag = page + 1
+    if (t.write[i] if store else t.read[i]) == tag:
+        return 0
+    n[Event.TLB_FILLS] += 1
+    if store:
+        e.frame[frame].dirty = 1
+    pushed_out = (t.read[i] != 0 and t.read[i] != tag) or (t.write[i] != 0 and t.write[i] != tag)
+    t.read[i] = tag
+    t.write[i] = tag if e.frame[frame].dirty else 0  # a clean page's first store must miss, to set the guest's dirty bit
+    return LOST if pushed_out else 0
+
+
+@kernel
+def _store_to_code_page(e, n, frame, first, last):
+    """The helper for code pages: walk the page's block list, or, after enough quiet stores, test a bitmap."""
+    n[Event.SLOW_CODE] += 1
+    quiet = e.frame[frame].quiet_stores
+    if store_drops_overlapped(e, n, frame, first, last):
+        n[Event.CODE_LIST_WALKS] += 1
+    elif quiet < BITMAP_THRESHOLD:
+        n[Event.CODE_LIST_WALKS] += 1
+        e.frame[frame].quiet_stores = quiet + 1
+
+
+@kernel
+def _serve_page(t, e, n, page, frame, store, user, first, last):
+    answer = _look_up(t, e, n, page, frame, store, user)
+    if store and is_code_page(e, frame):
+        _store_to_code_page(e, n, frame, first, last)
+        return answer
+    return answer | SETTLED
+
+
+@kernel
+def tlb_access(t, e, n, row):
+    """One RAM access through the TLB; answers as an access kernel does."""
+    answer = _serve_page(t, e, n, row.page, row.frame, row.store, row.user, row.first, row.last)
+    if row.second >= 0:
+        n[Event.SLOW_CROSS] += 1
+        answer |= _serve_page(t, e, n, row.second, row.second_frame, row.store, row.user, 0, row.second_last)
+    elif row.misaligned:
+        n[Event.SLOW_MISALIGNED] += 1
+    return answer

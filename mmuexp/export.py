@@ -1,0 +1,202 @@
+"""Results to files and back. The suffix decides the format; a file is claimed before work starts and appears whole.
+
+.csv .parquet   the tidy table; the manifest stands beside it as FILE.manifest.json
+.json           table and manifest in one file, which `load` and `mmuexp export` read back
+.md .html       for people: the summary, the verdict, every count; the manifest stands beside it
+"""
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.manifest import SUFFIX
+from mmuexp.result import Result, make_frame, rows_of
+
+FORMAT = "mmuexp-result-1"
+
+
+def to_csv(result: Result) -> bytes:
+    return result.frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def to_json(result: Result) -> bytes:
+    document = {
+        "format": FORMAT,
+        "kind": result.kind,
+        "parameters": list(result.parameters),
+        "manifest": result.manifest,
+        "columns": list(result.frame.columns),
+        "rows": rows_of(result.frame),
+    }
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def to_parquet(result: Result) -> bytes:
+    import io
+
+    plain = result.frame.copy()
+    plain.attrs = {}  # the manifest stands beside the file
+    buffer = io.BytesIO()
+    plain.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def to_md(result: Result) -> bytes:
+    from mmuexp.render.markdown import markdown
+
+    return markdown(result).encode()
+
+
+def to_html(result: Result) -> bytes:
+    from mmuexp.render.html import html
+
+    return html(result).encode()
+
+
+WRITERS: dict[str, Callable[[Result], bytes]] = {
+    ".csv": to_csv,
+    ".json": to_json,
+    ".md": to_md,
+    ".parquet": to_parquet,
+    ".html": to_html,
+}
+
+
+class Output:
+    """One output file. Made before the work (an unwritable path fails here), written once, or discarded.
+
+    Raises UsageError for an unknown suffix, MmuexpError for a path that cannot be written.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+        suffix = Path(path).suffix.lower()
+        if suffix not in WRITERS:
+            known = " ".join(WRITERS)
+            raise UsageError(f"does not say its format by its suffix {suffix!r}", where=path, todo=f"known: {known}")
+        self.write_bytes = WRITERS[suffix]
+        self.manifest = None if suffix == ".json" else path + SUFFIX
+        try:
+            self._direct = _is_special(path)
+            self._pending = [] if self._direct else [_claim(target) for target in self._targets()]
+        except OSError as error:
+            self.discard()
+            reason = (error.strerror or str(error)).lower()
+            raise MmuexpError(f"cannot be written: {reason}", where=path, todo="name another output file") from None
+
+    def _targets(self) -> list[str]:
+        return [self.path] if self.manifest is None else [self.path, self.manifest]
+
+    def save(self, result: Result) -> None:
+        """Write the table and its manifest; each appears under its name only when it is whole."""
+        about = (json.dumps(result.manifest, indent=1, ensure_ascii=False) + "\n").encode()
+        contents = [self.write_bytes(result), about]
+        try:
+            if self._direct:
+                Path(self.path).write_bytes(contents[0])
+                return
+            for (temporary, _), content in zip(self._pending, contents, strict=False):
+                Path(temporary).write_bytes(content)
+            while self._pending:
+                temporary, target = self._pending[0]
+                os.replace(temporary, target)
+                del self._pending[0]
+        except OSError as error:
+            self.discard()
+            reason = (error.strerror or str(error)).lower()
+            raise MmuexpError(f"could not be written: {reason}", where=self.path, todo="free space there") from None
+
+    def discard(self) -> None:
+        """Leave nothing behind. Harmless after `save`."""
+        for temporary, _ in getattr(self, "_pending", []):
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        self._pending = []
+
+
+def _is_special(path: str) -> bool:
+    """A pipe or a device is written as it is: it cannot be replaced by a whole file."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(21, "it is a folder")
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, "permission denied")
+    return not stat.S_ISREG(mode)
+
+
+def _claim(path: str) -> tuple[str, str]:
+    """An empty temporary file beside the target, with the rights that a new file would get."""
+    target = os.path.realpath(path)  # a link stays a link
+    handle, temporary = tempfile.mkstemp(prefix=f".{Path(target).name}.", suffix=".part", dir=Path(target).parent)
+    mask = os.umask(0)
+    os.umask(mask)
+    os.fchmod(handle, 0o666 & ~mask)
+    os.close(handle)
+    return temporary, target
+
+
+def load(path: str) -> Result:
+    """A saved result: .json, or .csv and .parquet (their manifest is read from beside them if it is there).
+
+    Raises MmuexpError for a file that is none.
+    """
+    suffix = Path(path).suffix.lower()
+    readers = {".json": _load_json, ".csv": _load_csv, ".parquet": _load_parquet}
+    if suffix not in readers:
+        raise UsageError("is no saved result by its suffix", where=path, todo=f"known: {' '.join(readers)}")
+    try:
+        result = readers[suffix](path)
+        missing = {"trace", "strategy", "ns"} - set(result.frame.columns)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MmuexpError(f"cannot be read: {reason}", where=path, todo="name a result of compare or sweep") from None
+    except (ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise MmuexpError(f"is no saved result: {reason}", where=path, todo="compare and sweep write them") from None
+    if missing:
+        what = f"is no saved result: it has no column {min(missing)}"
+        raise MmuexpError(what, where=path, todo="compare and sweep write them")
+    return result
+
+
+def _load_json(path: str) -> Result:
+    document = json.loads(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT}")
+    columns, parameters = document["columns"], tuple(document["parameters"])
+    frame = make_frame(document["rows"], [c for c in columns if c in ("window", *parameters)])[columns]
+    return Result(document["kind"], frame, document["manifest"], parameters)
+
+
+def _load_csv(path: str) -> Result:
+    import pandas as pd
+
+    return _beside(path, pd.read_csv(path, float_precision="round_trip", dtype_backend="numpy_nullable"))
+
+
+def _load_parquet(path: str) -> Result:
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        return _beside(path, pd.read_parquet(path))
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from None
+
+
+def _beside(path: str, table: Any) -> Result:
+    file = Path(path + SUFFIX)
+    about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    parameters = tuple(about.get("parameters", ()))
+    columns = list(table.columns)
+    frame = make_frame(rows_of(table), [c for c in columns if c in ("window", *parameters)])
+    return Result(about.get("kind", "compare"), frame[columns], about, parameters)

@@ -1,0 +1,142 @@
+"""Finding strategies: our own in strategies/, a third party's by the entry point group `mmuexp.strategies`, a file's."""
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.strategy import Strategy
+
+GROUP = "mmuexp.strategies"
+ORDER = ("softmmu", "byte-lookup", "map-block", "qemu-fast")  # as the story is told; others follow by name
+
+
+@lru_cache(maxsize=1)
+def _own() -> dict[str, type[Strategy]]:
+    import mmuexp.strategies
+
+    found = {}
+    for module in pkgutil.iter_modules(mmuexp.strategies.__path__):
+        found |= {c.name: c for c in strategies_in(importlib.import_module(f"mmuexp.strategies.{module.name}"))}
+    return dict(sorted(found.items(), key=lambda kv: (ORDER.index(kv[0]) if kv[0] in ORDER else len(ORDER), kv[0])))
+
+
+def third_parties() -> dict[str, EntryPoint]:
+    """Registered strategies of other packages, not yet imported: entry point name -> entry point."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def load_third_party(point: EntryPoint) -> type[Strategy]:
+    """Import one. Raises MmuexpError in one line whatever its module does."""
+    where = f"strategy {point.name} (entry point {point.value})"
+    try:
+        cls = point.load()
+    except Exception as error:
+        raise MmuexpError(
+            f"cannot be imported: {type(error).__name__}: {error}", where=where, todo="mend or uninstall its package"
+        ) from error
+    return _checked(cls, where)
+
+
+def _checked(cls: object, where: str) -> type[Strategy]:
+    if not (inspect.isclass(cls) and issubclass(cls, Strategy)):
+        raise MmuexpError("is not a subclass of mmuexp.strategy.Strategy", where=where)
+    missing = [a for a in ("name", "FAST_PATH", "events", "costs", "kernels") if not hasattr(cls, a)]
+    if missing:
+        raise MmuexpError(f"lacks {', '.join(missing)}", where=where, todo="see `mmuexp strategy check FILE`")
+    return cls
+
+
+def strategies_in(module: ModuleType) -> list[type[Strategy]]:
+    """The strategies that a module defines, in the order in which it does."""
+    found = [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, Strategy)]
+    return [c for c in found if c.__module__ == module.__name__]
+
+
+def strategies_of_file(path: Path) -> list[type[Strategy]]:
+    """Import a Python file apart from any package and return its strategies. Raises MmuexpError."""
+    name = f"mmuexp_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or not path.is_file():
+        raise MmuexpError("is no Python file", where=str(path), todo="give the .py file that holds the strategy")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # numba looks the kernels' module up by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise MmuexpError(f"cannot be imported: {type(error).__name__}: {error}", where=str(path)) from error
+    found = strategies_in(module)
+    if not found:
+        raise MmuexpError("holds no subclass of Strategy", where=str(path), todo="see strategies/map_block.py")
+    return [_checked(c, str(path)) for c in found]
+
+
+def all_strategies(*, broken: list[MmuexpError] | None = None) -> dict[str, type[Strategy]]:
+    """Every strategy there is, by name. One that cannot be imported is put in `broken`, and left out."""
+    found = dict(_own())
+    for name, point in third_parties().items():
+        if name in found:
+            continue
+        try:
+            found[name] = load_third_party(point)
+        except MmuexpError as error:
+            if broken is not None:
+                broken.append(error)
+    return found
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """The class of this name. Raises UsageError (unknown), MmuexpError (a third party's is broken)."""
+    wanted = name.strip().lower().replace("_", "-")
+    if wanted in _own():
+        return _own()[wanted]
+    others = third_parties()
+    if wanted in others:
+        return load_third_party(others[wanted])
+    known = [*_own(), *others]
+    near = difflib.get_close_matches(wanted, known, 1)
+    guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    raise UsageError(f"no strategy is called {name!r}", todo=guess)
+
+
+def parse_spec(text: str) -> Strategy:
+    """`name` or `name,key=value,...` -> strategy. Keys are case-insensitive. Raises UsageError, MmuexpError."""
+    name, *settings = text.split(",")
+    cls = strategy_class(name)
+    params, given = cls.params(), {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        key = key.strip().lower()
+        if not equals or key not in params:
+            near = difflib.get_close_matches(key, params, 1)
+            todo = f"did you mean {near[0]}?" if near else f"its keys are {', '.join(params) or '(none)'}"
+            what = f"{setting!r} is not key=value" if not equals else f"{cls.name} has no key {key!r}"
+            raise UsageError(what, where=text, todo=todo)
+        if key in given:
+            raise UsageError(f"key {key!r} is given twice", where=text, todo="give it once")
+        given[key] = params[key].parse(value.strip())
+    return make_strategy(cls, given)
+
+
+def make_strategy(cls: type[Strategy], settings: dict) -> Strategy:
+    """The strategy with these values. A combination that cannot be raises UsageError."""
+    try:
+        return cls(**settings)
+    except ValueError as error:
+        spec = ",".join([cls.name, *(f"{k}={v}" for k, v in settings.items())])
+        raise UsageError(str(error), where=spec, todo=f"see `mmuexp strategy show {cls.name}`") from None
+
+
+def default_strategies(mode: str) -> list[Strategy]:
+    """What compare shows when no -s is given. For system traces some schemes come in several layouts."""
+    classes = all_strategies().values()
+    if mode == "user":
+        return [cls() for cls in classes]
+    return [cls(**layout) for cls in classes for layout in cls.SYSTEM_LAYOUTS]

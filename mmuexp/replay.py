@@ -1,0 +1,78 @@
+"""Replay: one strategy over one trace, batch by batch, in exact counts. The loop itself is in loop.py."""
+
+from typing import Any
+
+import numpy as np
+
+from mmuexp.compiled import loop_of
+from mmuexp.emulator.code import with_more_blocks
+from mmuexp.emulator.state import MAX_BLOCKS, new_emulator
+from mmuexp.errors import TraceError
+from mmuexp.events import FIRST_EXTRA, Event
+from mmuexp.guest import PAGE_BITS, PAGES, Columns
+from mmuexp.loop import ENTERED, NO_ROOM, STOPPED
+from mmuexp.strategy import Strategy
+
+
+class Replay:
+    """One strategy over one trace of `mode` "user" or "system"; feed it validated batches in order.
+
+    `filtered=False` asks the strategy about every row; the counts must be the same.
+    """
+
+    def __init__(self, strategy: Strategy, mode: str, *, filtered: bool = True, where: str = "") -> None:
+        self.strategy, self.mode, self.where = strategy, mode, where
+        self.rows = 0
+        self._filtered = filtered
+        self._state = strategy.state()
+        self._emulator = new_emulator(mode)
+        self._n = np.zeros(FIRST_EXTRA + len(strategy.extra_events), np.int64)
+        self._n[Event.PEAK_MAPPINGS] = 1  # the empty reserve is one mapping
+        self._settled = np.zeros(PAGES, np.uint32)  # epoch << 4 | kinds settled in it
+        self._entered = np.zeros((2, ENTERED), np.int64)  # (vaddr << 16 | size) + 1, and the code epoch
+        self._clock = np.ones(1, np.int64)
+        self._frames = 0
+        self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"))
+
+    def feed(self, columns: Columns, frames: np.ndarray | None = None, numbers: np.ndarray | None = None) -> None:
+        """Replay one batch. `frames` (int32, a row each): the frame of each MAP row; `numbers` (by frame): its
+        guest-physical page number. Both come from the Survey that validated the batch.
+
+        Raises TraceError on the row that the strategy cannot serve.
+        """
+        if frames is None:
+            frames = np.empty(0, np.int32)
+        if numbers is not None and self.mode == "system" and len(numbers) > self._frames:
+            self._emulator.frame.number[self._frames : len(numbers)] = numbers[self._frames :]
+            self._frames = len(numbers)
+        row, rows = 0, len(columns.op)
+        while row < rows:
+            row, why = self._loop(
+                self._state, self._emulator, self._n, self._settled, self._entered, self._clock,
+                columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
+                row, self.mode == "user", self._filtered,
+            )  # fmt: skip
+            if why == NO_ROOM:
+                self._more_room(self.rows + row)
+            elif why == STOPPED:
+                page = int(columns.vaddr[row]) >> PAGE_BITS
+                raise TraceError(
+                    f"row {self.rows + row}: {self.strategy.conflict(page)}",
+                    where=self.where, row=self.rows + row, todo=f"leave {self.strategy} out, or change its parameters",
+                )  # fmt: skip
+        self.rows += rows
+
+    def _more_room(self, row: int) -> None:
+        if self._emulator.block.size >= MAX_BLOCKS:
+            what = f"row {row}: more than {MAX_BLOCKS} translated blocks are alive at once"
+            raise TraceError(what, where=self.where, row=row, todo="no real guest has as many; run `mmuexp trace verify`")
+        self._emulator = with_more_blocks(self._emulator)
+
+    def counts(self) -> dict[str, int]:
+        """Event columns so far; columns that the scheme does not have are missing."""
+        return self.strategy.result(self._n, self._state)
+
+    @property
+    def state(self) -> Any:
+        """The strategy's own state, for tests."""
+        return self._state

@@ -1,0 +1,201 @@
+"""What a strategy is: parameters, events, costs, kernels. One file in strategies/ is one scheme.
+
+A strategy is a frozen dataclass whose fields are its parameters; its spec, `name,key=value`, is its identity: command
+line argument, CSV value, cache key. `str(strategy)` writes the spec and `parse_spec` (registry.py) reads it back.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, kernel, nothing
+from mmuexp.errors import UsageError
+from mmuexp.events import CALLS, FAULTS, FIRST_EXTRA, Event
+
+__all__ = ["CONFLICT", "FIRST_EXTRA", "LOST", "SETTLED", "Cost", "Event", "Kernels", "Param", "Strategy", "kernel",
+           "nothing", "param"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The price of one event, as a bundle of primitives that all schemes share. A host profile holds ns for each.
+
+    `insn` host instructions of emulator code; `walk` guest page walks; `signal` SIGSEGV deliveries with return;
+    `mmap munmap mprotect` host calls; `page_in page_out` pages; `translate` guest instructions translated.
+    `source` begins with "read:", "measured:" or "assumed:".
+    """
+
+    insn: float = 0
+    walk: float = 0
+    signal: float = 0
+    mmap: float = 0
+    munmap: float = 0
+    mprotect: float = 0
+    page_in: float = 0
+    page_out: float = 0
+    translate: float = 0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        kind = self.source.partition(":")[0]
+        if kind not in ("read", "measured", "assumed"):
+            raise ValueError(f"a cost's source begins with read:, measured: or assumed:, not {self.source!r}")
+
+    def primitives(self) -> dict[str, float]:
+        """The primitives that this bundle holds, without the zeros."""
+        return {n: v for f in dataclasses.fields(self) if (n := f.name) != "source" and (v := getattr(self, n))}
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter as the command line, the sweep and `strategy show` see it. `sweep` is what a bare PARAM sweeps."""
+
+    name: str
+    default: Any
+    sweep: tuple = ()
+    unit: str = ""
+    help: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+    choices: tuple[str, ...] = ()
+    hex: bool = False  # addresses are written in hexadecimal
+
+    @property
+    def type(self) -> type:
+        return str if self.choices else int
+
+    @property
+    def range(self) -> str:
+        return " | ".join(self.choices) if self.choices else f"{self.text(self.minimum)}..{self.text(self.maximum)}"
+
+    def text(self, value: Any) -> str:
+        return hex(value) if self.hex else str(value)
+
+    def parse(self, text: str) -> Any:
+        """The value that `text` names. Raises UsageError with the range when it is none of them."""
+        if self.choices:
+            value = text.lower()
+            if value in self.choices:
+                return value
+        else:
+            try:
+                value = int(text, 0)
+            except ValueError:
+                value = None
+            if value is not None and self.minimum <= value <= self.maximum:
+                return value
+        raise UsageError(f"{self.name}={text} is out of range", todo=f"give {self.name} as one of {self.range}")
+
+
+def param(
+    default: Any,
+    *,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    choices: Iterable[str] = (),
+    sweep: Iterable = (),
+    unit: str = "",
+    help: str = "",
+    hex: bool = False,
+) -> Any:
+    """A field of a strategy that users may set. Integers need `minimum` and `maximum`, words need `choices`."""
+    choices = tuple(choices)
+    if not choices and (minimum is None or maximum is None):
+        raise TypeError("an integer parameter declares its minimum and maximum")
+    about = dict(minimum=minimum, maximum=maximum, choices=choices, sweep=tuple(sweep), unit=unit, help=help, hex=hex)
+    return dataclasses.field(default=default, metadata={"param": about})
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The compiled half of a strategy. `s` is its state, `e` the Emulator, `n` the counters (int64, by Event).
+
+    A kernel that answers returns SETTLED, LOST, CONFLICT or-ed together (emulator/kernel.py); one that has nothing to
+    do is `nothing`. Leaving one out is an error at import.
+    """
+
+    access: Callable  # (s, e, n, row): a load or store of RAM, crossing or not
+    io: Callable  # (s, e, n, row): an access to device memory
+    execute: Callable  # (s, e, n): a block is entered; answers
+    protect: Callable  # (s, e, n, frame): a frame that held no block is a code page from here on
+    flush: Callable  # (s, e, n): every translation is dropped
+    flush_page: Callable  # (s, e, n, page): the translation of one virtual page is dropped
+
+
+class Strategy:
+    """Base of all schemes. A subclass sets the class variables, declares `param` fields, and gives `state`.
+
+    If the state has a field `reserve`, the replay watches its mappings: column `peak_mappings`.
+    """
+
+    name: ClassVar[str]
+    FAST_PATH: ClassVar[str]  # the hit path, one host instruction a line
+    events: ClassVar[Mapping[int, str]]  # Event -> what it means here; what is missing stays an empty column
+    extra_events: ClassVar[tuple[str, ...]] = ()  # names of counters from FIRST_EXTRA on
+    costs: ClassVar[Mapping[int, Cost]]  # Event -> price; events without one are free or priced through others
+    kernels: ClassVar[Kernels]
+    SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it for a system trace
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(frozen=True, repr=False)(cls)
+
+    def __str__(self) -> str:
+        params = self.params()
+        changed = [f",{p.name}={p.text(v)}" for p in params.values() if (v := getattr(self, p.name)) != p.default]
+        return self.name + "".join(changed)
+
+    __repr__ = __str__
+
+    def state(self) -> NamedTuple:
+        """The scheme's own empty state: arrays, and the parameters that kernels read."""
+        raise TypeError(f"strategy {self.name} defines no state()")
+
+    def table_bytes(self) -> int:
+        """Bytes of the lookup tables that the hit path reads."""
+        return 0
+
+    def table_lines(self, state: NamedTuple) -> int:
+        """Distinct 64-byte lines of these tables that the hit path read so far."""
+        return 0
+
+    def reserved_bytes(self) -> int | None:
+        """Host address space that the scheme holds; None if the notion has no meaning for it."""
+        return None
+
+    def conflict(self, page: int) -> str:
+        """Why the row that touches `page` cannot be served (a kernel answered CONFLICT)."""
+        return f"strategy {self.name} cannot serve virtual page {page:#x}"
+
+    @classmethod
+    def params(cls) -> dict[str, Param]:
+        fields = dataclasses.fields(cls)
+        return {f.name: Param(f.name, f.default, **f.metadata["param"]) for f in fields if "param" in f.metadata}
+
+    @classmethod
+    def hit_insns(cls) -> int:
+        """Host instructions of the hit path, counted from FAST_PATH."""
+        return sum(1 for line in cls.FAST_PATH.splitlines() if is_instruction(line))
+
+    @classmethod
+    def columns(cls) -> dict[str, int]:
+        """Column name -> place in the counter array, of the counters that this scheme has."""
+        standard = {e.column: int(e) for e in Event if e in cls.events}
+        return standard | {name: FIRST_EXTRA + i for i, name in enumerate(cls.extra_events)}
+
+    def result(self, n: Any, state: NamedTuple) -> dict[str, int]:
+        """Event columns of a replay, from the counter array. Columns that the scheme does not have are missing."""
+        counts = {column: int(n[at]) for column, at in self.columns().items()}
+        counts["faults"] = sum(counts[e.column] for e in FAULTS if e in self.events)
+        if self.events.keys() & CALLS:
+            counts["host_calls"] = sum(counts[e.column] for e in CALLS)
+        counts |= {"table_bytes": self.table_bytes(), "table_lines": self.table_lines(state)}
+        reserved = self.reserved_bytes()
+        return counts if reserved is None else counts | {"reserved_bytes": reserved}
+
+
+def is_instruction(line: str) -> bool:
+    """Does this line of an assembly listing hold an instruction? (Not a comment, label or blank line.)"""
+    code = line.partition(";")[0].strip()
+    return bool(code) and not code.endswith(":")

@@ -1,0 +1,183 @@
+"""byte-lookup: Magnus Damm's scheme, a byte for each guest page and windows of two host pages.
+
+    entry = lookup[vaddr >> 12]                    1 MiB of bytes, 0 = not mapped
+    host  = base[entry] + (vaddr & 4095)           256 bases
+
+Nothing is compared: base 0 is an inaccessible page, so an access to a page without a window faults, and the handler
+gives it one. There are 255, taken in strict round robin, free or not: the handler never sees hits, so nothing better
+than the order of allocation is known to it.
+
+    window 1              window 2
+    | guest page | none |  | guest page | none |  ...
+
+The second page of a window is inaccessible and catches what runs over the end: **an access that crosses a page faults,
+every time**, whatever is mapped, and the handler completes it through guest RAM. So does every access to device memory,
+whose byte stays 0. In the mail's words: the common access gets faster, the uncommon one slower.
+
+Source: mail.txt, Magnus Damm as quoted by Piotras; model.md, section 4.
+Leaves out: the signal handler that his mail calls complicated is here priced, not written. One view for kernel and user.
+Assumed: the listing below (his own estimate is "around 7 x86 instructions"); instructions of the handler.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.emulator.handler import allow_store, map_page, note_store
+from mmuexp.emulator.reserve import Reserve, new_reserve, protect_frame, unmap_all, unmap_window
+from mmuexp.events import CODE, HOST
+from mmuexp.guest import PAGE_BITS, PAGES
+from mmuexp.strategy import LOST, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
+
+EVENTS = dict.fromkeys(CODE | HOST, "as in every mmap scheme") | {
+    Event.FAULTS_UNMAPPED: "the page's byte is 0: it gets the next window",
+    Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
+    Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect",
+    Event.FAULTS_CROSS: "the access crosses its page: completed in the handler, windows stay as they are",
+    Event.FAULTS_IO: "device memory: completed in the handler",
+    Event.EVICTIONS: "the window that is next in turn belonged to another page",
+}
+
+FAST_PATH = """
+    mov   reg, vaddr
+    shr   reg, 12
+    movzx reg, byte [lookup + reg]
+    mov   reg, [base + reg*4]
+    mov   off, vaddr
+    and   off, 4095
+    mov   data, [reg + off]       ; the only one that can fault
+"""
+
+COSTS = {
+    Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=120, source="assumed: handler: decode, find window, update byte"),
+    Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: decode, set dirty"),
+    Event.FAULTS_CODE: Cost(signal=1, insn=200, source="assumed: handler: decode, drop the blocks of the page"),
+    Event.FAULTS_CROSS: Cost(signal=1, walk=2, insn=150, source="assumed: handler: decode, do the access in two parts"),
+    Event.FAULTS_IO: Cost(signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"),
+}
+
+MAX_ENTRIES = 255
+POINTER_BYTES = 4  # a base, on the 32-bit host of the mail
+LINE_BYTES = 64
+HAND = 0  # place in State.control
+
+
+class State(NamedTuple):
+    entries: int
+    lookup: np.ndarray  # uint8[PAGES], window of a guest page, 0 = none
+    owner: np.ndarray  # int32[256], guest page + 1 that has the window, 0 = free
+    reserve: Reserve  # window w shows its guest page at host page 2 * (w - 1)
+    control: np.ndarray  # int64[1], HAND: the window given last
+    lookup_lines: np.ndarray  # uint8[PAGES / 64]
+    base_lines: np.ndarray  # uint8[256 * 4 / 64]
+
+
+@kernel
+def _read_tables(s, page):
+    window = np.int64(s.lookup[page])
+    s.lookup_lines[page // LINE_BYTES] = 1
+    s.base_lines[window * POINTER_BYTES // LINE_BYTES] = 1
+    return window
+
+
+@kernel
+def _take_window(s, e, n):
+    """The next window in turn, emptied. The new mapping lies over the old one: no host call of its own."""
+    window = s.control[HAND] % s.entries + 1
+    s.control[HAND] = window
+    if s.owner[window]:
+        n[Event.EVICTIONS] += 1
+        s.lookup[s.owner[window] - 1] = 0
+        s.owner[window] = 0
+        unmap_window(s.reserve, e, n, 2 * (window - 1))
+    return window
+
+
+@kernel
+def access(s, e, n, row):
+    window = _read_tables(s, row.page)
+    if row.second >= 0:
+        n[Event.FAULTS_CROSS] += 1
+        if row.store:
+            note_store(e, n, row.frame, row.first, row.last)
+            note_store(e, n, row.second_frame, 0, row.second_last)
+        return 0
+    if window == 0:
+        n[Event.FAULTS_UNMAPPED] += 1
+        n[Event.MMAP_CALLS] += 1
+        window = _take_window(s, e, n)
+        s.lookup[row.page] = window
+        s.owner[window] = row.page + 1
+        map_page(s.reserve, e, n, 2 * (window - 1), row.frame, row.store, row.first, row.last)
+        _read_tables(s, row.page)  # the access restarts, with the new base
+        return SETTLED | LOST
+    if row.store and not s.reserve.window[2 * (window - 1)].writable:
+        allow_store(s.reserve, e, n, 2 * (window - 1), row.frame, row.first, row.last)
+    return SETTLED
+
+
+@kernel
+def io(s, e, n, row):
+    n[Event.FAULTS_IO] += 1
+    return 0
+
+
+@kernel
+def protect(s, e, n, frame):
+    protect_frame(s.reserve, e, n, frame)
+
+
+@kernel
+def flush(s, e, n):
+    for window in range(1, s.entries + 1):
+        if s.owner[window]:
+            n[Event.MUNMAP_CALLS] += 1
+            s.lookup[s.owner[window] - 1] = 0
+            s.owner[window] = 0
+    unmap_all(s.reserve, n)
+    s.control[HAND] = 0
+
+
+@kernel
+def flush_page(s, e, n, page):
+    window = np.int64(s.lookup[page])
+    if window:
+        n[Event.MUNMAP_CALLS] += 1
+        s.lookup[page] = 0
+        s.owner[window] = 0  # free, but it waits for its turn: the hand does not move
+        unmap_window(s.reserve, e, n, 2 * (window - 1))
+
+
+class ByteLookup(Strategy):
+    name = "byte-lookup"
+    FAST_PATH = FAST_PATH
+    events = EVENTS
+    costs = COSTS
+    kernels = Kernels(access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page)
+
+    entries: int = param(
+        255, minimum=1, maximum=MAX_ENTRIES, sweep=(8, 16, 32, 64, 128, 255), unit="windows",
+        help="windows of two host pages; a byte names one of at most 255",
+    )  # fmt: skip
+
+    def state(self) -> State:
+        return State(
+            entries=self.entries,
+            lookup=np.zeros(PAGES, np.uint8),
+            owner=np.zeros(MAX_ENTRIES + 1, np.int32),
+            reserve=new_reserve(2 * self.entries),
+            control=np.zeros(1, np.int64),
+            lookup_lines=np.zeros(PAGES // LINE_BYTES, np.uint8),
+            base_lines=np.zeros((MAX_ENTRIES + 1) * POINTER_BYTES // LINE_BYTES, np.uint8),
+        )
+
+    def table_bytes(self) -> int:
+        return PAGES + (MAX_ENTRIES + 1) * POINTER_BYTES
+
+    def table_lines(self, state: State) -> int:
+        return int(state.lookup_lines.sum()) + int(state.base_lines.sum())
+
+    def reserved_bytes(self) -> int:
+        return 2 * self.entries << PAGE_BITS
+
+

@@ -1,0 +1,277 @@
+"""map-block: Piotras's indirection table. Load an offset, add it, access; the host's MMU checks.
+
+    host = vaddr + table[vaddr >> MAP_BLOCK_BITS]
+
+The guest's address space is cut into blocks of 2**MAP_BLOCK_BITS bytes. An entry of the table leads to a block of host
+address space, and already subtracts the high bits of the guest address, so that no `and` is needed: 4 instructions, of
+which only the last can fault. Nothing is compared. The handler writes a new entry both to the table and to the register
+that the instruction had loaded it into, and the instruction restarts.
+
+    guest block g                      host block, one of pool_blocks
+    | page | page | ... | page |       | page | page | ... | page | extra |
+                                         mapped one by one, on first touch
+
+* The host block has one page more than the guest block. The *extra* page shows the first page of the next guest block,
+  so an access that crosses a page runs at full speed, even at a block's end. (byte-lookup takes a signal for each.)
+* The pool is much smaller than the guest's address space. A guest block without a host block leads to one shared
+  inaccessible block and faults (`faults_block`); the handler takes the next host block in order of allocation and
+  unmaps what it held. A page of a block that is not mapped yet faults too (`faults_unmapped`).
+* Larger blocks mean a smaller table and fewer, longer mappings; smaller ones waste less of the pool. That is what
+  `mmuexp sweep MAP_BLOCK_BITS` measures. 12 would be a block for each page, with an extra page each.
+* A page with translated code is mapped read-only. A store to it faults, and drops every block of the page: the handler
+  sees pages, not bytes. A guest that writes to the very pages its code runs from faults again and again (`faults_code`),
+  which is what made Windows 98 slow, while softmmu pays a helper call.
+
+Source: mail.txt (Piotras, qemu-devel, 2004-10-20); model.md, sections 2 and 5.
+Models: one fault, one handler run; the page is mapped in the run that finds the block.
+Reads: the mail's "last-recently allocated" as least recently (`evict=fifo`); the other reading is `evict=lifo`.
+`evict=random` is the control: x <- (x * 1664525 + 1013904223) mod 2**32 from x = 1, slot = x * pool_blocks >> 32.
+Leaves out: a second view for guest user mode. Assumed: instructions of the handler (see the costs).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.emulator.handler import allow_store, map_page
+from mmuexp.emulator.reserve import Reserve, new_reserve, protect_frame, unmap_all, unmap_window
+from mmuexp.events import CODE, HOST
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES
+from mmuexp.strategy import LOST, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
+
+EVENTS = dict.fromkeys(CODE | HOST, "as in every mmap scheme") | {
+    Event.FAULTS_BLOCK: "the guest block has no host block: one is taken, and the page mapped in the same run",
+    Event.FAULTS_UNMAPPED: "the block is there, the page is not mapped: one mmap",
+    Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
+    Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect",
+    Event.FAULTS_IO: "device memory: completed in the handler, no block is taken for it",
+    Event.EVICTIONS: "the host block taken belonged to another guest block: one call makes it inaccessible",
+}
+
+FAST_PATH = """
+    mov  reg, vaddr
+    shr  reg, MAP_BLOCK_BITS
+    mov  reg, [table + reg*4]     ; the offset; the handler may change it, here and in the table
+    mov  data, [reg + vaddr]      ; the only one that can fault
+"""
+
+COSTS = {
+    Event.FAULTS_BLOCK: Cost(signal=1, walk=1, insn=160, source="assumed: handler: decode, take a block, new entry"),
+    Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=100, source="assumed: handler: decode, find the page"),
+    Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: decode, set dirty"),
+    Event.FAULTS_CODE: Cost(signal=1, insn=200, source="assumed: handler: decode, drop the blocks of the page"),
+    Event.FAULTS_IO: Cost(signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"),
+}
+
+FIFO, LIFO, RANDOM = range(3)
+EVICT = {"fifo": FIFO, "lifo": LIFO, "random": RANDOM}
+USED, HAND, SEED = range(3)  # places in State.control
+LINE_BYTES = 64
+
+
+class State(NamedTuple):
+    map_block_bits: int
+    pool_blocks: int
+    map_pages: int
+    evict: int
+    pointer_bytes: int
+    table: np.ndarray  # int32[2**(32 - map_block_bits)], host block + 1 of a guest block, 0 = none
+    owner: np.ndarray  # int32[pool_blocks], guest block + 1 that has the host block, 0 = free
+    reserve: Reserve  # pool_blocks blocks in slot order, each with its extra page at the end
+    control: np.ndarray  # int64[3], USED blocks, HAND: the block that fifo takes next, SEED of random
+    lines: np.ndarray  # uint8, lines of the table that the hit path read
+
+
+@kernel
+def _block_pages(s):
+    return (1 << (s.map_block_bits - PAGE_BITS)) + 1
+
+
+@kernel
+def _choose(s):
+    """The host block to take: free ones in slot order, then by the policy."""
+    if s.control[USED] < s.pool_blocks:
+        s.control[USED] += 1
+        return s.control[USED] - 1
+    if s.evict == LIFO:
+        return s.pool_blocks - 1  # allocated last, and again after each eviction
+    if s.evict == RANDOM:
+        s.control[SEED] = (s.control[SEED] * 1664525 + 1013904223) & 0xFFFFFFFF
+        return (s.control[SEED] * s.pool_blocks) >> 32
+    block = s.control[HAND]
+    s.control[HAND] = (block + 1) % s.pool_blocks
+    return block
+
+
+@kernel
+def _take_block(s, e, n, guest_block):
+    """Give the guest block a host block, emptied if it belonged to another."""
+    block = _choose(s)
+    if s.owner[block]:
+        n[Event.EVICTIONS] += 1
+        n[Event.MUNMAP_CALLS] += 1
+        s.table[s.owner[block] - 1] = 0
+        pages = _block_pages(s)
+        for window in range(block * pages, (block + 1) * pages):
+            if s.reserve.window[window].frame:
+                unmap_window(s.reserve, e, n, window)
+    s.table[guest_block] = block + 1
+    s.owner[block] = guest_block + 1
+    return block
+
+
+@kernel
+def _map_group(s, e, n, block, guest_block, place):
+    """`map_pages` above 1: the aligned group around page `place` of the block comes along, as by a load."""
+    block_pages = _block_pages(s) - 1
+    if s.map_pages == 1 or place == block_pages:  # the extra page is a group of its own
+        return
+    first = place & ~(s.map_pages - 1)
+    for other in range(first, min(first + s.map_pages, block_pages)):
+        window = block * (block_pages + 1) + other
+        frame = e.page[guest_block * block_pages + other].frame - 1
+        if frame >= 0 and s.reserve.window[window].frame == 0:  # only what is known, and not mapped yet
+            map_page(s.reserve, e, n, window, frame, 0, 0, 0)
+
+
+@kernel
+def _serve(s, e, n, guest_block, place, frame, store, first, last):
+    """Page `place` of the guest block is accessed through the block's entry. Faults until it is served."""
+    fresh = s.table[guest_block] == 0
+    if fresh:
+        n[Event.FAULTS_BLOCK] += 1
+        block = _take_block(s, e, n, guest_block)
+    else:
+        block = np.int64(s.table[guest_block]) - 1
+    window = block * _block_pages(s) + place
+    if s.reserve.window[window].frame == 0:
+        if not fresh:
+            n[Event.FAULTS_UNMAPPED] += 1
+        n[Event.MMAP_CALLS] += 1
+        map_page(s.reserve, e, n, window, frame, store, first, last)
+        _map_group(s, e, n, block, guest_block, place)
+    elif store and not s.reserve.window[window].writable:
+        allow_store(s.reserve, e, n, window, frame, first, last)
+    return SETTLED | LOST if fresh else SETTLED
+
+
+@kernel
+def access(s, e, n, row):
+    guest_block = row.vaddr >> s.map_block_bits
+    place = row.page & (_block_pages(s) - 2)
+    s.lines[guest_block * s.pointer_bytes // LINE_BYTES] = 1
+    answer = _serve(s, e, n, guest_block, place, row.frame, row.store, row.first, row.last)
+    if row.second >= 0:  # the next page of the same host block; at the block's end that is its extra page
+        answer |= _serve(s, e, n, guest_block, place + 1, row.second_frame, row.store, 0, row.second_last)
+    return answer
+
+
+@kernel
+def io(s, e, n, row):
+    n[Event.FAULTS_IO] += 1
+    return 0
+
+
+@kernel
+def protect(s, e, n, frame):
+    protect_frame(s.reserve, e, n, frame)
+
+
+@kernel
+def flush(s, e, n):
+    for block in range(s.control[USED]):
+        n[Event.MUNMAP_CALLS] += 1
+        s.table[s.owner[block] - 1] = 0
+        s.owner[block] = 0
+    unmap_all(s.reserve, n)
+    s.control[USED] = 0
+    s.control[HAND] = 0
+
+
+@kernel
+def _unmap_page(s, e, n, guest_block, place):
+    if s.table[guest_block]:
+        window = (np.int64(s.table[guest_block]) - 1) * _block_pages(s) + place
+        if s.reserve.window[window].frame:
+            n[Event.MUNMAP_CALLS] += 1
+            unmap_window(s.reserve, e, n, window)
+
+
+@kernel
+def flush_page(s, e, n, page):
+    block_pages = _block_pages(s) - 1
+    guest_block, place = page // block_pages, page % block_pages
+    _unmap_page(s, e, n, guest_block, place)
+    if place == 0:  # it may also be the extra page of the block before
+        _unmap_page(s, e, n, (guest_block - 1) & (s.table.size - 1), block_pages)
+
+
+class MapBlock(Strategy):
+    name = "map-block"
+    FAST_PATH = FAST_PATH
+    events = EVENTS
+    costs = COSTS
+    kernels = Kernels(access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page)
+
+    map_block_bits: int = param(
+        16, minimum=12, maximum=22, sweep=range(12, 23), unit="log2 bytes", help="guest address space that a block spans"
+    )
+    pool_blocks: int = param(
+        64, minimum=1, maximum=1 << 20, sweep=(8, 16, 32, 64, 128, 256, 512), unit="blocks", help="host blocks in the pool"
+    )
+    pool_mib: int = param(
+        0, minimum=0, maximum=1 << 14, sweep=(4, 8, 16, 32, 64, 128), unit="MiB",
+        help="if not 0: the pool is what fits in that much host address space, and pool_blocks is ignored",
+    )  # fmt: skip
+    map_pages: int = param(
+        1, minimum=1, maximum=1024, sweep=(1, 2, 4, 8, 16), unit="pages", help="aligned pages mapped at once; a power of two"
+    )
+    evict: str = param("fifo", choices=EVICT, sweep=EVICT, help="which block is unmapped when the pool is used up")
+    pointer_bytes: int = param(
+        4, minimum=4, maximum=8, sweep=(4, 8), unit="bytes", help="an entry of the table: 4 on the hosts of 2004, 8 today"
+    )
+
+    def __post_init__(self) -> None:
+        if self.map_pages & (self.map_pages - 1):
+            raise ValueError(f"map_pages={self.map_pages} is no power of two")
+        if self.pointer_bytes not in (4, 8):
+            raise ValueError(f"pointer_bytes={self.pointer_bytes} is neither 4 nor 8")
+        if self.blocks < 1:
+            raise ValueError(f"pool_mib={self.pool_mib} holds no block of {self.block_bytes} bytes")
+        if self.blocks * self.block_bytes > 1 << 34:
+            raise ValueError(f"{self.blocks} blocks of {self.block_bytes} bytes are more than 16 GiB of host address space")
+
+    @property
+    def block_bytes(self) -> int:
+        """Host address space of one block, its extra page included."""
+        return (1 << self.map_block_bits) + PAGE_BYTES
+
+    @property
+    def blocks(self) -> int:
+        """Host blocks in the pool, whichever parameter sets them."""
+        return (self.pool_mib << 20) // self.block_bytes if self.pool_mib else self.pool_blocks
+
+    def state(self) -> State:
+        return State(
+            map_block_bits=self.map_block_bits,
+            pool_blocks=self.blocks,
+            map_pages=self.map_pages,
+            evict=EVICT[self.evict],
+            pointer_bytes=self.pointer_bytes,
+            table=np.zeros(1 << (ADDRESS_BITS - self.map_block_bits), np.int32),
+            owner=np.zeros(self.blocks, np.int32),
+            reserve=new_reserve(self.reserved_bytes() >> PAGE_BITS),
+            control=np.array([0, 0, 1], np.int64),
+            lines=np.zeros(-(-self.table_bytes() // LINE_BYTES), np.uint8),
+        )
+
+    def table_bytes(self) -> int:
+        return self.pointer_bytes << (ADDRESS_BITS - self.map_block_bits)
+
+    def table_lines(self, state: State) -> int:
+        return int(state.lines.sum())
+
+    def reserved_bytes(self) -> int:
+        return self.blocks * self.block_bytes
+
+

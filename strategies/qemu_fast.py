@@ -1,0 +1,212 @@
+"""qemu-fast: the direct map. A guest virtual address is a host virtual address.
+
+    host = vaddr
+
+One instruction, no table, nothing to look up: the fastest there is, while the guest fits into the host's layout. In
+2004 QEMU itself lay at 0xa8000000, so the guest has `0 .. guest_limit`, and Linux had to be patched to run its kernel at
+0x90000000 instead of 0xc0000000 (`kernel_offset=0x30000000` moves it for an unpatched guest). On a 64-bit host the limit
+is gone: `guest_limit=0x100000000`.
+
+* A page that is not mapped faults, and is mapped alone: one mmap of one page.
+* First stores and code pages: read-only windows, one mprotect, all blocks of the page dropped; no bitmap.
+* Device memory, and whatever ends above the limit: one fault (`faults_softmmu`), and **the block in which it happens is
+  translated again with softmmu accesses**. From that access to the next block all accesses go through a software TLB
+  of 256 entries, with its fills and helpers. The next block is back to direct access; the TLB lives on.
+* A CR3 write unmaps the whole area, with one call.
+
+Source: QEMU at commit 0d1a29f9fc (2004-10-12): exec.c:50, 1582-1660, cpu-exec.c:675-720, target-i386/translate.c:4560-4574,
+i386-vl.ld:11, qemu-doc.texi:876-905. Restated in model.md, section 6.
+Reads: the direct map has no lookup table, so table_bytes and table_lines are 0; the TLB of retranslated blocks is no
+part of its hit path. Two virtual pages that come to lie at one host page stop the replay.
+Leaves out: the second SIGSEGV for a store to an unmapped page; code copy; a live engine adds a base to the address,
+since page 0 cannot be mapped on today's Linux. Assumed: instructions of the handler and of the softmmu spell.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.emulator.handler import allow_store, map_page
+from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, protect_frame, unmap_all, unmap_window
+from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
+from mmuexp.events import CODE, HOST
+from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGES
+from mmuexp.strategy import CONFLICT, LOST, SETTLED, Cost, Event, Kernels, Strategy, kernel, param
+
+EVENTS = dict.fromkeys(CODE | HOST, "as in every mmap scheme") | {
+    Event.FAULTS_UNMAPPED: "the page is not mapped: one mmap",
+    Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
+    Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect",
+    Event.FAULTS_SOFTMMU: "device memory, or above the limit: the block is translated again with softmmu accesses",
+    Event.SOFTMMU_ACCESSES: "accesses of such blocks, the causing one included",
+    Event.TLB_FILLS: "in such blocks: as in softmmu",
+    Event.SLOW_MISALIGNED: "in such blocks: as in softmmu",
+    Event.SLOW_CROSS: "in such blocks: as in softmmu",
+    Event.SLOW_IO: "in such blocks: as in softmmu",
+    Event.SLOW_CODE: "in such blocks: as in softmmu",
+    Event.CODE_LIST_WALKS: "in such blocks: as in softmmu",
+}
+
+FAST_PATH = """
+    mov  data, [vaddr]            ; can fault
+"""
+
+SPELL = "assumed: as the same event of softmmu"
+COSTS = {
+    Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=90, source="assumed: handler: exec.c:1587-1617"),
+    Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: set dirty"),
+    Event.FAULTS_CODE: Cost(signal=1, insn=200, source="assumed: handler: page_unprotect, exec.c:1627-1660"),
+    Event.FAULTS_SOFTMMU: Cost(
+        signal=1, walk=1, insn=200, translate=8, source="assumed: handler, and a block of 8 guest instructions again"
+    ),
+    Event.SOFTMMU_ACCESSES: Cost(insn=10, source="read: softmmu_header.h:89-231, 11 instructions instead of 1"),
+    Event.TLB_FILLS: Cost(walk=1, insn=110, source=SPELL),
+    Event.SLOW_MISALIGNED: Cost(insn=30, source=SPELL),
+    Event.SLOW_CROSS: Cost(insn=30, source=SPELL),
+    Event.SLOW_IO: Cost(insn=40, source=SPELL),
+    Event.SLOW_CODE: Cost(insn=50, source=SPELL),
+    Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
+}
+
+LIMIT_2004 = 0xA8000000  # QEMU itself is linked there, exec.c:50
+KERNEL_BASE = 0x90000000  # data addresses from here on move down by kernel_offset
+SPELL_TLB_BITS = 8
+IN_SPELL = 0  # place in State.control
+
+
+class State(NamedTuple):
+    guest_limit: int
+    kernel_offset: int
+    reserve: Reserve  # the guest's address space below guest_limit
+    owner: np.ndarray  # int32[windows], virtual page + 1 that a mapped window shows
+    tlb: Tlb
+    control: np.ndarray  # int64[1], IN_SPELL: 1 from an access that needs softmmu to the next block
+
+
+@kernel
+def _softmmu_access(s, e, n, row):
+    n[Event.SOFTMMU_ACCESSES] += 1
+    return tlb_access(s.tlb, e, n, row) & LOST  # nothing is settled: after the spell the access is direct again
+
+
+@kernel
+def _begin_spell(s, n):
+    n[Event.FAULTS_SOFTMMU] += 1
+    s.control[IN_SPELL] = 1
+
+
+@kernel
+def _serve(s, e, n, window, page, frame, store, first, last):
+    if s.reserve.window[window].frame == 0:
+        n[Event.FAULTS_UNMAPPED] += 1
+        n[Event.MMAP_CALLS] += 1
+        s.owner[window] = page + 1
+        map_page(s.reserve, e, n, window, frame, store, first, last)
+    elif s.owner[window] != page + 1:
+        return CONFLICT
+    elif store and not s.reserve.window[window].writable:
+        allow_store(s.reserve, e, n, window, frame, first, last)
+    return SETTLED
+
+
+@kernel
+def access(s, e, n, row):
+    if s.control[IN_SPELL]:
+        return _softmmu_access(s, e, n, row)
+    host = row.vaddr - s.kernel_offset if row.vaddr >= KERNEL_BASE else row.vaddr
+    if host + row.size > s.guest_limit:
+        _begin_spell(s, n)
+        return _softmmu_access(s, e, n, row) | LOST  # what was settled must come here during the spell
+    window = host >> PAGE_BITS
+    answer = _serve(s, e, n, window, row.page, row.frame, row.store, row.first, row.last)
+    if row.second >= 0 and not answer & CONFLICT:
+        answer |= _serve(s, e, n, window + 1, row.second, row.second_frame, row.store, 0, row.second_last)
+    return answer
+
+
+@kernel
+def io(s, e, n, row):
+    lost = 0
+    if not s.control[IN_SPELL]:
+        _begin_spell(s, n)
+        lost = LOST
+    n[Event.SOFTMMU_ACCESSES] += 1
+    n[Event.SLOW_IO] += 1
+    return lost
+
+
+@kernel
+def execute(s, e, n):
+    s.control[IN_SPELL] = 0
+
+
+@kernel
+def protect(s, e, n, frame):
+    protect_frame(s.reserve, e, n, frame)
+
+
+@kernel
+def flush(s, e, n):
+    if s.reserve.control[MAPPED]:
+        n[Event.MUNMAP_CALLS] += 1
+    unmap_all(s.reserve, n)
+    tlb_flush(s.tlb)
+
+
+@kernel
+def _unmap_page(s, e, n, window, page):
+    if 0 <= window < s.reserve.window.size and s.reserve.window[window].frame and s.owner[window] == page + 1:
+        n[Event.MUNMAP_CALLS] += 1
+        unmap_window(s.reserve, e, n, window)
+
+
+@kernel
+def flush_page(s, e, n, page):
+    moved = s.kernel_offset >> PAGE_BITS
+    _unmap_page(s, e, n, page, page)
+    if moved:
+        _unmap_page(s, e, n, page - moved, page)
+        if page == 0:  # an access that runs over the end of the address space finds page 0 behind the last one
+            _unmap_page(s, e, n, PAGES - moved, page)
+    tlb_flush_page(s.tlb, page)
+
+
+class QemuFast(Strategy):
+    name = "qemu-fast"
+    FAST_PATH = FAST_PATH
+    events = EVENTS
+    costs = COSTS
+    kernels = Kernels(access=access, io=io, execute=execute, protect=protect, flush=flush, flush_page=flush_page)
+    SYSTEM_LAYOUTS = ({}, {"kernel_offset": 0x30000000}, {"guest_limit": 1 << 32})
+
+    guest_limit: int = param(
+        LIMIT_2004, minimum=PAGE_BYTES, maximum=1 << 32, sweep=(0x40000000, 0x80000000, LIMIT_2004, 0xC0000000, 1 << 32),
+        unit="bytes", hex=True, help="guest addresses below it are host addresses; whole pages",
+    )  # fmt: skip
+    kernel_offset: int = param(
+        0, minimum=0, maximum=KERNEL_BASE, sweep=(0, 0x30000000), unit="bytes", hex=True,
+        help="data addresses from 0x90000000 on move down by it before the limit is applied; whole pages",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for key in ("guest_limit", "kernel_offset"):
+            if getattr(self, key) % PAGE_BYTES:
+                raise ValueError(f"{key}={getattr(self, key):#x} is no multiple of a page, {PAGE_BYTES} bytes")
+
+    def state(self) -> State:
+        windows = self.guest_limit >> PAGE_BITS
+        return State(
+            guest_limit=self.guest_limit,
+            kernel_offset=self.kernel_offset,
+            reserve=new_reserve(windows),
+            owner=np.zeros(windows, np.int32),
+            tlb=new_tlb(SPELL_TLB_BITS),
+            control=np.zeros(1, np.int64),
+        )
+
+    def reserved_bytes(self) -> int:
+        return self.guest_limit
+
+    def conflict(self, page: int) -> str:
+        moved = f"{page:#x} and another virtual page come to lie at one host page"
+        return f"virtual page {moved} with kernel_offset={self.kernel_offset:#x}"

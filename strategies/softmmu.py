@@ -1,0 +1,118 @@
+"""softmmu: QEMU's software TLB as it was in October 2004.
+
+    entry = tlb[write][mode][(vaddr >> 12) & (entries - 1)]
+    if entry.page == vaddr & (PAGE | (size - 1)):  host = vaddr + entry.addend
+    else:                                          call a helper
+
+Two tables (read, write) for each of two modes (kernel, user), direct mapped. Translation is checked in code, on every
+access; the host's MMU is never asked, so there is no host fault, ever. What the check rejects goes to a helper:
+
+* a page that is not in its set: the helper walks the guest's page table and fills the entry. A fill enters the write
+  side only if the page is dirty, so that the first store can set the guest's dirty bit: load, then first store = 2
+  fills. A copy between two pages of one set misses on every access.
+* every misaligned access, because the compare includes the low bits `size - 1`. One that crosses a page becomes two
+  aligned loads, or `size` byte stores, each with a lookup of its own.
+* device memory: entered with a zone number that never compares equal. A call for each access, but no fault.
+* a store to a code page: the write entry says so. The first 10 stores that hit no block walk the page's list of blocks;
+  then a bitmap of code bytes is built, and data beside code costs the helper and a bit test. Only blocks that the store
+  overlaps are dropped. (Exactly what the mmap schemes cannot do, and what Windows 98 needs.)
+
+Source: QEMU at commit 0d1a29f9fc (2004-10-12): softmmu_header.h:89-231, softmmu_template.h:51-265, exec.c:557-762,
+1268-1350, 1542-1578, target-i386/helper2.c:324-455. Restated in model.md, section 3.
+Leaves out: fills of read and write side at once while paging is off; the memset of the block lookup on a flush; code
+fetches, which fill no TLB here; a misaligned store to a code page made one helper call for each byte.
+Assumed: instructions inside the helpers (see the costs).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
+from mmuexp.events import CODE
+from mmuexp.strategy import Cost, Event, Kernels, Strategy, kernel, nothing, param
+
+EVENTS = dict.fromkeys(CODE, "as in every scheme") | {
+    Event.TLB_FILLS: "the page is not in its set: page walk, entry filled",
+    Event.SLOW_MISALIGNED: "misaligned inside a page: the compare fails, a helper does the access",
+    Event.SLOW_CROSS: "crosses a page: a helper splits it",
+    Event.SLOW_IO: "device memory: a helper calls the device",
+    Event.SLOW_CODE: "store to a code page: a helper looks for translated code",
+    Event.CODE_LIST_WALKS: "of these, walked the page's list of blocks instead of testing its bitmap",
+}
+
+FAST_PATH = """
+    mov  edx, vaddr
+    mov  eax, vaddr
+    shr  edx, 9                 ; page number, times 8 bytes an entry
+    and  eax, ~4095 | (size-1)  ; keeps the low bits: a misaligned address never compares equal
+    and  edx, 0x7f8             ; 256 entries
+    lea  edx, [tlb + edx + ebp]
+    cmp  eax, [edx]
+    mov  eax, vaddr
+    je   hit                    ; taken
+                                ; ... push mode, call the helper, pop ...
+hit:
+    add  eax, [edx + 4]
+    mov  data, [eax]
+"""
+
+COSTS = {
+    Event.TLB_FILLS: Cost(walk=1, insn=110, source="assumed: call, fault entry, tlb_set_page of exec.c:1542-1578"),
+    Event.SLOW_MISALIGNED: Cost(insn=30, source="assumed: call and generic C path, softmmu_template.h:72-110"),
+    Event.SLOW_CROSS: Cost(insn=30, source="assumed: call and split; the lookups are priced apart"),
+    Event.SLOW_IO: Cost(insn=40, source="assumed: call, zone dispatch, softmmu_template.h:51-70; not the device"),
+    Event.SLOW_CODE: Cost(insn=50, source="assumed: call, code_mem_write, bit test, exec.c:736-762"),
+    Event.CODE_LIST_WALKS: Cost(insn=120, source="assumed: tb_invalidate_phys_page_range, exec.c:643-734"),
+}
+
+
+class State(NamedTuple):
+    tlb: Tlb
+    lines: np.ndarray  # uint8[2, 2 << tlb_bits], (write, mode * entries + set): entries that the hit path read
+
+
+@kernel
+def access(s, e, n, row):
+    entries = s.tlb.read.size >> 1
+    s.lines[row.store, row.user * entries + (row.page & (entries - 1))] = 1
+    return tlb_access(s.tlb, e, n, row)
+
+
+@kernel
+def io(s, e, n, row):
+    n[Event.SLOW_IO] += 1
+    return 0
+
+
+@kernel
+def flush(s, e, n):
+    tlb_flush(s.tlb)
+
+
+@kernel
+def flush_page(s, e, n, page):
+    tlb_flush_page(s.tlb, page)
+
+
+class Softmmu(Strategy):
+    name = "softmmu"
+    FAST_PATH = FAST_PATH
+    events = EVENTS
+    costs = COSTS
+    kernels = Kernels(access=access, io=io, execute=nothing, protect=nothing, flush=flush, flush_page=flush_page)
+
+    tlb_bits: int = param(
+        8, minimum=0, maximum=16, sweep=range(4, 13), unit="log2 entries", help="entries of each of the four tables"
+    )
+
+    def state(self) -> State:
+        return State(new_tlb(self.tlb_bits), np.zeros((2, 2 << self.tlb_bits), np.uint8))
+
+    def table_bytes(self) -> int:
+        return 4 * 8 << self.tlb_bits  # an entry is an address and an addend of 4 bytes each, cpu-defs.h:81-93
+
+    def table_lines(self, state: State) -> int:
+        tables = state.lines.reshape(4, -1)  # each table begins on a line of its own; 8 entries a line
+        padded = np.pad(tables, ((0, 0), (0, -tables.shape[1] % 8)))
+        return int(padded.reshape(4, -1, 8).any(axis=2).sum())
