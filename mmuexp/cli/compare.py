@@ -1,0 +1,34 @@
+"""`mmuexp compare`."""
+
+import click
+
+from mmuexp.cli import output
+
+
+@click.command(short_help="Replay recordings through the schemes and print what each one costs.")
+@click.argument("files", metavar="[FILE]...", nargs=-1)
+@output.trace_options
+@click.option("-s", "--strategy", "specs", metavar="SPEC", multiple=True, help="name or name,key=value; repeatable.")
+@click.option("--reference", metavar="SPEC", help="What the others are measured against. [softmmu]")
+@click.option("--every", type=click.IntRange(min=1), metavar="ROWS", help="Counts for each window of that many rows.")
+@output.output_options
+def command(files, traces, host, specs, reference, every, outputs, format_, checks) -> None:
+    """Replay recordings through the translation schemes and print what each one costs.
+
+    \b
+    Examples:
+      mmuexp compare
+      mmuexp compare -s softmmu -s map-block,map_block_bits=20 --format csv
+
+    Without FILE or --trace it replays the bundled recording, without -s all schemes. A SPEC is a scheme's name with
+    settings: map-block,evict=lifo,pool_blocks=32; `mmuexp strategy list` names them. Counts are exact; times are a
+    model at the prices of the host profile.
+    """
+    from mmuexp.experiment import compare
+
+    named = output.named_traces([*traces, *files])
+
+    def work(progress):
+        return compare(named, specs or None, reference=reference, host=host, every=every, progress=progress)
+
+    output.run_and_save(work, outputs, format_, checks)

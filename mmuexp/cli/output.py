@@ -1,0 +1,182 @@
+"""What every command does with its output: data to stdout, all else to stderr, files claimed before the work."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mmuexp.result import Result
+
+FORMATS = ("table", "csv", "json", "md")
+STDOUT = "-"
+
+
+def say(line: str) -> None:
+    """A remark for the user, on stderr."""
+    print(f"mmuexp: {line}", file=sys.stderr)
+
+
+def stdout_console() -> "Console":
+    """For data. Off a terminal and under NO_COLOR it writes plain text; markup in data is left alone."""
+    return _console(sys.stdout)
+
+
+def stderr_console() -> "Console":
+    """For progress and remarks."""
+    return _console(sys.stderr)
+
+
+def _console(file: Any) -> "Console":
+    from rich.console import Console
+
+    plain = not file.isatty() or os.environ.get("TERM") == "dumb"
+    return Console(
+        file=file,
+        force_terminal=not plain,
+        no_color=plain or bool(os.environ.get("NO_COLOR")),
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=plain,
+    )
+
+
+def trace_options(command: Callable) -> Callable:
+    """--trace FILE and --host PROFILE."""
+    host = click.option(
+        "--host", metavar="PROFILE", help="Prices: a host profile's name, or a TOML file of your own. [xeon-2.6-vm]"
+    )
+    trace = click.option("--trace", "traces", metavar="FILE", multiple=True, help="A trace; repeatable.")
+    return trace(host(command))
+
+
+def output_options(command: Callable) -> Callable:
+    """-o FILE, --format and --fail-if, for commands that print a Result."""
+    options = [
+        click.option(
+            "-o", "outputs", metavar="FILE", multiple=True, help="A .csv .json .md .parquet .html, or - for stdout."
+        ),
+        click.option("--format", "format_", type=click.Choice(FORMATS), help="Of what goes to stdout. [table]"),
+        click.option(
+            "--fail-if", "checks", metavar="EXPR", multiple=True, help="Exit 3 if true of a row: [SPEC:]faults>1000."
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+class Outputs:
+    """Where a Result goes: the files of -o, and stdout when there are none, or `-o -`, or --format asks for it.
+
+    Files are claimed at once, so that a path that cannot be written fails before the work. Use as a context manager:
+    what was not saved leaves nothing behind.
+    """
+
+    def __init__(self, paths: Sequence[str], format_: str | None = None):
+        from mmuexp.export import Output
+
+        files = list(dict.fromkeys(path for path in paths if path != STDOUT))
+        self.stdout = not files or STDOUT in paths or format_ is not None
+        self.format = format_ or "table"
+        self.files: list[Output] = []
+        try:
+            for path in files:
+                self.files.append(Output(path))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Outputs":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for file in self.files:
+            file.discard()
+
+    def save(self, result: "Result") -> None:
+        """Files first: a closed pipe must not cost what was asked for on disk."""
+        for file in self.files:
+            file.save(result)
+            say(f"wrote {file.path}")
+        if self.stdout:
+            write_stdout(result, self.format)
+
+
+def write_stdout(result: "Result", format_: str) -> None:
+    if format_ == "table":
+        from mmuexp.render.table import print_result
+
+        print_result(result, stdout_console())
+    else:
+        from mmuexp.export import WRITERS
+
+        sys.stdout.write(WRITERS[f".{format_}"](result).decode())
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
+    """A callback (name, rows done, rows in all) that draws rate and time left; None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    tasks: dict[str, Any] = {}
+    with Progress(*columns, console=stderr_console(), transient=True) as bar:
+
+        def show(name: str, done: int, rows: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=rows, rate="")
+            task = bar.tasks[bar.task_ids.index(tasks[name])]
+            rate = f"{done / task.elapsed / 1e6:.1f} M rows/s" if task.elapsed else ""
+            bar.update(tasks[name], completed=done, rate=rate)
+
+        yield show
+
+
+def named_traces(traces: Sequence[str]) -> list[str] | None:
+    """The traces to replay; None, and a remark, where the bundled one stands in."""
+    if traces:
+        return list(traces)
+    say("no --trace given; replaying the bundled trace (`mmuexp record` makes your own)")
+    return None
+
+
+def run_and_save(
+    work: Callable[..., "Result"], paths: Sequence[str], format_: str | None, checks: Sequence[str]
+) -> None:
+    """Claim the outputs, run `work(progress)`, save its result, then apply --fail-if.
+
+    Interrupted between traces, what was finished is saved before the exit.
+    """
+    from mmuexp.checks import fail_if, parse_check
+    from mmuexp.experiment import Interrupted
+
+    parsed = [parse_check(text) for text in checks]
+    with Outputs(paths, format_) as outputs:
+        try:
+            with progress_bar() as progress:
+                result = work(progress)
+        except Interrupted as stopped:
+            outputs.save(stopped.result)
+            raise
+        outputs.save(result)
+    fail_if(result, parsed)

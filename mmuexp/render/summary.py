@@ -1,0 +1,213 @@
+"""What people see of a result, before it becomes text of some kind: tables of strings, a sentence, notes.
+
+One `Summary` for each trace (a sweep: for each trace and pool); table.py, markdown.py and html.py only lay it out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmuexp.ranges import COMPANIONS
+from mmuexp.render import words
+from mmuexp.render.sentence import Line, lines_of, sentence
+from mmuexp.result import FAULT_CAUSES, Result, rows_of
+
+Row = dict[str, Any]
+
+CAUSES = {
+    "faults_unmapped": "unmapped: first touch of a page that the scheme has not mapped",
+    "faults_block": "block: the guest block has no host block yet, or lost it",
+    "faults_write": "write: first store to a clean page, mapped read-only",
+    "faults_code": "code: a store to a page that holds translated code",
+    "faults_cross": "cross: an access across a page's end",
+    "faults_io": "io: device memory",
+    "faults_softmmu": "softmmu: a block that must run with softmmu accesses",
+}
+
+
+@dataclass
+class Summary:
+    """One table: `heads` and `cells` are texts, `left` the columns set left; `bars` feed the plot of a sweep."""
+
+    title: str
+    heads: list[str]
+    cells: list[list[str]]
+    left: set[int]
+    best: int | None  # the row that wins
+    sentence: str
+    notes: list[str] = field(default_factory=list)
+    bars: list[Line] = field(default_factory=list)
+
+
+def summaries(result: Result) -> list[Summary]:
+    rows = rows_of(result.frame)
+    traces = list(dict.fromkeys(row["trace"] for row in rows))
+    found = []
+    for trace in traces:
+        mine = [row for row in rows if row["trace"] == trace]
+        for caption, group in _groups(mine, result.parameters):
+            found.append(_Table(result, trace, group, caption).summary())
+    return found
+
+
+def _groups(rows: list[Row], parameters: Sequence[str]) -> list[tuple[str, list[Row]]]:
+    """A sweep that shows companions (a pool of 64 blocks, one of 64 MiB) is a table for each."""
+    for name in parameters:
+        variants = COMPANIONS.get(name, ())
+        if variants and all(key in parameters for key in variants[0]):
+            groups = []
+            for variant in variants:
+                fits = [r for r in rows if r[name] is None or all(r[key] == variant[key] for key in variant)]
+                if any(row[name] is not None for row in fits):
+                    mib = variant["pool_mib"]
+                    pool = f"a pool of {mib} MiB" if mib else f"a pool of {variant['pool_blocks']} blocks"
+                    groups.append((pool, fits))
+            if sum(row[name] is not None for _, g in groups for row in g) == sum(r[name] is not None for r in rows):
+                return groups
+    return [("", rows)]
+
+
+class _Table:
+    """Builds one Summary; `rows` are of one trace."""
+
+    def __init__(self, result: Result, trace: str, rows: list[Row], caption: str):
+        self.result, self.trace, self.rows, self.caption = result, trace, rows, caption
+        self.verdicts = {v["scheme"]: v for v in result.manifest.get("verdicts", []) if v["trace"] == trace}
+        known = next(iter(self.verdicts.values()), {}).get("reference")
+        self.reference = known or rows[0]["strategy"]
+        self.parameters = [p for p in result.parameters if not caption or p not in ("pool_blocks", "pool_mib")]
+        self.footnotes: dict[str, int] = {}
+
+    def summary(self) -> Summary:
+        columns = self._columns()
+        heads = [head for head, _, _ in columns]
+        cells = [[cell(row) for _, _, cell in columns] for row in self.rows]
+        left = {at for at, (_, is_left, _) in enumerate(columns) if is_left}
+        names = [self._name(row) for row in self.rows]
+        lines = lines_of(self.rows, names)
+        base = next((n for n, r in zip(names, self.rows, strict=True) if r["strategy"] == self.reference), "")
+        best = None
+        if not self.result.windowed and len(lines) > 1:
+            best = min(range(len(lines)), key=lambda at: lines[at].ns)
+        bars = lines if self.result.kind == "sweep" else []
+        notes = self._notes(cells)
+        return Summary(self._title(), heads, cells, left, best, sentence(lines, base), notes, bars)
+
+    def _name(self, row: Row) -> str:
+        if self.parameters and row[self.parameters[0]] is not None:
+            return ", ".join(f"{p}={row[p]}" for p in self.parameters)
+        return row["strategy"]
+
+    def _title(self) -> str:
+        total = self.rows[0]
+        if self.result.windowed:
+            mine = [row for row in self.rows if row["strategy"] == total["strategy"]]
+            total = {k: sum(row[k] for row in mine) for k in ("rows", "accesses", "page_cross", "misaligned")}
+        facts = next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
+        mode = f", {facts['mode']} mode" if "mode" in facts else ""
+        swept = f"\n{self.rows[-1]['strategy'].split(',')[0]} with {self.caption}" if self.caption else ""
+        return (
+            f"{self.trace}: {words.number(total['rows'])} rows, {words.number(total['accesses'])} memory accesses"
+            f" ({words.share(total['page_cross'], total['accesses'])} cross a page,"
+            f" {words.share(total['misaligned'], total['accesses'])} are misaligned){mode}{swept}"
+        )
+
+    def _columns(self) -> list[tuple[str, bool, Any]]:
+        found: list[tuple[str, bool, Any]] = []
+        if self.result.windowed:
+            found.append(("window", False, lambda r: words.number(r["window"])))
+        if self.parameters:
+            for p in self.parameters:
+                found.append((p, False, lambda r, p=p: r["strategy"] if r[p] is None else str(r[p])))
+        else:
+            found.append(("scheme", True, lambda r: r["strategy"]))
+        found += [
+            ("time", False, lambda r: words.duration(r["ns"])),
+            (f"against\n{self.reference}", True, self._against),
+            ("instructions\nper access", False, _per_access),
+            ("kernel\ntime", False, lambda r: words.duration(r["kernel_ns"])),
+            ("host\nfaults", False, lambda r: words.number(r["faults"])),
+            ("of these", True, _causes),
+        ]
+        if self.parameters:
+            found += [
+                ("table", False, lambda r: words.size(r["table_bytes"])),
+                ("host address\nspace", False, lambda r: words.size(r["reserved_bytes"])),
+                ("mappings\nat most", False, lambda r: words.number(r["peak_mappings"])),
+            ]
+        found += [
+            ("crossings cost\ninstructions", False, lambda r: words.number(r["cross_insns"])),
+            ("and in\nthe kernel", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
+            ("each", False, _each_crossing),
+        ]
+        if self.verdicts and not self.result.windowed and len(self.rows) > 1:
+            found.append((f"ahead of {self.reference}\nwhile a fault costs", True, self._while))
+        return found
+
+    def _base(self, row: Row) -> Row | None:
+        for other in self.rows:
+            if other["strategy"] == self.reference and other.get("window") == row.get("window"):
+                return other
+        return None
+
+    def _against(self, row: Row) -> str:
+        base = self._base(row)
+        if row["strategy"] == self.reference or base is None:
+            return "reference" if base is not None else words.DASH
+        marks = ""
+        if not self.result.windowed:
+            knobs = self.verdicts.get(row["strategy"], {}).get("decided_by", [])
+            marks = "".join(f" [{self.footnotes.setdefault(k, len(self.footnotes) + 1)}]" for k in knobs)
+        return words.factor(row["ns"], base["ns"]) + marks
+
+    def _while(self, row: Row) -> str:
+        verdict = self.verdicts.get(row["strategy"])
+        if verdict is None or row["strategy"] == self.reference:
+            return ""
+        now = verdict["now_ns"]
+        here = f" ({words.duration(now)} here)" if now is not None else ""
+        wins, price = verdict["wins"], words.duration(verdict["fault_ns"])
+        return {
+            "always": "anything",
+            "never": "never",
+            "below": f"less than {price}{here}",
+            "above": f"more than {price}{here}",
+        }[wins]
+
+    def _notes(self, cells: list[list[str]]) -> list[str]:
+        notes = []
+        host = self.result.manifest.get("prices", {}).get("host")
+        if host:
+            rate = host["prices"]["insn"]["ns"]
+            notes.append(
+                f"time = instructions x {rate:g} ns + kernel time, a model at the prices of host {host['name']}"
+                f" ({host['about']}). Counts are exact."
+            )
+        causes = [text for cause, text in CAUSES.items() if any(row.get(cause) for row in self.rows)]
+        if causes:
+            notes.append("host fault = a SIGSEGV that the emulator takes. " + "; ".join(causes) + ".")
+        for knob, at in self.footnotes.items():
+            notes.append(f"[{at}] an assumed price decides this: half or double of {knob} turns the order.")
+        if self.result.manifest.get("complete", "yes") != "yes":
+            notes.append(f"Not complete: {self.result.manifest['complete']}.")
+        return notes
+
+
+def _per_access(row: Row) -> str:
+    value = row["insns_per_access"]
+    return words.DASH if value is None else f"{value:.2f}"
+
+
+def _causes(row: Mapping[str, Any]) -> str:
+    found = [(cause.removeprefix("faults_"), row.get(cause)) for cause in FAULT_CAUSES]
+    return ", ".join(f"{words.number(count)} {cause}" for cause, count in found if count)
+
+
+def _each_crossing(row: Row) -> str:
+    count, insns, kernel = row["page_cross"], row["cross_insns"], row.get("cross_kernel_ns") or 0
+    if not count:
+        return words.DASH
+    if not insns and not kernel:
+        return "free"
+    each = f"{words.significant(insns / count)} instr"
+    return each + (f" + {words.duration(kernel / count)}" if kernel else "")

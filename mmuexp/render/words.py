@@ -1,0 +1,59 @@
+"""Numbers as people read them: durations, counts, sizes, factors."""
+
+DASH = "-"  # the scheme has no such event
+
+
+def number(value: float | int | None) -> str:
+    """1234567 -> 1,234,567"""
+    if value is None:
+        return DASH
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"
+
+
+def significant(value: float) -> str:
+    """Three digits, never in powers of ten: 12.3, 0.0451, 1,230"""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    if abs(value) < 1e-4:
+        return f"{value:.2g}"
+    return f"{value:.3g}" if abs(value) >= 1 else f"{value:.3f}"
+
+
+def duration(ns: float | None) -> str:
+    """Nanoseconds in the largest unit that keeps the number above 1: 1175 -> 1.18 us"""
+    if ns is None:
+        return DASH
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if abs(ns) >= size:
+            return f"{significant(ns / size)} {unit}"
+    return f"{significant(ns)} ns"
+
+
+def size(count: int | None) -> str:
+    """65536 -> 64 KiB"""
+    if count is None:
+        return DASH
+    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if count >= 1 << power:
+            return f"{significant(count / (1 << power))} {unit}"
+    return f"{count:,} B"
+
+
+def factor(ns: float, reference_ns: float) -> str:
+    """How a run stands to the reference: 1.63x faster, 2.10x slower, as fast."""
+    if not ns or not reference_ns:
+        return "as fast" if ns == reference_ns else DASH
+    ratio = reference_ns / ns
+    if round(ratio, 2) == 1:
+        return "as fast"
+    return f"{ratio:.2f}x faster" if ratio > 1 else f"{1 / ratio:.2f}x slower"
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage; a share that is there but tiny does not become 0."""
+    if not whole or not part:
+        return "0 %"
+    percent = 100 * part / whole
+    return f"{percent:.2f} %" if percent >= 0.01 else "under 0.01 %"
