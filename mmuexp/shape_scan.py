@@ -134,7 +134,7 @@ def _usual(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, system
     one, most = np.uint32(1), np.uint32(MAX_ACCESS_BYTES - 1)
     for i in range(len(ops)):
         op, size, flag, vaddr = np.uint32(ops[i]), np.uint32(sizes[i]), np.uint32(flags[i]), np.uint32(vaddrs[i])
-        less = np.uint32(size - one)  # of size 0: huge
+        less = size - np.uint32(size != 0)
         end = np.uint32((vaddr & np.uint32(4095)) + less)  # of the last byte, in the page
         access = np.uint32(op < 2)
         is_exec = np.uint32(op == 2)
