@@ -13,20 +13,19 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 
 import numba
 import numpy as np
 
-import mmuexp
 from mmuexp.strategy import Strategy
 
 OWN = "mmuexp.strategies."
 
 
-@lru_cache(maxsize=None)
+@cache
 def loop_of(cls: type[Strategy], has_reserve: bool) -> Callable:
     """The loop over `cls.kernels`; compiled at its first call, from the cache if it can be."""
     from mmuexp.emulator.kernel import nothing

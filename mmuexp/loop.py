@@ -57,6 +57,7 @@ def enter_block(s, e, n, vaddr, size, insns, user_mode):
             learn_page(e, other, other)
     return answer
 
+
 @kernel
 def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
     """An access to RAM that is not known to be settled. Returns the strategy's answer."""
@@ -76,6 +77,7 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
         if over > 0:
             learn_page(e, second, second)
     return answer
+
 
 @entry
 def loop(s, e, n, settled, entered, clock, vaddrs, sizes, insns, ops, flags, frames, first_row, user_mode, filtered):

@@ -65,7 +65,9 @@ class Replay:
     def _more_room(self, row: int) -> None:
         if self._emulator.block.size >= MAX_BLOCKS:
             what = f"row {row}: more than {MAX_BLOCKS} translated blocks are alive at once"
-            raise TraceError(what, where=self.where, row=row, todo="no real guest has as many; run `mmuexp trace verify`")
+            raise TraceError(
+                what, where=self.where, row=row, todo="no real guest has as many; run `mmuexp trace verify`"
+            )
         self._emulator = with_more_blocks(self._emulator)
 
     def counts(self) -> dict[str, int]:

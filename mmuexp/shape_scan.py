@@ -14,7 +14,7 @@ BLOCK = 1024  # rows that are counted together if there is nothing unusual about
 # What the kernel counts, by its place in `sums`. From RAM_LOADS on of accesses that are not IO: `units8` sums
 # ceil(size / 8), `wide_units8` does so over accesses of more than 4 bytes.
 _COUNTED = """rows loads stores misaligned page_cross io_accesses mode_switches execs guest_insns flushes page_flushes
-    maps ram_loads ram_stores ram_misaligned_in_page ram_cross_loads ram_cross_stores ram_cross_store_bytes
+    map_rows ram_loads ram_stores ram_misaligned_in_page ram_cross_loads ram_cross_stores ram_cross_store_bytes
     units8 wide_units8"""
 COUNTED = tuple(_COUNTED.split())
 ROWS, LOADS, STORES, MISALIGNED, PAGE_CROSS, IO_ACCESSES, MODE_SWITCHES, EXECS, GUEST_INSNS = range(9)

@@ -49,11 +49,15 @@ FAST_PATH = """
 """
 
 COSTS = {
-    Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=120, source="assumed: handler: decode, find window, update byte"),
+    Event.FAULTS_UNMAPPED: Cost(
+        signal=1, walk=1, insn=120, source="assumed: handler: decode, find window, update byte"
+    ),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: decode, set dirty"),
     Event.FAULTS_CODE: Cost(signal=1, insn=200, source="assumed: handler: decode, drop the blocks of the page"),
     Event.FAULTS_CROSS: Cost(signal=1, walk=2, insn=150, source="assumed: handler: decode, do the access in two parts"),
-    Event.FAULTS_IO: Cost(signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"),
+    Event.FAULTS_IO: Cost(
+        signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"
+    ),
 }
 
 MAX_ENTRIES = 255
@@ -179,5 +183,3 @@ class ByteLookup(Strategy):
 
     def reserved_bytes(self) -> int:
         return 2 * self.entries << PAGE_BITS
-
-

@@ -60,7 +60,9 @@ COSTS = {
     Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=100, source="assumed: handler: decode, find the page"),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: decode, set dirty"),
     Event.FAULTS_CODE: Cost(signal=1, insn=200, source="assumed: handler: decode, drop the blocks of the page"),
-    Event.FAULTS_IO: Cost(signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"),
+    Event.FAULTS_IO: Cost(
+        signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"
+    ),
 }
 
 FIFO, LIFO, RANDOM = range(3)
@@ -214,21 +216,41 @@ class MapBlock(Strategy):
     kernels = Kernels(access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page)
 
     map_block_bits: int = param(
-        16, minimum=12, maximum=22, sweep=range(12, 23), unit="log2 bytes", help="guest address space that a block spans"
+        16,
+        minimum=12,
+        maximum=22,
+        sweep=range(12, 23),
+        unit="log2 bytes",
+        help="guest address space that a block spans",
     )
     pool_blocks: int = param(
-        64, minimum=1, maximum=1 << 20, sweep=(8, 16, 32, 64, 128, 256, 512), unit="blocks", help="host blocks in the pool"
+        64,
+        minimum=1,
+        maximum=1 << 20,
+        sweep=(8, 16, 32, 64, 128, 256, 512),
+        unit="blocks",
+        help="host blocks in the pool",
     )
     pool_mib: int = param(
         0, minimum=0, maximum=1 << 14, sweep=(4, 8, 16, 32, 64, 128), unit="MiB",
         help="if not 0: the pool is what fits in that much host address space, and pool_blocks is ignored",
     )  # fmt: skip
     map_pages: int = param(
-        1, minimum=1, maximum=1024, sweep=(1, 2, 4, 8, 16), unit="pages", help="aligned pages mapped at once; a power of two"
+        1,
+        minimum=1,
+        maximum=1024,
+        sweep=(1, 2, 4, 8, 16),
+        unit="pages",
+        help="aligned pages mapped at once; a power of two",
     )
     evict: str = param("fifo", choices=EVICT, sweep=EVICT, help="which block is unmapped when the pool is used up")
     pointer_bytes: int = param(
-        4, minimum=4, maximum=8, sweep=(4, 8), unit="bytes", help="an entry of the table: 4 on the hosts of 2004, 8 today"
+        4,
+        minimum=4,
+        maximum=8,
+        sweep=(4, 8),
+        unit="bytes",
+        help="an entry of the table: 4 on the hosts of 2004, 8 today",
     )
 
     def __post_init__(self) -> None:
@@ -239,7 +261,9 @@ class MapBlock(Strategy):
         if self.blocks < 1:
             raise ValueError(f"pool_mib={self.pool_mib} holds no block of {self.block_bytes} bytes")
         if self.blocks * self.block_bytes > 1 << 34:
-            raise ValueError(f"{self.blocks} blocks of {self.block_bytes} bytes are more than 16 GiB of host address space")
+            raise ValueError(
+                f"{self.blocks} blocks of {self.block_bytes} bytes are more than 16 GiB of host address space"
+            )
 
     @property
     def block_bytes(self) -> int:
@@ -273,5 +297,3 @@ class MapBlock(Strategy):
 
     def reserved_bytes(self) -> int:
         return self.blocks * self.block_bytes
-
-

@@ -55,7 +55,7 @@ def test_every_shape_count_by_hand():
         "pages": 7,  # 2 3 4 5 fffff 0 6
         "mode_switches": 2,
         "ram_accesses": 7,
-        "maps": 0,
+        "map_rows": 0,
         "ram_loads": 5,
         "ram_stores": 2,
         "ram_misaligned_in_page": 1,
@@ -109,7 +109,7 @@ def closed_form(c: Columns) -> dict[str, int]:
         "execs": (op == 2).sum(), "guest_insns": c.insns[op == 2].astype(int).sum(), "misaligned": odd.sum(),
         "page_cross": cross.sum(), "io_accesses": io.sum(), "flushes": (op == 3).sum(),
         "page_flushes": (op == 4).sum(), "pages": len(touched), "mode_switches": np.count_nonzero(np.diff(user)),
-        "ram_accesses": ram.sum(), "maps": (op == 5).sum(), "ram_loads": (ram & (op == 0)).sum(),
+        "ram_accesses": ram.sum(), "map_rows": (op == 5).sum(), "ram_loads": (ram & (op == 0)).sum(),
         "ram_stores": (ram & (op == 1)).sum(), "ram_misaligned_in_page": (ram & odd & ~cross).sum(),
         "ram_cross_loads": (ram & cross & (op == 0)).sum(), "ram_cross_stores": (ram & cross & (op == 1)).sum(),
         "ram_cross_store_bytes": size[ram & cross & (op == 1)].sum(), "units8": units[ram].sum(),
@@ -137,7 +137,7 @@ def test_system_rows_counted_as_in_user_mode_once_pages_are_told():
     system.feed(told)
     system.feed(columns)
     user.feed(columns)
-    more = {"rows": len(told.op), "maps": len(told.op)}
+    more = {"rows": len(told.op), "map_rows": len(told.op)}
     assert system.counts() == {name: count + more.get(name, 0) for name, count in user.counts().items()}
 
 

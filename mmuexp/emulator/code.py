@@ -4,12 +4,12 @@ A block is known by the physical address of its first byte, its size, and its se
 the list of each page it lies in by a link: link 2b for its first page, 2b + 1 for its second.
 """
 
+import numpy as np
+
 from mmuexp.emulator.kernel import entry, kernel
 from mmuexp.emulator.state import CODE_EPOCH, FREE_BLOCK, USED_BLOCKS, Emulator
 from mmuexp.events import Event
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK
-
-import numpy as np
 
 
 @kernel

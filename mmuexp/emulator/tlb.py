@@ -57,7 +57,9 @@ def _look_up(t, e, n, page, frame, store, user):
         e.frame[frame].dirty = 1
     pushed_out = (t.read[i] != 0 and t.read[i] != tag) or (t.write[i] != 0 and t.write[i] != tag)
     t.read[i] = tag
-    t.write[i] = tag if e.frame[frame].dirty else 0  # a clean page's first store must miss, to set the guest's dirty bit
+    t.write[i] = (
+        tag if e.frame[frame].dirty else 0
+    )  # a clean page's first store must miss, to set the guest's dirty bit
     return LOST if pushed_out else 0
 
 
