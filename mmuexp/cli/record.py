@@ -11,9 +11,10 @@ import click
 @click.option("--skip", metavar="ROWS", type=click.IntRange(min=0), default=0, help="Leave the first ROWS out.")
 @click.option("--limit", metavar="ROWS", type=click.IntRange(min=1), help="Record at most ROWS; the program runs on.")
 @click.option("-L", "--root", metavar="FOLDER", help="Where the program's loader and libraries are (QEMU's -L).")
+@click.option("--licence", metavar="TEXT", help="What the trace may be used under, written into it.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGS]...")
 @click.pass_context
-def command(ctx, output, skip, limit, root, command):
+def command(ctx, output, skip, limit, root, licence, command):
     """Record a 32-bit x86 Linux program: each load, each store and each block of code that it runs.
 
     \b
@@ -27,7 +28,7 @@ def command(ctx, output, skip, limit, root, command):
     from mmuexp.record import record
 
     output = output or Path(command[0]).name + ".arrow"
-    done = record(command, output, skip=skip, limit=limit, root=root, note=say)
+    done = record(command, output, skip=skip, limit=limit, root=root, licence=licence, note=say)
     if done.failure:
         raise done.failure
     say(summary(done))
@@ -44,6 +45,6 @@ def summary(done) -> str:
     if done.rows:
         line += f" ({done.size_bytes / done.rows:.2f} B/row)"
     line += f" in {done.path}, {done.rows / done.seconds / 1e6:.1f} M rows/s"
-    if done.window[0] or done.complete == "yes" and not done.rows:
+    if done.window[0]:
         line += f"; {done.window[0]:,} rows skipped"
     return line if done.complete == "yes" else f"{line}; cut short: {done.complete}"

@@ -52,7 +52,8 @@ def plugin() -> Path:
             os.replace(output, target)  # whoever compiles at the same time makes the same file
     except OSError as error:
         todo = "set XDG_CACHE_HOME to a folder that can be written"
-        raise MmuexpError(f"no place for the compiled QEMU plugin: {error.strerror}", where=str(folder), todo=todo) from None
+        what = f"no place for the compiled QEMU plugin: {error.strerror}"
+        raise MmuexpError(what, where=str(folder), todo=todo) from None
     return target
 
 

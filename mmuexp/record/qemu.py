@@ -4,6 +4,7 @@ The encoder is this process, beside QEMU (its child). It sleeps until the plugin
 ends; whatever ends QEMU, the rows written so far are in the shared memory and go into the file.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -55,13 +56,14 @@ def record(
     skip: int = 0,
     limit: int | None = None,
     root: str | None = None,
+    licence: str | None = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> Recording:
     """Run `command` (a 32-bit x86 Linux program and its arguments) and write its rows to `output`.
 
     The first `skip` rows are left out, and at most `limit` are recorded; the program always runs to its end, with our
     standard input, output and error. `root` is the folder where its loader and libraries are looked up first (QEMU's
-    -L). `note` gets a line when the recording ends before the program.
+    -L). `licence` goes into the file. `note` gets a line when the recording ends before the program.
 
     Raises `MmuexpError` before the program starts: what cannot be run or recorded, no QEMU, no compiler, an output
     that cannot be written.
@@ -80,11 +82,16 @@ def record(
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "program.sha256": _sha256(path),
     }
+    if licence:
+        metadata["licence"] = licence
     with TraceWriter(output, mode="user", metadata=metadata, in_place=True) as writer:
         session = _Session(writer, skip, limit, note)
         try:
             session.start(qemu, plugin, root, path, command[1:])
             return session.watch()
+        except OSError as error:  # the system refused a process or a descriptor: nothing ran
+            writer.abort()
+            raise MmuexpError(f"cannot start: {error.strerror}", where=qemu) from None
         finally:
             session.end()
 
@@ -174,7 +181,7 @@ class _Session:
         finally:
             os.close(pidfd)
         code = self.process.wait()
-        if not self.ring.started:
+        if code > 0 and self.ring.ended == Ended.NOT and not self.ring.rows + self.ring.skipped:
             self.writer.abort()
             raise MmuexpError(f"did not start (exit code {code})", where=QEMU, todo="its own message stands above")
         self._finish(self._why(code), quiet=True)
@@ -193,7 +200,7 @@ class _Session:
         """`mmuexp.complete` of a recording whose program has ended."""
         if self.ring.ended == Ended.EXIT:
             return "yes"
-        if self.ring.in_exec and code >= 0:
+        if self.ring.in_exec:
             return EXEC
         if code < 0:
             return f"the program was ended by {signal.Signals(-code).name}"
@@ -221,10 +228,8 @@ class _Session:
             self._send(TOKEN_FREE)
 
     def _send(self, token: bytes) -> None:
-        try:
+        with contextlib.suppress(OSError):  # QEMU may have ended; what it wrote is in the ring
             self.socket.send(token)
-        except OSError:
-            pass  # QEMU has ended; what it wrote is in the ring
 
     def _finish(self, complete: str, *, quiet: bool = False) -> None:
         """Write the rest and close the file; the program may run on."""

@@ -175,36 +175,51 @@ static inline __attribute__((always_inline)) void put(uint32_t vaddr, uint16_t s
 }
 
 /*
- * log2 of the bytes of an access. The interface has a function for it; a call for each row costs a tenth of the
- * recording, so the bits are read here when install() has found that the function reads the same ones.
+ * What kind of access it was. The interface has functions for it; calls for each row would cost a tenth of the
+ * recording, so the bits are read here when install() has found that the functions read the same ones.
  */
-#define SHIFT_IN_INFO(info) ((info) >> 4 & 7)
+#define SHIFT(info) ((info) >> 4 & 7)
+#define READS(info) ((info) >> 16 & QEMU_PLUGIN_MEM_R)
+#define WRITES(info) ((info) >> 16 & QEMU_PLUGIN_MEM_W)
 
-static void on_load(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *position)
+static bool bits_are_known(void)
 {
-    (void)vcpu;
-    put(vaddr, 1u << SHIFT_IN_INFO(info), (uintptr_t)position, OP_LOAD);
+    for (uint32_t rest = 0; rest < 4096; rest++) /* mmu index, size, sign, byte order, alignment */
+        for (uint32_t rw = QEMU_PLUGIN_MEM_R; rw <= QEMU_PLUGIN_MEM_RW; rw++) {
+            uint32_t info = rw << 16 | rest;
+            if (qemu_plugin_mem_size_shift(info) != SHIFT(info) || qemu_plugin_mem_is_store(info) != !!WRITES(info))
+                return false;
+        }
+    return true;
 }
 
-static void on_store(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *position)
+/*
+ * One callback for both kinds: QEMU 7.2 also calls a callback that was registered for reads alone at every store
+ * (accel/tcg/plugin-gen.c, op_rw: the flag is 0 or 2 there and is taken for 0 or 1).
+ */
+static void __attribute__((noinline, cold)) on_atomic(qemu_plugin_meminfo_t info, uint64_t vaddr, void *position)
 {
-    (void)vcpu;
-    put(vaddr, 1u << SHIFT_IN_INFO(info), (uintptr_t)position, OP_STORE);
+    put(vaddr, 1u << SHIFT(info), (uintptr_t)position, OP_LOAD);
+    put(vaddr, 1u << SHIFT(info), (uintptr_t)position, OP_STORE);
 }
 
-static void on_load_by_function(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *position)
+static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *position)
 {
     (void)vcpu;
-    put(vaddr, 1u << qemu_plugin_mem_size_shift(info), (uintptr_t)position, OP_LOAD);
+    if (LIKELY(!READS(info) || !WRITES(info)))
+        put(vaddr, 1u << SHIFT(info), (uintptr_t)position, WRITES(info) ? OP_STORE : OP_LOAD);
+    else
+        on_atomic(info, vaddr, position);
 }
 
-static void on_store_by_function(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *position)
+static void on_access_by_function(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *position)
 {
     (void)vcpu;
-    put(vaddr, 1u << qemu_plugin_mem_size_shift(info), (uintptr_t)position, OP_STORE);
+    uint8_t op = qemu_plugin_mem_is_store(info) ? OP_STORE : OP_LOAD;
+    put(vaddr, 1u << qemu_plugin_mem_size_shift(info), (uintptr_t)position, op);
 }
 
-static qemu_plugin_vcpu_mem_cb_t load_cb = on_load, store_cb = on_store;
+static qemu_plugin_vcpu_mem_cb_t access_cb = on_access;
 
 /* vaddr, bytes and instructions of a block travel in the pointer itself: nothing to allocate, nothing to free */
 #define PACK(vaddr, size, insns) ((void *)((uint64_t)(vaddr) | (uint64_t)(size) << 32 | (uint64_t)(insns) << 48))
@@ -226,8 +241,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         void *position = (void *)(uintptr_t)(i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS);
-        qemu_plugin_register_vcpu_mem_cb(insn, load_cb, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_R, position);
-        qemu_plugin_register_vcpu_mem_cb(insn, store_cb, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W, position);
+        qemu_plugin_register_vcpu_mem_cb(insn, access_cb, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, position);
         bytes += qemu_plugin_insn_size(insn);
         if (i + 1 - first == MAX_INSNS || i + 1 == insns) {
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS,
@@ -347,12 +361,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
     close(sock);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* ends with the recorder, also where it makes no rows */
 
-    for (unsigned shift = 0; shift < 8; shift++)
-        for (unsigned rest = 0; rest < 16; rest++)
-            if (qemu_plugin_mem_size_shift(0x30000 | 0x180 * (rest & 1) | shift << 4 | rest) != shift) {
-                load_cb = on_load_by_function;
-                store_cb = on_store_by_function;
-            }
+    if (!bits_are_known())
+        access_cb = on_access_by_function;
     pthread_atfork(NULL, NULL, in_child);
     qemu_plugin_register_vcpu_init_cb(id, on_vcpu);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
