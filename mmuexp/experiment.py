@@ -42,7 +42,7 @@ def compare(
     reference   the spec that others are measured against (added if missing); None is softmmu, else the first
     host        a profile's name, path or Profile; None is the present-day one
     every       also cut each trace in windows of that many rows (column `window`; windows add up to the total)
-    progress    called with (trace, rows done, rows in all) after each batch
+    progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each
 
     Raises UsageError for specs, references and hosts that are wrong, TraceError for traces that are.
     """

@@ -23,13 +23,18 @@ class Run(NamedTuple):
     counts: dict[str, int | None]
 
 
+def bundled_trace() -> Any:
+    """The trace that comes with the package, as a resource."""
+    return resources.files("mmuexp.traces") / "default.arrow"
+
+
 @contextmanager
 def trace_path(path: str | os.PathLike | None) -> Iterator[str]:
     """The file behind a trace argument; None is the trace that comes with the package."""
     if path is not None:
         yield os.fspath(path)
         return
-    bundled = resources.files("mmuexp.traces") / "default.arrow"
+    bundled = bundled_trace()
     if not bundled.is_file():
         raise MmuexpError("this installation has no bundled trace", todo="name one: --trace FILE")
     with resources.as_file(bundled) as file:
@@ -48,6 +53,8 @@ def run_pass(
     from mmuexp.replay import Replay
     from mmuexp.shape import Survey
 
+    if progress is not None:
+        progress(label, 0, trace.rows)
     survey = Survey(trace.mode, label)
     replays = [Replay(strategy, trace.mode, where=label) for strategy in strategies]
     before: list[dict] = [{} for _ in strategies]

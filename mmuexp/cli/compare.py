@@ -26,9 +26,9 @@ def command(files, traces, host, specs, reference, every, outputs, format_, chec
     """
     from mmuexp.experiment import compare
 
-    named = output.named_traces([*traces, *files])
+    options = {"reference": reference, "host": host, "every": every}
 
     def work(progress):
-        return compare(named, specs or None, reference=reference, host=host, every=every, progress=progress)
+        return compare([*traces, *files] or None, specs or None, **options, progress=progress)
 
     output.run_and_save(work, outputs, format_, checks)

@@ -152,12 +152,21 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
         yield show
 
 
-def named_traces(traces: Sequence[str]) -> list[str] | None:
-    """The traces to replay; None, and a remark, where the bundled one stands in."""
-    if traces:
-        return list(traces)
-    say("no --trace given; replaying the bundled trace (`mmuexp record` makes your own)")
-    return None
+def telling(progress: Callable[[str, int, int | None], None] | None) -> Callable[[str, int, int | None], None]:
+    """`progress`, and a remark when the replay of the bundled trace begins (not earlier: arguments may be wrong)."""
+    from mmuexp.passes import DEFAULT_NAME
+
+    told = False
+
+    def show(name: str, done: int, rows: int | None) -> None:
+        nonlocal told
+        if name == DEFAULT_NAME and not told:
+            say("no --trace given; replaying the bundled trace (`mmuexp record` makes your own)")
+            told = True
+        if progress is not None:
+            progress(name, done, rows)
+
+    return show
 
 
 def run_and_save(
@@ -174,7 +183,7 @@ def run_and_save(
     with Outputs(paths, format_) as outputs:
         try:
             with progress_bar() as progress:
-                result = work(progress)
+                result = work(telling(progress))
         except Interrupted as stopped:
             outputs.save(stopped.result)
             raise

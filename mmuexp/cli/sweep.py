@@ -24,12 +24,8 @@ def command(params, traces, host, strategy, reference, outputs, format_, checks)
     64 blocks and for one of 64 MiB, because larger blocks make a larger pool.
     """
     from mmuexp.experiment import sweep
-    from mmuexp.ranges import parse_ranges
-
-    parse_ranges(params)  # a wrong one is named before anything is said about traces
-    named = output.named_traces(traces)
 
     def work(progress):
-        return sweep(params, named, strategy=strategy, reference=reference, host=host, progress=progress)
+        return sweep(params, traces or None, strategy=strategy, reference=reference, host=host, progress=progress)
 
     output.run_and_save(work, outputs, format_, checks)

@@ -46,7 +46,7 @@ def summaries(result: Result) -> list[Summary]:
     for trace in traces:
         mine = [row for row in rows if row["trace"] == trace]
         for caption, group in _groups(mine, result.parameters):
-            found.append(_Table(result, trace, group, caption).summary())
+            found.append(_Table(result, trace, group, mine, caption).summary())
     return found
 
 
@@ -68,10 +68,10 @@ def _groups(rows: list[Row], parameters: Sequence[str]) -> list[tuple[str, list[
 
 
 class _Table:
-    """Builds one Summary; `rows` are of one trace."""
+    """Builds one Summary of `rows`; `all_rows` are the trace's, among which the reference is."""
 
-    def __init__(self, result: Result, trace: str, rows: list[Row], caption: str):
-        self.result, self.trace, self.rows, self.caption = result, trace, rows, caption
+    def __init__(self, result: Result, trace: str, rows: list[Row], all_rows: list[Row], caption: str):
+        self.result, self.trace, self.rows, self.all_rows, self.caption = result, trace, rows, all_rows, caption
         self.verdicts = {v["scheme"]: v for v in result.manifest.get("verdicts", []) if v["trace"] == trace}
         known = next(iter(self.verdicts.values()), {}).get("reference")
         self.reference = known or rows[0]["strategy"]
@@ -135,17 +135,24 @@ class _Table:
                 ("host address\nspace", False, lambda r: words.size(r["reserved_bytes"])),
                 ("mappings\nat most", False, lambda r: words.number(r["peak_mappings"])),
             ]
-        found += [
-            ("crossings cost\ninstructions", False, lambda r: words.number(r["cross_insns"])),
-            ("and in\nthe kernel", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
-            ("each", False, _each_crossing),
-        ]
-        if self.verdicts and not self.result.windowed and len(self.rows) > 1:
+        if not self.parameters or any(row["cross_ns"] for row in self.rows):
+            found += [
+                ("crossings cost\ninstructions", False, lambda r: words.number(r["cross_insns"])),
+                ("and in\nthe kernel", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
+                ("each", False, _each_crossing),
+            ]
+        if self._has_rivals():
             found.append((f"ahead of {self.reference}\nwhile a fault costs", True, self._while))
         return found
 
+    def _has_rivals(self) -> bool:
+        """Is the reference another scheme than the rows? A sweep against itself turns at no price worth a column."""
+        name = self.reference.partition(",")[0]
+        others = any(row["strategy"].partition(",")[0] != name for row in self.rows)
+        return bool(self.verdicts) and not self.result.windowed and others
+
     def _base(self, row: Row) -> Row | None:
-        for other in self.rows:
+        for other in self.all_rows:
             if other["strategy"] == self.reference and other.get("window") == row.get("window"):
                 return other
         return None

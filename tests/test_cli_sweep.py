@@ -1,0 +1,83 @@
+"""`mmuexp sweep` and `mmuexp.sweep`: parameter columns, both tables of MAP_BLOCK_BITS, whose parameter it is."""
+
+import csv
+import io
+
+from cli_cases import one_line
+
+import mmuexp
+from mmuexp.experiment import compare
+
+
+def table(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_map_block_bits_as_it_stands(cli, bundled):
+    done = cli("sweep", "MAP_BLOCK_BITS")
+    assert done.code == 0
+    assert "bundled trace" in one_line(done.err)
+    assert "a pool of 64 blocks" in done.out
+    assert "a pool of 64 MiB" in done.out
+    assert done.out.count("map_block_bits=22") == 2  # a bar in each plot
+
+
+def test_one_csv_holds_both_tables(cli, bundled):
+    rows = table(cli("sweep", "MAP_BLOCK_BITS", "--format", "csv").out)
+    assert [(row["map_block_bits"], row["pool_mib"]) for row in rows] == [
+        (str(bits), pool) for pool in ("0", "64") for bits in range(12, 23)
+    ]
+    assert list(rows[0])[-3:] == ["map_block_bits", "pool_blocks", "pool_mib"]
+    assert len({row["strategy"] for row in rows}) == 22
+
+
+def test_a_sweep_counts_what_compare_counts(trace):
+    swept = mmuexp.sweep("map_block_bits=12..14", trace, strategy="map-block,pool_blocks=2")
+    plain = compare(trace, list(swept["strategy"])).frame
+    assert list(swept["map_block_bits"]) == [12, 13, 14]
+    assert swept[plain.columns].astype(str).equals(plain.astype(str))
+
+
+def test_two_parameters_are_two_columns(cli, trace):
+    rows = table(cli("sweep", "entries=8,16", "--trace", trace, "--format", "csv").out)
+    assert [row["entries"] for row in rows] == ["8", "16"]
+    rows = table(cli("sweep", "EVICT=fifo,lifo", "pool_blocks=1..2", "--trace", trace, "--format", "csv").out)
+    assert [(row["evict"], row["pool_blocks"]) for row in rows] == [
+        ("fifo", "1"), ("fifo", "2"), ("lifo", "1"), ("lifo", "2")
+    ]  # fmt: skip
+
+
+def test_a_reference_of_another_scheme_has_no_parameters(cli, trace):
+    done = cli("sweep", "entries=8,16", "--trace", trace, "--reference", "softmmu", "--format", "csv")
+    rows = table(done.out)
+    assert [(row["strategy"], row["entries"]) for row in rows] == [
+        ("softmmu", ""), ("byte-lookup,entries=8", "8"), ("byte-lookup,entries=16", "16")
+    ]  # fmt: skip
+    assert "softmmu" in cli("sweep", "entries=8,16", "--trace", trace, "--reference", "softmmu").out
+
+
+def test_a_parameter_of_several_schemes_asks_which(cli, trace, monkeypatch):
+    from mmuexp import registry
+
+    classes = registry.all_strategies()
+    twin = type("Twin", (classes["map-block"],), {"name": "twin"})
+    monkeypatch.setattr(registry, "all_strategies", lambda: {**classes, "twin": twin})
+    done = cli("sweep", "map_pages=1,2", "--trace", trace)
+    assert done.code == 2
+    assert "-s map-block or -s twin" in one_line(done.err)
+    assert cli("sweep", "map_pages=1,2", "-s", "map-block", "--trace", trace).code == 0
+
+
+def test_wrong_usage(cli, trace):
+    for argv, says in [
+        (["sweep"], "PARAM"),
+        (["sweep", "entrys"], "did you mean entries?"),
+        (["sweep", "entries=0..9", "--trace", trace], "out of range"),
+        (["sweep", "entries=9..1", "--trace", trace], "write 1..9"),
+        (["sweep", "MAP_BLOCK_BITS", "--trace", trace, trace], "repeat --trace"),
+        (["sweep", "entries", "-s", "map-block", "--trace", trace], "has no parameter entries"),
+    ]:
+        done = cli(*argv)
+        assert done.code == 2, argv
+        assert says in one_line(done.err)
+        assert done.out == ""

@@ -1,0 +1,216 @@
+"""Prices, worked by hand: counts x costs, the crossing's share, break-even points, what an assumed price decides."""
+
+import pytest
+
+from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.host import PRIMITIVES, Profile, load_profile, profile_names
+from mmuexp.price import TRANSLATE, WALK, Priced, price, price_lines
+from mmuexp.render.sentence import Line, sentence, turns
+from mmuexp.strategy import Cost
+from mmuexp.verdict import break_even, decided_by
+
+NS = {"insn": 0.5, "signal": 1000, "mmap": 200, "munmap": 300, "mprotect": 400, "page_in": 50, "page_out": 60}
+
+
+def profile(**assumed) -> Profile:
+    """NS, measured, but for the primitives named."""
+    sources = {p: "assumed: a guess" if p in assumed else "measured: here" for p in PRIMITIVES}
+    return Profile("test", "", {**NS, **assumed}, sources)
+
+
+class Scheme:
+    """As much of a strategy as prices need."""
+
+    name = "scheme"
+    hit_insns = 4
+
+    def __init__(self, *lines):
+        self.lines = list(lines)
+
+    def price_events(self, counts):
+        return [(event, counts[event], cost) for event, cost in self.lines]
+
+
+def test_the_hit_path_is_paid_by_every_access():
+    cost = price(Scheme(), {"accesses": 1000}, profile())
+    assert (cost.insns, cost.kernel_ns, cost.ns) == (4000, 0, 2000.0)
+
+
+def test_every_primitive_counts_once():
+    calls = {"signal": 1, "mmap": 1, "munmap": 1, "mprotect": 1, "page_in": 2, "page_out": 1}
+    bundle = Cost(insn=10, walk=2, translate=3, **calls, source="read: x")
+    cost = price(Scheme(("event", bundle)), {"accesses": 0, "event": 5}, profile())
+    assert cost.insns == 5 * (10 + 2 * WALK.insns + 3 * TRANSLATE.insns)
+    assert cost.kernel_ns == 5 * (1000 + 200 + 300 + 400 + 2 * 50 + 60)
+    assert cost.ns == cost.insns * 0.5 + cost.kernel_ns
+
+
+def test_a_primitive_of_the_kernel_is_no_instruction():
+    cost = price(Scheme(("faults", Cost(signal=1, source="read: x"))), {"accesses": 0, "faults": 7}, profile())
+    assert (cost.insns, cost.kernel_ns) == (0, 7000)
+
+
+def test_crossing_is_what_events_of_crossing_cost():
+    scheme = Scheme(
+        ("faults_cross", Cost(signal=1, insn=120, source="read: x")),
+        ("faults_unmapped", Cost(signal=1, insn=100, source="read: x")),
+    )
+    cost = price(scheme, {"accesses": 10, "faults_cross": 3, "faults_unmapped": 2}, profile())
+    assert (cost.cross_insns, cost.cross_kernel_ns) == (360, 3000)
+    assert cost.cross_ns == 360 * 0.5 + 3000
+    assert cost.insns == 40 + 360 + 200
+
+
+def test_a_scheme_may_price_its_hit_path_itself():
+    scheme = Scheme(("accesses", Cost(insn=11, source="read: x")))
+    assert [line[0] for line in price_lines(scheme, {"accesses": 2})] == ["accesses"]
+    assert price(scheme, {"accesses": 2}, profile()).insns == 22
+
+
+def priced(user_ns, kernel_ns, **knobs) -> Priced:
+    return Priced(0, kernel_ns, user_ns + kernel_ns, 0, 0, 0, knobs)
+
+
+def test_break_even_below():
+    # softmmu 10,000 ns of code; the scheme 4,000 ns of code and 2 faults: ahead while one costs less than 3,000 ns
+    even = break_even("m", priced(4000, 2000), 2, "softmmu", priced(10_000, 0), 0)
+    assert (even.wins, even.fault_ns, even.now_ns, even.of) == ("below", 3000, 1000, "m")
+
+
+def test_break_even_does_not_depend_on_the_price_of_today():
+    dear = break_even("m", priced(4000, 50_000), 2, "softmmu", priced(10_000, 0), 0)
+    assert (dear.wins, dear.fault_ns, dear.now_ns) == ("below", 3000, 25_000)
+
+
+def test_break_even_of_the_scheme_without_faults_is_the_other_way_round():
+    even = break_even("softmmu", priced(10_000, 0), 0, "m", priced(4000, 2000), 2)
+    assert (even.wins, even.fault_ns, even.of) == ("above", 3000, "m")
+
+
+def test_break_even_of_two_that_fault_moves_both():
+    # 5,000 + 1,000 x against 2,000 + 4,000 x: equal at x = 1; the fault is one of the 8 that take 500 ns each
+    even = break_even("a", priced(2000, 4000), 8, "b", priced(5000, 1000), 1)
+    assert (even.wins, even.fault_ns, even.now_ns) == ("below", 500, 500)
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "wins"),
+    [
+        (priced(2000, 100), priced(1000, 0), "never"),
+        (priced(1000, 100), priced(1000, 0), "never"),
+        (priced(500, 100), priced(1000, 200), "always"),
+        (priced(500, 0), priced(1000, 0), "always"),
+        (priced(1000, 0), priced(1000, 0), "never"),
+    ],
+)
+def test_what_no_price_turns(mine, other, wins):
+    even = break_even("a", mine, 1 if mine.kernel_ns else 0, "b", other, 1 if other.kernel_ns else 0)
+    assert (even.wins, even.fault_ns) == (wins, None)
+
+
+def test_an_assumed_price_decides_when_half_or_double_of_it_turns_the_order():
+    base = priced(10_000, 0)
+    assert decided_by(priced(9000, 0, walk=2000), base) == ["walk"]  # double: 11,000
+    assert decided_by(priced(9000, 0, walk=900), base) == []  # double: 9,900
+    assert decided_by(priced(9000, 0, walk=1000), base) == ["walk"]  # double: a tie is no win
+    assert decided_by(priced(10_900, 0, walk=2000), base) == ["walk"]  # half: 9,900
+    assert decided_by(priced(11_000, 0, walk=1900), base) == []
+
+
+def test_an_assumed_price_that_both_pay_moves_both():
+    assert decided_by(priced(9000, 0, walk=5000), priced(10_000, 0, walk=5000)) == []
+    assert decided_by(priced(9000, 0, walk=5000), priced(10_000, 0, walk=3000)) == ["walk"]
+
+
+def test_the_knobs_of_a_price_are_its_assumed_parts():
+    lines = [
+        ("guessed", Cost(insn=100, signal=1, source="assumed: x")),
+        ("known", Cost(insn=100, walk=1, source="read: y")),
+    ]
+    counts = {"accesses": 10, "guessed": 2, "known": 3}
+    cost = price(Scheme(*lines), counts, profile(signal=1000))
+    assert sorted(cost.knobs.values()) == sorted([2 * 100 * 0.5, 3 * WALK.insns * 0.5, 2 * 1000])
+    assert any("guessed" in knob for knob in cost.knobs)
+    assert any("signal" in knob for knob in cost.knobs)
+
+
+def test_doubling_a_knob_is_doubling_its_price():
+    scheme = Scheme(("e", Cost(insn=10, walk=1, signal=2, source="assumed: x")))
+    counts = {"accesses": 7, "e": 5}
+    for primitive in ("insn", "signal"):
+        once = price(scheme, counts, profile(**{primitive: NS[primitive]}))
+        twice = price(scheme, counts, profile(**{primitive: 2 * NS[primitive]}))
+        knob = next(k for k in once.knobs if "host test" in k)
+        assert twice.ns - once.ns == once.knobs[knob]
+
+
+def test_the_sentence_names_the_winner_and_where_it_turns():
+    lines = [Line("softmmu", 10_000, 0, 0), Line("m", 4000, 2000, 2), Line("b", 8000, 1000, 1)]
+    winner, dearer, cheaper = turns(lines)  # 4,000 + 2,000 x meets 10,000 at 3 and 8,000 + 1,000 x at 4
+    assert (winner.name, dearer.line.name, dearer.x, cheaper) == ("m", "softmmu", 3.0, None)
+    assert sentence(lines[:2], "softmmu") == (
+        "m wins: 1.67 times as fast as softmmu; it stays ahead while a host fault costs less than 3 us (here 1 us),"
+        " above that softmmu is."
+    )
+
+
+def test_the_sentence_when_faults_are_too_dear():
+    lines = [Line("softmmu", 10_000, 0, 0), Line("m", 4000, 20_000, 2)]
+    assert sentence(lines, "softmmu") == (
+        "softmmu wins: 10 us, before m with 24 us; m would win if one cost less than 3 us (here 10 us)."
+    )
+
+
+def test_shipped_profiles_name_a_source_for_every_figure():
+    assert {"xeon-2.6-vm", "pentium4-2004"} <= set(profile_names())
+    today, then = load_profile(), load_profile("pentium4-2004")
+    assert today.name == "xeon-2.6-vm"
+    # facts.md 5.1, the whole faults that were measured
+    assert today.ns["signal"] + today.ns["mprotect"] == pytest.approx(2875, abs=75)
+    assert today.ns["signal"] + today.ns["mmap"] + today.ns["page_in"] == pytest.approx(3065, abs=65)
+    assert today.ns["munmap"] + today.ns["page_out"] == pytest.approx(1890, abs=1)
+    assert all(source.startswith("assumed:") for source in then.source.values())
+
+
+def profile_text(**changes) -> str:
+    entries = {p: f'[{p}]\nns = {NS[p]}\nsource = "measured: here"' for p in PRIMITIVES} | changes
+    return "\n".join(entries.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (profile_text(insn=""), "[insn] is missing"),
+        (profile_text(speed='[speed]\nns = 1\nsource = "read: x"'), "unknown key 'speed'"),
+        (profile_text(insn='[insn]\nns = 1\nsource = "read: x"\nunit = "s"'), "unknown key 'unit' in [insn]"),
+        (profile_text(insn='[insn]\nns = -1\nsource = "read: x"'), "ns of [insn] is -1"),
+        (profile_text(insn='[insn]\nns = "1"\nsource = "read: x"'), "ns of [insn] is not a number"),
+        (profile_text(insn='[insn]\nns = nan\nsource = "read: x"'), "ns of [insn] is not a number"),
+        (profile_text(insn='[insn]\nns = true\nsource = "read: x"'), "ns of [insn] is not a number"),
+        (profile_text(insn="[insn]\nns = 1"), "source is missing in [insn]"),
+        (profile_text(insn='[insn]\nns = 1\nsource = "somewhere"'), "source of [insn] does not begin with"),
+        ("insn = 3\n", "insn is not a table"),
+        ("[insn\n", "is not TOML"),
+    ],
+)
+def test_a_wrong_profile_is_one_clear_line(tmp_path, text, says):
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(MmuexpError) as failure:
+        load_profile(str(file))
+    assert says in str(failure.value)
+    assert str(file) in str(failure.value)
+
+
+def test_a_profile_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "mmuexp" / "hosts").mkdir(parents=True)
+    file = tmp_path / "mmuexp" / "hosts" / "mine.toml"
+    file.write_text('about = "mine"\n' + profile_text())
+    assert load_profile("mine") == load_profile(str(file))
+    assert load_profile("mine").ns == NS
+    assert "mine" in profile_names()
+    with pytest.raises(UsageError):
+        load_profile("other")
+    with pytest.raises(UsageError):
+        load_profile(str(tmp_path / "other.toml"))
