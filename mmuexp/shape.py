@@ -76,6 +76,11 @@ class Survey:
         """int64: numbers of the virtual pages that accesses other than IO touched, ascending."""
         return np.flatnonzero(self._touched[:PAGES])
 
+    def known_pages(self) -> tuple[np.ndarray, np.ndarray]:
+        """int64, uint32: the virtual pages that a system trace knows by now, ascending, and their physical ones."""
+        pages = np.flatnonzero(self._stamp == self._sums[scan.EPOCH])
+        return pages, self._page_of[pages]
+
     def _number(self, columns: Columns, stop: int, first: int) -> np.ndarray:
         where = np.flatnonzero(columns.op[:stop] == Op.MAP)
         pages, appears, inverse = np.unique(columns.page[where], return_index=True, return_inverse=True)

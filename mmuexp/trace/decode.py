@@ -6,6 +6,7 @@ larger ones (a foreign writer's single batch) as streams.
 """
 
 import os
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -98,14 +99,14 @@ class Decoder:
         """The rows of a batch that begins with row `first` of the file, without the first `skip`."""
         if not batch.rows:
             return
+        position = 0
         try:
             self._check(batch, first)
             if batch.rows <= WHOLE_ROWS:
-                whole = [self._whole(column, batch) for column in self.columns]
-                yield self._fit([array[skip:] for array in whole], first + skip)
+                arrays = [self._whole(column, batch) for column in self.columns]
+                yield self._fit([array[skip:] for array in arrays], first + skip)
                 return
             streams = [self._stream(column, batch) for column in self.columns]
-            position = 0
             while position < batch.rows:
                 count = min(BATCH_ROWS, batch.rows - position)
                 arrays = [read(count) for read in streams]
@@ -113,20 +114,19 @@ class Decoder:
                 if drop < count:
                     yield self._fit([array[drop:] for array in arrays], first + position + drop)
                 position += count
-                first_bad = position
         except (Broken, pa.ArrowException, OSError, ValueError, MemoryError) as error:
-            position = locals().get("first_bad", 0)
             raise damaged(self.path, error, first + position) from None
 
-    def column_bytes(self, batch: Batch) -> Iterator[np.ndarray]:
-        """The decoded bytes of a batch as `mmuexp.crc32` takes them: column by column, in bounded pieces."""
-        self._check(batch, 0)
+    def crc32(self, batch: Batch) -> str:
+        """`mmuexp.crc32` of a batch of any size, column by column in bounded pieces."""
+        value = 0
         for column, dtype in zip(self.columns, DTYPES, strict=True):
             read, left = self._stream(column, batch), batch.rows
             while left:
                 count = min(BATCH_ROWS, left)
-                yield np.ascontiguousarray(read(count), dtype).view(np.uint8)
+                value = zlib.crc32(np.ascontiguousarray(read(count), dtype), value)
                 left -= count
+        return f"{value:08x}"
 
     def stored_bytes(self, batch: Batch) -> dict[str, int]:
         """Bytes that each column takes in the file."""

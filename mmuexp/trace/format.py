@@ -21,15 +21,21 @@ FORMAT = "1"
 MODES = ("user", "system")
 PREFIX = "mmuexp."
 ZSTD_LEVEL = 1  # measured: level 3 makes gzip's trace 4 % smaller and writes it at half the speed
-MAGIC = b"ARROW1"
+UNKNOWN = (-1, -1)  # a window that nobody knows
 
 
 def crc32(columns: Columns) -> str:
-    """`mmuexp.crc32` of a batch: zlib.crc32 chained over the little-endian bytes of its columns in schema order, in hex."""
+    """`mmuexp.crc32` of a batch: zlib.crc32 chained over its columns (little-endian) in schema order, as hex."""
     value = 0
     for column in columns:
         value = zlib.crc32(column, value)
     return f"{value:08x}"
+
+
+def metadata_crc32(metadata: dict[str, str]) -> str:
+    """`mmuexp.metadata_crc32`: of the lines key=value of all other `mmuexp.` keys, without prefix, sorted, UTF-8."""
+    lines = sorted(f"{key}={value}\n" for key, value in metadata.items() if key != "metadata_crc32")
+    return f"{zlib.crc32(''.join(lines).encode()):08x}"
 
 
 def digest(path: str | os.PathLike) -> str:
@@ -67,12 +73,12 @@ class TraceWriter:
         self.path, self.mode, self.in_place, self.rows = str(path), mode, in_place, 0
         self._pa = pa
         self._buffer, self._held = empty(BATCH_ROWS), 0
-        self._sink = _Sink(self.path, in_place)
-        head = {"format": FORMAT, "mode": mode, "guest": "i386"} | _bare(metadata)
+        self._sink = Sink(self.path, in_place)
+        self._head = {"format": FORMAT, "mode": mode, "guest": "i386"} | _bare(metadata)
         fields = [
             pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in DTYPES._asdict().items()
         ]
-        self._schema = pa.schema(fields, metadata={PREFIX + key: str(value) for key, value in head.items()})
+        self._schema = pa.schema(fields, metadata={PREFIX + key: value for key, value in self._head.items()})
         codec = pa.Codec("zstd", compression_level=ZSTD_LEVEL)
         options = pa.ipc.IpcWriteOptions(compression=codec, use_threads=True)
         with self._sink.guard():
@@ -96,7 +102,10 @@ class TraceWriter:
                 self._flush()
 
     def close(self, complete: str = "yes", window: tuple[int, int] | None = None, metadata=None) -> None:
-        """Write what is held and the end; then the file has its name. `window` is (first, count) in original rows."""
+        """Write what is held and the end; then the file has its name.
+
+        `window` is (first, count) in rows of the original recording, by default all; UNKNOWN leaves it out.
+        """
         if self._sink.closed:
             return
         try:
@@ -107,9 +116,12 @@ class TraceWriter:
                 self.abort()
                 raise
         first, count = window or (0, self.rows)
-        tail = {"rows": self.rows, "window": f"{first},{count}", "complete": complete} | _bare(metadata)
+        tail = {"rows": str(self.rows), "window": f"{first},{count}", "complete": complete} | _bare(metadata)
+        if window == UNKNOWN:
+            del tail["window"]
+        tail["metadata_crc32"] = metadata_crc32(self._head | tail)
         try:
-            self._write(empty(), {PREFIX + key: str(value) for key, value in tail.items()})
+            self._write(empty(), {PREFIX + key: value for key, value in tail.items()})
             with self._sink.guard():
                 self._writer.close()
             self._sink.finish()
@@ -154,10 +166,10 @@ class TraceWriter:
 
 def _bare(metadata: dict[str, str] | None) -> dict[str, str]:
     """Keys without the prefix; what the writer itself knows cannot be given."""
-    return {key.removeprefix(PREFIX): value for key, value in (metadata or {}).items()}
+    return {key.removeprefix(PREFIX): str(value) for key, value in (metadata or {}).items()}
 
 
-class _Sink:
+class Sink:
     """The file below Arrow's writer. A failed write takes back the batch that it was part of.
 
     Arrow notes where a batch lies after its last byte, so with the bytes gone it may go on to write the end:
@@ -200,6 +212,9 @@ class _Sink:
     def flush(self) -> None:
         pass
 
+    def close(self) -> None:
+        """Arrow closes what it wrote to; `finish` is what ends the file."""
+
     def rollback(self) -> None:
         if self.regular:
             os.ftruncate(self.fd, self.safe)
@@ -229,7 +244,7 @@ class _Sink:
 
 
 class _Guard:
-    def __init__(self, sink: _Sink):
+    def __init__(self, sink: Sink):
         self.sink = sink
 
     def __enter__(self) -> None:

@@ -188,8 +188,16 @@ def batch(found: Message) -> Batch:
     return Batch(rows, nulls, buffers, codec, found.custom, found.end)
 
 
-def footer(fd: int, size: int) -> list[int] | None:
-    """Where the record batches start, in file order; None when the file has no footer."""
+class Block(NamedTuple):
+    """What the footer says of a batch: where it starts, bytes of its header with prefix, bytes of its body."""
+
+    offset: int
+    header: int
+    body: int
+
+
+def footer(fd: int, size: int) -> list[Block] | None:
+    """Where the record batches are, in file order; None when the file has no footer."""
     tail = len(MAGIC) + 4
     if size < 2 * tail or pread(fd, len(MAGIC), size - len(MAGIC)) != MAGIC:
         return None
@@ -200,4 +208,4 @@ def footer(fd: int, size: int) -> list[int] | None:
     schema = root.table(1)
     if schema is not None and schema.int(0, "h") != 0:
         raise Broken("its numbers are big-endian; write it on a little-endian machine")
-    return [offset for offset, _, _ in root.structs(3, "qixxxxq")]
+    return [Block(*block) for block in root.structs(3, "qixxxxq")]

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mmuexp.errors import TraceError
 from mmuexp.guest import Columns
 from mmuexp.trace import layout
-from mmuexp.trace.format import FORMAT, MODES, PREFIX
+from mmuexp.trace.format import FORMAT, MODES, PREFIX, metadata_crc32
 
 IMPORT = "convert it: mmuexp trace import FILE -o NEW.arrow"
 
@@ -73,6 +73,8 @@ class Trace:
     file_rows   rows in the file, counted from its batch headers
     size_bytes  of the file
     layouts     where its batches lie
+    schema      Arrow's
+    metadata_intact   whether the metadata has the CRC that it had when it was written
     """
 
     def __init__(self, path: str, fd: int, size: int):
@@ -80,12 +82,14 @@ class Trace:
 
         self.path, self.size_bytes = path, size
         self.layouts = _layouts(path, fd, size)
-        schema = read_schema(path)
+        self.schema = schema = read_schema(path)
         keys = {_text(key): _text(value) for key, value in (schema.metadata or {}).items()}
         for batch in self.layouts:
             if not batch.rows:
                 keys |= batch.custom
         self.metadata = {key.removeprefix(PREFIX): value for key, value in keys.items() if key.startswith(PREFIX)}
+        declared = self.metadata.pop("metadata_crc32", None)
+        self.metadata_intact = None if declared is None else declared == metadata_crc32(self.metadata)
         self.mode = checked_mode(self.metadata, path)
         self.decoder = Decoder(schema, fd, path)
         self.file_rows = sum(batch.rows for batch in self.layouts)
@@ -186,16 +190,19 @@ def _layouts(path: str, fd: int, size: int) -> list[layout.Batch]:
     from mmuexp.trace.decode import damaged
 
     try:
-        starts = layout.footer(fd, size)
-        if starts is None:
+        blocks = layout.footer(fd, size)
+        if blocks is None:
             raise TraceError(
                 "has no footer: its writer was killed, or the file was cut",
                 where=path,
                 todo=f"mend it: mmuexp trace recover {path} -o NEW.arrow",
             )
-        messages = [layout.message(fd, start, size) for start in starts]
-        if any(message is None or message.kind != layout.RECORD_BATCH for message in messages):
-            raise layout.Broken("its footer points to something that is no record batch")
+        messages = [layout.message(fd, block.offset, size) for block in blocks]
+        for block, message in zip(blocks, messages, strict=True):
+            if message is None or message.kind != layout.RECORD_BATCH:
+                raise layout.Broken("its footer points to something that is no record batch")
+            if (message.body, message.end) != (block.offset + block.header, block.offset + block.header + block.body):
+                raise layout.Broken("its footer and a batch disagree on the batch's size")
         return [layout.batch(message) for message in messages]
     except layout.Broken as error:
         raise damaged(path, error) from None

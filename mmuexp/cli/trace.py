@@ -1,0 +1,202 @@
+"""`mmuexp trace`: look at, check, cut and convert recordings."""
+
+import csv
+import json
+import os
+import sys
+from contextlib import contextmanager
+
+import click
+
+from mmuexp.cli import output
+
+
+@click.group(short_help="Look at, check, cut and convert recordings.")
+def command() -> None:
+    """Look at, check, cut and convert recordings.
+
+    \b
+    Examples:
+      mmuexp trace info gzip.arrow
+      mmuexp trace slice gzip.arrow 0:1000000 -o start.arrow
+    """
+
+
+FORMATS = click.option("--format", "format_", type=click.Choice(("table", "json")), default="table", help="Of stdout.")
+TARGET = click.option("-o", "--output", "target", metavar="NEW", required=True, help="The file to write.")
+
+
+@contextmanager
+def _progress():
+    with output.progress_bar() as show:
+        yield show
+
+
+@command.command()
+@click.argument("file")
+@FORMATS
+def info(file, format_) -> None:
+    """Say what a trace holds: counts, mix, footprint, shares, where it came from, bytes per row.
+
+    \b
+    Examples:
+      mmuexp trace info gzip.arrow
+      mmuexp trace info --format json gzip.arrow
+    """
+    from mmuexp.trace import info as work
+
+    with _progress() as show:
+        told = work.info(file, show)
+    if format_ == "json":
+        _json(told)
+    else:
+        print("\n".join(work.lines(told)), flush=True)
+
+
+@command.command()
+@click.argument("file")
+@click.option("-n", "count", metavar="N", type=click.IntRange(min=0), default=10, help="How many rows.  [10]")
+@click.option("--start", metavar="ROW", type=click.IntRange(min=0), default=0, help="From this row on.  [0]")
+@click.option("--format", "format_", type=click.Choice(("table", "csv", "json")), default="table", help="Of stdout.")
+def head(file, count, start, format_) -> None:
+    """Print the first rows of a trace.
+
+    \b
+    Examples:
+      mmuexp trace head gzip.arrow
+      mmuexp trace head -n 20 --start 1000000 gzip.arrow
+    """
+    from mmuexp.trace.head import COLUMNS, rows
+
+    wanted = rows(file, start, count)
+    if format_ == "json":
+        _json([row._asdict() for row in wanted])
+    elif format_ == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(wanted)
+    else:
+        print(f"{'row':>12}  {'op':<10}  {'vaddr':<10}  {'size':>5}  {'insns':>5}  {'flags':<7}  page")
+        for row in wanted:
+            page = f"{row.page:#x}" if row.page or row.op == "MAP" else ""
+            numbers = f"{row.vaddr:#010x}  {row.size:>5}  {row.insns:>5}"
+            line = f"{row.row:>12,}  {row.op:<10}  {numbers}  {row.flags:<7}  {page}"
+            print(line.rstrip())
+    sys.stdout.flush()
+
+
+@command.command()
+@click.argument("file")
+@FORMATS
+def verify(file, format_) -> None:
+    """Check a trace's schema, digests and rows, and name the first bad row (exit code 3).
+
+    \b
+    Examples:
+      mmuexp trace verify gzip.arrow
+      mmuexp trace verify --format json gzip.arrow
+
+    States: ok; FAILED; warning (suspicious, but no error); unknown (the file does not hold what it takes to check).
+    """
+    from mmuexp.errors import CheckFailed
+    from mmuexp.trace import verify as work
+
+    with _progress() as show:
+        checks = work.verify(file, show)
+    if format_ == "json":
+        _json([check._asdict() for check in checks])
+    else:
+        print("\n".join(f"{check.name:<15}{check.state:<9}{' '.join(check.detail.split())}" for check in checks))
+        sys.stdout.flush()
+    bad = [check for check in checks if check.state == work.FAILED]
+    if bad:
+        todo = "" if "; " in bad[0].detail else f"keep what is good: mmuexp trace recover {file} -o NEW.arrow"
+        raise CheckFailed(f"{bad[0].name}: {bad[0].detail}", where=file, todo=todo)
+
+
+@command.command(name="slice", context_settings={"ignore_unknown_options": True})
+@click.argument("file")
+@click.argument("range_", metavar="START:STOP")
+@TARGET
+def slice_(file, range_, target) -> None:
+    """Cut rows START to STOP (not included) out of a trace, as a trace of its own.
+
+    \b
+    Examples:
+      mmuexp trace slice gzip.arrow 0:1000000 -o start.arrow
+      mmuexp trace slice gzip.arrow 5000000: -o rest.arrow
+
+    In system mode the new trace begins with MAP rows for what is known at its start.
+    """
+    from mmuexp.trace.reader import open_trace
+    from mmuexp.trace.slice import parse_range, slice_trace
+
+    with open_trace(file) as trace:
+        start, stop = parse_range(range_, trace.file_rows)
+    done = slice_trace(file, start, stop, target)
+    maps = f" after {done.maps:,} MAP rows for what is known there" if done.maps else ""
+    output.say(f"wrote {target}: {done.rows:,} rows{maps}")
+
+
+@command.command()
+@click.argument("file")
+@click.option("-o", "--output", "target", metavar="NEW", default="-", help="A .parquet or .csv, or - for CSV.  [-]")
+def export(file, target) -> None:
+    """Write a trace's rows as Parquet or CSV, for other programs.
+
+    \b
+    Examples:
+      mmuexp trace export gzip.arrow -o gzip.parquet
+      mmuexp trace export gzip.arrow -o gzip.csv
+    """
+    from mmuexp.trace.export import export as work
+
+    rows = work(file, target)
+    if target != "-":
+        output.say(f"wrote {target}: {rows:,} rows")
+
+
+@command.command(name="import")
+@click.argument("file")
+@TARGET
+@click.option("--rebase", is_flag=True, help="Move each 256 MiB region, in order of first touch, into 4 GiB.")
+def import_(file, target, rebase) -> None:
+    """Turn valgrind's lackey text (plain, .gz, .zst or - for stdin) into a trace.
+
+    \b
+    Examples:
+      mmuexp trace import lackey.log.gz -o program.arrow
+      mmuexp trace import --rebase lackey64.log -o program.arrow
+
+    Make the text with: valgrind --tool=lackey --trace-mem=yes --log-file=lackey.log PROGRAM
+    """
+    from mmuexp.trace.importers.lackey import import_lackey
+
+    done = import_lackey(file, target, rebase=rebase)
+    for origin, new in done.moved:
+        output.say(f"moved {origin:#x}..{origin + 0xFFFFFFF:#x} to {new:#010x}")
+    split = f"; {done.split_records:,} records over 64 bytes split" if done.split_records else ""
+    cut = f"; {done.cut_records:,} records cut where a region ends" if done.cut_records else ""
+    output.say(f"wrote {target}: {done.rows:,} rows from {done.lines:,} lines{split}{cut}")
+
+
+@command.command()
+@click.argument("file")
+@TARGET
+def recover(file, target) -> None:
+    """Mend a trace whose writer was killed, or that was cut or damaged: keep its whole batches up to there.
+
+    \b
+    Examples:
+      mmuexp trace recover killed.arrow -o mended.arrow
+      mmuexp trace recover damaged.arrow -o good-part.arrow
+    """
+    from mmuexp.trace.recover import recover as work
+
+    done = work(file, target)
+    output.say(f"wrote {target}: {done.rows:,} rows; {os.path.basename(file)}: {done.reason}")
+
+
+def _json(value) -> None:
+    json.dump(value, sys.stdout, indent=2)
+    print(flush=True)

@@ -1,0 +1,49 @@
+"""Some rows of a trace, in words."""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mmuexp.guest import FIRST_ANNOTATION, IO, USER, Op
+from mmuexp.trace.reader import open_trace
+
+
+class Row(NamedTuple):
+    """One row: `op` by name, `flags` as "IO", "USER", both joined by "|", or the bits without a name in hex."""
+
+    row: int
+    op: str
+    vaddr: int
+    size: int
+    insns: int
+    flags: str
+    page: int
+
+
+COLUMNS = Row._fields
+
+
+def rows(path: str | os.PathLike, start: int = 0, count: int = 10) -> Iterator[Row]:
+    """Rows start to start + count, as far as the trace goes; errors among them are shown as they are."""
+    with open_trace(path) as trace:
+        row = start
+        for columns in trace.pieces(start):
+            for vaddr, page, size, insns, op, flags in zip(*(column.tolist() for column in columns), strict=True):
+                if row >= start + count:
+                    return
+                yield Row(row, _op(op), vaddr, size, insns, _flags(flags), page)
+                row += 1
+            if row >= start + count:
+                return
+
+
+def _op(op: int) -> str:
+    if op <= max(Op):
+        return Op(op).name
+    return f"NOTE {op}" if op >= FIRST_ANNOTATION else f"op {op}"
+
+
+def _flags(flags: int) -> str:
+    named = [name for bit, name in ((IO, "IO"), (USER, "USER")) if flags & bit]
+    rest = flags & ~(IO | USER)
+    return "|".join([*named, f"{rest:#x}"] if rest else named)

@@ -1,0 +1,141 @@
+"""What can be said about a trace: counts, mix, footprint, where it came from, what it costs on disk."""
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGES, USER, Op
+from mmuexp.shape import SHAPE, Survey
+from mmuexp.trace.format import digest
+from mmuexp.trace.reader import open_trace
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
+    """Everything that `trace info` prints, in types that JSON has; None is unknown.
+
+    Shares are of accesses (null when there are none); `code_bytes` counts a byte each time it is executed.
+    Raises TraceError at the first row that is an error.
+    """
+    with open_trace(path) as trace:
+        survey, own = Survey(trace.mode, trace.path), _Own()
+        for columns in trace.batches():
+            survey.feed(columns)
+            own.feed(columns)
+            if progress:
+                progress(os.path.basename(trace.path), survey.rows, trace.file_rows)
+        n = survey.counts()
+        rows, accesses = n["rows"], n["accesses"]
+        stored = {name: 0 for name in DTYPES._fields}
+        for batch in trace.layouts:
+            for name, size in trace.decoder.stored_bytes(batch).items() if batch.rows else ():
+                stored[name] += size
+        known = ("loads", "stores", "execs", "flushes", "page_flushes", "map_rows")
+
+        def share(count: int) -> float | None:
+            return count / accesses if accesses else None
+
+        return {
+            "path": trace.path,
+            "mode": trace.mode,
+            "complete": trace.complete,
+            "declared_rows": trace.rows,
+            "window": trace.window,
+            "sha256": digest(trace.path),
+            "size_bytes": trace.size_bytes,
+            "bytes_per_row": trace.size_bytes / rows if rows else None,
+            "column_bytes": stored,
+            "batches": sum(1 for batch in trace.layouts if batch.rows),
+            "metadata": {
+                key: text for key, text in trace.metadata.items() if key not in ("rows", "window", "complete")
+            },
+            "counts": {name: n[name] for name in SHAPE},
+            "mix": {name: n[name] for name in known} | {"annotations": rows - sum(n[name] for name in known)},
+            "access_sizes": {str(size): int(count) for size, count in enumerate(own.sizes) if count},
+            "footprint": {
+                "data_pages": n["pages"],
+                "data_bytes": n["pages"] * PAGE_BYTES,
+                "code_pages": int(np.count_nonzero(own.code)),
+                "code_bytes": own.code_bytes,
+                "physical_pages": len(survey.frame_numbers()) if trace.mode == "system" else None,
+            },
+            "shares": {
+                "misaligned": share(n["misaligned"]),
+                "page_cross": share(n["page_cross"]),
+                "io": share(n["io_accesses"]),
+                "user": share(own.user),
+            },
+        }
+
+
+class _Own:
+    """What no scheme and no price needs, so that the survey does not count it."""
+
+    def __init__(self):
+        self.code_bytes = self.user = 0
+        self.sizes = np.zeros(MAX_ACCESS_BYTES + 1, np.int64)
+        self.code = np.zeros(PAGES, bool)
+
+    def feed(self, columns) -> None:
+        access, code = columns.op < Op.EXEC, columns.op == Op.EXEC
+        self.sizes += np.bincount(columns.size[access], minlength=MAX_ACCESS_BYTES + 1)
+        self.user += int(np.count_nonzero(columns.flags[access] & USER))
+        starts, sizes = columns.vaddr[code].astype(np.int64), columns.size[code].astype(np.int64)
+        self.code_bytes += int(sizes.sum())
+        self.code[starts >> PAGE_BITS] = True
+        self.code[(starts + sizes - 1 >> PAGE_BITS) & (PAGES - 1)] = True
+
+
+def lines(told: dict) -> list[str]:
+    """The same for people."""
+    n, meta, foot = told["counts"], told["metadata"], told["footprint"]
+
+    def count(value, unit: str = "") -> str:
+        return "unknown" if value is None else f"{value:,}{unit}"
+
+    def share(name: str) -> str:
+        value = told["shares"][name]
+        return "none" if value is None else f"{100 * value:.3f} % of accesses"
+
+    window = told["window"]
+    table = [
+        ("trace", f"{told['path']} ({told['mode']} mode, guest {meta.get('guest', 'unknown')})"),
+        ("complete", told["complete"] or "unknown"),
+        ("window", f"{window[1]:,} rows from row {window[0]:,} of the recording" if window else "unknown"),
+        ("recorded by", meta.get("recorder", "unknown")),
+        ("command", meta.get("command", "unknown")),
+        ("date", meta.get("date", "unknown")),
+        ("licence", meta.get("licence", "unknown")),
+    ]
+    shown = {"format", "mode", "guest", "recorder", "command", "date", "licence"}
+    table += [(key, text) for key, text in sorted(meta.items()) if key not in shown]
+    table += [
+        ("sha256", told["sha256"]),
+        ("", ""),
+        ("rows", f"{n['rows']:,} (declared: {count(told['declared_rows'])})"),
+        *((name.replace("_", " "), f"{value:,}{_percent(value, n['rows'])}") for name, value in told["mix"].items()),
+        ("guest insns", f"{n['guest_insns']:,}"),
+        ("access sizes", ", ".join(f"{size}: {value:,}" for size, value in told["access_sizes"].items()) or "none"),
+        ("", ""),
+        ("misaligned", f"{n['misaligned']:,}, {share('misaligned')}"),
+        ("page crossing", f"{n['page_cross']:,}, {share('page_cross')}"),
+        ("device (IO)", f"{n['io_accesses']:,}, {share('io')}"),
+        ("user level", f"{share('user')}; {n['mode_switches']:,} mode switches"),
+        ("", ""),
+        ("data touched", f"{foot['data_pages']:,} pages, {foot['data_bytes'] / 2**20:,.2f} MiB"),
+        ("code executed", f"{foot['code_bytes']:,} bytes, on {foot['code_pages']:,} pages"),
+    ]
+    if foot["physical_pages"] is not None:
+        table.append(("physical pages", f"{foot['physical_pages']:,}"))
+    per_row = "" if told["bytes_per_row"] is None else f", {told['bytes_per_row']:.3f} bytes/row"
+    table.append(("on disk", f"{told['size_bytes']:,} bytes in {told['batches']:,} batches{per_row}"))
+    rows = n["rows"] or 1
+    each = ", ".join(f"{name} {size / rows:.3f}" for name, size in told["column_bytes"].items())
+    table.append(("bytes/row", each))
+    return [f"{label:<15}{' '.join(text.split())}".rstrip() for label, text in table]
+
+
+def _percent(value: int, rows: int) -> str:
+    return f" ({100 * value / rows:.2f} %)" if rows and value else ""

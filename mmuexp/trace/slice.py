@@ -1,0 +1,90 @@
+"""Cut a range of rows out of a trace, as a trace of its own.
+
+In system mode it begins with MAP rows for what is known at its start. Its window is in rows of the original
+recording, also when a slice is sliced.
+"""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.errors import UsageError
+from mmuexp.guest import PAGE_BITS, Columns, Op
+from mmuexp.shape import Survey
+from mmuexp.trace.format import UNKNOWN, TraceWriter, digest, empty
+from mmuexp.trace.reader import Trace, open_trace
+from mmuexp.trace.recover import END_KEYS
+
+
+class Sliced(NamedTuple):
+    """What a slice holds: rows of the source, MAP rows before them, and the window if it is known."""
+
+    rows: int
+    maps: int
+    window: tuple[int, int] | None
+
+
+def parse_range(text: str, rows: int) -> tuple[int, int]:
+    """`START:STOP` as in Python (`1000:`, `:500`, `-100:`), of a trace of that many rows. Raises UsageError."""
+    ends = text.replace("_", "").replace(",", "").split(":")
+    try:
+        if len(ends) != 2:
+            raise ValueError
+        start, stop, _ = slice(*(int(end) if end else None for end in ends)).indices(rows)
+    except ValueError:
+        what = f"is {text!r}, expected START:STOP in rows, such as 1000:2000 or 500:"
+        raise UsageError(what, where="range") from None
+    if start >= stop:
+        raise UsageError(f"{text} holds no row", where="range", todo=f"the trace has rows 0:{rows}")
+    return start, stop
+
+
+def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> Sliced:
+    """Write rows start:stop of a trace to `output`. Raises TraceError if a row that it must look at is bad."""
+    if os.path.exists(output) and os.path.samefile(path, output):
+        raise UsageError("is the trace to be cut", where=output, todo="name another file with -o")
+    with open_trace(path) as trace:
+        stop = min(stop, trace.file_rows)
+        before = _prefix(trace)
+        start = max(start, min(before, stop))  # rows of the source's own MAP rows are no rows of the recording
+        source = f"{os.path.basename(trace.path)} rows {start}:{stop} sha256 {digest(trace.path)}"
+        metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS} | {"slice_of": source}
+        with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
+            maps = _known(trace, start) if trace.mode == "system" and start else empty()
+            writer.append(maps)
+            left = stop - start
+            for columns in trace.batches(start) if left else ():
+                writer.append(Columns(*(column[:left] for column in columns)))
+                left -= min(left, len(columns.op))
+                if not left:
+                    break
+            window = UNKNOWN
+            if trace.window is not None:
+                window = trace.window[0] + max(0, start - before), stop - start
+            complete = "yes" if stop < trace.file_rows else trace.complete or "unknown"
+            writer.close(complete, window)
+    return Sliced(stop - start, len(maps.op), None if window == UNKNOWN else window)
+
+
+def _prefix(trace: Trace) -> int:
+    """How many rows stand before the window: the MAP rows of a slice."""
+    if trace.mode != "system" or trace.window is None:
+        return 0
+    return max(0, trace.file_rows - trace.window[1])
+
+
+def _known(trace: Trace, start: int) -> Columns:
+    """MAP rows for the pages that are known before row `start`."""
+    survey, left = Survey(trace.mode, trace.path), start
+    for columns in trace.batches():
+        survey.feed(Columns(*(column[:left] for column in columns)))
+        left -= min(left, len(columns.op))
+        if not left:
+            break
+    pages, frames = survey.known_pages()
+    maps = empty(len(pages))
+    maps.vaddr[:] = pages << PAGE_BITS
+    maps.page[:] = frames
+    maps.op[:] = np.uint8(Op.MAP)
+    return maps
