@@ -1,14 +1,12 @@
 """Counts x costs = prices. Linear in the counts, so every figure here is a closed form.
 
-A strategy prices an event as a bundle of primitives (`Cost`); this module says how many emulator instructions a
-primitive is, and a host profile how many ns.
+A strategy prices a count as a bundle of primitives (`Strategy.price_list`: count -> `Cost`); this module says how many
+emulator instructions a primitive is, and a host profile how many ns.
 
     insns     = sum of count x (insn + walk x WALK.insns + translate x TRANSLATE.insns)
     kernel_ns = sum of count x (signal, mmap, munmap, mprotect, page_in, page_out), each at the profile's ns
     ns        = insns x the profile's ns of one instruction + kernel_ns
-    cross_*   = the part of both that falls to events with "cross" in their name
-
-The hit path is the event `accesses`: `Strategy.hit_insns` for each access, unless the strategy prices that itself.
+    cross_*   = the part of these that falls to counts with "cross" in their name
 """
 
 from collections.abc import Mapping
@@ -28,16 +26,14 @@ class InUserMode(NamedTuple):
 
 
 WALK = InUserMode(
-    450,
-    "assumed: TLB miss with page walk, QEMU commit 88e89a57f9 (Intel PIN, 4 levels, 2014): an upper bound for 2 levels",
+    150,
+    "assumed: two levels; with 300 for the fill, the 450 of a TLB miss in QEMU commit 88e89a57f9 (Intel PIN, 4 levels,"
+    " 2014), which is an upper bound here",
 )
 TRANSLATE = InUserMode(
     500,
-    "assumed: for each guest instruction translated; no published figure for dyngen, equal in every scheme",
+    "assumed: for each guest instruction translated; no published figure for dyngen, and the same in every scheme",
 )
-
-HIT = "accesses"  # the event that stands for the hit path
-HIT_SOURCE = "read: the listing of the fast path"
 
 
 @dataclass(frozen=True)
@@ -57,20 +53,8 @@ class Priced:
 
 
 def price_lines(strategy: Any, counts: Mapping[str, int | None]) -> list[tuple[str, int, Any]]:
-    """(event, count, Cost) of everything that is priced, the hit path first."""
-    from mmuexp.strategy import Cost
-
-    lines = [(_column(event), count, cost) for event, count, cost in _events(strategy, counts) if count]
-    if not any(event == HIT for event, _, _ in lines) and counts.get(HIT):
-        lines.insert(0, (HIT, counts[HIT], Cost(insn=_hit_insns(strategy), source=HIT_SOURCE)))
-    return lines
-
-
-def _events(strategy: Any, counts: Mapping[str, int | None]) -> list[tuple[Any, int, Any]]:
-    if hasattr(strategy, "price_events"):
-        return strategy.price_events(counts)
-    costs = {**_shared_costs(), **strategy.costs}
-    return [(event, counts.get(_column(event)) or 0, cost) for event, cost in costs.items()]
+    """(name, count, Cost) of everything that is priced and happened."""
+    return [(name, n, cost) for name, cost in strategy.price_list().items() if (n := counts.get(name))]
 
 
 def _insns(cost: Any) -> float:
@@ -134,34 +118,16 @@ def _host_knob(primitive: str, host: Profile) -> str:
 
 
 def price_table(strategies: list, host: Profile) -> dict[str, Any]:
-    """Every price behind a result, with its source, for the manifest."""
-    events: dict[str, dict] = {}
+    """Every price behind a result, with its source, for the manifest. A scheme's list stands under its name; a spec
+    whose prices differ from that (its tables are larger, say) has one of its own."""
+    lists: dict[str, dict] = {}
     for strategy in strategies:
-        hit = {"insn": _hit_insns(strategy), "source": HIT_SOURCE}
-        events[strategy.name] = {HIT: hit, **_by_column(strategy.costs)}
+        prices = {name: cost.primitives() | {"source": cost.source} for name, cost in strategy.price_list().items()}
+        if lists.setdefault(strategy.name, prices) != prices:
+            lists[str(strategy)] = prices
     return {
         "host": host.as_dict(),
         "walk": {"insns": WALK.insns, "source": WALK.source},
         "translate": {"insns": TRANSLATE.insns, "source": TRANSLATE.source},
-        "shared": _by_column(_shared_costs()),
-        "strategies": events,
+        "strategies": lists,
     }
-
-
-def _shared_costs() -> Mapping[Any, Any]:
-    import mmuexp.strategy
-
-    return getattr(mmuexp.strategy, "SHARED_COSTS", {})
-
-
-def _by_column(costs: Mapping[Any, Any]) -> dict[str, dict]:
-    return {_column(event): cost.primitives() | {"source": cost.source} for event, cost in costs.items()}
-
-
-def _column(event: Any) -> str:
-    return getattr(event, "column", None) or str(event)
-
-
-def _hit_insns(strategy: Any) -> float:
-    insns = strategy.hit_insns
-    return insns() if callable(insns) else insns

@@ -5,6 +5,7 @@ import pytest
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.host import PRIMITIVES, Profile, load_profile, profile_names
 from mmuexp.price import TRANSLATE, WALK, Priced, price, price_lines
+from mmuexp.registry import parse_spec
 from mmuexp.render.sentence import Line, sentence, turns
 from mmuexp.strategy import Cost
 from mmuexp.verdict import break_even, decided_by
@@ -22,31 +23,30 @@ class Scheme:
     """As much of a strategy as prices need."""
 
     name = "scheme"
-    hit_insns = 4
 
     def __init__(self, *lines):
-        self.lines = list(lines)
+        self.lines = [("units8", Cost(insn=4, source="read: x")), *lines]
 
-    def price_events(self, counts):
-        return [(event, counts[event], cost) for event, cost in self.lines]
+    def price_list(self):
+        return dict(self.lines)
 
 
 def test_the_hit_path_is_paid_by_every_access():
-    cost = price(Scheme(), {"accesses": 1000}, profile())
+    cost = price(Scheme(), {"units8": 1000}, profile())
     assert (cost.insns, cost.kernel_ns, cost.ns) == (4000, 0, 2000.0)
 
 
 def test_every_primitive_counts_once():
     calls = {"signal": 1, "mmap": 1, "munmap": 1, "mprotect": 1, "page_in": 2, "page_out": 1}
     bundle = Cost(insn=10, walk=2, translate=3, **calls, source="read: x")
-    cost = price(Scheme(("event", bundle)), {"accesses": 0, "event": 5}, profile())
+    cost = price(Scheme(("event", bundle)), {"event": 5}, profile())
     assert cost.insns == 5 * (10 + 2 * WALK.insns + 3 * TRANSLATE.insns)
     assert cost.kernel_ns == 5 * (1000 + 200 + 300 + 400 + 2 * 50 + 60)
     assert cost.ns == cost.insns * 0.5 + cost.kernel_ns
 
 
 def test_a_primitive_of_the_kernel_is_no_instruction():
-    cost = price(Scheme(("faults", Cost(signal=1, source="read: x"))), {"accesses": 0, "faults": 7}, profile())
+    cost = price(Scheme(("faults", Cost(signal=1, source="read: x"))), {"faults": 7}, profile())
     assert (cost.insns, cost.kernel_ns) == (0, 7000)
 
 
@@ -55,16 +55,29 @@ def test_crossing_is_what_events_of_crossing_cost():
         ("faults_cross", Cost(signal=1, insn=120, source="read: x")),
         ("faults_unmapped", Cost(signal=1, insn=100, source="read: x")),
     )
-    cost = price(scheme, {"accesses": 10, "faults_cross": 3, "faults_unmapped": 2}, profile())
+    cost = price(scheme, {"units8": 10, "faults_cross": 3, "faults_unmapped": 2}, profile())
     assert (cost.cross_insns, cost.cross_kernel_ns) == (360, 3000)
     assert cost.cross_ns == 360 * 0.5 + 3000
     assert cost.insns == 40 + 360 + 200
 
 
-def test_a_scheme_may_price_its_hit_path_itself():
-    scheme = Scheme(("accesses", Cost(insn=11, source="read: x")))
-    assert [line[0] for line in price_lines(scheme, {"accesses": 2})] == ["accesses"]
-    assert price(scheme, {"accesses": 2}, profile()).insns == 22
+def test_what_a_scheme_does_not_price_is_free():
+    counts = {"units8": 2, "faults": 9, "maps": None}
+    scheme = Scheme(("maps", Cost(page_in=1, source="read: x")))
+    assert [line[:2] for line in price_lines(scheme, counts)] == [("units8", 2)]
+    assert price(Scheme(), counts, profile()).ns == 2 * 4 * 0.5
+
+
+def test_the_four_schemes_on_one_crossing_load_and_one_crossing_store():
+    counts = {"units8": 2, "ram_cross_loads": 1, "ram_cross_stores": 1, "ram_cross_store_bytes": 4, "page_cross": 2}
+    softmmu = price(parse_spec("softmmu"), counts | {"slow_cross": 2}, profile())
+    assert softmmu.cross_insns == 2 * 30 + 1 * 2 * 12 + 4 * 12  # helpers, two lookups, a lookup for each byte
+    assert softmmu.insns == 2 * 11 + softmmu.cross_insns
+    lookup = price(parse_spec("byte-lookup"), counts | {"faults_cross": 2}, profile())
+    assert lookup.cross_kernel_ns == 2 * NS["signal"]
+    for free in ("map-block", "qemu-fast"):
+        cost = price(parse_spec(free), counts, profile())
+        assert (cost.cross_insns, cost.cross_ns) == (0, 0)
 
 
 def priced(user_ns, kernel_ns, **knobs) -> Priced:
@@ -127,7 +140,7 @@ def test_the_knobs_of_a_price_are_its_assumed_parts():
         ("guessed", Cost(insn=100, signal=1, source="assumed: x")),
         ("known", Cost(insn=100, walk=1, source="read: y")),
     ]
-    counts = {"accesses": 10, "guessed": 2, "known": 3}
+    counts = {"units8": 10, "guessed": 2, "known": 3}
     cost = price(Scheme(*lines), counts, profile(signal=1000))
     assert sorted(cost.knobs.values()) == sorted([2 * 100 * 0.5, 3 * WALK.insns * 0.5, 2 * 1000])
     assert any("guessed" in knob for knob in cost.knobs)
@@ -136,7 +149,7 @@ def test_the_knobs_of_a_price_are_its_assumed_parts():
 
 def test_doubling_a_knob_is_doubling_its_price():
     scheme = Scheme(("e", Cost(insn=10, walk=1, signal=2, source="assumed: x")))
-    counts = {"accesses": 7, "e": 5}
+    counts = {"units8": 7, "e": 5}
     for primitive in ("insn", "signal"):
         once = price(scheme, counts, profile(**{primitive: NS[primitive]}))
         twice = price(scheme, counts, profile(**{primitive: 2 * NS[primitive]}))

@@ -35,8 +35,12 @@ def stderr_console() -> "Console":
 def _console(file: Any) -> "Console":
     from rich.console import Console
 
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # `run` ends quietly; rich would exit with 1
+
     plain = not file.isatty() or os.environ.get("TERM") == "dumb"
-    return Console(
+    return Quiet(
         file=file,
         force_terminal=not plain,
         no_color=plain or bool(os.environ.get("NO_COLOR")),

@@ -10,7 +10,7 @@ STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em; color: #222 }
 table { border-collapse: collapse; margin: 1em 0 }
 th, td { padding: .25em .8em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
-th { white-space: pre-line } .left { text-align: left } .best td { background: #e8f5e4 }
+th { white-space: pre-line } .left { text-align: left; white-space: pre-wrap } .best, .best td { background: #e8f5e4 }
 .note, details { color: #555 } pre { line-height: 1.1 }
 """
 
@@ -26,13 +26,14 @@ def html(result: Result) -> str:
 
 def _summary(summary: Summary) -> str:
     def cell(tag: str, at: int, text: str) -> str:
-        kind = ' class="left"' if at in summary.left else ""
+        kinds = ["left"] * (at in summary.left) + ["best"] * (summary.upright and at == summary.best)
+        kind = f' class="{" ".join(kinds)}"' if kinds else ""
         return f"<{tag}{kind}>{escape(text)}</{tag}>"
 
     head = "".join(cell("th", at, text) for at, text in enumerate(summary.heads))
     lines = []
     for number, row in enumerate(summary.cells):
-        kind = ' class="best"' if number == summary.best else ""
+        kind = ' class="best"' if not summary.upright and number == summary.best else ""
         lines.append(f"<tr{kind}>" + "".join(cell("td", at, text) for at, text in enumerate(row)) + "</tr>")
     plot = f"<pre>{escape(bars(summary.bars))}</pre>" if len(summary.bars) > 1 else ""
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in summary.notes)

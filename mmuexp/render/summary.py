@@ -4,7 +4,7 @@ One `Summary` for each trace (a sweep: for each trace and pool); table.py, markd
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmuexp.ranges import COMPANIONS
@@ -13,6 +13,7 @@ from mmuexp.render.sentence import Line, lines_of, sentence
 from mmuexp.result import FAULT_CAUSES, Result, rows_of
 
 Row = dict[str, Any]
+UPRIGHT_RUNS = 6  # up to so many runs are columns side by side
 
 CAUSES = {
     "faults_unmapped": "unmapped: first touch of a page that the scheme has not mapped",
@@ -27,16 +28,29 @@ CAUSES = {
 
 @dataclass
 class Summary:
-    """One table: `heads` and `cells` are texts, `left` the columns set left; `bars` feed the plot of a sweep."""
+    """One table: `heads` and `cells` are texts, `left` the columns set left; `bars` feed the plot of a sweep.
+
+    `upright`: the table is turned, a column a run and a line a figure, so `best`, the run that wins, is a column.
+    """
 
     title: str
     heads: list[str]
     cells: list[list[str]]
     left: set[int]
-    best: int | None  # the row that wins
+    best: int | None
+    upright: bool
     sentence: str
     notes: list[str] = field(default_factory=list)
     bars: list[Line] = field(default_factory=list)
+
+    def without(self, column: int) -> "Summary":
+        """The same without one column, for a narrow terminal."""
+
+        def cut(cells: list[str]) -> list[str]:
+            return cells[:column] + cells[column + 1 :]
+
+        left = {at - (at > column) for at in self.left if at != column}
+        return replace(self, heads=cut(self.heads), cells=[cut(row) for row in self.cells], left=left)
 
 
 def summaries(result: Result) -> list[Summary]:
@@ -77,21 +91,26 @@ class _Table:
         self.reference = known or rows[0]["strategy"]
         self.parameters = [p for p in result.parameters if not caption or p not in ("pool_blocks", "pool_mib")]
         self.footnotes: dict[str, int] = {}
+        self.upright = result.kind == "compare" and not result.windowed and len(rows) <= UPRIGHT_RUNS
 
     def summary(self) -> Summary:
-        columns = self._columns()
+        columns = self._figures() if self.upright else self._columns()
         heads = [head for head, _, _ in columns]
         cells = [[cell(row) for _, _, cell in columns] for row in self.rows]
         left = {at for at, (_, is_left, _) in enumerate(columns) if is_left}
+        if self.upright:
+            turned = [list(line) for line in zip(heads, *cells, strict=True)]
+            # a long spec would make a wide column
+            heads, cells, left = [cell.replace(",", ",\n") for cell in turned[0]], turned[1:], {0}
         names = [self._name(row) for row in self.rows]
         lines = lines_of(self.rows, names)
         base = next((n for n, r in zip(names, self.rows, strict=True) if r["strategy"] == self.reference), "")
         best = None
         if not self.result.windowed and len(lines) > 1:
-            best = min(range(len(lines)), key=lambda at: lines[at].ns)
+            best = min(range(len(lines)), key=lambda at: lines[at].ns) + self.upright
         bars = lines if self.result.kind == "sweep" else []
-        notes = self._notes(cells)
-        return Summary(self._title(), heads, cells, left, best, sentence(lines, base), notes, bars)
+        text = sentence(lines, base)
+        return Summary(self._title(), heads, cells, left, best, self.upright, text, self._notes(), bars)
 
     def _name(self, row: Row) -> str:
         if self.parameters and row[self.parameters[0]] is not None:
@@ -111,6 +130,33 @@ class _Table:
             f" ({words.share(total['page_cross'], total['accesses'])} cross a page,"
             f" {words.share(total['misaligned'], total['accesses'])} are misaligned){mode}{swept}"
         )
+
+    def _figures(self) -> list[tuple[str, bool, Any]]:
+        """The lines of an upright table; faults are split by cause."""
+        found: list[tuple[str, bool, Any]] = [
+            ("", True, lambda r: r["strategy"]),
+            ("time", False, lambda r: words.duration(r["ns"])),
+            (f"  against {self.reference}", False, self._against),
+            ("instructions/access", False, _per_access),
+            ("kernel time", False, lambda r: words.duration(r["kernel_ns"])),
+            ("host faults", False, lambda r: words.number(r["faults"])),
+        ]
+        for cause in FAULT_CAUSES:
+            if any(row.get(cause) for row in self.rows):
+                name = f"  {cause.removeprefix('faults_')}"
+                found.append((name, False, lambda r, c=cause: words.number(r.get(c))))
+        found += [
+            ("crossing instructions", False, lambda r: words.number(r["cross_insns"])),
+            ("  kernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
+            ("  for each crossing", False, _each_crossing),
+            ("lookup tables", False, lambda r: words.size(r["table_bytes"])),
+            ("host address space", False, lambda r: words.size(r["reserved_bytes"])),
+            ("host mappings at most", False, lambda r: words.number(r["peak_mappings"])),
+        ]
+        if self._has_rivals():
+            found.append(("ahead if fault under", False, self._while))
+            found.append(("  a fault costs here", False, self._now))
+        return found
 
     def _columns(self) -> list[tuple[str, bool, Any]]:
         found: list[tuple[str, bool, Any]] = []
@@ -142,7 +188,7 @@ class _Table:
                 ("each", False, _each_crossing),
             ]
         if self._has_rivals():
-            found.append((f"ahead of {self.reference}\nwhile a fault costs", True, self._while))
+            found.append((f"ahead of {self.reference}\nif fault under", False, self._while))
         return found
 
     def _has_rivals(self) -> bool:
@@ -171,17 +217,13 @@ class _Table:
         verdict = self.verdicts.get(row["strategy"])
         if verdict is None or row["strategy"] == self.reference:
             return ""
-        now = verdict["now_ns"]
-        here = f" ({words.duration(now)} here)" if now is not None else ""
         wins, price = verdict["wins"], words.duration(verdict["fault_ns"])
-        return {
-            "always": "anything",
-            "never": "never",
-            "below": f"less than {price}{here}",
-            "above": f"more than {price}{here}",
-        }[wins]
+        return {"always": "any price", "never": "never", "below": price, "above": f"over {price}"}[wins]
 
-    def _notes(self, cells: list[list[str]]) -> list[str]:
+    def _now(self, row: Row) -> str:
+        return words.duration(row["kernel_ns"] / row["faults"]) if row["faults"] else words.DASH
+
+    def _notes(self) -> list[str]:
         notes = []
         host = self.result.manifest.get("prices", {}).get("host")
         if host:

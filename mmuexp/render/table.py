@@ -1,6 +1,7 @@
 """A result on a terminal, or as plain text where there is none."""
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -9,6 +10,9 @@ from mmuexp.render.summary import Summary, summaries
 from mmuexp.result import Result
 
 PLAIN_WIDTH = 100_000  # off a terminal nothing is cut or wrapped
+# columns that a narrow terminal can do without, the first to go first
+SPARE = ["and in\nthe kernel", "crossings cost\ninstructions", "each", "host address\nspace", "mappings\nat most"]
+SPARE += ["of these", "table", "kernel\ntime"]
 
 
 def print_result(result: Result, console: Console) -> None:
@@ -25,21 +29,43 @@ def print_result(result: Result, console: Console) -> None:
 def _print(summary: Summary, console: Console, *, notes: bool) -> None:
     console.print(Text(summary.title, style="bold"))
     console.print()
-    console.print(_table(summary))
+    fitting, dropped = _fit(summary, console)
+    console.print(_table(fitting))
     if len(summary.bars) > 1:
         console.print()
         console.print(Text(bars(summary.bars, unicode="utf" in console.encoding)), no_wrap=True)
     console.print()
     console.print(Text(summary.sentence, style="bold"))
+    if dropped:
+        names = ", ".join(name.replace("\n", " ") for name in dropped)
+        console.print(Text(f"Too narrow to show: {names}. --format md shows all.", style="dim"))
     for note in summary.notes if notes else []:
         console.print(Text(note, style="dim"))
+
+
+def _fit(summary: Summary, console: Console) -> tuple[Summary, list[str]]:
+    """The summary in the width there is: a table of rows loses its least telling columns, and says which."""
+    dropped: list[str] = []
+    unbounded = console.options.update(width=PLAIN_WIDTH)
+    for name in () if summary.upright else SPARE:
+        if Measurement.get(console, unbounded, _table(summary)).maximum <= console.width:
+            break
+        if name in summary.heads:
+            summary = summary.without(summary.heads.index(name))
+            dropped.append(name)
+    return summary, dropped
 
 
 def _table(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for at, head in enumerate(summary.heads):
-        left = at in summary.left
-        table.add_column(Text(head), justify="left" if left else "right", no_wrap=not left, vertical="top")
+        wins = "green" if summary.upright and at == summary.best else ""
+        justify = "left" if at in summary.left else "right"
+        # what does not fit is folded, never cut
+        label = Text(head, justify=justify)
+        whole = summary.upright and at == 0  # the names of the figures stay on their line
+        table.add_column(label, justify=justify, overflow="fold", no_wrap=whole, style=wins, vertical="bottom")
     for at, row in enumerate(summary.cells):
-        table.add_row(*(Text(cell) for cell in row), style="green" if at == summary.best else None)
+        wins = not summary.upright and at == summary.best
+        table.add_row(*(Text(cell) for cell in row), style="green" if wins else None)
     return table
