@@ -188,7 +188,7 @@ class _Session:
         return Recording(
             path=self.writer.path,
             rows=self.writer.rows,
-            size_bytes=os.path.getsize(self.writer.path),
+            size_bytes=os.path.getsize(self.writer.path) if os.path.exists(self.writer.path) else 0,
             seconds=self.seconds,
             complete=self.complete,
             window=(self.ring.skipped, self.writer.rows),
@@ -240,13 +240,22 @@ class _Session:
             complete = f"cut short: {self.failure.what}"
         elif complete != "yes" and not quiet:
             self.note(f"{complete}; the recording ends here, the program runs on")
-        window = (self.ring.skipped, self.writer.rows if self.failure else self.ring.taken)
-        try:
-            self.writer.close(complete=complete, window=window)
-        except MmuexpError as error:
-            self.failure = error
+        if self.failure and not self.writer.rows:
+            self.writer.abort()  # not one row: no file either
+        else:
+            self._close(complete)
         self.complete = complete
         self.seconds = time.monotonic() - self.began
+
+    def _close(self, complete: str) -> None:
+        window = (self.ring.skipped, self.writer.rows if self.failure else self.ring.taken)
+        try:
+            self.writer.close(complete=complete, window=window if window[0] else None)
+        except MmuexpError as error:
+            self.failure = error
+        if self.writer.rows < self.ring.taken and not self.failure:  # it held rows, and could not write them
+            todo = "the file says that it is cut short"
+            self.failure = MmuexpError("the last rows cannot be written", where=self.writer.path, todo=todo)
 
     def end(self) -> None:
         """Whatever happened: QEMU does not outlive the recorder."""

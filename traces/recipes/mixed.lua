@@ -78,12 +78,12 @@ local function generated(n)
   return total
 end
 
-for round = 1, 3 do
-  mix(sieve(6000))
-  mix(sort(1500))
-  mix(words(1200))
-  mix(bodies(2500))
-  mix(points(12000))
-  mix(generated(60 + round))
+for round = 1, 2 do
+  mix(sieve(5000))
+  mix(sort(900))
+  mix(words(700))
+  mix(bodies(900))
+  mix(points(9000))
+  mix(generated(40 + round))
 end
 print(bit.tohex(sum))

@@ -13,7 +13,10 @@ SYLLABLES = "an ber cu del em fi gor ha in jo ka lum mer no or pa qui ra so tem 
 
 
 def vocabulary(rng: random.Random) -> list[str]:
-    return ["".join(SYLLABLES[rng.getrandbits(16) % len(SYLLABLES)] for _ in range(1 + rng.getrandbits(2))) for _ in range(WORDS)]
+    return [
+        "".join(SYLLABLES[rng.getrandbits(16) % len(SYLLABLES)] for _ in range(1 + rng.getrandbits(2)))
+        for _ in range(WORDS)
+    ]
 
 
 def word_index(rng: random.Random) -> int:

@@ -1,0 +1,156 @@
+"""What the recorder's tests share: programs built for the guest, `mmuexp record` as a user runs it, rows read back.
+
+Nothing here is skipped: where QEMU or a 32-bit compiler is missing, tests fail and name the package.
+"""
+
+import atexit
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmuexp.guest import Columns, Op
+from mmuexp.trace import open_trace
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent
+WORKLOADS = REPOSITORY / "traces" / "workloads"
+
+
+@functools.cache
+def workshop() -> Path:
+    """A folder for built programs and the compiled plugin, gone when the tests are."""
+    folder = Path(tempfile.mkdtemp(prefix="mmuexp-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def need(tool: str, package: str) -> None:
+    if shutil.which(tool) is None:
+        pytest.fail(f"{tool} is missing: apt-get install {package}")
+
+
+def _compile(*words: str) -> None:
+    need("gcc", "gcc gcc-multilib")
+    done = subprocess.run(["gcc", "-m32", *words], capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(f"no 32-bit program could be built (apt-get install gcc-multilib): {done.stderr}")
+
+
+@functools.cache
+def build(name: str) -> str:
+    """The program tests/record_programs/NAME.c or .S, static."""
+    source = HERE / "record_programs" / f"{name}.c"
+    target = workshop() / name
+    if source.exists():
+        _compile("-O1", "-static", "-pthread", "-o", str(target), str(source))
+    else:
+        _compile("-nostdlib", "-static", "-no-pie", "-o", str(target), str(source.with_suffix(".S")))
+    return str(target)
+
+
+@functools.cache
+def workload(name: str, rounds: int | None = None) -> str:
+    """The program traces/workloads/NAME, with ROUNDS rounds where its counts are formulas in it."""
+    need("gcc", "gcc gcc-multilib")
+    need("make", "make")
+    folder = workshop() / f"workloads-{rounds or 'full'}"
+    command = ["make", "-s", "-C", str(WORKLOADS), f"BUILD={folder}", f"ROUNDS={rounds or ''}", f"{folder}/{name}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(f"{name} could not be built (apt-get install gcc-multilib): {done.stderr}")
+    return str(folder / name)
+
+
+def _environment(**extra: str) -> dict[str, str]:
+    return {**os.environ, "XDG_CACHE_HOME": str(workshop() / "cache"), **extra}
+
+
+def start(*words, cwd, env=None, **options) -> subprocess.Popen:
+    """`mmuexp record WORDS`, in a process group of its own."""
+    need("qemu-i386", "qemu-user")
+    command = [sys.executable, "-m", "mmuexp", "record", *map(str, words)]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(
+        command, cwd=cwd, env=_environment(**(env or {})), start_new_session=True, **(pipes | options)
+    )
+
+
+def record(*words, cwd, stdin: str = "", env=None):
+    """`mmuexp record WORDS` to its end: `.code .out .err`."""
+    process = start(*words, cwd=cwd, env=env, stdin=subprocess.PIPE)
+    out, err = finish(process, stdin)
+    return Done(process.returncode, out, err)
+
+
+class Done:
+    def __init__(self, code: int, out: str, err: str):
+        self.code, self.out, self.err = code, out, err
+
+
+def finish(process: subprocess.Popen, stdin: str | None = None, seconds: float = 60) -> tuple[str, str]:
+    try:
+        return process.communicate(stdin, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        pytest.fail(f"the recorder hangs; it has written {out!r} {err!r}")
+
+
+def spinning(tmp_path) -> subprocess.Popen:
+    """A recording in the middle of its work: `spin` has said "ready" and has made some chunks of rows."""
+    process = start("-o", "spin.arrow", "--", build("spin"), cwd=tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    end = time.monotonic() + 30
+    size = 0
+    while not size and time.monotonic() < end:  # two batches at the least
+        time.sleep(0.05)
+        size = os.path.getsize(tmp_path / "spin.arrow") > 6000
+    return process
+
+
+def qemu_of(process: subprocess.Popen) -> int:
+    """The process id of the recorder's QEMU."""
+    return int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def rows_of(path) -> Columns:
+    """All rows of a trace, as whole columns."""
+    batches = list(open_trace(path).batches())
+    return Columns(*(np.concatenate([batch[i] for batch in batches]) for i in range(6)))
+
+
+def tuples(path) -> list[tuple[int, ...]]:
+    """All rows as the oracle takes them: (op, vaddr, size, insns, flags, page)."""
+    c = rows_of(path)
+    return list(zip(*(column.tolist() for column in (c.op, c.vaddr, c.size, c.insns, c.flags, c.page)), strict=True))
+
+
+def count(rows: Columns) -> dict[str, int]:
+    """Shape counts, from the rows themselves."""
+    data = (rows.op == Op.LOAD) | (rows.op == Op.STORE)
+    vaddr, size = rows.vaddr[data].astype(np.int64), rows.size[data].astype(np.int64)
+    power = size & (size - 1) == 0
+    return {
+        "rows": len(rows.op),
+        "loads": int((rows.op == Op.LOAD).sum()),
+        "stores": int((rows.op == Op.STORE).sum()),
+        "execs": int((rows.op == Op.EXEC).sum()),
+        "misaligned": int((power & (vaddr % size != 0)).sum()),
+        "page_cross": int((vaddr % 4096 + size > 4096).sum()),
+    }
