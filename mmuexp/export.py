@@ -6,6 +6,7 @@
 """
 
 import contextlib
+import csv
 import json
 import os
 import stat
@@ -16,7 +17,7 @@ from typing import Any
 
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.manifest import SUFFIX
-from mmuexp.result import Result, make_frame, rows_of
+from mmuexp.result import IDENTITY, Result, make_frame, rows_of
 
 FORMAT = "mmuexp-result-1"
 
@@ -96,8 +97,8 @@ class Output:
     def save(self, result: Result) -> None:
         """Write the table and its manifest; each appears under its name only when it is whole."""
         about = (json.dumps(result.manifest, indent=1, ensure_ascii=False) + "\n").encode()
-        contents = [self.write_bytes(result), about]
         try:
+            contents = [self.write_bytes(result), about]
             if self._direct:
                 Path(self.path).write_bytes(contents[0])
                 return
@@ -178,9 +179,24 @@ def _load_json(path: str) -> Result:
 
 
 def _load_csv(path: str) -> Result:
-    import pandas as pd
+    # not pandas: what it makes of a float's last digit depends on its version
+    with open(path, encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        rows = [{name: _value(name, text) for name, text in row.items()} for row in reader]
+    if None in {name for row in rows for name in row}:
+        raise ValueError("a row has more fields than the header")
+    return _beside(path, rows, list(reader.fieldnames or ()))
 
-    return _beside(path, pd.read_csv(path, float_precision="round_trip", dtype_backend="numpy_nullable"))
+
+def _value(column: str, text: str | None) -> Any:
+    if not text:
+        return None
+    if column in IDENTITY:
+        return text
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _load_parquet(path: str) -> Result:
@@ -188,15 +204,16 @@ def _load_parquet(path: str) -> Result:
     import pyarrow as pa
 
     try:
-        return _beside(path, pd.read_parquet(path))
+        table = pd.read_parquet(path)
+        return _beside(path, rows_of(table), list(table.columns))
     except pa.ArrowException as error:
         raise ValueError(str(error)) from None
 
 
-def _beside(path: str, table: Any) -> Result:
+def _beside(path: str, rows: list[dict], columns: list[str]) -> Result:
+    """The result of a table, with the manifest that stands beside its file."""
     file = Path(path + SUFFIX)
     about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     parameters = tuple(about.get("parameters", ()))
-    columns = list(table.columns)
-    frame = make_frame(rows_of(table), [c for c in columns if c in ("window", *parameters)])
+    frame = make_frame(rows, [c for c in columns if c in ("window", *parameters)])
     return Result(about.get("kind", "compare"), frame[columns], about, parameters)

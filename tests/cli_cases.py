@@ -35,11 +35,11 @@ def columns_of(rows) -> Columns:
     return Columns(*(np.ascontiguousarray(v, dtype) for v, dtype in zip(values, DTYPES, strict=True)))
 
 
-def write_trace(path: Path, rows=tuple(ROWS), repeat: int = 1) -> str:
-    """A user-mode trace of `rows`, as its path."""
+def write_trace(path: Path, cycle=tuple(ROWS), *, repeat: int = 1, rows: int | None = None) -> str:
+    """A user-mode trace of `cycle` again and again, `repeat` times or `rows` rows of it; returns its path."""
+    columns, rows = columns_of(cycle), len(cycle) * repeat if rows is None else rows
     with TraceWriter(str(path), mode="user", metadata={"guest": "i386"}) as writer:
-        for _ in range(repeat):
-            writer.append(columns_of(rows))
+        writer.append(Columns(*(np.resize(column, rows) for column in columns)))
         writer.close()
     return str(path)
 

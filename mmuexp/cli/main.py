@@ -20,7 +20,7 @@ COMMANDS = {
     "compare": "Replay recordings through the schemes and print what each one costs.",
     "sweep": "Compare one scheme with itself over a range of a parameter.",
     "export": "Write a saved result's tables again, in another format, without a replay.",
-    "record": "Record a real 32-bit x86 program, or a whole guest, as a trace.",
+    "record": "Record a real 32-bit x86 program as a trace.",
     "trace": "Look at, check, cut and convert recordings.",
     "strategy": "List, explain and check the translation schemes.",
 }

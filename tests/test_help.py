@@ -1,0 +1,127 @@
+"""Help: a sentence, then two examples, which are run; and it comes at once."""
+
+import gzip
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import pairwise
+
+import click
+import pytest
+from cli_cases import write_trace
+
+from mmuexp.cli.main import COMMANDS, group
+
+HEAVY = {"numba", "numpy", "pandas", "pyarrow", "rich", "zstandard"}
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command and subcommand: "trace info" -> Command."""
+    found: dict[str, click.Command] = {"": group}
+    for name in COMMANDS:
+        if find_spec(f"mmuexp.cli.{name}") is None:
+            continue  # the next test says so
+        command = import_module(f"mmuexp.cli.{name}").command
+        found[name] = command
+        found |= {f"{name} {child}": sub for child, sub in getattr(command, "commands", {}).items()}
+    return found
+
+
+def examples(command: click.Command) -> list[str]:
+    return re.findall(r"^\s+(mmuexp .*)$", command.help or "", flags=re.MULTILINE)
+
+
+ALL = commands()
+
+
+def test_every_command_is_there():
+    assert set(COMMANDS) <= set(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_help_begins_with_a_sentence_and_two_examples(name, cli):
+    done = cli(*name.split(), "--help")
+    assert done.code == 0
+    text = done.out.split("\n\n", 1)[1].lstrip()
+    sentence = text.split("Examples:")[0].strip()
+    assert re.match(r"[A-Z].*[.:]$", " ".join(sentence.split())), sentence
+    assert text.split("Examples:")[1].count("\n    mmuexp ") >= 2 or name == "record"
+    assert len(examples(ALL[name])) >= 2
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name in ALL])
+def test_the_list_says_what_the_command_says(name):
+    assert ALL[name].help.split()[0] == COMMANDS[name].split()[0]
+
+
+# `record` runs QEMU, and its tests run its examples; the others' need files of these names
+MINE = [example for name in ("", "compare", "sweep", "export") for example in examples(ALL[name])]
+
+
+@pytest.mark.parametrize("example", MINE)
+def test_examples_run(example, cli, bundled, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cli("compare", "-s", "softmmu", "-o", "result.json")
+    argv = shlex.split(example)
+    assert argv[0] == "mmuexp"
+    done = cli(*argv[1:])
+    assert done.code == 0, done.err
+
+
+OTHERS = [example for name in ALL if name.startswith(("trace", "strategy")) for example in examples(ALL[name])]
+
+
+@pytest.fixture(scope="module")
+def long_trace(tmp_path_factory) -> str:
+    """Long enough for examples that speak of row 5,000,000."""
+    return write_trace(tmp_path_factory.mktemp("long") / "long.arrow", rows=5_000_004)
+
+
+LACKEY = "==1== Lackey\nI  {high}08048000,3\n S {high}0804a000,4\n L {high}0804a000,4\n"
+
+
+@pytest.mark.parametrize("example", sorted(set(OTHERS)))
+def test_examples_about_traces_and_strategies_run(example, cli, long_trace, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    argv = shlex.split(example)[1:]
+    for before, word in pairwise(argv):
+        if word.endswith(".arrow") and before != "-o":
+            os.link(long_trace, tmp_path / word)
+        elif word.endswith(".log"):
+            (tmp_path / word).write_text(LACKEY.format(high="ff" if "64" in word else ""))
+        elif word.endswith(".log.gz"):
+            (tmp_path / word).write_bytes(gzip.compress(LACKEY.format(high="").encode()))
+    done = cli(*argv)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["compare", "--help"], ["sweep", "--help"], ["nonsense"]])
+def test_nothing_heavy_is_imported_for_help(argv):
+    code = "import sys; from mmuexp.cli.main import run; run(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stderr.split())
+
+
+def test_help_answers_at_once():
+    """150 ms where Python itself takes 20: measured as a ratio, since machines differ."""
+
+    def best(*argv: str) -> float:
+        times = []
+        for _ in range(5):
+            begun = time.perf_counter()
+            subprocess.run([sys.executable, *argv], capture_output=True, check=True)
+            times.append(time.perf_counter() - begun)
+        return min(times)
+
+    assert best("-m", "mmuexp", "--help") < 3 * best("-c", "import click, importlib.metadata")
+
+
+def test_without_a_command_there_is_help(cli):
+    done = cli()
+    assert done.code == 2
+    assert "Commands:" in done.err
