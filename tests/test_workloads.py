@@ -11,7 +11,8 @@ from recording import WORKLOADS, count, record, rows_of, tuples, workload
 import mmuexp
 from mmuexp.guest import Op
 
-KERNELS = "numeric_sort string_sort bit_field fp_emulation fourier assignment idea huffman neural_net lu".split()
+KERNELS = ["numeric_sort", "string_sort", "bit_field", "fp_emulation", "fourier"]
+KERNELS += ["assignment", "idea", "huffman", "neural_net", "lu"]
 SCHEMES = ["softmmu", "byte-lookup", "map-block", "qemu-fast"]
 
 
@@ -60,9 +61,10 @@ def per_scheme(program: str, scheme: str, n: int) -> dict[str, int | None]:
     return stores | pages | {"faults_code": n - 1, "protects": n}
 
 
-EVENTS = """faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu tlb_fills
+_EVENTS = """faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu tlb_fills
     slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses translations smc_stores
-    code_page_data_stores protects unmaps evictions""".split()
+    code_page_data_stores protects unmaps evictions"""
+EVENTS = _EVENTS.split()
 
 
 def check_events(found: dict, program: str, scheme: str, n: int) -> None:

@@ -9,14 +9,12 @@ import sys
 
 SEED = 2004_10_12
 WORDS = 4000
-SYLLABLES = "an ber cu del em fi gor ha in jo ka lum mer no or pa qui ra so tem un vi wex ya zo".split()
+_SYLLABLES = "an ber cu del em fi gor ha in jo ka lum mer no or pa qui ra so tem un vi wex ya zo"
+SYLLABLES = _SYLLABLES.split()
 
 
-def vocabulary(rng: random.Random) -> list[str]:
-    return [
-        "".join(SYLLABLES[rng.getrandbits(16) % len(SYLLABLES)] for _ in range(1 + rng.getrandbits(2)))
-        for _ in range(WORDS)
-    ]
+def word(rng: random.Random) -> str:
+    return "".join(SYLLABLES[rng.getrandbits(16) % len(SYLLABLES)] for _ in range(1 + rng.getrandbits(2)))
 
 
 def word_index(rng: random.Random) -> int:
@@ -40,7 +38,7 @@ def paragraph(rng: random.Random, words: list[str]) -> str:
 
 def main() -> None:
     rng = random.Random(SEED)
-    words, left = vocabulary(rng), int(sys.argv[1])
+    words, left = [word(rng) for _ in range(WORDS)], int(sys.argv[1])
     while left > 0:
         text = (paragraph(rng, words) + "\n\n")[:left]
         sys.stdout.write(text)

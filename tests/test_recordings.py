@@ -1,0 +1,43 @@
+"""The bundled recordings: each is whole, its entry in traces/README.md is true, and together they stay small."""
+
+from pathlib import Path
+
+import pytest
+
+from mmuexp.trace import digest, open_trace
+
+TRACES = Path(__file__).parent.parent / "traces"
+FILES = sorted(TRACES.glob("*.arrow"))
+REAL_PROGRAMS = ["default.arrow", "bzip2.arrow", "luajit.arrow"]
+
+
+def test_what_is_there():
+    sizes = {path.name: path.stat().st_size for path in FILES}
+    assert {*REAL_PROGRAMS, "crossing.arrow", "smc.arrow", "textdata.arrow"} <= sizes.keys()
+    assert sum(sizes.values()) < 30e6
+    assert max(sizes.values()) < 12e6
+    assert sizes["default.arrow"] < 6e6  # it is in the wheel, which stays below 10 MB
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_recording_is_what_the_readme_says(path):
+    trace = open_trace(path)
+    lines = (TRACES / "README.md").read_text().splitlines()
+    entry = next(line for line in lines if line.startswith(f"| `{path.name}` |"))
+    cells = [cell.strip().strip("`") for cell in entry.strip("|").split("|")]
+    assert cells[2] == trace.metadata["command"]
+    assert cells[3] == trace.metadata["date"][:10]
+    assert cells[4:6] == [f"{trace.rows:,}", f"{path.stat().st_size:,}"]
+    assert cells[7] == digest(path)
+    assert (trace.mode, trace.complete, trace.window) == ("user", "yes", (0, trace.rows))
+    assert sum(len(batch.op) for batch in trace.batches()) == trace.rows
+    if path.name in REAL_PROGRAMS:
+        assert 5e6 <= trace.rows <= 20e6
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_recording_tells_no_path_of_the_machine_that_made_it(path):
+    metadata = open_trace(path).metadata
+    assert metadata["licence"].startswith("CC0-1.0")
+    words = " ".join(metadata.values()).split()
+    assert not [word for word in words if word.startswith(("/", "~", "'/", '"/'))]
