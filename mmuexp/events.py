@@ -1,7 +1,7 @@
 """The counters of a replay: one name a column, one place in the counter array.
 
 Each strategy says which of them it has; a column that a scheme does not have stays empty in its results, which is not
-the same as 0. A scheme with an event of its own names it in `Strategy.extra_events` and counts it from `FIRST_EXTRA` on.
+the same as 0. A scheme with an event of its own names it in `Strategy.extra_events`; it counts from `FIRST_EXTRA` on.
 Source of every meaning: model.md, sections 2 to 6.
 """
 

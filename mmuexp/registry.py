@@ -1,4 +1,4 @@
-"""Finding strategies: our own in strategies/, a third party's by the entry point group `mmuexp.strategies`, a file's."""
+"""Finding strategies: our own in strategies/, a third party's by entry point (`mmuexp.strategies`), a file's."""
 
 import difflib
 import importlib
@@ -61,7 +61,7 @@ def strategies_in(module: ModuleType) -> list[type[Strategy]]:
 
 
 def strategies_of_file(path: Path) -> list[type[Strategy]]:
-    """Import a Python file apart from any package and return its strategies. Raises MmuexpError."""
+    """Import a Python file apart from any package; its strategies. Raises MmuexpError."""
     name = f"mmuexp_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or not path.is_file():
@@ -109,7 +109,11 @@ def strategy_class(name: str) -> type[Strategy]:
 def parse_spec(text: str) -> Strategy:
     """`name` or `name,key=value,...` -> strategy. Keys are case-insensitive. Raises UsageError, MmuexpError."""
     name, *settings = text.split(",")
-    cls = strategy_class(name)
+    return parse_settings(strategy_class(name), settings, text)
+
+
+def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Strategy:
+    """`key=value` texts -> strategy of this class. Raises UsageError."""
     params, given = cls.params(), {}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -118,9 +122,9 @@ def parse_spec(text: str) -> Strategy:
             near = difflib.get_close_matches(key, params, 1)
             todo = f"did you mean {near[0]}?" if near else f"its keys are {', '.join(params) or '(none)'}"
             what = f"{setting!r} is not key=value" if not equals else f"{cls.name} has no key {key!r}"
-            raise UsageError(what, where=text, todo=todo)
+            raise UsageError(what, where=where, todo=todo)
         if key in given:
-            raise UsageError(f"key {key!r} is given twice", where=text, todo="give it once")
+            raise UsageError(f"key {key!r} is given twice", where=where, todo="give it once")
         given[key] = params[key].parse(value.strip())
     return make_strategy(cls, given)
 

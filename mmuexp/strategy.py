@@ -47,6 +47,17 @@ class Cost:
         return {n: v for f in dataclasses.fields(self) if (n := f.name) != "source" and (v := getattr(self, n))}
 
 
+COUNTED = "read: what the replay counted, a primitive each"
+SHARED_COSTS = {  # calls and pages are priced here, once, and in no fault's bundle
+    Event.MMAP_CALLS: Cost(mmap=1, source=COUNTED),
+    Event.MPROTECT_CALLS: Cost(mprotect=1, source=COUNTED),
+    Event.MUNMAP_CALLS: Cost(munmap=1, source=COUNTED),
+    Event.MAPS: Cost(page_in=1, source=COUNTED),
+    Event.UNMAPS: Cost(page_out=1, source=COUNTED),
+    Event.TRANSLATED_INSNS: Cost(translate=1, source=COUNTED),
+}
+
+
 @dataclass(frozen=True)
 class Param:
     """A parameter as the command line, the sweep and `strategy show` see it. `sweep` is what a bare PARAM sweeps."""
@@ -133,7 +144,7 @@ class Strategy:
     FAST_PATH: ClassVar[str]  # the hit path, one host instruction a line
     events: ClassVar[Mapping[int, str]]  # Event -> what it means here; what is missing stays an empty column
     extra_events: ClassVar[tuple[str, ...]] = ()  # names of counters from FIRST_EXTRA on
-    costs: ClassVar[Mapping[int, Cost]]  # Event -> price; events without one are free or priced through others
+    costs: ClassVar[Mapping[int | str, Cost]]  # Event, or name of a shape count -> price; see `price_list`
     kernels: ClassVar[Kernels]
     SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it for a system trace
 
@@ -183,6 +194,16 @@ class Strategy:
         """Column name -> place in the counter array, of the counters that this scheme has."""
         standard = {e.column: int(e) for e in Event if e in cls.events}
         return standard | {name: FIRST_EXTRA + i for i, name in enumerate(cls.extra_events)}
+
+    def price_list(self) -> dict[str, Cost]:
+        """Count -> price of one. `units8` is the hit path: an access of more than 8 bytes is as many of 8 bytes.
+
+        What is not here is free, or priced through something that is (`faults_*` make calls, which are priced apart).
+        """
+        hit = Cost(insn=self.hit_insns(), source="read: the listing of the hit path")
+        shared = {e.column: cost for e, cost in SHARED_COSTS.items() if e in self.events}
+        named = {at: name for name, at in self.columns().items()}
+        return {"units8": hit} | shared | {named.get(key, key): cost for key, cost in self.costs.items()}
 
     def result(self, n: Any, state: NamedTuple) -> dict[str, int]:
         """Event columns of a replay, from the counter array. Columns that the scheme does not have are missing."""

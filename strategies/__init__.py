@@ -1,1 +1,1 @@
-"""One file, one scheme, one spec sheet: what it is, its events, costs, state, kernels, and the class with its parameters."""
+"""One file, one scheme, one spec sheet: what it is, its events, costs, state, kernels, and its parameters."""

@@ -15,7 +15,7 @@ every time**, whatever is mapped, and the handler completes it through guest RAM
 whose byte stays 0. In the mail's words: the common access gets faster, the uncommon one slower.
 
 Source: mail.txt, Magnus Damm as quoted by Piotras; model.md, section 4.
-Leaves out: the signal handler that his mail calls complicated is here priced, not written. One view for kernel and user.
+Leaves out: the signal handler, complicated in his words, is priced here, not written; one view for kernel and user.
 Assumed: the listing below (his own estimate is "around 7 x86 instructions"); instructions of the handler.
 """
 

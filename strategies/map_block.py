@@ -19,8 +19,8 @@ that the instruction had loaded it into, and the instruction restarts.
 * Larger blocks mean a smaller table and fewer, longer mappings; smaller ones waste less of the pool. That is what
   `mmuexp sweep MAP_BLOCK_BITS` measures. 12 would be a block for each page, with an extra page each.
 * A page with translated code is mapped read-only. A store to it faults, and drops every block of the page: the handler
-  sees pages, not bytes. A guest that writes to the very pages its code runs from faults again and again (`faults_code`),
-  which is what made Windows 98 slow, while softmmu pays a helper call.
+  sees pages, not bytes. A guest that writes to the very pages its code runs from faults again and again
+  (`faults_code`), which is what made Windows 98 slow, while softmmu pays a helper call.
 
 Source: mail.txt (Piotras, qemu-devel, 2004-10-20); model.md, sections 2 and 5.
 Models: one fault, one handler run; the page is mapped in the run that finds the block.

@@ -2,10 +2,10 @@
 
     host = vaddr
 
-One instruction, no table, nothing to look up: the fastest there is, while the guest fits into the host's layout. In
-2004 QEMU itself lay at 0xa8000000, so the guest has `0 .. guest_limit`, and Linux had to be patched to run its kernel at
-0x90000000 instead of 0xc0000000 (`kernel_offset=0x30000000` moves it for an unpatched guest). On a 64-bit host the limit
-is gone: `guest_limit=0x100000000`.
+One instruction, no table, nothing to look up: the fastest there is, while the guest fits into the host's layout.
+In 2004 QEMU itself lay at 0xa8000000, so the guest has `0 .. guest_limit`, and Linux had to be patched to run its
+kernel at 0x90000000 instead of 0xc0000000 (`kernel_offset=0x30000000` moves it for an unpatched guest). On a 64-bit
+host the limit is gone: `guest_limit=0x100000000`.
 
 * A page that is not mapped faults, and is mapped alone: one mmap of one page.
 * First stores and code pages: read-only windows, one mprotect, all blocks of the page dropped; no bitmap.
@@ -14,8 +14,8 @@ is gone: `guest_limit=0x100000000`.
   of 256 entries, with its fills and helpers. The next block is back to direct access; the TLB lives on.
 * A CR3 write unmaps the whole area, with one call.
 
-Source: QEMU at commit 0d1a29f9fc (2004-10-12): exec.c:50, 1582-1660, cpu-exec.c:675-720, target-i386/translate.c:4560-4574,
-i386-vl.ld:11, qemu-doc.texi:876-905. Restated in model.md, section 6.
+Source: QEMU at commit 0d1a29f9fc (2004-10-12): exec.c:50, 1582-1660, cpu-exec.c:675-720, i386-vl.ld:11,
+target-i386/translate.c:4560-4574, qemu-doc.texi:876-905. Restated in model.md, section 6.
 Reads: the direct map has no lookup table, so table_bytes and table_lines are 0; the TLB of retranslated blocks is no
 part of its hit path. Two virtual pages that come to lie at one host page stop the replay.
 Leaves out: the second SIGSEGV for a store to an unmapped page; code copy; a live engine adds a base to the address,
@@ -60,9 +60,9 @@ COSTS = {
         signal=1, walk=1, insn=200, translate=8, source="assumed: handler, and a block of 8 guest instructions again"
     ),
     Event.SOFTMMU_ACCESSES: Cost(insn=10, source="read: softmmu_header.h:89-231, 11 instructions instead of 1"),
-    Event.TLB_FILLS: Cost(walk=1, insn=110, source=SPELL),
+    Event.TLB_FILLS: Cost(walk=1, insn=300, source=SPELL),
     Event.SLOW_MISALIGNED: Cost(insn=30, source=SPELL),
-    Event.SLOW_CROSS: Cost(insn=30, source=SPELL),
+    Event.SLOW_CROSS: Cost(insn=54, source=SPELL + ", a load of two lookups"),
     Event.SLOW_IO: Cost(insn=40, source=SPELL),
     Event.SLOW_CODE: Cost(insn=50, source=SPELL),
     Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
@@ -180,7 +180,7 @@ class QemuFast(Strategy):
     SYSTEM_LAYOUTS = ({}, {"kernel_offset": 0x30000000}, {"guest_limit": 1 << 32})
 
     guest_limit: int = param(
-        LIMIT_2004, minimum=PAGE_BYTES, maximum=1 << 32, sweep=(0x40000000, 0x80000000, LIMIT_2004, 0xC0000000, 1 << 32),
+        LIMIT_2004, minimum=PAGE_BYTES, maximum=1 << 32, sweep=(1 << 30, 1 << 31, LIMIT_2004, 3 << 30, 1 << 32),
         unit="bytes", hex=True, help="guest addresses below it are host addresses; whole pages",
     )  # fmt: skip
     kernel_offset: int = param(

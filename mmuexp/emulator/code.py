@@ -19,8 +19,8 @@ def is_code_page(e, frame):
 
 @kernel
 def _bucket_of(e, start, size):
-    mixed = (start * 0x9E3779B1 + size * 0x85EBCA6B) & 0xFFFFFFFFFFFF
-    return (mixed ^ (mixed >> 17)) & (e.bucket.size - 1)
+    mixed = np.int64(start) * 0x9E3779B + np.int64(size) * 0x85EBCA  # below 2**62: no overflow
+    return (mixed ^ (mixed >> 23)) & (e.bucket.size - 1)
 
 
 @kernel
@@ -28,7 +28,7 @@ def find_block(e, start, size, second):
     """The block with this key, or -1. `second` is a frame or -1."""
     b = e.bucket[_bucket_of(e, start, size)] - 1
     while b >= 0:
-        if e.block[b].start == start and e.block[b].size == size and e.block[b].second == second + 1:
+        if e.block[b].start == start and e.block[b].length == size and e.block[b].second == second + 1:
             return b
         b = e.block[b].chain - 1
     return -1
@@ -74,7 +74,7 @@ def add_block(e, n, start, size, second, insns):
         b = e.control[USED_BLOCKS]
         e.control[USED_BLOCKS] = b + 1
     e.block[b].start = start
-    e.block[b].size = size
+    e.block[b].length = size
     e.block[b].second = second + 1
     bucket = _bucket_of(e, start, size)
     e.block[b].chain = e.bucket[bucket]
@@ -89,7 +89,7 @@ def drop_block(e, b):
     _unlink(e, 2 * b, e.block[b].start >> PAGE_BITS)
     if e.block[b].second:
         _unlink(e, 2 * b + 1, e.block[b].second - 1)
-    bucket = _bucket_of(e, e.block[b].start, e.block[b].size)
+    bucket = _bucket_of(e, e.block[b].start, e.block[b].length)
     at = e.bucket[bucket] - 1
     if at == b:
         e.bucket[bucket] = e.block[b].chain
@@ -108,8 +108,8 @@ def _overlaps(e, link, first, last):
     b = link >> 1
     offset = e.block[b].start & PAGE_MASK
     if link & 1:
-        return first < offset + e.block[b].size - PAGE_BYTES
-    return first < offset + e.block[b].size and last >= offset
+        return first < offset + e.block[b].length - PAGE_BYTES
+    return first < offset + e.block[b].length and last >= offset
 
 
 @kernel
@@ -163,6 +163,6 @@ def with_more_blocks(e: Emulator) -> Emulator:
 @entry
 def _rehash(e):
     for b in range(e.control[USED_BLOCKS]):
-        bucket = _bucket_of(e, e.block[b].start, e.block[b].size)
+        bucket = _bucket_of(e, e.block[b].start, e.block[b].length)
         e.block[b].chain = e.bucket[bucket]
         e.bucket[bucket] = b + 1

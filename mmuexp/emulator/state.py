@@ -49,7 +49,7 @@ FRAME = np.dtype(
 BLOCK = np.dtype(
     [
         ("start", "i8"),  # frame << 12 | offset of the first byte
-        ("size", "i4"),  # bytes
+        ("length", "i4"),  # bytes; not "size", which a NumPy record has of its own
         ("second", "i4"),  # frame + 1 of the second page, 0 = none
         ("chain", "i4"),  # next block + 1 in the bucket, or in the free list
     ]
