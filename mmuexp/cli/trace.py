@@ -23,6 +23,7 @@ def command() -> None:
 
 
 FORMATS = click.option("--format", "format_", type=click.Choice(("table", "json")), default="table", help="Of stdout.")
+NEGATIVE = {"ignore_unknown_options": True}  # a range may begin with a minus
 TARGET = click.option("-o", "--output", "target", metavar="NEW", required=True, help="The file to write.")
 
 
@@ -32,7 +33,7 @@ def _progress():
         yield show
 
 
-@command.command()
+@command.command(short_help="What a trace holds, and where it came from.")
 @click.argument("file")
 @FORMATS
 def info(file, format_) -> None:
@@ -85,7 +86,7 @@ def head(file, count, start, format_) -> None:
     sys.stdout.flush()
 
 
-@command.command()
+@command.command(short_help="Check schema, digests and rows.")
 @click.argument("file")
 @FORMATS
 def verify(file, format_) -> None:
@@ -114,7 +115,7 @@ def verify(file, format_) -> None:
         raise CheckFailed(f"{bad[0].name}: {bad[0].detail}", where=file, todo=todo)
 
 
-@command.command(name="slice", context_settings={"ignore_unknown_options": True})
+@command.command(name="slice", short_help="Cut a range of rows out of a trace.", context_settings=NEGATIVE)
 @click.argument("file")
 @click.argument("range_", metavar="START:STOP")
 @TARGET
@@ -156,7 +157,7 @@ def export(file, target) -> None:
         output.say(f"wrote {target}: {rows:,} rows")
 
 
-@command.command(name="import")
+@command.command(name="import", short_help="Turn valgrind's lackey text into a trace.")
 @click.argument("file")
 @TARGET
 @click.option("--rebase", is_flag=True, help="Move each 256 MiB region, in order of first touch, into 4 GiB.")
@@ -180,7 +181,7 @@ def import_(file, target, rebase) -> None:
     output.say(f"wrote {target}: {done.rows:,} rows from {done.lines:,} lines{split}{cut}")
 
 
-@command.command()
+@command.command(short_help="Mend a trace whose writer was killed.")
 @click.argument("file")
 @TARGET
 def recover(file, target) -> None:

@@ -20,7 +20,7 @@ from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 FORMAT = "1"
 MODES = ("user", "system")
 PREFIX = "mmuexp."
-ZSTD_LEVEL = 1  # measured: level 3 makes gzip's trace 4 % smaller and writes it at half the speed
+ZSTD_LEVEL = 3  # measured on recordings: 6-20 % smaller than 1, written at 80 % of its speed, decoded as fast
 UNKNOWN = (-1, -1)  # a window that nobody knows
 
 

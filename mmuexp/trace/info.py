@@ -134,7 +134,8 @@ def lines(told: dict) -> list[str]:
     rows = n["rows"] or 1
     each = ", ".join(f"{name} {size / rows:.3f}" for name, size in told["column_bytes"].items())
     table.append(("bytes/row", each))
-    return [f"{label:<15}{' '.join(text.split())}".rstrip() for label, text in table]
+    width = max(len(label) for label, _ in table) + 2
+    return [f"{label:<{width}}{' '.join(text.split())}".rstrip() for label, text in table]
 
 
 def _percent(value: int, rows: int) -> str:
