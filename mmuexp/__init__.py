@@ -29,18 +29,11 @@ def sweep(params, traces=None, **options):
     return experiment.sweep(params, traces, **options).frame
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("mmuexp")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "unknown"
-
-
 def __getattr__(name: str):
     if name == "__version__":
-        return _version()
+        from mmuexp.version import version
+
+        return version()
     if name == "open_trace":
         from mmuexp.trace import open_trace
 

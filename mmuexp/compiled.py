@@ -7,6 +7,7 @@ is compiled anew in each run.
 """
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import platform
@@ -20,6 +21,7 @@ from types import ModuleType
 import numba
 import numpy as np
 
+from mmuexp.emulator.kernel import nothing
 from mmuexp.strategy import Strategy
 
 OWN = "mmuexp.strategies."
@@ -28,8 +30,6 @@ OWN = "mmuexp.strategies."
 @cache
 def loop_of(cls: type[Strategy], has_reserve: bool) -> Callable:
     """The loop over `cls.kernels`; compiled at its first call, from the cache if it can be."""
-    from mmuexp.emulator.kernel import nothing
-
     source = Path(__file__).with_name("loop.py")
     copy = _cached_copy(source, cls) if cls.__module__.startswith(OWN) else None
     module = _load(copy or source, f"mmuexp._loop_{cls.__module__.replace('.', '_')}_{cls.__name__}")
@@ -59,13 +59,12 @@ def cache_folder() -> Path:
 @lru_cache(maxsize=1)
 def _fingerprint() -> str:
     """Of all sources that kernels are compiled from, and of what compiles them."""
-    import mmuexp.strategies
-
+    strategies = importlib.import_module(OWN.rstrip("."))
     digest = hashlib.sha256(
         f"{sys.version} {numba.__version__} {np.__version__} {platform.machine()} {numba.config.OPT}".encode()
     )
-    package = Path(mmuexp.__file__).parent
-    folders = [package / "emulator", Path(mmuexp.strategies.__path__[0])]
+    package = Path(__file__).parent
+    folders = [package / "emulator", Path(strategies.__path__[0])]
     files = [package / f"{name}.py" for name in ("guest", "events", "loop", "strategy")]
     for path in files + [f for folder in folders for f in sorted(folder.glob("*.py"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")

@@ -25,11 +25,11 @@ def utc_now() -> str:
 
 def build(ledger: Any, complete: str) -> dict[str, Any]:
     """The manifest of what an experiment's ledger holds. `complete` is "yes" or says what is missing."""
-    from mmuexp import __version__
+    from mmuexp.version import version
 
     strategies = list(ledger.strategies.values())
     return {
-        "mmuexp": __version__,
+        "mmuexp": version(),
         "model_version": MODEL_VERSION,
         **commit(),
         "kind": ledger.kind,

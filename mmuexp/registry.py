@@ -20,11 +20,10 @@ ORDER = ("softmmu", "byte-lookup", "map-block", "qemu-fast")  # as the story is 
 
 @lru_cache(maxsize=1)
 def _own() -> dict[str, type[Strategy]]:
-    import mmuexp.strategies
-
+    package = importlib.import_module("mmuexp.strategies")
     found = {}
-    for module in pkgutil.iter_modules(mmuexp.strategies.__path__):
-        found |= {c.name: c for c in strategies_in(importlib.import_module(f"mmuexp.strategies.{module.name}"))}
+    for module in pkgutil.iter_modules(package.__path__):
+        found |= {c.name: c for c in strategies_in(importlib.import_module(f"{package.__name__}.{module.name}"))}
     return dict(sorted(found.items(), key=lambda kv: (ORDER.index(kv[0]) if kv[0] in ORDER else len(ORDER), kv[0])))
 
 

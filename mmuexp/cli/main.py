@@ -79,9 +79,9 @@ def _accept_verbose(command: click.Command) -> None:
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        from mmuexp import __version__
+        from mmuexp.version import version
 
-        click.echo(f"mmuexp {__version__}")
+        click.echo(f"mmuexp {version()}")
         ctx.exit()
 
 

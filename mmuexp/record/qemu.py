@@ -115,9 +115,9 @@ def find_qemu() -> tuple[str, str]:
 
 
 def recorder_name() -> str:
-    from mmuexp import __version__
+    from mmuexp.version import version
 
-    return f"mmuexp {__version__} (plugin {build.source_hash()})"
+    return f"mmuexp {version()} (plugin {build.source_hash()})"
 
 
 def _sha256(path: str) -> str:

@@ -1,0 +1,43 @@
+# Two commands do all set-up: `make demo` compares the schemes on a bundled recording, `make test` runs all tests.
+PYTHON ?= python3
+BIN = .venv/bin
+RECORDER_PACKAGES = qemu-user gcc gcc-multilib
+
+demo: .venv/run
+	@$(BIN)/mmuexp compare
+
+test: .venv/test
+	@./.ci/need $(RECORDER_PACKAGES)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+# longer checks: every recording against the oracle's slices, the kernels as plain Python, the package as users install it
+check: .venv/test
+	@./.ci/need $(RECORDER_PACKAGES)
+	@$(BIN)/pytest -m long --override-ini addopts="-q --strict-markers"
+
+recordings: .venv/run
+	@./.ci/need $(RECORDER_PACKAGES) dpkg
+	@$(MAKE) -C traces/recipes recordings MMUEXP=$(CURDIR)/$(BIN)/mmuexp PYTHON=$(CURDIR)/$(BIN)/python
+
+# A venv without pip, or one whose interpreter is gone, is made anew.
+.venv/bin/pip:
+	@./.ci/need python3-venv
+	@$(PYTHON) -m venv --clear .venv
+
+.venv/run: pyproject.toml .venv/bin/pip
+	@echo "installing mmuexp into .venv (once)" >&2
+	@$(BIN)/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+.venv/test: pyproject.toml .venv/bin/pip
+	@echo "installing mmuexp and its test tools into .venv (once)" >&2
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+.PHONY: demo test check recordings clean

@@ -1,0 +1,96 @@
+"""`mmuexp strategy`: what schemes there are, what each is, and whether somebody's file keeps the contract."""
+
+import json
+import sys
+
+import click
+
+from mmuexp.cli.output import say, stdout_console
+
+
+@click.group(short_help="List, explain and check the translation schemes.")
+def command() -> None:
+    """List, explain and check the translation schemes.
+
+    \b
+    Examples:
+      mmuexp strategy list
+      mmuexp strategy show map-block
+    """
+
+
+@command.command("list")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="[table]")
+def list_(format_: str) -> None:
+    """List the schemes: name, hit path, parameters, first sentence.
+
+    \b
+    Examples:
+      mmuexp strategy list
+      mmuexp strategy list --format json
+    """
+    from mmuexp.describe import summary
+    from mmuexp.registry import all_strategies
+
+    broken: list = []
+    found = [summary(cls) for cls in all_strategies(broken=broken).values()]
+    for error in broken:
+        say(str(error))
+    if format_ == "json":
+        click.echo(json.dumps(found, indent=2))
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "hit path", "parameters", "what"):
+        table.add_column(title, overflow="fold" if title == "what" else "ellipsis", no_wrap=title != "what")
+    for one in found:
+        table.add_row(one["name"], f"{one['hit_insns']} insns", " ".join(one["parameters"]), one["what"])
+    stdout_console().print(table)
+
+
+@command.command("show")
+@click.argument("name", metavar="NAME")
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", help="[text]")
+def show(name: str, format_: str) -> None:
+    """Explain one scheme: what it is, its fast path, its events and prices with sources, its parameters with ranges.
+
+    \b
+    Examples:
+      mmuexp strategy show map-block
+      mmuexp strategy show softmmu --format json
+    """
+    from mmuexp.describe import as_text, description
+    from mmuexp.registry import parse_spec
+
+    strategy = parse_spec(name)
+    about = description(strategy)
+    click.echo(json.dumps(about, indent=2) if format_ == "json" else as_text(about))
+
+
+@command.command("check")
+@click.argument("file", metavar="FILE", type=click.Path())
+def check(file: str) -> None:
+    """Run the contract tests on a strategy of your own: a Python file, or the name of a registered scheme.
+
+    \b
+    Examples:
+      mmuexp strategy check map-block
+      mmuexp strategy check softmmu
+    """
+    from pathlib import Path
+
+    from mmuexp.contract import check as run_checks
+    from mmuexp.errors import CheckFailed
+    from mmuexp.registry import strategies_of_file, strategy_class
+
+    path = Path(file)
+    classes = strategies_of_file(path) if path.suffix == ".py" or path.exists() else [strategy_class(file)]
+    failed = 0
+    for cls in classes:
+        for what, wrong in run_checks(cls):
+            failed += wrong is not None
+            click.echo(f"{cls.name}: {'FAILED' if wrong else 'ok    '} {what}" + (f"\n    {wrong}" if wrong else ""))
+            sys.stdout.flush()
+    if failed:
+        raise CheckFailed(f"{failed} checks of the contract failed", where=file, todo="mend the first, and check again")

@@ -1,0 +1,60 @@
+"""What `strategy list` and `strategy show` say: everything comes from the strategy's file, nothing is written twice."""
+
+import inspect
+import sys
+from typing import Any
+
+from mmuexp.strategy import Strategy
+
+
+def _text(cls: type[Strategy]) -> str:
+    return inspect.cleandoc(sys.modules[cls.__module__].__doc__ or cls.__doc__ or "")
+
+
+def summary(cls: type[Strategy]) -> dict[str, Any]:
+    """One scheme in a line."""
+    return {
+        "name": cls.name,
+        "hit_insns": cls.hit_insns(),
+        "parameters": list(cls.params()),
+        "what": _text(cls).partition("\n")[0].removeprefix(f"{cls.name}: "),
+    }
+
+
+def description(strategy: Strategy) -> dict[str, Any]:
+    """Everything that a strategy's file says of it."""
+    cls = type(strategy)
+    names = {at: name for name, at in cls.columns().items()}
+    return summary(cls) | {
+        "spec": str(strategy),
+        "text": _text(cls),
+        "fast_path": inspect.cleandoc(cls.FAST_PATH),
+        "parameters": {
+            p.name: {"value": p.text(getattr(strategy, p.name)), "range": p.range, "unit": p.unit, "help": p.help}
+            | {"sweep": [p.text(v) for v in p.sweep]}
+            for p in cls.params().values()
+        },
+        "events": {names[at]: text for at, text in cls.events.items()},
+        "costs": {name: cost.primitives() | {"source": cost.source} for name, cost in strategy.price_list().items()},
+    }
+
+
+def as_text(about: dict[str, Any]) -> str:
+    """`description` for people."""
+    lines = [about["text"], "", f"Fast path ({about['hit_insns']} instructions on a hit):", ""]
+    lines += [f"    {line}" for line in about["fast_path"].splitlines()]
+    lines += ["", "Parameters:", ""]
+    for name, p in about["parameters"].items():
+        lines.append(f"    {name}={p['value']}  ({p['range']}{', ' + p['unit'] if p['unit'] else ''})")
+        lines.append(f"        {p['help']}")
+    if not about["parameters"]:
+        lines.append("    none")
+    lines += ["", "Events it counts:", ""]
+    width = max(map(len, about["events"]), default=0)
+    lines += [f"    {name:<{width}}  {text}" for name, text in about["events"].items()]
+    lines += ["", "Costs of one, in primitives (a host profile holds ns for each):", ""]
+    for name, cost in about["costs"].items():
+        bundle = " + ".join(f"{n:g} {p}" for p, n in cost.items() if p != "source")
+        lines.append(f"    {name:<{max(map(len, about['costs']))}}  {bundle}")
+        lines.append(f"        {cost['source']}")
+    return "\n".join(lines)
