@@ -14,7 +14,7 @@ from mmuexp.ranges import combinations, owner, parse_ranges
 from mmuexp.result import COLUMNS, Result, make_frame
 from mmuexp.verdict import break_even, decided_by
 
-TOGETHER = 32  # schemes that one decode feeds; a larger sweep reads the trace again, so that memory stays bounded
+TOGETHER = 6  # schemes that one decode feeds (17 MB each); more of them read the trace again, to stay under 400 MB
 
 
 class Interrupted(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import Columns
-from mmuexp.result import SHAPE, complete_counts
+from mmuexp.result import complete_counts
 
 Progress = Callable[[str, int, int | None], None]  # (trace, rows done, rows in all if declared)
 
@@ -103,10 +103,7 @@ def _pieces(trace: Any, every: int | None) -> Iterator[tuple[Columns, bool]]:
 
 
 def _merge(shape: dict, events: dict) -> dict[str, int | None]:
-    # the survey's `maps` is MAP rows; the column of that name is the scheme's
-    own = {name: count for name, count in shape.items() if name in SHAPE or name not in events}
-    own["map_rows"] = own.pop("maps", 0)
-    return own | complete_counts(events)
+    return shape | complete_counts(events)
 
 
 def _difference(after: dict, before: dict) -> dict[str, int | None]:

@@ -5,7 +5,7 @@ import pytest
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.host import PRIMITIVES, Profile, load_profile, profile_names
 from mmuexp.price import TRANSLATE, WALK, Priced, price, price_lines
-from mmuexp.registry import parse_spec
+from mmuexp.registry import default_strategies, parse_spec
 from mmuexp.render.sentence import Line, sentence, turns
 from mmuexp.strategy import Cost
 from mmuexp.verdict import break_even, decided_by
@@ -174,6 +174,12 @@ def test_the_sentence_when_faults_are_too_dear():
     )
 
 
+def test_the_sentence_does_not_call_a_hair_a_win():
+    lines = [Line("a", 10_000, 0, 0), Line("b", 10_050, 0, 0), Line("c", 12_000, 0, 0)]
+    assert sentence(lines, "a") == "No winner: within 1% of a (10 us) is b; next is c with 12 us."
+    assert sentence(lines[:2], "a") == "No winner: within 1% of a (10 us) is b."
+
+
 def test_shipped_profiles_name_a_source_for_every_figure():
     assert {"xeon-2.6-vm", "pentium4-2004"} <= set(profile_names())
     today, then = load_profile(), load_profile("pentium4-2004")
@@ -227,3 +233,19 @@ def test_a_profile_of_ones_own(tmp_path, monkeypatch):
         load_profile("other")
     with pytest.raises(UsageError):
         load_profile(str(tmp_path / "other.toml"))
+
+
+@pytest.mark.parametrize("mode", ["user", "system"])
+def test_every_price_is_of_something_that_is_counted(mode):
+    from mmuexp.passes import run_pass
+
+    class Empty:
+        rows = 0
+
+        def batches(self):
+            return iter(())
+
+    trace = Empty()
+    trace.mode = mode
+    for run in run_pass(trace, default_strategies(mode), label=""):
+        assert set(run.strategy.price_list()) <= set(run.counts), run.strategy

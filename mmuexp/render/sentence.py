@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from mmuexp.render.words import duration
 
+CLOSE = 0.01  # runs nearer to the winner than this are called equal: no price is known that well
+
 
 class Line(NamedTuple):
     """One run: ns outside and inside the kernel, and its host faults."""
@@ -63,6 +65,9 @@ def sentence(lines: Sequence[Line], reference: str) -> str:
     if len(lines) == 1:
         return f"{lines[0].name} takes {duration(lines[0].ns)}; name another scheme to compare it with."
     winner, dearer, cheaper = turns(lines)
+    close = [line for line in lines if line.ns < winner.ns * (1 + CLOSE)]
+    if len(close) > 1:
+        return _no_winner(winner, close, lines)
     parts = [f"{winner.name} wins{_margin(winner, lines, reference)}"]
     if dearer is not None:
         who = winner if winner.fault_ns else dearer.line
@@ -74,6 +79,15 @@ def sentence(lines: Sequence[Line], reference: str) -> str:
     if dearer is None and cheaper is None:
         parts.append("it does so at any price of a host fault")
     return "; ".join(parts) + "."
+
+
+def _no_winner(winner: Line, close: Sequence[Line], lines: Sequence[Line]) -> str:
+    rest = sorted((line for line in lines if line not in close), key=lambda line: line.ns)
+    after = f"; next is {rest[0].name} with {duration(rest[0].ns)}" if rest else ""
+    others = [line.name for line in close if line is not winner]
+    same = "all others" if not rest and len(others) > 2 else ", ".join(others)
+    verb = "is" if len(others) == 1 else "are"
+    return f"No winner: within {CLOSE:.0%} of {winner.name} ({duration(winner.ns)}) {verb} {same}{after}."
 
 
 def _margin(winner: Line, lines: Sequence[Line], reference: str) -> str:

@@ -207,11 +207,11 @@ class _Table:
         base = self._base(row)
         if row["strategy"] == self.reference or base is None:
             return "reference" if base is not None else words.DASH
-        marks = ""
-        if not self.result.windowed:
-            knobs = self.verdicts.get(row["strategy"], {}).get("decided_by", [])
-            marks = "".join(f" [{self.footnotes.setdefault(k, len(self.footnotes) + 1)}]" for k in knobs)
-        return words.factor(row["ns"], base["ns"]) + marks
+        text = words.factor(row["ns"], base["ns"])
+        if self.result.windowed or text == words.EQUAL:  # equal as printed: there is no order to turn
+            return text
+        knobs = self.verdicts.get(row["strategy"], {}).get("decided_by", [])
+        return text + "".join(f" [{self.footnotes.setdefault(k, len(self.footnotes) + 1)}]" for k in knobs)
 
     def _while(self, row: Row) -> str:
         verdict = self.verdicts.get(row["strategy"])

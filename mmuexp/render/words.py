@@ -1,6 +1,7 @@
 """Numbers as people read them: durations, counts, sizes, factors."""
 
 DASH = "-"  # the scheme has no such event
+EQUAL = "as fast"
 
 
 def number(value: float | int | None) -> str:
@@ -44,10 +45,10 @@ def size(count: int | None) -> str:
 def factor(ns: float, reference_ns: float) -> str:
     """How a run stands to the reference: 1.63x faster, 2.10x slower, as fast."""
     if not ns or not reference_ns:
-        return "as fast" if ns == reference_ns else DASH
+        return EQUAL if ns == reference_ns else DASH
     ratio = reference_ns / ns
     if round(ratio, 2) == 1:
-        return "as fast"
+        return EQUAL
     return f"{ratio:.2f}x faster" if ratio > 1 else f"{1 / ratio:.2f}x slower"
 
 
