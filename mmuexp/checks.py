@@ -1,6 +1,6 @@
 """Checks on a result, for scripts and CI: `faults>1000`, `map-block:ns<=2e9`.
 
-    [SPEC:]COLUMN OP NUMBER        OP is one of > >= < <= == !=
+[SPEC:]COLUMN OP NUMBER        OP is one of > >= < <= == !=
 """
 
 import operator
@@ -20,9 +20,7 @@ OPERATORS = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_FORM = re.compile(
-    r"(?:(?P<spec>[^:<>!]+):)?(?P<column>[A-Za-z_]\w*)(?P<op>>=|<=|==|!=|>|<)(?P<number>[^<>=!]+)"
-)
+_FORM = re.compile(r"(?:(?P<spec>[^:<>!]+):)?(?P<column>[A-Za-z_]\w*)(?P<op>>=|<=|==|!=|>|<)(?P<number>[^<>=!]+)")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ TOGETHER = 6  # schemes that one decode feeds (17 MB each); more of them read th
 
 
 class Interrupted(KeyboardInterrupt):
-    """^C during a comparison of several traces. `result` holds the traces that were finished."""
+    """^C when some runs were finished. `result` holds them; its manifest says what is missing."""
 
     def __init__(self, result: Result):
         self.result = result
@@ -127,25 +127,31 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             pass
     for at, path in enumerate(paths):
         label = DEFAULT_NAME if path is None else path
-        try:
-            with trace_path(path) as file, open_trace(file) as trace:
-                chosen = strategies if strategies is not None else default_strategies(trace.mode)
-                against = _choose_reference(chosen, base)
-                if all(str(s) != str(against) for s in chosen):
-                    chosen = [against, *chosen]
-                runs = _replay(trace, chosen, label, every, progress)
-                facts = manifest.trace_facts(trace, label, file)
-        except KeyboardInterrupt:
-            if not at:
-                raise
-            raise Interrupted(ledger.result(f"interrupted after {at} of {len(paths)} traces")) from None
-        ledger.add(label, facts, runs, str(against))
+        with trace_path(path) as file, open_trace(file) as trace:
+            chosen = strategies if strategies is not None else default_strategies(trace.mode)
+            against = _choose_reference(chosen, base)
+            if all(str(s) != str(against) for s in chosen):
+                chosen = [against, *chosen]
+            facts = manifest.trace_facts(trace, label, file)
+            runs: list[Run] = []
+            try:
+                _replay(trace, chosen, label, every, progress, runs)
+            except KeyboardInterrupt:
+                if not runs and not at:
+                    raise
+                done = sum(run.window is None for run in runs)
+                of_this = f" and {done} of {len(chosen)} schemes of the next" if runs else ""
+                if runs:
+                    ledger.add(label, facts, runs, str(against))
+                what = f"interrupted after {at} of {len(paths)} traces{of_this}"
+                raise Interrupted(ledger.result(what)) from None
+            ledger.add(label, facts, runs, str(against))
     return ledger.result("yes")
 
 
-def _replay(trace, strategies, label, every, progress) -> list[Run]:
+def _replay(trace, strategies, label, every, progress, runs: list[Run]) -> None:
+    """Replay group by group; `runs` grows by what is finished."""
     groups = [strategies[first : first + TOGETHER] for first in range(0, len(strategies), TOGETHER)]
-    runs: list[Run] = []
     for at, some in enumerate(groups):
         tell = None
         if progress is not None:
@@ -155,7 +161,6 @@ def _replay(trace, strategies, label, every, progress) -> list[Run]:
                 progress(name, of_all[1], of_all[0])
 
         runs += run_pass(trace, some, label=label, every=every, progress=tell)
-    return runs
 
 
 class _Ledger:
@@ -210,8 +215,11 @@ def _record(label: str, run: Run, cost: Priced, values: Mapping[str, dict]) -> d
 
 def _verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]]) -> list[dict]:
     """For each scheme against the reference: when it wins, and which assumed prices decide that."""
-    base_run, base = next(p for p in priced if str(p[0].strategy) == reference)
-    found = []
+    found: list[dict] = []
+    known = [p for p in priced if str(p[0].strategy) == reference]
+    if not known:  # interrupted before it was replayed
+        return found
+    base_run, base = known[0]
     for run, cost in priced:
         scheme = str(run.strategy)
         even = break_even(scheme, cost, run.counts["faults"], reference, base, base_run.counts["faults"])

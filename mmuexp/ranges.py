@@ -1,6 +1,6 @@
 """What a sweep varies: RANGE texts, whose parameter it is, and the Cartesian product as strategies.
 
-    12..22      12..22:2      8,64,512      12..14,20      fifo,lifo
+12..22      12..22:2      8,64,512      12..14,20      fifo,lifo
 """
 
 from collections.abc import Iterable, Mapping

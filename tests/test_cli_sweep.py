@@ -68,6 +68,22 @@ def test_a_parameter_of_several_schemes_asks_which(cli, trace, monkeypatch):
     assert cli("sweep", "map_pages=1,2", "-s", "map-block", "--trace", trace).code == 0
 
 
+def test_an_interrupted_sweep_keeps_what_was_finished(cli, trace, tmp_path, monkeypatch):
+    monkeypatch.setattr("mmuexp.experiment.TOGETHER", 2)
+    calls = []
+
+    def interrupt(name, done, rows):
+        calls.append(done)
+        if len(calls) == 5:  # two for each group: the third begins
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmuexp.cli.output.telling", lambda progress: interrupt)
+    done = cli("sweep", "entries=8..14", "--trace", trace, "-o", tmp_path / "r.csv", "-o", "-")
+    assert done.code == 130
+    assert [row["entries"] for row in table((tmp_path / "r.csv").read_text())] == ["8", "9", "10", "11"]
+    assert "interrupted after 0 of 1 traces and 4 of 7 schemes" in done.out
+
+
 def test_wrong_usage(cli, trace):
     for argv, says in [
         (["sweep"], "PARAM"),
