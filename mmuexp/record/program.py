@@ -24,6 +24,8 @@ def find(program: str, root: str | None) -> str:
     Raises `MmuexpError`: not found, not executable, a script, another machine, no loader.
     """
     path = program if "/" in program else shutil.which(program)
+    if path and path.startswith("-"):  # below a folder of that name: not an option of QEMU
+        path = f"./{path}"
     if path is None:
         raise MmuexpError("no such program in PATH", where=program, todo="give its path, for example ./NAME")
     if not os.path.isfile(path):

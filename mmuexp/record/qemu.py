@@ -78,7 +78,7 @@ def record(
     metadata = {
         "guest": "i386",
         "recorder": f"{recorder_name()}; {version}",
-        "command": shlex.join(command),
+        "command": shlex.join(command).encode(errors="backslashreplace").decode(),
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "program.sha256": _sha256(path),
     }
@@ -87,7 +87,7 @@ def record(
     with TraceWriter(output, mode="user", metadata=metadata, in_place=True) as writer:
         session = _Session(writer, skip, limit, note)
         try:
-            session.start(qemu, plugin, root, path, command[1:])
+            session.start(qemu, plugin, root, path, command[0], command[1:])
             return session.watch()
         except OSError as error:  # the system refused a process or a descriptor: nothing ran
             writer.abort()
@@ -138,14 +138,15 @@ class _Session:
         self.seconds = 0.0
         self.handlers: dict[int, object] = {}
 
-    def start(self, qemu: str, plugin, root: str | None, path: str, arguments: Sequence[str]) -> None:
+    def start(self, qemu: str, plugin, root: str | None, path: str, name: str, arguments: Sequence[str]) -> None:
+        """`name` is the program's argv[0]."""
         options = f"{str(plugin).replace(',', ',,')},ring={self.ring.fd},socket={self.theirs.fileno()},skip={self.skip}"
         if self.limit is not None:
             options += f",limit={self.limit}"
-        command = [qemu, *(["-L", root] if root else []), "-seed", SEED, "-plugin", options, path, *arguments]
+        settings = [*(["-L", root] if root else []), "-seed", SEED, "-0", name, "-plugin", options]
+        command = [qemu, *settings, path, *arguments]
         self._take_signals()
         self.began = time.monotonic()
-        # -0 is not needed: QEMU hands the path on as argv[0]
         self.process = subprocess.Popen(command, pass_fds=[self.ring.fd, self.theirs.fileno()])
         self.theirs.close()
 

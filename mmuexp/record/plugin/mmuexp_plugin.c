@@ -33,7 +33,14 @@ EXPORT int qemu_plugin_version = 1;
 #define MAX_INSNS 255u /* of one EXEC row, and the last position that a data row tells */
 
 /* i386 system call numbers (Linux, arch/x86/entry/syscalls/syscall_32.tbl) */
-enum { SYS32_CLOSE = 6, SYS32_EXECVE = 11, SYS32_DUP2 = 63, SYS32_DUP3 = 330, SYS32_EXECVEAT = 358, SYS32_CLOSE_RANGE = 436 };
+enum {
+    SYS32_CLOSE = 6,
+    SYS32_EXECVE = 11,
+    SYS32_DUP2 = 63,
+    SYS32_DUP3 = 330,
+    SYS32_EXECVEAT = 358,
+    SYS32_CLOSE_RANGE = 436,
+};
 
 static struct {
     /* what a row touches, side by side */
@@ -63,7 +70,8 @@ static void nothing(qemu_plugin_id_t id)
 /* Ends the process when the recorder is gone: nobody will ever take rows again, or report the exit code. */
 static void recorder_gone(void)
 {
-    static const char line[] = "mmuexp: the recorder is gone, so this program ends; mmuexp trace recover mends its file\n";
+    static const char line[] = "mmuexp: the recorder is gone, so this program ends; "
+                               "mmuexp trace recover mends its file\n";
     if (write(STDERR_FILENO, line, sizeof line - 1) < 0) {
         /* stderr is gone too */
     }
@@ -222,6 +230,7 @@ static void on_access_by_function(unsigned int vcpu, qemu_plugin_meminfo_t info,
 static qemu_plugin_vcpu_mem_cb_t access_cb = on_access;
 
 /* vaddr, bytes and instructions of a block travel in the pointer itself: nothing to allocate, nothing to free */
+_Static_assert(sizeof(void *) == 8, "a block is packed into a pointer");
 #define PACK(vaddr, size, insns) ((void *)((uint64_t)(vaddr) | (uint64_t)(size) << 32 | (uint64_t)(insns) << 48))
 
 static void on_block(unsigned int vcpu, void *packed)
