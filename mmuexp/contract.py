@@ -68,7 +68,9 @@ def declares_itself(strategy: Strategy) -> None:
     faults = [c for c in known if c.startswith("faults_")]
     free = [c for c in faults if c not in strategy.price_list()]
     if free:
-        raise Broken(f"{strategy.name}: {', '.join(sorted(free))} cost nothing", todo="a fault is never free: add a Cost")
+        raise Broken(
+            f"{strategy.name}: {', '.join(sorted(free))} cost nothing", todo="a fault is never free: add a Cost"
+        )
     for name, cost in strategy.price_list().items():
         if name.startswith("faults_") and not (cost.signal and cost.insn):
             raise Broken(f"{strategy.name}: {name} is priced without a signal or without its handler's instructions")

@@ -80,7 +80,7 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
 
 
 @entry
-def loop(s, e, n, settled, entered, clock, vaddrs, sizes, insns, ops, flags, frames, first_row, user_mode, filtered):
+def loop(s, e, n, entered, clock, vaddrs, sizes, insns, ops, flags, frames, first_row, user_mode, filtered):
     """Replay rows from `first_row` on. Returns the row it stopped before, and why."""
     epoch = clock[0]
     for i in range(first_row, ops.size):
@@ -98,30 +98,31 @@ def loop(s, e, n, settled, entered, clock, vaddrs, sizes, insns, ops, flags, fra
                 misaligned = np.int64((size & (size - 1)) == 0 and (vaddr & (size - 1)) != 0)
                 kind = np.int64(1) << (op | user << 1)
                 plain = misaligned == 0 and (vaddr & PAGE_MASK) + size <= PAGE_BYTES
-                known = np.int64(settled[page])
+                known = np.int64(e.page[page].settled)
                 if plain and known >> KINDS == epoch and known & kind:
                     continue
                 answer = np.int64(access_row(s, e, n, vaddr, size, np.int64(op), user, misaligned, user_mode))
                 if plain and answer & SETTLED and filtered:
+                    known = np.int64(e.page[page].settled)  # the strategy may have unsettled it
                     if answer & LOST or known >> KINDS != epoch:
                         known = 0
                     after = epoch + 1 if answer & LOST else epoch
-                    settled[page] = after << KINDS | (known & (1 << KINDS) - 1) | kind
+                    e.page[page].settled = after << KINDS | (known & (1 << KINDS) - 1) | kind
         elif op == Op.EXEC:
             vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])
             if WATCHES_EXECUTE:
                 execute(s, e, n)
             at = (vaddr ^ vaddr >> PAGE_BITS) & (ENTERED - 1)
             key = (vaddr << 16 | size) + 1
-            if entered[0, at] == key and entered[1, at] == e.control[CODE_EPOCH]:
+            if entered[at, 0] == key and entered[at, 1] == e.control[CODE_EPOCH]:
                 continue
             answer = enter_block(s, e, n, vaddr, size, np.int64(insns[i]), user_mode)
             if answer < 0:
                 clock[0] = epoch
                 return i, NO_ROOM
             if filtered:
-                entered[0, at] = key
-                entered[1, at] = e.control[CODE_EPOCH]
+                entered[at, 0] = key
+                entered[at, 1] = e.control[CODE_EPOCH]
         elif op == Op.FLUSH:
             flush(s, e, n)
             if not user_mode:
@@ -142,7 +143,7 @@ def loop(s, e, n, settled, entered, clock, vaddrs, sizes, insns, ops, flags, fra
         if answer & LOST:
             epoch += 1
             if epoch == LAST_EPOCH:
-                settled[:] = 0
+                e.page.settled[:] = 0
                 epoch = 1
         if answer & CONFLICT:
             clock[0] = epoch

@@ -9,7 +9,7 @@ from mmuexp.emulator.code import with_more_blocks
 from mmuexp.emulator.state import MAX_BLOCKS, new_emulator
 from mmuexp.errors import TraceError
 from mmuexp.events import FIRST_EXTRA, Event
-from mmuexp.guest import PAGE_BITS, PAGES, Columns
+from mmuexp.guest import PAGE_BITS, Columns
 from mmuexp.loop import ENTERED, NO_ROOM, STOPPED
 from mmuexp.strategy import Strategy
 
@@ -28,8 +28,7 @@ class Replay:
         self._emulator = new_emulator(mode)
         self._n = np.zeros(FIRST_EXTRA + len(strategy.extra_events), np.int64)
         self._n[Event.PEAK_MAPPINGS] = 1  # the empty reserve is one mapping
-        self._settled = np.zeros(PAGES, np.uint32)  # epoch << 4 | kinds settled in it
-        self._entered = np.zeros((2, ENTERED), np.int64)  # (vaddr << 16 | size) + 1, and the code epoch
+        self._entered = np.zeros((ENTERED, 2), np.int64)  # (vaddr << 16 | size) + 1, and the code epoch
         self._clock = np.ones(1, np.int64)
         self._frames = 0
         self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"))
@@ -48,7 +47,7 @@ class Replay:
         row, rows = 0, len(columns.op)
         while row < rows:
             row, why = self._loop(
-                self._state, self._emulator, self._n, self._settled, self._entered, self._clock,
+                self._state, self._emulator, self._n, self._entered, self._clock,
                 columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
                 row, self.mode == "user", self._filtered,
             )  # fmt: skip

@@ -53,7 +53,9 @@ def sample_trace(seed: int, rows: int, mode: str) -> Columns:
             w.touch(vaddr, size)
             w.row(Op.EXEC, vaddr, size, rng.randrange(1, 12), w.flags())
         elif what < 0.98 and w.system:
-            w.row(rng.choice((Op.LOAD, Op.STORE)), (DEVICE << PAGE_BITS) + 4 * rng.randrange(1024), 4, 1, IO | w.flags())
+            w.row(
+                rng.choice((Op.LOAD, Op.STORE)), (DEVICE << PAGE_BITS) + 4 * rng.randrange(1024), 4, 1, IO | w.flags()
+            )
         elif what < 0.995:
             w.known.pop(page, None)
             w.row(Op.FLUSH_PAGE, vaddr, 0)

@@ -25,9 +25,10 @@ import numpy as np
 
 from mmuexp.emulator.handler import allow_store, map_page, note_store
 from mmuexp.emulator.reserve import Reserve, new_reserve, protect_frame, unmap_all, unmap_window
+from mmuexp.emulator.state import unsettle
 from mmuexp.events import CODE, HOST
 from mmuexp.guest import PAGE_BITS, PAGES
-from mmuexp.strategy import LOST, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.strategy import SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
 
 EVENTS = dict.fromkeys(CODE | HOST, "as in every mmap scheme") | {
     Event.FAULTS_UNMAPPED: "the page's byte is 0: it gets the next window",
@@ -92,6 +93,7 @@ def _take_window(s, e, n):
     if s.owner[window]:
         n[Event.EVICTIONS] += 1
         s.lookup[s.owner[window] - 1] = 0
+        unsettle(e, s.owner[window] - 1)
         s.owner[window] = 0
         unmap_window(s.reserve, e, n, 2 * (window - 1))
     return window
@@ -114,7 +116,7 @@ def access(s, e, n, row):
         s.owner[window] = row.page + 1
         map_page(s.reserve, e, n, 2 * (window - 1), row.frame, row.store, row.first, row.last)
         _read_tables(s, row.page)  # the access restarts, with the new base
-        return SETTLED | LOST
+        return SETTLED
     if row.store and not s.reserve.window[2 * (window - 1)].writable:
         allow_store(s.reserve, e, n, 2 * (window - 1), row.frame, row.first, row.last)
     return SETTLED

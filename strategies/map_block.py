@@ -35,9 +35,10 @@ import numpy as np
 
 from mmuexp.emulator.handler import allow_store, map_page
 from mmuexp.emulator.reserve import Reserve, new_reserve, protect_frame, unmap_all, unmap_window
+from mmuexp.emulator.state import unsettle
 from mmuexp.events import CODE, HOST
-from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES
-from mmuexp.strategy import LOST, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES
+from mmuexp.strategy import SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
 
 EVENTS = dict.fromkeys(CODE | HOST, "as in every mmap scheme") | {
     Event.FAULTS_BLOCK: "the guest block has no host block: one is taken, and the page mapped in the same run",
@@ -112,11 +113,12 @@ def _take_block(s, e, n, guest_block):
     if s.owner[block]:
         n[Event.EVICTIONS] += 1
         n[Event.MUNMAP_CALLS] += 1
-        s.table[s.owner[block] - 1] = 0
-        pages = _block_pages(s)
-        for window in range(block * pages, (block + 1) * pages):
-            if s.reserve.window[window].frame:
-                unmap_window(s.reserve, e, n, window)
+        old, pages = np.int64(s.owner[block]) - 1, _block_pages(s)
+        s.table[old] = 0
+        for place in range(pages):
+            if s.reserve.window[block * pages + place].frame:
+                unmap_window(s.reserve, e, n, block * pages + place)
+                unsettle(e, (old * (pages - 1) + place) & (PAGES - 1))
     s.table[guest_block] = block + 1
     s.owner[block] = guest_block + 1
     return block
@@ -154,7 +156,6 @@ def _serve(s, e, n, guest_block, place, frame, store, first, last):
         _map_group(s, e, n, block, guest_block, place)
     elif store and not s.reserve.window[window].writable:
         allow_store(s.reserve, e, n, window, frame, first, last)
-    return SETTLED | LOST if fresh else SETTLED
 
 
 @kernel
@@ -162,10 +163,10 @@ def access(s, e, n, row):
     guest_block = row.vaddr >> s.map_block_bits
     place = row.page & (_block_pages(s) - 2)
     s.lines[guest_block * s.pointer_bytes // LINE_BYTES] = 1
-    answer = _serve(s, e, n, guest_block, place, row.frame, row.store, row.first, row.last)
+    _serve(s, e, n, guest_block, place, row.frame, row.store, row.first, row.last)
     if row.second >= 0:  # the next page of the same host block; at the block's end that is its extra page
-        answer |= _serve(s, e, n, guest_block, place + 1, row.second_frame, row.store, 0, row.second_last)
-    return answer
+        _serve(s, e, n, guest_block, place + 1, row.second_frame, row.store, 0, row.second_last)
+    return SETTLED
 
 
 @kernel

@@ -36,6 +36,7 @@ PAGE = np.dtype(
         ("frame", "i4"),  # frame + 1 that backs the page, 0 = unknown
         ("known", "i4"),  # slot i of the list of known pages (the rest of the record is page i's own)
         ("known_at", "i4"),  # where the page stands in that list
+        ("settled", "u4"),  # epoch << 4 | kinds of access that are settled in it; the loop's memory
     ]
 )
 FRAME = np.dtype(
@@ -92,6 +93,12 @@ def new_emulator(mode: str) -> Emulator:
     if mode == "user":
         emulator.frame.number[:] = np.arange(FRAMES)
     return emulator
+
+
+@kernel
+def unsettle(e, page):
+    """Accesses to the page were settled, and may be so no longer. (LOST says it of all pages.)"""
+    e.page[page].settled = 0
 
 
 @kernel

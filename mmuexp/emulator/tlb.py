@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.code import is_code_page, store_drops_overlapped
-from mmuexp.emulator.kernel import LOST, SETTLED, kernel
+from mmuexp.emulator.kernel import SETTLED, kernel
+from mmuexp.emulator.state import unsettle
 from mmuexp.events import Event
 
 BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD, exec.c:48 at 0d1a29f9fc
@@ -46,21 +47,19 @@ def tlb_flush_page(t, page):
 
 @kernel
 def _look_up(t, e, n, page, frame, store, user):
-    """One lookup; a miss walks the guest's page table and fills. Returns LOST if the fill pushed another page out."""
+    """One lookup; a miss walks the guest's page table and fills the entry, whose page before is pushed out."""
     entries = t.read.size >> 1
     i = user * entries + (page & (entries - 1))
     tag = page + 1
     if (t.write[i] if store else t.read[i]) == tag:
-        return 0
+        return
     n[Event.TLB_FILLS] += 1
     if store:
         e.frame[frame].dirty = 1
-    pushed_out = (t.read[i] != 0 and t.read[i] != tag) or (t.write[i] != 0 and t.write[i] != tag)
+    if t.read[i] != 0 and t.read[i] != tag:  # a valid write side is of the same page as the read side
+        unsettle(e, t.read[i] - 1)
     t.read[i] = tag
-    t.write[i] = (
-        tag if e.frame[frame].dirty else 0
-    )  # a clean page's first store must miss, to set the guest's dirty bit
-    return LOST if pushed_out else 0
+    t.write[i] = tag if e.frame[frame].dirty else 0  # clean: the first store must miss, to set the guest's dirty bit
 
 
 @kernel
@@ -77,11 +76,11 @@ def _store_to_code_page(e, n, frame, first, last):
 
 @kernel
 def _serve_page(t, e, n, page, frame, store, user, first, last):
-    answer = _look_up(t, e, n, page, frame, store, user)
+    _look_up(t, e, n, page, frame, store, user)
     if store and is_code_page(e, frame):
         _store_to_code_page(e, n, frame, first, last)
-        return answer
-    return answer | SETTLED
+        return 0
+    return SETTLED
 
 
 @kernel
@@ -90,7 +89,7 @@ def tlb_access(t, e, n, row):
     answer = _serve_page(t, e, n, row.page, row.frame, row.store, row.user, row.first, row.last)
     if row.second >= 0:
         n[Event.SLOW_CROSS] += 1
-        answer |= _serve_page(t, e, n, row.second, row.second_frame, row.store, row.user, 0, row.second_last)
+        _serve_page(t, e, n, row.second, row.second_frame, row.store, row.user, 0, row.second_last)
     elif row.misaligned:
         n[Event.SLOW_MISALIGNED] += 1
     return answer
