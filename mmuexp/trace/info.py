@@ -47,7 +47,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             "size_bytes": trace.size_bytes,
             "bytes_per_row": trace.size_bytes / rows if rows else None,
             "column_bytes": stored,
-            "batches": sum(1 for batch in trace.layouts if batch.rows),
+            "batches": sum(1 for rows in trace.layouts.rows if rows),
             "metadata": {
                 key: text for key, text in trace.metadata.items() if key not in ("rows", "window", "complete")
             },

@@ -113,7 +113,15 @@ class Table:
         return self.data[at + 4 : at + 4 + length].decode("utf-8", "replace")
 
     def pairs(self, number: int) -> dict[str, str]:
-        return {pair.text(0): pair.text(1) for pair in self.tables(number)}
+        """Keys and values. Many of them may point to one long text: together they may not exceed the header."""
+        found, size = {}, 0
+        for pair in self.tables(number):
+            key, value = pair.text(0), pair.text(1)
+            size += len(key) + len(value)
+            if size > len(self.data):
+                raise Broken("its metadata is longer than its header")
+            found[key] = value
+        return found
 
 
 class Message(NamedTuple):
@@ -206,6 +214,10 @@ def footer(fd: int, size: int) -> list[Block] | None:
         raise Broken("its footer is longer than the file")
     root = Table.root(pread(fd, length, size - tail - length))
     schema = root.table(1)
-    if schema is not None and schema.int(0, "h") != 0:
+    if schema is None:
+        raise Broken("its footer has no schema")
+    if schema.int(0, "h") != 0:
         raise Broken("its numbers are big-endian; write it on a little-endian machine")
+    for table, number in ((schema, 2), *((field, 6) for field in schema.tables(1))):
+        table.pairs(number)  # before Arrow's own reader copies them
     return [Block(*block) for block in root.structs(3, "qixxxxq")]

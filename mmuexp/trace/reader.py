@@ -6,6 +6,7 @@ next piece meanwhile (decompression runs outside Python's lock).
 
 import os
 import stat
+from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -81,18 +82,16 @@ class Trace:
         from mmuexp.trace.decode import Decoder
 
         self.path, self.size_bytes = path, size
-        self.layouts = _layouts(path, fd, size)
+        self.layouts = Layouts(path, fd, size)
         self.schema = schema = read_schema(path)
         keys = {_text(key): _text(value) for key, value in (schema.metadata or {}).items()}
-        for batch in self.layouts:
-            if not batch.rows:
-                keys |= batch.custom
+        keys |= self.layouts.tail
         self.metadata = {key.removeprefix(PREFIX): value for key, value in keys.items() if key.startswith(PREFIX)}
         declared = self.metadata.pop("metadata_crc32", None)
         self.metadata_intact = None if declared is None else declared == metadata_crc32(self.metadata)
         self.mode = checked_mode(self.metadata, path)
         self.decoder = Decoder(schema, fd, path)
-        self.file_rows = sum(batch.rows for batch in self.layouts)
+        self.file_rows = sum(self.layouts.rows)
         self.complete = self.metadata.get("complete")
         self.rows = self._declared_rows()
         self.window = self._declared_window()
@@ -134,10 +133,10 @@ class Trace:
     def pieces(self, start: int = 0) -> Iterator[Columns]:
         """As `batches`, decoded in the caller's thread."""
         first = 0
-        for batch in self.layouts:
-            if first + batch.rows > start:
-                yield from self.decoder.pieces(batch, first, max(0, start - first))
-            first += batch.rows
+        for index, rows in enumerate(self.layouts.rows):
+            if rows and first + rows > start:
+                yield from self.decoder.pieces(self.layouts[index], first, max(0, start - first))
+            first += rows
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -177,35 +176,66 @@ def read_schema(path: str):
     """The schema in an Arrow file's footer."""
     import pyarrow as pa
 
-    from mmuexp.trace.decode import damaged
-
     try:
         with pa.OSFile(path, "rb") as file, pa.ipc.open_file(file) as reader:
-            return reader.schema
+            schema = reader.schema
+            _ = schema.names  # decoded only when asked for, and they may be no UTF-8
+            return schema
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise damaged(path, error) from None
+        raise _damaged(path, error) from None
 
 
-def _layouts(path: str, fd: int, size: int) -> list[layout.Batch]:
+class Layouts:
+    """Where a file's record batches lie. Two numbers are kept of each: a file may have millions of small ones.
+
+    `rows` are the batches' row counts; iterating reads the headers again, `[i]` one of them.
+    """
+
+    def __init__(self, path: str, fd: int, size: int):
+        self.path, self.fd, self.size = path, fd, size
+        self.starts, self.rows, self.tail = array("q"), array("q"), {}
+        try:
+            blocks = layout.footer(fd, size)
+            if blocks is None:
+                raise TraceError(
+                    "has no footer: its writer was killed, or the file was cut",
+                    where=path,
+                    todo=f"mend it: mmuexp trace recover {path} -o NEW.arrow",
+                )
+            end = 0
+            for block in blocks:
+                found = layout.message(fd, block.offset, size)
+                if found is None or found.kind != layout.RECORD_BATCH or block.offset < end:
+                    raise layout.Broken("its footer points to something that is no record batch")
+                end = block.offset + block.header + block.body
+                if (found.body, found.end) != (block.offset + block.header, end):
+                    raise layout.Broken("its footer and a batch disagree on the batch's size")
+                batch = layout.batch(found)
+                self.starts.append(block.offset)
+                self.rows.append(batch.rows)
+                if not batch.rows:
+                    self.tail |= batch.custom
+        except layout.Broken as error:
+            raise _damaged(path, error) from None
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> layout.Batch:
+        try:
+            found = layout.message(self.fd, self.starts[index], self.size)
+            batch = layout.batch(found) if found else None
+            if batch is None or batch.rows != self.rows[index]:
+                raise layout.Broken("the file changes while it is read")
+            return batch
+        except layout.Broken as error:
+            raise _damaged(self.path, error) from None
+
+
+def _damaged(path: str, error: Exception) -> TraceError:
     from mmuexp.trace.decode import damaged
 
-    try:
-        blocks = layout.footer(fd, size)
-        if blocks is None:
-            raise TraceError(
-                "has no footer: its writer was killed, or the file was cut",
-                where=path,
-                todo=f"mend it: mmuexp trace recover {path} -o NEW.arrow",
-            )
-        messages = [layout.message(fd, block.offset, size) for block in blocks]
-        for block, message in zip(blocks, messages, strict=True):
-            if message is None or message.kind != layout.RECORD_BATCH:
-                raise layout.Broken("its footer points to something that is no record batch")
-            if (message.body, message.end) != (block.offset + block.header, block.offset + block.header + block.body):
-                raise layout.Broken("its footer and a batch disagree on the batch's size")
-        return [layout.batch(message) for message in messages]
-    except layout.Broken as error:
-        raise damaged(path, error) from None
+    return damaged(path, error)
 
 
 def _is_number(text: str) -> bool:

@@ -53,7 +53,9 @@ class _Recovery:
             found = layout.message(self.fd, 8, self.size)
             if found is None or found.kind != layout.SCHEMA:
                 raise Broken("it does not begin with a schema")
-            return pa.ipc.read_schema(pa.py_buffer(layout.pread(self.fd, found.end - 8, 8))), found.end
+            schema = pa.ipc.read_schema(pa.py_buffer(layout.pread(self.fd, found.end - 8, 8)))
+            _ = schema.names  # decoded only when asked for
+            return schema, found.end
         except (Broken, pa.ArrowException, OSError, ValueError) as error:
             text = " ".join(str(error).split())
             raise TraceError(f"ends within its schema: {text}", where=self.path, todo="record it again") from None
