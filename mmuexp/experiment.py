@@ -15,6 +15,7 @@ from mmuexp.result import COLUMNS, Result, make_frame
 from mmuexp.verdict import break_even, decided_by
 
 TOGETHER = 6  # schemes that one decode feeds (17 MB each); more of them read the trace again, to stay under 400 MB
+MAX_ROWS = 20_000  # of windows and schemes in one trace's result
 
 
 class Interrupted(KeyboardInterrupt):
@@ -133,6 +134,7 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             if all(str(s) != str(against) for s in chosen):
                 chosen = [against, *chosen]
             facts = manifest.trace_facts(trace, label, file)
+            _check_windows(trace, every, len(chosen))
             runs: list[Run] = []
             try:
                 _replay(trace, chosen, label, every, progress, runs)
@@ -147,6 +149,15 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
                 raise Interrupted(ledger.result(what)) from None
             ledger.add(label, facts, runs, str(against))
     return ledger.result("yes")
+
+
+def _check_windows(trace, every: int | None, schemes: int) -> None:
+    """Memory must not grow with a trace's length: windows are held until they are written."""
+    if every is None or -(-trace.file_rows // every) * schemes <= MAX_ROWS:
+        return
+    least = -(-trace.file_rows * schemes // MAX_ROWS)
+    what = f"windows of {every:,} rows are {-(-trace.file_rows // every):,} for each of {schemes} schemes"
+    raise UsageError(what, where="--every", todo=f"give at least {least:,}, or fewer schemes")
 
 
 def _replay(trace, strategies, label, every, progress, runs: list[Run]) -> None:

@@ -29,6 +29,7 @@ BROKEN = Path(__file__).parent / "third_party_broken"
         (["compare", "{trace}", "--host", "{folder}/none.toml"], 2, "none.toml"),
         (["compare", "{trace}", "--every", "0"], 2, "--every"),
         (["compare", "{trace}", "--every", "x"], 2, "--every"),
+        (["compare", "{long}", "--every", "1", "-s", "softmmu"], 2, "give at least 2,"),
         (["compare", "{trace}", "--format", "xls"], 2, "xls"),
         (["compare", "{trace}", "--fail-if", "faults"], 2, "faults>1000"),
         (["compare", "{trace}", "--fail-if", "fautls>1"], 2, "did you mean faults?"),
@@ -53,7 +54,8 @@ BROKEN = Path(__file__).parent / "third_party_broken"
 )
 def test_one_line(cli, tmp_path, argv, code, says):
     whole = Path(write_trace(tmp_path / "small.arrow", repeat=50))
-    files = {"trace": whole, "folder": tmp_path}
+    long = write_trace(tmp_path / "long.arrow", rows=30_000)
+    files = {"trace": whole, "folder": tmp_path, "long": long}
     for name, content in {
         "text.txt": b"hello\n",
         "empty.arrow": b"",

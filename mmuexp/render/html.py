@@ -2,9 +2,10 @@
 
 from html import escape
 
+from mmuexp.render.counts import every_count
 from mmuexp.render.plot import bars
 from mmuexp.render.summary import Summary, summaries
-from mmuexp.result import Result, rows_of
+from mmuexp.result import Result
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em; color: #222 }
@@ -45,9 +46,8 @@ def _summary(summary: Summary) -> str:
 
 
 def _counts(result: Result) -> str:
-    rows = rows_of(result.frame)
     lines = []
-    for column in result.frame.columns:
-        cells = "".join(f"<td>{'' if row[column] is None else escape(str(row[column]))}</td>" for row in rows)
-        lines.append(f'<tr><th class="left">{escape(column)}</th>{cells}</tr>')
+    for name, *cells in every_count(result):
+        found = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        lines.append(f'<tr><th class="left">{escape(name)}</th>{found}</tr>')
     return "<details><summary>Every count</summary><table>" + "\n".join(lines) + "</table></details>"

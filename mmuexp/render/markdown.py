@@ -1,8 +1,9 @@
 """A result as Markdown: the summary, the sentence, and every count."""
 
+from mmuexp.render.counts import every_count
 from mmuexp.render.plot import bars
 from mmuexp.render.summary import Summary, summaries
-from mmuexp.result import Result, rows_of
+from mmuexp.result import Result
 
 
 def markdown(result: Result) -> str:
@@ -27,9 +28,6 @@ def _summary(summary: Summary) -> str:
 
 
 def _counts(result: Result) -> str:
-    """One line a column and one column a run: fifty columns fit no page. Exact, as in the CSV."""
-    rows = rows_of(result.frame)
-    lines = [_line(["column", *(str(at + 1) for at in range(len(rows)))]), _line([":--", *("--:" for _ in rows)])]
-    for column in result.frame.columns:
-        lines.append(_line([column, *("" if row[column] is None else str(row[column]) for row in rows)]))
-    return "\n".join(lines) + "\n"
+    head, *rest = every_count(result)
+    marks = [":--", *("--:" for _ in head[1:])]
+    return "\n".join([_line(head), _line(marks), *(_line(line) for line in rest)]) + "\n"

@@ -13,6 +13,7 @@ from mmuexp.render.sentence import Line, lines_of, sentence
 from mmuexp.result import FAULT_CAUSES, Result, rows_of
 
 Row = dict[str, Any]
+MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process
 UPRIGHT_RUNS = 6  # up to so many runs are columns side by side
 
 CAUSES = {
@@ -237,6 +238,11 @@ class _Table:
             notes.append("host fault = a SIGSEGV that the emulator takes. " + "; ".join(causes) + ".")
         for knob, at in self.footnotes.items():
             notes.append(f"[{at}] an assumed price decides this: half or double of {knob} turns the order.")
+        if any((row["peak_mappings"] or 0) > MAX_MAP_COUNT for row in self.rows):
+            notes.append(f"More host mappings than Linux allows by default (vm.max_map_count, {MAX_MAP_COUNT:,}).")
+        facts = next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
+        if facts.get("complete") not in (None, "yes"):
+            notes.append(f"The recording was cut short: {facts['complete']}.")
         if self.result.manifest.get("complete", "yes") != "yes":
             notes.append(f"Not complete: {self.result.manifest['complete']}.")
         return notes
