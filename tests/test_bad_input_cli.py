@@ -139,6 +139,14 @@ def test_and_does_not_break_the_others(cli, trace, broken_third_party):
     assert (done.code, done.err) == (0, "")
 
 
+def test_a_full_disk_behind_stdout(trace):
+    argv = [sys.executable, "-m", "mmuexp", "compare", trace, "-s", "softmmu", "--format", "csv"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert "no space left" in one_line(done.stderr)
+
+
 @pytest.mark.parametrize("format_", ["table", "csv"])
 def test_a_closed_pipe_ends_quietly(trace, format_):
     reader, writer = os.pipe()

@@ -8,6 +8,7 @@ answers at once. `run` is the only place that turns exceptions into exit codes (
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -106,9 +107,9 @@ def _one_line(error: BaseException) -> str:
 
 
 def _stdout_to_nowhere() -> None:
-    """What is still buffered for a closed pipe would be reported again when Python ends."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    """What is still buffered for a closed pipe or a full disk would be reported again when Python ends."""
+    with suppress(OSError, ValueError, AttributeError):  # a stdout without a descriptor needs nothing
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: click.ClickException) -> int:
@@ -132,6 +133,9 @@ def _execute(argv: Sequence[str], meta: dict) -> int:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. A command may return an int to choose its own."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    for name in ("stdout", "stderr"):  # None if the caller closed them (`>&-`)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  (for the life of the process)
     if "_MMUEXP_COMPLETE" in os.environ:  # the shell asks for completions
         group.main(argv, prog_name="mmuexp")
     meta: dict = {}
@@ -164,6 +168,9 @@ def _failure(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, OSError) and error.filename is not None:
         _say(f"{error.filename}: {error.strerror or _one_line(error)}")
+    elif isinstance(error, OSError):  # no file of ours: stdout, or the machine
+        _say(f"{(error.strerror or _one_line(error)).lower()}; stdout may be cut short")
+        _stdout_to_nowhere()
     elif isinstance(error, MemoryError):
         _say("out of memory; replay fewer schemes at once")
     elif isinstance(error, click.ClickException):
