@@ -15,7 +15,7 @@ class MmuexpError(Exception):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{line}; {self.todo}" if self.todo else line
+        return " ".join((f"{line}; {self.todo}" if self.todo else line).split())
 
 
 class UsageError(MmuexpError):

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from mmuexp.cli.output import say, stdout_console
+from mmuexp.cli.output import say
 
 
 @click.group(short_help="List, explain and check the translation schemes.")
@@ -39,14 +39,10 @@ def list_(format_: str) -> None:
     if format_ == "json":
         click.echo(json.dumps(found, indent=2))
         return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "hit path", "parameters", "what"):
-        table.add_column(title, overflow="fold" if title == "what" else "ellipsis", no_wrap=title != "what")
+    width = max(len(one["name"]) for one in found)
     for one in found:
-        table.add_row(one["name"], f"{one['hit_insns']} insns", " ".join(one["parameters"]), one["what"])
-    stdout_console().print(table)
+        click.echo(f"{one['name']:<{width}}  {one['what']}")
+        click.echo(f"{'':<{width}}  {one['hit_insns']} instructions on a hit; {' '.join(one['parameters'])}")
 
 
 @command.command("show")

@@ -1,0 +1,53 @@
+"""The folders keep their promises: who imports whom, and how long a file is."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STRATEGIES = sorted(path for path in (ROOT / "strategies").glob("*.py") if path.stem != "__init__")
+MAY_SEE = ("typing", "numpy", "mmuexp.strategy", "mmuexp.events", "mmuexp.guest", "mmuexp.emulator")
+SOURCES = [p for folder in ("mmuexp", "strategies", "tests") for p in sorted((ROOT / folder).rglob("*.py"))]
+SOURCES += sorted((ROOT / "mmuexp").rglob("*.[ch]"))
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or ".")
+    return found
+
+
+@pytest.mark.parametrize("path", STRATEGIES, ids=lambda p: p.stem)
+def test_a_strategy_sees_no_other_and_no_harness(path):
+    strangers = {name for name in imported(path) if not any(name == m or name.startswith(m + ".") for m in MAY_SEE)}
+    assert strangers == set()
+
+
+@pytest.mark.parametrize("path", STRATEGIES, ids=lambda p: p.stem)
+def test_a_strategy_file_has_its_parts_in_order(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree)
+    names = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.append(node.name)
+    strategy = names[-1]  # the class comes last
+    order = [names.index(part) for part in ("EVENTS", "FAST_PATH", "COSTS", "State", "access", strategy)]
+    assert order == sorted(order)
+
+
+def test_the_oracle_imports_nothing_of_ours():
+    for path in (ROOT / "tests").glob("oracle*.py"):
+        assert not [name for name in imported(path) if name.startswith("mmuexp")]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_stays_small(path):
+    assert len(path.read_text().splitlines()) <= 310, "one idea a file"

@@ -1,0 +1,129 @@
+"""A fifth scheme: somebody's file, checked; somebody's package, registered; neither costs the others anything."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmuexp.contract import check
+from mmuexp.registry import all_strategies, parse_spec, strategies_of_file
+
+HERE = Path(__file__).parent
+FILES = HERE / "strategy_files"
+
+
+def run_cli(*arguments, packages: str | None = None) -> subprocess.CompletedProcess:
+    env = os.environ | ({"PYTHONPATH": str(HERE / packages)} if packages else {})
+    return subprocess.run([sys.executable, "-m", "mmuexp", *arguments], env=env, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("cls", all_strategies().values(), ids=lambda c: c.name)
+def test_every_scheme_keeps_the_contract(cls):
+    assert [(what, str(wrong)) for what, wrong in check(cls) if wrong] == []
+
+
+def test_a_file_of_ones_own_is_checked():
+    done = run_cli("strategy", "check", str(FILES / "honest.py"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("honest: ok") == 9
+
+
+def test_a_wrong_settled_is_found():
+    done = run_cli("strategy", "check", str(FILES / "wrong_settled.py"))
+    assert done.returncode == 3
+    failed = [line for line in done.stdout.splitlines() if "FAILED" in line]
+    assert len(failed) == 1
+    assert "Skipping what was SETTLED" in failed[0]
+    assert "tlb_fills" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\n", "holds no subclass of Strategy"),
+        ("raise RuntimeError('no')\n", "RuntimeError: no"),
+        ("def f(:\n", "SyntaxError"),
+        ("from mmuexp.strategy import Kernels\nKernels(access=None)\n", "missing 5 required"),
+        ("from mmuexp.strategy import Strategy\nclass S(Strategy):\n    name = 's'\n", "lacks FAST_PATH, events"),
+    ],
+)
+def test_a_file_that_is_no_strategy_is_one_line(tmp_path, text, said):
+    file = tmp_path / "own.py"
+    file.write_text(text)
+    done = run_cli("strategy", "check", str(file))
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert str(file) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_file_is_one_line():
+    done = run_cli("strategy", "check", "nowhere/own.py")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+def test_a_registered_scheme_is_one_of_all():
+    listed = run_cli("strategy", "list", "--format", "json", packages="third_party")
+    names = [one["name"] for one in json.loads(listed.stdout)]
+    assert names == ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-large"]
+
+    trace = str(HERE.parent / "traces" / "crossing.arrow")
+    done = run_cli("compare", trace, "-s", "softmmu-large,associativity=2", "--format", "csv", packages="third_party")
+    assert done.returncode == 0, done.stderr
+    header, *lines = done.stdout.splitlines()
+    rows = [dict(zip(header.split(","), line.replace('"', "").split(","), strict=False)) for line in lines]
+    assert len(rows) == 1
+    assert "pages_entered" in header.split(",")
+    assert "softmmu-large,associativity=2" in done.stdout
+
+    swept = run_cli("sweep", "associativity", "--trace", trace, "--format", "csv", packages="third_party")
+    assert swept.returncode == 0, swept.stderr
+    assert len(swept.stdout.splitlines()) == 3
+
+
+def test_a_registered_scheme_counts_what_it_says():
+    (cls,) = strategies_of_file(HERE / "third_party" / "mmuexp_victim.py")
+    from kernels import columns_of
+    from tracerows import exec_, flush_page, load, store
+
+    from mmuexp.replay import Replay
+    from mmuexp.shape import Survey
+
+    rows = [exec_(0x5000), load(0x1000), load(0x1004), store(0x1FFE), flush_page(0x1000), load(0x1000)]
+    columns = columns_of(rows)
+    Survey("user").feed(columns)
+    replay = Replay(cls(), "user")
+    replay.feed(columns)
+    # pages 1 and 2 (the store crosses), then page 1 again: 3 entries made; one block translated
+    assert replay.counts()["tlb_fills"] == replay.counts()["pages_entered"] == 3
+    assert replay.counts()["translations"] == 1
+    assert replay.counts()["faults"] == 0
+    assert "maps" not in replay.counts()
+
+
+def test_a_broken_package_costs_the_others_nothing():
+    done = run_cli("strategy", "list", packages="third_party_broken")
+    assert done.returncode == 0
+    assert "map-block" in done.stdout
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_show_says_all_that_the_file_says():
+    done = run_cli("strategy", "show", "map-block")
+    assert done.returncode == 0
+    said_of_it = ["shr  reg, MAP_BLOCK_BITS", "4 instructions on a hit", "map_block_bits=16  (12..22", "faults_block"]
+    for said in [*said_of_it, "assumed: handler", "evict=fifo  (fifo | lifo | random)", "last-recently allocated"]:
+        assert said in done.stdout
+    about = json.loads(run_cli("strategy", "show", "softmmu,tlb_bits=10", "--format", "json").stdout)
+    assert about["hit_insns"] == 11
+    assert about["parameters"]["tlb_bits"]["value"] == "10"
+
+
+@pytest.mark.parametrize("spec", ["map-block,map_block_bits=20,evict=lifo", "qemu-fast,guest_limit=0x100000000"])
+def test_spec_is_canonical(spec):
+    assert str(parse_spec(spec)) == spec
+    assert str(parse_spec(spec.upper())) == spec
