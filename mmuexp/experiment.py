@@ -109,10 +109,13 @@ def _paths(traces: Any) -> list[str | None]:
 def _choose_reference(strategies: Sequence[Any], base: Any | None) -> Any:
     if base is not None:
         return base
-    for strategy in strategies:
-        if strategy.name == "softmmu":
-            return strategy
-    return next((s for s in strategies if str(s) == s.name), strategies[0])
+    by_preference = [
+        lambda s: str(s) == "softmmu",
+        lambda s: s.name == "softmmu",
+        lambda s: str(s) == s.name,  # at its defaults
+        lambda s: True,
+    ]
+    return next(s for wanted in by_preference for s in strategies if wanted(s))
 
 
 def _experiment(kind, traces, strategies, base, host, every, progress, values, command) -> Result:

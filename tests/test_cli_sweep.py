@@ -56,6 +56,11 @@ def test_a_reference_of_another_scheme_has_no_parameters(cli, trace):
     assert "softmmu" in cli("sweep", "entries=8,16", "--trace", trace, "--reference", "softmmu").out
 
 
+def test_a_sweep_is_measured_against_the_defaults(cli, trace):
+    cli("sweep", "tlb_bits", "--trace", trace)
+    assert any(line.split()[:1] == ["8"] and "reference" in line for line in cli.out.splitlines())
+
+
 def test_a_parameter_of_several_schemes_asks_which(cli, trace, monkeypatch):
     from mmuexp import registry
 

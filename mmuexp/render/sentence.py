@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mmuexp.render.words import duration
 
+NAMED = 4  # of many equal runs so many are named
 CLOSE = 0.01  # runs nearer to the winner than this are called equal: no price is known that well
 
 
@@ -85,9 +86,15 @@ def _no_winner(winner: Line, close: Sequence[Line], lines: Sequence[Line]) -> st
     rest = sorted((line for line in lines if line not in close), key=lambda line: line.ns)
     after = f"; next is {rest[0].name} with {duration(rest[0].ns)}" if rest else ""
     others = [line.name for line in close if line is not winner]
-    same = "all others" if not rest and len(others) > 2 else ", ".join(others)
+    same = "all others" if not rest and len(others) > 2 else _some(others)
     verb = "is" if len(others) == 1 else "are"
     return f"No winner: within {CLOSE:.0%} of {winner.name} ({duration(winner.ns)}) {verb} {same}{after}."
+
+
+def _some(names: Sequence[str]) -> str:
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
 
 
 def _margin(winner: Line, lines: Sequence[Line], reference: str) -> str:

@@ -115,7 +115,7 @@ class _Table:
 
     def _name(self, row: Row) -> str:
         if self.parameters and row[self.parameters[0]] is not None:
-            return ", ".join(f"{p}={row[p]}" for p in self.parameters)
+            return ",".join(f"{p}={row[p]}" for p in self.parameters)
         return row["strategy"]
 
     def _title(self) -> str:
@@ -165,7 +165,8 @@ class _Table:
             found.append(("window", False, lambda r: words.number(r["window"])))
         if self.parameters:
             for p in self.parameters:
-                found.append((p, False, lambda r, p=p: r["strategy"] if r[p] is None else str(r[p])))
+                other = (lambda r: r["strategy"]) if p == self.parameters[0] else (lambda r: words.DASH)
+                found.append((p, False, lambda r, p=p, other=other: other(r) if r[p] is None else str(r[p])))
         else:
             found.append(("scheme", True, lambda r: r["strategy"]))
         found += [
