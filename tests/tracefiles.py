@@ -28,6 +28,13 @@ def program_rows(rows: int, seed: int = 0) -> Columns:
     return Columns(*(column[:rows].copy() for column in concat(loops)))
 
 
+def dense_rows(rows: int, seed: int = 0) -> Columns:
+    """User-mode loads that do not compress: 4 bytes a row."""
+    vaddr = np.random.default_rng(seed).integers(0, 1 << 32, rows).astype("u4")
+    ones = np.ones(rows, "u1")
+    return Columns(vaddr, np.zeros(rows, "u4"), ones.astype("u2"), ones, 0 * ones, USER * ones)
+
+
 def same(one: Columns, other: Columns) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import stat
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ FORMAT = "1"
 MODES = ("user", "system")
 PREFIX = "mmuexp."
 ZSTD_LEVEL = 3  # measured on recordings: 6-20 % smaller than 1, written at 80 % of its speed, decoded as fast
+BALLAST_BYTES = 1 << 20  # the footer takes 24 bytes a batch
 UNKNOWN = (-1, -1)  # a window that nobody knows
 
 
@@ -193,6 +195,7 @@ class Sink:
         except OSError as error:
             raise _cannot(path, error) from None
         self.regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
+        self.ballast = _ballast(os.path.dirname(self.target)) if in_place and self.regular else None
 
     def guard(self) -> "_Guard":
         """What happens inside is written whole or not at all; OSError becomes a line for the user."""
@@ -216,13 +219,21 @@ class Sink:
         """Arrow closes what it wrote to; `finish` is what ends the file."""
 
     def rollback(self) -> None:
+        """Take back what was written since `guard`, and make room for the end of the file."""
+        self._drop_ballast()
         if self.regular:
             os.ftruncate(self.fd, self.safe)
             os.lseek(self.fd, self.safe, os.SEEK_SET)
             self.position = self.safe
 
+    def _drop_ballast(self) -> None:
+        if self.ballast is not None:
+            self.ballast.close()
+            self.ballast = None
+
     def finish(self) -> None:
         self.closed = True
+        self._drop_ballast()
         try:
             os.close(self.fd)
             if self.replace:
@@ -235,12 +246,24 @@ class Sink:
     def leave(self) -> None:
         if not self.closed:
             self.closed = True
+            self._drop_ballast()
             os.close(self.fd)
 
     def discard(self) -> None:
         self.leave()
         if self.regular:
             Path(self.name).unlink(missing_ok=True)
+
+
+def _ballast(folder: str):
+    """A file without a name that takes up what the end of a trace will need, to be given up when the disk is full."""
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as the sink)
+        file.write(bytes(BALLAST_BYTES))
+        file.flush()
+        return file
+    except OSError:
+        return None
 
 
 class _Guard:
