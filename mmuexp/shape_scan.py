@@ -12,15 +12,16 @@ from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
 BLOCK = 1024  # rows that are counted together if there is nothing unusual about any
 
 # What the kernel counts, by its place in `sums`. From RAM_LOADS on of accesses that are not IO: `units8` sums
-# ceil(size / 8), `wide_units8` does so over accesses of more than 4 bytes.
+# ceil(size / 8), `wide_units8` does so over accesses of more than 4 bytes, `ram_misaligned_units8` over misaligned
+# ones that stay in their page.
 _COUNTED = """rows loads stores misaligned page_cross io_accesses mode_switches execs guest_insns flushes page_flushes
     map_rows ram_loads ram_stores ram_misaligned_in_page ram_cross_loads ram_cross_stores ram_cross_store_bytes
-    units8 wide_units8"""
+    units8 wide_units8 ram_misaligned_units8"""
 COUNTED = tuple(_COUNTED.split())
 ROWS, LOADS, STORES, MISALIGNED, PAGE_CROSS, IO_ACCESSES, MODE_SWITCHES, EXECS, GUEST_INSNS = range(9)
 FLUSHES, PAGE_FLUSHES, MAPS, RAM_LOADS, RAM_STORES, RAM_MISALIGNED_IN_PAGE, RAM_CROSS_LOADS = range(9, 16)
-RAM_CROSS_STORES, RAM_CROSS_STORE_BYTES, UNITS8, WIDE_UNITS8 = range(16, 20)
-EPOCH, MODE = 20, 21  # state that follows the sums: the present epoch, the USER flag of the last access or -1
+RAM_CROSS_STORES, RAM_CROSS_STORE_BYTES, UNITS8, WIDE_UNITS8, RAM_MISALIGNED_UNITS8 = range(16, 21)
+EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER flag of the last access or -1
 
 # Why a row is refused: codes of the kernel.
 (
@@ -85,6 +86,7 @@ def _seldom(op, flag, vaddr, size, frame, insns, sums, touched, stamp, page_of, 
                 sums[RAM_CROSS_STORE_BYTES] += op * size
             elif odd:
                 sums[RAM_MISALIGNED_IN_PAGE] += 1
+                sums[RAM_MISALIGNED_UNITS8] += units
         sums[LOADS + op] += 1
         sums[MISALIGNED] += odd
         sums[PAGE_CROSS] += crosses
@@ -130,7 +132,7 @@ def _usual(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, system
     The first loop has no branches: the compiler makes vector code of it.
     """
     bad = np.uint32(0)
-    accesses = stores = execs = guest_insns = misaligned = units8 = wide8 = user = crosses = np.uint32(0)
+    accesses = stores = execs = guest_insns = misaligned = units8 = wide8 = odd8 = user = crosses = np.uint32(0)
     one, most = np.uint32(1), np.uint32(MAX_ACCESS_BYTES - 1)
     for i in range(len(ops)):
         op, size, flag, vaddr = np.uint32(ops[i]), np.uint32(sizes[i]), np.uint32(flags[i]), np.uint32(vaddrs[i])
@@ -145,7 +147,9 @@ def _usual(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, system
         stores += np.uint32(op == 1)
         execs += is_exec
         guest_insns += is_exec * np.uint32(insns[i])
-        misaligned += access & np.uint32((vaddr & less) != 0) & np.uint32((size & less) == 0)
+        odd = access & np.uint32((vaddr & less) != 0) & np.uint32((size & less) == 0)
+        misaligned += odd
+        odd8 += units * odd
         crosses += access & np.uint32(end > 4095)
         units8 += units
         wide8 += units * np.uint32(size > 4)
@@ -164,6 +168,7 @@ def _usual(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, system
     for i in range(len(ops)):
         touched[np.int64(vaddrs[i]) >> 12 if ops[i] < 2 else PAGES] = 1
     sums[RAM_MISALIGNED_IN_PAGE] += misaligned
+    sums[RAM_MISALIGNED_UNITS8] += odd8
     if crosses:
         for i in range(len(ops)):
             op, size, vaddr = np.int64(ops[i]), np.int64(sizes[i]), np.int64(vaddrs[i])
@@ -171,7 +176,9 @@ def _usual(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, system
                 touched[((vaddr >> 12) + 1) & (PAGES - 1)] = 1
                 sums[RAM_CROSS_LOADS + op] += 1
                 sums[RAM_CROSS_STORE_BYTES] += op * size
-                sums[RAM_MISALIGNED_IN_PAGE] -= (size & (size - 1)) == 0  # such a size that crosses is misaligned
+                odd_and_crosses = (size & (size - 1)) == 0  # such a size that crosses is misaligned
+                sums[RAM_MISALIGNED_IN_PAGE] -= odd_and_crosses
+                sums[RAM_MISALIGNED_UNITS8] -= odd_and_crosses * ((size + 7) >> 3)
     if accesses:
         mode = np.int64(2 * (user == accesses))
         if sums[MODE] != mode or (user != 0 and user != accesses):

@@ -64,6 +64,7 @@ def test_every_shape_count_by_hand():
         "ram_cross_store_bytes": 4,
         "units8": 1 + 1 + 1 + 1 + 8 + 1 + 1,
         "wide_units8": 8 + 1,
+        "ram_misaligned_units8": 1,
     }
 
 
@@ -113,7 +114,7 @@ def closed_form(c: Columns) -> dict[str, int]:
         "ram_stores": (ram & (op == 1)).sum(), "ram_misaligned_in_page": (ram & odd & ~cross).sum(),
         "ram_cross_loads": (ram & cross & (op == 0)).sum(), "ram_cross_stores": (ram & cross & (op == 1)).sum(),
         "ram_cross_store_bytes": size[ram & cross & (op == 1)].sum(), "units8": units[ram].sum(),
-        "wide_units8": units[ram & (size > 4)].sum(),
+        "wide_units8": units[ram & (size > 4)].sum(), "ram_misaligned_units8": units[ram & odd & ~cross].sum(),
     }  # fmt: skip
 
 
