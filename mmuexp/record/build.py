@@ -15,7 +15,7 @@ from pathlib import Path
 from mmuexp.errors import MmuexpError
 
 SOURCE = files("mmuexp.record") / "plugin"
-PARTS = ("mmuexp_plugin.c", "ring.h", "qemu_plugin_v1.h")
+PARTS = ("mmuexp_plugin.c", "rows.h", "ring.h", "qemu_plugin_v1.h")
 CFLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall")
 
 
