@@ -136,6 +136,11 @@ def test_atomic_instructions_are_a_load_and_a_store(tmp_path):
     assert rows == [(op, size, at) for size, at in ((4, 1), (4, 2), (4, 3), (8, 4)) for op in (LOAD, STORE)]
 
 
+def test_options_after_the_program_are_the_programs_own(tmp_path):
+    done = record("--limit", 100, build("execs"), "/bin/echo", "--limit", "-o", "x", cwd=tmp_path)
+    assert (done.code, done.out) == (0, "--limit -o x\n")
+
+
 def test_the_examples_of_the_help_run(tmp_path):
     help_text = record("--help", cwd=tmp_path).out
     examples = [line.split()[1:] for line in help_text.splitlines() if line.strip().startswith("mmuexp record ")]

@@ -55,6 +55,7 @@ def test_killing_qemu(tmp_path):
     assert process.returncode == 128 + signal.SIGKILL
     assert "Traceback" not in err
     check_spin(tmp_path / "spin.arrow", "ended by SIGKILL")
+    assert open_trace(tmp_path / "spin.arrow").rows % (1 << 20)  # the unfinished chunk is there, too
 
 
 def test_killing_the_recorder(tmp_path):
@@ -217,7 +218,7 @@ def test_the_program_itself_is_not_overwritten(tmp_path):
 
 
 def test_wrong_usage(tmp_path):
-    for words in (["--"], ["--limit", "0", "--", "x"], ["--skip", "some", "--", "x"]):
+    for words in (["--"], ["--limit", "0", "--", "x"], ["--skip", "some", "--", "x"], ["--unknown", "--", "x"]):
         done = record(*words, cwd=tmp_path)
         assert done.code == 2, words
         assert len(done.err.splitlines()) == 1

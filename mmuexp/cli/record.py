@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+# what follows the program's name is the program's own
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option("-o", "--output", metavar="FILE", help="The trace to write.  [default: PROGRAM.arrow]")
 @click.option("--skip", metavar="ROWS", type=click.IntRange(min=0), default=0, help="Leave the first ROWS out.")
 @click.option("--limit", metavar="ROWS", type=click.IntRange(min=1), help="Record at most ROWS; the program runs on.")

@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -152,6 +153,9 @@ class _Session:
 
     def _take_signals(self) -> None:
         """^C reaches QEMU too, through the terminal: the recorder outlives it. TERM and HUP are passed on."""
+
+        if threading.current_thread() is not threading.main_thread():
+            return  # Python gives signals to the main thread alone
 
         def pass_on(number, _frame):
             if self.process and number != signal.SIGINT:
