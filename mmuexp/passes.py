@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError
@@ -68,16 +70,18 @@ def run_pass(
             before[at] = after
 
     done = 0
-    for columns, ends in _pieces(trace, every):
-        frame = survey.feed(columns)
-        numbers = survey.frame_numbers() if trace.mode == "system" else None
-        for replay in replays:
-            replay.feed(columns, frame, numbers)
-        done += len(columns.op)
-        if ends:
-            close_window()
-        if progress is not None:
-            progress(label, done, trace.rows)
+    # the kernels hold no lock of Python's, so each core replays a scheme of its own
+    with ThreadPoolExecutor(max_workers=max(1, min(len(replays), os.cpu_count() or 1))) as pool:
+        for columns, ends in _pieces(trace, every):
+            frame = survey.feed(columns)
+            numbers = survey.frame_numbers() if trace.mode == "system" else None
+            for _ in pool.map(lambda r, *batch: r.feed(*batch), replays, *map(repeat, (columns, frame, numbers))):
+                pass
+            done += len(columns.op)
+            if ends:
+                close_window()
+            if progress is not None:
+                progress(label, done, trace.rows)
     if every is not None and (not done or done % every):
         close_window()
     shape = survey.counts()
