@@ -117,6 +117,18 @@ def test_a_disk_without_room_for_one_row_is_left_as_it_was(tmp_path):
     assert not (tmp_path / "spin.arrow").exists()
 
 
+def test_a_disk_that_is_full_when_the_program_ends(tmp_path):
+    """A short program's rows are written at its end: the exit code says that they are not there."""
+    process = start("-o", "waits.arrow", "--", build("waits"), cwd=tmp_path)
+    assert process.stdout.readline()
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+    os.kill(qemu_of(process), signal.SIGTERM)
+    _, err = finish(process)
+    assert process.returncode == 1
+    assert "cannot be written" in err and "Traceback" not in err
+    assert not (tmp_path / "waits.arrow").exists()
+
+
 def test_a_program_that_crashes(tmp_path):
     done = record("--", build("crash"), cwd=tmp_path)
     assert done.code == 128 + signal.SIGSEGV

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from mmuexp.errors import MmuexpError
@@ -35,6 +36,7 @@ CUT = {
     Ended.SOCKET: "the program closed the recorder's socket",
 }
 EXEC = "the program executed another program"
+NO_ROOM = "free some space or name another disk"
 
 
 class Recording(NamedTuple):
@@ -245,10 +247,7 @@ class _Session:
             complete = f"cut short: {self.failure.what}"
         elif complete != "yes" and not quiet:
             self.note(f"{complete}; the recording ends here, the program runs on")
-        if self.failure and not self.writer.rows:
-            self.writer.abort()  # not one row: no file either
-        else:
-            self._close(complete)
+        self._close(complete)
         self.complete = complete
         self.seconds = time.monotonic() - self.began
 
@@ -259,8 +258,9 @@ class _Session:
         except MmuexpError as error:
             self.failure = error
         if self.writer.rows < self.ring.taken and not self.failure:  # it held rows, and could not write them
-            todo = "the file says that it is cut short"
-            self.failure = MmuexpError("the last rows cannot be written", where=self.writer.path, todo=todo)
+            self.failure = MmuexpError("the last rows cannot be written", where=self.writer.path, todo=NO_ROOM)
+        if self.failure and not self.writer.rows:  # not one row: no file either
+            Path(self.writer.path).unlink(missing_ok=True)
 
     def end(self) -> None:
         """Whatever happened: QEMU does not outlive the recorder."""
