@@ -13,7 +13,7 @@ import numpy as np
 from mmuexp.emulator.code import add_block, find_block, is_code_page, room_for_block
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, entry, kernel, nothing
 from mmuexp.emulator.reserve import watch_peak
-from mmuexp.emulator.state import CODE_EPOCH, Row, forget_all_pages, forget_page, learn_page
+from mmuexp.emulator.state import CODE_EPOCH, Row, forget_all_pages, forget_page, frame_of, learn_page
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
 
 access = io = execute = protect = flush = flush_page = nothing
@@ -33,10 +33,8 @@ def enter_block(s, e, n, vaddr, size, insns, user_mode):
     offset = vaddr & PAGE_MASK
     crosses = offset + size > PAGE_BYTES
     other = (page + 1) & (PAGES - 1)
-    frame = page if user_mode else np.int64(e.page[page].frame) - 1
-    second = np.int64(-1)
-    if crosses:
-        second = other if user_mode else np.int64(e.page[other].frame) - 1
+    frame = frame_of(e, page, user_mode)
+    second = frame_of(e, other, user_mode) if crosses else np.int64(-1)
     start = frame << PAGE_BITS | offset
     if find_block(e, start, size, second) < 0:
         if not room_for_block(e):
@@ -65,10 +63,10 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
     offset = vaddr & PAGE_MASK
     over = offset + size - PAGE_BYTES  # bytes in the second page
     second, second_frame = np.int64(-1), np.int64(-1)
-    frame = page if user_mode else np.int64(e.page[page].frame) - 1
+    frame = frame_of(e, page, user_mode)
     if over > 0:
         second = (page + 1) & (PAGES - 1)
-        second_frame = second if user_mode else np.int64(e.page[second].frame) - 1
+        second_frame = frame_of(e, second, user_mode)
     last = PAGE_MASK if over > 0 else offset + size - 1
     row = Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1)
     answer = access(s, e, n, row)

@@ -25,7 +25,7 @@ class Replay:
         self.rows = 0
         self._filtered = filtered
         self._state = strategy.state()
-        self._emulator = new_emulator(mode)
+        self._emulator = new_emulator()
         self._n = np.zeros(FIRST_EXTRA + len(strategy.extra_events), np.int64)
         self._n[Event.PEAK_MAPPINGS] = 1  # the empty reserve is one mapping
         self._entered = np.zeros((ENTERED, 2), np.int64)  # (vaddr << 16 | size) + 1, and the code epoch

@@ -80,9 +80,9 @@ class Row(NamedTuple):
     second_last: int  # offset of the last byte in `second`
 
 
-def new_emulator(mode: str) -> Emulator:
-    """The empty state at a trace's first row, for `mode` "user" or "system"."""
-    emulator = Emulator(
+def new_emulator() -> Emulator:
+    """The empty state at a trace's first row."""
+    return Emulator(
         page=records(PAGES, PAGE),
         frame=records(FRAMES, FRAME),
         block=records(FIRST_BLOCKS, BLOCK),
@@ -90,15 +90,21 @@ def new_emulator(mode: str) -> Emulator:
         bucket=np.zeros(2 * FIRST_BLOCKS, np.int32),
         control=np.zeros(4, np.int64),
     )
-    if mode == "user":
-        emulator.frame.number[:] = np.arange(FRAMES)
-    return emulator
 
 
 @kernel
 def unsettle(e, page):
     """Accesses to the page were settled, and may be so no longer. (LOST says it of all pages.)"""
     e.page[page].settled = 0
+
+
+@kernel
+def frame_of(e, page, user_mode):
+    """The frame behind a page that a row touches; in user mode the page is its own frame."""
+    if user_mode:
+        e.frame[page].number = page
+        return page
+    return np.int64(e.page[page].frame) - 1
 
 
 @kernel
