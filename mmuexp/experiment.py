@@ -14,7 +14,7 @@ from mmuexp.ranges import combinations, owner, parse_ranges
 from mmuexp.result import COLUMNS, Result, make_frame
 from mmuexp.verdict import break_even, decided_by
 
-TOGETHER = 6  # schemes that one decode feeds (17 MB each); more of them read the trace again, to stay under 400 MB
+TOGETHER = 8  # schemes that one decode feeds; more of them read the trace again, so that memory stays bounded
 MAX_ROWS = 20_000  # of windows and schemes in one trace's result
 
 
