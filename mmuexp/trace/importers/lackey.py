@@ -107,7 +107,7 @@ class _Importer:
         """Hand over the rows that are final; those of the open block move to the front."""
         open_row = int(self.state[self.scan.EXEC_ROW])
         done = self.rows if open_row < 0 else open_row
-        if not done or (not final and self.rows < OUT_ROWS // 2):
+        if not done or (not final and self.rows < OUT_ROWS // 4):
             return
         self.writer.append(Columns(*(column[:done] for column in self.out)))
         for column in self.out:

@@ -138,6 +138,7 @@ def to_rows(kinds, addresses, sizes, start, records, rebase, state, regions, out
     not final. Stops early when `out` might not hold another record.
     """
     out_vaddr, _, out_size, out_insns, out_op, out_flags = out
+    wrap = np.int64(-1 if rebase else 0xFFFFFFFF)
     room = len(out_op) - 2 * (MAX_RECORD_BYTES // MAX_ACCESS_BYTES + 4)
     for index in range(start, records):
         if row > room:
@@ -155,7 +156,7 @@ def to_rows(kinds, addresses, sizes, start, records, rebase, state, regions, out
             if joins:
                 joins = (state[BLOCK_AT] & 4095) + state[BLOCK_BYTES] + left <= 8192
                 joins = joins and (state[BLOCK_AT] + state[BLOCK_BYTES]) & 0xFFFFFFFF == at
-            count, state[NEXT] = 1, address + left
+            count, state[NEXT] = 1, (address + left) & wrap
             state[CUT] += part < left
             while left:
                 if not joins:
@@ -179,7 +180,7 @@ def to_rows(kinds, addresses, sizes, start, records, rebase, state, regions, out
                 continue
             done = 0
             while done < left:
-                at, part = _place(address + done, left - done, rebase, state, regions)
+                at, part = _place((address + done) & wrap, left - done, rebase, state, regions)
                 part = min(part, MAX_ACCESS_BYTES)
                 out_vaddr[row], out_size[row], out_insns[row] = at, part, position
                 out_op[row], out_flags[row] = op, USER
