@@ -1,0 +1,341 @@
+"""`mmuexp trace`: what each command says of a trace whose every figure is known, its outputs and exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from cli_cases import columns_of, write_trace
+from tracefiles import program_rows, read, same, write, write_foreign
+
+from mmuexp.errors import TraceError
+from mmuexp.guest import IO, USER, Columns, Op
+from mmuexp.trace import digest, open_trace
+from mmuexp.trace.format import concat
+from mmuexp.trace.head import rows as head_rows
+from mmuexp.trace.info import info
+from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.verify import verify
+
+META = {"mmuexp.format": "1", "mmuexp.mode": "user"}
+
+
+def system_rows(*given) -> Columns:
+    """Rows from tuples (op, vaddr, size, insns, flags, page)."""
+    full = [tuple(row) + (0,) * (6 - len(row)) for row in given]
+    columns = columns_of([row[:4] for row in full])
+    columns.flags[:], columns.page[:] = zip(*(row[4:] for row in full), strict=True)
+    return columns
+
+
+SYSTEM = system_rows(
+    (Op.MAP, 0x1000, 12, 0, 0, 0x101),
+    (Op.MAP, 0x2000, 12, 0, 0, 0x102),
+    (Op.EXEC, 0x1000, 8, 2, USER),
+    (Op.LOAD, 0x2000, 4, 1, USER),
+    (Op.LOAD, 0xB8000, 4, 1, IO),
+    (Op.FLUSH_PAGE, 0x2000),
+    (Op.MAP, 0x2000, 12, 0, 0, 0x103),
+    (Op.STORE, 0x2001, 4, 1, USER),
+    (200, 0, 0),
+    (Op.FLUSH, 0x5000, 1),
+    (Op.MAP, 0x7000, 12, 0, 0, 0x101),
+    (Op.LOAD, 0x7FFF, 1),
+)
+
+
+def test_info_by_hand(tmp_path, cli):
+    path = write(tmp_path / "t.arrow", SYSTEM, "system", command="qemu", recorder="me")
+    told = info(path)
+    assert told["counts"] == {
+        "rows": 12, "accesses": 4, "loads": 3, "stores": 1, "execs": 1, "guest_insns": 2, "misaligned": 1,
+        "page_cross": 0, "io_accesses": 1, "flushes": 1, "page_flushes": 1, "pages": 2, "mode_switches": 3,
+    }  # fmt: skip
+    assert told["mix"] == {
+        "loads": 3, "stores": 1, "execs": 1, "flushes": 1, "page_flushes": 1, "map_rows": 4, "annotations": 1,
+    }  # fmt: skip
+    assert told["footprint"] == {
+        "data_pages": 2, "data_bytes": 8192, "code_pages": 1, "code_bytes": 8, "physical_pages": 3,
+    }  # fmt: skip
+    assert told["shares"] == {"misaligned": 0.25, "page_cross": 0.0, "io": 0.25, "user": 0.5}
+    assert told["access_sizes"] == {"1": 1, "4": 3}
+    assert told["sha256"] == digest(path) and told["size_bytes"] == os.path.getsize(path)
+    assert told["bytes_per_row"] == os.path.getsize(path) / 12 and told["window"] == (0, 12)
+    done = cli("trace", "info", path, "--format", "json")
+    assert done.code == 0 and json.loads(done.out) == json.loads(json.dumps(told))
+    done = cli("trace", "info", path)
+    assert done.code == 0 and done.err == "" and "\x1b" not in done.out
+    for text in (
+        "system mode",
+        "command         qemu",
+        "licence         unknown",
+        "25.000 % of accesses",
+        "8 bytes, on 1 pages",
+    ):
+        assert text in done.out
+
+
+def test_info_of_what_the_file_does_not_tell(tmp_path, cli):
+    path = write_foreign(tmp_path / "f.arrow", columns_of([(Op.EXEC, 0, 4, 1)])._asdict(), META)
+    done = cli("trace", "info", path)
+    assert done.code == 0
+    told = dict(line.split(maxsplit=1) for line in done.out.splitlines() if " " in line)
+    assert told["complete"] == told["window"] == told["licence"] == "unknown"
+    assert told["rows"] == "1 (declared: unknown)" and told["misaligned"] == "0, none"
+
+
+def test_info_stops_at_a_bad_row(tmp_path, cli):
+    path = write(tmp_path / "t.arrow", columns_of([(Op.LOAD, 0, 4, 0), (9, 0, 0, 0)]))
+    done = cli("trace", "info", path)
+    assert (done.code, done.out) == (1, "") and "row 1: op 9 is reserved" in done.err
+
+
+def test_head(tmp_path, cli):
+    path = write(tmp_path / "t.arrow", SYSTEM, "system")
+    done = cli("trace", "head", path, "-n", "5")
+    lines = done.out.splitlines()
+    assert done.code == 0 and len(lines) == 6
+    assert lines[1].split() == ["0", "MAP", "0x00001000", "12", "0", "0x101"]
+    assert lines[4].split() == ["3", "LOAD", "0x00002000", "4", "1", "USER"]
+    done = cli("trace", "head", path, "--start", "8", "-n", "100", "--format", "csv")
+    assert done.out.splitlines()[:2] == ["row,op,vaddr,size,insns,flags,page", "8,NOTE 200,0,0,0,,0"]
+    assert len(done.out.splitlines()) == 5
+    assert [row["row"] for row in json.loads(cli("trace", "head", path, "--format", "json").out)] == list(range(10))
+    assert list(head_rows(path, 99, 5)) == []
+    bad = write(tmp_path / "b.arrow", system_rows((7, 0, 0, 0, 0xFF)))
+    assert "op 7" in cli("trace", "head", bad).out and "IO|USER|0xfc" in cli("trace", "head", bad).out
+
+
+def test_verify_a_good_trace(tmp_path, cli):
+    done = cli("trace", "verify", write_trace(tmp_path / "t.arrow"))
+    assert done.code == 0 and done.err == ""
+    assert [line.split()[-2 if "yes" in line else 0] for line in done.out.splitlines()]
+    assert all("ok" in line.split()[:3] for line in done.out.splitlines())
+
+
+def test_verify_names_the_first_bad_row(tmp_path, cli):
+    rows = program_rows(50_000)
+    rows.size[[40_000, 45_000]] = 0
+    done = cli("trace", "verify", write(tmp_path / "t.arrow", rows))
+    assert done.code == 3 and "row 40,000: " in done.err and "45,000" not in done.out + done.err
+    assert "digests        ok" in done.out
+
+
+def test_verify_says_unknown_where_there_is_no_digest(tmp_path, cli):
+    path = write_foreign(tmp_path / "f.arrow", program_rows(100)._asdict(), META)
+    done = cli("trace", "verify", path, "--format", "json")
+    states = {check["name"]: check["state"] for check in json.loads(done.out)}
+    assert done.code == 0
+    assert states == {
+        "structure": "ok", "metadata": "unknown", "declared rows": "unknown", "complete": "unknown",
+        "digests": "unknown", "rows": "ok",
+    }  # fmt: skip
+
+
+def test_verify_finds_a_wrong_digest(tmp_path, cli):
+    path = write(tmp_path / "t.arrow", program_rows(100))
+    with open_trace(path) as trace:
+        data = trace.layouts[0].custom["mmuexp.crc32"].encode()
+    content = (tmp_path / "t.arrow").read_bytes()
+    assert content.count(data) == 1
+    (tmp_path / "t.arrow").write_bytes(content.replace(data, b"00000000"))
+    done = cli("trace", "verify", path)
+    assert done.code == 3 and "1 of 1: first batch 0 (rows 0 to 99)" in done.err
+    read(open_trace(path))  # replay does not look at it
+
+
+def test_verify_the_digest_of_one_huge_batch(tmp_path, monkeypatch):
+    import pyarrow as pa
+
+    from mmuexp.trace.format import crc32
+
+    rows = program_rows(5000)
+    for name in ("decode.BATCH_ROWS", "decode.WHOLE_ROWS", "verify.BATCH_ROWS"):
+        monkeypatch.setattr(f"mmuexp.trace.{name}", 700)
+    table = pa.table(rows._asdict()).replace_schema_metadata(META)
+    for told, state in ((crc32(rows), "ok"), ("12345678", "FAILED")):
+        with pa.OSFile(str(tmp_path / "f.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_batch(table.to_batches()[0], custom_metadata={"mmuexp.crc32": told})
+        assert {check.name: check.state for check in verify(tmp_path / "f.arrow")}["digests"] == state
+
+
+def test_verify_warns_of_a_page_that_alternates(tmp_path, cli):
+    turn = [
+        (Op.FLUSH_PAGE, 0x1000),
+        (Op.MAP, 0x1000, 0, 0, 0, 1),
+        (Op.FLUSH_PAGE, 0x1000),
+        (Op.MAP, 0x1000, 0, 0, 0, 2),
+    ]
+    # the first two MAP rows do not go back to anything: 102 and 103 MAP rows are 100 and 101 alternations
+    for rows, warned in (((turn * 51), False), ((turn * 51 + turn[:2]), True)):
+        done = cli("trace", "verify", write(tmp_path / "t.arrow", system_rows(*rows), "system"))
+        assert done.code == 0
+        assert ("page 0x1 alternates 101 times" in done.out) == warned
+    flushed = [(Op.FLUSH, 0, 1) if op == Op.FLUSH_PAGE else (op, *rest) for op, *rest in turn]  # processes take turns
+    assert (
+        "alternates"
+        not in cli("trace", "verify", write(tmp_path / "f.arrow", system_rows(*flushed * 99), "system")).out
+    )
+
+
+def test_verify_warns_of_user_traces_without_the_flag(tmp_path, cli):
+    path = write(tmp_path / "t.arrow", system_rows((Op.LOAD, 0, 4, 0, USER), (Op.LOAD, 0, 4), (Op.EXEC, 0, 4, 1)))
+    done = cli("trace", "verify", path)
+    assert done.code == 0 and "warning  2 rows of a user-mode trace lack the USER flag, first row 1" in done.out
+
+
+def test_verify_of_what_is_damaged_and_of_what_is_none(tmp_path, cli):
+    whole = write(tmp_path / "t.arrow", program_rows(100))
+    (tmp_path / "cut.arrow").write_bytes((tmp_path / "t.arrow").read_bytes()[:-9])
+    done = cli("trace", "verify", tmp_path / "cut.arrow")
+    assert done.code == 3 and "trace recover" in done.err and done.err.count("\n") == 1
+    (tmp_path / "text").write_text("hello\n")
+    assert cli("trace", "verify", tmp_path / "text").code == 1
+    assert cli("trace", "verify", tmp_path / "none").code == 1
+    assert cli("trace", "verify", whole).code == 0
+
+
+def test_slice_of_slices_in_user_mode(tmp_path, cli):
+    rows = program_rows(10_000)
+    path = write(tmp_path / "t.arrow", rows, command="ls", licence="CC0")
+    done = cli("trace", "slice", path, "1000:9000", "-o", tmp_path / "a.arrow")
+    assert done.code == 0 and done.out == "" and "8,000 rows" in done.err
+    assert cli("trace", "slice", tmp_path / "a.arrow", "100:-100", "-o", tmp_path / "b.arrow").code == 0
+    trace = open_trace(tmp_path / "b.arrow")
+    assert same(read(trace), Columns(*(column[1100:8900] for column in rows)))
+    assert trace.window == (1100, 7800) and trace.complete == "yes" and trace.metadata["licence"] == "CC0"
+    assert trace.metadata["slice_of"] == f"a.arrow rows 100:7900 sha256 {digest(tmp_path / 'a.arrow')}"
+
+
+def known_at(columns: Columns, row: int) -> dict[int, int]:
+    known: dict[int, int] = {}
+    for op, vaddr, page in zip(columns.op[:row], columns.vaddr[:row], columns.page[:row], strict=True):
+        if op == Op.MAP:
+            known[int(vaddr)] = int(page)
+        elif op == Op.FLUSH:
+            known.clear()
+        elif op == Op.FLUSH_PAGE:
+            known.pop(int(vaddr) & ~4095, None)
+    return known
+
+
+@pytest.mark.parametrize("start", range(12))
+def test_a_slice_of_a_system_trace_begins_with_what_is_known(tmp_path, start):
+    path = write(tmp_path / "t.arrow", SYSTEM, "system")
+    done = slice_trace(path, start, 12, str(tmp_path / "s.arrow"))
+    got, known = read(open_trace(tmp_path / "s.arrow")), known_at(SYSTEM, start)
+    assert done == (12 - start, len(known), (start, 12 - start))
+    assert dict(zip(got.vaddr[: len(known)].tolist(), got.page[: len(known)].tolist(), strict=True)) == known
+    assert (got.op[: len(known)] == Op.MAP).all()
+    assert same(Columns(*(c[len(known) :] for c in got)), Columns(*(c[start:] for c in SYSTEM)))
+    info(tmp_path / "s.arrow")  # its rows are without error
+
+
+def test_a_slice_of_a_slice_of_a_system_trace(tmp_path):
+    path = write(tmp_path / "t.arrow", SYSTEM, "system")
+    slice_trace(path, 3, 12, str(tmp_path / "a.arrow"))  # 2 MAP rows, then rows 3 to 11
+    slice_trace(tmp_path / "a.arrow", 4, 9, str(tmp_path / "b.arrow"))  # its rows 4 to 8 are rows 5 to 9
+    trace = open_trace(tmp_path / "b.arrow")
+    assert trace.window == (5, 5)
+    once = slice_trace(path, 5, 10, str(tmp_path / "c.arrow"))
+    assert once.window == (5, 5) and same(read(trace), read(open_trace(tmp_path / "c.arrow")))
+    # from its own MAP rows on: they are not rows of the recording
+    slice_trace(tmp_path / "a.arrow", 1, 4, str(tmp_path / "d.arrow"))
+    trace = open_trace(tmp_path / "d.arrow")
+    assert trace.window == (3, 2) and trace.file_rows == 4
+
+
+def test_a_slice_keeps_why_its_end_was_cut_short(tmp_path):
+    from mmuexp.trace import TraceWriter
+
+    with TraceWriter(tmp_path / "t.arrow", mode="user", metadata={}) as writer:
+        writer.append(program_rows(100))
+        writer.close(complete="cut short: ^C", window=(50, 100))
+    slice_trace(tmp_path / "t.arrow", 0, 50, str(tmp_path / "a.arrow"))
+    slice_trace(tmp_path / "t.arrow", 50, 100, str(tmp_path / "b.arrow"))
+    a, b = open_trace(tmp_path / "a.arrow"), open_trace(tmp_path / "b.arrow")
+    assert (a.complete, a.window, b.complete, b.window) == ("yes", (50, 50), "cut short: ^C", (100, 50))
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "says"),
+    [
+        (["slice", "t.arrow", "x", "-o", "n.arrow"], 2, "expected START:STOP"),
+        (["slice", "t.arrow", "5:5", "-o", "n.arrow"], 2, "holds no row; the trace has rows 0:12"),
+        (["slice", "t.arrow", "99:", "-o", "n.arrow"], 2, "holds no row"),
+        (["slice", "t.arrow", "0:5"], 2, "-o"),
+        (["slice", "t.arrow", "0:5", "-o", "t.arrow"], 2, "is the trace to be cut"),
+        (["slice", "t.arrow", "0:5", "-o", "none/n.arrow"], 1, "cannot be written: no such file"),
+        (["slice", "none", "0:5", "-o", "n.arrow"], 1, "none: cannot be read"),
+        (["export", "t.arrow", "-o", "n.xls"], 2, "expected .csv or .parquet"),
+        (["export", "t.arrow", "-o", "none/n.csv"], 1, "cannot be written"),
+        (["recover", "t.arrow", "-o", "t.arrow"], 2, "is the file to be mended"),
+        (["recover", "text", "-o", "n.arrow"], 1, "does not begin as a trace does"),
+        (["import", "text", "-o", "n.arrow"], 1, "text: line 1 is not lackey's"),
+        (["import", "text"], 2, "-o"),
+        (["head", "-n", "x", "t.arrow"], 2, "-n"),
+        (["info"], 2, "FILE"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_one_line_and_nothing_half_written(tmp_path, monkeypatch, cli, argv, code, says):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "t.arrow", SYSTEM, "system")
+    (tmp_path / "text").write_text("hello\n")
+    done = cli("trace", *argv)
+    assert (done.code, done.out, done.err.count("\n")) == (code, "", 1), done.err
+    assert says in done.err
+    assert sorted(os.listdir()) == ["t.arrow", "text"]
+
+
+def test_export(tmp_path, cli):
+    rows = concat([program_rows(70_000), columns_of([(Op.STORE, 0xFFFFFFFF, 64, 255)])])
+    path = write(tmp_path / "t.arrow", rows, command="ls")
+    for name, load in (("t.parquet", pyarrow.parquet.read_table), ("t.csv", pyarrow.csv.read_csv)):
+        done = cli("trace", "export", path, "-o", tmp_path / name)
+        assert done.code == 0 and done.out == "" and "70,001 rows" in done.err
+        table = load(str(tmp_path / name))
+        assert table.column_names == list(rows._fields)
+        assert all(np.array_equal(table[name].to_numpy(), column) for name, column in rows._asdict().items())
+    assert pyarrow.parquet.read_schema(str(tmp_path / "t.parquet")).metadata[b"mmuexp.command"] == b"ls"
+    whole = (tmp_path / "t.csv").read_text()
+    code = "from mmuexp.cli.main import run; import sys; sys.exit(run())"
+    done = subprocess.run([sys.executable, "-c", code, "trace", "export", path], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout == whole
+
+
+@pytest.mark.parametrize("argv", [["export"], ["head", "-n", "70000"], ["head", "-n", "70000", "--format", "csv"]])
+def test_a_closed_pipe_ends_quietly(tmp_path, argv):
+    path = write(tmp_path / "t.arrow", program_rows(70_000))
+    code = "from mmuexp.cli.main import run; import sys; sys.exit(run())"
+    command = [sys.executable, "-c", code, "trace", argv[0], path, *argv[1:]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_recover_says_how_many_rows(tmp_path, cli):
+    write(tmp_path / "t.arrow", program_rows(100))
+    (tmp_path / "cut").write_bytes((tmp_path / "t.arrow").read_bytes()[:-9])
+    done = cli("trace", "recover", tmp_path / "cut", "-o", tmp_path / "n.arrow")
+    assert done.code == 0 and "100 rows" in done.err
+    trace = open_trace(tmp_path / "n.arrow")
+    assert trace.complete == "recovered: its footer was missing; 100 rows in whole batches" and trace.window == (0, 100)
+    with pytest.raises(TraceError):
+        open_trace(tmp_path / "cut")
+
+
+def test_import_says_what_moved(tmp_path, cli):
+    (tmp_path / "t.txt").write_text("I  108000000,3\n L 1fff000000,130\n")
+    done = cli("trace", "import", tmp_path / "t.txt", "-o", tmp_path / "t.arrow", "--rebase")
+    assert done.code == 0 and done.out == ""
+    assert "moved 0x100000000..0x10fffffff to 0x00000000" in done.err
+    assert "4 rows from 2 lines; 1 records over 64 bytes split" in done.err
+    done = cli("trace", "import", tmp_path / "t.txt", "-o", tmp_path / "t.arrow")
+    assert done.code == 1 and "--rebase" in done.err
