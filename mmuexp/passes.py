@@ -27,7 +27,7 @@ class Run(NamedTuple):
 
 def bundled_trace() -> Any:
     """The trace that comes with the package, as a resource."""
-    return resources.files("mmuexp.traces") / "default.arrow"
+    return resources.files("mmuexp.traces") / "luajit.arrow"
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def telling(progress: Callable[[str, int, int | None], None] | None) -> Callable
     def show(name: str, done: int, rows: int | None) -> None:
         nonlocal told
         if name == DEFAULT_NAME and not told:
-            say("no --trace given; replaying the bundled trace (`mmuexp record` makes your own)")
+            say("no --trace given; replaying the bundled recording of luajit (`mmuexp record` makes your own)")
             told = True
         if progress is not None:
             progress(name, done, rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmuexp.trace import digest, open_trace
 
-PACKAGES = {"default": "gzip 1.12-1", "bzip2": "bzip2 1.0.8-5+b1", "luajit": "luajit 2.1.0~beta3+git20220320"}
+PACKAGES = {"gzip": "gzip 1.12-1", "bzip2": "bzip2 1.0.8-5+b1", "luajit": "luajit 2.1.0~beta3+git20220320"}
 
 
 def line(path: Path) -> str:
