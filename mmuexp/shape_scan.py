@@ -40,7 +40,7 @@ EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER
 ) = range(1, 13)
 
 
-def _compiled(function):
+def kept(function):
     """Compiled and kept on disk, where there is a place to keep it."""
     try:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
@@ -48,7 +48,7 @@ def _compiled(function):
         return numba.njit(nogil=True, error_model="numpy")(function)
 
 
-@_compiled
+@kept
 def _seldom(op, flag, vaddr, size, frame, insns, sums, touched, stamp, page_of, system):
     """Count one row of any kind. Returns why it is refused, 0 if it is not."""
     page, high = vaddr >> 12, ((vaddr >> 12) + 1) & (PAGES - 1)
@@ -125,7 +125,7 @@ def _seldom(op, flag, vaddr, size, frame, insns, sums, touched, stamp, page_of, 
     return 0
 
 
-@_compiled
+@kept
 def _usual(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, system):
     """Count rows that are all LOAD, STORE or EXEC, not IO and no errors. False, and nothing counted, if some are not.
 
@@ -202,7 +202,7 @@ def _usual(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, system
     return True
 
 
-@_compiled
+@kept
 def scan(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system):
     """Count the rows up to the first bad one into `sums`. Returns (its index, why), or (rows, 0)."""
     rows = len(ops)

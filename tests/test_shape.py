@@ -213,12 +213,17 @@ def test_more_physical_pages_than_replay_holds_are_refused(monkeypatch):
 
 
 def test_flushes_cost_nothing_to_speak_of():
+    """Traces have thousands: forgetting a million pages one by one would take a millisecond each."""
     import time
 
-    columns = rows(*[(MAP, 0x1000), (LOAD, 0x1000, 4), (FLUSH, 0)] * 20_000)
-    one = Survey("system")
-    one.feed(columns)
-    start = time.perf_counter()
-    one.feed(columns)
-    assert time.perf_counter() - start < 0.5
-    assert one.counts()["flushes"] == 40_000
+    def seconds(op: Op) -> float:
+        columns = rows(*[(MAP, 0x1000), (LOAD, 0x1000, 4), (op, 0x1000)] * 2000)
+        one, best = Survey("system"), 1.0
+        for _ in range(3):
+            start = time.perf_counter()
+            one.feed(columns)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    seconds(FLUSH)
+    assert seconds(FLUSH) < 10 * seconds(FLUSH_PAGE)

@@ -88,6 +88,23 @@ def test_info_of_what_the_file_does_not_tell(tmp_path, cli):
     assert told["rows"] == "1 (declared: unknown)" and told["misaligned"] == "0, none"
 
 
+def test_what_a_file_says_does_not_drive_the_terminal(tmp_path, cli):
+    path = write(tmp_path / "t.arrow", columns_of([(Op.LOAD, 0, 4, 1)]), command="a\x1b[31m\nb", **{"x\x07": "y"})
+    done = cli("trace", "info", path)
+    assert done.code == 0 and "a?[31m b" in done.out and not {"\x1b", "\x07"} & set(done.out)
+
+
+def test_the_empty_trace(tmp_path, cli):
+    path = write(tmp_path / "t.arrow", Columns(*(column[:0] for column in SYSTEM)), "system")
+    assert cli("trace", "info", path).code == cli("trace", "verify", path).code == 0
+    assert len(cli("trace", "head", path).out.splitlines()) == 1
+    assert cli("trace", "export", path, "-o", tmp_path / "t.csv").code == 0
+    assert (tmp_path / "t.csv").read_text() == "vaddr,page,size,insns,op,flags\n"
+    assert cli("trace", "export", path, "-o", tmp_path / "t.parquet").code == 0
+    assert pyarrow.parquet.read_table(str(tmp_path / "t.parquet")).num_rows == 0
+    assert cli("trace", "slice", path, ":", "-o", tmp_path / "s.arrow").code == 2
+
+
 def test_info_stops_at_a_bad_row(tmp_path, cli):
     path = write(tmp_path / "t.arrow", columns_of([(Op.LOAD, 0, 4, 0), (9, 0, 0, 0)]))
     done = cli("trace", "info", path)
@@ -269,6 +286,7 @@ def test_a_slice_keeps_why_its_end_was_cut_short(tmp_path):
         (["slice", "t.arrow", "99:", "-o", "n.arrow"], 2, "holds no row"),
         (["slice", "t.arrow", "0:5"], 2, "-o"),
         (["slice", "t.arrow", "0:5", "-o", "t.arrow"], 2, "is the trace to be cut"),
+        (["slice", "t.arrow", "0:5", "-o", "-"], 2, "cannot go to stdout"),
         (["slice", "t.arrow", "0:5", "-o", "none/n.arrow"], 1, "cannot be written: no such file"),
         (["slice", "none", "0:5", "-o", "n.arrow"], 1, "none: cannot be read"),
         (["export", "t.arrow", "-o", "n.xls"], 2, "expected .csv or .parquet"),

@@ -101,13 +101,14 @@ def verify(file, format_) -> None:
     """
     from mmuexp.errors import CheckFailed
     from mmuexp.trace import verify as work
+    from mmuexp.trace.info import printable
 
     with _progress() as show:
         checks = work.verify(file, show)
     if format_ == "json":
         _json([check._asdict() for check in checks])
     else:
-        print("\n".join(f"{check.name:<15}{check.state:<9}{' '.join(check.detail.split())}" for check in checks))
+        print("\n".join(f"{check.name:<15}{check.state:<9}{printable(check.detail)}" for check in checks))
         sys.stdout.flush()
     bad = [check for check in checks if check.state == work.FAILED]
     if bad:

@@ -55,7 +55,7 @@ def columns_of(schema: pa.Schema, path: str) -> list[Column]:
         node, buffer = node + nodes, buffer + buffers
     for name in DTYPES._fields:
         if name not in wanted:
-            names = ", ".join(schema.names[:8]) or "none"
+            names = ", ".join(name if name.isprintable() else repr(name) for name in schema.names[:8]) or "none"
             todo = f"the columns of a trace are {' '.join(DTYPES._fields)}"
             raise TraceError(f"has no column {name!r} (its columns: {names})", where=path, todo=todo)
     return [wanted[name] for name in DTYPES._fields]
@@ -64,7 +64,7 @@ def columns_of(schema: pa.Schema, path: str) -> list[Column]:
 def _extent(kind: pa.DataType, path: str) -> tuple[int, int]:
     """Field nodes and buffers that a column of this type takes in a batch (Columnar.rst, "Buffer listing")."""
     types = pa.types
-    if isinstance(kind, pa.ExtensionType):
+    if isinstance(kind, pa.BaseExtensionType):
         return _extent(kind.storage_type, path)
     if types.is_null(kind):
         return 1, 0

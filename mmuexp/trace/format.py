@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 
 FORMAT = "1"
@@ -72,6 +72,8 @@ class TraceWriter:
 
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}, not one of {MODES}")
+        if str(path) == "-":
+            raise UsageError("a trace cannot go to stdout", todo="name a file with -o; `trace export` prints CSV")
         self.path, self.mode, self.in_place, self.rows = str(path), mode, in_place, 0
         self._pa = pa
         self._buffer, self._held = empty(BATCH_ROWS), 0

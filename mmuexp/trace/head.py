@@ -26,14 +26,13 @@ COLUMNS = Row._fields
 def rows(path: str | os.PathLike, start: int = 0, count: int = 10) -> Iterator[Row]:
     """Rows start to start + count, as far as the trace goes; errors among them are shown as they are."""
     with open_trace(path) as trace:
-        row = start
-        for columns in trace.pieces(start):
-            for vaddr, page, size, insns, op, flags in zip(*(column.tolist() for column in columns), strict=True):
-                if row >= start + count:
-                    return
+        row, stop = start, start + count
+        for columns in trace.pieces(start) if count else ():
+            lists = (column[: stop - row].tolist() for column in columns)
+            for vaddr, page, size, insns, op, flags in zip(*lists, strict=True):
                 yield Row(row, _op(op), vaddr, size, insns, _flags(flags), page)
                 row += 1
-            if row >= start + count:
+            if row == stop:
                 return
 
 

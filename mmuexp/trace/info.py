@@ -135,8 +135,13 @@ def lines(told: dict) -> list[str]:
     each = ", ".join(f"{name} {size / rows:.3f}" for name, size in told["column_bytes"].items())
     table.append(("bytes/row", each))
     width = max(len(label) for label, _ in table) + 2
-    return [f"{label:<{width}}{' '.join(text.split())}".rstrip() for label, text in table]
+    return [f"{printable(label):<{width}}{printable(text)}".rstrip() for label, text in table]
 
 
 def _percent(value: int, rows: int) -> str:
     return f" ({100 * value / rows:.2f} %)" if rows and value else ""
+
+
+def printable(text: str) -> str:
+    """One line without control characters: what a file says may not drive the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))

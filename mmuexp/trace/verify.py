@@ -9,7 +9,7 @@ import numpy as np
 from mmuexp.errors import TraceError
 from mmuexp.guest import BATCH_ROWS, PAGES, USER, Columns, Op
 from mmuexp.shape import Survey
-from mmuexp.shape_scan import _compiled
+from mmuexp.shape_scan import kept
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32
 from mmuexp.trace.reader import Trace, open_trace
@@ -189,7 +189,7 @@ class _Alternation:
         return int(np.count_nonzero(self.times > ALTERNATIONS))
 
 
-@_compiled
+@kept
 def _alternate(ops, vaddrs, frames, last, before, since, times, flushes):
     for i in range(len(ops)):
         if ops[i] == 3:

@@ -6,7 +6,7 @@ A record is a line's kind, address and size. Addresses are int64 bit patterns; l
 import numpy as np
 
 from mmuexp.guest import MAX_ACCESS_BYTES, USER
-from mmuexp.shape_scan import _compiled
+from mmuexp.shape_scan import kept
 
 INSTRUCTION, READ, WRITE, MODIFY = 0, 1, 2, 3
 MAX_RECORD_BYTES = 65535
@@ -22,7 +22,7 @@ STATE_WORDS = 8
 MALFORMED, WIDE, CROWDED, LONG = 1, 2, 3, 4
 
 
-@_compiled
+@kept
 def parse(data, length, final, kinds, addresses, sizes, lines):
     """Records of data[:length]. Returns (records, bytes consumed, lines consumed, why).
 
@@ -87,7 +87,7 @@ def parse(data, length, final, kinds, addresses, sizes, lines):
     return records, min(at, length), line, 0
 
 
-@_compiled
+@kept
 def _slot(address, state, regions):
     """The slot of an address's region, a new one if need be; -1 when all are taken."""
     region = (address >> REGION_BITS) & ((1 << 36) - 1)
@@ -101,7 +101,7 @@ def _slot(address, state, regions):
     return state[REGIONS] - 1
 
 
-@_compiled
+@kept
 def _place(address, size, rebase, state, regions):
     """Where a record's first byte goes, and how many of its bytes follow it there. (-why, 0) if refused."""
     if not rebase:
@@ -122,7 +122,7 @@ def _place(address, size, rebase, state, regions):
     return (slot << REGION_BITS) | low, min(size, fits)
 
 
-@_compiled
+@kept
 def _end_block(state, out_size, out_insns):
     if state[EXEC_ROW] >= 0:
         out_size[state[EXEC_ROW]] = state[BLOCK_BYTES]
@@ -130,7 +130,7 @@ def _end_block(state, out_size, out_insns):
         state[EXEC_ROW] = -1
 
 
-@_compiled
+@kept
 def to_rows(kinds, addresses, sizes, start, records, rebase, state, regions, out, row):
     """Turn records[start:] into rows of `out` from `row` on. Returns (records consumed, rows in `out`, why).
 
