@@ -1,0 +1,76 @@
+"""The package as users install it: a wheel below 10 MB, used from another folder, with and without a C compiler."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.long
+
+
+def run(*command, **options) -> subprocess.CompletedProcess:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", out, ROOT)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def no_compiler(tmp_path_factory) -> dict[str, str]:
+    """An environment whose PATH leads to no compiler, and whose HOME is fresh."""
+    home = tmp_path_factory.mktemp("home")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "PYTHON"))}
+    return env | {"PATH": str(home / "bin"), "HOME": str(home)}
+
+
+def test_the_wheel_is_small_and_whole(wheel):
+    assert wheel.stat().st_size < 10e6
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for name in (
+        "mmuexp/strategies/map_block.py",
+        "mmuexp/traces/luajit.arrow",
+        "mmuexp/host/pentium4-2004.toml",
+        "mmuexp/record/plugin/mmuexp_plugin.c",
+    ):
+        assert name in names
+    assert not [name for name in names if name.startswith(("tests/", "results/"))]
+
+
+def test_installed_apart_it_compares_from_another_folder(wheel, no_compiler, tmp_path):
+    venv = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", venv)
+    run(venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", wheel)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = run(venv / "bin" / "mmuexp", "compare", "--format", "csv", cwd=elsewhere, env=no_compiler)
+    assert [line.split(",")[1] for line in done.stdout.splitlines()[1:]] == [
+        "softmmu",
+        "byte-lookup",
+        "map-block",
+        "qemu-fast",
+    ]
+    here = run(sys.executable, "-m", "mmuexp", "compare", "--format", "csv", cwd=elsewhere)
+    assert done.stdout == here.stdout
+    version = run(venv / "bin" / "python", "-m", "mmuexp", "--version", cwd=elsewhere, env=no_compiler)
+    assert version.stdout.startswith("mmuexp 0.")
+
+
+def test_the_recorder_says_that_it_needs_a_compiler(no_compiler, tmp_path):
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF\x01\x01\x01" + bytes(9) + b"\x02\0\x03\0" + bytes(200))
+    command = [sys.executable, "-m", "mmuexp", "record", "-o", str(tmp_path / "t.arrow"), "--", str(program)]
+    done = subprocess.run(command, env=no_compiler, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "t.arrow").exists()
