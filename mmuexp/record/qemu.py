@@ -87,6 +87,8 @@ def record(
     }
     if licence:
         metadata["licence"] = licence
+    if skip:
+        metadata["skip"] = str(skip)  # `trace recover` knows the window by it, should we be killed
     with TraceWriter(output, mode="user", metadata=metadata, in_place=True) as writer:
         session = _Session(writer, skip, limit, note)
         try:
