@@ -2,8 +2,9 @@
 
 import numpy as np
 import pyarrow as pa
+from cli_cases import columns_of
 
-from mmuexp.guest import DTYPES, USER, Columns
+from mmuexp.guest import DTYPES, IO, USER, Columns, Op
 from mmuexp.trace import TraceWriter
 from mmuexp.trace.format import concat
 
@@ -65,3 +66,27 @@ def write_foreign(path, arrays: dict, metadata=None, *, batch=None, compression=
         if tail is not None:
             writer.write_batch(pa.RecordBatch.from_pylist([], schema=table.schema), custom_metadata=tail)
     return str(path)
+
+
+def system_rows(*given) -> Columns:
+    """Rows from tuples (op, vaddr, size, insns, flags, page)."""
+    full = [tuple(row) + (0,) * (6 - len(row)) for row in given]
+    columns = columns_of([row[:4] for row in full])
+    columns.flags[:], columns.page[:] = zip(*(row[4:] for row in full), strict=True)
+    return columns
+
+
+SYSTEM = system_rows(
+    (Op.MAP, 0x1000, 12, 0, 0, 0x101),
+    (Op.MAP, 0x2000, 12, 0, 0, 0x102),
+    (Op.EXEC, 0x1000, 8, 2, USER),
+    (Op.LOAD, 0x2000, 4, 1, USER),
+    (Op.LOAD, 0xB8000, 4, 1, IO),
+    (Op.FLUSH_PAGE, 0x2000),
+    (Op.MAP, 0x2000, 12, 0, 0, 0x103),
+    (Op.STORE, 0x2001, 4, 1, USER),
+    (200, 0, 0),
+    (Op.FLUSH, 0x5000, 1),
+    (Op.MAP, 0x7000, 12, 0, 0, 0x101),
+    (Op.LOAD, 0x7FFF, 1),
+)

@@ -151,7 +151,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
                 tasks[name] = bar.add_task(name, total=rows, rate="")
             task = bar.tasks[bar.task_ids.index(tasks[name])]
             rate = f"{done / task.elapsed / 1e6:.1f} M rows/s" if task.elapsed else ""
-            bar.update(tasks[name], completed=done, rate=rate)
+            bar.update(tasks[name], completed=done, rate=rate, refresh=True)  # short work is seen, too
 
         yield show
 
@@ -165,7 +165,7 @@ def telling(progress: Callable[[str, int, int | None], None] | None) -> Callable
     def show(name: str, done: int, rows: int | None) -> None:
         nonlocal told
         if name == DEFAULT_NAME and not told:
-            say("no --trace given; replaying the bundled recording of luajit (`mmuexp record` makes your own)")
+            say("no --trace given; replaying the bundled trace, luajit (`mmuexp record` makes your own)")
             told = True
         if progress is not None:
             progress(name, done, rows)
