@@ -37,8 +37,12 @@ def loop_of(cls: type[Strategy], has_reserve: bool) -> Callable:
         setattr(module, name, getattr(cls.kernels, name))
     module.HAS_RESERVE = has_reserve
     module.WATCHES_EXECUTE = cls.kernels.execute is not nothing
-    if copy and not numba.config.DISABLE_JIT:
+    if numba.config.DISABLE_JIT:
+        return module.loop
+    if copy:
         module.loop.enable_caching()
+    if on_compile and not (copy and any((copy.parent / "__pycache__").glob(f"{copy.stem}.*.nbc"))):
+        on_compile(cls.name)
     return module.loop
 
 

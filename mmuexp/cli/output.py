@@ -180,9 +180,12 @@ def run_and_save(
 
     Interrupted between traces, what was finished is saved before the exit.
     """
+    from mmuexp import compiled
     from mmuexp.checks import fail_if, parse_check
     from mmuexp.experiment import Interrupted
 
+    if sys.stderr.isatty():
+        compiled.on_compile = lambda name: say(f"compiling {name} for this machine; it takes some seconds")
     parsed = [parse_check(text) for text in checks]
     with Outputs(paths, format_) as outputs:
         try:
