@@ -26,6 +26,8 @@ from mmuexp.strategy import Strategy
 
 OWN = "mmuexp.strategies."
 
+on_compile: Callable[[str], None] | None = None  # told a strategy's name when its loop will be compiled, for seconds
+
 
 @cache
 def loop_of(cls: type[Strategy], has_reserve: bool) -> Callable:
