@@ -21,7 +21,6 @@ from types import ModuleType
 import numba
 import numpy as np
 
-from mmuexp.emulator.kernel import nothing
 from mmuexp.strategy import Strategy
 
 OWN = "mmuexp.strategies."
@@ -38,7 +37,6 @@ def loop_of(cls: type[Strategy], has_reserve: bool) -> Callable:
     for name in ("access", "io", "execute", "protect", "flush", "flush_page"):
         setattr(module, name, getattr(cls.kernels, name))
     module.HAS_RESERVE = has_reserve
-    module.WATCHES_EXECUTE = cls.kernels.execute is not nothing
     if numba.config.DISABLE_JIT:
         return module.loop
     if copy:

@@ -11,19 +11,20 @@ that one compilation serves all its parameter values.
 import numpy as np
 
 from mmuexp.emulator.code import add_block, find_block, is_code_page, room_for_block
-from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, entry, kernel, nothing
+from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, kernel, nothing
 from mmuexp.emulator.reserve import watch_peak
 from mmuexp.emulator.state import CODE_EPOCH, Row, forget_all_pages, forget_page, frame_of, learn_page
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
 
 access = io = execute = protect = flush = flush_page = nothing
 HAS_RESERVE = False
-WATCHES_EXECUTE = False
 
 DONE, NO_ROOM, STOPPED = range(3)
 KINDS = 4  # bits of a page's memory: load and store, kernel and user
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
-ENTERED = 1 << 14  # blocks remembered as entered
+ENTERED = 1 << 13  # blocks remembered as entered
+EPOCH_BITS = 16  # of the code epoch that are kept with each
+EPOCH_MASK = (1 << EPOCH_BITS) - 1
 
 
 @kernel
@@ -80,7 +81,8 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
 @entry
 def loop(s, e, n, entered, clock, vaddrs, sizes, insns, ops, flags, frames, first_row, user_mode, filtered):
     """Replay rows from `first_row` on. Returns the row it stopped before, and why."""
-    epoch = clock[0]
+    epoch, watching = clock[0], clock[2]
+    code_epoch = e.control[CODE_EPOCH] & EPOCH_MASK
     for i in range(first_row, ops.size):
         op = ops[i]
         answer = 0
@@ -108,19 +110,19 @@ def loop(s, e, n, entered, clock, vaddrs, sizes, insns, ops, flags, frames, firs
                     e.page[page].settled = after << KINDS | (known & (1 << KINDS) - 1) | kind
         elif op == Op.EXEC:
             vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])
-            if WATCHES_EXECUTE:
-                execute(s, e, n)
             at = (vaddr ^ vaddr >> PAGE_BITS) & (ENTERED - 1)
-            key = (vaddr << 16 | size) + 1
-            if entered[at, 0] == key and entered[at, 1] == e.control[CODE_EPOCH]:
+            key = (vaddr << 16 | size) << EPOCH_BITS
+            if entered[at] == key | code_epoch and not watching:
                 continue
+            if watching:
+                execute(s, e, n)
+                watching = 0
             answer = enter_block(s, e, n, vaddr, size, np.int64(insns[i]), user_mode)
             if answer < 0:
-                clock[0] = epoch
+                clock[0], clock[2] = epoch, watching
                 return i, NO_ROOM
             if filtered:
-                entered[at, 0] = key
-                entered[at, 1] = e.control[CODE_EPOCH]
+                entered[at] = key | (e.control[CODE_EPOCH] & EPOCH_MASK)
         elif op == Op.FLUSH:
             flush(s, e, n)
             if not user_mode:
@@ -138,13 +140,19 @@ def loop(s, e, n, entered, clock, vaddrs, sizes, insns, ops, flags, frames, firs
             learn_page(e, np.int64(vaddrs[i]) >> PAGE_BITS, np.int64(frames[i]))
         if HAS_RESERVE:
             watch_peak(s.reserve, n)
+        code_epoch = e.control[CODE_EPOCH] & EPOCH_MASK
+        if e.control[CODE_EPOCH] >> EPOCH_BITS != clock[1]:  # what is kept of the epoch begins anew
+            clock[1] = e.control[CODE_EPOCH] >> EPOCH_BITS
+            entered[:] = 0
+        if answer & WATCH_EXEC:
+            watching = 1
         if answer & LOST:
             epoch += 1
             if epoch == LAST_EPOCH:
                 e.page.settled[:] = 0
                 epoch = 1
         if answer & CONFLICT:
-            clock[0] = epoch
+            clock[0], clock[2] = epoch, watching
             return i, STOPPED
-    clock[0] = epoch
+    clock[0], clock[2] = epoch, watching
     return ops.size, DONE

@@ -28,8 +28,9 @@ class Replay:
         self._emulator = new_emulator()
         self._n = np.zeros(FIRST_EXTRA + len(strategy.extra_events), np.int64)
         self._n[Event.PEAK_MAPPINGS] = 1  # the empty reserve is one mapping
-        self._entered = np.zeros((ENTERED, 2), np.int64)  # (vaddr << 16 | size) + 1, and the code epoch
-        self._clock = np.ones(1, np.int64)
+        self._entered = np.zeros(ENTERED, np.int64)  # vaddr, size and code epoch of blocks; no block has size 0
+        # the epoch of what is settled; of the code epoch, what `entered` does not hold; is the next block watched for?
+        self._clock = np.array([1, 0, 0], np.int64)
         self._frames = 0
         self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"))
 

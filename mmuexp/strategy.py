@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, kernel, nothing
+from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, kernel, nothing
 from mmuexp.errors import UsageError
 from mmuexp.events import CALLS, FAULTS, FIRST_EXTRA, Event
 
-__all__ = ["CONFLICT", "FIRST_EXTRA", "LOST", "SETTLED", "Cost", "Event", "Kernels", "Param", "Strategy", "kernel",
-           "nothing", "param"]  # fmt: skip
+__all__ = ["CONFLICT", "FIRST_EXTRA", "LOST", "SETTLED", "WATCH_EXEC", "Cost", "Event", "Kernels", "Param", "Strategy",
+           "kernel", "nothing", "param"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Kernels:
 
     access: Callable  # (s, e, n, row): a load or store of RAM, crossing or not
     io: Callable  # (s, e, n, row): an access to device memory
-    execute: Callable  # (s, e, n): a block is entered; answers
+    execute: Callable  # (s, e, n): a block is entered, for the first time since an answer of WATCH_EXEC
     protect: Callable  # (s, e, n, frame): a frame that held no block is a code page from here on
     flush: Callable  # (s, e, n): every translation is dropped
     flush_page: Callable  # (s, e, n, page): the translation of one virtual page is dropped

@@ -31,7 +31,7 @@ from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, protect_frame,
 from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
 from mmuexp.events import CODE, HOST
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGES
-from mmuexp.strategy import CONFLICT, LOST, SETTLED, Cost, Event, Kernels, Strategy, kernel, param
+from mmuexp.strategy import CONFLICT, LOST, SETTLED, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
 
 EVENTS = dict.fromkeys(CODE | HOST, "as in every mmap scheme") | {
     Event.FAULTS_UNMAPPED: "the page is not mapped: one mmap",
@@ -72,6 +72,7 @@ LIMIT_2004 = 0xA8000000  # QEMU itself is linked there, exec.c:50
 KERNEL_BASE = 0x90000000  # data addresses from here on move down by kernel_offset
 SPELL_TLB_BITS = 8
 IN_SPELL = 0  # place in State.control
+BEGUN = LOST | WATCH_EXEC  # a spell begins: what was settled must come here, and the next block ends it
 
 
 class State(NamedTuple):
@@ -117,7 +118,7 @@ def access(s, e, n, row):
     host = row.vaddr - s.kernel_offset if row.vaddr >= KERNEL_BASE else row.vaddr
     if host + row.size > s.guest_limit:
         _begin_spell(s, n)
-        return _softmmu_access(s, e, n, row) | LOST  # what was settled must come here during the spell
+        return _softmmu_access(s, e, n, row) | BEGUN
     window = host >> PAGE_BITS
     answer = _serve(s, e, n, window, row.page, row.frame, row.store, row.first, row.last)
     if row.second >= 0 and not answer & CONFLICT:
@@ -127,13 +128,13 @@ def access(s, e, n, row):
 
 @kernel
 def io(s, e, n, row):
-    lost = 0
+    begun = 0
     if not s.control[IN_SPELL]:
         _begin_spell(s, n)
-        lost = LOST
+        begun = BEGUN
     n[Event.SOFTMMU_ACCESSES] += 1
     n[Event.SLOW_IO] += 1
-    return lost
+    return begun
 
 
 @kernel
