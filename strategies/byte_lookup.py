@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.emulator.handler import allow_store, map_page, note_store
-from mmuexp.emulator.reserve import Reserve, new_reserve, protect_frame, unmap_all, unmap_window
+from mmuexp.emulator.handler import allow_store, io_fault, map_page, note_store, protect_windows
+from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import unsettle
 from mmuexp.events import CODE, HOST
 from mmuexp.guest import PAGE_BITS, PAGES
@@ -123,17 +123,6 @@ def access(s, e, n, row):
 
 
 @kernel
-def io(s, e, n, row):
-    n[Event.FAULTS_IO] += 1
-    return 0
-
-
-@kernel
-def protect(s, e, n, frame):
-    protect_frame(s.reserve, e, n, frame)
-
-
-@kernel
 def flush(s, e, n):
     for window in range(1, s.entries + 1):
         if s.owner[window]:
@@ -159,7 +148,9 @@ class ByteLookup(Strategy):
     FAST_PATH = FAST_PATH
     events = EVENTS
     costs = COSTS
-    kernels = Kernels(access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page)
+    kernels = Kernels(
+        access=access, io=io_fault, execute=nothing, protect=protect_windows, flush=flush, flush_page=flush_page
+    )
 
     entries: int = param(
         255, minimum=1, maximum=MAX_ENTRIES, sweep=(8, 16, 32, 64, 128, 255), unit="windows",

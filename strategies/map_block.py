@@ -33,8 +33,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.emulator.handler import allow_store, map_page
-from mmuexp.emulator.reserve import Reserve, new_reserve, protect_frame, unmap_all, unmap_window
+from mmuexp.emulator.handler import allow_store, io_fault, map_page, protect_windows
+from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import unsettle
 from mmuexp.events import CODE, HOST
 from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES
@@ -170,17 +170,6 @@ def access(s, e, n, row):
 
 
 @kernel
-def io(s, e, n, row):
-    n[Event.FAULTS_IO] += 1
-    return 0
-
-
-@kernel
-def protect(s, e, n, frame):
-    protect_frame(s.reserve, e, n, frame)
-
-
-@kernel
 def flush(s, e, n):
     for block in range(s.control[USED]):
         n[Event.MUNMAP_CALLS] += 1
@@ -214,7 +203,9 @@ class MapBlock(Strategy):
     FAST_PATH = FAST_PATH
     events = EVENTS
     costs = COSTS
-    kernels = Kernels(access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page)
+    kernels = Kernels(
+        access=access, io=io_fault, execute=nothing, protect=protect_windows, flush=flush, flush_page=flush_page
+    )
 
     map_block_bits: int = param(
         16,

@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.emulator.handler import allow_store, map_page
-from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, protect_frame, unmap_all, unmap_window
+from mmuexp.emulator.handler import allow_store, map_page, protect_windows
+from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
 from mmuexp.events import CODE, HOST
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGES
@@ -143,11 +143,6 @@ def execute(s, e, n):
 
 
 @kernel
-def protect(s, e, n, frame):
-    protect_frame(s.reserve, e, n, frame)
-
-
-@kernel
 def flush(s, e, n):
     if s.reserve.control[MAPPED]:
         n[Event.MUNMAP_CALLS] += 1
@@ -178,7 +173,9 @@ class QemuFast(Strategy):
     FAST_PATH = FAST_PATH
     events = EVENTS
     costs = COSTS
-    kernels = Kernels(access=access, io=io, execute=execute, protect=protect, flush=flush, flush_page=flush_page)
+    kernels = Kernels(
+        access=access, io=io, execute=execute, protect=protect_windows, flush=flush, flush_page=flush_page
+    )
     SYSTEM_LAYOUTS = ({}, {"kernel_offset": 0x30000000}, {"guest_limit": 1 << 32})
 
     guest_limit: int = param(

@@ -7,7 +7,7 @@ so that the first store, or a store over code, is noticed.
 
 from mmuexp.emulator.code import is_code_page, store_drops_page
 from mmuexp.emulator.kernel import kernel
-from mmuexp.emulator.reserve import map_window, set_writable
+from mmuexp.emulator.reserve import map_window, protect_frame, set_writable
 from mmuexp.events import Event
 
 
@@ -40,3 +40,16 @@ def allow_store(r, e, n, w, frame, first, last):
     n[Event.MPROTECT_CALLS] += 1
     note_store(e, n, frame, first, last)
     set_writable(r, e, w, 1)
+
+
+@kernel
+def io_fault(s, e, n, row):
+    """The kernel `io` of a scheme that never maps device memory: each access faults and is completed in the handler."""
+    n[Event.FAULTS_IO] += 1
+    return 0
+
+
+@kernel
+def protect_windows(s, e, n, frame):
+    """The kernel `protect` of a scheme whose state has a reserve."""
+    protect_frame(s.reserve, e, n, frame)
