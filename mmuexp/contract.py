@@ -9,12 +9,16 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from mmuexp.errors import MmuexpError
+from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
 from mmuexp.registry import parse_settings, strategies_of_file, strategy_class
-from mmuexp.sample import sample_trace
+from mmuexp.sample import joined, rows_of_op, sample_trace
 from mmuexp.strategy import Strategy
 
 ROWS = 4000  # of a sample trace
@@ -38,11 +42,14 @@ def variants(cls: type[Strategy]) -> list[Strategy]:
 
 def replayed(strategy: Strategy, mode: str, seed: int, *, rows: int = ROWS, chunk: int = ROWS, filtered=True) -> dict:
     """Shape and event counts over a sample trace."""
-    from mmuexp.guest import Columns
+    return counted_over(strategy, mode, sample_trace(seed, rows, mode), chunk=chunk, filtered=filtered)
+
+
+def counted_over(strategy: Strategy, mode: str, columns: Columns, *, chunk: int = 1 << 20, filtered=True) -> dict:
+    """Shape and event counts over these rows."""
     from mmuexp.replay import Replay
     from mmuexp.shape import Survey
 
-    columns = sample_trace(seed, rows, mode)
     survey, replay = Survey(mode, "sample"), Replay(strategy, mode, filtered=filtered, where="sample")
     for first in range(0, len(columns.op), chunk):
         part = Columns(*(c[first : first + chunk] for c in columns))
@@ -137,6 +144,22 @@ def counts_add_up(strategy: Strategy) -> None:
         raise Broken(f"{strategy}: more translations than blocks entered")
 
 
+def flushes_unmap(strategy: Strategy) -> None:
+    """FLUSH unmaps everything, and FLUSH_PAGE of every page does, too."""
+    if "maps" not in strategy.columns():
+        return
+    for mode in MODES:
+        sample = sample_trace(6, ROWS, mode)
+        pages = np.unique(np.concatenate([sample.vaddr >> PAGE_BITS, ((sample.vaddr >> PAGE_BITS) + 1) % PAGES]))
+        for what, rows in ((Op.FLUSH, np.zeros(1, np.uint32)), (Op.FLUSH_PAGE, pages << PAGE_BITS)):
+            counts = counted_over(strategy, mode, joined(sample, rows_of_op(what, rows)))
+            if counts["maps"] != counts["unmaps"]:
+                left = counts["maps"] - counts["unmaps"]
+                raise Broken(
+                    f"{strategy}: {left} pages stay mapped after {what.name}", todo="look at its flush kernels"
+                )
+
+
 def compiled_is_interpreted(strategy: Strategy) -> None:
     """The kernels, run as plain Python (NUMBA_DISABLE_JIT=1, in a process of its own), count the same."""
     cls = type(strategy)
@@ -160,8 +183,20 @@ CHECKS: tuple[Callable[[Strategy], None], ...] = (
     replays_are_apart,
     shape_is_the_traces,
     counts_add_up,
+    flushes_unmap,
     compiled_is_interpreted,
 )
+
+
+def _why(error: Exception) -> str:
+    """One line: what somebody's code raised and where. numba says what is wrong on lines of their own."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [
+        line for line in lines if line.startswith(("Unknown attribute", "No implementation", "NameError", "File "))
+    ]
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join(telling[:2] or lines[:1])
+    return f"{type(error).__name__}: {said}" + ("" if telling else f" ({Path(at.filename).name}:{at.lineno})")
 
 
 def check(cls: type[Strategy]) -> Iterator[tuple[str, MmuexpError | None]]:
@@ -172,7 +207,7 @@ def check(cls: type[Strategy]) -> Iterator[tuple[str, MmuexpError | None]]:
         yield "its sweeps are in range", Broken(f"{cls.name}: {type(error).__name__}: {error}")
         return
     for one in CHECKS:
-        wrong = None
+        wrong, crashed = None, False
         # interpreting is slow, and its meaning does not hang on the parameters
         for strategy in strategies[:1] if one is compiled_is_interpreted else strategies:
             try:
@@ -180,10 +215,12 @@ def check(cls: type[Strategy]) -> Iterator[tuple[str, MmuexpError | None]]:
             except MmuexpError as error:
                 wrong = error
             except Exception as error:  # somebody's file may do anything
-                wrong = Broken(f"{strategy}: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+                wrong, crashed = Broken(f"{strategy}: {_why(error)}"), True
             if wrong:
                 break
         yield one.__doc__.partition("\n")[0].rstrip("."), wrong
+        if crashed:  # the next check would crash the same way
+            return
 
 
 def _interpreted(source: str, name: str, spec: str) -> None:

@@ -39,9 +39,13 @@ def description(strategy: Strategy) -> dict[str, Any]:
     }
 
 
+def instructions(count: int) -> str:
+    return f"{count} instruction{'s' * (count != 1)}"
+
+
 def as_text(about: dict[str, Any]) -> str:
     """`description` for people."""
-    lines = [about["text"], "", f"Fast path ({about['hit_insns']} instructions on a hit):", ""]
+    lines = [about["text"], "", f"Fast path ({instructions(about['hit_insns'])} on a hit):", ""]
     lines += [f"    {line}" for line in about["fast_path"].splitlines()]
     lines += ["", "Parameters:", ""]
     for name, p in about["parameters"].items():
@@ -52,7 +56,13 @@ def as_text(about: dict[str, Any]) -> str:
     lines += ["", "Events it counts:", ""]
     width = max(map(len, about["events"]), default=0)
     lines += [f"    {name:<{width}}  {text}" for name, text in about["events"].items()]
-    lines += ["", "Costs of one, in primitives (a host profile holds ns for each):", ""]
+    lines += [
+        "",
+        "Costs of one, in primitives (a host profile holds ns for each). Counts that are no column are sums over RAM",
+        "accesses: units8 of their 8-byte parts, wide_units8 of those above 4 bytes, ram_misaligned_units8 of",
+        "misaligned ones inside a page, ram_cross_loads and ram_cross_store_bytes of those that cross.",
+        "",
+    ]
     for name, cost in about["costs"].items():
         bundle = " + ".join(f"{n:g} {p}" for p, n in cost.items() if p != "source")
         lines.append(f"    {name:<{max(map(len, about['costs']))}}  {bundle}")

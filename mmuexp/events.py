@@ -2,9 +2,10 @@
 
 Each strategy says which of them it has; a column that a scheme does not have stays empty in its results, which is not
 the same as 0. A scheme with an event of its own names it in `Strategy.extra_events`; it counts from `FIRST_EXTRA` on.
-Source of every meaning: model.md, sections 2 to 6.
+Source of every meaning: MODEL.md, sections 2 to 6.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -48,6 +49,26 @@ class Event(IntEnum):
 
 
 FIRST_EXTRA = len(Event)
+
+MEANINGS = {  # what these mean in every scheme that has them
+    Event.TRANSLATIONS: "blocks translated: entered for the first time, or again after they were dropped",
+    Event.TRANSLATED_INSNS: "guest instructions of these",
+    Event.SMC_STORES: "stores noticed on a code page that overlap a block",
+    Event.CODE_PAGE_DATA_STORES: "stores noticed on a code page beside its blocks",
+    Event.PROTECTS: "writable windows protected because their page became a code page",
+    Event.MAPS: "pages that became mapped",
+    Event.UNMAPS: "pages that stopped being mapped: FLUSH, FLUSH_PAGE, eviction",
+    Event.PEAK_MAPPINGS: "the host's mappings (VMAs) in the reserve at their highest, looked at after each row",
+    Event.MMAP_CALLS: "host calls: one for each fault that maps",
+    Event.MPROTECT_CALLS: "host calls: one for each faults_write and faults_code, and each of protects",
+    Event.MUNMAP_CALLS: "host calls: what FLUSH, FLUSH_PAGE and evictions unmap",
+}
+
+
+def meanings(events: Iterable[Event]) -> dict[Event, str]:
+    """These events with their common meaning, in the order of their columns."""
+    return {event: MEANINGS[event] for event in sorted(events)}
+
 
 FAULTS = frozenset(e for e in Event if e.column.startswith("faults_"))
 CALLS = frozenset({Event.MMAP_CALLS, Event.MPROTECT_CALLS, Event.MUNMAP_CALLS})

@@ -15,7 +15,7 @@ from mmuexp.errors import UsageError
 MAX_RUNS = 1024  # of one sweep; each holds a scheme's state in memory, or waits for its turn
 
 # Parameters that decide what sweeping another one means: a larger block makes a larger pool when pool_blocks stays, so
-# map_block_bits is shown for 64 blocks and for 64 MiB (model.md 5), unless the user fixes the pool.
+# map_block_bits is shown for 64 blocks and for 64 MiB (MODEL.md 5), unless the user fixes the pool.
 COMPANIONS: dict[str, tuple[dict[str, int], ...]] = {
     "map_block_bits": ({"pool_blocks": 64, "pool_mib": 0}, {"pool_blocks": 64, "pool_mib": 64}),
 }

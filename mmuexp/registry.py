@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -59,6 +59,7 @@ def strategies_in(module: ModuleType) -> list[type[Strategy]]:
     return [c for c in found if c.__module__ == module.__name__]
 
 
+@cache
 def strategies_of_file(path: Path) -> list[type[Strategy]]:
     """Import a Python file apart from any package; its strategies. Raises MmuexpError."""
     name = f"mmuexp_file_{path.stem}"
@@ -82,6 +83,9 @@ def all_strategies(*, broken: list[MmuexpError] | None = None) -> dict[str, type
     found = dict(_own())
     for name, point in third_parties().items():
         if name in found:
+            if broken is not None:
+                what = "has the name of a scheme of mmuexp and is left out"
+                broken.append(MmuexpError(what, where=f"strategy {name} (entry point {point.value})", todo="rename it"))
             continue
         try:
             found[name] = load_third_party(point)
@@ -92,7 +96,15 @@ def all_strategies(*, broken: list[MmuexpError] | None = None) -> dict[str, type
 
 
 def strategy_class(name: str) -> type[Strategy]:
-    """The class of this name. Raises UsageError (unknown), MmuexpError (a third party's is broken)."""
+    """The class of this name, or of the one strategy in the file NAME.py.
+
+    Raises UsageError (unknown), MmuexpError (a file or a third party's package is broken).
+    """
+    if name.endswith(".py"):
+        classes = strategies_of_file(Path(name))
+        if len(classes) > 1:
+            raise MmuexpError(f"holds {len(classes)} strategies", where=name, todo="keep one a file")
+        return classes[0]
     wanted = name.strip().lower().replace("_", "-")
     if wanted in _own():
         return _own()[wanted]

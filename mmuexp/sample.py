@@ -34,6 +34,17 @@ class _Writer:
         return USER if not self.system or self.rng.random() < 0.5 else 0
 
 
+def rows_of_op(op: Op, vaddrs: np.ndarray) -> Columns:
+    """Rows of one op without size, one for each address."""
+    rows = len(vaddrs)
+    nothing = Columns(*(np.zeros(rows, dtype) for dtype in DTYPES))
+    return nothing._replace(vaddr=vaddrs.astype(np.uint32), op=np.full(rows, op, np.uint8))
+
+
+def joined(first: Columns, second: Columns) -> Columns:
+    return Columns(*map(np.concatenate, zip(first, second, strict=True)))
+
+
 def sample_trace(seed: int, rows: int, mode: str) -> Columns:
     """About `rows` rows (0 gives none) of a trace of this mode."""
     rng = random.Random(f"{seed} {mode}")
@@ -44,7 +55,7 @@ def sample_trace(seed: int, rows: int, mode: str) -> Columns:
         vaddr = page << PAGE_BITS | offset
         if what < 0.75:
             size = rng.choice(SIZES)
-            if rng.random() < 0.7:
+            if rng.random() < 0.7 and size & (size - 1) == 0:
                 vaddr -= vaddr % size
             w.touch(vaddr, size)
             w.row(Op.LOAD if rng.random() < 0.6 else Op.STORE, vaddr, size, 1, w.flags())

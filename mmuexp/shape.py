@@ -1,6 +1,6 @@
 """The survey: one pass over the rows, before any scheme sees them.
 
-It refuses the rows that are errors (model.md section 1) and takes the *shape counts*, which depend on the trace
+It refuses the rows that are errors (MODEL.md section 1) and takes the *shape counts*, which depend on the trace
 alone. What it adds to the page: a LOAD or STORE of size 0 or above 64, an EXEC that reaches a third page, a MAP that
 does not begin a page, and a `page` other than 0 outside MAP and annotations are errors; MAP of what is known already,
 unchanged, is none; an IO row is judged by its first page alone; IO means something on LOAD, STORE and EXEC only.
@@ -71,10 +71,6 @@ class Survey:
     def frame_numbers(self) -> np.ndarray:
         """int64[frames]: the guest-physical page number of each dense number that `feed` gave out."""
         return np.fromiter(self._frames, np.int64, len(self._frames))
-
-    def touched_pages(self) -> np.ndarray:
-        """int64: numbers of the virtual pages that accesses other than IO touched, ascending."""
-        return np.flatnonzero(self._touched[:PAGES])
 
     def known_pages(self) -> tuple[np.ndarray, np.ndarray]:
         """int64, uint32: the virtual pages that a system trace knows by now, ascending, and their physical ones."""

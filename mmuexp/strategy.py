@@ -47,7 +47,7 @@ class Cost:
         return {n: v for f in dataclasses.fields(self) if (n := f.name) != "source" and (v := getattr(self, n))}
 
 
-COUNTED = "read: what the replay counted, a primitive each"
+COUNTED = "read: one primitive for each that was counted (MODEL.md, section 7)"
 SHARED_COSTS = {  # calls and pages are priced here, once, and in no fault's bundle
     Event.MMAP_CALLS: Cost(mmap=1, source=COUNTED),
     Event.MPROTECT_CALLS: Cost(mprotect=1, source=COUNTED),
@@ -142,6 +142,7 @@ class Strategy:
 
     name: ClassVar[str]
     FAST_PATH: ClassVar[str]  # the hit path, one host instruction a line
+    FAST_PATH_SOURCE: ClassVar[str] = "assumed: the listing"  # where it comes from
     events: ClassVar[Mapping[int, str]]  # Event -> what it means here; what is missing stays an empty column
     extra_events: ClassVar[tuple[str, ...]] = ()  # names of counters from FIRST_EXTRA on
     costs: ClassVar[Mapping[int | str, Cost]]  # Event, or name of a shape count -> price; see `price_list`
@@ -200,10 +201,10 @@ class Strategy:
 
         What is not here is free, or priced through something that is (`faults_*` make calls, which are priced apart).
         """
-        hit = Cost(insn=self.hit_insns(), source="read: the listing of the hit path")
+        hit = Cost(insn=self.hit_insns(), source=self.FAST_PATH_SOURCE)
         shared = {e.column: cost for e, cost in SHARED_COSTS.items() if e in self.events}
         named = {at: name for name, at in self.columns().items()}
-        return {"units8": hit} | shared | {named.get(key, key): cost for key, cost in self.costs.items()}
+        return {"units8": hit} | shared | {_column(key, named): cost for key, cost in self.costs.items()}
 
     def result(self, n: Any, state: NamedTuple) -> dict[str, int]:
         """Event columns of a replay, from the counter array. Columns that the scheme does not have are missing."""
@@ -214,6 +215,13 @@ class Strategy:
         counts |= {"table_bytes": self.table_bytes(), "table_lines": self.table_lines(state)}
         reserved = self.reserved_bytes()
         return counts if reserved is None else counts | {"reserved_bytes": reserved}
+
+
+def _column(key: int | str, named: Mapping[int, str]) -> str:
+    """The column that a key of `costs` means, also of an event that the scheme forgot to declare."""
+    if isinstance(key, str) or key in named:
+        return named.get(key, key)
+    return Event(key).column
 
 
 def is_instruction(line: str) -> bool:

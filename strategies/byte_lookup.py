@@ -14,7 +14,7 @@ The second page of a window is inaccessible and catches what runs over the end: 
 every time**, whatever is mapped, and the handler completes it through guest RAM. So does every access to device memory,
 whose byte stays 0. In the mail's words: the common access gets faster, the uncommon one slower.
 
-Source: mail.txt, Magnus Damm as quoted by Piotras; model.md, section 4.
+Source: Magnus Damm, "softmmu thoughts", qemu-devel, 2004-10-19, as quoted in Piotras's answer; MODEL.md, section 4.
 Leaves out: the signal handler, complicated in his words, is priced here, not written; one view for kernel and user.
 Assumed: the listing below (his own estimate is "around 7 x86 instructions"); instructions of the handler.
 """
@@ -26,11 +26,11 @@ import numpy as np
 from mmuexp.emulator.handler import allow_store, io_fault, map_page, note_store, protect_windows
 from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import unsettle
-from mmuexp.events import CODE, HOST
+from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import PAGE_BITS, PAGES
 from mmuexp.strategy import SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
 
-EVENTS = dict.fromkeys(CODE | HOST, "as in every mmap scheme") | {
+EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_UNMAPPED: "the page's byte is 0: it gets the next window",
     Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
     Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect",
@@ -146,6 +146,7 @@ def flush_page(s, e, n, page):
 class ByteLookup(Strategy):
     name = "byte-lookup"
     FAST_PATH = FAST_PATH
+    FAST_PATH_SOURCE = 'assumed: the listing above; "around 7 x86 instructions" by his own estimate'
     events = EVENTS
     costs = COSTS
     kernels = Kernels(

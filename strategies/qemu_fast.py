@@ -15,7 +15,7 @@ host the limit is gone: `guest_limit=0x100000000`.
 * A CR3 write unmaps the whole area, with one call.
 
 Source: QEMU at commit 0d1a29f9fc (2004-10-12): exec.c:50, 1582-1660, cpu-exec.c:675-720, i386-vl.ld:11,
-target-i386/translate.c:4560-4574, qemu-doc.texi:876-905. Restated in model.md, section 6.
+target-i386/translate.c:4560-4574, qemu-doc.texi:876-905. Restated in MODEL.md, section 6.
 Reads: the direct map has no lookup table, so table_bytes and table_lines are 0; the TLB of retranslated blocks is no
 part of its hit path. Two virtual pages that come to lie at one host page stop the replay.
 Leaves out: the second SIGSEGV for a store to an unmapped page; code copy; a live engine adds a base to the address,
@@ -29,11 +29,11 @@ import numpy as np
 from mmuexp.emulator.handler import allow_store, map_page, protect_windows
 from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
-from mmuexp.events import CODE, HOST
+from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGES
 from mmuexp.strategy import CONFLICT, LOST, SETTLED, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
 
-EVENTS = dict.fromkeys(CODE | HOST, "as in every mmap scheme") | {
+EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_UNMAPPED: "the page is not mapped: one mmap",
     Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
     Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect",
@@ -171,6 +171,7 @@ def flush_page(s, e, n, page):
 class QemuFast(Strategy):
     name = "qemu-fast"
     FAST_PATH = FAST_PATH
+    FAST_PATH_SOURCE = "read: target-i386/translate.c:4560-4567"
     events = EVENTS
     costs = COSTS
     kernels = Kernels(

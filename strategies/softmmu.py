@@ -18,7 +18,7 @@ access; the host's MMU is never asked, so there is no host fault, ever. What the
   overlaps are dropped. (Exactly what the mmap schemes cannot do, and what Windows 98 needs.)
 
 Source: QEMU at commit 0d1a29f9fc (2004-10-12): softmmu_header.h:89-231, softmmu_template.h:51-265, exec.c:557-762,
-1268-1350, 1542-1578, target-i386/helper2.c:324-455. Restated in model.md, section 3.
+1268-1350, 1542-1578, target-i386/helper2.c:324-455. Restated in MODEL.md, section 3.
 Leaves out: fills of read and write side at once while paging is off; the memset of the block lookup on a flush; code
 fetches, which fill no TLB here; a misaligned store to a code page made one helper call for each byte.
 Assumed: instructions inside the helpers (see the costs).
@@ -29,10 +29,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
-from mmuexp.events import CODE
+from mmuexp.events import CODE, meanings
 from mmuexp.strategy import Cost, Event, Kernels, Strategy, kernel, nothing, param
 
-EVENTS = dict.fromkeys(CODE, "as in every scheme") | {
+EVENTS = meanings(CODE) | {
     Event.TLB_FILLS: "the page is not in its set: page walk, entry filled",
     Event.SLOW_MISALIGNED: "misaligned inside a page: the compare fails, a helper does the access",
     Event.SLOW_CROSS: "crosses a page: a helper splits it",
@@ -108,6 +108,7 @@ def flush_page(s, e, n, page):
 class Softmmu(Strategy):
     name = "softmmu"
     FAST_PATH = FAST_PATH
+    FAST_PATH_SOURCE = "read: softmmu_header.h:89-231"
     events = EVENTS
     costs = COSTS
     kernels = Kernels(access=access, io=io, execute=nothing, protect=nothing, flush=flush, flush_page=flush_page)

@@ -1,6 +1,6 @@
-"""All cases whose answers were worked out by hand from model.md: `CASES` to count, `ERRORS` to refuse.
+"""All cases whose answers were worked out by hand from MODEL.md: `CASES` to count, `ERRORS` to refuse.
 
-Any program that follows model.md passes them: run the rows, compare the columns of `expect` with ==.
+Any program that follows MODEL.md passes them: run the rows, compare the columns of `expect` with ==.
 """
 
 import handworked_byte_lookup

@@ -1,4 +1,4 @@
-"""Hand-worked: byte-lookup (model.md 4). Page N means the load or store at N * 0x1000."""
+"""Hand-worked: byte-lookup (MODEL.md 4). Page N means the load or store at N * 0x1000."""
 
 from tracerows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
 

@@ -1,4 +1,4 @@
-"""Hand-worked: map-block (model.md 5). A guest block is 16 pages by default: 0x10000 begins block 1."""
+"""Hand-worked: map-block (MODEL.md 5). A guest block is 16 pages by default: 0x10000 begins block 1."""
 
 from tracerows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
 

@@ -1,4 +1,4 @@
-"""Hand-worked: qemu-fast (model.md 6). In user mode the limit is set low, 0x3000, where a case needs a spell."""
+"""Hand-worked: qemu-fast (MODEL.md 6). In user mode the limit is set low, 0x3000, where a case needs a spell."""
 
 from tracerows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
 

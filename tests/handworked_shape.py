@@ -1,4 +1,4 @@
-"""Hand-worked: the shape counts, the same under every scheme (model.md 1), and what is an error."""
+"""Hand-worked: the shape counts, the same under every scheme (MODEL.md 1), and what is an error."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Hand-worked: softmmu (model.md 3). The default TLB has 256 sets: pages 1 and 0x101 meet in set 1."""
+"""Hand-worked: softmmu (MODEL.md 3). The default TLB has 256 sets: pages 1 and 0x101 meet in set 1."""
 
 from oracle_guest import USER
 from tracerows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store

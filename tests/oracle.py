@@ -1,4 +1,4 @@
-"""The oracle: counts what model.md says, written apart from the package and by plainer means.
+"""The oracle: counts what MODEL.md says, written apart from the package and by plainer means.
 
     run(rows, "map-block,map_block_bits=14", "user") -> {"rows": 7, "accesses": 5, ...}
 
@@ -7,7 +7,7 @@ An empty column is None. Three columns more than the contract's say which host c
 (1 for each fault that maps), mprotect_calls (faults_write, faults_code, protects) and munmap_calls (the rest).
 Parts: oracle_guest (sections 1 and 2), oracle_softmmu (3), oracle_reserve (2, the mmap schemes), oracle_mmap (4-6).
 
-Readings, where model.md is silent or can be read in two ways:
+Readings, where MODEL.md is silent or can be read in two ways:
 
 * evict=random: x = 1 at first; where a block is needed and no slot is free, x = (x * 1664525 + 1013904223) mod 2**32
   and the victim is slot (x * pool_blocks) >> 32. FLUSH leaves x alone. Under every policy free slots are taken in

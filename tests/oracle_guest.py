@@ -1,4 +1,4 @@
-"""What a trace says, apart from any scheme: its rows, its errors, its shape, its code (model.md 1 and 2).
+"""What a trace says, apart from any scheme: its rows, its errors, its shape, its code (MODEL.md 1 and 2).
 
 Part of the oracle: imports the standard library only.
 """
@@ -12,7 +12,7 @@ PAGES = 1 << 20  # virtual pages of a 32-bit guest; page 0 follows the last one
 
 
 class Refused(ValueError):
-    """A row that model.md calls an error; `oracle.run` adds the row's number."""
+    """A row that MODEL.md calls an error; `oracle.run` adds the row's number."""
 
 
 class TraceError(ValueError):

@@ -1,4 +1,4 @@
-"""The three mmap schemes: byte-lookup, map-block, qemu-fast (model.md 4, 5 and 6).
+"""The three mmap schemes: byte-lookup, map-block, qemu-fast (MODEL.md 4, 5 and 6).
 
 Part of the oracle: imports the standard library only.
 """

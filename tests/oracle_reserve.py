@@ -1,4 +1,4 @@
-"""The host side of the three mmap schemes: mapped pages, host calls, and the handler's common part (model.md 2).
+"""The host side of the three mmap schemes: mapped pages, host calls, and the handler's common part (MODEL.md 2).
 
 Part of the oracle: imports the standard library only.
 """

@@ -1,4 +1,4 @@
-"""softmmu: QEMU's software TLB of October 2004 (model.md 3); qemu-fast runs its spells on it too (model.md 6).
+"""softmmu: QEMU's software TLB of October 2004 (MODEL.md 3); qemu-fast runs its spells on it too (MODEL.md 6).
 
 Part of the oracle: imports the standard library only.
 """

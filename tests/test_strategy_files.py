@@ -28,7 +28,7 @@ def test_every_scheme_keeps_the_contract(cls):
 def test_a_file_of_ones_own_is_checked():
     done = run_cli("strategy", "check", str(FILES / "honest.py"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("honest: ok") == 9
+    assert done.stdout.count("honest: ok") == 10
 
 
 def test_a_wrong_settled_is_found():
@@ -39,6 +39,32 @@ def test_a_wrong_settled_is_found():
     assert "Skipping what was SETTLED" in failed[0]
     assert "tlb_fills" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_flush_that_unmaps_nothing_is_found(tmp_path):
+    text = (HERE.parent / "strategies" / "map_block.py").read_text()
+    begin, end = text.index("    unmap_all(s.reserve, n)\n"), text.index("    s.control[USED] = 0\n")
+    (tmp_path / "leaky.py").write_text(text[:begin] + text[end:].replace('name = "map-block"', 'name = "leaky"'))
+    done = run_cli("strategy", "check", str(tmp_path / "leaky.py"))
+    assert done.returncode == 3
+    assert "stay mapped after FLUSH" in done.stdout
+
+
+def test_what_numba_refuses_is_said_once_and_with_its_line(tmp_path):
+    text = (FILES / "honest.py").read_text().replace("s.only[0] != row.page", "s.only[0] != row.pages")
+    (tmp_path / "typo.py").write_text(text)
+    done = run_cli("strategy", "check", str(tmp_path / "typo.py"))
+    assert done.returncode == 3
+    assert done.stdout.count("FAILED") == 1
+    assert "Unknown attribute 'pages'" in done.stdout
+    assert f'typo.py", line {text[: text.index("row.pages")].count(chr(10)) + 1}' in done.stdout
+
+
+def test_a_file_is_a_scheme_for_compare(tmp_path):
+    trace = str(HERE.parent / "traces" / "crossing.arrow")
+    done = run_cli("compare", trace, "-s", str(FILES / "honest.py"), "-s", "map-block", "--format", "csv")
+    assert [line.split(",")[1] for line in done.stdout.splitlines()] == ["strategy", "honest", "map-block"]
+    assert run_cli("strategy", "show", str(FILES / "honest.py")).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Valid traces for tests: hypothesis strategies that shrink well, and fast seeded long traces.
 
 A trace begins as a list of wishes ("a store of 4 bytes at byte 0xffe of page 7"). `record` plays the recorder of
-model.md section 1: it puts MAP rows before the first touch of an unknown page and FLUSH_PAGE where a page becomes
+MODEL.md section 1: it puts MAP rows before the first touch of an unknown page and FLUSH_PAGE where a page becomes
 device memory or gets another frame. So every list of wishes is a valid trace, and so is every part of one.
 """
 

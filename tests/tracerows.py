@@ -54,7 +54,7 @@ def note(op: int = 200) -> Row:
 
 @dataclass(frozen=True)
 class Case:
-    """A trace, a scheme, and the counts that follow from model.md by hand; `why` holds the working."""
+    """A trace, a scheme, and the counts that follow from MODEL.md by hand; `why` holds the working."""
 
     name: str
     spec: str

@@ -29,7 +29,7 @@ def list_(format_: str) -> None:
       mmuexp strategy list
       mmuexp strategy list --format json
     """
-    from mmuexp.describe import summary
+    from mmuexp.describe import instructions, summary
     from mmuexp.registry import all_strategies
 
     broken: list = []
@@ -42,7 +42,7 @@ def list_(format_: str) -> None:
     width = max(len(one["name"]) for one in found)
     for one in found:
         click.echo(f"{one['name']:<{width}}  {one['what']}")
-        click.echo(f"{'':<{width}}  {one['hit_insns']} instructions on a hit; {' '.join(one['parameters'])}")
+        click.echo(f"{'':<{width}}  {instructions(one['hit_insns'])} on a hit; {' '.join(one['parameters'])}")
 
 
 @command.command("show")
@@ -71,7 +71,7 @@ def check(file: str) -> None:
 
     \b
     Examples:
-      mmuexp strategy check map-block
+      mmuexp strategy check strategies/map_block.py
       mmuexp strategy check softmmu
     """
     from pathlib import Path
@@ -89,4 +89,4 @@ def check(file: str) -> None:
             click.echo(f"{cls.name}: {'FAILED' if wrong else 'ok    '} {what}" + (f"\n    {wrong}" if wrong else ""))
             sys.stdout.flush()
     if failed:
-        raise CheckFailed(f"{failed} checks of the contract failed", where=file, todo="mend the first, and check again")
+        raise CheckFailed(f"{failed} of the contract's checks failed", where=file, todo="mend the first")

@@ -1,4 +1,4 @@
-"""What the SIGSEGV handler of an mmap scheme does with one page: one fault, one handler run (model.md, section 2).
+"""What the SIGSEGV handler of an mmap scheme does with one page: one fault, one handler run (MODEL.md, section 2).
 
 The handler knows the guest access. A store is therefore served at once: the page's translated blocks are dropped if it
 is a code page, it is dirty from here on, and it is mapped writable. A load maps read-only what is clean or a code page,

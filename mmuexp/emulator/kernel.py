@@ -4,7 +4,7 @@ import numba
 
 # _nrt=False: no kernel allocates, so none counts references to the arrays it is handed (that alone cost 1 us a call).
 OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
-# Kernels call each other and are called by the loop in replay.py alone: wrappers for Python and C would be dead weight,
+# Kernels call each other and are called by the loop in loop.py alone: wrappers for Python and C would be dead weight,
 # a third of the time it takes to compile them.
 kernel = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 entry = numba.njit(**OPTIONS, no_cfunc_wrapper=True)  # a kernel that Python calls

@@ -1,4 +1,4 @@
-"""QEMU's software TLB as it was in October 2004, and its helper for stores to code pages (model.md, section 3).
+"""QEMU's software TLB as it was in October 2004, and its helper for stores to code pages (MODEL.md, section 3).
 
 Two tables (read, write) for each of two modes (kernel, user), direct mapped, set = page number mod entries. The softmmu
 scheme lives on it; qemu-fast falls back to it for blocks that meet device memory.

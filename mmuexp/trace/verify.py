@@ -15,7 +15,7 @@ from mmuexp.trace.format import PREFIX, crc32
 from mmuexp.trace.reader import Trace, open_trace
 
 OK, FAILED, WARNING, UNKNOWN = "ok", "FAILED", "warning", "unknown"
-ALTERNATIONS = 100  # more of them on one page are a recorder's mistake (model.md section 1)
+ALTERNATIONS = 100  # more of them on one page are a recorder's mistake (MODEL.md section 1)
 
 
 class Check(NamedTuple):
@@ -154,7 +154,7 @@ class _Pass:
         if times > ALTERNATIONS:
             what = f"page {page:#x} alternates {times:,} times between two physical pages, without a FLUSH between"
             found.append(
-                Check("mappings", WARNING, f"{what} ({self.pages.count():,} such pages); see model.md section 1")
+                Check("mappings", WARNING, f"{what} ({self.pages.count():,} such pages); see MODEL.md section 1")
             )
         return found
 
