@@ -51,7 +51,10 @@ def command_line(argv: Sequence[str]) -> str:
     """As the user may type it again: the program by its name, without the machine's path to it."""
     if not argv:
         return ""
-    return shlex.join([Path(argv[0]).name, *argv[1:]])
+    program = Path(argv[0])
+    if program.name == "__main__.py":  # python -m mmuexp
+        program = program.parent
+    return shlex.join([program.name, *argv[1:]])
 
 
 def expanded(strategy: Any) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def test_the_manifest_says_how_it_came_about(cli, trace, tmp_path):
 
 
 def test_the_command_line_is_kept_without_the_path_to_the_program():
-    assert command_line(["/somewhere/bin/mmuexp", "compare", "a b.arrow"]) == "mmuexp compare 'a b.arrow'"
+    for program in ("/somewhere/bin/mmuexp", "/somewhere/mmuexp/__main__.py"):  # the second: python -m mmuexp
+        assert command_line([program, "compare", "a b.arrow"]) == "mmuexp compare 'a b.arrow'"
 
 
 def test_stdout_beside_files(cli, trace, tmp_path):

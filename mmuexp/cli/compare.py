@@ -8,9 +8,22 @@ from mmuexp.cli import output
 @click.command(short_help="Replay recordings through the schemes and print what each one costs.")
 @click.argument("files", metavar="[FILE]...", nargs=-1)
 @output.trace_options
-@click.option("-s", "--strategy", "specs", metavar="SPEC", multiple=True, help="name or name,key=value; repeatable.")
-@click.option("--reference", metavar="SPEC", help="What the others are measured against. [softmmu]")
-@click.option("--every", type=click.IntRange(min=1), metavar="ROWS", help="Counts for each window of that many rows.")
+@click.option(
+    "-s",
+    "--strategy",
+    "specs",
+    metavar="SPEC",
+    multiple=True,
+    help="Replay this scheme: NAME or NAME,key=value; repeatable.",
+)
+@click.option(
+    "--reference",
+    metavar="SPEC",
+    help="Measure the others against this scheme.  [softmmu, else the first at its defaults, else the first]",
+)
+@click.option(
+    "--every", type=click.IntRange(min=1), metavar="ROWS", help="Count each window of so many rows by itself."
+)
 @output.output_options
 def command(files, traces, host, specs, reference, every, outputs, format_, checks) -> None:
     """Replay recordings through the translation schemes and print what each one costs.

@@ -54,9 +54,11 @@ def _console(file: Any) -> "Console":
 def trace_options(command: Callable) -> Callable:
     """--trace FILE and --host PROFILE."""
     host = click.option(
-        "--host", metavar="PROFILE", help="Prices: a host profile's name, or a TOML file of your own. [xeon-2.6-vm]"
+        "--host",
+        metavar="PROFILE",
+        help="Take the prices of this host profile, by its name or as a TOML file of your own.  [xeon-2.6-vm]",
     )
-    trace = click.option("--trace", "traces", metavar="FILE", multiple=True, help="A trace; repeatable.")
+    trace = click.option("--trace", "traces", metavar="FILE", multiple=True, help="Replay this trace; repeatable.")
     return trace(host(command))
 
 
@@ -64,11 +66,19 @@ def output_options(command: Callable) -> Callable:
     """-o FILE, --format and --fail-if, for commands that print a Result."""
     options = [
         click.option(
-            "-o", "outputs", metavar="FILE", multiple=True, help="A .csv .json .md .parquet .html, or - for stdout."
+            "-o",
+            "outputs",
+            metavar="FILE",
+            multiple=True,
+            help="Write the result to FILE, a .csv .json .md .parquet or .html, or - for stdout; repeatable.",
         ),
-        click.option("--format", "format_", type=click.Choice(FORMATS), help="Of what goes to stdout. [table]"),
+        click.option("--format", "format_", type=click.Choice(FORMATS), help="Write stdout in this format.  [table]"),
         click.option(
-            "--fail-if", "checks", metavar="EXPR", multiple=True, help="Exit 3 if true of a row: [SPEC:]faults>1000."
+            "--fail-if",
+            "checks",
+            metavar="EXPR",
+            multiple=True,
+            help="Exit with code 3 if EXPR is true of a row, as in softmmu:tlb_fills>1000; repeatable.",
         ),
     ]
     for option in reversed(options):

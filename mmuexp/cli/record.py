@@ -8,11 +8,11 @@ import click
 
 # what follows the program's name is the program's own
 @click.command(context_settings={"allow_interspersed_args": False})
-@click.option("-o", "--output", metavar="FILE", help="The trace to write.  [default: PROGRAM.arrow]")
+@click.option("-o", "--output", metavar="FILE", help="Write the trace to FILE.  [PROGRAM.arrow]")
 @click.option("--skip", metavar="ROWS", type=click.IntRange(min=0), default=0, help="Leave the first ROWS out.")
 @click.option("--limit", metavar="ROWS", type=click.IntRange(min=1), help="Record at most ROWS; the program runs on.")
-@click.option("-L", "--root", metavar="FOLDER", help="Where the program's loader and libraries are (QEMU's -L).")
-@click.option("--licence", metavar="TEXT", help="What the trace may be used under, written into it.")
+@click.option("-L", "--root", metavar="FOLDER", help="Look in FOLDER for the program's loader and libraries.")
+@click.option("--licence", metavar="TEXT", help="Write into the trace what it may be used under.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGS]...")
 @click.pass_context
 def command(ctx, output, skip, limit, root, licence, command):
@@ -20,6 +20,7 @@ def command(ctx, output, skip, limit, root, licence, command):
 
     \b
     Examples:
+      make -C traces/workloads   # builds the programs that these two record
       mmuexp record -- traces/workloads/build/crossing
       mmuexp record -o sort.arrow --skip 1000 --limit 50000 -- traces/workloads/build/numeric_sort
 

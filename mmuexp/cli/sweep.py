@@ -8,8 +8,12 @@ from mmuexp.cli import output
 @click.command(short_help="Compare one scheme with itself over a range of a parameter.")
 @click.argument("params", metavar="PARAM[=RANGE]...", nargs=-1, required=True)
 @output.trace_options
-@click.option("-s", "--strategy", metavar="NAME", help="Whose parameters; may fix others: map-block,evict=lifo.")
-@click.option("--reference", metavar="SPEC", help="What each is measured against. [the scheme's defaults]")
+@click.option("-s", "--strategy", metavar="NAME", help="Vary this scheme; fix its others as in map-block,evict=lifo.")
+@click.option(
+    "--reference",
+    metavar="SPEC",
+    help="Measure each value against this scheme.  [the swept one at its defaults if they are swept, else the first]",
+)
 @output.output_options
 def command(params, traces, host, strategy, reference, outputs, format_, checks) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.

@@ -22,9 +22,11 @@ def command() -> None:
     """
 
 
-FORMATS = click.option("--format", "format_", type=click.Choice(("table", "json")), default="table", help="Of stdout.")
+FORMATS = click.option(
+    "--format", "format_", type=click.Choice(("table", "json")), default="table", help="Write stdout in this format."
+)
 NEGATIVE = {"ignore_unknown_options": True}  # a range may begin with a minus
-TARGET = click.option("-o", "--output", "target", metavar="NEW", required=True, help="The file to write.")
+TARGET = click.option("-o", "--output", "target", metavar="NEW", required=True, help="Write to this file.")
 
 
 @contextmanager
@@ -56,9 +58,15 @@ def info(file, format_) -> None:
 
 @command.command()
 @click.argument("file")
-@click.option("-n", "count", metavar="N", type=click.IntRange(min=0), default=10, help="How many rows.  [10]")
-@click.option("--start", metavar="ROW", type=click.IntRange(min=0), default=0, help="From this row on.  [0]")
-@click.option("--format", "format_", type=click.Choice(("table", "csv", "json")), default="table", help="Of stdout.")
+@click.option("-n", "count", metavar="N", type=click.IntRange(min=0), default=10, help="Print this many rows.  [10]")
+@click.option("--start", metavar="ROW", type=click.IntRange(min=0), default=0, help="Begin at this row.  [0]")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(("table", "csv", "json")),
+    default="table",
+    help="Write stdout in this format.",
+)
 def head(file, count, start, format_) -> None:
     """Print the first rows of a trace.
 
@@ -142,7 +150,14 @@ def slice_(file, range_, target) -> None:
 
 @command.command()
 @click.argument("file")
-@click.option("-o", "--output", "target", metavar="NEW", default="-", help="A .parquet or .csv, or - for CSV.  [-]")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="NEW",
+    default="-",
+    help="Write this .parquet or .csv file; - is CSV on stdout.  [-]",
+)
 def export(file, target) -> None:
     """Write a trace's rows as Parquet or CSV, for other programs.
 
