@@ -7,6 +7,7 @@ emulator instructions a primitive is, and a host profile how many ns.
     kernel_ns = sum of count x (signal, mmap, munmap, mprotect, page_in, page_out), each at the profile's ns
     ns        = insns x the profile's ns of one instruction + kernel_ns
     cross_*   = the part of these that falls to counts with "cross" in their name
+    insns     = hit_insns (the HIT lines) + translate_insns (the primitive `translate`) + handler_insns (all else)
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from mmuexp.host import Profile
 
+HIT = ("units8", "wide_units8")  # the counts that pay the hit path
 KERNEL = ("signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
 
 
@@ -50,6 +52,13 @@ class Priced:
     cross_ns: float
     cross_kernel_ns: float  # the part of cross_ns that the kernel takes
     knobs: dict[str, float] = field(default_factory=dict)
+    hit_insns: float = 0  # the part of insns that the hit path is
+    translate_insns: float = 0  # and the part that goes into translating guest code
+
+    @property
+    def handler_insns(self) -> float:
+        """The rest of insns: helpers and fault handlers."""
+        return self.insns - self.hit_insns - self.translate_insns
 
 
 def price_lines(strategy: Any, counts: Mapping[str, int | None]) -> list[tuple[str, int, Any]]:
@@ -58,7 +67,11 @@ def price_lines(strategy: Any, counts: Mapping[str, int | None]) -> list[tuple[s
 
 
 def _insns(cost: Any) -> float:
-    return cost.insn + cost.walk * WALK.insns + cost.translate * TRANSLATE.insns
+    return cost.insn + cost.walk * WALK.insns + _translate_insns(cost)
+
+
+def _translate_insns(cost: Any) -> float:
+    return cost.translate * TRANSLATE.insns
 
 
 def _kernel_ns(cost: Any, host: Profile) -> float:
@@ -81,6 +94,8 @@ def price(strategy: Any, counts: Mapping[str, int | None], host: Profile) -> Pri
         cross_ns=cross_insns * host.ns["insn"] + cross_kernel,
         cross_kernel_ns=cross_kernel,
         knobs=_knobs(strategy.name, lines, insns, host),
+        hit_insns=sum(n * (_insns(cost) - _translate_insns(cost)) for event, n, cost in lines if event in HIT),
+        translate_insns=sum(n * _translate_insns(cost) for _, n, cost in lines),
     )
 
 
@@ -95,7 +110,8 @@ def _knobs(name: str, lines: list, insns: float, host: Profile) -> dict[str, flo
     for event, n, cost in lines:
         if cost.source.startswith("assumed"):
             # only the bundle's own instructions are a guess: how many signals or pages it takes is counted
-            add(f"instructions of {event} ({name})", n * cost.insn * per_insn)
+            what = "the hit path" if event == "units8" else event
+            add(f"instructions of {what} ({name})", n * cost.insn * per_insn)
         for primitive, user in (("walk", WALK), ("translate", TRANSLATE)):
             if user.source.startswith("assumed"):
                 add(_user_knob(primitive, user), n * getattr(cost, primitive) * user.insns * per_insn)

@@ -10,6 +10,7 @@ from cli_cases import ROWS, one_line, write_trace
 import mmuexp
 from mmuexp.experiment import Interrupted, compare
 from mmuexp.registry import default_strategies
+from mmuexp.render.summary import summaries
 
 CONTRACT = """
 trace strategy
@@ -137,10 +138,21 @@ def test_the_table_tells_a_newcomer(cli, trace):
     done = cli("compare", trace)
     assert done.err == ""
     assert "12 rows, 11 memory accesses" in done.out
-    for words in ("against", "instructions/access", "kernel time", "for each crossing", "reference", "fault under"):
+    for words in ("against", "instructions/access", "kernel time", "page crossings", "reference", "while"):
         assert words in done.out
+    assert max(map(len, done.out.split("\n\n")[1].splitlines())) <= 80
+    assert "reference *" in done.out
     assert "wins: " in done.out
     assert "\x1b" not in done.out
+
+
+def test_what_does_not_fit_side_by_side_stands_in_rows(trace):
+    few, many = ([f"map-block,map_block_bits={bits}" for bits in range(12, last)] for last in (15, 20))
+    upright, wide = (summaries(compare(trace, specs, reference=specs[0]))[0] for specs in (few, many))
+    assert (upright.upright, wide.upright) == (True, False)
+    assert upright.width <= 120
+    assert not summaries(compare(trace), 60)[0].upright
+    assert summaries(compare(trace), 80)[0].upright
 
 
 def test_the_prices_come_from_the_host(cli, trace):

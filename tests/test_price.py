@@ -6,7 +6,8 @@ from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.host import PRIMITIVES, Profile, load_profile, profile_names
 from mmuexp.price import TRANSLATE, WALK, Priced, price, price_lines
 from mmuexp.registry import default_strategies, parse_spec
-from mmuexp.render.sentence import Line, sentence, turns
+from mmuexp.render.sentence import Line, clear_winner, sentence, turns
+from mmuexp.render.words import duration, significant, size
 from mmuexp.strategy import Cost
 from mmuexp.verdict import break_even, decided_by
 
@@ -59,6 +60,20 @@ def test_crossing_is_what_events_of_crossing_cost():
     assert (cost.cross_insns, cost.cross_kernel_ns) == (360, 3000)
     assert cost.cross_ns == 360 * 0.5 + 3000
     assert cost.insns == 40 + 360 + 200
+
+
+def test_instructions_are_split_by_where_they_run():
+    lines = [
+        ("wide_units8", Cost(insn=20, source="read: x")),
+        ("tlb_fills", Cost(insn=300, walk=1, translate=2, source="read: x")),
+        ("translated_insns", Cost(translate=1, source="read: x")),
+    ]
+    counts = {"units8": 10, "wide_units8": 3, "tlb_fills": 2, "translated_insns": 5}
+    cost = price(Scheme(*lines), counts, profile())
+    assert cost.hit_insns == 10 * 4 + 3 * 20
+    assert cost.translate_insns == (2 * 2 + 5) * TRANSLATE.insns
+    assert cost.handler_insns == 2 * (300 + WALK.insns)
+    assert cost.insns == cost.hit_insns + cost.handler_insns + cost.translate_insns
 
 
 def test_what_a_scheme_does_not_price_is_free():
@@ -162,22 +177,47 @@ def test_the_sentence_names_the_winner_and_where_it_turns():
     winner, dearer, cheaper = turns(lines)  # 4,000 + 2,000 x meets 10,000 at 3 and 8,000 + 1,000 x at 4
     assert (winner.name, dearer.line.name, dearer.x, cheaper) == ("m", "softmmu", 3.0, None)
     assert sentence(lines[:2], "softmmu") == (
-        "m wins: 1.67 times as fast as softmmu; it stays ahead while a host fault costs less than 3 us (here 1 us),"
-        " above that softmmu is."
+        "m wins: its memory accesses cost 1.67 times less than softmmu's; it stays ahead while a host fault costs"
+        " less than 3.00 us (at this host's prices 1.00 us); above that, softmmu is ahead."
     )
 
 
 def test_the_sentence_when_faults_are_too_dear():
     lines = [Line("softmmu", 10_000, 0, 0), Line("m", 4000, 20_000, 2)]
     assert sentence(lines, "softmmu") == (
-        "softmmu wins: 10 us, before m with 24 us; m would win if one cost less than 3 us (here 10 us)."
+        "softmmu wins: its memory accesses cost 10.0 us, m's 24.0 us;"
+        " m would win if a host fault cost less than 3.00 us (at this host's prices 10.0 us)."
     )
 
 
 def test_the_sentence_does_not_call_a_hair_a_win():
     lines = [Line("a", 10_000, 0, 0), Line("b", 10_050, 0, 0), Line("c", 12_000, 0, 0)]
-    assert sentence(lines, "a") == "No winner: within 1% of a (10 us) is b; next is c with 12 us."
-    assert sentence(lines[:2], "a") == "No winner: within 1% of a (10 us) is b."
+    assert sentence(lines, "a") == "a and b are equal within 1 %; c is 1.20x dearer."
+    assert sentence(lines[:2], "a") == "a and b are equal within 1 %."
+    assert clear_winner(lines) is None
+    assert clear_winner(lines[1:]) == lines[1]
+
+
+def test_the_sentence_of_a_sweep_contracts_its_values():
+    times = {12: 75_000, 13: 15_000, 14: 10_010, 15: 10_000, 16: 10_000, 17: 12_000, 18: 10_000}
+    lines = [Line(f"bits={value}", ns, 0, 0) for value, ns in times.items()]
+    assert sentence(lines, "bits=16") == (
+        "bits=14..16,18 are equal within 1 %; 17 is 1.20x, 13 1.50x, 12 7.50x dearer."
+    )
+    other = [Line("softmmu", 30_000, 0, 0), *lines[2:5]]
+    assert sentence(other, "softmmu") == "bits=14..16 are equal within 1 %; softmmu is 3.00x dearer."
+    words = [Line(f"evict={value}", 10_000, 0, 0) for value in ("fifo", "lifo", "lru")]
+    assert sentence(words, "") == "evict=fifo,lifo,lru are equal within 1 %."
+
+
+def test_numbers_have_three_digits():
+    assert [significant(n) for n in (1.1, 48, 9.999, 0.0451, 99.96, 1234, 0)] == [
+        "1.10", "48.0", "10.0", "0.0451", "100", "1,234", "0"
+    ]  # fmt: skip
+    assert [duration(ns) for ns in (0, 1.1e6, 999_900, 48_000)] == ["0 ns", "1.10 ms", "1.00 ms", "48.0 us"]
+    assert [size(n) for n in (0, 8192, 1 << 20, 3 << 19, 1023 << 10)] == [
+        "0 B", "8 KiB", "1 MiB", "1.50 MiB", "1,023 KiB"
+    ]  # fmt: skip
 
 
 def test_shipped_profiles_name_a_source_for_every_figure():

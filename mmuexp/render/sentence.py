@@ -60,49 +60,100 @@ def turns(lines: Sequence[Line]) -> tuple[Line, Turn | None, Turn | None]:
     return winner, min(dearer, default=None), max(cheaper, default=None)
 
 
+def close_to(winner: Line, lines: Sequence[Line]) -> list[Line]:
+    """The runs that no price tells from the winner, itself among them."""
+    return [line for line in lines if line.ns < winner.ns * (1 + CLOSE)]
+
+
+def clear_winner(lines: Sequence[Line]) -> Line | None:
+    """The run that is cheaper than all others by more than CLOSE."""
+    winner = min(lines, key=lambda line: line.ns, default=None)
+    return winner if winner and len(lines) > 1 and close_to(winner, lines) == [winner] else None
+
+
 def sentence(lines: Sequence[Line], reference: str) -> str:
     if not lines or all(line.ns == 0 for line in lines):
         return "There is nothing to compare: no access costs anything."
     if len(lines) == 1:
         return f"{lines[0].name} takes {duration(lines[0].ns)}; name another scheme to compare it with."
     winner, dearer, cheaper = turns(lines)
-    close = [line for line in lines if line.ns < winner.ns * (1 + CLOSE)]
+    close = close_to(winner, lines)
     if len(close) > 1:
         return _no_winner(winner, close, lines)
-    parts = [f"{winner.name} wins{_margin(winner, lines, reference)}"]
+    parts = [f"{winner.name} wins: its memory accesses {_margin(winner, lines, reference)}"]
     if dearer is not None:
         who = winner if winner.fault_ns else dearer.line
-        parts.append(_turn(f"it stays ahead while a host fault costs less than {_price(dearer.x, who)}", who, dearer))
+        price = f"{_price(dearer.x, who)}{_now(who)}"
+        parts.append(f"it stays ahead while a host fault costs less than {price}")
+        parts.append(f"above that, {dearer.line.name} is ahead")
     if cheaper is not None:
         who = cheaper.line if cheaper.line.fault_ns else winner
-        tail = f"{cheaper.line.name} would win if one cost less than {_price(cheaper.x, who)}"
-        parts.append(tail + _now(who))
+        price = f"{_price(cheaper.x, who)}{_now(who)}"
+        parts.append(f"{cheaper.line.name} would win if a host fault cost less than {price}")
     if dearer is None and cheaper is None:
-        parts.append("it does so at any price of a host fault")
+        parts.append("it wins at any price of a host fault")
     return "; ".join(parts) + "."
 
 
 def _no_winner(winner: Line, close: Sequence[Line], lines: Sequence[Line]) -> str:
+    names = _Names(lines)
+    equal = f"{names.some(close)} are equal within {100 * CLOSE:g} %"
     rest = sorted((line for line in lines if line not in close), key=lambda line: line.ns)
-    after = f"; next is {rest[0].name} with {duration(rest[0].ns)}" if rest else ""
-    others = [line.name for line in close if line is not winner]
-    same = "all others" if not rest and len(others) > 2 else _some(others)
-    verb = "is" if len(others) == 1 else "are"
-    return f"No winner: within {CLOSE:.0%} of {winner.name} ({duration(winner.ns)}) {verb} {same}{after}."
+    if not rest:
+        return f"{equal}."
+    times = [f"{line.ns / winner.ns:.2f}x" for line in rest]
+    told = [f"{names.short(line)} {time}" for line, time in zip(rest, times, strict=True)][:NAMED]
+    told[0] = f"{names.short(rest[0])} is {times[0]}"
+    more = f", {len(rest) - NAMED} more still dearer" if len(rest) > NAMED else ""
+    return f"{equal}; {', '.join(told)} dearer{more}."
 
 
-def _some(names: Sequence[str]) -> str:
-    if len(names) <= NAMED:
-        return ", ".join(names)
-    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+class _Names:
+    """What runs are called in a list: in a sweep of one parameter, `map_block_bits=14..22`, and `13` after that."""
+
+    def __init__(self, lines: Sequence[Line]):
+        self.order = {line.name: at for at, line in enumerate(lines)}
+        swept = [name for name in self.order if "=" in name and "," not in name]
+        keys = {name.partition("=")[0] for name in swept}
+        self.key = keys.pop() if len(keys) == 1 else None
+
+    def value(self, line: Line) -> str | None:
+        key, equals, value = line.name.partition("=")
+        return value if equals and key == self.key else None
+
+    def short(self, line: Line) -> str:
+        return self.value(line) or line.name
+
+    def some(self, lines: Sequence[Line]) -> str:
+        """Three and more values that follow each other in the sweep are a range."""
+        spans: list[list[Line]] = []
+        others: list[str] = []
+        for line in lines:
+            if self.value(line) is None:
+                others.append(line.name)
+            elif spans and self.order[line.name] == self.order[spans[-1][-1].name] + 1:
+                spans[-1].append(line)
+            else:
+                spans.append([line])
+        if spans:
+            others.append(f"{self.key}=" + ",".join(self.span(span) for span in spans))
+        if len(others) > NAMED:
+            return f"{', '.join(others[:NAMED])} and {len(others) - NAMED} more"
+        return ", ".join(others[:-1]) + " and " * (len(others) > 1) + others[-1]
+
+    def span(self, lines: Sequence[Line]) -> str:
+        values = [self.short(line) for line in lines]
+        if len(values) > 2 and all(value.isdigit() for value in values):
+            return f"{values[0]}..{values[-1]}"
+        return ",".join(values)
 
 
 def _margin(winner: Line, lines: Sequence[Line], reference: str) -> str:
     base = next((line for line in lines if line.name == reference), None)
     if base is None or base is winner or not winner.ns:
         second = min((line for line in lines if line is not winner), key=lambda line: line.ns)
-        return f": {duration(winner.ns)}, before {second.name} with {duration(second.ns)}"
-    return f": {base.ns / winner.ns:.2f} times as fast as {base.name}"
+        return f"cost {duration(winner.ns)}, {second.name}'s {duration(second.ns)}"
+    return f"cost {base.ns / winner.ns:.2f} times less than {base.name}'s"
 
 
 def _price(x: float, who: Line) -> str:
@@ -110,8 +161,4 @@ def _price(x: float, who: Line) -> str:
 
 
 def _now(who: Line) -> str:
-    return f" (here {duration(who.fault_ns)})" if who.fault_ns else ""
-
-
-def _turn(text: str, who: Line, turn: Turn) -> str:
-    return f"{text}{_now(who)}, above that {turn.line.name} is"
+    return f" (at this host's prices {duration(who.fault_ns)})" if who.fault_ns else ""

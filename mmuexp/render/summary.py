@@ -3,18 +3,20 @@
 One `Summary` for each trace (a sweep: for each trace and pool); table.py, markdown.py and html.py only lay it out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mmuexp.ranges import COMPANIONS
 from mmuexp.render import words
-from mmuexp.render.sentence import Line, lines_of, sentence
+from mmuexp.render.sentence import Line, clear_winner, lines_of, sentence
 from mmuexp.result import FAULT_CAUSES, Result, rows_of
 
 Row = dict[str, Any]
 MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process
-UPRIGHT_RUNS = 6  # up to so many runs are columns side by side
+PAGE = 120  # characters: an upright table wider than this is laid down where there is no terminal to measure
+GAP = 2  # between columns
+SHORT = 12  # a reference's name up to so long stands in the middle of a label
 
 CAUSES = {
     "faults_unmapped": "unmapped: first touch of a page that the scheme has not mapped",
@@ -44,6 +46,12 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     bars: list[Line] = field(default_factory=list)
 
+    @property
+    def width(self) -> int:
+        """In characters, with nothing folded."""
+        columns = zip(self.heads, *self.cells, strict=True)
+        return sum(max(len(line) for cell in column for line in cell.split("\n")) + GAP for column in columns) - GAP
+
     def without(self, column: int) -> "Summary":
         """The same without one column, for a narrow terminal."""
 
@@ -54,14 +62,16 @@ class Summary:
         return replace(self, heads=cut(self.heads), cells=[cut(row) for row in self.cells], left=left)
 
 
-def summaries(result: Result) -> list[Summary]:
+def summaries(result: Result, width: int = PAGE) -> list[Summary]:
+    """Upright where that fits in `width` characters."""
     rows = rows_of(result.frame)
     traces = list(dict.fromkeys(row["trace"] for row in rows))
     found = []
     for trace in traces:
         mine = [row for row in rows if row["trace"] == trace]
         for caption, group in _groups(mine, result.parameters):
-            found.append(_Table(result, trace, group, mine, caption).summary())
+            table = _Table(result, trace, group, mine, caption)
+            found.append(table.summary(width))
     return found
 
 
@@ -92,26 +102,33 @@ class _Table:
         self.reference = known or rows[0]["strategy"]
         self.parameters = [p for p in result.parameters if not caption or p not in ("pool_blocks", "pool_mib")]
         self.footnotes: dict[str, int] = {}
-        self.upright = result.kind == "compare" and not result.windowed and len(rows) <= UPRIGHT_RUNS
+        self.names = [self._name(row) for row in rows]
+        self.lines = lines_of(rows, self.names)
+        winner = None if result.windowed else clear_winner(self.lines)
+        self.best = None if winner is None else self.names.index(winner.name)
 
-    def summary(self) -> Summary:
-        columns = self._figures() if self.upright else self._columns()
+    def summary(self, width: int) -> Summary:
+        if self.result.kind == "compare" and not self.result.windowed:
+            upright = self._summary(upright=True)
+            if upright.width <= width:
+                return upright
+        return self._summary(upright=False)
+
+    def _summary(self, *, upright: bool) -> Summary:
+        self.footnotes = {}
+        columns = self._figures() if upright else self._columns()
         heads = [head for head, _, _ in columns]
         cells = [[cell(row) for _, _, cell in columns] for row in self.rows]
         left = {at for at, (_, is_left, _) in enumerate(columns) if is_left}
-        if self.upright:
+        if upright:
             turned = [list(line) for line in zip(heads, *cells, strict=True)]
             # a long spec would make a wide column
             heads, cells, left = [cell.replace(",", ",\n") for cell in turned[0]], turned[1:], {0}
-        names = [self._name(row) for row in self.rows]
-        lines = lines_of(self.rows, names)
-        base = next((n for n, r in zip(names, self.rows, strict=True) if r["strategy"] == self.reference), "")
-        best = None
-        if not self.result.windowed and len(lines) > 1:
-            best = min(range(len(lines)), key=lambda at: lines[at].ns) + self.upright
-        bars = lines if self.result.kind == "sweep" else []
-        text = sentence(lines, base)
-        return Summary(self._title(), heads, cells, left, best, self.upright, text, self._notes(), bars)
+        base = next((n for n, r in zip(self.names, self.rows, strict=True) if r["strategy"] == self.reference), "")
+        best = None if self.best is None else self.best + upright
+        bars = self.lines if self.result.kind == "sweep" else []
+        text = sentence(self.lines, base)
+        return Summary(self._title(), heads, cells, left, best, upright, text, self._notes(), bars)
 
     def _name(self, row: Row) -> str:
         if self.parameters and row[self.parameters[0]] is not None:
@@ -133,12 +150,22 @@ class _Table:
         )
 
     def _figures(self) -> list[tuple[str, bool, Any]]:
-        """The lines of an upright table; faults are split by cause."""
+        """The lines of an upright table; instructions are split by where they run, faults by cause."""
         found: list[tuple[str, bool, Any]] = [
             ("", True, lambda r: r["strategy"]),
-            ("time", False, lambda r: words.duration(r["ns"])),
-            (f"  against {self.reference}", False, self._against),
-            ("instructions/access", False, _per_access),
+            ("memory access time", False, lambda r: words.duration(r["ns"])),
+            (self._of_reference("  against {}"), False, self._against),
+        ]
+        if any(self._deciding(row) for row in self.rows):
+            found.append(("  price that decides", False, self._marks))
+        found.append(("instructions/access", False, _per_access))
+        if self._is_split():
+            found += [
+                ("  hit path", False, _part("hit_insns")),
+                ("  helpers and handlers", False, _part("handler_insns")),
+                (f"  {self._translating()}".replace(" (", "\n    ("), False, _part("translate_insns")),
+            ]
+        found += [
             ("kernel time", False, lambda r: words.duration(r["kernel_ns"])),
             ("host faults", False, lambda r: words.number(r["faults"])),
         ]
@@ -147,16 +174,18 @@ class _Table:
                 name = f"  {cause.removeprefix('faults_')}"
                 found.append((name, False, lambda r, c=cause: words.number(r.get(c))))
         found += [
-            ("crossing instructions", False, lambda r: words.number(r["cross_insns"])),
+            ("page crossings", False, lambda r: words.number(r["page_cross"])),
+            ("  instructions", False, lambda r: words.number(r["cross_insns"])),
             ("  kernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
-            ("  for each crossing", False, _each_crossing),
+            ("  each: instructions", False, _each_insns),
+            ("  each: kernel time", False, _each_kernel),
             ("lookup tables", False, lambda r: words.size(r["table_bytes"])),
             ("host address space", False, lambda r: words.size(r["reserved_bytes"])),
             ("host mappings at most", False, lambda r: words.number(r["peak_mappings"])),
         ]
         if self._has_rivals():
-            found.append(("ahead if fault under", False, self._while))
-            found.append(("  a fault costs here", False, self._now))
+            found.append((self._of_reference("ahead of {} while\n  a fault costs"), False, self._while))
+            found.append(("  a fault costs\n    at these prices", False, self._now))
         return found
 
     def _columns(self) -> list[tuple[str, bool, Any]]:
@@ -170,28 +199,54 @@ class _Table:
         else:
             found.append(("scheme", True, lambda r: r["strategy"]))
         found += [
-            ("time", False, lambda r: words.duration(r["ns"])),
-            (f"against\n{self.reference}", True, self._against),
-            ("instructions\nper access", False, _per_access),
+            ("memory\naccess time", False, lambda r: words.duration(r["ns"])),
+            (f"against\n{self.reference}", True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
+            ("instructions\n/access", False, _per_access),
+        ]
+        if not self.parameters and self._is_split():
+            found += [
+                ("hit\npath", False, _part("hit_insns")),
+                ("helpers and\nhandlers", False, _part("handler_insns")),
+                (self._translating().replace(" ", "\n", 1), False, _part("translate_insns")),
+            ]
+        found += [
             ("kernel\ntime", False, lambda r: words.duration(r["kernel_ns"])),
             ("host\nfaults", False, lambda r: words.number(r["faults"])),
             ("of these", True, _causes),
         ]
         if self.parameters:
             found += [
-                ("table", False, lambda r: words.size(r["table_bytes"])),
+                ("lookup\ntables", False, lambda r: words.size(r["table_bytes"])),
                 ("host address\nspace", False, lambda r: words.size(r["reserved_bytes"])),
-                ("mappings\nat most", False, lambda r: words.number(r["peak_mappings"])),
+                ("host mappings\nat most", False, lambda r: words.number(r["peak_mappings"])),
             ]
         if not self.parameters or any(row["cross_ns"] for row in self.rows):
             found += [
-                ("crossings cost\ninstructions", False, lambda r: words.number(r["cross_insns"])),
-                ("and in\nthe kernel", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
-                ("each", False, _each_crossing),
+                ("page crossings:\ninstructions", False, lambda r: words.number(r["cross_insns"])),
+                ("page crossings:\nkernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
+                ("each:\ninstructions", False, _each_insns),
+                ("each:\nkernel time", False, _each_kernel),
             ]
         if self._has_rivals():
-            found.append((f"ahead of {self.reference}\nif fault under", False, self._while))
+            found.append((f"ahead of {self.reference}\nwhile a fault costs", False, self._while))
         return found
+
+    def _of_reference(self, label: str) -> str:
+        """A label that names the reference; a long spec is broken, so that the labels stay narrow."""
+        if len(self.reference) <= SHORT:
+            return label.format(self.reference)
+        before, after = label.split("{}")
+        name = self.reference.replace(",", ",\n    ")
+        return f"{before.rstrip()}\n    {name}" + (
+            f"\n  {after.strip()}".replace("\n  while\n ", "\n  while") if after else ""
+        )
+
+    def _is_split(self) -> bool:
+        return any(row.get("hit_insns") is not None for row in self.rows)  # a result saved earlier is not
+
+    def _translating(self) -> str:
+        source = self.result.manifest.get("prices", {}).get("translate", {}).get("source", "")
+        return "translating code" + (" (assumed)" if source.startswith("assumed") else "")
 
     def _has_rivals(self) -> bool:
         """Is the reference another scheme than the rows? A sweep against itself turns at no price worth a column."""
@@ -208,19 +263,28 @@ class _Table:
     def _against(self, row: Row) -> str:
         base = self._base(row)
         if row["strategy"] == self.reference or base is None:
-            return "reference" if base is not None else words.DASH
-        text = words.factor(row["ns"], base["ns"])
-        if self.result.windowed or text == words.EQUAL:  # equal as printed: there is no order to turn
-            return text
-        knobs = self.verdicts.get(row["strategy"], {}).get("decided_by", [])
-        return text + "".join(f" [{self.footnotes.setdefault(k, len(self.footnotes) + 1)}]" for k in knobs)
+            text = "reference" if base is not None else words.DASH
+        else:
+            text = words.factor(row["ns"], base["ns"])
+        wins = self.best is not None and row is self.rows[self.best]
+        return f"{text} *" if wins else text
+
+    def _deciding(self, row: Row) -> list[str]:
+        """The assumed prices that turn this run's order with the reference."""
+        base = self._base(row)
+        if self.result.windowed or base is None or words.factor(row["ns"], base["ns"]) == words.EQUAL:
+            return []  # equal as printed: there is no order to turn
+        return self.verdicts.get(row["strategy"], {}).get("decided_by", [])
+
+    def _marks(self, row: Row) -> str:
+        return " ".join(f"[{self.footnotes.setdefault(k, len(self.footnotes) + 1)}]" for k in self._deciding(row))
 
     def _while(self, row: Row) -> str:
         verdict = self.verdicts.get(row["strategy"])
         if verdict is None or row["strategy"] == self.reference:
             return ""
         wins, price = verdict["wins"], words.duration(verdict["fault_ns"])
-        return {"always": "any price", "never": "never", "below": price, "above": f"over {price}"}[wins]
+        return {"always": "any price", "never": "never", "below": f"under {price}", "above": f"over {price}"}[wins]
 
     def _now(self, row: Row) -> str:
         return words.duration(row["kernel_ns"] / row["faults"]) if row["faults"] else words.DASH
@@ -231,9 +295,11 @@ class _Table:
         if host:
             rate = host["prices"]["insn"]["ns"]
             notes.append(
-                f"time = instructions x {rate:g} ns + kernel time, a model at the prices of host {host['name']}"
-                f" ({host['about']}). Counts are exact."
+                f"memory access time = instructions x {rate:g} ns + kernel time; the guest's other instructions are not"
+                f" counted. A model at the prices of host {host['name']} ({host['about']}); counts are exact."
             )
+        if self.best is not None:
+            notes[-1:] = [f"{notes[-1]} The winner has a *."] if notes else ["The winner has a *."]
         causes = [text for cause, text in CAUSES.items() if any(row.get(cause) for row in self.rows)]
         if causes:
             notes.append("host fault = a SIGSEGV that the emulator takes. " + "; ".join(causes) + ".")
@@ -259,11 +325,20 @@ def _causes(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{words.number(count)} {cause}" for cause, count in found if count)
 
 
-def _each_crossing(row: Row) -> str:
-    count, insns, kernel = row["page_cross"], row["cross_insns"], row.get("cross_kernel_ns") or 0
-    if not count:
-        return words.DASH
-    if not insns and not kernel:
-        return "free"
-    each = f"{words.significant(insns / count)} instr"
-    return each + (f" + {words.duration(kernel / count)}" if kernel else "")
+def _part(column: str) -> Callable[[Row], str]:
+    """A part of the instructions, for each access, with the digits of the whole."""
+
+    def cell(row: Row) -> str:
+        part = row.get(column)
+        return words.DASH if part is None or not row["accesses"] else f"{part / row['accesses']:.2f}"
+
+    return cell
+
+
+def _each_insns(row: Row) -> str:
+    return words.significant(row["cross_insns"] / row["page_cross"]) if row["page_cross"] else words.DASH
+
+
+def _each_kernel(row: Row) -> str:
+    kernel = row.get("cross_kernel_ns") or 0
+    return words.duration(kernel / row["page_cross"]) if row["page_cross"] else words.DASH

@@ -6,20 +6,27 @@ from rich.table import Table
 from rich.text import Text
 
 from mmuexp.render.plot import bars
-from mmuexp.render.summary import Summary, summaries
+from mmuexp.render.summary import GAP, PAGE, Summary, summaries
 from mmuexp.result import Result
 
 PLAIN_WIDTH = 100_000  # off a terminal nothing is cut or wrapped
 # columns that a narrow terminal can do without, the first to go first
-SPARE = ["and in\nthe kernel", "crossings cost\ninstructions", "each", "host address\nspace", "mappings\nat most"]
-SPARE += ["of these", "table", "kernel\ntime"]
+SPARE = ["page crossings:\nkernel time", "page crossings:\ninstructions", "each:\nkernel time", "each:\ninstructions"]
+SPARE += [
+    "host address\nspace",
+    "host mappings\nat most",
+    "of these",
+    "translating\ncode (assumed)",
+    "translating\ncode",
+]
+SPARE += ["helpers and\nhandlers", "hit\npath", "lookup\ntables", "kernel\ntime"]
 
 
 def print_result(result: Result, console: Console) -> None:
     """Every table of the result, its sentence and its notes."""
+    shown = summaries(result, console.width if console.is_terminal else PAGE)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    shown = summaries(result)
     for at, summary in enumerate(shown):
         if at:
             console.print()
@@ -57,7 +64,7 @@ def _fit(summary: Summary, console: Console) -> tuple[Summary, list[str]]:
 
 
 def _table(summary: Summary) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for at, head in enumerate(summary.heads):
         wins = "green" if summary.upright and at == summary.best else ""
         justify = "left" if at in summary.left else "right"

@@ -1,5 +1,7 @@
 """Numbers as people read them: durations, counts, sizes, factors."""
 
+from math import floor, log10
+
 DASH = "-"  # the scheme has no such event
 EQUAL = "as fast"
 
@@ -12,14 +14,13 @@ def number(value: float | int | None) -> str:
 
 
 def significant(value: float) -> str:
-    """Three digits, never in powers of ten: 12.3, 0.0451, 1,230"""
+    """Three digits, never in powers of ten: 12.0, 0.0451, 1,234"""
     if value == 0:
         return "0"
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    if abs(value) < 1e-4:
-        return f"{value:.2g}"
-    return f"{value:.3g}" if abs(value) >= 1 else f"{value:.3f}"
+    value = float(f"{value:.2e}")  # 9.999 has the digits of 10.0
+    return f"{value:.{2 - floor(log10(abs(value)))}f}"
 
 
 def duration(ns: float | None) -> str:
@@ -27,7 +28,7 @@ def duration(ns: float | None) -> str:
     if ns is None:
         return DASH
     for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if abs(ns) >= size:
+        if abs(ns) >= 0.9995 * size:  # 999.9 us is 1.00 ms
             return f"{significant(ns / size)} {unit}"
     return f"{significant(ns)} ns"
 
@@ -38,7 +39,8 @@ def size(count: int | None) -> str:
         return DASH
     for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << power:
-            return f"{significant(count / (1 << power))} {unit}"
+            whole, rest = divmod(count, 1 << power)
+            return f"{significant(count / (1 << power)) if rest else f'{whole:,}'} {unit}"
     return f"{count:,} B"
 
 
