@@ -10,6 +10,7 @@ import time
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 
 import click
 import pytest
@@ -17,6 +18,7 @@ from cli_cases import write_trace
 
 from mmuexp.cli.main import COMMANDS, group
 
+ROOT = Path(__file__).parent.parent
 HEAVY = {"numba", "numpy", "pandas", "pyarrow", "rich", "zstandard"}
 
 
@@ -88,6 +90,7 @@ LACKEY = "==1== Lackey\nI  {high}08048000,3\n S {high}0804a000,4\n L {high}0804a
 @pytest.mark.parametrize("example", sorted(set(OTHERS)))
 def test_examples_about_traces_and_strategies_run(example, cli, long_trace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "strategies").symlink_to(ROOT / "strategies")
     argv = shlex.split(example)[1:]
     for before, word in pairwise(argv):
         if word.endswith(".arrow") and before != "-o":

@@ -190,3 +190,14 @@ def test_80_columns_break_no_word(trace, tmp_path, cli):
     table = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown).split("\n\n")[1].splitlines()]
     plain = [line.rstrip() for line in cli("export", tmp_path / "r.json").out.split("\n\n")[1].splitlines()]
     assert table == plain
+
+
+def test_80_columns_break_no_word_of_a_table_of_rows(trace, tmp_path, cli):
+    specs = [f"map-block,map_block_bits={bits},evict=lifo" for bits in range(12, 18)]
+    argv = [word for spec in specs for word in ("-s", spec)]
+    cli("compare", trace, *argv, "--reference", "softmmu", "-o", tmp_path / "r.json")
+    shown = on_a_terminal(["export", str(tmp_path / "r.json")], NO_COLOR="1", COLUMNS="80").replace("\r", "")
+    table = re.sub(r"\x1b\[[0-9;]*m", "", shown).split("\n\n")[1]
+    assert max(map(len, table.splitlines())) <= 80
+    whole = {"scheme", "instructions", "/access", "access", "evict=lifo", "softmmu", "reference"}
+    assert whole <= set(table.replace("*", "").split())

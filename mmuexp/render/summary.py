@@ -151,10 +151,11 @@ class _Table:
 
     def _figures(self) -> list[tuple[str, bool, Any]]:
         """The lines of an upright table; instructions are split by where they run, faults by cause."""
+        against, ahead = self._of_reference()
         found: list[tuple[str, bool, Any]] = [
             ("", True, lambda r: r["strategy"]),
             ("memory access time", False, lambda r: words.duration(r["ns"])),
-            (self._of_reference("  against {}"), False, self._against),
+            (against, False, self._against),
         ]
         if any(self._deciding(row) for row in self.rows):
             found.append(("  price that decides", False, self._marks))
@@ -184,11 +185,14 @@ class _Table:
             ("host mappings at most", False, lambda r: words.number(r["peak_mappings"])),
         ]
         if self._has_rivals():
-            found.append((self._of_reference("ahead of {} while\n  a fault costs"), False, self._while))
+            found.append((ahead, False, self._while))
             found.append(("  a fault costs\n    at these prices", False, self._now))
         return found
 
     def _columns(self) -> list[tuple[str, bool, Any]]:
+        short = len(self.reference) <= SHORT  # else its own line says "reference"
+        against = f"against\n{self.reference}" if short else "against\nreference"
+        ahead = f"ahead of {self.reference}\nwhile a fault costs" if short else "ahead of it\nwhile a\nfault costs"
         found: list[tuple[str, bool, Any]] = []
         if self.result.windowed:
             found.append(("window", False, lambda r: words.number(r["window"])))
@@ -200,7 +204,7 @@ class _Table:
             found.append(("scheme", True, lambda r: r["strategy"]))
         found += [
             ("memory\naccess time", False, lambda r: words.duration(r["ns"])),
-            (f"against\n{self.reference}", True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
+            (against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
             ("instructions\n/access", False, _per_access),
         ]
         if not self.parameters and self._is_split():
@@ -228,18 +232,15 @@ class _Table:
                 ("each:\nkernel time", False, _each_kernel),
             ]
         if self._has_rivals():
-            found.append((f"ahead of {self.reference}\nwhile a fault costs", False, self._while))
+            found.append((ahead, False, self._while))
         return found
 
-    def _of_reference(self, label: str) -> str:
-        """A label that names the reference; a long spec is broken, so that the labels stay narrow."""
+    def _of_reference(self) -> tuple[str, str]:
+        """The two labels that name the reference; a long spec is broken, so that the labels stay narrow."""
         if len(self.reference) <= SHORT:
-            return label.format(self.reference)
-        before, after = label.split("{}")
+            return f"  against {self.reference}", f"ahead of {self.reference} while\n  a fault costs"
         name = self.reference.replace(",", ",\n    ")
-        return f"{before.rstrip()}\n    {name}" + (
-            f"\n  {after.strip()}".replace("\n  while\n ", "\n  while") if after else ""
-        )
+        return f"  against\n    {name}", f"ahead of\n    {name}\n  while a fault costs"
 
     def _is_split(self) -> bool:
         return any(row.get("hit_insns") is not None for row in self.rows)  # a result saved earlier is not

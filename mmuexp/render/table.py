@@ -1,7 +1,8 @@
 """A result on a terminal, or as plain text where there is none."""
 
+from dataclasses import replace
+
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -53,14 +54,27 @@ def _print(summary: Summary, console: Console, *, notes: bool) -> None:
 def _fit(summary: Summary, console: Console) -> tuple[Summary, list[str]]:
     """The summary in the width there is: a table of rows loses its least telling columns, and says which."""
     dropped: list[str] = []
-    unbounded = console.options.update(width=PLAIN_WIDTH)
-    for name in () if summary.upright else SPARE:
-        if Measurement.get(console, unbounded, _table(summary)).maximum <= console.width:
-            break
-        if name in summary.heads:
+    if summary.upright:
+        return summary, dropped
+    for name in SPARE:
+        if summary.width > console.width and name in summary.heads:
             summary = summary.without(summary.heads.index(name))
             dropped.append(name)
+    if summary.width > console.width:
+        summary = _broken(summary)
+    while summary.width > console.width and len(summary.heads) > 3:
+        dropped.append(summary.heads[-1])
+        summary = summary.without(len(summary.heads) - 1)
     return summary, dropped
+
+
+def _broken(summary: Summary) -> Summary:
+    """Long specs on a line for each setting, and `1.88x faster` on two."""
+
+    def cells(row: list[str]) -> list[str]:
+        return [cell.replace(",", ",\n") if at == 0 else cell.replace("x ", "x\n") for at, cell in enumerate(row)]
+
+    return replace(summary, cells=[cells(row) for row in summary.cells])
 
 
 def _table(summary: Summary) -> Table:
@@ -70,7 +84,7 @@ def _table(summary: Summary) -> Table:
         justify = "left" if at in summary.left else "right"
         # what does not fit is folded, never cut
         label = Text(head, justify=justify)
-        whole = summary.upright and at == 0  # the names of the figures stay on their line
+        whole = at == 0  # names stay whole; the rest is folded between words
         table.add_column(label, justify=justify, overflow="fold", no_wrap=whole, style=wins, vertical="bottom")
     for at, row in enumerate(summary.cells):
         wins = not summary.upright and at == summary.best
