@@ -1,8 +1,8 @@
 """Make every result of this folder again: `python results/again.py [NAME]...` (with mmuexp installed).
 
-A result is a folder: experiment.toml asks the question and gives the command, counts.csv holds its table as the
-command wrote it, counts.csv.manifest.json how it came about, report.md the tables for reading. Names of recordings in
-the command are files of traces/. Counts are exact: tests/test_results.py makes counts.csv again and compares it.
+A result is a folder: experiment.toml asks the question, gives the answer and the command; counts.csv holds the table as
+the command wrote it, counts.csv.manifest.json how it came about; report.md question, answer and tables for reading.
+Names of recordings in the command are files of traces/. tests/test_results.py makes counts.csv again and compares it.
 """
 
 import subprocess
@@ -14,16 +14,42 @@ RESULTS = Path(__file__).parent
 ROOT = RESULTS.parent
 
 
+def experiment_of(folder: Path) -> dict:
+    return tomllib.loads((folder / "experiment.toml").read_text())
+
+
 def command_of(folder: Path) -> list[str]:
     """Arguments for `mmuexp`, to be run in the repository's root."""
-    words = tomllib.loads((folder / "experiment.toml").read_text())["command"]
+    words = experiment_of(folder)["command"]
     return [f"traces/{word}.arrow" if (ROOT / "traces" / f"{word}.arrow").exists() else word for word in words]
 
 
+def heading_of(folder: Path) -> str:
+    """What stands above the tables of report.md."""
+    about = experiment_of(folder)
+    command = " ".join(["mmuexp", *command_of(folder)])
+    return f"# {folder.name}\n\n*{about['question']}*\n\n{about['answer'].strip()}\n\n    {command}\n\n"
+
+
 def make(folder: Path) -> None:
-    outputs = [f"results/{folder.name}/counts.csv", f"results/{folder.name}/report.md"]
-    arguments = [*command_of(folder), *(word for path in outputs for word in ("-o", path))]
-    subprocess.run([sys.executable, "-m", "mmuexp", *arguments], cwd=ROOT, check=True)
+    csv, report = f"results/{folder.name}/counts.csv", f"results/{folder.name}/report.md"
+    subprocess.run([sys.executable, "-m", "mmuexp", *command_of(folder), "-o", csv, "-o", report], cwd=ROOT, check=True)
+    (ROOT / report).write_text(heading_of(folder) + (ROOT / report).read_text())
+    (ROOT / f"{report}.manifest.json").unlink()  # one a folder is enough
+
+
+def write_index() -> None:
+    """README.md of this folder: every question with its answer."""
+    lines = [
+        "# Results\n",
+        "What the recordings say of the mail's claims. `python results/again.py` makes all of this again.\n",
+    ]
+    for path in sorted(RESULTS.glob("*/experiment.toml")):
+        about = experiment_of(path.parent)
+        lines.append(
+            f"**[{path.parent.name}]({path.parent.name}/report.md)** *{about['question']}*\n{about['answer']}\n"
+        )
+    (RESULTS / "README.md").write_text("\n".join(lines))
 
 
 if __name__ == "__main__":
@@ -31,3 +57,4 @@ if __name__ == "__main__":
     for path in sorted(RESULTS.glob("*/experiment.toml")):
         if not wanted or path.parent.name in wanted:
             make(path.parent)
+    write_index()

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "results"))
 
-from again import command_of  # noqa: E402
+from again import command_of, heading_of  # noqa: E402
 
 FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/experiment.toml"))
 
@@ -25,5 +25,5 @@ def test_made_again_it_is_the_same(folder):
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == (folder / "counts.csv").read_text()
-    assert (folder / "report.md").is_file()
+    assert (folder / "report.md").read_text().startswith(heading_of(folder))
     assert (folder / "counts.csv.manifest.json").is_file()
