@@ -39,7 +39,7 @@ struct where {
 };
 
 /*
- * The first access after power-on is the kernel's, without SMAP. QEMU 7.2 as released numbers the MMU indexes 0 kernel
+ * Which MMU index is ring 3's: the first access after power-on is the kernel's, without SMAP. QEMU 7.2 as released numbers the MMU indexes 0 kernel
  * with SMAP, 1 user, 2 kernel; its later corrections and QEMU 8.2 have 1, 3, 5 for 32-bit code.
  */
 static void __attribute__((noinline, cold)) establish_user_index(uint32_t index)
@@ -170,6 +170,23 @@ static uint64_t place_of_second_page(uint32_t vaddr, uint64_t first)
     return first & NO_PLACE ? place(NULL, vaddr) : first + 1; /* no such case was seen */
 }
 
+/*
+ * The privilege level of a block that is being translated: the fetch has just entered its page under the MMU index that
+ * is in force. So a page that the user's index does not hold is the kernel's, and one that it alone holds is the
+ * user's. One that both hold is left to the block's accesses.
+ */
+static uint8_t mode_of_page(uint32_t vaddr)
+{
+    const struct where *where;
+    if (!g.user_index)
+        return KERNEL; /* no access yet since power-on */
+    if (!host_page(LOAD_INFO(g.user_index), vaddr, &where))
+        return KERNEL;
+    bool smap = host_page(LOAD_INFO(g.user_index == 1 ? 0 : 1), vaddr, &where);
+    bool no_smap = host_page(LOAD_INFO(g.user_index == 1 ? 2 : 5), vaddr, &where);
+    return smap || no_smap ? NOT_YET : USER;
+}
+
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
@@ -181,6 +198,8 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     }
     size_t insns = qemu_plugin_tb_n_insns(tb);
     struct block *block = NULL;
+    uint8_t mode = qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)) ? mode_of_page(qemu_plugin_tb_vaddr(tb))
+                                                                         : NOT_YET;
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         const uint8_t *bytes = qemu_plugin_insn_data(insn);
@@ -189,7 +208,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         uint32_t position = i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS, control = control_write(bytes, size);
         if (!block || block->insns == MAX_INSNS) {
             block = new_block();
-            *block = (struct block){.vaddr = vaddr, .mode = NOT_YET};
+            *block = (struct block){.vaddr = vaddr, .mode = mode};
             block->host[0] = place(qemu_plugin_insn_haddr(insn), vaddr);
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, block);
         }
