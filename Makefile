@@ -1,7 +1,7 @@
 # Two commands do all set-up: `make demo` compares the schemes on a bundled recording, `make test` runs all tests.
 PYTHON ?= python3
 BIN = .venv/bin
-RECORDER_PACKAGES = qemu-user gcc gcc-multilib
+RECORDER_PACKAGES = qemu-user qemu-system-x86 gcc gcc-multilib
 
 demo: .venv/run
 	@$(BIN)/mmuexp compare

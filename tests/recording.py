@@ -70,6 +70,29 @@ def workload(name: str, rounds: int | None = None) -> str:
     return str(folder / name)
 
 
+GUEST_DEVICES = ["-display", "none", "-net", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+
+
+@functools.cache
+def guest(name: str, rounds: int) -> str:
+    """The firmware image of traces/workloads/guest/NAME.S with ROUNDS rounds."""
+    need("gcc", "gcc gcc-multilib")
+    need("objcopy", "binutils")
+    need("make", "make")
+    folder = workshop() / f"guest-{rounds}"
+    command = ["make", "-s", "-C", str(WORKLOADS / "guest"), f"BUILD={folder}", f"ROUNDS={rounds}", f"{folder}/{name}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(f"{name} could not be built (apt-get install gcc-multilib binutils): {done.stderr}")
+    return str(folder / name)
+
+
+def record_guest(*options, image: str, cwd, env=None):
+    """`mmuexp record --system OPTIONS -- -bios IMAGE` and the devices that our guests use."""
+    need("qemu-system-i386", "qemu-system-x86")
+    return record("--system", *options, "--", "-bios", image, *GUEST_DEVICES, cwd=cwd, env=env)
+
+
 def _environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "XDG_CACHE_HOME": str(workshop() / "cache"), **extra}
 

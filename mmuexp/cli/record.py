@@ -8,15 +8,17 @@ import click
 
 # what follows the program's name is the program's own
 @click.command(context_settings={"allow_interspersed_args": False})
+@click.option("--system", is_flag=True, help="Record a whole guest: the arguments are qemu-system-i386's.")
 @click.option("-o", "--output", metavar="FILE", help="Write the trace to FILE.  [PROGRAM.arrow]")
 @click.option("--skip", metavar="ROWS", type=click.IntRange(min=0), default=0, help="Leave the first ROWS out.")
-@click.option("--limit", metavar="ROWS", type=click.IntRange(min=1), help="Record at most ROWS; the program runs on.")
+@click.option("--limit", metavar="ROWS", type=click.IntRange(min=1), help="Record at most ROWS; a guest ends then.")
+@click.option("--time-limit", metavar="S", type=click.FloatRange(min=0, min_open=True), help="End it after S seconds.")
 @click.option("-L", "--root", metavar="FOLDER", help="Look in FOLDER for the program's loader and libraries.")
 @click.option("--licence", metavar="TEXT", help="Write into the trace what it may be used under.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGS]...")
 @click.pass_context
-def command(ctx, output, skip, limit, root, licence, command):
-    """Record a 32-bit x86 Linux program: each load, each store and each block of code that it runs.
+def command(ctx, system, output, skip, limit, time_limit, root, licence, command):
+    """Record a 32-bit x86 Linux program, or a whole guest: each load, each store and each block of code that it runs.
 
     \b
     Examples:
@@ -26,11 +28,20 @@ def command(ctx, output, skip, limit, root, licence, command):
 
     The program runs under qemu-i386 with its own input, output and exit code. Programs and libraries of Debian's
     i386 packages run from a folder that they are unpacked into (-L).
-    """
-    from mmuexp.record import record
 
-    output = output or Path(command[0]).name + ".arrow"
-    done = record(command, output, skip=skip, limit=limit, root=root, licence=licence, note=say)
+    With --system the guest runs under qemu-system-i386, with its page tables, device memory and firmware:
+    mmuexp record --system -o boot.arrow -- -nographic -kernel vmlinuz -initrd initrd -append console=ttyS0
+    """
+    from mmuexp.record import record, record_system
+    from mmuexp.record.system import default_output
+
+    how = {"skip": skip, "limit": limit, "seconds": time_limit, "licence": licence, "note": say}
+    if system and root:
+        raise click.UsageError("-L is for programs; a guest has QEMU's own -L after the --")
+    if system:
+        done = record_system(command, output or default_output(command), **how)
+    else:
+        done = record(command, output or Path(command[0]).name + ".arrow", root=root, **how)
     if done.failure:
         raise done.failure
     say(summary(done))

@@ -1,9 +1,12 @@
-"""Recording: QEMU runs the program, our plugin in it writes rows to shared memory, the encoder beside it a file.
+"""Recording: QEMU runs the program or the guest, our plugin in it writes rows to shared memory, the encoder beside it
+a file.
 
-`record(...)` does it all. `program.py` says what can be recorded, `build.py` compiles the plugin, `ring.py` is the
-shared memory, `qemu.py` starts QEMU and watches it.
+`record(...)` and `record_system(...)` do it all. `program.py` says what can be recorded, `build.py` compiles the
+plugins, `ring.py` is the shared memory, `session.py` watches QEMU; `qemu.py` and `system.py` start it.
 """
 
-from mmuexp.record.qemu import Recording, record
+from mmuexp.record.qemu import record
+from mmuexp.record.session import Recording
+from mmuexp.record.system import record_system
 
-__all__ = ["Recording", "record"]
+__all__ = ["Recording", "record", "record_system"]

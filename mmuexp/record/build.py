@@ -15,7 +15,9 @@ from pathlib import Path
 from mmuexp.errors import MmuexpError
 
 SOURCE = files("mmuexp.record") / "plugin"
-PARTS = ("mmuexp_plugin.c", "rows.h", "ring.h", "qemu_plugin_v1.h")
+USER, SYSTEM = "mmuexp_plugin", "mmuexp_system"  # the plugins: for a program, for a whole guest
+HEADERS = ("blocks.h", "install.h", "instructions.h", "pages.h", "qemu_plugin_v1.h", "ring.h", "rows.h")
+PARTS = (f"{USER}.c", f"{SYSTEM}.c", *HEADERS)
 CFLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall")
 
 
@@ -31,10 +33,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmuexp"
 
 
-def plugin() -> Path:
-    """The compiled plugin. Raises `MmuexpError`: no compiler, a failed compile, a cache that cannot be written."""
+def plugin(name: str = USER) -> Path:
+    """The compiled plugin `name`.
+
+    Raises `MmuexpError`: no compiler, a failed compile, a cache that cannot be written.
+    """
     folder = cache_folder()
-    target = folder / f"mmuexp_plugin-{source_hash()}.so"
+    target = folder / f"{name}-{source_hash()}.so"
     if target.exists():
         return target
     compiler = _compiler()
@@ -44,7 +49,7 @@ def plugin() -> Path:
             for part in PARTS:
                 (Path(build) / part).write_bytes((SOURCE / part).read_bytes())
             output = Path(build) / "plugin.so"
-            command = [*compiler, *CFLAGS, "-o", str(output), str(Path(build) / PARTS[0])]
+            command = [*compiler, *CFLAGS, "-o", str(output), str(Path(build) / f"{name}.c")]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 first = next(iter((done.stderr or "no message").splitlines()))

@@ -12,7 +12,7 @@ import numpy as np
 
 from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
 
-MAGIC, VERSION = 0x584D4D55, 1
+MAGIC, VERSION = 0x584D4D55, 2
 HEADER_BYTES = 4096
 CHUNKS = 4  # one is filled, one is written out, two take up the slack between the two
 TOKEN_NEWS, TOKEN_FREE, TOKEN_STOP = b"n", b"f", b"s"
@@ -22,6 +22,7 @@ _HEADER = np.dtype(
         *((name, "u4") for name in ("magic", "version", "mode", "chunks", "started", "ended", "in_exec", "pid")),
         ("skipped", "u8"),
         ("rows", "u8"),
+        ("prefix", "u8"),
     ]
 )
 
@@ -40,6 +41,10 @@ class Ended(IntEnum):
     THREAD = 3
     STOPPED = 4
     SOCKET = 5
+    VCPUS = 6
+    QEMU = 7
+    RAM = 8
+    PAGES = 9
 
 
 class Ring:
@@ -73,6 +78,7 @@ class Ring:
     in_exec = property(lambda self: bool(self._header.in_exec[0]))
     rows = property(lambda self: int(self._header.rows[0]))
     skipped = property(lambda self: int(self._header.skipped[0]))
+    prefix = property(lambda self: int(self._header.prefix[0]))
 
     def columns(self, *, partial: bool = False) -> Columns | None:
         """The next whole chunk (`partial`: or what there is of it), None when there is none. The plugin writes it

@@ -8,12 +8,15 @@ from pathlib import Path
 from mmuexp.trace import digest, open_trace
 
 PACKAGES = {"gzip": "gzip 1.12-1", "bzip2": "bzip2 1.0.8-5+b1", "luajit": "luajit 2.1.0~beta3+git20220320"}
+LINUX = "Linux 6.1.176-1 booting, from row {:,}"
 
 
 def line(path: Path) -> str:
     trace = open_trace(path)
     per_row = trace.size_bytes / trace.rows
     program = PACKAGES.get(path.stem, f"workloads/{path.stem}")
+    if trace.mode == "system":
+        program = LINUX.format(trace.window[0])
     cells = [
         f"`{path.name}`",
         program,

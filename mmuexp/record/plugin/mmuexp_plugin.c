@@ -12,17 +12,15 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "qemu_plugin_v1.h"
 #include "ring.h"
 #include "rows.h"
+#include "install.h"
 
 EXPORT int qemu_plugin_version = 1;
 
@@ -230,48 +228,14 @@ static void in_child(void)
     munmap(r.header, HEADER_BYTES + r.header->chunks * sizeof(struct chunk));
 }
 
-static bool is_argument(const char *arg, const char *key, uint64_t *value)
-{
-    size_t n = strlen(key);
-    if (strncmp(arg, key, n) || arg[n] != '=')
-        return false;
-    *value = strtoull(arg + n + 1, NULL, 10);
-    return true;
-}
-
-static int refuse(const char *why)
-{
-    fprintf(stderr, "mmuexp plugin: %s\n", why);
-    return -1;
-}
-
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
-    uint64_t ring = UINT64_MAX, sock = UINT64_MAX, skip = 0, limit = UINT64_MAX;
-    for (int i = 0; i < argc; i++)
-        if (!is_argument(argv[i], "ring", &ring) && !is_argument(argv[i], "socket", &sock) &&
-            !is_argument(argv[i], "skip", &skip) && !is_argument(argv[i], "limit", &limit))
-            return refuse("unknown argument");
     if (strcmp(info->target_name, "i386") || info->system_emulation)
         return refuse("this is not qemu-i386");
 
-    r.header = mmap(NULL, HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring, 0);
-    if (r.header == MAP_FAILED)
-        return refuse("no shared memory");
-    if (r.header->magic != RING_MAGIC || r.header->version != RING_VERSION || r.header->mode != MODE_USER)
-        return refuse("the shared memory has another layout");
-    size_t bytes = HEADER_BYTES + r.header->chunks * sizeof(struct chunk);
-    munmap(r.header, HEADER_BYTES);
-    r.header = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, 0);
-    if (r.header == MAP_FAILED)
-        return refuse("no room for the shared memory");
-    close(ring);
-    r.chunks = (struct chunk *)((char *)r.header + HEADER_BYTES);
-    r.shared_rows = &r.header->rows;
-    r.free = r.header->chunks - 1;
-    r.skip = skip;
-    r.limit = limit;
-    r.id = id;
+    int sock = open_ring(MODE_USER, id, argc, argv);
+    if (sock < 0)
+        return -1;
 
     /* a number that programs do not pick: they take the lowest free one */
     struct rlimit files = {.rlim_cur = 1024};
@@ -280,7 +244,6 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
     if (r.socket < 0)
         return refuse("no file descriptor left");
     close(sock);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* ends with the recorder, also where it makes no rows */
 
     if (!bits_are_known())
         access_cb = on_access_by_function;

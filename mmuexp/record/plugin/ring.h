@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define RING_MAGIC 0x584d4d55u
-#define RING_VERSION 1u
+#define RING_VERSION 2u
 #define HEADER_BYTES 4096u
 #define CHUNK_BITS 20
 #define CHUNK_ROWS (1u << CHUNK_BITS)
@@ -37,6 +37,10 @@ enum ended {
     ENDED_THREAD = 3,  /* a second thread begins: rows of several have no one order */
     ENDED_STOPPED = 4, /* the encoder asked for it */
     ENDED_SOCKET = 5,  /* the program closed our socket */
+    ENDED_VCPUS = 6,   /* the guest has more than one processor */
+    ENDED_QEMU = 7,    /* this QEMU tells addresses in a way that we do not know */
+    ENDED_RAM = 8,     /* the guest's RAM is not shared memory with a name */
+    ENDED_PAGES = 9,   /* more pages outside RAM than we number */
 };
 
 struct ring_header {
@@ -47,6 +51,7 @@ struct ring_header {
     uint32_t pid;                          /* of QEMU */
     uint64_t skipped;                      /* rows passed over so far */
     uint64_t rows;                         /* rows written so far */
+    uint64_t prefix;                       /* the first of them: MAP rows for what was known when skipping ended */
 };
 
 /* columns of one chunk, in this order; in user mode `page` and `flags` are constant and never touched */
@@ -59,6 +64,8 @@ struct chunk {
     uint8_t flags[CHUNK_ROWS];
 };
 
-enum op { OP_LOAD = 0, OP_STORE = 1, OP_EXEC = 2 };
+enum op { OP_LOAD = 0, OP_STORE = 1, OP_EXEC = 2, OP_FLUSH = 3, OP_FLUSH_PAGE = 4, OP_MAP = 5 };
+enum flag { FLAG_IO = 1, FLAG_USER = 2 };
+enum flush { FLUSH_CR3 = 1, FLUSH_CR0 = 2, FLUSH_CR4 = 3 };
 
 #endif

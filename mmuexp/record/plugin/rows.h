@@ -60,6 +60,7 @@ static void finish(enum ended why)
     r.over = r.unhook_due = true;
     r.end = r.rows;
     r.skip = r.skipped = 0;
+    __atomic_store_n(r.shared_rows, r.rows, __ATOMIC_RELEASE); /* a whole guest's last row may have waited */
     __atomic_store_n(&r.header->ended, why, __ATOMIC_RELEASE);
     char token = TOKEN_NEWS;
     (void)!send(r.socket, &token, 1, MSG_NOSIGNAL);

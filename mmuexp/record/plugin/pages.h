@@ -1,0 +1,174 @@
+/*
+ * Which physical page a virtual page shows: what the last rows told, and the MAP and FLUSH_PAGE rows for what is new.
+ *
+ * Pages are known by their place in QEMU's own memory, which data accesses and blocks both tell: so they agree on a
+ * page, ROM too, whatever QEMU calls its address. Guest RAM is one shared mapping, found by /proc/self/maps: a page of
+ * it has its number in RAM. Any other page that QEMU reads and writes as memory (ROM, video memory) gets a number from
+ * 0x100000 up, in the order in which they are touched. Code in device memory has no place: 0x80000000 + virtual page.
+ *
+ * Copyright (C) 2026 The mmuexp developers
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MMUEXP_PAGES_H
+#define MMUEXP_PAGES_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "rows.h"
+
+#define PAGE_BITS 12
+#define PAGES (1u << 20)
+#define HOST_BITS 36                         /* of a host page's number: 48-bit addresses */
+#define HOST_MASK ((1ull << HOST_BITS) - 1)
+#define NO_PLACE (1ull << (HOST_BITS - 1))   /* above user space: code in device memory */
+#define OTHER_FIRST 0x100000u
+#define OTHER_SLOTS (1u << 18)               /* 1 GiB of ROM and video memory, less what a hash table must leave free */
+
+static struct {
+    uint64_t generation;             /* of `seen`, in the bits above HOST_BITS: a FLUSH is one addition */
+    uint64_t seen[PAGES];            /* virtual page -> generation and host page that rows told last */
+    uint64_t ram_first, ram_pages;   /* host pages; 0, 0: not found yet */
+    uint64_t other[OTHER_SLOTS];     /* hash table of host pages outside RAM */
+    uint32_t other_number[OTHER_SLOTS];
+    uint32_t others;
+    uint32_t mask;                   /* row number -> place in the chunk; a small one while rows are skipped */
+    bool skipping;
+    uint32_t flush;                  /* reason of a FLUSH row that is due, 0 none */
+} p = {.generation = 1ull << HOST_BITS, .mask = CHUNK_ROWS - 1};
+
+static bool __attribute__((noinline, cold)) system_turn(void);
+
+/* `publish` false: the encoder does not see the row before the next one, because its flags may still change */
+static inline __attribute__((always_inline)) uint8_t *put_row(uint32_t vaddr, uint32_t page, uint16_t size,
+                                                              uint8_t insns, uint8_t op, uint8_t flags, bool publish)
+{
+    if (!LIKELY(r.rows != r.end) && !system_turn())
+        return NULL;
+    uint64_t row = r.rows;
+    struct chunk *chunk = r.chunk;
+    uint32_t at = row & p.mask;
+    chunk->vaddr[at] = vaddr;
+    chunk->page[at] = page;
+    chunk->size[at] = size;
+    chunk->insns[at] = insns;
+    chunk->op[at] = op;
+    chunk->flags[at] = flags;
+    r.rows = row + 1;
+    if (publish)
+        __atomic_store_n(r.shared_rows, row + 1, __ATOMIC_RELEASE);
+    return &chunk->flags[at];
+}
+
+/* the number of a host page in MAP rows */
+static uint32_t number_of(uint64_t host)
+{
+    if (host - p.ram_first < p.ram_pages)
+        return host - p.ram_first;
+    if (host & NO_PLACE)
+        return 0x80000000u | (host & (PAGES - 1));
+    uint32_t slot = (host * 0x9e3779b97f4a7c15ull) >> 46; /* 18 bits */
+    while (p.other[slot] && p.other[slot] != host)
+        slot = (slot + 1) % OTHER_SLOTS;
+    if (!p.other[slot]) {
+        if (p.others == OTHER_SLOTS / 4 * 3) {
+            finish(ENDED_PAGES);
+            return 0;
+        }
+        p.other[slot] = host;
+        p.other_number[slot] = OTHER_FIRST + p.others++;
+    }
+    return p.other_number[slot];
+}
+
+static inline bool is_known(uint32_t vpage)
+{
+    return p.seen[vpage] >> HOST_BITS == p.generation >> HOST_BITS;
+}
+
+static void __attribute__((noinline, cold)) forget(uint32_t vpage)
+{
+    put_row(vpage << PAGE_BITS, 0, 0, 0, OP_FLUSH_PAGE, 0, true);
+    p.seen[vpage] = 0; /* after the row: where skipping ends with it, the page is still known before it */
+}
+
+static void __attribute__((noinline)) show(uint32_t vpage, uint64_t host)
+{
+    if (is_known(vpage))
+        forget(vpage);
+    put_row(vpage << PAGE_BITS, number_of(host), 0, 0, OP_MAP, 0, true);
+    p.seen[vpage] = p.generation | host;
+}
+
+/* The next row touches this page. True: it was not known to show that host page. */
+static inline bool touch(uint32_t vpage, uint64_t host)
+{
+    if (LIKELY(p.seen[vpage] == (p.generation | host)))
+        return false;
+    show(vpage, host);
+    return true;
+}
+
+static void flush_all(void)
+{
+    put_row(0, 0, p.flush, 0, OP_FLUSH, 0, true);
+    p.flush = 0;
+    p.generation += 1ull << HOST_BITS;
+    if (!p.generation) { /* after 2**28 of them */
+        memset(p.seen, 0, sizeof p.seen);
+        p.generation = 1ull << HOST_BITS;
+    }
+}
+
+/* Skipping is over: from here on rows are kept, and before them stands what is known. */
+static void begin_rows(void)
+{
+    p.skipping = false;
+    p.mask = CHUNK_ROWS - 1;
+    r.rows = r.end = 0;
+    r.shared_rows = &r.header->rows;
+    uint64_t known = 0;
+    for (uint32_t vpage = 0; vpage < PAGES; vpage++)
+        known += is_known(vpage);
+    __atomic_store_n(&r.header->prefix, known, __ATOMIC_RELEASE);
+    if (r.limit < UINT64_MAX - known)
+        r.limit += known;
+    for (uint32_t vpage = 0; vpage < PAGES; vpage++)
+        if (is_known(vpage))
+            put_row(vpage << PAGE_BITS, number_of(p.seen[vpage] & HOST_MASK), 0, 0, OP_MAP, 0, true);
+}
+
+static bool system_turn(void)
+{
+    if (!r.over && p.skipping)
+        begin_rows();
+    return r.rows != r.end || turn();
+}
+
+/* Finds guest RAM: the largest shared mapping that can be written, but for the ring. */
+static bool find_ram(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    uint64_t last = 0, first = 0;
+    bool shared = false;
+    while (maps && fgets(line, sizeof line, maps)) {
+        uint64_t begin, end;
+        char rights[5];
+        if (sscanf(line, "%lx-%lx %4s", &begin, &end, rights) != 3)
+            continue;
+        bool this_one = rights[1] == 'w' && rights[3] == 's' && begin != (uintptr_t)r.header;
+        first = this_one && shared && begin == last ? first : begin; /* pieces of one */
+        shared = this_one;
+        last = end;
+        if (shared && (end - first) >> PAGE_BITS > p.ram_pages) {
+            p.ram_first = first >> PAGE_BITS;
+            p.ram_pages = (end - first) >> PAGE_BITS;
+        }
+    }
+    if (maps)
+        fclose(maps);
+    return p.ram_pages;
+}
+
+#endif

@@ -1,0 +1,116 @@
+"""`record_system(...)`: runs a whole guest under qemu-system-i386 and writes all that its processor does as a trace.
+
+QEMU's arguments are the user's own. We add what a recording needs: one thread that runs the guest, and RAM in shared
+memory, by which the plugin knows pages. FLUSH rows carry no CR3 value: version 1 of the plugin interface shows no
+registers. The processor's own accesses make no rows: page walks, and what it reads and writes when it delivers an
+interrupt or an exception. A store to ROM is a row like any other, though the machine drops it.
+"""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+
+from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.guest import PAGE_BYTES, PAGES
+from mmuexp.record import build
+from mmuexp.record.qemu import find_qemu, metadata_of, run
+from mmuexp.record.ring import Mode
+from mmuexp.record.session import Recording, Session
+from mmuexp.trace import TraceWriter
+
+QEMU, QEMU_PACKAGE = "qemu-system-i386", "qemu-system-x86"
+DEFAULT_RAM = 128 << 20  # bytes: QEMU's own default
+UNITS = {"": 20, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}  # of -m: log2 bytes; a bare number is MiB
+REFUSED = {
+    "accel": "the guest is recorded under -accel tcg,thread=single",
+    "enable-kvm": "KVM runs the guest on the processor itself: nothing to record",
+    "daemonize": "the recorder watches QEMU, which must stay in the foreground",
+    "plugin": "the recorder's own plugin is the only one",
+}
+
+
+def record_system(
+    arguments: Sequence[str],
+    output: str,
+    *,
+    skip: int = 0,
+    limit: int | None = None,
+    seconds: float | None = None,
+    licence: str | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Recording:
+    """Run `qemu-system-i386 ARGUMENTS` and write its guest's rows to `output`.
+
+    The first `skip` rows are left out; what follows begins with MAP rows for the pages that are known by then, which
+    `limit` does not count. After `limit` rows, or `seconds` of QEMU's running, the guest is ended.
+
+    Raises `MmuexpError` before the guest starts: no QEMU, no compiler, an argument that cannot be recorded, more than
+    one processor, an output that cannot be written.
+    """
+    if output == "-":
+        raise MmuexpError("a recording cannot go to stdout, which is QEMU's", todo="say -o FILE.arrow")
+    qemu, version = find_qemu(QEMU, QEMU_PACKAGE)
+    machine = machine_arguments(arguments)
+    plugin = build.plugin(build.SYSTEM)
+    metadata = metadata_of([QEMU, *arguments], version, licence, skip)
+    with TraceWriter(output, mode="system", metadata=metadata, in_place=True) as writer:
+        session = Session(writer, Mode.SYSTEM, skip=skip, limit=limit, seconds=seconds, note=note)
+        return run(session, [qemu, *machine, "-plugin", session.plugin_option(plugin), *arguments])
+
+
+def machine_arguments(arguments: Sequence[str]) -> list[str]:
+    """What QEMU is told before the user's arguments. Raises UsageError: what those say cannot be recorded."""
+    options = [(word.lstrip("-"), value) for word, value in _pairs(arguments)]
+    for name, value in options:
+        if name in REFUSED:
+            raise UsageError(REFUSED[name], where=f"-{name}")
+        if name == "smp" and _processors(value) > 1:
+            what = "more than one processor: their accesses have no one order"
+            raise UsageError(what, where=f"-smp {value}", todo="leave -smp out")
+        if name in ("machine", "M") and re.search(r"(^|,)accel=(?!tcg)", value):
+            raise UsageError(REFUSED["accel"], where=f"-{name} {value}")
+    ram = _ram_bytes([value for name, value in options if name == "m"])
+    if ram > PAGES * PAGE_BYTES:
+        raise UsageError(f"{ram >> 20} MiB of RAM: the format numbers 2**20 physical pages, 4096 MiB", where="-m")
+    settings = ["-accel", "tcg,thread=single"]
+    if any(name in ("machine", "M") and "memory-backend=" in value for name, value in options):
+        return settings
+    backend = f"memory-backend-memfd,id=mmuexp-ram,size={ram},share=on"
+    return [*settings, "-object", backend, "-machine", "memory-backend=mmuexp-ram"]
+
+
+def _pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """Each option with the word after it, which is its value if it takes one."""
+    following = [*arguments[1:], ""]
+    return [(word, value) for word, value in zip(arguments, following, strict=True) if word.startswith("-")]
+
+
+def _processors(value: str) -> int:
+    """Of -smp 4, -smp cpus=4,..., -smp sockets=2,cores=2; hotpluggable ones count."""
+    keys = dict(part.split("=", 1) if "=" in part else ("cpus", part) for part in value.split(","))
+    numbers = {key: int(text) for key, text in keys.items() if text.isdigit()}
+    product = 1
+    for key in ("sockets", "dies", "cores", "threads"):
+        product *= numbers.get(key, 1)
+    return max(numbers.get("cpus", 1), numbers.get("maxcpus", 1), product)
+
+
+def _ram_bytes(values: list[str]) -> int:
+    """Of the last -m, as QEMU reads it: a number of MiB, or with a unit; `size=` may stand before it."""
+    if not values:
+        return DEFAULT_RAM
+    parts = values[-1].split(",")
+    size = next((part.removeprefix("size=") for part in parts if part.startswith("size=") or "=" not in part), "128")
+    found = re.fullmatch(r"(\d+)([bkmgt]?)", size.lower())
+    if not found:
+        raise UsageError(f"is no size: {size!r}", where="-m")
+    bytes_ = int(found[1]) << UNITS[found[2]]
+    return -(-bytes_ // 8192) * 8192  # QEMU rounds up so
+
+
+def default_output(arguments: Sequence[str]) -> str:
+    """The name of what is booted, else guest.arrow."""
+    for word, value in _pairs(arguments):
+        if word.lstrip("-") in ("bios", "kernel", "cdrom", "fda", "hda") and value:
+            return os.path.basename(value) + ".arrow"
+    return "guest.arrow"

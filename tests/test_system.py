@@ -1,0 +1,183 @@
+"""`mmuexp record --system`: the guest whose counts are known by construction (traces/workloads/guest/known.S).
+
+The table in known.S says what each of its phases does; here it stands as formulas in the number of rounds. Each is
+checked on rows recorded anew, and the sums under every scheme, by the oracle and by the kernels.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from kernels import differences
+from oracle import run
+from recording import guest, record_guest, rows_of, tuples
+
+from mmuexp.guest import IO, USER, FlushReason, Op
+from mmuexp.trace import open_trace
+from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.verify import FAILED, WARNING, verify
+
+N = 40
+MARKER = 0x9000
+NAMES = {Op.LOAD: "loads", Op.STORE: "stores", Op.EXEC: "execs", Op.FLUSH_PAGE: "page_flushes", Op.MAP: "maps"}
+SPECS = ["softmmu", "softmmu,tlb_bits=4", "byte-lookup", "byte-lookup,entries=4", "map-block"]
+SPECS += ["map-block,map_block_bits=13,pool_blocks=3", "map-block,map_pages=4", "qemu-fast"]
+SPECS += ["qemu-fast,guest_limit=0x100000000"]
+
+
+def phases(n: int) -> list[dict[str, int]]:
+    """What each phase does, as known.S derives it; what is not named is 0."""
+    return [
+        {"loads": 10, "stores": 1, "execs": 11, "flush CR0": 1, "maps": 4, "misaligned": 1},
+        {"stores": 1030, "execs": 1024, "maps": 4},
+        {"stores": 1, "execs": 2, "flush CR3": 1, "flush CR0": 1, "maps": 3},
+        {"loads": n, "stores": 1, "execs": 2 * n, "flush CR3": n, "maps": 2 * n + 1},
+        {"loads": n, "stores": n + 1, "execs": 2 * n, "page_flushes": n - 1, "maps": n + 1},
+        {"loads": 2 * n, "stores": n + 1, "execs": n, "io": 3 * n},
+        {"loads": n, "stores": 1, "execs": n},
+        {"loads": n, "stores": n + 2, "execs": n + 1, "maps": 2, "misaligned": 2 * n, "crossing": 2 * n},
+        {
+            "loads": n,
+            "stores": n + 4,
+            "execs": 4 * n + 1,
+            "maps": 3,
+            "misaligned": 2,
+            "crossing": 1,
+            "crossing code": n,
+        },
+        {"loads": 4, "stores": n + 5, "execs": n + 2, "maps": 1},
+        {"loads": n, "stores": 2 * n + 3, "execs": 3 * n, "maps": 1, "misaligned": n},
+        {"loads": n, "stores": n + 1, "execs": 2 * n + 2, "maps": 2, "user data": 2 * n, "user execs": 2 * n + 1},
+        {},
+    ]
+
+
+def found_phases(rows) -> list[dict[str, int]]:
+    found = [Counter()]
+    for op, vaddr, size, _, flags, _ in rows:
+        n, data = found[-1], op in (Op.LOAD, Op.STORE)
+        n[NAMES[op] if op != Op.FLUSH else f"flush {FlushReason(size).name}"] += 1
+        n["io"] += bool(flags & IO)
+        n["user data"] += data and bool(flags & USER)
+        n["user execs"] += op == Op.EXEC and bool(flags & USER)
+        n["misaligned"] += data and vaddr % size != 0
+        n["crossing"] += data and vaddr % 4096 + size > 4096
+        n["crossing code"] += op == Op.EXEC and vaddr % 4096 + size > 4096
+        if op == Op.STORE and vaddr == MARKER:
+            found.append(Counter())
+    return [{name: number for name, number in n.items() if number} for n in found]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("known")
+    done = record_guest("-o", "known.arrow", image=guest("known", N), cwd=folder)
+    assert done.code == 33, done.err  # QEMU's exit code: the guest found every word as it should be
+    assert len(done.err.splitlines()) == 1, done.err
+    return folder / "known.arrow"
+
+
+def test_each_phase_makes_the_rows_that_its_source_says(recorded):
+    assert found_phases(tuples(recorded)) == phases(N)
+
+
+def test_the_trace_is_valid_and_says_where_it_comes_from(recorded):
+    assert not [check for check in verify(recorded) if check.state in (FAILED, WARNING)]
+    trace = open_trace(recorded)
+    assert (trace.mode, trace.complete, trace.window) == ("system", "yes", (0, trace.rows))
+    assert trace.metadata["guest"] == "i386"
+    assert trace.metadata["command"].startswith("qemu-system-i386 -bios ")
+    assert "QEMU emulator version" in trace.metadata["recorder"]
+
+
+def test_pages_are_the_ones_that_the_page_tables_name(recorded):
+    rows = tuples(recorded)
+    shown = {}
+    for op, vaddr, _, _, _, page in rows:
+        if op == Op.MAP:
+            shown.setdefault(vaddr >> 12, []).append(page)
+    assert shown[0x32] == [0x30, 0x31] * (N // 2)  # A, B, A, ...
+    assert (shown[0x40], shown[0x41]) == ([0x40], [0x50])  # the second page of a crossing access
+    assert (shown[0x42], shown[0x43]) == ([0x42], [0x60])  # the second page of a crossing instruction
+    assert {page for vpage in (0x7, 0x9, 0x10, 0x20, 0x44, 0x46) for page in shown[vpage]} == {
+        0x7, 0x9, 0x10, 0x20, 0x44, 0x46,
+    }  # fmt: skip
+    rom = {vpage: set(pages) for vpage, pages in shown.items() if vpage >= 0xF0}
+    assert rom.keys() == {0xF0, 0xF1, 0xFFFFF}
+    assert all(len(pages) == 1 and min(pages) >= 0x100000 for pages in rom.values())
+    assert len(set.union(*rom.values())) == 3
+
+
+def test_device_rows_are_the_devices(recorded):
+    io = Counter((op, vaddr, size) for op, vaddr, size, _, flags, _ in tuples(recorded) if flags & IO)
+    assert io == {(Op.STORE, 0xB8000, 1): N, (Op.LOAD, 0xA0000, 4): N, (Op.LOAD, 0xFEE00030, 4): N}
+
+
+def expected(spec: str, n: int) -> dict[str, int]:
+    """What follows from the table under a scheme, without running one."""
+    counts = {
+        "loads": 9 * n + 14,
+        "stores": 8 * n + 1051,
+        "execs": 17 * n + 1043,
+        "io_accesses": 3 * n,
+        "flushes": n + 3,
+        "page_flushes": n - 1,
+        "misaligned": 3 * n + 3,
+        "page_cross": 2 * n + 1,
+        "mode_switches": 2,
+        "smc_stores": n - 1,
+        "code_page_data_stores": n,
+    }
+    counts["accesses"] = counts["loads"] + counts["stores"]
+    name = spec.split(",")[0]
+    if name == "softmmu":
+        return counts | {"slow_io": 3 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1, "slow_misaligned": n + 2}
+    if name == "byte-lookup":
+        return counts | {"faults_io": 3 * n, "faults_cross": 2 * n + 1}
+    if name == "map-block":
+        return counts | {"faults_io": 3 * n}
+    above = 0 if "guest_limit" in spec else 1  # lgdt reads near 4 GiB
+    return counts | {"faults_softmmu": n + above, "softmmu_accesses": 3 * n + 2 * above}
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_count_under_every_scheme(recorded, spec):
+    rows = tuples(recorded)
+    counts = run(rows, spec, "system")
+    known = expected(spec, N)
+    assert {name: counts[name] for name in known} == known
+    assert not differences(rows, spec, "system", counts)
+    assert not differences(rows, spec, "system", counts, filtered=False)
+
+
+@pytest.mark.parametrize("rounds", [3, 3000])
+def test_other_numbers_of_rounds(tmp_path, rounds):
+    done = record_guest("-o", "known.arrow", image=guest("known", rounds), cwd=tmp_path)
+    assert done.code == 33
+    assert found_phases(tuples(tmp_path / "known.arrow")) == phases(rounds)
+
+
+def test_the_same_guest_makes_the_same_rows(tmp_path, recorded):
+    assert record_guest("-o", "again.arrow", image=guest("known", N), cwd=tmp_path).code == 33
+    one, other = rows_of(recorded), rows_of(tmp_path / "again.arrow")
+    assert all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("skip", [1, 5, 2100, 2101, 2102, 2103, 2104, 2105, 2106, 3333])
+def test_skipping_gives_what_a_slice_gives(tmp_path, recorded, skip):
+    """The MAP rows of what is known, then the rows themselves; wherever skipping ends, before a MAP row too."""
+    limit = 300
+    done = record_guest("-o", "part.arrow", "--skip", skip, "--limit", limit, image=guest("known", N), cwd=tmp_path)
+    assert done.code == 0, done.err
+    slice_trace(recorded, skip, skip + limit, str(tmp_path / "slice.arrow"))
+    part, cut = open_trace(tmp_path / "part.arrow"), open_trace(tmp_path / "slice.arrow")
+    assert part.window == cut.window == (skip, limit)
+    assert tuples(tmp_path / "part.arrow") == tuples(tmp_path / "slice.arrow")
+
+
+def test_skipping_everything_leaves_an_empty_trace(tmp_path, recorded):
+    done = record_guest("-o", "none.arrow", "--skip", 10**9, image=guest("known", N), cwd=tmp_path)
+    assert done.code == 33
+    trace = open_trace(tmp_path / "none.arrow")
+    assert (trace.rows, trace.complete) == (0, "yes")
+    assert trace.window == (open_trace(recorded).rows, 0)

@@ -1,0 +1,53 @@
+"""The bundled windows of a Linux boot: valid, as rich in what only whole guests have as they were chosen for, and the
+kernels agree with the oracle on slices of them."""
+
+from pathlib import Path
+
+import pytest
+from kernels import differences
+from oracle import run
+from recording import tuples
+
+from mmuexp.guest import Columns
+from mmuexp.shape import Survey
+from mmuexp.trace import open_trace
+from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.verify import OK, verify
+
+TRACES = Path(__file__).parent.parent / "traces"
+WINDOWS = ["linux_firmware", "linux_early", "linux_patching", "linux_user"]
+SLICES = [("linux_firmware", 1_500_000), ("linux_early", 0), ("linux_patching", 2_000_000), ("linux_user", 2_500_000)]
+SPECS = ["softmmu", "byte-lookup", "map-block", "map-block,map_block_bits=13,pool_blocks=8", "qemu-fast"]
+SPECS += ["qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000"]
+ROWS = 150_000
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_window_is_valid(name):
+    assert [check for check in verify(TRACES / f"{name}.arrow") if check.state != OK] == []
+
+
+def shape(name: str) -> dict[str, int]:
+    trace = open_trace(TRACES / f"{name}.arrow")
+    survey = Survey(trace.mode, trace.path)
+    for columns in trace.batches():
+        survey.feed(Columns(*columns))
+    return survey.counts()
+
+
+def test_each_window_holds_what_it_was_chosen_for():
+    firmware, patching, user = shape("linux_firmware"), shape("linux_patching"), shape("linux_user")
+    assert firmware["io_accesses"] > 10_000  # video memory
+    assert firmware["page_flushes"] == 11  # 11 pages of ROM are copied into the RAM below them
+    assert patching["flushes"] > 5_000  # an address space of its own for each patched instruction
+    assert user["mode_switches"] > 500
+    assert user["flushes"] > 20
+
+
+@pytest.mark.parametrize(("name", "start"), SLICES)
+def test_kernels_agree_with_the_oracle(tmp_path, name, start):
+    slice_trace(TRACES / f"{name}.arrow", start, start + ROWS, str(tmp_path / "slice.arrow"))
+    rows = tuples(tmp_path / "slice.arrow")
+    assert len(rows) >= ROWS
+    for spec in SPECS:
+        assert not differences(rows, spec, "system", run(rows, spec, "system")), spec
