@@ -221,6 +221,9 @@ def _record(label: str, run: Run, cost: Priced, values: Mapping[str, dict]) -> d
         "kernel_ns": cost.kernel_ns,
         "ns": cost.ns,
         "cross_kernel_ns": cost.cross_kernel_ns,
+        "hit_insns": cost.hit_insns,
+        "handler_insns": cost.handler_insns,
+        "translate_insns": cost.translate_insns,
     }
     if run.window is not None:
         record["window"] = run.window

@@ -24,12 +24,13 @@ HOST += ["host_calls", "evictions", "peak_mappings"]
 SIZES = ["table_bytes", "table_lines", "reserved_bytes"]
 PRICES = ["insns", "insns_per_access", "cross_insns", "cross_ns", "kernel_ns", "ns"]
 CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]  # they sum to host_calls
-LATER = [*CALLS, "cross_kernel_ns"]  # appended after interface.md's columns
+PARTS = ["hit_insns", "handler_insns", "translate_insns"]  # they sum to insns
+LATER = [*CALLS, "cross_kernel_ns", *PARTS]  # appended after interface.md's columns
 
 COUNTS = [*SHAPE, "faults", *FAULT_CAUSES, *TLB, *HOST, *SIZES]
 COLUMNS = [*IDENTITY, *COUNTS, *PRICES, *LATER]
 FLOATS = {"insns_per_access", "cross_ns", "kernel_ns", "ns", "cross_kernel_ns"}
-MAYBE_FLOATS = {"insns", "cross_insns"}  # whole numbers while every cost is one
+MAYBE_FLOATS = {"insns", "cross_insns", *PARTS}  # whole numbers while every cost is one
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def test_columns_stand_in_the_order_of_the_contract(cli, trace):
     assert done.code == 0
     header = done.out.splitlines()[0].split(",")
     assert header[: len(COLUMNS)] == COLUMNS
-    assert header[len(COLUMNS) :][:3] == ["mmap_calls", "mprotect_calls", "munmap_calls"]
+    later = "mmap_calls mprotect_calls munmap_calls cross_kernel_ns hit_insns handler_insns translate_insns"
+    assert header[len(COLUMNS) :][:7] == later.split()
 
 
 def test_a_row_for_each_scheme(cli, trace):
@@ -71,6 +72,7 @@ def test_sums(cli, trace):
         if "host_calls" in n:
             assert n["host_calls"] == n["mmap_calls"] + n["mprotect_calls"] + n["munmap_calls"]
         insns = float(row["insns"])
+        assert insns == n["hit_insns"] + n["handler_insns"] + n["translate_insns"]
         assert float(row["insns_per_access"]) == insns / n["accesses"]
         assert float(row["ns"]) == pytest.approx(0.19 * insns + float(row["kernel_ns"]))
 
@@ -138,7 +140,17 @@ def test_the_table_tells_a_newcomer(cli, trace):
     done = cli("compare", trace)
     assert done.err == ""
     assert "12 rows, 11 memory accesses" in done.out
-    for words in ("against", "instructions/access", "kernel time", "page crossings", "reference", "while"):
+    for words in (
+        "against",
+        "instructions/access",
+        "hit path",
+        "helpers and handlers",
+        "(assumed)",
+        "kernel time",
+        "page crossings",
+        "reference",
+        "while",
+    ):
         assert words in done.out
     assert max(map(len, done.out.split("\n\n")[1].splitlines())) <= 80
     assert "reference *" in done.out
