@@ -3,20 +3,18 @@
 One `Summary` for each trace (a sweep: for each trace and pool); table.py, markdown.py and html.py only lay it out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from mmuexp.ranges import COMPANIONS
 from mmuexp.render import words
+from mmuexp.render.figures import Figures, Row
 from mmuexp.render.sentence import Line, clear_winner, lines_of, sentence
-from mmuexp.result import FAULT_CAUSES, Result, rows_of
+from mmuexp.result import Result, rows_of
 
-Row = dict[str, Any]
 MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process
 PAGE = 120  # characters: an upright table wider than this is laid down where there is no terminal to measure
 GAP = 2  # between columns
-SHORT = 12  # a reference's name up to so long stands in the middle of a label
 
 CAUSES = {
     "faults_unmapped": "unmapped: first touch of a page that the scheme has not mapped",
@@ -96,16 +94,14 @@ class _Table:
     """Builds one Summary of `rows`; `all_rows` are the trace's, among which the reference is."""
 
     def __init__(self, result: Result, trace: str, rows: list[Row], all_rows: list[Row], caption: str):
-        self.result, self.trace, self.rows, self.all_rows, self.caption = result, trace, rows, all_rows, caption
-        self.verdicts = {v["scheme"]: v for v in result.manifest.get("verdicts", []) if v["trace"] == trace}
-        known = next(iter(self.verdicts.values()), {}).get("reference")
-        self.reference = known or rows[0]["strategy"]
+        self.result, self.trace, self.rows, self.caption = result, trace, rows, caption
         self.parameters = [p for p in result.parameters if not caption or p not in ("pool_blocks", "pool_mib")]
-        self.footnotes: dict[str, int] = {}
+        self.figures = Figures(result, trace, rows, all_rows, self.parameters)
         self.names = [self._name(row) for row in rows]
         self.lines = lines_of(rows, self.names)
         winner = None if result.windowed else clear_winner(self.lines)
         self.best = None if winner is None else self.names.index(winner.name)
+        self.figures.best = None if self.best is None else rows[self.best]
 
     def summary(self, width: int) -> Summary:
         if self.result.kind == "compare" and not self.result.windowed:
@@ -115,16 +111,17 @@ class _Table:
         return self._summary(upright=False)
 
     def _summary(self, *, upright: bool) -> Summary:
-        self.footnotes = {}
-        columns = self._figures() if upright else self._columns()
-        heads = [head for head, _, _ in columns]
-        cells = [[cell(row) for _, _, cell in columns] for row in self.rows]
-        left = {at for at, (_, is_left, _) in enumerate(columns) if is_left}
+        self.figures.footnotes.clear()
+        figures = self.figures.lines() if upright else self.figures.columns()
+        heads = [figure.label for figure in figures]
+        cells = [[figure.text(row) for figure in figures] for row in self.rows]
+        left = {at for at, figure in enumerate(figures) if figure.left}
         if upright:
             turned = [list(line) for line in zip(heads, *cells, strict=True)]
             # a long spec would make a wide column
             heads, cells, left = [cell.replace(",", ",\n") for cell in turned[0]], turned[1:], {0}
-        base = next((n for n, r in zip(self.names, self.rows, strict=True) if r["strategy"] == self.reference), "")
+        reference = self.figures.reference
+        base = next((n for n, r in zip(self.names, self.rows, strict=True) if r["strategy"] == reference), "")
         best = None if self.best is None else self.best + upright
         bars = self.lines if self.result.kind == "sweep" else []
         text = sentence(self.lines, base)
@@ -149,147 +146,6 @@ class _Table:
             f" {words.share(total['misaligned'], total['accesses'])} are misaligned){mode}{swept}"
         )
 
-    def _figures(self) -> list[tuple[str, bool, Any]]:
-        """The lines of an upright table; instructions are split by where they run, faults by cause."""
-        against, ahead = self._of_reference()
-        found: list[tuple[str, bool, Any]] = [
-            ("", True, lambda r: r["strategy"]),
-            ("memory access time", False, lambda r: words.duration(r["ns"])),
-            (against, False, self._against),
-        ]
-        if any(self._deciding(row) for row in self.rows):
-            found.append(("  price that decides", False, self._marks))
-        found.append(("instructions/access", False, _per_access))
-        if self._is_split():
-            found += [
-                ("  hit path", False, _part("hit_insns")),
-                ("  helpers and handlers", False, _part("handler_insns")),
-                (f"  {self._translating()}".replace(" (", "\n    ("), False, _part("translate_insns")),
-            ]
-        found += [
-            ("kernel time", False, lambda r: words.duration(r["kernel_ns"])),
-            ("host faults", False, lambda r: words.number(r["faults"])),
-        ]
-        for cause in FAULT_CAUSES:
-            if any(row.get(cause) for row in self.rows):
-                name = f"  {cause.removeprefix('faults_')}"
-                found.append((name, False, lambda r, c=cause: words.number(r.get(c))))
-        found += [
-            ("page crossings", False, lambda r: words.number(r["page_cross"])),
-            ("  instructions", False, lambda r: words.number(r["cross_insns"])),
-            ("  kernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
-            ("  each: instructions", False, _each_insns),
-            ("  each: kernel time", False, _each_kernel),
-            ("lookup tables", False, lambda r: words.size(r["table_bytes"])),
-            ("host address space", False, lambda r: words.size(r["reserved_bytes"])),
-            ("host mappings at most", False, lambda r: words.number(r["peak_mappings"])),
-        ]
-        if self._has_rivals():
-            found.append((ahead, False, self._while))
-            found.append(("  a fault costs\n    at these prices", False, self._now))
-        return found
-
-    def _columns(self) -> list[tuple[str, bool, Any]]:
-        short = len(self.reference) <= SHORT  # else its own line says "reference"
-        against = f"against\n{self.reference}" if short else "against\nreference"
-        ahead = f"ahead of {self.reference}\nwhile a fault costs" if short else "ahead of it\nwhile a\nfault costs"
-        found: list[tuple[str, bool, Any]] = []
-        if self.result.windowed:
-            found.append(("window", False, lambda r: words.number(r["window"])))
-        if self.parameters:
-            for p in self.parameters:
-                other = (lambda r: r["strategy"]) if p == self.parameters[0] else (lambda r: words.DASH)
-                found.append((p, False, lambda r, p=p, other=other: other(r) if r[p] is None else str(r[p])))
-        else:
-            found.append(("scheme", True, lambda r: r["strategy"]))
-        found += [
-            ("memory\naccess time", False, lambda r: words.duration(r["ns"])),
-            (against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
-            ("instructions\n/access", False, _per_access),
-        ]
-        if not self.parameters and self._is_split():
-            found += [
-                ("hit\npath", False, _part("hit_insns")),
-                ("helpers and\nhandlers", False, _part("handler_insns")),
-                (self._translating().replace(" ", "\n", 1), False, _part("translate_insns")),
-            ]
-        found += [
-            ("kernel\ntime", False, lambda r: words.duration(r["kernel_ns"])),
-            ("host\nfaults", False, lambda r: words.number(r["faults"])),
-            ("of these", True, _causes),
-        ]
-        if self.parameters:
-            found += [
-                ("lookup\ntables", False, lambda r: words.size(r["table_bytes"])),
-                ("host address\nspace", False, lambda r: words.size(r["reserved_bytes"])),
-                ("host mappings\nat most", False, lambda r: words.number(r["peak_mappings"])),
-            ]
-        if not self.parameters or any(row["cross_ns"] for row in self.rows):
-            found += [
-                ("page crossings:\ninstructions", False, lambda r: words.number(r["cross_insns"])),
-                ("page crossings:\nkernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
-                ("each:\ninstructions", False, _each_insns),
-                ("each:\nkernel time", False, _each_kernel),
-            ]
-        if self._has_rivals():
-            found.append((ahead, False, self._while))
-        return found
-
-    def _of_reference(self) -> tuple[str, str]:
-        """The two labels that name the reference; a long spec is broken, so that the labels stay narrow."""
-        if len(self.reference) <= SHORT:
-            return f"  against {self.reference}", f"ahead of {self.reference} while\n  a fault costs"
-        name = self.reference.replace(",", ",\n    ")
-        return f"  against\n    {name}", f"ahead of\n    {name}\n  while a fault costs"
-
-    def _is_split(self) -> bool:
-        return any(row.get("hit_insns") is not None for row in self.rows)  # a result saved earlier is not
-
-    def _translating(self) -> str:
-        source = self.result.manifest.get("prices", {}).get("translate", {}).get("source", "")
-        return "translating code" + (" (assumed)" if source.startswith("assumed") else "")
-
-    def _has_rivals(self) -> bool:
-        """Is the reference another scheme than the rows? A sweep against itself turns at no price worth a column."""
-        name = self.reference.partition(",")[0]
-        others = any(row["strategy"].partition(",")[0] != name for row in self.rows)
-        return bool(self.verdicts) and not self.result.windowed and others
-
-    def _base(self, row: Row) -> Row | None:
-        for other in self.all_rows:
-            if other["strategy"] == self.reference and other.get("window") == row.get("window"):
-                return other
-        return None
-
-    def _against(self, row: Row) -> str:
-        base = self._base(row)
-        if row["strategy"] == self.reference or base is None:
-            text = "reference" if base is not None else words.DASH
-        else:
-            text = words.factor(row["ns"], base["ns"])
-        wins = self.best is not None and row is self.rows[self.best]
-        return f"{text} *" if wins else text
-
-    def _deciding(self, row: Row) -> list[str]:
-        """The assumed prices that turn this run's order with the reference."""
-        base = self._base(row)
-        if self.result.windowed or base is None or words.factor(row["ns"], base["ns"]) == words.EQUAL:
-            return []  # equal as printed: there is no order to turn
-        return self.verdicts.get(row["strategy"], {}).get("decided_by", [])
-
-    def _marks(self, row: Row) -> str:
-        return " ".join(f"[{self.footnotes.setdefault(k, len(self.footnotes) + 1)}]" for k in self._deciding(row))
-
-    def _while(self, row: Row) -> str:
-        verdict = self.verdicts.get(row["strategy"])
-        if verdict is None or row["strategy"] == self.reference:
-            return ""
-        wins, price = verdict["wins"], words.duration(verdict["fault_ns"])
-        return {"always": "any price", "never": "never", "below": f"under {price}", "above": f"over {price}"}[wins]
-
-    def _now(self, row: Row) -> str:
-        return words.duration(row["kernel_ns"] / row["faults"]) if row["faults"] else words.DASH
-
     def _notes(self) -> list[str]:
         notes = []
         host = self.result.manifest.get("prices", {}).get("host")
@@ -304,7 +160,7 @@ class _Table:
         causes = [text for cause, text in CAUSES.items() if any(row.get(cause) for row in self.rows)]
         if causes:
             notes.append("host fault = a SIGSEGV that the emulator takes. " + "; ".join(causes) + ".")
-        for knob, at in self.footnotes.items():
+        for knob, at in self.figures.footnotes.items():
             notes.append(f"[{at}] an assumed price decides this: half or double of {knob} turns the order.")
         if any((row["peak_mappings"] or 0) > MAX_MAP_COUNT for row in self.rows):
             notes.append(f"More host mappings than Linux allows by default (vm.max_map_count, {MAX_MAP_COUNT:,}).")
@@ -314,32 +170,3 @@ class _Table:
         if self.result.manifest.get("complete", "yes") != "yes":
             notes.append(f"Not complete: {self.result.manifest['complete']}.")
         return notes
-
-
-def _per_access(row: Row) -> str:
-    value = row["insns_per_access"]
-    return words.DASH if value is None else f"{value:.2f}"
-
-
-def _causes(row: Mapping[str, Any]) -> str:
-    found = [(cause.removeprefix("faults_"), row.get(cause)) for cause in FAULT_CAUSES]
-    return ", ".join(f"{words.number(count)} {cause}" for cause, count in found if count)
-
-
-def _part(column: str) -> Callable[[Row], str]:
-    """A part of the instructions, for each access, with the digits of the whole."""
-
-    def cell(row: Row) -> str:
-        part = row.get(column)
-        return words.DASH if part is None or not row["accesses"] else f"{part / row['accesses']:.2f}"
-
-    return cell
-
-
-def _each_insns(row: Row) -> str:
-    return words.significant(row["cross_insns"] / row["page_cross"]) if row["page_cross"] else words.DASH
-
-
-def _each_kernel(row: Row) -> str:
-    kernel = row.get("cross_kernel_ns") or 0
-    return words.duration(kernel / row["page_cross"]) if row["page_cross"] else words.DASH

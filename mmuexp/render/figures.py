@@ -1,0 +1,201 @@
+"""Which figures a table shows, and how each becomes a text: columns of a table of rows, lines of an upright one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mmuexp.render import words
+from mmuexp.result import FAULT_CAUSES, Result
+
+Row = dict[str, Any]
+SHORT = 12  # a reference's name up to so long stands in the middle of a label
+
+
+class Figure(NamedTuple):
+    """`label` breaks where it says so; `left` sets it left; `text` makes a cell of a row."""
+
+    label: str
+    left: bool
+    text: Callable[[Row], str]
+
+
+class Figures:
+    """The figures of `rows` of one trace; `all_rows` are the trace's, among which the reference is."""
+
+    def __init__(self, result: Result, trace: str, rows: list[Row], all_rows: list[Row], parameters: Sequence[str]):
+        self.result, self.rows, self.parameters = result, rows, parameters
+        self.verdicts = {v["scheme"]: v for v in result.manifest.get("verdicts", []) if v["trace"] == trace}
+        known = next(iter(self.verdicts.values()), {}).get("reference")
+        self.reference = known or rows[0]["strategy"]
+        self.bases: dict[int | None, Row] = {}  # the reference's rows, by window
+        for row in all_rows:
+            if row["strategy"] == self.reference:
+                self.bases.setdefault(row.get("window"), row)
+        self.best: Row | None = None  # the run that wins
+        self.footnotes: dict[str, int] = {}  # assumed prices that decide, numbered as they are met
+
+    def lines(self) -> list[Figure]:
+        """The lines of an upright table; instructions are split by where they run, faults by cause."""
+        against, ahead = self._of_reference()
+        found: list[Figure] = [
+            Figure("", True, lambda r: r["strategy"]),
+            Figure("memory access time", False, lambda r: words.duration(r["ns"])),
+            Figure(against, False, self._against),
+        ]
+        if any(self._deciding(row) for row in self.rows):
+            found.append(Figure("  price that decides", False, self._marks))
+        found.append(Figure("instructions/access", False, _per_access))
+        if self._is_split():
+            found += [
+                Figure("  hit path", False, _part("hit_insns")),
+                Figure("  helpers and handlers", False, _part("handler_insns")),
+                Figure(f"  {self._translating()}".replace(" (", "\n    ("), False, _part("translate_insns")),
+            ]
+        found += [
+            Figure("kernel time", False, lambda r: words.duration(r["kernel_ns"])),
+            Figure("host faults", False, lambda r: words.number(r["faults"])),
+        ]
+        for cause in FAULT_CAUSES:
+            if any(row.get(cause) for row in self.rows):
+                name = f"  {cause.removeprefix('faults_')}"
+                found.append(Figure(name, False, lambda r, c=cause: words.number(r.get(c))))
+        found += [
+            Figure("page crossings", False, lambda r: words.number(r["page_cross"])),
+            Figure("  instructions", False, lambda r: words.number(r["cross_insns"])),
+            Figure("  kernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
+            Figure("  each: instructions", False, _each_insns),
+            Figure("  each: kernel time", False, _each_kernel),
+            Figure("lookup tables", False, lambda r: words.size(r["table_bytes"])),
+            Figure("host address space", False, lambda r: words.size(r["reserved_bytes"])),
+            Figure("host mappings at most", False, lambda r: words.number(r["peak_mappings"])),
+        ]
+        if self._has_rivals():
+            found.append(Figure(ahead, False, self._while))
+            found.append(Figure("  a fault costs\n    at these prices", False, self._now))
+        return found
+
+    def columns(self) -> list[Figure]:
+        """The columns of a table of rows."""
+        short = len(self.reference) <= SHORT  # else its own line says "reference"
+        against = f"against\n{self.reference}" if short else "against\nreference"
+        ahead = f"ahead of {self.reference}\nwhile a fault costs" if short else "ahead of it\nwhile a\nfault costs"
+        found: list[Figure] = []
+        if self.result.windowed:
+            found.append(Figure("window", False, lambda r: words.number(r["window"])))
+        if self.parameters:
+            for p in self.parameters:
+                other = (lambda r: r["strategy"]) if p == self.parameters[0] else (lambda r: words.DASH)
+                found.append(Figure(p, False, lambda r, p=p, other=other: other(r) if r[p] is None else str(r[p])))
+        else:
+            found.append(Figure("scheme", True, lambda r: r["strategy"]))
+        found += [
+            Figure("memory\naccess time", False, lambda r: words.duration(r["ns"])),
+            Figure(against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
+            Figure("instructions\n/access", False, _per_access),
+        ]
+        if not self.parameters and self._is_split():
+            found += [
+                Figure("hit\npath", False, _part("hit_insns")),
+                Figure("helpers and\nhandlers", False, _part("handler_insns")),
+                Figure(self._translating().replace(" ", "\n", 1), False, _part("translate_insns")),
+            ]
+        found += [
+            Figure("kernel\ntime", False, lambda r: words.duration(r["kernel_ns"])),
+            Figure("host\nfaults", False, lambda r: words.number(r["faults"])),
+            Figure("of these", True, _causes),
+        ]
+        if self.parameters:
+            found += [
+                Figure("lookup\ntables", False, lambda r: words.size(r["table_bytes"])),
+                Figure("host address\nspace", False, lambda r: words.size(r["reserved_bytes"])),
+                Figure("host mappings\nat most", False, lambda r: words.number(r["peak_mappings"])),
+            ]
+        if not self.parameters or any(row["cross_ns"] for row in self.rows):
+            found += [
+                Figure("page crossings:\ninstructions", False, lambda r: words.number(r["cross_insns"])),
+                Figure("page crossings:\nkernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
+                Figure("each:\ninstructions", False, _each_insns),
+                Figure("each:\nkernel time", False, _each_kernel),
+            ]
+        if self._has_rivals():
+            found.append(Figure(ahead, False, self._while))
+        return found
+
+    def _of_reference(self) -> tuple[str, str]:
+        """The two labels that name the reference; a long spec is broken, so that the labels stay narrow."""
+        if len(self.reference) <= SHORT:
+            return f"  against {self.reference}", f"ahead of {self.reference} while\n  a fault costs"
+        name = self.reference.replace(",", ",\n    ")
+        return f"  against\n    {name}", f"ahead of\n    {name}\n  while a fault costs"
+
+    def _is_split(self) -> bool:
+        return any(row.get("hit_insns") is not None for row in self.rows)  # a result saved earlier is not
+
+    def _translating(self) -> str:
+        source = self.result.manifest.get("prices", {}).get("translate", {}).get("source", "")
+        return "translating code" + (" (assumed)" if source.startswith("assumed") else "")
+
+    def _has_rivals(self) -> bool:
+        """Is the reference another scheme than the rows? A sweep against itself turns at no price worth a column."""
+        name = self.reference.partition(",")[0]
+        others = any(row["strategy"].partition(",")[0] != name for row in self.rows)
+        return bool(self.verdicts) and not self.result.windowed and others
+
+    def _base(self, row: Row) -> Row | None:
+        return self.bases.get(row.get("window"))
+
+    def _against(self, row: Row) -> str:
+        base = self._base(row)
+        if row["strategy"] == self.reference or base is None:
+            text = "reference" if base is not None else words.DASH
+        else:
+            text = words.factor(row["ns"], base["ns"])
+        return f"{text} *" if row is self.best else text
+
+    def _deciding(self, row: Row) -> list[str]:
+        """The assumed prices that turn this run's order with the reference."""
+        base = self._base(row)
+        if self.result.windowed or base is None or words.factor(row["ns"], base["ns"]) == words.EQUAL:
+            return []  # equal as printed: there is no order to turn
+        return self.verdicts.get(row["strategy"], {}).get("decided_by", [])
+
+    def _marks(self, row: Row) -> str:
+        return " ".join(f"[{self.footnotes.setdefault(k, len(self.footnotes) + 1)}]" for k in self._deciding(row))
+
+    def _while(self, row: Row) -> str:
+        verdict = self.verdicts.get(row["strategy"])
+        if verdict is None or row["strategy"] == self.reference:
+            return ""
+        wins, price = verdict["wins"], words.duration(verdict["fault_ns"])
+        return {"always": "any price", "never": "never", "below": f"under {price}", "above": f"over {price}"}[wins]
+
+    def _now(self, row: Row) -> str:
+        return words.duration(row["kernel_ns"] / row["faults"]) if row["faults"] else words.DASH
+
+
+def _per_access(row: Row) -> str:
+    value = row["insns_per_access"]
+    return words.DASH if value is None else f"{value:.2f}"
+
+
+def _causes(row: Mapping[str, Any]) -> str:
+    found = [(cause.removeprefix("faults_"), row.get(cause)) for cause in FAULT_CAUSES]
+    return ", ".join(f"{words.number(count)} {cause}" for cause, count in found if count)
+
+
+def _part(column: str) -> Callable[[Row], str]:
+    """A part of the instructions, for each access, with the digits of the whole."""
+
+    def cell(row: Row) -> str:
+        part = row.get(column)
+        return words.DASH if part is None or not row["accesses"] else f"{part / row['accesses']:.2f}"
+
+    return cell
+
+
+def _each_insns(row: Row) -> str:
+    return words.significant(row["cross_insns"] / row["page_cross"]) if row["page_cross"] else words.DASH
+
+
+def _each_kernel(row: Row) -> str:
+    kernel = row.get("cross_kernel_ns") or 0
+    return words.duration(kernel / row["page_cross"]) if row["page_cross"] else words.DASH
