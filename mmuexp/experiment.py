@@ -15,7 +15,7 @@ from mmuexp.result import COLUMNS, Result, make_frame
 from mmuexp.verdict import break_even, decided_by
 
 TOGETHER = 8  # schemes that one decode feeds; more of them read the trace again, so that memory stays bounded
-MAX_ROWS = 20_000  # of windows and schemes in one trace's result
+MAX_ROWS = 5_000  # of windows and schemes in a result: some 10 KB each until they are written
 
 
 class Interrupted(KeyboardInterrupt):
@@ -106,9 +106,13 @@ def _paths(traces: Any) -> list[str | None]:
     return list(dict.fromkeys(None if t is None else os.fspath(t) for t in traces)) or [None]
 
 
-def _choose_reference(strategies: Sequence[Any], base: Any | None) -> Any:
-    if base is not None:
-        return base
+def _with_reference(strategies: Sequence[Any], base: Any | None) -> tuple[Sequence[Any], Any]:
+    """(the strategies, the reference first if it was not among them; the reference)"""
+    against = base if base is not None else _choose_reference(strategies)
+    return (strategies if any(str(s) == str(against) for s in strategies) else [against, *strategies]), against
+
+
+def _choose_reference(strategies: Sequence[Any]) -> Any:
     by_preference = [
         lambda s: str(s) == "softmmu",
         lambda s: s.name == "softmmu",
@@ -126,18 +130,18 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
     ledger = _Ledger(kind, profile, every, values, sys.argv if command is None else command)
     paths = _paths(traces)
     # every file is opened before the first is replayed: a wrong name must not surface after minutes
+    sizes = []
     for path in paths:
-        with trace_path(path) as file, open_trace(file):
-            pass
+        with trace_path(path) as file, open_trace(file) as trace:
+            chosen = strategies if strategies is not None else default_strategies(trace.mode)
+            sizes.append((trace.file_rows, len(_with_reference(chosen, base)[0])))
+    _check_windows(sizes, every)
     for at, path in enumerate(paths):
         label = DEFAULT_NAME if path is None else path
         with trace_path(path) as file, open_trace(file) as trace:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
-            against = _choose_reference(chosen, base)
-            if all(str(s) != str(against) for s in chosen):
-                chosen = [against, *chosen]
+            chosen, against = _with_reference(chosen, base)
             facts = manifest.trace_facts(trace, label, file)
-            _check_windows(trace, every, len(chosen))
             runs: list[Run] = []
             try:
                 _replay(trace, chosen, label, every, progress, runs)
@@ -154,13 +158,26 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
     return ledger.result("yes")
 
 
-def _check_windows(trace, every: int | None, schemes: int) -> None:
-    """Memory must not grow with a trace's length: windows are held until they are written."""
-    if every is None or -(-trace.file_rows // every) * schemes <= MAX_ROWS:
+def _check_windows(sizes: Sequence[tuple[int, int]], every: int | None) -> None:
+    """Memory must not grow with a trace's length: windows are held until they are written.
+
+    `sizes` are (rows, schemes) of each trace. Raises UsageError where the windows are too many.
+    """
+    if every is None or _windows(sizes, every) <= MAX_ROWS:
         return
-    least = -(-trace.file_rows * schemes // MAX_ROWS)
-    what = f"windows of {every:,} rows are {-(-trace.file_rows // every):,} for each of {schemes} schemes"
+    least, most = every, max(rows for rows, _ in sizes)  # of the smallest window that is possible, bisected
+    while least < most:
+        middle = (least + most) // 2
+        if _windows(sizes, middle) > MAX_ROWS:
+            least = middle + 1
+        else:
+            most = middle
+    what = f"windows of {every:,} rows are {_windows(sizes, every):,} for all schemes, more than {MAX_ROWS:,}"
     raise UsageError(what, where="--every", todo=f"give at least {least:,}, or fewer schemes")
+
+
+def _windows(sizes: Sequence[tuple[int, int]], every: int) -> int:
+    return sum(-(-rows // every) * schemes for rows, schemes in sizes)
 
 
 def _replay(trace, strategies, label, every, progress, runs: list[Run]) -> None:

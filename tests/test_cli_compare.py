@@ -8,6 +8,7 @@ import pytest
 from cli_cases import ROWS, one_line, write_trace
 
 import mmuexp
+from mmuexp.errors import UsageError
 from mmuexp.experiment import Interrupted, compare
 from mmuexp.registry import default_strategies
 from mmuexp.render.summary import summaries
@@ -105,6 +106,13 @@ def test_windows_do_not_depend_on_batches(tmp_path):
     frame = compare(path, ["map-block"], every=12).frame
     assert list(frame["rows"]) == [12] * 10
     assert list(frame["pages"]) == [4] + [0] * 9
+
+
+def test_the_windows_of_all_traces_count_together(tmp_path):
+    one, two = (write_trace(tmp_path / f"{n}.arrow", rows=n) for n in (3_000, 2_500))
+    assert len(compare(one, ["softmmu"], every=1).frame) == 3_000
+    with pytest.raises(UsageError, match=r"5,500 for all schemes.*give at least 2,"):
+        compare([one, two], ["softmmu"], every=1)
 
 
 def test_the_notebook_gets_the_same_table(cli, trace):
