@@ -4,8 +4,10 @@ import sys
 
 
 def main() -> None:
-    from mmuexp.cli.main import run
-
+    try:
+        from mmuexp.cli.main import run
+    except KeyboardInterrupt:  # ^C while Python is still importing
+        sys.exit(130)
     sys.exit(run())
 
 

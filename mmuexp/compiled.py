@@ -21,6 +21,7 @@ from types import ModuleType
 import numba
 import numpy as np
 
+from mmuexp.jitcache import Guarded
 from mmuexp.strategy import Strategy
 
 OWN = "mmuexp.strategies."
@@ -43,7 +44,7 @@ def loop_of(cls: type[Strategy], has_reserve: bool) -> Callable:
         module.loop.enable_caching()
     if on_compile and not (copy and any((copy.parent / "__pycache__").glob(f"{copy.stem}.*.nbc"))):
         on_compile(cls.name)
-    return module.loop
+    return Guarded(module.loop)
 
 
 def _load(path: Path, name: str) -> ModuleType:

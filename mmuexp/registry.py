@@ -37,7 +37,7 @@ def load_third_party(point: EntryPoint) -> type[Strategy]:
     where = f"strategy {point.name} (entry point {point.value})"
     try:
         cls = point.load()
-    except Exception as error:
+    except BaseException as error:  # its module may do anything, sys.exit included
         raise MmuexpError(
             f"cannot be imported: {type(error).__name__}: {error}", where=where, todo="mend or uninstall its package"
         ) from error
@@ -70,7 +70,7 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
     sys.modules[name] = module  # numba looks the kernels' module up by name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:  # somebody's file may do anything, sys.exit included
         raise MmuexpError(f"cannot be imported: {type(error).__name__}: {error}", where=str(path)) from error
     found = strategies_in(module)
     if not found:

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
+from mmuexp.jitcache import guarded
 
 BLOCK = 1024  # rows that are counted together if there is nothing unusual about any
 
@@ -202,6 +203,7 @@ def _usual(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, system
     return True
 
 
+@guarded(_usual, _seldom)
 @kept
 def scan(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system):
     """Count the rows up to the first bad one into `sums`. Returns (its index, why), or (rows, 0)."""

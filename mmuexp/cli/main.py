@@ -6,7 +6,9 @@ answers at once. `run` is the only place that turns exceptions into exit codes (
 """
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
@@ -132,8 +134,19 @@ def _execute(argv: Sequence[str], meta: dict) -> int:
     return code if isinstance(code, int) and not isinstance(code, bool) else 0
 
 
+def _end_on_sigterm() -> None:
+    """SIGTERM ends the program as ^C does, so that nothing is left half-written."""
+
+    def end(*_: object) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. A command may return an int to choose its own."""
+    _end_on_sigterm()
     argv = list(sys.argv[1:] if argv is None else argv)
     for name in ("stdout", "stderr"):  # None if the caller closed them (`>&-`)
         if getattr(sys, name) is None:

@@ -40,7 +40,7 @@ def plugin(name: str = USER) -> Path:
     """
     folder = cache_folder()
     target = folder / f"{name}-{source_hash()}.so"
-    if target.exists():
+    if target.exists() and target.stat().st_size:  # a full disk may have left an empty one
         return target
     compiler = _compiler()
     try:
