@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isfinite, nan
 
 from mmuexp.errors import CheckFailed, UsageError
 from mmuexp.result import COLUMNS, IDENTITY, Result, rows_of
@@ -52,12 +53,20 @@ def parse_check(text: str, more_columns: Iterable[str] = ()) -> Check:
     if column not in known:
         near = get_close_matches(column, known, 1)
         hint = f"did you mean {near[0]}?" if near else todo
-        raise UsageError(f"there is no column {column!r}", where="--fail-if", todo=hint)
-    try:
-        number = float(form["number"].replace("_", ""))
-    except ValueError:
-        raise UsageError(f"{form['number']!r} is not a number", where="--fail-if", todo=todo) from None
+        raise UsageError(f"there is no column {column!r} of numbers", where="--fail-if", todo=hint)
+    number = _number(form["number"])
+    if number is None:
+        raise UsageError(f"{form['number']!r} is not a number", where="--fail-if", todo=todo)
     return Check(text, _spec(form["spec"]), column, form["op"], number)
+
+
+def _number(text: str) -> float | None:
+    """Finite, in ASCII digits; None for what is none: a check against nan would never fail."""
+    try:
+        number = float(text.replace("_", "")) if text.isascii() else nan
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
 
 
 def _spec(text: str | None) -> str | None:

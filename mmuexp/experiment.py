@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from mmuexp import manifest
@@ -10,7 +11,7 @@ from mmuexp.errors import UsageError
 from mmuexp.host import Profile, load_profile
 from mmuexp.passes import DEFAULT_NAME, Progress, Run, run_pass, trace_path
 from mmuexp.price import Priced, price
-from mmuexp.ranges import combinations, owner, parse_ranges
+from mmuexp.ranges import plan
 from mmuexp.result import COLUMNS, Result, make_frame
 from mmuexp.verdict import break_even, decided_by
 
@@ -47,10 +48,14 @@ def compare(
 
     Raises UsageError for specs, references and hosts that are wrong, TraceError for traces that are.
     """
-    if every is not None and every < 1:
-        raise UsageError(f"a window of {every} rows", where="--every", todo="give at least 1")
+    if every is not None:
+        if isinstance(every, bool) or not isinstance(every, Integral):
+            raise UsageError(f"{every!r} is of type {type(every).__name__}", where="every", todo="give whole rows")
+        every = int(every)
+        if every < 1:
+            raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
     given = None if strategies is None else _strategies(strategies)
-    base = None if reference is None else _strategies(reference)[0]
+    base = None if reference is None else _reference(reference)
     return _experiment("compare", traces, given, base, host, every, progress, {}, command)
 
 
@@ -74,23 +79,19 @@ def sweep(
     Adds a column for each parameter. map_block_bits is shown for a pool of 64 blocks and for one of 64 MiB, unless the
     pool is fixed by `strategy` or swept too. Raises UsageError, TraceError.
     """
-    from mmuexp.registry import all_strategies
-
-    ranges = parse_ranges(params)
-    found = combinations(strategy or owner(ranges, all_strategies()), ranges)
+    found = plan(params, strategy)
     values = {str(c.strategy): c.values for c in found}
-    base = None if reference is None else _strategies(reference)[0]
+    base = None if reference is None else _reference(reference)
     return _experiment("sweep", traces, [c.strategy for c in found], base, host, None, progress, values, command)
 
 
-def _strategies(given: Any) -> list[Any]:
+def _strategies(given: Any, what: str = "strategies") -> list[Any]:
     from mmuexp.registry import parse_spec
     from mmuexp.strategy import Strategy
 
-    if isinstance(given, str | Strategy):
-        given = [given]
+    todo = "give specs as in 'map-block,evict=lifo', or Strategy objects"
     found = {}
-    for one in given:
+    for one in _listed(given, (str, Strategy), what, todo):
         strategy = one if isinstance(one, Strategy) else parse_spec(one)
         found.setdefault(str(strategy), strategy)
     if not found:
@@ -98,12 +99,33 @@ def _strategies(given: Any) -> list[Any]:
     return list(found.values())
 
 
+def _reference(given: Any) -> Any:
+    found = _strategies(given, "reference")
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} references", where="reference", todo="give one")
+    return found[0]
+
+
 def _paths(traces: Any) -> list[str | None]:
     if traces is None:
         return [None]
-    if isinstance(traces, str | os.PathLike):
-        traces = [traces]
-    return list(dict.fromkeys(None if t is None else os.fspath(t) for t in traces)) or [None]
+    paths = _listed(traces, (str, os.PathLike, type(None)), "traces", "give paths, or None for the bundled trace")
+    if not paths:
+        raise UsageError("no trace is named", where="traces", todo="give a path, or None for the bundled trace")
+    return list(dict.fromkeys(None if path is None else os.fsdecode(path) for path in paths))
+
+
+def _listed(given: Any, kinds: tuple[type, ...], what: str, todo: str) -> list[Any]:
+    """One of these kinds, or an iterable of them, as a list. Raises UsageError for anything else."""
+    if isinstance(given, kinds):
+        return [given]
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise UsageError(f"{given!r} is of type {type(given).__name__}", where=what, todo=todo)
+    found = list(given)
+    for one in found:
+        if not isinstance(one, kinds):
+            raise UsageError(f"{one!r} in it is of type {type(one).__name__}", where=what, todo=todo)
+    return found
 
 
 def _with_reference(strategies: Sequence[Any], base: Any | None) -> tuple[Sequence[Any], Any]:

@@ -29,8 +29,26 @@ class Combination:
     values: dict[str, Any]
 
 
+def plan(params: str | Iterable[str] | Mapping[str, Any], strategy: Any = None) -> list[Combination]:
+    """The runs of a sweep. `strategy` is a spec, None the only one that has the parameters. Raises UsageError."""
+    from mmuexp.registry import all_strategies
+    from mmuexp.strategy import Strategy
+
+    ranges = parse_ranges(params)
+    if strategy is None:
+        return combinations(owner(ranges, all_strategies()), ranges)
+    if not isinstance(strategy, str | Strategy):
+        what = f"{strategy!r} is of type {type(strategy).__name__}"
+        raise UsageError(what, where="strategy", todo="give a spec as in 'map-block,evict=lifo'")
+    if not str(strategy).strip():
+        raise UsageError("no strategy is named", where="-s", todo="name one, or leave it out")
+    return combinations(str(strategy), ranges)
+
+
 def expand(text: str, *, what: str = "RANGE") -> list[str]:
     """The values that a RANGE names, as texts, in order and each once. Raises UsageError."""
+    if not text.isascii():  # Python takes the digits of any script for a number
+        raise UsageError(f"{text!r} is no range", where=what, todo="write digits 0..9, as in 12..22")
     values: list[str] = []
     for part in text.split(","):
         part = part.strip()
@@ -64,6 +82,9 @@ def normal(name: str) -> str:
 
 def parse_ranges(params: str | Iterable[str] | Mapping[str, Any]) -> dict[str, list[str] | None]:
     """Texts "PARAM" or "PARAM=RANGE", or a mapping to values -> {param: value texts, None = as declared}."""
+    items: list[tuple[str, list[str] | None]]
+    if not isinstance(params, Iterable) or not all(isinstance(one, str) for one in params):
+        raise UsageError(f"{params!r} names no parameters", todo="give 'map_block_bits=12..22', or several in a list")
     if isinstance(params, Mapping):
         items = [(name, None if given is None else _listed(given)) for name, given in params.items()]
     else:
@@ -81,7 +102,7 @@ def parse_ranges(params: str | Iterable[str] | Mapping[str, Any]) -> dict[str, l
 def _listed(values: Any) -> list[str]:
     if isinstance(values, str):
         return expand(values)
-    return [str(value) for value in (values if isinstance(values, Iterable) else [values])]
+    return list(dict.fromkeys(str(value) for value in (values if isinstance(values, Iterable) else [values])))
 
 
 def _parse_one(text: str) -> tuple[str, list[str] | None]:

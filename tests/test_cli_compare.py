@@ -207,6 +207,42 @@ def test_fail_if(cli, trace, check, code):
         assert check in one_line(done.err)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "options", "says"),
+    [
+        ([[]], {}, "traces: no trace is named"),
+        ([5], {}, "traces: 5 is of type int"),
+        ([b"x.arrow"], {}, "traces: b'x.arrow' is of type bytes"),
+        ([[3]], {}, "traces: 3 in it is of type int"),
+        (["{trace}", []], {}, "no strategy is named"),
+        (["{trace}", 5], {}, "strategies: 5 is of type int"),
+        (["{trace}", ["softmmu", None]], {}, "strategies: None in it is of type NoneType"),
+        (["{trace}"], {"reference": 5}, "reference: 5 is of type int"),
+        (["{trace}"], {"reference": ["softmmu", "map-block"]}, "reference: 2 references"),
+        (["{trace}"], {"every": "10"}, "every: '10' is of type str"),
+        (["{trace}"], {"every": 2.5}, "every: 2.5 is of type float"),
+        (["{trace}"], {"every": True}, "every: True is of type bool"),
+        (["{trace}"], {"every": 0}, "a window of 0 rows"),
+        (["{trace}"], {"host": 3}, "host: 3 is of type int"),
+    ],
+)
+def test_arguments_of_a_wrong_type(trace, arguments, options, says):
+    given = [one.format(trace=trace) if isinstance(one, str) else one for one in arguments]
+    with pytest.raises(UsageError) as failure:
+        mmuexp.compare(*given, **options)
+    assert says in str(failure.value)
+
+
+def test_a_sweep_of_no_trace_is_refused():
+    with pytest.raises(UsageError, match="no trace is named"):
+        mmuexp.sweep("entries=8", traces=[])
+
+
+def test_a_check_of_a_window(cli, trace):
+    assert cli("compare", trace, "--every", "6", "--fail-if", "window>1").code == 0
+    assert cli("compare", trace, "--every", "6", "--fail-if", "window>0").code == 3
+
+
 def test_an_empty_trace(cli, tmp_path):
     path = write_trace(tmp_path / "empty.arrow", repeat=0)
     rows = table(cli("compare", path, "--format", "csv").out)

@@ -3,9 +3,11 @@
 import csv
 import io
 
+import pytest
 from cli_cases import one_line
 
 import mmuexp
+from mmuexp.errors import UsageError
 from mmuexp.experiment import compare
 
 
@@ -89,9 +91,36 @@ def test_an_interrupted_sweep_keeps_what_was_finished(cli, trace, tmp_path, monk
     assert "interrupted after 0 of 1 traces and 4 of 7 schemes" in done.out
 
 
+def test_a_check_may_name_a_parameter(cli, trace, tmp_path):
+    sweep = ["sweep", "MAP_BLOCK_BITS", "--trace", trace, "-o", tmp_path / "r.json", "--fail-if"]
+    assert cli(*sweep, "map_block_bits>22").code == 0
+    assert cli(*sweep, "pool_mib<0").code == 0
+    assert cli(*sweep, "map_block_bits>12").code == 3
+    assert "has map_block_bits 13" in cli.err
+    assert cli("export", tmp_path / "r.json", "--fail-if", "map_block_bits>12").code == 3
+
+
+@pytest.mark.parametrize("params", [5, None, [None], ["entries", 3], {3: [1]}, b"entries", [], "", {"entries": "１６"}])
+def test_params_of_a_wrong_type(trace, params):
+    with pytest.raises(UsageError):
+        mmuexp.sweep(params, trace)
+
+
+@pytest.mark.parametrize("strategy", ["", " ", 5, ["byte-lookup"]])
+def test_a_strategy_that_is_none(trace, strategy):
+    with pytest.raises(UsageError, match="strategy"):
+        mmuexp.sweep("entries=8", trace, strategy=strategy)
+
+
 def test_wrong_usage(cli, trace):
     for argv, says in [
         (["sweep"], "PARAM"),
+        (["sweep", "entries", "-s", ""], "no strategy is named"),
+        (["sweep", "tlb_bits", "-s", "softmmu", "-s", "map-block"], "a sweep varies one scheme"),
+        (["sweep", "entries=１６"], "write digits 0..9"),
+        (["sweep", "entries=１..９"], "write digits 0..9"),
+        (["sweep", "entries", "--fail-if", "tlb_bits>1"], "there is no column 'tlb_bits'"),
+        (["sweep", "evict", "--fail-if", "evict>1"], "there is no column 'evict' of numbers"),
         (["sweep", "entrys"], "did you mean entries?"),
         (["sweep", "entries=0..9", "--trace", trace], "out of range"),
         (["sweep", "entries=9..1", "--trace", trace], "write 1..9"),

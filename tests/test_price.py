@@ -243,6 +243,10 @@ def profile_text(**changes) -> str:
         (profile_text(speed='[speed]\nns = 1\nsource = "read: x"'), "unknown key 'speed'"),
         (profile_text(insn='[insn]\nns = 1\nsource = "read: x"\nunit = "s"'), "unknown key 'unit' in [insn]"),
         (profile_text(insn='[insn]\nns = -1\nsource = "read: x"'), "ns of [insn] is -1"),
+        (profile_text(insn='[insn]\nns = 1e308\nsource = "read: x"'), "more than 1,000,000,000, a second"),
+        (profile_text(insn=f'[insn]\nns = 1{"0" * 400}\nsource = "read: x"'), "more than 1,000,000,000, a second"),
+        (profile_text(insn=f'[insn]\nns = 1{"0" * 5000}\nsource = "read: x"'), "is not TOML"),
+        (profile_text(insn='[insn]\nns = inf\nsource = "read: x"'), "ns of [insn] is not a number"),
         (profile_text(insn='[insn]\nns = "1"\nsource = "read: x"'), "ns of [insn] is not a number"),
         (profile_text(insn='[insn]\nns = nan\nsource = "read: x"'), "ns of [insn] is not a number"),
         (profile_text(insn='[insn]\nns = true\nsource = "read: x"'), "ns of [insn] is not a number"),
@@ -259,6 +263,10 @@ def test_a_wrong_profile_is_one_clear_line(tmp_path, text, says):
         load_profile(str(file))
     assert says in str(failure.value)
     assert str(file) in str(failure.value)
+
+
+def test_a_shipped_profile_is_found_in_capitals():
+    assert load_profile("PENTIUM4-2004") == load_profile("pentium4-2004")
 
 
 def test_a_profile_of_ones_own(tmp_path, monkeypatch):

@@ -44,4 +44,4 @@ def command(files, traces, host, specs, reference, every, outputs, format_, chec
     def work(progress):
         return compare([*traces, *files] or None, specs or None, **options, progress=progress)
 
-    output.run_and_save(work, outputs, format_, checks)
+    output.run_and_save(work, outputs, format_, checks, () if every is None else ("window",))

@@ -21,4 +21,5 @@ def command(result, outputs, format_, checks) -> None:
     from mmuexp.export import load
 
     saved = load(result)
-    output.run_and_save(lambda progress: saved, outputs, format_, checks)
+    numbers = [name for name, kind in saved.frame.dtypes.items() if kind.kind in "iuf"]
+    output.run_and_save(lambda progress: saved, outputs, format_, checks, numbers)

@@ -184,9 +184,15 @@ def telling(progress: Callable[[str, int, int | None], None] | None) -> Callable
 
 
 def run_and_save(
-    work: Callable[..., "Result"], paths: Sequence[str], format_: str | None, checks: Sequence[str]
+    work: Callable[..., "Result"],
+    paths: Sequence[str],
+    format_: str | None,
+    checks: Sequence[str],
+    columns: Sequence[str] = (),
 ) -> None:
     """Claim the outputs, run `work(progress)`, save its result, then apply --fail-if.
+
+    `columns` are those of numbers that this result has and others have not; a check may name them.
 
     Interrupted between traces, what was finished is saved before the exit.
     """
@@ -196,7 +202,7 @@ def run_and_save(
 
     if sys.stderr.isatty():
         compiled.on_compile = lambda name: say(f"compiling {name} for this machine; it takes some seconds")
-    parsed = [parse_check(text) for text in checks]
+    parsed = [parse_check(text, columns) for text in checks]
     with Outputs(paths, format_) as outputs:
         try:
             with progress_bar() as progress:

@@ -8,14 +8,21 @@ from mmuexp.cli import output
 @click.command(short_help="Compare one scheme with itself over a range of a parameter.")
 @click.argument("params", metavar="PARAM[=RANGE]...", nargs=-1, required=True)
 @output.trace_options
-@click.option("-s", "--strategy", metavar="NAME", help="Vary this scheme; fix its others as in map-block,evict=lifo.")
+@click.option(
+    "-s",
+    "--strategy",
+    "specs",
+    metavar="NAME",
+    multiple=True,
+    help="Vary this scheme; fix its others as in map-block,evict=lifo.",
+)
 @click.option(
     "--reference",
     metavar="SPEC",
     help="Measure each value against this scheme.  [the swept one at its defaults if they are swept, else the first]",
 )
 @output.output_options
-def command(params, traces, host, strategy, reference, outputs, format_, checks) -> None:
+def command(params, traces, host, specs, reference, outputs, format_, checks) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.
 
     \b
@@ -28,8 +35,15 @@ def command(params, traces, host, strategy, reference, outputs, format_, checks)
     64 blocks and for one of 64 MiB, because larger blocks make a larger pool.
     """
     from mmuexp.experiment import sweep
+    from mmuexp.ranges import plan
+
+    if len(specs) > 1:
+        raise click.UsageError(f"-s {specs[0]} and -s {specs[1]}: a sweep varies one scheme; compare takes several")
+    strategy = specs[0] if specs else None
+    values = plan(params, strategy)[0].values
+    numbers = [name for name, value in values.items() if not isinstance(value, str)]
 
     def work(progress):
         return sweep(params, traces or None, strategy=strategy, reference=reference, host=host, progress=progress)
 
-    output.run_and_save(work, outputs, format_, checks)
+    output.run_and_save(work, outputs, format_, checks, numbers)

@@ -18,6 +18,7 @@ from mmuexp.errors import MmuexpError, UsageError
 PRIMITIVES = ("insn", "signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
 SOURCES = ("read:", "measured:", "assumed:")
 DEFAULT = "xeon-2.6-vm"
+MOST = 1_000_000_000  # ns: no primitive takes a second
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,21 @@ def load_profile(name_or_path: str | os.PathLike | None = None) -> Profile:
 
     Raises `UsageError` for a name or a file that is not there, `MmuexpError` for a file that is not a profile.
     """
-    asked = os.fspath(name_or_path) if name_or_path is not None else DEFAULT
+    if not isinstance(name_or_path, str | os.PathLike | None):
+        kind = type(name_or_path).__name__
+        raise UsageError(f"{name_or_path!r} is of type {kind}", where="host", todo="give a name, a path or a Profile")
+    asked = os.fsdecode(name_or_path) if name_or_path is not None else DEFAULT
     if os.sep in asked or asked.endswith(".toml"):
         file, name = Path(asked), Path(asked).stem
         if not file.is_file():
             raise UsageError("no such host profile file", where=asked, todo=f"or name one of {_known()}")
     else:
-        found = {**_names_in(resources.files(__name__)), **_names_in(user_folder())}
-        if asked not in found:
+        shipped = _names_in(resources.files(__name__))
+        found = {**shipped, **_names_in(user_folder())}
+        name = asked if asked in found else asked.lower()  # ours are in lower case
+        if name not in found or (name != asked and name not in shipped):
             raise UsageError(f"no host profile named {asked!r}", todo=f"there are {_known()}; a path ends in .toml")
-        file, name = found[asked], asked
+        file = found[name]
     return _parse(file, name)
 
 
@@ -82,7 +88,7 @@ def _parse(file, name: str) -> Profile:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise MmuexpError(error.strerror or "cannot be read", where=where) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # TOML, UTF-8, or an integer of thousands of digits
         raise MmuexpError(f"is not TOML: {error}", where=where) from error
     unknown = sorted(set(data) - set(PRIMITIVES) - {"about"})
     if unknown:
@@ -109,10 +115,12 @@ def _entry(data: dict, primitive: str, where: str) -> tuple[float, str]:
         if key not in table:
             raise MmuexpError(f"{key} is missing in [{primitive}]", where=where, todo=todo)
     ns, source = table["ns"], table["source"]
-    if isinstance(ns, bool) or not isinstance(ns, int | float) or not isfinite(ns):
+    if isinstance(ns, bool) or not isinstance(ns, int | float) or (isinstance(ns, float) and not isfinite(ns)):
         raise MmuexpError(f"ns of [{primitive}] is not a number", where=where, todo=todo)
     if ns < 0 or (primitive == "insn" and ns == 0):
-        raise MmuexpError(f"ns of [{primitive}] is {ns:g}, a price cannot be", where=where, todo=todo)
+        raise MmuexpError(f"ns of [{primitive}] is {ns}, a price cannot be", where=where, todo=todo)
+    if ns > MOST:
+        raise MmuexpError(f"ns of [{primitive}] is more than {MOST:,}, a second", where=where, todo="write it in ns")
     if not isinstance(source, str) or not source.startswith(SOURCES):
         raise MmuexpError(f"source of [{primitive}] does not begin with {' or '.join(SOURCES)}", where=where, todo=todo)
     return float(ns), source
