@@ -7,6 +7,7 @@ import signal
 import struct
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +144,26 @@ def elf(path, *, machine=3, kind=2, bits=1, interpreter=b"") -> str:
     path.write_bytes(ident + header + segment + interpreter)
     path.chmod(0o755)
     return str(path)
+
+
+def test_a_program_cut_within_its_segments(tmp_path):
+    """QEMU dies of SIGBUS or SIGSEGV while it loads it: nothing was recorded, and no file says that it was."""
+    whole = Path(workload("ownpage", 10)).read_bytes()
+    (tmp_path / "cut").write_bytes(whole[:4096])  # its code begins there
+    (tmp_path / "cut").chmod(0o755)
+    done = record("--", "./cut", cwd=tmp_path)
+    assert done.code == 1 and "did not start" in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err and not (tmp_path / "cut.arrow").exists()
+
+
+def test_an_output_that_is_a_device_or_a_pipe_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for name in ("pipe", "null"):
+        done = record("-o", name, "--", build("echo"), cwd=tmp_path, stdin="not read")
+        assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
+        assert "is no regular file" in done.err
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "null").is_char_device()
 
 
 def script(path) -> str:

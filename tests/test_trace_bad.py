@@ -1,6 +1,7 @@
 """Traces that are none, or are damaged: one clear line each, and never a crash or a wrong answer."""
 
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from tracefiles import program_rows, read, same, write, write_foreign
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import Columns
-from mmuexp.trace import open_trace
+from mmuexp.trace import layout, open_trace
 from mmuexp.trace.recover import recover
 from mmuexp.trace.verify import FAILED, UNKNOWN, verify
 
@@ -170,6 +171,33 @@ def test_any_bit_flipped(tmp_path, small):
             continue
         assert FAILED not in {check.state for check in verify(new)}
     assert found > 4 * harmless
+
+
+def test_a_footer_that_hides_batches(tmp_path, small):
+    """Whatever bit of the list of batches is wrong: the rows that the footer does not tell of are missed."""
+    data, _ = small
+    (length,) = struct.unpack("<i", data[-10:-6])
+    start, found, path = len(data) - 10 - length, set(), tmp_path / "t.arrow"
+    for position in range(length):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[start + position] ^= 1 << bit
+            path.write_bytes(damaged)
+            try:
+                assert open_trace(path).file_rows == 1000
+                assert same(read(open_trace(path)), ROWS)
+            except TraceError as error:
+                found.add(str(error))
+    assert any("is damaged: its footer lists 0 of 4 batches; " in line and "trace recover" in line for line in found)
+    path.write_bytes(data)
+    with open(path, "rb") as file:
+        first = struct.pack("<q", layout.footer(file.fileno(), len(data)).blocks[0].offset)
+    count = data.index(first, start) - 4
+    assert data[count] == 4
+    for listed in range(4):
+        path.write_bytes(data[:count] + bytes([listed]) + data[count + 1 :])
+        assert f"is damaged: its footer lists {listed} of 4 batches; " in line_of(path)
+        assert [check.state for check in verify(path)] == [FAILED]
 
 
 def test_bytes_at_random(tmp_path, small):

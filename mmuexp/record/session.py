@@ -13,7 +13,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from mmuexp.errors import MmuexpError
@@ -127,9 +126,7 @@ class Session:
         finally:
             os.close(pidfd)
         code = self.process.wait()
-        if code > 0 and self.ring.ended == Ended.NOT and not self.ring.rows + self.ring.skipped:
-            self.writer.abort()
-            raise MmuexpError(f"did not start (exit code {code})", where=self.qemu, todo="its own message stands above")
+        self._refuse_what_did_not_start(code)
         self._finish(self._why(code), quiet=True)
         if self.told_to_end is not None:
             code = 0
@@ -171,6 +168,18 @@ class Session:
         if self.told_to_end is None:
             self.told_to_end = time.monotonic()
             self.process.terminate()
+
+    def _refuse_what_did_not_start(self, code: int) -> None:
+        """QEMU said no, or died while it loaded the program: no file. What we or the user ended is kept."""
+        if self.ring.ended != Ended.NOT or self.ring.rows + self.ring.skipped:
+            return
+        if code > 0:
+            self.writer.abort()
+            raise MmuexpError(f"did not start (exit code {code})", where=self.qemu, todo="its own message stands above")
+        if code < 0 and self.signal is None and self.told_to_end is None and self.complete is None:
+            self.writer.abort()
+            how = f"did not start: {signal.Signals(-code).name} ended it before a row"
+            raise MmuexpError(how, where=self.qemu, todo=f"the {self.noun} may be cut or damaged")
 
     def _refuse_an_empty_one(self) -> None:
         """A guest that cannot be recorded at all: no file."""
@@ -238,7 +247,7 @@ class Session:
         if self.writer.rows < self.ring.taken and not self.failure:  # it held rows, and could not write them
             self.failure = MmuexpError("the last rows cannot be written", where=self.writer.path, todo=NO_ROOM)
         if self.failure and not self.writer.rows:  # not one row: no file either
-            Path(self.writer.path).unlink(missing_ok=True)
+            self.writer.remove()
 
     def end(self) -> None:
         """Whatever happened: QEMU does not outlive the recorder."""

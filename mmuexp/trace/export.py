@@ -7,8 +7,9 @@ from pathlib import PurePath
 
 from mmuexp.errors import UsageError
 from mmuexp.guest import DTYPES
-from mmuexp.trace.format import PREFIX, Sink
+from mmuexp.trace.format import PREFIX
 from mmuexp.trace.reader import Trace, open_trace
+from mmuexp.trace.sink import Sink
 
 
 def export(path: str | os.PathLike, output: str) -> int:

@@ -5,24 +5,20 @@ Batches of 2**20 rows, ZSTD buffers; each batch carries the CRC of its rows, and
 once, in order, and what a killed writer leaves can be read up to its last whole batch.
 """
 
-import errno
 import hashlib
 import os
-import stat
-import tempfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
+from mmuexp.trace.sink import Sink
 
 FORMAT = "1"
 MODES = ("user", "system")
 PREFIX = "mmuexp."
 ZSTD_LEVEL = 3  # measured on recordings: 6-20 % smaller than 1, written at 80 % of its speed, decoded as fast
-BALLAST_BYTES = 1 << 20  # the footer takes 24 bytes a batch
 UNKNOWN = (-1, -1)  # a window that nobody knows
 
 
@@ -85,8 +81,12 @@ class TraceWriter:
         self._schema = pa.schema(fields, metadata={PREFIX + key: value for key, value in self._head.items()})
         codec = pa.Codec("zstd", compression_level=ZSTD_LEVEL)
         options = pa.ipc.IpcWriteOptions(compression=codec, use_threads=True)
-        with self._sink.guard():
-            self._writer = pa.ipc.new_file(self._sink, self._schema, options=options)
+        try:
+            with self._sink.guard():
+                self._writer = pa.ipc.new_file(self._sink, self._schema, options=options)
+        except BaseException:
+            self._sink.discard()
+            raise
 
     def append(self, columns: Columns) -> None:
         """Add rows: any number, in columns of any integer type whose values fit `guest.DTYPES`."""
@@ -142,6 +142,10 @@ class TraceWriter:
         if not self._sink.closed:
             self._sink.discard()
 
+    def remove(self) -> None:
+        """As `abort`, also after `close`: a file that holds nothing worth keeping."""
+        self._sink.discard()
+
     def _flush(self) -> None:
         held, self._held = self._held, 0
         if held:
@@ -161,7 +165,12 @@ class TraceWriter:
 
     def __exit__(self, kind, error, _) -> None:
         if kind is None:
-            self.close()
+            try:
+                self.close()
+            except BaseException:
+                if not self.in_place:
+                    self.abort()
+                raise
         elif self.in_place:
             self.close(complete=f"cut short: {error or kind.__name__}")
         else:
@@ -170,121 +179,9 @@ class TraceWriter:
 
 def _bare(metadata: dict[str, str] | None) -> dict[str, str]:
     """Keys without the prefix; what the writer itself knows cannot be given."""
-    return {key.removeprefix(PREFIX): str(value) for key, value in (metadata or {}).items()}
+    return {key.removeprefix(PREFIX): utf8(str(value)) for key, value in (metadata or {}).items()}
 
 
-class Sink:
-    """The file below Arrow's writer. A failed write takes back the batch that it was part of.
-
-    Arrow notes where a batch lies after its last byte, so with the bytes gone it may go on to write the end:
-    a full disk costs one batch and not the file.
-    """
-
-    def __init__(self, path: str, in_place: bool):
-        self.target = os.path.realpath(path)
-        self.path = path
-        self.safe = self.position = 0
-        self.closed = False
-        # a device or a pipe cannot be replaced by a file of its name
-        self.replace = not in_place and (not os.path.exists(self.target) or os.path.isfile(self.target))
-        self.name = f"{self.target}.{os.getpid()}.part" if self.replace else self.target
-        try:
-            if os.path.isdir(self.target):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if os.path.exists(self.target) and not os.access(self.target, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            self.fd = os.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise _cannot(path, error) from None
-        self.regular = stat.S_ISREG(os.fstat(self.fd).st_mode)
-        self.ballast = _ballast(os.path.dirname(self.target)) if in_place and self.regular else None
-
-    def guard(self) -> "_Guard":
-        """What happens inside is written whole or not at all; OSError becomes a line for the user."""
-        return _Guard(self)
-
-    def write(self, data) -> int:
-        view = memoryview(data).cast("B")
-        done = 0
-        while done < len(view):
-            done += os.write(self.fd, view[done:])
-        self.position += done
-        return done
-
-    def tell(self) -> int:
-        return self.position
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        """Arrow closes what it wrote to; `finish` is what ends the file."""
-
-    def rollback(self) -> None:
-        """Take back what was written since `guard`, and make room for the end of the file."""
-        self._drop_ballast()
-        if self.regular:
-            os.ftruncate(self.fd, self.safe)
-            os.lseek(self.fd, self.safe, os.SEEK_SET)
-            self.position = self.safe
-
-    def _drop_ballast(self) -> None:
-        if self.ballast is not None:
-            self.ballast.close()
-            self.ballast = None
-
-    def finish(self) -> None:
-        self.closed = True
-        self._drop_ballast()
-        try:
-            os.close(self.fd)
-            if self.replace:
-                os.replace(self.name, self.target)
-        except OSError as error:
-            if self.replace:
-                Path(self.name).unlink(missing_ok=True)
-            raise _cannot(self.path, error) from None
-
-    def leave(self) -> None:
-        if not self.closed:
-            self.closed = True
-            self._drop_ballast()
-            os.close(self.fd)
-
-    def discard(self) -> None:
-        self.leave()
-        if self.regular:
-            Path(self.name).unlink(missing_ok=True)
-
-
-def _ballast(folder: str):
-    """A file without a name that takes up what the end of a trace will need, to be given up when the disk is full."""
-    try:
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as the sink)
-        file.write(bytes(BALLAST_BYTES))
-        file.flush()
-        return file
-    except OSError:
-        return None
-
-
-class _Guard:
-    def __init__(self, sink: Sink):
-        self.sink = sink
-
-    def __enter__(self) -> None:
-        self.sink.safe = self.sink.position
-
-    def __exit__(self, kind, error, _) -> None:
-        if kind is None:
-            return
-        if not self.sink.closed:
-            self.sink.rollback()
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise _cannot(self.sink.path, error) from None
-
-
-def _cannot(path: str, error: OSError) -> MmuexpError:
-    reason = (error.strerror or str(error)).lower()
-    todo = "free some space or name another disk" if error.errno == errno.ENOSPC else "name a file that can be written"
-    return MmuexpError(f"cannot be written: {reason}", where=path, todo=todo)
+def utf8(text: str) -> str:
+    """A text that UTF-8 can hold: names of files may be any bytes."""
+    return text.encode(errors="backslashreplace").decode()

@@ -10,6 +10,7 @@ Everything here raises `Broken` for bytes that make no sense, and allocates no m
 
 import os
 import struct
+from contextlib import suppress
 from typing import NamedTuple
 
 MAGIC = b"ARROW1"
@@ -204,15 +205,44 @@ class Block(NamedTuple):
     body: int
 
 
-def footer(fd: int, size: int) -> list[Block] | None:
-    """Where the record batches are, in file order; None when the file has no footer."""
+MAX_PADDING = 64  # a writer may align its messages, as far as to this
+EOS_BYTES = 8
+
+
+def schema_start(fd: int, size: int) -> int:
+    """Where the first message stands: after the magic, which some writers pad to 64 bytes."""
+    head = pread(fd, min(size, MAX_PADDING + 8), 0)
+    for at in range(8, MAX_PADDING + 1, 8):
+        if head[at : at + 8] != bytes(8):
+            return at
+    raise Broken("it does not begin with a schema")
+
+
+def schema_end(fd: int, size: int) -> int:
+    """The byte after the schema message, which has no body: by its length alone, whatever its content."""
+    start = schema_start(fd, size)
+    mark, length = struct.unpack("<Ii", pread(fd, 8, start))
+    return start + 8 + length if mark == 0xFFFFFFFF else start + 4 + mark
+
+
+class Footer(NamedTuple):
+    """Where the record batches are, in file order; `others`: the same of dictionary batches; its first byte."""
+
+    blocks: list[Block]
+    others: list[Block]
+    start: int
+
+
+def footer(fd: int, size: int) -> Footer | None:
+    """What the footer says; None when the file has none."""
     tail = len(MAGIC) + 4
     if size < 2 * tail or pread(fd, len(MAGIC), size - len(MAGIC)) != MAGIC:
         return None
     (length,) = struct.unpack("<i", pread(fd, 4, size - tail))
     if not 0 < length <= size - tail - 8:
         raise Broken("its footer is longer than the file")
-    root = Table.root(pread(fd, length, size - tail - length))
+    start = size - tail - length
+    root = Table.root(pread(fd, length, start))
     schema = root.table(1)
     if schema is None:
         raise Broken("its footer has no schema")
@@ -220,4 +250,30 @@ def footer(fd: int, size: int) -> list[Block] | None:
         raise Broken("its numbers are big-endian; write it on a little-endian machine")
     for table, number in ((schema, 2), *((field, 6) for field in schema.tables(1))):
         table.pairs(number)  # before Arrow's own reader copies them
-    return [Block(*block) for block in root.structs(3, "qixxxxq")]
+    blocks, others = ([Block(*block) for block in root.structs(number, "qixxxxq")] for number in (3, 2))
+    return Footer(blocks, others, start)
+
+
+def check_cover(fd: int, size: int, found: Footer) -> None:
+    """Raise Broken unless the footer lists all that stands between the schema and itself."""
+    end = schema_end(fd, size)
+    for block in sorted(found.blocks + found.others):
+        if not 0 <= block.offset - end < MAX_PADDING:
+            break
+        end = block.offset + block.header + block.body
+    else:
+        if 0 <= found.start - end < EOS_BYTES + MAX_PADDING:
+            return
+    there = count_batches(fd, size)
+    listed = f"its footer lists {len(found.blocks):,} of {there:,} batches"
+    raise Broken(listed if len(found.blocks) < there else "its footer does not list the batches that there are")
+
+
+def count_batches(fd: int, size: int) -> int:
+    """Record batches from the schema on, without the footer: as far as the stream makes sense."""
+    at, count = schema_end(fd, size), 0
+    with suppress(Broken):
+        while (found := message(fd, at, size)) is not None:
+            at = found.end + -found.end % 8
+            count += found.kind == RECORD_BATCH
+    return count

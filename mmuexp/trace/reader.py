@@ -195,15 +195,17 @@ class Layouts:
         self.path, self.fd, self.size = path, fd, size
         self.starts, self.rows, self.tail = array("q"), array("q"), {}
         try:
-            blocks = layout.footer(fd, size)
-            if blocks is None:
+            footer = layout.footer(fd, size)
+            if footer is None:
                 raise TraceError(
                     "has no footer: its writer was killed, or the file was cut",
                     where=path,
                     todo=f"mend it: mmuexp trace recover {path} -o NEW.arrow",
                 )
+            self.schema_start = layout.schema_start(fd, size)
+            layout.check_cover(fd, size, footer)
             end = 0
-            for block in blocks:
+            for block in footer.blocks:
                 found = layout.message(fd, block.offset, size)
                 if found is None or found.kind != layout.RECORD_BATCH or block.offset < end:
                     raise layout.Broken("its footer points to something that is no record batch")

@@ -50,10 +50,10 @@ class _Recovery:
         import pyarrow as pa
 
         try:
-            found = layout.message(self.fd, 8, self.size)
+            found = layout.message(self.fd, layout.schema_start(self.fd, self.size), self.size)
             if found is None or found.kind != layout.SCHEMA:
                 raise Broken("it does not begin with a schema")
-            schema = pa.ipc.read_schema(pa.py_buffer(layout.pread(self.fd, found.end - 8, 8)))
+            schema = pa.ipc.read_schema(pa.py_buffer(layout.pread(self.fd, found.end - found.start, found.start)))
             _ = schema.names  # decoded only when asked for
             return schema, found.end
         except (Broken, pa.ArrowException, OSError, ValueError) as error:

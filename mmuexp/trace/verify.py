@@ -58,7 +58,7 @@ def _metadata(trace: Trace) -> Check:
 
     try:
         with pa.OSFile(trace.path) as file:
-            file.seek(8)
+            file.seek(trace.layouts.schema_start)
             first = pa.ipc.read_schema(file)
         if not first.equals(trace.schema, check_metadata=True):
             return Check("metadata", FAILED, "the schema at the file's start and the one at its end differ")

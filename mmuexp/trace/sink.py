@@ -1,0 +1,142 @@
+"""The file that a trace is written to: whole or not at all, beside its target or in place."""
+
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from mmuexp.errors import MmuexpError
+
+BALLAST_BYTES = 1 << 20  # the footer takes 24 bytes a batch
+
+
+class Sink:
+    """The file below Arrow's writer. A failed write takes back the batch that it was part of.
+
+    Arrow notes where a batch lies after its last byte, so with the bytes gone it may go on to write the end:
+    a full disk costs one batch and not the file.
+    """
+
+    def __init__(self, path: str, in_place: bool):
+        self.target = os.path.realpath(path)
+        self.path = path
+        self.safe = self.position = 0
+        self.closed = False
+        # a device or a pipe cannot be replaced by a file of its name
+        self.replace = not in_place and (not os.path.exists(self.target) or os.path.isfile(self.target))
+        self.name = f"{self.target}.{os.getpid()}.part" if self.replace else self.target
+        try:
+            if os.path.isdir(self.target):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if in_place and os.path.exists(self.target) and not os.path.isfile(self.target):
+                raise MmuexpError("is no regular file", where=path, todo="name a file that can be written")
+            if os.path.exists(self.target) and not os.access(self.target, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            self.fd = os.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise _cannot(path, error) from None
+        status = os.fstat(self.fd)
+        self.regular, self.file = stat.S_ISREG(status.st_mode), (status.st_dev, status.st_ino)
+        self.ballast = _ballast(os.path.dirname(self.target)) if in_place and self.regular else None
+
+    def guard(self) -> "_Guard":
+        """What happens inside is written whole or not at all; OSError becomes a line for the user."""
+        return _Guard(self)
+
+    def write(self, data) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view):
+            done += os.write(self.fd, view[done:])
+        self.position += done
+        return done
+
+    def tell(self) -> int:
+        return self.position
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        """Arrow closes what it wrote to; `finish` is what ends the file."""
+
+    def rollback(self) -> None:
+        """Take back what was written since `guard`, and make room for the end of the file."""
+        self._drop_ballast()
+        if self.regular:
+            os.ftruncate(self.fd, self.safe)
+            os.lseek(self.fd, self.safe, os.SEEK_SET)
+            self.position = self.safe
+
+    def _drop_ballast(self) -> None:
+        if self.ballast is not None:
+            self.ballast.close()
+            self.ballast = None
+
+    def finish(self) -> None:
+        """Close the file and give it its name."""
+        try:
+            self.leave()
+            if self.replace:
+                if os.path.exists(self.target) and not os.path.isfile(self.target):
+                    raise OSError(errno.EEXIST, "is no regular file")
+                os.replace(self.name, self.target)
+        except BaseException as error:
+            if self.replace:
+                self._unlink()
+            if isinstance(error, OSError):
+                raise _cannot(self.path, error) from None
+            raise
+
+    def leave(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._drop_ballast()
+            os.close(self.fd)
+
+    def discard(self) -> None:
+        self.leave()
+        self._unlink()
+
+    def _unlink(self) -> None:
+        """Take the file away: ours, and no device or pipe, nor what stands there by now."""
+        try:
+            status = os.lstat(self.name)
+        except OSError:
+            return
+        if self.regular and stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) == self.file:
+            Path(self.name).unlink(missing_ok=True)
+
+
+def _ballast(folder: str):
+    """A file without a name that takes up what the end of a trace will need, to be given up when the disk is full."""
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as the sink)
+        file.write(bytes(BALLAST_BYTES))
+        file.flush()
+        return file
+    except OSError:
+        return None
+
+
+class _Guard:
+    def __init__(self, sink: Sink):
+        self.sink = sink
+
+    def __enter__(self) -> None:
+        self.sink.safe = self.sink.position
+
+    def __exit__(self, kind, error, _) -> None:
+        if kind is None:
+            return
+        if not self.sink.closed:
+            self.sink.rollback()
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise _cannot(self.sink.path, error) from None
+
+
+def _cannot(path: str, error: OSError) -> MmuexpError:
+    reason = (error.strerror or str(error)).lower()
+    todo = "free some space or name another disk" if error.errno == errno.ENOSPC else "name a file that can be written"
+    return MmuexpError(f"cannot be written: {reason}", where=path, todo=todo)
