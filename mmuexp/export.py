@@ -7,6 +7,7 @@
 
 import contextlib
 import csv
+import io
 import json
 import os
 import stat
@@ -17,7 +18,8 @@ from typing import Any
 
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.manifest import SUFFIX
-from mmuexp.result import IDENTITY, Result, make_frame, rows_of
+from mmuexp.render.check import check_columns, check_manifest, checked
+from mmuexp.result import IDENTITY, Result, rows_of
 
 FORMAT = "mmuexp-result-1"
 
@@ -39,8 +41,6 @@ def to_json(result: Result) -> bytes:
 
 
 def to_parquet(result: Result) -> bytes:
-    import io
-
     plain = result.frame.copy()
     plain.attrs = {}  # the manifest stands beside the file
     buffer = io.BytesIO()
@@ -81,17 +81,24 @@ class Output:
         if suffix not in WRITERS:
             known = " ".join(WRITERS)
             raise UsageError(f"does not say its format by its suffix {suffix!r}", where=path, todo=f"known: {known}")
+        if path.lower().endswith(SUFFIX):
+            raise UsageError("is the name of a manifest", where=path, todo=f"end it in .json, but not in {SUFFIX}")
         self.write_bytes = WRITERS[suffix]
         self.manifest = None if suffix == ".json" else path + SUFFIX
+        self._pending: list[tuple[str, str]] = []
         try:
             self._direct = _is_special(path)
-            self._pending = [] if self._direct else [_claim(target) for target in self._targets()]
-        except OSError as error:
+            for target in [] if self._direct else self.targets():
+                self._pending.append(_claim(target))
+        except BaseException as error:
             self.discard()
+            if not isinstance(error, OSError):
+                raise
             reason = (error.strerror or str(error)).lower()
             raise MmuexpError(f"cannot be written: {reason}", where=path, todo="name another output file") from None
 
-    def _targets(self) -> list[str]:
+    def targets(self) -> list[str]:
+        """The files that `save` writes."""
         return [self.path] if self.manifest is None else [self.path, self.manifest]
 
     def save(self, result: Result) -> None:
@@ -108,14 +115,16 @@ class Output:
                 temporary, target = self._pending[0]
                 os.replace(temporary, target)
                 del self._pending[0]
-        except OSError as error:
+        except BaseException as error:
             self.discard()
+            if not isinstance(error, OSError):
+                raise
             reason = (error.strerror or str(error)).lower()
             raise MmuexpError(f"could not be written: {reason}", where=self.path, todo="free space there") from None
 
     def discard(self) -> None:
         """Leave nothing behind. Harmless after `save`."""
-        for temporary, _ in getattr(self, "_pending", []):
+        for temporary, _ in self._pending:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
         self._pending = []
@@ -138,60 +147,70 @@ def _claim(path: str) -> tuple[str, str]:
     """An empty temporary file beside the target, with the rights that a new file would get."""
     target = os.path.realpath(path)  # a link stays a link
     handle, temporary = tempfile.mkstemp(prefix=f".{Path(target).name}.", suffix=".part", dir=Path(target).parent)
-    mask = os.umask(0)
-    os.umask(mask)
-    os.fchmod(handle, 0o666 & ~mask)
-    os.close(handle)
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        os.fchmod(handle, 0o666 & ~mask)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    finally:
+        os.close(handle)
     return temporary, target
 
 
 def load(path: str) -> Result:
     """A saved result: .json, or .csv and .parquet (their manifest is read from beside them if it is there).
 
-    Raises MmuexpError for a file that is none.
+    Raises MmuexpError for a file that is none, or was damaged.
     """
     suffix = Path(path).suffix.lower()
     readers = {".json": _load_json, ".csv": _load_csv, ".parquet": _load_parquet}
     if suffix not in readers:
         raise UsageError("is no saved result by its suffix", where=path, todo=f"known: {' '.join(readers)}")
     try:
-        result = readers[suffix](path)
-        missing = {"trace", "strategy", "ns"} - set(result.frame.columns)
+        return readers[suffix](path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise MmuexpError(f"cannot be read: {reason}", where=path, todo="name a result of compare or sweep") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, csv.Error, RecursionError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise MmuexpError(f"is no saved result: {reason}", where=path, todo="compare and sweep write them") from None
-    if missing:
-        what = f"is no saved result: it has no column {min(missing)}"
-        raise MmuexpError(what, where=path, todo="compare and sweep write them")
-    return result
 
 
 def _load_json(path: str) -> Result:
     document = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
-    columns, parameters = document["columns"], tuple(document["parameters"])
-    frame = make_frame(document["rows"], [c for c in columns if c in ("window", *parameters)])[columns]
-    return Result(document["kind"], frame, document["manifest"], parameters)
+    missing = {"kind", "parameters", "manifest", "columns", "rows"} - set(document)
+    if missing:
+        raise ValueError(f"it has no {min(missing)!r}")
+    about = document["manifest"]
+    check_manifest(about)
+    return checked(document["kind"], document["rows"], document["columns"], about, document["parameters"])
 
 
 def _load_csv(path: str) -> Result:
     # not pandas: what it makes of a float's last digit depends on its version
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        rows = [{name: _value(name, text) for name, text in row.items()} for row in reader]
-    if None in {name for row in rows for name in row}:
-        raise ValueError("a row has more fields than the header")
-    return _beside(path, rows, list(reader.fieldnames or ()))
+    text = Path(path).read_bytes().decode()
+    if not text:
+        raise ValueError("it is empty")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    columns, *lines = (line for line in reader if line)
+    for number, line in enumerate(lines, 1):
+        if len(line) != len(columns):
+            raise ValueError(f"row {number} has {len(line)} fields, the header {len(columns)}")
+    if not text.endswith("\n"):
+        raise ValueError(f"row {len(lines)} does not end: the file was cut")
+    check_columns(columns)
+    rows = [{name: _value(name, text) for name, text in zip(columns, line, strict=True)} for line in lines]
+    return _beside(path, rows, columns)
 
 
-def _value(column: str, text: str | None) -> Any:
+def _value(column: str, text: str) -> Any:
     if not text:
         return None
-    if column in IDENTITY:
+    if column in IDENTITY or not text.isascii() or "_" in text:
         return text
     for kind in (int, float):
         with contextlib.suppress(ValueError):
@@ -213,7 +232,11 @@ def _load_parquet(path: str) -> Result:
 def _beside(path: str, rows: list[dict], columns: list[str]) -> Result:
     """The result of a table, with the manifest that stands beside its file."""
     file = Path(path + SUFFIX)
-    about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    parameters = tuple(about.get("parameters", ()))
-    frame = make_frame(rows, [c for c in columns if c in ("window", *parameters)])
-    return Result(about.get("kind", "compare"), frame[columns], about, parameters)
+    if not file.is_file():
+        return checked("compare", rows, columns, {}, [])
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+        check_manifest(about)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its manifest {file}: {error}") from None
+    return checked(about.get("kind", "compare"), rows, columns, about, about.get("parameters", []))

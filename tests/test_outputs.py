@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from cli_cases import one_line
 
+from mmuexp.errors import MmuexpError
 from mmuexp.experiment import compare
 from mmuexp.export import load
 from mmuexp.manifest import command_line
@@ -111,6 +112,46 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        ("c.csv.manifest.json", "is the name of a manifest"),
+        ("./c.csv", "is written for -o"),
+        ("link.csv", "is written for -o"),
+        ("to_manifest.json", "is written for -o"),
+    ],
+)
+def test_outputs_do_not_replace_each_other(cli, trace, tmp_path, monkeypatch, second, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.csv").symlink_to("c.csv")
+    (tmp_path / "to_manifest.json").symlink_to("c.csv.manifest.json")
+    before = sorted(os.listdir(tmp_path))
+    done = cli("compare", trace, "-s", "softmmu", "-o", "c.csv", "-o", second)
+    assert done.code == 2
+    assert says in one_line(done.err)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("place", ["os.fchmod", "os.replace", "mmuexp.export._claim"])
+@pytest.mark.parametrize("failure", [SystemExit(143), KeyboardInterrupt(), OSError(5, "Input/output error")])
+def test_no_part_is_left_wherever_it_stops(trace, tmp_path, monkeypatch, place, failure):
+    from mmuexp import export
+
+    claim, calls = export._claim, []
+
+    def fail(*arguments):
+        calls.append(arguments)
+        if place.endswith("_claim") and len(calls) == 1:
+            return claim(*arguments)
+        raise failure
+
+    result = compare(trace, ["softmmu"])
+    monkeypatch.setattr(place, fail)
+    with pytest.raises((SystemExit, KeyboardInterrupt, MmuexpError)):
+        export.Output(str(tmp_path / "r.csv")).save(result)
+    assert os.listdir(tmp_path) == ["small.arrow"]
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, ZeroDivisionError])

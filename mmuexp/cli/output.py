@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mmuexp.export import Output
     from mmuexp.result import Result
 
 FORMATS = ("table", "csv", "json", "md")
@@ -103,6 +104,7 @@ class Outputs:
         try:
             for path in files:
                 self.files.append(Output(path))
+            _refuse_twice(self.files)
         except BaseException:
             self.close()
             raise
@@ -124,6 +126,19 @@ class Outputs:
             say(f"wrote {file.path}")
         if self.stdout:
             write_stdout(result, self.format)
+
+
+def _refuse_twice(files: "Sequence[Output]") -> None:
+    """Two outputs, or an output and a manifest, must not replace each other."""
+    from mmuexp.errors import UsageError
+
+    found: dict[str, str] = {}
+    for file in files:
+        for target in file.targets():
+            whole = os.path.realpath(target)
+            if whole in found:
+                raise UsageError(f"is written for -o {found[whole]} already", where=target, todo="name another file")
+            found[whole] = file.path
 
 
 def write_stdout(result: "Result", format_: str) -> None:

@@ -1,0 +1,114 @@
+"""Is a saved result whole? Whatever was damaged or edited by hand is a ValueError that names it, before it is shown."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, SHAPE, Result, make_frame
+
+REQUIRED = [*IDENTITY, *COUNTS, *PRICES]
+NEVER_EMPTY = {*IDENTITY, *SHAPE, "faults", *PRICES, "window"} - {"insns_per_access"}
+WHOLE = {*COUNTS, "window"}
+LARGEST = 1 << 63
+WINS = ("always", "never", "below", "above")
+
+
+def checked(kind: Any, rows: Any, columns: Any, manifest: dict, parameters: Any) -> Result:
+    """The result of these parts of a file. Raises ValueError."""
+    if kind not in ("compare", "sweep"):
+        raise ValueError(f"its kind is {kind!r}")
+    check_columns(columns)
+    if not _texts(parameters) or not set(parameters) <= set(columns):
+        raise ValueError("its parameters are no columns of the table")
+    if not isinstance(rows, list) or not rows:
+        raise ValueError("it holds no rows")
+    for number, row in enumerate(rows, 1):
+        _check_row(row, columns, number)
+    frame = make_frame(rows, [c for c in columns if c in ("window", *parameters)])
+    return Result(kind, frame[columns], manifest, tuple(parameters))
+
+
+def check_columns(columns: Any) -> None:
+    if not _texts(columns):
+        raise ValueError("its columns are no list of names")
+    twice = [name for at, name in enumerate(columns) if name in columns[:at]]
+    if twice:
+        raise ValueError(f"it has column {twice[0]!r} twice")
+    missing = [name for name in REQUIRED if name not in columns]
+    if missing:
+        raise ValueError(f"it has no column {missing[0]}")
+
+
+def _check_row(row: Any, columns: list[str], number: int) -> None:
+    if not isinstance(row, dict):
+        raise ValueError(f"row {number} is no row")
+    if row.keys() != set(columns):
+        odd = min(row.keys() ^ set(columns))
+        raise ValueError(f"row {number} {'has a strange' if odd in row else 'has no'} {odd!r}")
+    for name, value in row.items():
+        if value is None:
+            if name in NEVER_EMPTY:
+                raise ValueError(f"row {number} has nothing as {name}")
+        elif name in IDENTITY:
+            if not isinstance(value, str):
+                raise ValueError(f"row {number} has {value!r} as {name}")
+        elif isinstance(value, str):
+            if name in REQUIRED or name in LATER or name == "window":
+                raise ValueError(f"row {number} has {value[:40]!r} as {name}, a number belongs there")
+        elif not _number(value) or (name in REQUIRED and value < 0) or (name in WHOLE and not _whole(value)):
+            raise ValueError(f"row {number} has {str(value)[:40]} as {name}")
+
+
+def check_manifest(manifest: Any) -> None:
+    """What tables show of a manifest is there or absent, but of its kind. Raises ValueError."""
+    _kind(manifest, dict, "it")
+    for name in ("complete", "kind"):
+        _kind(manifest.get(name, ""), str, name)
+    if not _texts(manifest.get("parameters", [])):
+        raise ValueError("parameters are no list of names")
+    for name in ("traces", "verdicts"):
+        for entry in _kind(manifest.get(name, []), list, name):
+            _kind(entry, dict, f"an entry of {name}")
+            _kind(entry.get("trace"), str, f"trace of {name}")
+    for verdict in manifest.get("verdicts", []):
+        _kind(verdict.get("scheme"), str, "scheme of verdicts")
+        _kind(verdict.get("reference"), str, "reference of verdicts")
+        if not _texts(verdict.get("decided_by")):
+            raise ValueError("decided_by of verdicts is no list of names")
+        price = verdict.get("fault_ns")
+        if verdict.get("wins") not in WINS or not (price is None or _number(price)):
+            raise ValueError(f"the verdict on {verdict['scheme']} is none")
+    prices = _kind(manifest.get("prices", {}), dict, "prices")
+    _kind(_kind(prices.get("translate", {}), dict, "prices of translate").get("source", ""), str, "source of translate")
+    if prices.get("host") is not None:
+        _check_host(_kind(prices["host"], dict, "prices of host"))
+
+
+def _check_host(host: Mapping[str, Any]) -> None:
+    for name in ("name", "about"):
+        _kind(host.get(name), str, f"{name} of host")
+    insn = _kind(_kind(host.get("prices"), dict, "prices of host").get("insn"), dict, "insn of host")
+    if not _number(insn.get("ns")):
+        raise ValueError("ns of insn is no number")
+
+
+def _kind(value: Any, kind: type, what: str) -> Any:
+    if not isinstance(value, kind):
+        named = {dict: "object", list: "list", str: "text"}[kind]
+        raise ValueError(f"{what} is no {named}")
+    return value
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _whole(value: float) -> bool:
+    return abs(value) < LARGEST and value == int(value)
+
+
+def _number(value: Any) -> bool:
+    """Finite, and small enough for a table."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < LARGEST
+    return isinstance(value, float) and isfinite(value)

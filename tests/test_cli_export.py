@@ -1,0 +1,142 @@
+"""`mmuexp export` of results that were cut, edited by hand or never were results: one line with the file, exit 1."""
+
+import csv
+import io
+import json
+
+import pytest
+from cli_cases import one_line, write_trace
+
+from mmuexp.cli.main import run
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    trace = write_trace(folder / "a,b.arrow")  # a name that CSV quotes
+    files = [word for name in ("r.csv", "r.json", "r.parquet") for word in ("-o", str(folder / name))]
+    assert run(["compare", trace, *files]) == 0
+    return folder
+
+
+def refused(cli, path, *says) -> None:
+    done = cli("export", path, "--format", "md")
+    assert (done.code, done.out) == (1, ""), done.err
+    line = one_line(done.err)
+    assert "this is a bug" not in line
+    for words in (path.name, *says):
+        assert words in line
+
+
+def table(saved) -> list[list[str]]:
+    return list(csv.reader(io.StringIO((saved / "r.csv").read_text())))
+
+
+def written(lines) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(lines)
+    return file.getvalue()
+
+
+def test_a_csv_cut_anywhere(cli, saved, tmp_path):
+    whole = (saved / "r.csv").read_bytes()
+    ends = {at + 1 for at, byte in enumerate(whole) if byte == ord("\n")}  # what is left is a table, only shorter
+    for at in [*range(0, len(whole), 23), len(whole) - 1]:
+        (tmp_path / "r.csv").write_bytes(whole[:at])
+        if at not in ends:
+            refused(cli, tmp_path / "r.csv")
+    (tmp_path / "r.csv").write_bytes(whole[: max(ends - {len(whole)}) + 5])
+    refused(cli, tmp_path / "r.csv")
+
+
+def put(row: int, column: str, value: str):
+    def edit(lines):
+        lines[row][lines[0].index(column)] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda lines: lines.clear(), "it is empty"),
+        (lambda lines: lines.__delitem__(slice(1, None)), "it holds no rows"),
+        (lambda lines: lines[2].pop(), "row 2 has 55 fields, the header 56"),
+        (lambda lines: lines[2].append(""), "row 2 has 57 fields, the header 56"),
+        (put(0, "loads", "stores"), "it has column 'stores' twice"),
+        (put(0, "loads", "burdens"), "it has no column loads"),
+        (put(3, "ns", "much"), "row 3 has 'much' as ns, a number belongs there"),
+        (put(3, "ns", "１６"), "row 3 has '１６' as ns, a number belongs there"),
+        (put(3, "ns", ""), "row 3 has nothing as ns"),
+        (put(3, "ns", "nan"), "row 3 has nan as ns"),
+        (put(3, "faults", "2.5"), "row 3 has 2.5 as faults"),
+        (put(3, "faults", "-2"), "row 3 has -2 as faults"),
+        (put(3, "faults", "9" * 30), "row 3 has 9999"),
+        (put(1, "strategy", ""), "row 1 has nothing as strategy"),
+    ],
+)
+def test_a_csv_edited_by_hand(cli, saved, tmp_path, edit, says):
+    lines = table(saved)
+    edit(lines)
+    (tmp_path / "r.csv").write_text(written(lines))
+    refused(cli, tmp_path / "r.csv", says)
+
+
+def set_row(name, value):
+    return lambda document: document["rows"][1].__setitem__(name, value)
+
+
+def set_manifest(name, value):
+    return lambda document: document["manifest"].__setitem__(name, value)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda document: document.__setitem__("rows", [{}]), "row 1 has no"),
+        (lambda document: document.__setitem__("rows", []), "it holds no rows"),
+        (lambda document: document.__setitem__("rows", [3]), "row 1 is no row"),
+        (lambda document: document.__setitem__("rows", {}), "it holds no rows"),
+        (lambda document: document.__setitem__("manifest", None), "it is no object"),
+        (lambda document: document.__delitem__("manifest"), "it has no 'manifest'"),
+        (lambda document: document.__setitem__("columns", "ns"), "its columns are no list"),
+        (lambda document: document["columns"].append("ns"), "it has column 'ns' twice"),
+        (lambda document: document.__setitem__("parameters", ["evict"]), "its parameters are no columns"),
+        (lambda document: document.__setitem__("kind", []), "its kind is []"),
+        (set_row("ns", "1"), "row 2 has '1' as ns"),
+        (set_row("ns", [1]), "row 2 has [1] as ns"),
+        (set_row("ns", True), "row 2 has True as ns"),
+        (set_row("trace", 5), "row 2 has 5 as trace"),
+        (set_row("more", 5), "row 2 has a strange 'more'"),
+        (set_row("insns", 10**400), "row 2 has 1000"),
+        (set_manifest("verdicts", 5), "verdicts is no list"),
+        (set_manifest("verdicts", [5]), "an entry of verdicts is no object"),
+        (set_manifest("verdicts", [{"trace": "x"}]), "scheme of verdicts is no text"),
+        (lambda document: document["manifest"]["verdicts"][1].__setitem__("wins", "maybe"), "the verdict on"),
+        (set_manifest("traces", None), "traces is no list"),
+        (set_manifest("prices", []), "prices is no object"),
+        (set_manifest("prices", {"host": {}}), "name of host is no text"),
+        (set_manifest("complete", 1), "complete is no text"),
+    ],
+)
+def test_a_json_edited_by_hand(cli, saved, tmp_path, edit, says):
+    document = json.loads((saved / "r.json").read_text())
+    edit(document)
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    refused(cli, tmp_path / "r.json", says)
+
+
+@pytest.mark.parametrize("manifest", ["[]", "null", "", "{", '{"verdicts": 5}', '{"parameters": 5}', "[" * 100_000])
+@pytest.mark.parametrize("name", ["r.csv", "r.parquet"])
+def test_a_manifest_that_is_none(cli, saved, tmp_path, name, manifest):
+    (tmp_path / name).write_bytes((saved / name).read_bytes())
+    (tmp_path / f"{name}.manifest.json").write_text(manifest)
+    refused(cli, tmp_path / name, f"{name}.manifest.json")
+
+
+@pytest.mark.parametrize("name", ["r.json", "r.parquet"])
+def test_files_cut_short(cli, saved, tmp_path, name):
+    whole = (saved / name).read_bytes()
+    for part in range(0, 10):
+        (tmp_path / name).write_bytes(whole[: len(whole) * part // 10])
+        refused(cli, tmp_path / name)
