@@ -157,7 +157,9 @@ def test_the_table_tells_a_newcomer(cli, trace):
         "kernel time",
         "page crossings",
         "reference",
-        "while",
+        "translator (assumed)",
+        "ahead if a fault costs",
+        "a fault costs here",
     ):
         assert words in done.out
     assert max(map(len, done.out.split("\n\n")[1].splitlines())) <= 80
@@ -173,6 +175,14 @@ def test_what_does_not_fit_side_by_side_stands_in_rows(trace):
     assert upright.width <= 120
     assert not summaries(compare(trace), 60)[0].upright
     assert summaries(compare(trace), 80)[0].upright
+
+
+@pytest.mark.parametrize("reference", ["softmmu", "map-block,map_block_bits=20,evict=lifo"])
+def test_no_label_of_an_upright_table_breaks(trace, reference):
+    shown = summaries(compare(trace, reference=reference), 100)[0]
+    assert shown.upright
+    assert not [row[0] for row in shown.cells if "\n" in row[0]]
+    assert any("ahead if a fault costs" in note for note in shown.notes)
 
 
 def test_the_prices_come_from_the_host(cli, trace):

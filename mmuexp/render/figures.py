@@ -11,7 +11,7 @@ SHORT = 12  # a reference's name up to so long stands in the middle of a label
 
 
 class Figure(NamedTuple):
-    """`label` breaks where it says so; `left` sets it left; `text` makes a cell of a row."""
+    """`label` breaks where it says so, never in an upright table; `left` sets it left; `text` makes a cell of a row."""
 
     label: str
     left: bool
@@ -35,11 +35,11 @@ class Figures:
 
     def lines(self) -> list[Figure]:
         """The lines of an upright table; instructions are split by where they run, faults by cause."""
-        against, ahead = self._of_reference()
+        against = self.reference if len(self.reference) <= SHORT else "the reference"
         found: list[Figure] = [
             Figure("", True, lambda r: r["strategy"]),
             Figure("memory access time", False, lambda r: words.duration(r["ns"])),
-            Figure(against, False, self._against),
+            Figure(f"  against {against}", False, self._against),
         ]
         if any(self._deciding(row) for row in self.rows):
             found.append(Figure("  price that decides", False, self._marks))
@@ -48,7 +48,7 @@ class Figures:
             found += [
                 Figure("  hit path", False, _part("hit_insns")),
                 Figure("  helpers and handlers", False, _part("handler_insns")),
-                Figure(f"  {self._translating()}".replace(" (", "\n    ("), False, _part("translate_insns")),
+                Figure(f"  {self._translating()}", False, _part("translate_insns")),
             ]
         found += [
             Figure("kernel time", False, lambda r: words.duration(r["kernel_ns"])),
@@ -68,9 +68,9 @@ class Figures:
             Figure("host address space", False, lambda r: words.size(r["reserved_bytes"])),
             Figure("host mappings at most", False, lambda r: words.number(r["peak_mappings"])),
         ]
-        if self._has_rivals():
-            found.append(Figure(ahead, False, self._while))
-            found.append(Figure("  a fault costs\n    at these prices", False, self._now))
+        if self.has_rivals():
+            found.append(Figure("ahead if a fault costs", False, self._while))
+            found.append(Figure("  a fault costs here", False, self._now))
         return found
 
     def columns(self) -> list[Figure]:
@@ -116,25 +116,18 @@ class Figures:
                 Figure("each:\ninstructions", False, _each_insns),
                 Figure("each:\nkernel time", False, _each_kernel),
             ]
-        if self._has_rivals():
+        if self.has_rivals():
             found.append(Figure(ahead, False, self._while))
         return found
-
-    def _of_reference(self) -> tuple[str, str]:
-        """The two labels that name the reference; a long spec is broken, so that the labels stay narrow."""
-        if len(self.reference) <= SHORT:
-            return f"  against {self.reference}", f"ahead of {self.reference} while\n  a fault costs"
-        name = self.reference.replace(",", ",\n    ")
-        return f"  against\n    {name}", f"ahead of\n    {name}\n  while a fault costs"
 
     def _is_split(self) -> bool:
         return any(row.get("hit_insns") is not None for row in self.rows)  # a result saved earlier is not
 
     def _translating(self) -> str:
         source = self.result.manifest.get("prices", {}).get("translate", {}).get("source", "")
-        return "translating code" + (" (assumed)" if source.startswith("assumed") else "")
+        return "translator" + (" (assumed)" if source.startswith("assumed") else "")
 
-    def _has_rivals(self) -> bool:
+    def has_rivals(self) -> bool:
         """Is the reference another scheme than the rows? A sweep against itself turns at no price worth a column."""
         name = self.reference.partition(",")[0]
         others = any(row["strategy"].partition(",")[0] != name for row in self.rows)

@@ -125,7 +125,7 @@ class _Table:
         best = None if self.best is None else self.best + upright
         bars = self.lines if self.result.kind == "sweep" else []
         text = sentence(self.lines, base)
-        return Summary(self._title(), heads, cells, left, best, upright, text, self._notes(), bars)
+        return Summary(self._title(), heads, cells, left, best, upright, text, self._notes(upright), bars)
 
     def _name(self, row: Row) -> str:
         if self.parameters and row[self.parameters[0]] is not None:
@@ -146,7 +146,7 @@ class _Table:
             f" {words.share(total['misaligned'], total['accesses'])} are misaligned){mode}{swept}"
         )
 
-    def _notes(self) -> list[str]:
+    def _notes(self, upright: bool) -> list[str]:
         notes = []
         host = self.result.manifest.get("prices", {}).get("host")
         if host:
@@ -157,6 +157,11 @@ class _Table:
             )
         if self.best is not None:
             notes[-1:] = [f"{notes[-1]} The winner has a *."] if notes else ["The winner has a *."]
+        if upright and self.figures.has_rivals():
+            notes.append(
+                "ahead if a fault costs: the price of a host fault (kernel time / host faults) under or over which the"
+                f" scheme beats {self.figures.reference}; here = at this host's prices."
+            )
         causes = [text for cause, text in CAUSES.items() if any(row.get(cause) for row in self.rows)]
         if causes:
             notes.append("host fault = a SIGSEGV that the emulator takes. " + "; ".join(causes) + ".")

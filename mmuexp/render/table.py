@@ -17,8 +17,8 @@ SPARE += [
     "host address\nspace",
     "host mappings\nat most",
     "of these",
-    "translating\ncode (assumed)",
-    "translating\ncode",
+    "translator\n(assumed)",
+    "translator",
 ]
 SPARE += ["helpers and\nhandlers", "hit\npath", "lookup\ntables", "kernel\ntime"]
 
