@@ -1,0 +1,82 @@
+"""The guest with the Windows 98 habit (traces/workloads/guest/habit.S) at several rates, and the results made from it.
+
+habit.S derives every count from its ROUNDS and STRIDE; here they stand as formulas, and each guest is recorded anew.
+"""
+
+import pytest
+from kernels import differences
+from oracle import run
+from recording import guest, record_guest, tuples
+
+from mmuexp.guest import Op
+from mmuexp.trace.verify import FAILED, WARNING, verify
+
+COPIED = 21  # words
+GUESTS = [(300, 1), (300, 3), (1000, 7), (5000, 500), (3, 3), (2, 1)]  # rounds, and every how many of them store
+WITH_FAULTS = ["byte-lookup", "byte-lookup,entries=4", "qemu-fast", "qemu-fast,guest_limit=0x100000000"]
+MAP_BLOCK = ["map-block", "map-block,map_block_bits=13,pool_blocks=3", "map-block,map_pages=4"]
+
+
+def expected(spec: str, rounds: int, stride: int) -> dict[str, int]:
+    """What follows from habit.S under a scheme, without running one."""
+    stored, left = divmod(rounds, stride)
+    counts = {
+        "loads": COPIED + rounds + 1,
+        "stores": COPIED + rounds + stored,
+        "accesses": 2 * COPIED + 2 * rounds + stored + 1,
+        "execs": COPIED + 2 * rounds + 3,
+        "misaligned": 0,
+        "page_cross": 0,
+        "io_accesses": 0,
+        "flushes": 0,
+        "page_flushes": 0,
+        "pages": 3,
+        "smc_stores": 0,
+        "code_page_data_stores": stored,
+    }
+    if spec == "softmmu":
+        walks = 1 + min(stored - 1, 10) if stride == 1 else min(stored, 10)
+        new = {"tlb_fills": 3, "slow_code": stored, "code_list_walks": walks, "slow_misaligned": 0, "slow_cross": 0}
+        return counts | new | {"translations": 8 if stride == 1 else 9}
+    again = 2 * stored + 5 if stride == 1 else 3 * stored + 6 + 2 * (left > 0)
+    counts |= {"faults_code": stored, "faults_write": 0, "faults": 3 + stored, "protects": stored + 1, "maps": 3}
+    counts |= {"translations": again}
+    if spec in MAP_BLOCK:
+        return counts | {"faults_block": 3, "faults_unmapped": 0}
+    return counts | {"faults_unmapped": 3}
+
+
+@pytest.fixture(scope="module", params=GUESTS, ids=lambda p: f"{p[0]}-rounds-stride-{p[1]}")
+def recorded(request, tmp_path_factory):
+    """(rounds, stride, path of the recording)"""
+    rounds, stride = request.param
+    folder = tmp_path_factory.mktemp("habit")
+    done = record_guest("-o", "habit.arrow", image=guest(f"habit_{stride}", rounds), cwd=folder)
+    assert done.code == 33, done.err  # QEMU's exit code: the guest found every word as it should be
+    return rounds, stride, folder / "habit.arrow"
+
+
+@pytest.mark.parametrize("spec", ["softmmu", *WITH_FAULTS, *MAP_BLOCK])
+def test_every_count_is_what_the_source_derives(recorded, spec):
+    rounds, stride, path = recorded
+    rows = tuples(path)
+    counts = run(rows, spec, "system")
+    known = expected(spec, rounds, stride)
+    assert {name: counts[name] for name in known} == known
+    assert not differences(rows, spec, "system", counts)
+    assert not differences(rows, spec, "system", counts, filtered=False)
+
+
+def test_the_rows_are_a_valid_trace_of_four_pages(recorded):
+    *_, path = recorded
+    assert not [check for check in verify(path) if check.state in (FAILED, WARNING)]
+    shown = [(row[1] >> 12, row[5]) for row in tuples(path) if row[0] == Op.MAP]
+    assert [page for page, _ in shown] == [0xFFFFF, 0xFF, 0x20, 0x30]
+    assert [page for _, page in shown[2:]] == [0x20, 0x30]
+
+
+def test_the_rate_is_the_one_asked_for():
+    """About 1000 / (2 stride + 1) faults_code for each 1,000 accesses; 1 for each 1,000 from stride 499 on down."""
+    for stride in (1, 10, 100, 1000):
+        counts = expected("map-block", 200_000, stride)
+        assert 1000 * counts["faults_code"] / counts["accesses"] == pytest.approx(1000 / (2 * stride + 1), rel=1e-3)
