@@ -41,6 +41,13 @@ def test_interrupt_from_the_keyboard(tmp_path):
     check_spin(tmp_path / "spin.arrow", "ended by SIGINT")
 
 
+def test_a_time_limit(tmp_path):
+    done = record("--time-limit", "1.5", "--", build("spin"), cwd=tmp_path)
+    assert done.code == 0
+    assert "the time limit of 1.5 s" in done.err and "Traceback" not in done.err
+    assert open_trace(tmp_path / "spin.arrow").complete == "the time limit of 1.5 s"
+
+
 def test_terminating_the_recorder_ends_the_program(tmp_path):
     process = spinning(tmp_path)
     process.send_signal(signal.SIGTERM)

@@ -20,6 +20,8 @@ from mmuexp.trace.verify import FAILED, WARNING, verify
 N = 40
 MARKER = 0x9000
 NAMES = {Op.LOAD: "loads", Op.STORE: "stores", Op.EXEC: "execs", Op.FLUSH_PAGE: "page_flushes", Op.MAP: "maps"}
+DEVICES = [(Op.STORE, 0xB8000, 1), (Op.LOAD, 0xA0000, 4), (Op.LOAD, 0xFEE00030, 4)]
+DEVICES += [(Op.LOAD, 0x49000, 4), (Op.STORE, 0x4AFFE, 4)]
 SPECS = ["softmmu", "softmmu,tlb_bits=4", "byte-lookup", "byte-lookup,entries=4", "map-block"]
 SPECS += ["map-block,map_block_bits=13,pool_blocks=3", "map-block,map_pages=4", "qemu-fast"]
 SPECS += ["qemu-fast,guest_limit=0x100000000"]
@@ -48,6 +50,9 @@ def phases(n: int) -> list[dict[str, int]]:
         {"loads": 4, "stores": n + 5, "execs": n + 2, "maps": 1},
         {"loads": n, "stores": 2 * n + 3, "execs": 3 * n, "maps": 1, "misaligned": n},
         {"loads": n, "stores": n + 1, "execs": 2 * n + 2, "maps": 2, "user data": 2 * n, "user execs": 2 * n + 1},
+        {"loads": 2 * n, "stores": 2 * n + 1, "execs": 3 * n, "maps": n, "page_flushes": n, "io": n},
+        {"loads": n, "stores": n + 2, "execs": n + 1, "maps": n, "page_flushes": n - 1}
+        | {"io": n, "misaligned": n, "crossing": n},
         {},
     ]
 
@@ -110,20 +115,20 @@ def test_pages_are_the_ones_that_the_page_tables_name(recorded):
 
 def test_device_rows_are_the_devices(recorded):
     io = Counter((op, vaddr, size) for op, vaddr, size, _, flags, _ in tuples(recorded) if flags & IO)
-    assert io == {(Op.STORE, 0xB8000, 1): N, (Op.LOAD, 0xA0000, 4): N, (Op.LOAD, 0xFEE00030, 4): N}
+    assert io == dict.fromkeys(DEVICES, N)
 
 
 def expected(spec: str, n: int) -> dict[str, int]:
     """What follows from the table under a scheme, without running one."""
     counts = {
-        "loads": 9 * n + 14,
-        "stores": 8 * n + 1051,
-        "execs": 17 * n + 1043,
-        "io_accesses": 3 * n,
+        "loads": 12 * n + 14,
+        "stores": 11 * n + 1054,
+        "execs": 21 * n + 1044,
+        "io_accesses": 5 * n,
         "flushes": n + 3,
-        "page_flushes": n - 1,
-        "misaligned": 3 * n + 3,
-        "page_cross": 2 * n + 1,
+        "page_flushes": 3 * n - 2,
+        "misaligned": 4 * n + 3,
+        "page_cross": 3 * n + 1,
         "mode_switches": 2,
         "smc_stores": n - 1,
         "code_page_data_stores": n,
@@ -131,13 +136,13 @@ def expected(spec: str, n: int) -> dict[str, int]:
     counts["accesses"] = counts["loads"] + counts["stores"]
     name = spec.split(",")[0]
     if name == "softmmu":
-        return counts | {"slow_io": 3 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1, "slow_misaligned": n + 2}
+        return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1, "slow_misaligned": n + 2}
     if name == "byte-lookup":
-        return counts | {"faults_io": 3 * n, "faults_cross": 2 * n + 1}
+        return counts | {"faults_io": 5 * n, "faults_cross": 2 * n + 1}
     if name == "map-block":
-        return counts | {"faults_io": 3 * n}
+        return counts | {"faults_io": 5 * n}
     above = 0 if "guest_limit" in spec else 1  # lgdt reads near 4 GiB
-    return counts | {"faults_softmmu": n + above, "softmmu_accesses": 3 * n + 2 * above}
+    return counts | {"faults_softmmu": 3 * n + above, "softmmu_accesses": 6 * n + 2 * above}
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -158,7 +158,7 @@ class Session:
         if self.time_limit is not None and self.complete is None and now >= self.began + self.time_limit:
             self._send(TOKEN_STOP)
             self._end_guest()
-            self._finish(f"the time limit of {self.time_limit:g} s")
+            self._finish(f"the time limit of {self.time_limit:g} s", ends=True)
         if self.ring.mode == Mode.SYSTEM and (self.complete is not None or self.failure):
             self._end_guest()
         if self.told_to_end is not None and now >= self.told_to_end + PATIENCE_SECONDS:
@@ -224,15 +224,17 @@ class Session:
         with contextlib.suppress(OSError):  # QEMU may have ended; what it wrote is in the ring
             self.socket.send(token)
 
-    def _finish(self, complete: str, *, quiet: bool = False) -> None:
-        """Write the rest and close the file; the program may run on."""
+    def _finish(self, complete: str, *, quiet: bool = False, ends: bool = False) -> None:
+        """Write the rest and close the file; the program may run on. `ends`: it does not."""
         if self.complete is not None:
             return
         self._write_full_chunks(partial=True)
         if self.failure:
             complete = f"cut short: {self.failure.what}"
         elif complete != "yes" and not quiet:
-            self.note(f"{complete}; the recording ends here, {self.outlives}")
+            self.note(
+                f"{complete}; the recording ends here, {f'the {self.noun} ends with it' if ends else self.outlives}"
+            )
         self._close(complete)
         self.complete = complete
         self.seconds = time.monotonic() - self.began

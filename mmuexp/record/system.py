@@ -3,7 +3,8 @@
 QEMU's arguments are the user's own. We add what a recording needs: one thread that runs the guest, and RAM in shared
 memory, by which the plugin knows pages. FLUSH rows carry no CR3 value: version 1 of the plugin interface shows no
 registers. The processor's own accesses make no rows: page walks, and what it reads and writes when it delivers an
-interrupt or an exception. A store to ROM is a row like any other, though the machine drops it.
+interrupt or an exception. A store to ROM is a row like any other, though the machine drops it. With QEMU's -icount each
+device access ends its block and begins another, so there are more EXEC rows.
 """
 
 import os

@@ -1,8 +1,8 @@
 /*
  * Translated blocks, and the privilege level at which they run. The interface does not tell it for blocks, but a block
- * is translated for one level. Where its page does not tell at translation (mode_of_page), its first data access settles
- * it for good. Until then, and for blocks without accesses, it is a guess: what the page's other blocks run at, else
- * what ran last.
+ * is translated for one level. Where its page does not tell at translation (mode_of_page), its first data access
+ * settles it for good. Until then, and for blocks without accesses, it is a guess: what the page's other blocks run at,
+ * else what ran last.
  *
  * Copyright (C) 2026 The mmuexp developers
  * SPDX-License-Identifier: GPL-2.0-or-later

@@ -39,8 +39,9 @@ struct where {
 };
 
 /*
- * Which MMU index is ring 3's: the first access after power-on is the kernel's, without SMAP. QEMU 7.2 as released numbers the MMU indexes 0 kernel
- * with SMAP, 1 user, 2 kernel; its later corrections and QEMU 8.2 have 1, 3, 5 for 32-bit code.
+ * Which MMU index is ring 3's: the first access after power-on is the kernel's, without SMAP. QEMU 7.2 as released
+ * numbers the MMU indexes 0 kernel with SMAP, 1 user, 2 kernel; its later corrections and QEMU 8.2 have 1, 3, 5 for
+ * 32-bit code.
  */
 static void __attribute__((noinline, cold)) establish_user_index(uint32_t index)
 {
@@ -79,7 +80,8 @@ static void __attribute__((noinline, cold)) io_row(uint32_t vaddr, uint32_t size
     put_row(vaddr, 0, size, position, op, flags | FLAG_IO, true);
 }
 
-static inline void data_row(uint32_t info, uint32_t vaddr, uint32_t position, uint8_t op, uint8_t flags)
+static inline __attribute__((always_inline)) void data_row(uint32_t info, uint32_t vaddr, uint32_t position,
+                                                           uint8_t op, uint8_t flags)
 {
     const struct where *where;
     uint32_t size = SIZE(info), last = vaddr + size - 1;
@@ -100,6 +102,13 @@ static inline void data_row(uint32_t info, uint32_t vaddr, uint32_t position, ui
     put_row(vaddr, 0, size, position, op, flags, true);
 }
 
+/* One instruction that reads and writes at once: with one processor QEMU makes two accesses of it. */
+static void __attribute__((noinline, cold)) atomic_rows(uint32_t info, uint32_t vaddr, uint32_t position, uint8_t flags)
+{
+    data_row(info, vaddr, position, OP_LOAD, flags);
+    data_row(info, vaddr, position, OP_STORE, flags);
+}
+
 static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *userdata)
 {
     (void)vcpu;
@@ -112,11 +121,10 @@ static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t va
         if (!LIKELY(!g.pending))
             learn_mode(mode);
     }
-    uint8_t flags = mode ? FLAG_USER : 0;
-    if (READS(info))
-        data_row(info, vaddr, position, OP_LOAD, flags);
-    if (WRITES(info))
-        data_row(info, vaddr, position, OP_STORE, flags);
+    if (LIKELY(!READS(info) || !WRITES(info)))
+        data_row(info, vaddr, position, WRITES(info) ? OP_STORE : OP_LOAD, mode ? FLAG_USER : 0);
+    else
+        atomic_rows(info, vaddr, position, mode ? FLAG_USER : 0);
 }
 
 static void on_block(unsigned int vcpu, void *userdata)
@@ -215,8 +223,9 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         block->insns++;
         block->size += size;
         if (block->vaddr >> PAGE_BITS != last >> PAGE_BITS && !block->host[1])
-            block->host[1] = vaddr >> PAGE_BITS == last >> PAGE_BITS ? place(qemu_plugin_insn_haddr(insn), vaddr)
-                                                                     : place_of_second_page(last & ~0xfffu, block->host[0]);
+            block->host[1] = vaddr >> PAGE_BITS == last >> PAGE_BITS
+                                 ? place(qemu_plugin_insn_haddr(insn), vaddr)
+                                 : place_of_second_page(last & ~0xfffu, block->host[0]);
         if (control)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_control, QEMU_PLUGIN_CB_NO_REGS,
                                                    (void *)(uintptr_t)control);
@@ -248,6 +257,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
     if (socket < 0)
         return -1;
     r.socket = socket;
+    r.hooks_stay = true; /* QEMU 7.2 may call what it dropped: "qemu_plugin_vcpu_mem_cb: code should not be reached" */
     memset(g.page_mode, NOT_YET, sizeof g.page_mode);
     if (r.skip) {
         p.skipping = true;

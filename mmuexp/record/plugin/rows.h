@@ -35,6 +35,7 @@ static struct {
     qemu_plugin_id_t id;
     bool over;       /* no rows from here on */
     bool unhook_due; /* callbacks are still registered though it is over */
+    bool hooks_stay; /* they stay so: a whole guest ends with its recording */
 } r;
 
 static void nothing(qemu_plugin_id_t id)
@@ -95,7 +96,7 @@ static bool take_token(void)
 static bool __attribute__((noinline, cold)) turn(void)
 {
     if (r.over) {
-        if (r.unhook_due) { /* back to full speed */
+        if (r.unhook_due && !r.hooks_stay) { /* back to full speed */
             r.unhook_due = false;
             qemu_plugin_reset(r.id, nothing);
         }

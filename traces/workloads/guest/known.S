@@ -21,6 +21,8 @@
  *   9 beside code     4      N+5     N+2     1 MAP. N stores to the page that runs
  *  10 own code        N      2N+3    3N      1 MAP. N misaligned stores into an instruction; all but the first are SMC
  *  11 ring 3          N      N+1     2N+2    2 MAP. N loads, N stores and 2N + 1 blocks with the USER flag
+ *  12 RAM, device      2N     2N+1    3N      N MAP, N FLUSH_PAGE. A page shows RAM, then video memory, N of the loads are IO
+ *  13 half a device    N      N+2     N+1     N MAP, N - 1 FLUSH_PAGE. N stores, IO, cross from RAM into video memory
  *
  * Phase 0. Blocks: the reset vector; up to the CR0 write; the far jump; %ds; %es; %ss; one instruction alone, since QEMU
  * lets interrupts in after it; three MSRs; the first mark. Loads: lgdt 2 (2 bytes, and 4 misaligned ones), each
@@ -48,6 +50,8 @@
 #define OWN    0x45000
 #define UDATA  0x46000
 #define USTACK 0x48000
+#define TURNS  0x49000          /* shows A or video memory */
+#define HALF   0x4a000          /* the page after it shows video memory */
 #define APIC   0xfee00000
 #define ENTRY(page) PT + 4 * ((page) >> 12)
 #define MARK(n) movb $n, MARKER
@@ -179,6 +183,26 @@ start32:
         sysexit
 
 back:   MARK(12)
+        movl    $ROUNDS, %ecx
+1:      movl    $A + 7, ENTRY(TURNS)
+        invlpg  TURNS
+        movl    TURNS, %edx
+        movl    $0xb8007, ENTRY(TURNS)
+        invlpg  TURNS
+        movl    TURNS, %edx
+        decl    %ecx
+        jnz     1b
+
+        MARK(13)
+        movl    $ROUNDS, %ecx
+        movl    $0xb8007, ENTRY(HALF + 0x1000)
+        invlpg  HALF + 0x1000
+1:      movl    %ecx, HALF + 4094       /* misaligned, crosses */
+        movb    HALF, %dl
+        decl    %ecx
+        jnz     1b
+
+        MARK(14)
         testl   %esi, %esi
         setnz   %al
         addb    $16, %al
