@@ -39,12 +39,20 @@ def _progress():
 @click.argument("file")
 @FORMATS
 def info(file, format_) -> None:
-    """Say what a trace holds: counts, mix, footprint, shares, where it came from, bytes per row.
+    """Say what a trace holds: counts, mix, footprint, shares, where it came from, and what matters in its guest.
 
     \b
     Examples:
       mmuexp trace info gzip.arrow
       mmuexp trace info --format json gzip.arrow
+
+    \b
+    Of the guest:
+      between flushes  rows, and pages with data, from one FLUSH to the next
+      stores to code   stores to a physical page that was executed before
+      working set      pages with data in each whole window of so many rows
+      address map      regions of 4 MiB, neighbours of one use merged;
+                       r loaded, w stored to, x executed, d device; execs are blocks
     """
     from mmuexp.trace import info as work
 

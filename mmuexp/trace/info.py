@@ -7,6 +7,7 @@ import numpy as np
 
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGES, USER, Op
 from mmuexp.shape import SHAPE, Survey
+from mmuexp.trace import guest_info
 from mmuexp.trace.format import digest
 from mmuexp.trace.reader import open_trace
 
@@ -20,10 +21,11 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
     Raises TraceError at the first row that is an error.
     """
     with open_trace(path) as trace:
-        survey, own = Survey(trace.mode, trace.path), _Own()
+        survey, own, guest = Survey(trace.mode, trace.path), _Own(), guest_info.GuestInfo(trace.mode)
         for columns in trace.batches():
-            survey.feed(columns)
+            frames = survey.feed(columns)
             own.feed(columns)
+            guest.feed(columns, frames)
             if progress:
                 progress(os.path.basename(trace.path), survey.rows, trace.file_rows)
         n = survey.counts()
@@ -67,6 +69,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
                 "io": share(n["io_accesses"]),
                 "user": share(own.user),
             },
+            "guest": guest.told(),
         }
 
 
@@ -135,7 +138,9 @@ def lines(told: dict) -> list[str]:
     each = ", ".join(f"{name} {size / rows:.3f}" for name, size in told["column_bytes"].items())
     table.append(("bytes/row", each))
     width = max(len(label) for label, _ in table) + 2
-    return [f"{printable(label):<{width}}{printable(text)}".rstrip() for label, text in table]
+    told_of_file = [f"{printable(label):<{width}}{printable(text)}".rstrip() for label, text in table]
+    of_guest = [("", ""), *guest_info.table(told["guest"], told["mode"])]
+    return told_of_file + [f"{label:<{width}}{text}".rstrip() for label, text in of_guest]
 
 
 def _percent(value: int, rows: int) -> str:
