@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import sys
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 import zstandard
 from tracefiles import read
 
-from mmuexp.errors import TraceError
+from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import USER, Op
 from mmuexp.trace import open_trace
 from mmuexp.trace.importers import lackey
@@ -262,3 +263,21 @@ def test_paths(tmp_path):
         import_lackey(str(tmp_path / "none"), str(tmp_path / "t.arrow"))
     with pytest.raises(TraceError, match="cannot be read: is a directory"):
         import_lackey(str(tmp_path), str(tmp_path / "t.arrow"))
+
+
+@pytest.mark.parametrize("text", ["==1== Lackey\n==1== \n", "\n", gzip.compress(b""), gzip.compress(b"==1== x\n")])
+def test_a_text_without_an_access_is_refused(tmp_path, text):
+    with pytest.raises(TraceError, match="no access in it: was valgrind run with --trace-mem=yes"):
+        imported(tmp_path, text)
+    assert not list(tmp_path.glob("*.arrow*"))
+
+
+def test_the_text_is_not_overwritten(tmp_path, monkeypatch):
+    path, other = tmp_path / "log", tmp_path / "link"
+    path.write_text("I  0400,3\n")
+    os.link(path, other)
+    for source, output in ((path, path), (path, other), ("-", path)):
+        with open(path) as file, pytest.raises(UsageError, match="is the text to be imported"):
+            monkeypatch.setattr("sys.stdin", file)
+            import_lackey(str(source), str(output), rebase=True)
+    assert path.read_text() == "I  0400,3\n" and len(os.listdir(tmp_path)) == 2

@@ -115,6 +115,12 @@ def test_verify_names_the_first_bad_row(tmp_path, cli):
     done = cli("trace", "verify", write(tmp_path / "t.arrow", rows))
     assert done.code == 3 and "row 40,000: " in done.err and "45,000" not in done.out + done.err
     assert "digests        ok" in done.out
+    assert f"mmuexp trace slice {tmp_path / 't.arrow'} 0:40000 -o " in done.err and "recover" not in done.err
+    assert cli("trace", "slice", tmp_path / "t.arrow", "0:40000", "-o", tmp_path / "n.arrow").code == 0
+    assert cli("trace", "verify", tmp_path / "n.arrow").code == 0
+    rows.size[0] = 0
+    done = cli("trace", "verify", write(tmp_path / "t.arrow", rows))
+    assert done.code == 3 and "row 0: " in done.err and "0:0" not in done.err
 
 
 def test_verify_says_unknown_where_there_is_no_digest(tmp_path, cli):
@@ -208,6 +214,8 @@ def test_verify_of_what_is_damaged_and_of_what_is_none(tmp_path, cli):
         (["recover", "text", "-o", "n.arrow"], 1, "does not begin as a trace does"),
         (["import", "text", "-o", "n.arrow"], 1, "text: line 1 is not lackey's"),
         (["import", "text"], 2, "-o"),
+        (["import", "--rebase", "text", "-o", "text"], 2, "text: is the text to be imported"),
+        (["import", "text", "-o", "./text"], 2, "is the text to be imported"),
         (["head", "-n", "x", "t.arrow"], 2, "-n"),
         (["info"], 2, "FILE"),
         (["frobnicate"], 2, "frobnicate"),

@@ -153,7 +153,7 @@ def slice_(file, range_, target) -> None:
         start, stop = parse_range(range_, trace.file_rows)
     done = slice_trace(file, start, stop, target)
     maps = f" after {done.maps:,} MAP rows for what is known there" if done.maps else ""
-    output.say(f"wrote {target}: {done.rows:,} rows{maps}")
+    output.say(f"wrote {_name(target)}: {done.rows:,} rows{maps}")
 
 
 @command.command()
@@ -178,7 +178,7 @@ def export(file, target) -> None:
 
     rows = work(file, target)
     if target != "-":
-        output.say(f"wrote {target}: {rows:,} rows")
+        output.say(f"wrote {_name(target)}: {rows:,} rows")
 
 
 @command.command(name="import", short_help="Turn valgrind's lackey text into a trace.")
@@ -202,7 +202,7 @@ def import_(file, target, rebase) -> None:
         output.say(f"moved {origin:#x}..{origin + 0xFFFFFFF:#x} to {new:#010x}")
     split = f"; {done.split_records:,} records over 64 bytes split" if done.split_records else ""
     cut = f"; {done.cut_records:,} records cut where a region ends" if done.cut_records else ""
-    output.say(f"wrote {target}: {done.rows:,} rows from {done.lines:,} lines{split}{cut}")
+    output.say(f"wrote {_name(target)}: {done.rows:,} rows from {done.lines:,} lines{split}{cut}")
 
 
 @command.command(short_help="Mend a trace whose writer was killed.")
@@ -219,7 +219,12 @@ def recover(file, target) -> None:
     from mmuexp.trace.recover import recover as work
 
     done = work(file, target)
-    output.say(f"wrote {target}: {done.rows:,} rows; {os.path.basename(file)}: {done.reason}")
+    output.say(f"wrote {_name(target)}: {done.rows:,} rows; {_name(os.path.basename(file))}: {done.reason}")
+
+
+def _name(path: str) -> str:
+    """A file's name to be printed: it may be no UTF-8."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _json(value) -> None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from mmuexp.errors import TraceError
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.trace import layout
+from mmuexp.trace.format import PREFIX, crc32
 from mmuexp.trace.layout import Batch, Broken, Buffer
 
 WHOLE_ROWS = BATCH_ROWS
@@ -127,6 +128,16 @@ class Decoder:
                 value = zlib.crc32(np.ascontiguousarray(read(count), dtype), value)
                 left -= count
         return f"{value:08x}"
+
+    def whole(self, batch: Batch, first: int) -> Iterator[Columns]:
+        """As `pieces`, given out only after all of the batch decoded and its CRC, if it has one, was right."""
+        told, held = batch.custom.get(PREFIX + "crc32"), []
+        for columns in self.pieces(batch, first):
+            if batch.rows <= BATCH_ROWS:
+                held.append(columns)
+        if told is not None and told != (crc32(held[0]) if held else self.crc32(batch)):
+            raise damaged(self.path, Broken("the rows do not have the CRC that they were written with"), first)
+        yield from held or self.pieces(batch, first)
 
     def stored_bytes(self, batch: Batch) -> dict[str, int]:
         """Bytes that each column takes in the file."""

@@ -8,7 +8,7 @@ import numpy as np
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGES, USER, Op
 from mmuexp.shape import SHAPE, Survey
 from mmuexp.trace import guest_info
-from mmuexp.trace.format import digest
+from mmuexp.trace.format import digest, utf8
 from mmuexp.trace.reader import open_trace
 
 Progress = Callable[[str, int, int | None], None]
@@ -27,7 +27,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             own.feed(columns)
             guest.feed(columns, frames)
             if progress:
-                progress(os.path.basename(trace.path), survey.rows, trace.file_rows)
+                progress(utf8(os.path.basename(trace.path)), survey.rows, trace.file_rows)
         n = survey.counts()
         rows, accesses = n["rows"], n["accesses"]
         stored = {name: 0 for name in DTYPES._fields}
@@ -149,4 +149,4 @@ def _percent(value: int, rows: int) -> str:
 
 def printable(text: str) -> str:
     """One line without control characters: what a file says may not drive the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+    return "".join(char if char.isprintable() else "?" for char in utf8(" ".join(text.split())))

@@ -102,7 +102,7 @@ class Trace:
         if text is None:
             return None
         keep = f"keep what is there: mmuexp trace recover {self.path} -o NEW.arrow"
-        if not _is_number(text):
+        if not is_number(text):
             raise TraceError(f"mmuexp.rows is {text[:40]!r}, not a number", where=self.path, todo=keep)
         if int(text) != self.file_rows:
             raise TraceError(f"declares {int(text):,} rows and holds {self.file_rows:,}", where=self.path, todo=keep)
@@ -113,7 +113,7 @@ class Trace:
         if text is None:
             return None
         parts = text.split(",")
-        if len(parts) != 2 or not all(_is_number(part) for part in parts):
+        if len(parts) != 2 or not all(is_number(part) for part in parts):
             what = f"mmuexp.window is {text[:40]!r}, not first,count"
             raise TraceError(what, where=self.path, todo="mend its writer, or slice the original again")
         return int(parts[0]), int(parts[1])
@@ -177,7 +177,7 @@ def read_schema(path: str):
     import pyarrow as pa
 
     try:
-        with pa.OSFile(path, "rb") as file, pa.ipc.open_file(file) as reader:
+        with pa.OSFile(os.fsencode(path), "rb") as file, pa.ipc.open_file(file) as reader:
             schema = reader.schema
             _ = schema.names  # decoded only when asked for, and they may be no UTF-8
             return schema
@@ -240,7 +240,14 @@ def _damaged(path: str, error: Exception) -> TraceError:
     return damaged(path, error)
 
 
-def _is_number(text: str) -> bool:
+def window_trouble(mode: str, window: tuple[int, int] | None, rows: int) -> str:
+    """What a window contradicts in a file of so many rows; "" if nothing. MAP rows may stand before it."""
+    if window is None or (window[1] == rows if mode == "user" else window[1] <= rows):
+        return ""
+    return f"mmuexp.window says {window[1]:,} rows, and the file holds {rows:,}"
+
+
+def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20
 
 

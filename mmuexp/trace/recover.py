@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mmuexp.errors import TraceError, UsageError
-from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.trace import layout
-from mmuexp.trace.decode import Decoder, damaged
-from mmuexp.trace.format import PREFIX, UNKNOWN, TraceWriter, crc32
+from mmuexp.trace.decode import Decoder
+from mmuexp.trace.format import PREFIX, UNKNOWN, TraceWriter
 from mmuexp.trace.layout import Broken
-from mmuexp.trace.reader import checked_mode, open_input
+from mmuexp.trace.reader import checked_mode, is_number, open_input, open_trace, window_trouble
 
+WHOLE = "the file was whole, nothing needed mending"
 END_KEYS = ("rows", "window", "complete", "metadata_crc32", "crc32")  # what a writer knows only at the end
 
 
@@ -37,7 +37,7 @@ def recover(path: str | os.PathLike, output: str) -> Recovered:
 class _Recovery:
     def __init__(self, path: str, fd: int, size: int):
         self.path, self.fd, self.size = path, fd, size
-        self.reason, self.tail = "its footer was missing", {}
+        self.reason, self.tail = "", {}  # why the rows end where they do, other than that the file does
         if os.pread(fd, len(layout.MAGIC), 0) != layout.MAGIC:
             raise TraceError("does not begin as a trace does", where=path, todo="nothing in it can be recovered")
         self.schema, self.start = self._schema()
@@ -67,16 +67,35 @@ class _Recovery:
             rows = 0
             for batch in self._batches():
                 try:
-                    for columns in whole(decoder, batch, rows):
+                    for columns in decoder.whole(batch, rows):
                         writer.append(columns)
                 except TraceError as error:
                     self.reason = error.what
                     break
                 rows += batch.rows
+            self.ends = self._whole_file(rows)
+            self.reason = self.reason or self._trouble() or WHOLE
             window, complete = self._end(rows)
             more = {key: value for key, value in self.tail.items() if key not in END_KEYS}
             writer.close(complete, window, more)
         return Recovered(rows, self.reason)
+
+    def _whole_file(self, rows: int) -> bool:
+        return self.tail.get("rows") == str(rows)
+
+    def _trouble(self) -> str:
+        """Why a file whose batches are all right is none that can be opened, or verified; "" if it is."""
+        try:
+            if layout.footer(self.fd, self.size) is None:
+                return "its footer was missing"
+            with open_trace(self.path) as trace:
+                if trouble := window_trouble(trace.mode, trace.window, trace.file_rows):
+                    return f"read to its end; {trouble}"
+                return "" if trace.metadata_intact is not False else "read to its end; its metadata had a wrong CRC"
+        except Broken as error:
+            return f"read to its end; {error}"
+        except TraceError as error:
+            return f"read to its end; it was refused: {error.what}"
 
     def _batches(self) -> Iterator[layout.Batch]:
         at = self.start
@@ -99,25 +118,14 @@ class _Recovery:
     def _end(self, rows: int) -> tuple[tuple[int, int], str]:
         """Window and completeness of what was kept: a window's count is known only if nothing is missing."""
         parts = self.tail.get("window", "").split(",")
-        whole_file = self.tail.get("rows") == str(rows)
         window = UNKNOWN
-        if whole_file and len(parts) == 2 and all(part.isascii() and part.isdigit() for part in parts):
+        if self.ends and len(parts) == 2 and all(is_number(part) for part in parts):
             window = int(parts[0]), int(parts[1])
+            window = UNKNOWN if window_trouble(self.mode, window, rows) else window
         elif "skip" in self.metadata and self.metadata["skip"].isdigit() and self.mode == "user":
             window = int(self.metadata["skip"]), rows
         told = self.tail.get("complete")
-        was = f"; before: {told}" if whole_file and told not in (None, "yes") else ""
+        if self.reason == WHOLE:
+            return window, told or "unknown"
+        was = f"; before: {told}" if self.ends and told not in (None, "yes") else ""
         return window, f"recovered: {self.reason}; {rows:,} rows in whole batches{was}"
-
-
-def whole(decoder: Decoder, batch: layout.Batch, first: int) -> Iterator[Columns]:
-    """The rows of a batch, given out only after all of it decoded and its CRC, if it has one, was right."""
-    if batch.rows > BATCH_ROWS:
-        for _ in decoder.pieces(batch, first):
-            pass
-        yield from decoder.pieces(batch, first)
-        return
-    for columns in decoder.pieces(batch, first):
-        if batch.custom.get(PREFIX + "crc32", crc := crc32(columns)) != crc:
-            raise damaged(decoder.path, Broken("the rows do not have the CRC that they were written with"), first)
-        yield columns

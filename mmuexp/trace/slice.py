@@ -5,6 +5,7 @@ recording, also when a slice is sliced.
 """
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,7 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
             maps = _known(trace, start) if trace.mode == "system" and start else empty()
             writer.append(maps)
             left = stop - start
-            for columns in trace.batches(start) if left else ():
+            for columns in checked(trace, start) if left else ():
                 writer.append(Columns(*(column[:left] for column in columns)))
                 left -= min(left, len(columns.op))
                 if not left:
@@ -67,6 +68,19 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
     return Sliced(stop - start, len(maps.op), None if window == UNKNOWN else window)
 
 
+def checked(trace: Trace, start: int) -> Iterator[Columns]:
+    """As `Trace.pieces`, of batches whose CRC is right: what is written anew gets a new one."""
+    first = 0
+    for index, rows in enumerate(trace.layouts.rows):
+        if rows and first + rows > start:
+            row = first
+            for columns in trace.decoder.whole(trace.layouts[index], first):
+                skip, row = max(0, start - row), row + len(columns.op)
+                if skip < len(columns.op):
+                    yield Columns(*(column[skip:] for column in columns))
+        first += rows
+
+
 def _prefix(trace: Trace) -> int:
     """How many rows stand before the window: the MAP rows of a slice."""
     if trace.mode != "system" or trace.window is None:
@@ -77,7 +91,7 @@ def _prefix(trace: Trace) -> int:
 def _known(trace: Trace, start: int) -> Columns:
     """MAP rows for the pages that are known before row `start`."""
     survey, left = Survey(trace.mode, trace.path), start
-    for columns in trace.batches():
+    for columns in checked(trace, 0):
         survey.feed(Columns(*(column[:left] for column in columns)))
         left -= min(left, len(columns.op))
         if not left:

@@ -11,8 +11,8 @@ from mmuexp.guest import BATCH_ROWS, PAGES, USER, Columns, Op
 from mmuexp.shape import Survey
 from mmuexp.shape_scan import kept
 from mmuexp.trace import layout
-from mmuexp.trace.format import PREFIX, crc32
-from mmuexp.trace.reader import Trace, open_trace
+from mmuexp.trace.format import PREFIX, crc32, utf8
+from mmuexp.trace.reader import Trace, open_trace, window_trouble
 
 OK, FAILED, WARNING, UNKNOWN = "ok", "FAILED", "warning", "unknown"
 ALTERNATIONS = 100  # more of them on one page are a recorder's mistake (MODEL.md section 1)
@@ -42,6 +42,8 @@ def verify(path: str | os.PathLike, progress: Callable[[str, int, int | None], N
             checks.append(Check("declared rows", OK, f"{trace.rows:,}"))
         state = WARNING if trace.complete not in (None, "yes") else OK if trace.complete else UNKNOWN
         checks.append(Check("complete", state, trace.complete or "not told"))
+        if trouble := window_trouble(trace.mode, trace.window, trace.file_rows):
+            checks.append(Check("window", FAILED, trouble))
         return checks + _Pass(trace).run(progress)
 
 
@@ -57,7 +59,7 @@ def _metadata(trace: Trace) -> Check:
     import pyarrow as pa
 
     try:
-        with pa.OSFile(trace.path) as file:
+        with pa.OSFile(os.fsencode(trace.path)) as file:
             file.seek(trace.layouts.schema_start)
             first = pa.ipc.read_schema(file)
         if not first.equals(trace.schema, check_metadata=True):
@@ -90,7 +92,7 @@ class _Pass:
             self._batch(index, batch, first)
             first += batch.rows
             if progress:
-                progress(os.path.basename(self.trace.path), first, self.trace.file_rows)
+                progress(utf8(os.path.basename(self.trace.path)), first, self.trace.file_rows)
         return [
             self._digests(),
             self.bad_rows or Check("rows", OK, f"{self.survey.rows:,} without error"),
@@ -135,7 +137,8 @@ class _Pass:
 
     def _refuse(self, error: TraceError) -> None:
         """The first one counts: from there on it is not known what the rows mean."""
-        self.bad_rows = self.bad_rows or Check("rows", FAILED, error.what)
+        todo = error.todo if error.row else "nothing stands before it: record it again"
+        self.bad_rows = self.bad_rows or Check("rows", FAILED, f"{error.what}; {todo}" if todo else error.what)
 
     def _digests(self) -> Check:
         batches = self.right + self.without + len(self.bad_crc)

@@ -8,15 +8,17 @@ stands before the run's loads and stores, whose `insns` is their instruction's p
 several rows (`mmuexp.split_records`). All rows are of user mode.
 """
 
+import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from mmuexp.errors import TraceError
+from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import Columns
 from mmuexp.trace.format import TraceWriter, empty
 
@@ -38,13 +40,26 @@ class Imported(NamedTuple):
 
 def import_lackey(path: str, output: str, *, rebase: bool = False) -> Imported:
     """Turn lackey text (plain, gzip, zstd; `-` is stdin) into a trace. Raises TraceError with the line's number."""
-    with _opened(path) as source, TraceWriter(output, mode="user", metadata={"recorder": "valgrind lackey"}) as writer:
+    metadata = {"recorder": "valgrind lackey"}
+    with _opened(path) as source, _writer(source, output, metadata) as writer:
         reader = _Importer(_name(path), writer, rebase)
         for data, final in _chunks(source, _name(path)):
             reader.feed(data, final)
         done = reader.finish()
+        if not done.rows:
+            what = "no access in it: was valgrind run with --trace-mem=yes?"
+            raise TraceError(what, where=_name(path), todo="record with valgrind --tool=lackey --trace-mem=yes")
         writer.close(metadata=reader.metadata(done))
     return done
+
+
+def _writer(source: BinaryIO, output: str, metadata: dict[str, str]) -> TraceWriter:
+    """The output, which is not the text itself, by whatever name."""
+    with suppress(OSError, ValueError):  # a stdin without a descriptor, an output that does not exist
+        text, there = os.fstat(source.fileno()), os.stat(output)
+        if stat.S_ISREG(there.st_mode) and os.path.samestat(text, there):
+            raise UsageError("is the text to be imported", where=output, todo="name another file with -o")
+    return TraceWriter(output, mode="user", metadata=metadata)
 
 
 class _Importer:
