@@ -2,7 +2,8 @@
 
 A result is a folder: experiment.toml asks the question, gives the answer and the command; counts.csv holds the table as
 the command wrote it, counts.csv.manifest.json how it came about; report.md question, answer and tables for reading.
-Names of recordings in the command are files of traces/. tests/test_results.py makes counts.csv again and compares it.
+Names of recordings in the command are files of traces/. tests/test_results.py makes counts.csv again and compares it. A
+result that names a `recipe` needs a recording too large for traces/: it is made only when it is asked for by name.
 """
 
 import subprocess
@@ -27,8 +28,15 @@ def command_of(folder: Path) -> list[str]:
 def heading_of(folder: Path) -> str:
     """What stands above the tables of report.md."""
     about = experiment_of(folder)
-    command = " ".join(["mmuexp", *command_of(folder)])
-    return f"# {folder.name}\n\n*{about['question']}*\n\n{about['answer'].strip()}\n\n    {command}\n\n"
+    commands = [about["recipe"]] if "recipe" in about else []
+    commands += [" ".join(["mmuexp", *command_of(folder)])]
+    shown = "\n".join(f"    {command}" for command in commands)
+    return f"# {folder.name}\n\n*{about['question']}*\n\n{about['answer'].strip()}\n\n{shown}\n\n"
+
+
+def bundled(folder: Path) -> bool:
+    """Can it be made from traces/ alone? Others name the recipe that makes their recording first."""
+    return "recipe" not in experiment_of(folder)
 
 
 def make(folder: Path) -> None:
@@ -55,6 +63,6 @@ def write_index() -> None:
 if __name__ == "__main__":
     wanted = sys.argv[1:]
     for path in sorted(RESULTS.glob("*/experiment.toml")):
-        if not wanted or path.parent.name in wanted:
+        if path.parent.name in wanted or (not wanted and bundled(path.parent)):
             make(path.parent)
     write_index()
