@@ -91,7 +91,7 @@ class Param:
                 return value
         else:
             try:
-                value = int(text, 0)
+                value = int(text, 0) if text.isascii() else None  # int() reads digits of any script
             except ValueError:
                 value = None
             if value is not None and self.minimum <= value <= self.maximum:
