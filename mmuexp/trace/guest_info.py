@@ -11,7 +11,7 @@ from mmuexp.shape import MAX_FRAMES
 from mmuexp.trace import guest_scan as scan
 
 TOP_RANGES, TOP_DEVICES = 12, 8  # lines that people get to see; JSON has all
-LETTERS = "rwxd"  # loaded, stored, executed, device
+LETTERS = "rwxd"  # loaded, stored, executed, device (IO)
 _NONE = np.zeros(0, np.int32)
 
 
@@ -102,7 +102,11 @@ class GuestInfo:
         ]
 
     def _ranges(self) -> list[dict]:
-        """Neighbouring regions that are used in the same ways, ascending. `loads` and `stores` include `io`."""
+        """Neighbouring regions that are used in the same ways, ascending.
+
+        `loads` and `stores`, and r and w, include `io`. A row counts for the region that it begins in; the pages that
+        it touches count each for its own.
+        """
         uses = self._uses.reshape(scan.REGIONS, -1)
         ways, pages = np.bitwise_or.reduce(uses, axis=1), np.count_nonzero(uses, axis=1)
         found: list[dict] = []
