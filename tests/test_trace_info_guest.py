@@ -70,6 +70,8 @@ def test_by_hand(tmp_path, cli):
     assert told["device"] == {
         "accesses": 4,
         "access_share": 4 / 10,
+        "page_count": 2,
+        "unlisted": {"pages": 0, "loads": 0, "stores": 0},
         "pages": [{"vaddr": 0xB8000, "loads": 2, "stores": 1}, {"vaddr": 0xFEE00000, "loads": 0, "stores": 1}],
     }
     assert told["code"] == {"physical_pages": 2, "stores": 3, "store_share": 3 / 6, "stored_pages": 2}
@@ -155,6 +157,19 @@ def test_many_ranges_and_devices_are_summed():
     assert [text.split()[0] for text in texts[-13:-1]] == [
         f"{i << 23:#010x}..{(i << 23) + 0x3FFFFF:#010x}" for i in range(12)
     ]
+
+
+def test_device_pages_beyond_the_list_are_summed():
+    # page 0 once, page 1 twice, ...: 300 pages, of which the first 44 are not listed
+    told = of(system_rows(*[(STORE, page << 12, 4, 0, IO) for page in range(300) for _ in range(page + 1)]), "system")
+    assert told["device"]["page_count"] == 300 and told["device"]["pages"][0] == {
+        "vaddr": 299 << 12,
+        "loads": 0,
+        "stores": 300,
+    }
+    assert told["device"]["unlisted"] == {"pages": 44, "loads": 0, "stores": 44 * 45 // 2}
+    most = sum(range(293, 301))
+    assert ("", f"292 other pages: 0 loads, {300 * 301 // 2 - most:,} stores") in table(told, "system")
 
 
 def test_neighbours_of_one_use_are_one_range():
@@ -260,6 +275,8 @@ def recount(rows: Columns, mode: str = "user") -> dict:
         "device": {
             "accesses": int(np.sum(io)),
             "access_share": share(int(np.sum(io)), accesses),
+            "page_count": len(devices),
+            "unlisted": {"pages": 0, "loads": 0, "stores": 0},
             "pages": [{"vaddr": p << 12, "loads": devices[p][0], "stores": devices[p][1]} for p in ranked],
         },
         "code": {

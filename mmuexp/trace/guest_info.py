@@ -10,7 +10,8 @@ from mmuexp.guest import PAGE_BITS, PAGES, Columns, FlushReason
 from mmuexp.shape import MAX_FRAMES
 from mmuexp.trace import guest_scan as scan
 
-TOP_RANGES, TOP_DEVICES = 12, 8  # lines that people get to see; JSON has all
+TOP_RANGES, TOP_DEVICES = 12, 8  # lines that people get to see
+MOST_DEVICES = 256  # pages that are named at all
 LETTERS = "rwxd"  # loaded, stored, executed, device (IO)
 _NONE = np.zeros(0, np.int32)
 
@@ -68,7 +69,7 @@ class GuestInfo:
                 "execs": user_execs,
                 "exec_share": _share(user_execs, execs),
             },
-            "device": {"accesses": io, "access_share": _share(io, loads + stores), "pages": self._device_pages()},
+            "device": {"accesses": io, "access_share": _share(io, loads + stores)} | self._device_pages(),
             "code": {
                 "physical_pages": int(np.count_nonzero(self._code)),
                 "stores": int(self._state[scan.CODE_STORES]),
@@ -88,18 +89,22 @@ class GuestInfo:
             ],
         }
 
-    def _device_pages(self) -> list[dict]:
-        """The virtual pages of IO accesses, the most used first."""
+    def _device_pages(self) -> dict:
+        """The virtual pages of IO accesses: how many, and the most used first, the sums of what is not listed last."""
         total = self._devices.sum(axis=0)
         pages = np.flatnonzero(total)
-        return [
-            {
-                "vaddr": int(page) << PAGE_BITS,
-                "loads": int(self._devices[0, page]),
-                "stores": int(self._devices[1, page]),
-            }
-            for page in pages[np.argsort(-total[pages], kind="stable")]
+        most = pages[np.argsort(-total[pages], kind="stable")[:MOST_DEVICES]]
+        counts = self._devices[:, most]
+        names, rest = ("loads", "stores"), self._devices.sum(axis=1) - counts.sum(axis=1)
+        listed = [
+            {"vaddr": page << PAGE_BITS} | dict(zip(names, both, strict=True))
+            for page, both in zip(most.tolist(), counts.T.tolist(), strict=True)
         ]
+        return {
+            "page_count": len(pages),
+            "pages": listed,
+            "unlisted": {"pages": len(pages) - len(most)} | dict(zip(names, rest.tolist(), strict=True)),
+        }
 
     def _ranges(self) -> list[dict]:
         """Neighbouring regions that are used in the same ways, ascending.
@@ -182,10 +187,11 @@ def _system(told: dict) -> list[tuple[str, str]]:
     ]
     for page in device["pages"][:TOP_DEVICES]:
         lines.append(("", f"page {page['vaddr']:#010x}: {page['loads']:,} loads, {page['stores']:,} stores"))
-    rest = device["pages"][TOP_DEVICES:]
-    if rest:
+    others = device["page_count"] - len(device["pages"][:TOP_DEVICES])
+    if others:
+        rest = (device["unlisted"], *device["pages"][TOP_DEVICES:])
         loads, stores = (sum(page[name] for page in rest) for name in ("loads", "stores"))
-        lines.append(("", f"{len(rest):,} other pages: {loads:,} loads, {stores:,} stores"))
+        lines.append(("", f"{others:,} other pages: {loads:,} loads, {stores:,} stores"))
     return lines
 
 
