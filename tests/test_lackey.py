@@ -265,7 +265,15 @@ def test_paths(tmp_path):
         import_lackey(str(tmp_path), str(tmp_path / "t.arrow"))
 
 
-@pytest.mark.parametrize("text", ["==1== Lackey\n==1== \n", "\n", gzip.compress(b""), gzip.compress(b"==1== x\n")])
+NO_ACCESS = {
+    "banner": "==1== Lackey\n==1== \n",
+    "line": "\n",
+    "gz": gzip.compress(b""),
+    "gz-banner": gzip.compress(b"==1== x\n"),
+}
+
+
+@pytest.mark.parametrize("text", NO_ACCESS.values(), ids=NO_ACCESS)
 def test_a_text_without_an_access_is_refused(tmp_path, text):
     with pytest.raises(TraceError, match="no access in it: was valgrind run with --trace-mem=yes"):
         imported(tmp_path, text)

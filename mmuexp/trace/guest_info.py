@@ -91,9 +91,10 @@ class GuestInfo:
 
     def _device_pages(self) -> dict:
         """The virtual pages of IO accesses: how many, and the most used first, the sums of what is not listed last."""
-        total = self._devices.sum(axis=0)
-        pages = np.flatnonzero(total)
-        most = pages[np.argsort(-total[pages], kind="stable")[:MOST_DEVICES]]
+        pages = np.flatnonzero(self._devices.any(axis=0))
+        negative = -self._devices[0, pages]
+        negative -= self._devices[1, pages]
+        most = pages[np.argsort(negative, kind="stable")[:MOST_DEVICES]]
         counts = self._devices[:, most]
         names, rest = ("loads", "stores"), self._devices.sum(axis=1) - counts.sum(axis=1)
         listed = [
