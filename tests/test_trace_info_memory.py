@@ -15,17 +15,17 @@ def every_page(op, flags):
     four = np.full(PAGES, 4, "u2")
     return Columns(vaddr, zeros.astype("u4"), four, zeros, zeros + np.uint8(op), zeros + np.uint8(flags))
 
-def peak():
-    return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+def resident(which):
+    return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith(which))) * 1024 / 1e6
 
 frames = np.arange(PAGES, dtype="i4")
 batches = [every_page(op, flags) for op in (Op.MAP, Op.EXEC, Op.STORE, Op.LOAD) for flags in (0, IO if op < 2 else 0)]
 GuestInfo("user").feed(every_page(Op.LOAD, 0), None)  # compiled
-before, guest = peak(), GuestInfo("system")
+before, guest = resident("VmRSS"), GuestInfo("system")
 for batch in batches:
     guest.feed(batch, frames)
 told = guest.told()
-print((peak() - before) * 1024 / 1e6, told["device"]["page_count"], told["code"]["physical_pages"])
+print(resident("VmHWM") - before, told["device"]["page_count"], told["code"]["physical_pages"])
 """
 
 
