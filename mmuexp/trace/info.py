@@ -17,8 +17,8 @@ Progress = Callable[[str, int, int | None], None]
 def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
     """Everything that `trace info` prints, in types that JSON has; None is unknown.
 
-    Shares are of accesses (null when there are none); `code_bytes` counts a byte each time it is executed. `guest` holds
-    what guest_info tells: counts of rows, of pages of 4,096 bytes and of windows; shares are fractions of 1.
+    Shares are of accesses (null when there are none); `code_bytes` counts a byte each time it is executed. `guest`
+    is what guest_info tells: counts of rows, of pages of 4,096 bytes and of windows; shares are fractions of 1.
     Raises TraceError at the first row that is an error.
     """
     with open_trace(path) as trace:
