@@ -3,12 +3,18 @@
 habit.S derives every count from its ROUNDS and STRIDE; here they stand as formulas, and each guest is recorded anew.
 """
 
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from kernels import differences
 from oracle import run
 from recording import guest, record_guest, tuples
 
 from mmuexp.guest import Op
+from mmuexp.trace import open_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
 COPIED = 21  # words
@@ -80,3 +86,34 @@ def test_the_rate_is_the_one_asked_for():
     for stride in (1, 10, 100, 1000):
         counts = expected("map-block", 200_000, stride)
         assert 1000 * counts["faults_code"] / counts["accesses"] == pytest.approx(1000 / (2 * stride + 1), rel=1e-3)
+
+
+RESULT = Path(__file__).parent.parent / "results" / "windows-habit"
+BUNDLED = sorted(RESULT.glob("*.arrow"))
+
+
+@pytest.mark.parametrize("path", BUNDLED, ids=lambda path: path.stem)
+def test_the_recordings_of_the_result_are_whole_and_name_no_path_of_their_machine(path):
+    assert not [check for check in verify(path) if check.state in (FAILED, WARNING)]
+    trace = open_trace(path)
+    assert (trace.mode, trace.complete) == ("system", "yes")
+    assert trace.metadata["licence"].startswith("CC0-1.0")
+    assert not [word for word in " ".join(trace.metadata.values()).split() if word.lstrip("'\"").startswith(("/", "~"))]
+
+
+def test_the_counts_of_the_result_are_those_of_the_formulas():
+    rows = list(csv.DictReader((RESULT / "counts.csv").open()))
+    found = 0
+    for row in rows:
+        name = Path(row["trace"]).stem
+        if name.startswith("habit_"):
+            known = expected(row["strategy"], 200_000, int(name.removeprefix("habit_")))
+            assert {key: row[key] for key in known} == {key: str(number) for key, number in known.items()}
+            found += 1
+    assert found == 8 * 4
+
+
+def test_the_rates_of_the_result_made_again_are_the_same():
+    done = subprocess.run([sys.executable, str(RESULT / "rates.py")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (RESULT / "rates.md").read_text()
