@@ -1,10 +1,10 @@
 /*
- * The Windows 98 habit at a rate of our choosing: 16-bit code that, every STRIDE rounds, stores to a word on the page that it
- * runs from. It is the firmware itself (qemu-system-i386 -bios), stays in real mode, writes no control register, copies
- * itself to RAM and runs there. It ends through isa-debug-exit: QEMU's exit code is 33 when every word came back.
+ * The Windows 98 habit at a rate of our choosing: 16-bit code that, every STRIDE rounds, stores to a word on the page
+ * that it runs from. It is the firmware itself (qemu-system-i386 -bios), stays in real mode, writes no control register,
+ * copies itself to RAM and runs there. It ends through isa-debug-exit: QEMU's exit code is 33 when every word came back.
  *
- * N = ROUNDS, S = STRIDE, 1 <= S <= N, N >= 2. E = N div S rounds store beside their code; r = N mod S rounds come after the last
- * of them. W = 21 words are copied. Blocks, in order:
+ * N = ROUNDS, S = STRIDE, 1 <= S <= N, N >= 2. E = N div S rounds store beside their code; r = N mod S rounds come after
+ * the last of them. W = 21 words are copied. Blocks, in order:
  *   reset; start with the first word; W - 1 times the copying loop; the far jump into RAM              W + 2
  *   first (what comes before the loop, and round 1); then in each round the rest: `beside` where
  *   it stores, `next` where not; each round but the first begins with `round`                          2 N
@@ -13,18 +13,19 @@
  *   loads    W + N + 1      the copy; one a round; the last word
  *   stores   W + N + E      all accesses are aligned 4-byte ones: accesses = 2 W + 2 N + E + 1
  *   execs    W + 2 N + 3
- *   MAP      4              the top page, the ROM below 1 MiB, the code's page in RAM, the data's
+ *   MAP      4              the top page, the same ROM below 1 MiB, the code's page in RAM, the data's
  *
- * No FLUSH, no FLUSH_PAGE, no IO. Three pages of data: ROM, CODE, DATA, in three blocks of 64 KiB and three sets of a TLB.
+ * No FLUSH, no FLUSH_PAGE, no IO. Three pages of data, ROM, CODE, DATA, in three blocks of 64 KiB and three sets of a
+ * TLB. All E stores beside code hit no block: code_page_data_stores = E, smc_stores = 0.
  *
- *   map-block, byte-lookup, qemu-fast. Three pages are mapped at their first access (map-block: faults_block = 3, the others
- *     faults_unmapped = 3). `first` makes CODE a code page when it has been mapped writable: protects 1. Each of the E
- *     stores hits it mapped read-only: faults_code = code_page_data_stores = E; the page loses its blocks, the next block
- *     (`round` or `exit`) protects it again: protects = E + 1. No other fault.
+ *   map-block, byte-lookup, qemu-fast. Three pages are mapped at their first access (map-block: faults_block = 3, the
+ *     others faults_unmapped = 3). `first` makes CODE a code page when it has been mapped writable: protects 1. Each of
+ *     the E stores finds it mapped read-only: faults_code = E; the page loses its blocks, and the next block (`round` or
+ *     `exit`) protects it again: protects = E + 1. No other fault.
  *     translations: reset, start, copying loop, jump 4; up to the first store first, beside and (S > 1) next, round; for
- *     each further one round, beside and (S > 1) next; after the last round, next where r > 0; exit:
+ *     each further one round, beside and (S > 1) next; after the last one round and next where r > 0; exit:
  *       S > 1: 3 E + 6 + 2 [r > 0]        S = 1: 2 E + 5
- *   softmmu. tlb_fills = 3. slow_code = code_page_data_stores = E; no block goes:
+ *   softmmu. tlb_fills = 3. slow_code = E; no block goes:
  *     translations = reset, start, loop, jump, first, round, beside, exit, (S > 1) next: 9, S = 1: 8.
  *     The first 10 stores since the page's blocks last changed walk its list, and for S = 1 `round` is added after the
  *     first one: code_list_walks = min(E, 10), S = 1: 1 + min(E - 1, 10).
