@@ -173,7 +173,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
 
         def show(name: str, done: int, rows: int | None) -> None:
             if name not in tasks:
-                tasks[name] = bar.add_task(name, total=rows, rate="")
+                tasks[name] = bar.add_task(os.path.basename(name), total=rows, rate="")
             task = bar.tasks[bar.task_ids.index(tasks[name])]
             rate = f"{done / task.elapsed / 1e6:.1f} M rows/s" if task.elapsed else ""
             bar.update(tasks[name], completed=done, rate=rate, refresh=True)  # short work is seen, too
