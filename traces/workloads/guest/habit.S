@@ -1,10 +1,11 @@
 /*
  * The Windows 98 habit at a rate of our choosing: 16-bit code that, every STRIDE rounds, stores to a word on the page
- * that it runs from. It is the firmware itself (qemu-system-i386 -bios), stays in real mode, writes no control register,
- * copies itself to RAM and runs there. It ends through isa-debug-exit: QEMU's exit code is 33 when every word came back.
+ * that it runs from. It is the firmware itself (qemu-system-i386 -bios), stays in real mode, writes no control
+ * register, copies itself to RAM and runs there. It ends through isa-debug-exit: QEMU's exit code is 33 when every word
+ * came back.
  *
- * N = ROUNDS, S = STRIDE, 1 <= S <= N, N >= 2. E = N div S rounds store beside their code; r = N mod S rounds come after
- * the last of them. W = 21 words are copied. Blocks, in order:
+ * N = ROUNDS, S = STRIDE, 1 <= S <= N, N >= 2. E = N div S rounds store beside their code; r = N mod S rounds come
+ * after the last of them. W = 21 words are copied. Blocks, in order:
  *   reset; start with the first word; W - 1 times the copying loop; the far jump into RAM              W + 2
  *   first (what comes before the loop, and round 1); then in each round the rest: `beside` where
  *   it stores, `next` where not; each round but the first begins with `round`                          2 N
@@ -19,11 +20,11 @@
  * TLB. All E stores beside code hit no block: code_page_data_stores = E, smc_stores = 0.
  *
  *   map-block, byte-lookup, qemu-fast. Three pages are mapped at their first access (map-block: faults_block = 3, the
- *     others faults_unmapped = 3). `first` makes CODE a code page when it has been mapped writable: protects 1. Each of
- *     the E stores finds it mapped read-only: faults_code = E; the page loses its blocks, and the next block (`round` or
- *     `exit`) protects it again: protects = E + 1. No other fault.
- *     translations: reset, start, copying loop, jump 4; up to the first store first, beside and (S > 1) next, round; for
- *     each further one round, beside and (S > 1) next; after the last one round and next where r > 0; exit:
+ *     others faults_unmapped = 3). `first` makes CODE a code page when it has been mapped writable: protects 1. Each
+ *     of the E stores finds it mapped read-only: faults_code = E; the page loses its blocks, and the next block
+ *     (`round` or `exit`) protects it again: protects = E + 1. No other fault.
+ *     translations: reset, start, copying loop, jump 4; up to the first store first, beside and (S > 1) next, round;
+ *     for each further one round, beside and (S > 1) next; after the last one round and next where r > 0; exit:
  *       S > 1: 3 E + 6 + 2 [r > 0]        S = 1: 2 E + 5
  *   softmmu. tlb_fills = 3. slow_code = E; no block goes:
  *     translations = reset, start, loop, jump, first, round, beside, exit, (S > 1) next: 9, S = 1: 8.
