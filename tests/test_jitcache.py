@@ -20,6 +20,7 @@ def compare(cache: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", [b"", b"\x80\x04 no pickle"], ids=["empty", "garbage"])
 def test_a_damaged_cache_is_made_anew(tmp_path_factory, suffix, damage):
@@ -33,6 +34,7 @@ def test_a_damaged_cache_is_made_anew(tmp_path_factory, suffix, damage):
     assert compare(cache) == whole
 
 
+@pytest.mark.long
 def test_no_place_for_a_cache(tmp_path):
     (tmp_path / "file").write_text("")
     assert "map-block" in compare(tmp_path / "file")

@@ -58,7 +58,7 @@ def test_slices_agree(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 @pytest.mark.parametrize("spec", [*SPECS, *TIGHT])
 def test_long_slices_agree(path, spec):
-    columns, mode = rows_of(path, 0, 250_000)
+    columns, mode = rows_of(path, 0, 100_000)
     agree(columns, mode, spec)
 
 
