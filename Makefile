@@ -16,7 +16,7 @@ test: .venv/test
 # longer checks: every recording against the oracle's slices, the kernels as plain Python, the package as users install it
 check: .venv/test
 	@./.ci/need $(RECORDER_PACKAGES)
-	@$(BIN)/pytest -m long
+	@$(BIN)/pytest -n 2 -m long
 
 recordings: .venv/run
 	@./.ci/need $(RECORDER_PACKAGES) dpkg

@@ -1,5 +1,11 @@
 """Fixtures that several files use."""
 
+import signal
+
 from cli_cases import bundled, cli, trace
 
 __all__ = ["bundled", "cli", "trace"]
+
+# A shell's background job ignores ^C, and so would every program that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
