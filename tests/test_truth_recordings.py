@@ -66,8 +66,6 @@ def test_long_slices_agree(path, spec):
 def test_kernels_as_plain_python():
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
     files = ["tests/test_handworked_kernels.py", "tests/test_truth.py"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *files], cwd=ROOT, env=env, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "pytest", *files], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
     assert " passed" in done.stdout
