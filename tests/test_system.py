@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from kernels import differences
 from oracle import run
-from recording import guest, record_guest, rows_of, tuples
+from recording import GUEST_DEVICES, guest, record_guest, rows_of, tuples
 
 from mmuexp.guest import IO, USER, FlushReason, Op
+from mmuexp.record.session import Session
+from mmuexp.record.system import record_system
 from mmuexp.trace import open_trace
 from mmuexp.trace.slice import slice_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
@@ -178,6 +180,16 @@ def test_skipping_gives_what_a_slice_gives(tmp_path, recorded, skip):
     part, cut = open_trace(tmp_path / "part.arrow"), open_trace(tmp_path / "slice.arrow")
     assert part.window == cut.window == (skip, limit)
     assert tuples(tmp_path / "part.arrow") == tuples(tmp_path / "slice.arrow")
+
+
+def test_a_guest_that_ends_before_the_limit_ended_it(tmp_path, recorded, monkeypatch):
+    """Which of the two comes first is a race, and not to be seen in the exit code: here the guest always wins it."""
+    monkeypatch.setattr(Session, "_end_what_has_no_end", lambda self: None)
+    arguments = ["-bios", guest("known", N), *GUEST_DEVICES]
+    rows = open_trace(recorded).rows
+    done = record_system(arguments, str(tmp_path / "part.arrow"), limit=rows - 40)
+    assert (done.exit_code, done.complete, done.rows) == (0, "yes", rows - 40)
+    assert record_system(arguments, str(tmp_path / "all.arrow"), limit=rows + 1).exit_code == 33
 
 
 def test_skipping_everything_leaves_an_empty_trace(tmp_path, recorded):

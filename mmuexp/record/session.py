@@ -128,8 +128,8 @@ class Session:
         code = self.process.wait()
         self._refuse_what_did_not_start(code)
         self._finish(self._why(code), quiet=True)
-        if self.told_to_end is not None:
-            code = 0
+        if self.told_to_end is not None or (self.ring.mode == Mode.SYSTEM and self.ring.ended == Ended.LIMIT):
+            code = 0  # we ended it, or were about to when it ended by itself
         elif self.ring.mode == Mode.SYSTEM and self.signal:  # QEMU says 0 then
             code = -self.signal
         return Recording(
