@@ -32,6 +32,10 @@ class TraceError(MmuexpError):
         super().__init__(what, where=where, todo=todo)
 
 
+class SchemeStopped(TraceError):
+    """A row that one scheme cannot serve; others can."""
+
+
 class CheckFailed(MmuexpError):
     """A check said no (exit code 3)."""
 

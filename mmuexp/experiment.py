@@ -9,7 +9,7 @@ from typing import Any
 from mmuexp import manifest
 from mmuexp.errors import UsageError
 from mmuexp.host import Profile, load_profile
-from mmuexp.passes import DEFAULT_NAME, Progress, Run, run_pass, trace_path
+from mmuexp.passes import DEFAULT_NAME, LeaveOut, Progress, Run, run_pass, trace_path
 from mmuexp.price import Priced, price
 from mmuexp.ranges import plan
 from mmuexp.result import COLUMNS, Result, make_frame
@@ -40,7 +40,8 @@ def compare(
     """Replay each trace under each strategy.
 
     traces      a path or several; None is the trace that comes with the package
-    strategies  specs ("map-block,map_block_bits=20") or Strategy objects; None is all schemes
+    strategies  specs ("map-block,map_block_bits=20") or Strategy objects; None is all schemes, less those that cannot
+                serve the trace (`left_out` in the manifest says which, and why; one that is named here is an error)
     reference   the spec that others are measured against (added if missing); None is softmmu, else the first
     host        a profile's name, path or Profile; None is the present-day one
     every       also cut each trace in windows of that many rows (column `window`; windows add up to the total)
@@ -165,18 +166,27 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             chosen, against = _with_reference(chosen, base)
             facts = manifest.trace_facts(trace, label, file)
             runs: list[Run] = []
+            left_out: dict[str, str] = {}
+
+            def leave_out(strategy, error, left_out=left_out):
+                spec = str(strategy)
+                if strategies is not None or spec == str(base):  # the user asked for it
+                    return False
+                left_out[spec] = error.what
+                return True
+
             try:
-                _replay(trace, chosen, label, every, progress, runs)
+                _replay(trace, chosen, label, every, progress, runs, leave_out)
             except KeyboardInterrupt:
                 if not runs and not at:
                     raise
                 done = sum(run.window is None for run in runs)
                 of_this = f" and {done} of {len(chosen)} schemes of the next" if runs else ""
                 if runs:
-                    ledger.add(label, facts, runs, str(against))
+                    ledger.add(label, facts, runs, str(against), left_out)
                 what = f"interrupted after {at} of {len(paths)} traces{of_this}"
                 raise Interrupted(ledger.result(what)) from None
-            ledger.add(label, facts, runs, str(against))
+            ledger.add(label, facts, runs, str(against), left_out)
     return ledger.result("yes")
 
 
@@ -202,7 +212,7 @@ def _windows(sizes: Sequence[tuple[int, int]], every: int) -> int:
     return sum(-(-rows // every) * schemes for rows, schemes in sizes)
 
 
-def _replay(trace, strategies, label, every, progress, runs: list[Run]) -> None:
+def _replay(trace, strategies, label, every, progress, runs: list[Run], leave_out: LeaveOut) -> None:
     """Replay group by group; `runs` grows by what is finished."""
     groups = [strategies[first : first + TOGETHER] for first in range(0, len(strategies), TOGETHER)]
     for at, some in enumerate(groups):
@@ -213,7 +223,7 @@ def _replay(trace, strategies, label, every, progress, runs: list[Run]) -> None:
                 of_all = (None, done) if rows is None else (rows * len(groups), before * rows + done)
                 progress(name, of_all[1], of_all[0])
 
-        runs += run_pass(trace, some, label=label, every=every, progress=tell)
+        runs += run_pass(trace, some, label=label, every=every, progress=tell, leave_out=leave_out)
 
 
 class _Ledger:
@@ -225,14 +235,16 @@ class _Ledger:
         self.records: list[dict] = []
         self.traces: list[dict] = []
         self.verdicts: list[dict] = []
+        self.left_out: list[dict] = []
         self.strategies: dict[str, Any] = {}
 
-    def add(self, label: str, facts: dict, runs: list[Run], reference: str) -> None:
+    def add(self, label: str, facts: dict, runs: list[Run], reference: str, left_out: Mapping[str, str]) -> None:
         priced = [(run, price(run.strategy, run.counts, self.host)) for run in runs]
         totals = [(run, cost) for run, cost in priced if run.window is None]
         shown = totals if self.every is None else [(run, cost) for run, cost in priced if run.window is not None]
         self.records += [_record(label, run, cost, self.values) for run, cost in shown]
         self.verdicts += _verdicts(label, reference, totals)
+        self.left_out += [{"trace": label, "strategy": spec, "why": why} for spec, why in left_out.items()]
         self.traces.append(facts)
         self.strategies |= {str(run.strategy): run.strategy for run, _ in totals}
 

@@ -41,6 +41,7 @@ def build(ledger: Any, complete: str) -> dict[str, Any]:
         "strategies": [expanded(strategy) for strategy in strategies],
         "traces": ledger.traces,
         "verdicts": ledger.verdicts,
+        "left_out": ledger.left_out,
         "prices": price_table(strategies, ledger.host),
         "machine": machine(),
         "versions": versions(),

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import resources
-from itertools import repeat
 from typing import Any, NamedTuple
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, SchemeStopped
 from mmuexp.guest import Columns
 from mmuexp.result import complete_counts
 
 Progress = Callable[[str, int, int | None], None]  # (trace, rows done, rows in all if declared)
+LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
 
 DEFAULT_NAME = "default"  # what the bundled trace is called in the column `trace`
 
@@ -23,6 +23,20 @@ class Run(NamedTuple):
     strategy: Any
     window: int | None
     counts: dict[str, int | None]
+
+
+class _Lane:
+    """One scheme of a pass."""
+
+    def __init__(self, strategy: Any, replay: Any):
+        self.strategy, self.replay = strategy, replay
+        self.windows: list[Run] = []
+        self.before: dict[str, int | None] = {}  # the total when the last window ended
+
+    def close_window(self, shape: dict) -> None:
+        after = _merge(shape, self.replay.counts())
+        self.windows.append(Run(self.strategy, len(self.windows), _difference(after, self.before)))
+        self.before = after
 
 
 def bundled_trace() -> Any:
@@ -44,9 +58,18 @@ def trace_path(path: str | os.PathLike | None) -> Iterator[str]:
 
 
 def run_pass(
-    trace: Any, strategies: Sequence[Any], *, label: str, every: int | None = None, progress: Progress | None = None
+    trace: Any,
+    strategies: Sequence[Any],
+    *,
+    label: str,
+    every: int | None = None,
+    progress: Progress | None = None,
+    leave_out: LeaveOut = lambda strategy, error: False,
 ) -> list[Run]:
     """Replay `trace` under all strategies at once. Runs come strategy by strategy: the windows, then the total.
+
+    A strategy that cannot serve a row ends the pass with SchemeStopped, unless `leave_out` lets the others go on: then
+    it has no run.
 
     A window is `every` rows. What it counts is the total after it less the total before it, whatever the column, so
     the windows of a run add up to its total: `pages` is new pages, `peak_mappings` the rise of the peak, and the
@@ -58,25 +81,28 @@ def run_pass(
     if progress is not None:
         progress(label, 0, trace.rows)
     survey = Survey(trace.mode, label)
-    replays = [Replay(strategy, trace.mode, where=label) for strategy in strategies]
-    before: list[dict] = [{} for _ in strategies]
-    windows: list[list[Run]] = [[] for _ in strategies]
+    lanes = [_Lane(strategy, Replay(strategy, trace.mode, where=label)) for strategy in strategies]
 
     def close_window() -> None:
         shape = survey.counts()
-        for at, (strategy, replay) in enumerate(zip(strategies, replays, strict=True)):
-            after = _merge(shape, replay.counts())
-            windows[at].append(Run(strategy, len(windows[at]), _difference(after, before[at])))
-            before[at] = after
+        for lane in lanes:
+            lane.close_window(shape)
 
     done = 0
     # the kernels hold no lock of Python's, so each core replays a scheme of its own
-    with ThreadPoolExecutor(max_workers=max(1, min(len(replays), os.cpu_count() or 1))) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, min(len(lanes), os.cpu_count() or 1))) as pool:
         for columns, ends in _pieces(trace, every):
             frame = survey.feed(columns)
             numbers = survey.frame_numbers() if trace.mode == "system" else None
-            for _ in pool.map(lambda r, *batch: r.feed(*batch), replays, *map(repeat, (columns, frame, numbers))):
-                pass
+            batch = (columns, frame, numbers)
+            fed = [(lane, pool.submit(lane.replay.feed, *batch)) for lane in lanes]
+            for lane, future in fed:
+                try:
+                    future.result()
+                except SchemeStopped as error:
+                    if not leave_out(lane.strategy, error):
+                        raise
+                    lanes.remove(lane)
             done += len(columns.op)
             if ends:
                 close_window()
@@ -86,8 +112,8 @@ def run_pass(
         close_window()
     shape = survey.counts()
     runs: list[Run] = []
-    for strategy, replay, mine in zip(strategies, replays, windows, strict=True):
-        runs += [*mine, Run(strategy, None, _merge(shape, replay.counts()))]
+    for lane in lanes:
+        runs += [*lane.windows, Run(lane.strategy, None, _merge(shape, lane.replay.counts()))]
     return runs
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from mmuexp.compiled import loop_of
 from mmuexp.emulator.code import with_more_blocks
 from mmuexp.emulator.state import MAX_BLOCKS, new_emulator
-from mmuexp.errors import TraceError
+from mmuexp.errors import SchemeStopped, TraceError
 from mmuexp.events import FIRST_EXTRA, Event
 from mmuexp.guest import PAGE_BITS, Columns
 from mmuexp.loop import ENTERED, NO_ROOM, STOPPED
@@ -38,7 +38,7 @@ class Replay:
         """Replay one batch. `frames` (int32, a row each): the frame of each MAP row; `numbers` (by frame): its
         guest-physical page number. Both come from the Survey that validated the batch.
 
-        Raises TraceError on the row that the strategy cannot serve.
+        Raises SchemeStopped on the row that the strategy cannot serve; nothing can be fed after it.
         """
         if frames is None:
             frames = np.empty(0, np.int32)
@@ -56,7 +56,7 @@ class Replay:
                 self._more_room(self.rows + row)
             elif why == STOPPED:
                 page = int(columns.vaddr[row]) >> PAGE_BITS
-                raise TraceError(
+                raise SchemeStopped(
                     f"row {self.rows + row}: {self.strategy.conflict(page)}",
                     where=self.where, row=self.rows + row, todo=f"leave {self.strategy} out, or change its parameters",
                 )  # fmt: skip

@@ -223,7 +223,14 @@ def run_and_save(
             with progress_bar() as progress:
                 result = work(telling(progress))
         except Interrupted as stopped:
+            _say_what_is_left_out(stopped.result)
             outputs.save(stopped.result)
             raise
+        _say_what_is_left_out(result)
         outputs.save(result)
     fail_if(result, parsed)
+
+
+def _say_what_is_left_out(result: "Result") -> None:
+    for one in result.manifest.get("left_out", []):
+        say(f"{one['trace']}: {one['strategy']} is left out, it cannot serve this trace: {one['why']}")

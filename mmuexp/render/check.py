@@ -66,10 +66,13 @@ def check_manifest(manifest: Any) -> None:
         _kind(manifest.get(name, ""), str, name)
     if not _texts(manifest.get("parameters", [])):
         raise ValueError("parameters are no list of names")
-    for name in ("traces", "verdicts"):
+    for name in ("traces", "verdicts", "left_out"):
         for entry in _kind(manifest.get(name, []), list, name):
             _kind(entry, dict, f"an entry of {name}")
             _kind(entry.get("trace"), str, f"trace of {name}")
+    for entry in manifest.get("left_out", []):
+        for name in ("strategy", "why"):
+            _kind(entry.get(name), str, f"{name} of left_out")
     for verdict in manifest.get("verdicts", []):
         _kind(verdict.get("scheme"), str, "scheme of verdicts")
         _kind(verdict.get("reference"), str, "reference of verdicts")

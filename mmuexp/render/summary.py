@@ -172,6 +172,9 @@ class _Table:
         facts = next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
         if facts.get("complete") not in (None, "yes"):
             notes.append(f"The recording was cut short: {facts['complete']}.")
+        for one in self.result.manifest.get("left_out", []):
+            if one["trace"] == self.trace:
+                notes.append(f"{one['strategy']} is left out, it cannot serve this trace: {one['why']}.")
         if self.result.manifest.get("complete", "yes") != "yes":
             notes.append(f"Not complete: {self.result.manifest['complete']}.")
         return notes
