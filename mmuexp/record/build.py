@@ -16,7 +16,7 @@ from mmuexp.errors import MmuexpError
 
 SOURCE = files("mmuexp.record") / "plugin"
 USER, SYSTEM = "mmuexp_plugin", "mmuexp_system"  # the plugins: for a program, for a whole guest
-HEADERS = ("blocks.h", "install.h", "instructions.h", "pages.h", "qemu_plugin_v1.h", "ring.h", "rows.h")
+HEADERS = ("blocks.h", "install.h", "instructions.h", "pages.h", "qemu_plugin_v1.h", "ring.h", "rows.h", "where.h")
 PARTS = (f"{USER}.c", f"{SYSTEM}.c", *HEADERS)
 CFLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall")
 

@@ -43,7 +43,9 @@ def record_system(
     """Run `qemu-system-i386 ARGUMENTS` and write its guest's rows to `output`.
 
     The first `skip` rows are left out; what follows begins with MAP rows for the pages that are known by then, which
-    `limit` does not count. After `limit` rows, or `seconds` of QEMU's running, the guest is ended.
+    `limit` does not count. Skipping counts the rows that recording would make, exactly, for a guest that drops the
+    translation of a page in use when it moves the page (`plugin/pages.h`). After `limit` rows, or `seconds` of QEMU's
+    running, the guest is ended.
 
     Raises `MmuexpError` before the guest starts: no QEMU, no compiler, an argument that cannot be recorded, more than
     one processor, an output that cannot be written.

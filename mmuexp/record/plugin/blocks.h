@@ -14,6 +14,8 @@
 
 #include "pages.h"
 
+#define NOT_ESTABLISHED 0xff
+
 enum mode_of_code { KERNEL = 0, USER = 1, NOT_YET = 2 };
 
 /* A block, or a part of 255 instructions of a long one. It lives until QEMU drops all blocks. */
@@ -37,9 +39,9 @@ static struct {
     struct block *pending; /* the last EXEC row's block, while its privilege level is a guess */
     uint8_t *pending_flags;
     uint8_t mode;            /* of what ran last */
-    uint8_t user_index;      /* MMU index of privilege level 3; 0: not established yet */
+    uint8_t user_index;      /* MMU index of privilege level 3 */
     uint8_t page_mode[PAGES]; /* of the code in a virtual page, as its blocks told last */
-} g = {.mode = KERNEL};
+} g = {.mode = KERNEL, .user_index = NOT_ESTABLISHED};
 
 static void __attribute__((noinline, cold)) learn_mode(uint8_t mode)
 {

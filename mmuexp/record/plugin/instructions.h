@@ -42,6 +42,32 @@ static uint32_t control_write(const uint8_t *bytes, size_t size)
 }
 
 /*
+ * True where virtual pages may show other physical pages after it: what drops translations or loads CR3 beside moves to
+ * control registers, and the ways to a device, which may rearrange memory (SMM, A20, shadowed ROM, banks).
+ */
+static bool may_move_pages(const uint8_t *bytes, size_t size)
+{
+    size_t at = prefixes(bytes, size);
+    if (at + 1 > size)
+        return false;
+    uint8_t next = at + 1 < size ? bytes[at + 1] : 0, third = at + 2 < size ? bytes[at + 2] : 0;
+    switch (bytes[at]) {
+    case 0x6c: case 0x6d: case 0x6e: case 0x6f: /* ins, outs */
+    case 0xe4: case 0xe5: case 0xe6: case 0xe7: /* in, out */
+    case 0xec: case 0xed: case 0xee: case 0xef:
+    case 0x9a: case 0xea: case 0xca: case 0xcb: /* task switches: far call, jump and return, int, iret */
+    case 0xcc: case 0xcd: case 0xce: case 0xcf:
+        return true;
+    case 0xff:
+        return (next >> 3 & 7) == 3 || (next >> 3 & 7) == 5;
+    case 0x0f:
+        return (next == 0x01 && (third >> 3 & 7) >= 3 && third != 0xca && third != 0xcb) || /* invlpg, lmsw, SVM */
+               next == 0x30 || next == 0xaa || (next == 0x38 && third == 0x82);              /* wrmsr, rsm, invpcid */
+    }
+    return false;
+}
+
+/*
  * True where an access may be the processor's own, made with the kernel's rights at every privilege level: loads of
  * segment registers, far transfers, task switches, the I/O permission bitmap.
  */

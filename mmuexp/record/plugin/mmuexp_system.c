@@ -14,62 +14,14 @@
 #include <stdlib.h>
 
 #include "qemu_plugin_v1.h"
-#include "blocks.h"
 #include "instructions.h"
 #include "install.h"
+#include "where.h"
 
 EXPORT int qemu_plugin_version = 1;
 
-#define MAX_INSNS 255u       /* of one EXEC row, and the last position that a data row tells */
-#define UNCLEAR 0x100u       /* in a position: the access may be the processor's own, whatever the privilege level */
-#define MMU_INDEX(info) ((info) & 15)
-#define SIZE(info) (1u << ((info) >> 4 & 7))
-#define READS(info) ((info) >> 16 & QEMU_PLUGIN_MEM_R)
-#define WRITES(info) ((info) >> 16 & QEMU_PLUGIN_MEM_W)
-#define LOAD_INFO(index) ((uint32_t)QEMU_PLUGIN_MEM_R << 16 | (index))
-
-/*
- * How QEMU 5.2 to 8.0 hold what qemu_plugin_get_hwaddr answers. The interface tells an address only, and for ROM one
- * that no block can be matched with; so the place in QEMU's memory is read from here. show_data() compares it with what
- * the interface says, for each page of RAM that is new.
- */
-struct where {
-    bool is_io, is_store;
-    void *host;
-};
-
-/*
- * Which MMU index is ring 3's: the first access after power-on is the kernel's, without SMAP. QEMU 7.2 as released
- * numbers the MMU indexes 0 kernel with SMAP, 1 user, 2 kernel; its later corrections and QEMU 8.2 have 1, 3, 5 for
- * 32-bit code.
- */
-static void __attribute__((noinline, cold)) establish_user_index(uint32_t index)
-{
-    if (index == 2)
-        g.user_index = 1;
-    else if (index == 5)
-        g.user_index = 3;
-    else
-        finish(ENDED_QEMU);
-}
-
-/* The interface and our reading of its memory must say the same: else we know nothing. */
-static void __attribute__((noinline, cold)) check(const struct where *where)
-{
-    uint64_t host = (uintptr_t)where->host;
-    const struct qemu_plugin_hwaddr *opaque = (const void *)where;
-    if (qemu_plugin_hwaddr_is_io(opaque) != where->is_io ||
-        ((host >> PAGE_BITS) - p.ram_first < p.ram_pages &&
-         qemu_plugin_hwaddr_phys_addr(opaque) != host - (p.ram_first << PAGE_BITS)))
-        finish(ENDED_QEMU);
-}
-
-/* Host page of an address that was just accessed, 0 for device memory. */
-static inline uint64_t host_page(uint32_t info, uint32_t vaddr, const struct where **where)
-{
-    *where = (const void *)qemu_plugin_get_hwaddr(info, vaddr);
-    return (*where)->is_io ? 0 : (uintptr_t)(*where)->host >> PAGE_BITS;
-}
+#define MAX_INSNS 255u /* of one EXEC row, and the last position that a data row tells */
+#define UNCLEAR 0x100u /* in a position: the access may be the processor's own, whatever the privilege level */
 
 /* A crossing access touches the device when one of its pages is the device's. */
 static void __attribute__((noinline, cold)) io_row(uint32_t vaddr, uint32_t size, uint8_t position, uint8_t op,
@@ -78,6 +30,8 @@ static void __attribute__((noinline, cold)) io_row(uint32_t vaddr, uint32_t size
     if (is_known(vaddr >> PAGE_BITS))
         forget(vaddr >> PAGE_BITS);
     put_row(vaddr, 0, size, position, op, flags | FLAG_IO, true);
+    new_epoch();
+    p.due |= MAY_MOVE;
 }
 
 static inline __attribute__((always_inline)) void data_row(uint32_t info, uint32_t vaddr, uint32_t position,
@@ -100,6 +54,17 @@ static inline __attribute__((always_inline)) void data_row(uint32_t info, uint32
     if (!LIKELY(vaddr >> PAGE_BITS == last >> PAGE_BITS))
         touch(last >> PAGE_BITS, high);
     put_row(vaddr, 0, size, position, op, flags, true);
+    if (p.skipping && vaddr >> PAGE_BITS == last >> PAGE_BITS)
+        p.asked[vaddr >> PAGE_BITS][op == OP_LOAD ? QEMU_PLUGIN_MEM_R : QEMU_PLUGIN_MEM_W] = p.epoch;
+}
+
+/* While skipping. True: QEMU was asked about this page in this epoch, so the access is one row, and is counted. */
+static inline bool skip_row(uint32_t info, uint32_t vaddr)
+{
+    if (p.asked[vaddr >> PAGE_BITS][RW(info)] != p.epoch || (vaddr & 0xfff) + SIZE(info) > 0x1000 || r.rows == r.end)
+        return false;
+    r.rows++;
+    return true;
 }
 
 /* One instruction that reads and writes at once: with one processor QEMU makes two accesses of it. */
@@ -109,22 +74,38 @@ static void __attribute__((noinline, cold)) atomic_rows(uint32_t info, uint32_t 
     data_row(info, vaddr, position, OP_STORE, flags);
 }
 
+/* apart, so that a skipped access needs no stack frame */
+static void __attribute__((noinline)) access_rows(uint32_t info, uint32_t vaddr, uint32_t position, uint8_t flags)
+{
+    if (!LIKELY(g.user_index != NOT_ESTABLISHED))
+        establish_user_index(MMU_INDEX(info));
+    if (LIKELY(RW(info) != QEMU_PLUGIN_MEM_RW))
+        data_row(info, vaddr, position, RW(info) == QEMU_PLUGIN_MEM_W ? OP_STORE : OP_LOAD, flags);
+    else
+        atomic_rows(info, vaddr, position, flags);
+}
+
 static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *userdata)
 {
     (void)vcpu;
     uint32_t position = (uintptr_t)userdata;
-    if (!LIKELY(g.user_index))
-        establish_user_index(MMU_INDEX(info));
     uint8_t mode = MMU_INDEX(info) == g.user_index;
     if (LIKELY(!(position & UNCLEAR)) || mode == USER) {
         g.mode = mode;
         if (!LIKELY(!g.pending))
             learn_mode(mode);
     }
-    if (LIKELY(!READS(info) || !WRITES(info)))
-        data_row(info, vaddr, position, WRITES(info) ? OP_STORE : OP_LOAD, mode ? FLAG_USER : 0);
-    else
-        atomic_rows(info, vaddr, position, mode ? FLAG_USER : 0);
+    if (!p.skipping || !LIKELY(skip_row(info, vaddr)))
+        access_rows(info, vaddr, position, mode ? FLAG_USER : 0);
+}
+
+/* The block before this one held what may move pages. */
+static void __attribute__((noinline, cold)) after_a_move(void)
+{
+    if (REASON(p.due))
+        flush_all(REASON(p.due));
+    p.due = 0;
+    new_epoch();
 }
 
 static void on_block(unsigned int vcpu, void *userdata)
@@ -137,9 +118,10 @@ static void on_block(unsigned int vcpu, void *userdata)
         mode = g.page_mode[vpage] != NOT_YET ? g.page_mode[vpage] : g.mode;
     g.pending = NULL;
     g.mode = mode;
-    if (!LIKELY(!p.flush))
-        flush_all();
-    touch(vpage, block->host[0]);
+    if (!LIKELY(!p.due))
+        after_a_move();
+    if (!LIKELY(!touch(vpage, block->host[0])))
+        new_epoch(); /* an SMI or a task gate may have led here, and no instruction */
     if (!LIKELY(!block->host[1]))
         touch((vpage + 1) % PAGES, block->host[1]);
     bool sure = block->mode != NOT_YET;
@@ -154,45 +136,15 @@ static void on_block(unsigned int vcpu, void *userdata)
 static void on_control(unsigned int vcpu, void *reason)
 {
     (void)vcpu;
-    if (g.mode == KERNEL)
-        p.flush = (uintptr_t)reason;
+    p.due = MAY_MOVE | (g.mode == KERNEL ? (uintptr_t)reason : REASON(p.due));
 }
 
-static uint64_t place(const void *host, uint32_t vaddr)
+/* Before an instruction that may move pages: at once, or when its block ends (an SMI; work that QEMU puts off). */
+static void on_move(unsigned int vcpu, void *userdata)
 {
-    return host ? (uintptr_t)host >> PAGE_BITS : NO_PLACE | vaddr >> PAGE_BITS;
-}
-
-/*
- * Host page of a block's second page, in which none of its instructions begins: QEMU tells no address then. But it has
- * just fetched from it, so some MMU index holds it; those that hold it agree.
- */
-static uint64_t place_of_second_page(uint32_t vaddr, uint64_t first)
-{
-    for (uint32_t index = 0; index < 6; index++) {
-        const struct where *where;
-        uint64_t host = host_page(LOAD_INFO(index), vaddr, &where);
-        if (host)
-            return host;
-    }
-    return first & NO_PLACE ? place(NULL, vaddr) : first + 1; /* no such case was seen */
-}
-
-/*
- * The privilege level of a block that is being translated: the fetch has just entered its page under the MMU index that
- * is in force. So a page that the user's index does not hold is the kernel's, and one that it alone holds is the
- * user's. One that both hold is left to the block's accesses.
- */
-static uint8_t mode_of_page(uint32_t vaddr)
-{
-    const struct where *where;
-    if (!g.user_index)
-        return KERNEL; /* no access yet since power-on */
-    if (!host_page(LOAD_INFO(g.user_index), vaddr, &where))
-        return KERNEL;
-    bool smap = host_page(LOAD_INFO(g.user_index == 1 ? 0 : 1), vaddr, &where);
-    bool no_smap = host_page(LOAD_INFO(g.user_index == 1 ? 2 : 5), vaddr, &where);
-    return smap || no_smap ? NOT_YET : USER;
+    (void)vcpu, (void)userdata;
+    new_epoch();
+    p.due |= MAY_MOVE;
 }
 
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
@@ -229,6 +181,8 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         if (control)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_control, QEMU_PLUGIN_CB_NO_REGS,
                                                    (void *)(uintptr_t)control);
+        else if (p.skipping && may_move_pages(bytes, size))
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_move, QEMU_PLUGIN_CB_NO_REGS, NULL);
         if (reads_tables(bytes, size))
             position |= UNCLEAR;
         qemu_plugin_register_vcpu_mem_cb(insn, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW,
@@ -261,8 +215,6 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
     memset(g.page_mode, NOT_YET, sizeof g.page_mode);
     if (r.skip) {
         p.skipping = true;
-        p.mask = 0xfff; /* the chunk's first rows, again and again: they stay in the processor's cache */
-        r.chunk = r.chunks;
         r.end = r.skip;
         r.shared_rows = &r.header->skipped;
     }

@@ -32,10 +32,15 @@ static struct {
     uint64_t other[OTHER_SLOTS];     /* hash table of host pages outside RAM */
     uint32_t other_number[OTHER_SLOTS];
     uint32_t others;
-    uint32_t mask;                   /* row number -> place in the chunk; a small one while rows are skipped */
-    bool skipping;
-    uint32_t flush;                  /* reason of a FLUSH row that is due, 0 none */
-} p = {.generation = 1ull << HOST_BITS, .mask = CHUNK_ROWS - 1};
+    uint32_t due;                    /* before the next EXEC row: reason of a FLUSH row, MAY_MOVE */
+    bool skipping;                   /* rows are counted, not written */
+    uint8_t no_flags;                /* where the flags of a skipped row go */
+    uint32_t epoch;                  /* raised wherever pages may move; 0 is none */
+    uint32_t asked[PAGES][4];        /* epoch in which QEMU was asked about a page, by QEMU_PLUGIN_MEM_R or _W */
+} p = {.generation = 1ull << HOST_BITS, .epoch = 1};
+
+#define MAY_MOVE 0x100u /* in `due`: the last block held what may move pages */
+#define REASON(due) ((due) & 0xff)
 
 static bool __attribute__((noinline, cold)) system_turn(void);
 
@@ -46,18 +51,22 @@ static inline __attribute__((always_inline)) uint8_t *put_row(uint32_t vaddr, ui
     if (!LIKELY(r.rows != r.end) && !system_turn())
         return NULL;
     uint64_t row = r.rows;
-    struct chunk *chunk = r.chunk;
-    uint32_t at = row & p.mask;
-    chunk->vaddr[at] = vaddr;
-    chunk->page[at] = page;
-    chunk->size[at] = size;
-    chunk->insns[at] = insns;
-    chunk->op[at] = op;
-    chunk->flags[at] = flags;
+    uint8_t *place = &p.no_flags;
+    if (LIKELY(!p.skipping)) {
+        struct chunk *chunk = r.chunk;
+        uint32_t at = row & (CHUNK_ROWS - 1);
+        chunk->vaddr[at] = vaddr;
+        chunk->page[at] = page;
+        chunk->size[at] = size;
+        chunk->insns[at] = insns;
+        chunk->op[at] = op;
+        place = &chunk->flags[at];
+        *place = flags;
+    }
     r.rows = row + 1;
     if (publish)
         __atomic_store_n(r.shared_rows, row + 1, __ATOMIC_RELEASE);
-    return &chunk->flags[at];
+    return place;
 }
 
 /* the number of a host page in MAP rows */
@@ -86,8 +95,23 @@ static inline bool is_known(uint32_t vpage)
     return p.seen[vpage] >> HOST_BITS == p.generation >> HOST_BITS;
 }
 
+/*
+ * Recording asks QEMU at each access where its page lies, skipping once in an epoch. What can move a page begins one:
+ * instructions that drop translations, task switches, device accesses, and a page that is seen to have moved. So both
+ * count the same rows, but for a guest that changes a page's entry, drops no translation and goes on using the page:
+ * the processor may show it the old page or the new one.
+ */
+static void new_epoch(void)
+{
+    if (!++p.epoch) {
+        memset(p.asked, 0, sizeof p.asked);
+        p.epoch = 1;
+    }
+}
+
 static void __attribute__((noinline, cold)) forget(uint32_t vpage)
 {
+    new_epoch();
     put_row(vpage << PAGE_BITS, 0, 0, 0, OP_FLUSH_PAGE, 0, true);
     p.seen[vpage] = 0; /* after the row: where skipping ends with it, the page is still known before it */
 }
@@ -109,10 +133,9 @@ static inline bool touch(uint32_t vpage, uint64_t host)
     return true;
 }
 
-static void flush_all(void)
+static void flush_all(uint32_t reason)
 {
-    put_row(0, 0, p.flush, 0, OP_FLUSH, 0, true);
-    p.flush = 0;
+    put_row(0, 0, reason, 0, OP_FLUSH, 0, true);
     p.generation += 1ull << HOST_BITS;
     if (!p.generation) { /* after 2**28 of them */
         memset(p.seen, 0, sizeof p.seen);
@@ -124,7 +147,7 @@ static void flush_all(void)
 static void begin_rows(void)
 {
     p.skipping = false;
-    p.mask = CHUNK_ROWS - 1;
+    __atomic_store_n(&r.header->skipped, r.rows, __ATOMIC_RELEASE);
     r.rows = r.end = 0;
     r.shared_rows = &r.header->rows;
     uint64_t known = 0;
