@@ -1,0 +1,50 @@
+"""The live engine of a scheme as a program: its C half and what all schemes share, compiled. It takes about 1 s."""
+
+import inspect
+import platform
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from mmuexp.errors import MmuexpError
+from mmuexp.native import compiled
+
+SHARED = files("mmuexp.live") / "engine"
+SOURCES = ("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "tlb.c")
+HEADERS = ("engine.h", "paths.h", "loop.h", "tlb.h")
+NO_SCHEME = "none.c"  # the loop alone
+# No SSE and no red zone: a fast path may call a helper from inside inline assembly. Not position independent: the
+# listing addresses its tables as it says, `table + reg*8`.
+CFLAGS = ("-std=gnu11", "-O2", "-no-pie", "-fno-pic", "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none")
+
+
+class NoEngine(MmuexpError):
+    """The scheme has no engine, or this host cannot run one."""
+
+
+def source_of(strategy: type) -> Path:
+    """The C half of a scheme: NAME.c beside the NAME.py that defines it. Raises NoEngine when there is none."""
+    source = Path(inspect.getfile(strategy)).with_suffix(".c")
+    if not source.is_file():
+        what = f"has no live engine: there is no {source.name} beside {source.stem}.py"
+        raise NoEngine(what, where=strategy.name, todo="strategies/qemu_fast.c is the example to write one by")
+    return source
+
+
+@cache
+def engine_of(strategy: type | None, extra: tuple[str, ...] = ()) -> Path:
+    """The compiled engine of a scheme; None is the loop without translation. `extra` flags are for tests.
+
+    Raises NoEngine: another architecture, no C half, no compiler, a failed compile, a cache that cannot be written.
+    """
+    if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
+        what = f"the live engine runs on x86-64 Linux, and this is {platform.system()} on {platform.machine()}"
+        raise NoEngine(what, todo="the model needs no engine: `mmuexp compare` works without --live")
+    source = SHARED / NO_SCHEME if strategy is None else source_of(strategy)
+    parts = {name: (SHARED / name).read_bytes() for name in (*SOURCES, *HEADERS)}
+    parts[source.name] = source.read_bytes()
+    what = "the live engine" if strategy is None else f"the live engine of {strategy.name}"
+    try:
+        return compiled(Path(source.name).stem, parts, (*CFLAGS, *extra), what, "engines")
+    except MmuexpError as error:
+        raise NoEngine(error.what, where=error.where, todo=error.todo) from None

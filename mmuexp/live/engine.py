@@ -1,0 +1,185 @@
+"""One live engine: a process of its own that replays rows for real, and what it counted.
+
+It is handed rows through shared memory, and the scheme's parameters; nothing that the model computed. Whatever happens
+to it (a crash, a hang, a limit of the host) is one MmuexpError here, and no harm to anything else.
+"""
+
+import mmap
+import os
+import select
+import signal
+import subprocess
+import time
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from mmuexp.errors import MmuexpError
+from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
+from mmuexp.live.build import engine_of
+from mmuexp.strategy import Strategy
+
+HEADER_BYTES, MESSAGE_BYTES = 4096, 512  # engine.h
+LOG_RECORDS = 2 * BATCH_ROWS
+FAULT = np.dtype([("row", "u8"), ("vaddr", "u4"), ("cause", "u1")])  # cause: place among `counters`
+TIME_LIMIT_SECONDS = 120.0  # of one chunk: 2**20 rows that all fault take some ten
+
+
+class Plant(IntEnum):
+    """Bugs that tests plant, to see that they are found (`enum plant`)."""
+
+    NONE = 0
+    WRONG_PAGE = 1
+    NO_PROTECT = 2
+    SMALL_POOL = 3
+    STALE_ENTRY = 4
+    LOST_FILL = 5
+    CRASH = 6
+    HANG = 7
+
+
+class EngineFailed(MmuexpError):
+    """The engine could not go on. `row` is the row of the trace at which, if it said."""
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "", row: int | None = None):
+        self.row = row
+        super().__init__(what, where=where, todo=todo)
+
+
+@cache
+def counters(program: Path) -> tuple[str, ...]:
+    """Names of what an engine counts, in its order: columns of the CSV."""
+    said = subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout
+    return tuple(line.split()[1] for line in said.splitlines() if line.startswith("counter "))
+
+
+class Engine:
+    """A scheme (None: no translation, the bare loop) at work on one trace of `mode` "user" or "system".
+
+    `checked`: every store writes a value that names its row, every load is compared with a reference memory.
+    Raises NoEngine, EngineFailed.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy | None,
+        mode: str,
+        *,
+        checked: bool = True,
+        plant: Plant = Plant.NONE,
+        time_limit: float = TIME_LIMIT_SECONDS,
+        wrapper: tuple[str, ...] = (),
+    ):
+        self.strategy, self.time_limit = strategy, time_limit
+        self.name = "no translation" if strategy is None else str(strategy)
+        self.program = engine_of(None if strategy is None else type(strategy))
+        self.counters = counters(self.program)
+        self.rows = 0
+        log_bytes = -(-LOG_RECORDS * FAULT.itemsize // 64) * 64
+        size = HEADER_BYTES + log_bytes + BATCH_ROWS * sum(dtype.itemsize for dtype in DTYPES)
+        fd = os.memfd_create("mmuexp-engine", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(fd, size)
+            memory = mmap.mmap(fd, size, mmap.MAP_SHARED)
+            self._header = np.frombuffer(memory, "u8", len(self.counters) + 3)
+            self._message = np.frombuffer(memory, "u1", MESSAGE_BYTES, self._header.nbytes)
+            self._log = np.frombuffer(memory, FAULT, LOG_RECORDS, HEADER_BYTES)
+            at, columns = HEADER_BYTES + log_bytes, []
+            for dtype in DTYPES:
+                columns.append(np.frombuffer(memory, dtype, BATCH_ROWS, at))
+                at += columns[-1].nbytes
+            self._columns = Columns(*columns)
+            command = [*wrapper, str(self.program), str(fd), mode, str(int(checked)), str(int(plant))]
+            self._process = subprocess.Popen(
+                [*command, *settings(strategy)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[fd], bufsize=0,
+            )  # fmt: skip
+        finally:
+            os.close(fd)
+        self._answer("start")
+
+    def feed(self, columns: Columns) -> None:
+        """Replay the next rows, which the survey accepted."""
+        for first in range(0, len(columns.op), BATCH_ROWS):
+            rows = min(BATCH_ROWS, len(columns.op) - first)
+            for mine, theirs in zip(self._columns, columns, strict=True):
+                mine[:rows] = theirs[first : first + rows]
+            self._say(f"rows {rows}")
+            self.rows += rows
+
+    def end(self) -> None:
+        """After the last row: guest RAM equals the reference, the kernel's mappings are those that were made."""
+        self._say("end")
+
+    def counts(self) -> dict[str, int]:
+        return {name: int(count) for name, count in zip(self.counters, self._header, strict=False)}
+
+    @property
+    def elapsed_ns(self) -> int:
+        """Of the rows of the last `feed` (at most BATCH_ROWS of them)."""
+        return int(self._header[len(self.counters)])
+
+    def faults(self) -> np.ndarray:
+        """FAULT[faults] of the rows of the last `feed`, as the host's kernel reported them; rows from 0 of the trace."""
+        return self._log[: int(self._header[len(self.counters) + 1])].copy()
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            pipe.close()
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _say(self, line: str) -> None:
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+        except BrokenPipeError:
+            pass  # its answer says why
+        self._answer(line)
+
+    def _answer(self, command: str) -> None:
+        ends = time.monotonic() + self.time_limit
+        while not select.select([self._process.stdout], [], [], max(0, ends - time.monotonic()))[0]:
+            if time.monotonic() >= ends:
+                self._process.kill()
+                self._fail(f"took more than {self.time_limit:g} s over {self._place(command)}, and was ended")
+        answer = self._process.stdout.read(1)
+        if answer == b".":
+            return
+        code = self._process.wait()
+        if answer == b"!":
+            message = self._message.tobytes().split(b"\0")[0].decode(errors="replace")
+            row = int(self._header[len(self.counters) + 2])
+            self._fail(message, row if command.startswith("rows") else None)
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._fail(f"{how} in {self._place(command)}")
+
+    def _place(self, command: str) -> str:
+        if not command.startswith("rows"):
+            return f"its {command}"
+        return f"rows {self.rows} to {self.rows + int(command.split()[1]) - 1}"
+
+    def _fail(self, what: str, row: int | None = None) -> None:
+        self.close()
+        where = f"live engine of {self.name}" + ("" if row is None else f", row {row}")
+        todo = "raise it with `sysctl vm.max_map_count=N`, or leave this scheme out" if "max_map_count" in what else ""
+        raise EngineFailed(what, where=where, todo=todo, row=row)
+
+
+def settings(strategy: Strategy | None) -> list[str]:
+    """Every parameter as KEY=NUMBER; a word is its place among the choices."""
+    if strategy is None:
+        return []
+    found = []
+    for name, param in strategy.params().items():
+        value = getattr(strategy, name)
+        found.append(f"{name}={param.choices.index(value) if param.choices else int(value)}")
+    return found

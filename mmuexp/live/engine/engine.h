@@ -1,0 +1,160 @@
+/*
+ * The live engine: a trace replayed through the real thing. Guest RAM lies in a memfd, pages are shown by real mmap and
+ * mprotect, faults are real SIGSEGVs, and an access is the instructions of the scheme's listing.
+ *
+ * It is given rows and parameters, and nothing that the model computed: what it counts is what happened to it.
+ * A scheme is one C file (strategies/NAME.c) that defines `scheme`; read qemu_fast.c first, the smallest.
+ *
+ *   main.c     process, commands, the counters that it hands out     rows.c    what is no access: blocks, MAP, FLUSH
+ *   fault.c    the SIGSEGV handler                                   code.c    translated blocks, code pages
+ *   reserve.c  windows: the host pages that show guest pages         ram.c     guest RAM, and the reference beside it
+ *   tlb.c      QEMU's software TLB                                   loop.h    the loop over rows, for each scheme anew
+ *   paths.h    how a fast path is written down, found and patched
+ */
+#ifndef MMUEXP_ENGINE_H
+#define MMUEXP_ENGINE_H
+
+#ifndef __x86_64__
+#error "the live engine runs on x86-64 hosts"
+#endif
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { PAGE_BITS = 12, PAGE_BYTES = 1 << PAGE_BITS, PAGE_MASK = PAGE_BYTES - 1, PAGES = 1 << 20, MAX_SIZE = 64 };
+enum op { OP_LOAD, OP_STORE, OP_EXEC, OP_FLUSH, OP_FLUSH_PAGE, OP_MAP };
+enum flag { FLAG_IO = 1, FLAG_USER = 2 };
+
+/* What is counted, under the names of the CSV columns. */
+#define COUNTERS(X)                                                                                                   \
+    X(faults_unmapped) X(faults_block) X(faults_write) X(faults_code) X(faults_cross) X(faults_io) X(faults_softmmu)  \
+    X(tlb_fills) X(slow_misaligned) X(slow_cross) X(slow_io) X(slow_code) X(code_list_walks) X(softmmu_accesses)      \
+    X(translations) X(translated_insns) X(smc_stores) X(code_page_data_stores)                                        \
+    X(protects) X(maps) X(unmaps) X(mmap_calls) X(mprotect_calls) X(munmap_calls) X(evictions) X(peak_mappings)       \
+    X(signals) X(system_calls) X(checked_loads) X(checked_stores)
+#define X(name) COUNT_##name,
+enum counter { COUNTERS(X) COUNTER_COUNT };
+#undef X
+
+/* Shared with live/engine.py: a header, one chunk of rows by columns, a log of the faults that they took. */
+enum { CHUNK_ROWS = 1 << 20, LOG_RECORDS = 2 * CHUNK_ROWS, HEADER_BYTES = 4096, MESSAGE_BYTES = 512 };
+
+struct header {
+    uint64_t counter[COUNTER_COUNT];
+    uint64_t elapsed_ns; /* of the rows of the last command */
+    uint64_t logged;     /* records of the last command */
+    uint64_t failed_row; /* with a message: the row of the trace */
+    char message[MESSAGE_BYTES];
+};
+
+struct fault_record {
+    uint64_t row;
+    uint32_t vaddr; /* first byte of the access in the page that faulted */
+    uint8_t cause;  /* enum counter */
+} __attribute__((packed));
+
+struct columns {
+    const uint32_t *vaddr, *page;
+    const uint16_t *size;
+    const uint8_t *insns, *op, *flags;
+};
+
+extern struct header *header;
+extern struct columns rows;
+#define count (header->counter)
+extern bool system_mode, checked;
+
+/* The row at work. The loop keeps `row_at` up to date, so that a handler knows the whole access. */
+extern volatile uint32_t row_at, rows_end; /* rows_end: where the loop stops; a handler may bring it nearer */
+extern uint64_t rows_before;               /* rows of earlier chunks */
+
+struct row {
+    uint64_t number; /* in the trace */
+    uint32_t vaddr, size, page, second; /* second: the next page, where the access crosses */
+    uint32_t first, last, second_last;  /* offsets of its bytes in `page`, and of its last one in `second` */
+    bool store, io, user, crosses;
+};
+struct row current_row(void);
+void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
+
+/* What a scheme gives; a function that has nothing to do may be NULL. */
+struct scheme {
+    void (*start)(void);                                   /* parameters can be read: make tables and reserve */
+    void (*run)(void);                                     /* rows row_at .. rows_end */
+    bool (*fault)(const struct row *row, uintptr_t address, long long *registers); /* false: not ours */
+    void (*protect)(uint32_t frame);                       /* the page became a code page */
+    void (*flush)(void);
+    void (*flush_page)(uint32_t page);
+};
+extern const struct scheme scheme;
+
+uint64_t parameter(const char *name); /* of the spec; a word is its place among the choices */
+void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* pages: a frame is a guest-physical page number */
+uint32_t frame_of(uint32_t page);   /* fails on an unknown page */
+int64_t known_frame(uint32_t page); /* -1: unknown */
+void touched(const struct row *row); /* user mode: its pages are known from the next row on */
+extern uint8_t dirty[PAGES];
+
+/* ram.c */
+extern int ram_fd;
+extern uint8_t *ram; /* all of guest-physical memory, always accessible: what helpers and handlers use */
+void ram_start(void);
+void store_bytes(const struct row *row, const void *bytes);
+void load_bytes(const struct row *row, void *bytes);
+extern uint8_t row_bytes[MAX_SIZE]; /* the data of the row at work */
+extern volatile bool row_done;      /* a handler or helper completed all of it */
+void name_row(uint64_t number, unsigned size);
+void check_row(const struct row *row); /* against the reference */
+void check_ram(void);
+
+/* code.c: a small memory of blocks entered, good until one is dropped or a page moves */
+enum { ENTERED = 1 << 12 };
+struct entered {
+    uint32_t vaddr, size;
+    uint64_t epoch;
+};
+extern struct entered entered[ENTERED];
+extern uint64_t code_epoch;
+static inline struct entered *entered_at(uint32_t vaddr)
+{
+    return &entered[(vaddr ^ vaddr >> 12) & (ENTERED - 1)];
+}
+bool is_code_page(uint32_t frame);
+void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns);
+void store_drops_page(uint32_t frame, uint32_t first, uint32_t last);
+void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last);
+
+/* reserve.c */
+extern uint8_t *reserve;
+void reserve_start(size_t windows, size_t guard_bytes);
+uint8_t *inaccessible(size_t bytes);
+bool in_reserve(uintptr_t address);
+int64_t shown(size_t window); /* the frame that it shows, -1: inaccessible */
+bool any_shown(void);
+bool writable(size_t window);
+void map_page(size_t window, uint32_t frame, bool store, uint32_t first, uint32_t last);
+void map_over(size_t window, uint32_t frame, bool store, uint32_t first, uint32_t last); /* a page that shows another */
+void allow_store(const struct row *row, uint32_t vaddr, size_t window, uint32_t first, uint32_t last);
+void note_store(uint32_t frame, uint32_t first, uint32_t last);
+void unmap_windows(size_t first, size_t windows); /* one host call */
+void protect_windows(uint32_t frame);
+void settle_peak(void);
+void peak_now(void);
+void check_mappings(void); /* against the kernel's own list */
+
+/* fault.c */
+void fault_start(void);
+void fault_counted(enum counter cause, const struct row *row, uint32_t vaddr);
+void complete(const struct row *row, long long *registers); /* the access is done: go on behind it */
+void patch_paths(int kind, uint32_t value);
+
+/* planted bugs, by which tests see that `verify` can fail */
+enum plant { PLANT_NONE, PLANT_WRONG_PAGE, PLANT_NO_PROTECT, PLANT_SMALL_POOL, PLANT_STALE_ENTRY, PLANT_LOST_FILL,
+             PLANT_CRASH, PLANT_HANG };
+extern enum plant planted;
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * The SIGSEGV handler. It runs on a stack of its own, calls nothing but system calls (mmap, mprotect) and our own
+ * tables, and only ever interrupts the one instruction of a fast path that can fault, so nothing is half changed.
+ *
+ * A fault that is none of ours (another instruction, an address outside the scheme's reserve, or inside the handler)
+ * gets the default action: the process ends by SIGSEGV, and whoever started it says so.
+ */
+#define _GNU_SOURCE
+#include "engine.h"
+#include "paths.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+enum { STACK_BYTES = 64 << 10, MOST_FAULTS_OF_A_ROW = 8 };
+
+static struct {
+    uint64_t row;
+    unsigned faults;
+} last = {.row = UINT64_MAX};
+
+static const struct path *path_at(uint64_t address)
+{
+    for (const struct path *p = __start_mmuexp_paths; p < __stop_mmuexp_paths; p++)
+        if (p->fault == address)
+            return p;
+    return NULL;
+}
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    long long *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    struct row row;
+    if (!path_at(registers[REG_RIP]))
+        goto not_ours;
+    row = current_row();
+    if (last.row != row.number) {
+        last.row = row.number;
+        last.faults = 0;
+    }
+    if (++last.faults > MOST_FAULTS_OF_A_ROW)
+        fail("faults again and again: what the handler does for %#x does not help", row.vaddr);
+    count[COUNT_signals]++;
+    if (scheme.fault(&row, (uintptr_t)info->si_addr, registers))
+        return;
+not_ours:
+    signal(number, SIG_DFL); /* the instruction runs again, and ends us */
+}
+
+void fault_start(void)
+{
+    static uint8_t stack[STACK_BYTES];
+    stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    if (sigaltstack(&alternate, NULL) || sigaction(SIGSEGV, &action, NULL))
+        fail("no signal handler: %m");
+}
+
+/* One fault, of one cause: counted, and written down. */
+void fault_counted(enum counter cause, const struct row *row, uint32_t vaddr)
+{
+    count[cause]++;
+    struct fault_record *log = (struct fault_record *)((uint8_t *)header + HEADER_BYTES);
+    if (header->logged < LOG_RECORDS)
+        log[header->logged++] = (struct fault_record){row->number, vaddr, cause};
+    else
+        fail("more faults than two a row");
+}
+
+/* The handler did the access, all of it: the program goes on behind it. */
+void complete(const struct row *row, long long *registers)
+{
+    registers[REG_RIP] = path_at(registers[REG_RIP])->end;
+    row_done = true;
+    if (row->io) {
+        memset(row_bytes, 0, sizeof row_bytes);
+        registers[REG_RDX] = 0;
+    } else if (row->store) {
+        if (!checked)
+            memcpy(row_bytes, &registers[REG_RDX], 8);
+        store_bytes(row, row_bytes);
+    } else {
+        load_bytes(row, row_bytes);
+        memcpy(&registers[REG_RDX], row_bytes, 8);
+    }
+}
+
+void patch_paths(int kind, uint32_t value)
+{
+    extern const uint8_t __executable_start[], __etext[];
+    uintptr_t begin = (uintptr_t)__executable_start & ~(uintptr_t)PAGE_MASK;
+    size_t bytes = (uintptr_t)__etext - begin;
+    if (mprotect((void *)begin, bytes, PROT_READ | PROT_WRITE | PROT_EXEC))
+        fail("the host does not let a program write its instructions: %m");
+    for (const struct patch *p = __start_mmuexp_patches; p < __stop_mmuexp_patches; p++)
+        if ((int)p->kind == kind)
+            memcpy((void *)(p->end - p->bytes), &value, p->bytes);
+    if (mprotect((void *)begin, bytes, PROT_READ | PROT_EXEC))
+        fail("mprotect: %m");
+}

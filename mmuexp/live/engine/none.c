@@ -1,0 +1,17 @@
+/*
+ * No translation at all: the same loop over the same rows, with blocks, MAP and FLUSH, and accesses left out.
+ * Its time is subtracted from a scheme's; what is left is what translation cost.
+ */
+#include "engine.h"
+#include "paths.h"
+
+#define LOAD(n, vaddr, at)                                                                                             \
+    ({                                                                                                                 \
+        uint64_t data_;                                                                                                \
+        asm volatile("# load " #n : "=d"(data_) : "c"(vaddr), "r"(at));                                                \
+        data_;                                                                                                         \
+    })
+#define STORE(n, vaddr, at, data) asm volatile("# store " #n : : "c"(vaddr), "r"(at), "d"(data))
+#include "loop.h"
+
+const struct scheme scheme = {.run = run_rows};

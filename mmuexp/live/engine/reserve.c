@@ -1,0 +1,260 @@
+/*
+ * The reserve: host pages (windows) in which a scheme shows guest pages. Every change is a real mmap or mprotect; what
+ * is kept here is what a handler must know, and how many mappings (VMAs) the kernel should hold by now.
+ *
+ * Unmapping is mmap(PROT_NONE): a hole could be taken by anybody's malloc.
+ */
+#define _GNU_SOURCE
+#include "engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct window {
+    uint32_t frame;      /* + 1 that it shows; 0: inaccessible */
+    uint32_t next, prev; /* windows + 1 that show the same frame */
+    bool writable, listed;
+};
+
+uint8_t *reserve;
+static size_t windows, reserve_bytes;
+static struct window *window;
+static uint32_t first_window[PAGES]; /* of a frame, + 1 */
+static uint32_t *listed;             /* windows mapped since all were unmapped */
+static size_t listed_count, shown_count;
+static int64_t mappings = 1;
+static uint64_t changed_row = UINT64_MAX;
+
+enum { FLAGS_NONE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
+
+static void *host(void *address)
+{
+    if (address == MAP_FAILED && errno == ENOMEM)
+        fail("the host allows no more mappings than vm.max_map_count; the reserve has %ld", (long)mappings);
+    if (address == MAP_FAILED)
+        fail("mmap: %m");
+    count[COUNT_system_calls]++;
+    return address;
+}
+
+uint8_t *inaccessible(size_t bytes)
+{
+    uint8_t *memory = mmap(NULL, bytes, PROT_NONE, FLAGS_NONE, -1, 0);
+    if (memory == MAP_FAILED)
+        fail("no address space for %zu MiB: %m", bytes >> 20);
+    return memory;
+}
+
+void reserve_start(size_t pages, size_t guard_bytes)
+{
+    windows = pages;
+    reserve_bytes = pages << PAGE_BITS;
+    reserve = inaccessible(reserve_bytes + guard_bytes);
+    size_t tables = pages * (sizeof *window + sizeof *listed);
+    window = mmap(NULL, tables, PROT_READ | PROT_WRITE, FLAGS_NONE, -1, 0);
+    if (window == MAP_FAILED)
+        fail("no address space for the tables of %zu windows: %m", pages);
+    listed = (uint32_t *)(window + pages);
+}
+
+bool in_reserve(uintptr_t address)
+{
+    return address - (uintptr_t)reserve < reserve_bytes;
+}
+
+int64_t shown(size_t w)
+{
+    return (int64_t)window[w].frame - 1;
+}
+
+bool any_shown(void)
+{
+    return shown_count;
+}
+
+bool writable(size_t w)
+{
+    return window[w].writable;
+}
+
+/* Looked at after each row: called before a row changes something for the first time, and at the end. */
+void settle_peak(void)
+{
+    if (changed_row == rows_before + row_at)
+        return;
+    if ((uint64_t)mappings > count[COUNT_peak_mappings])
+        count[COUNT_peak_mappings] = mappings;
+    changed_row = rows_before + row_at;
+}
+
+/* The rows of a chunk are done. */
+void peak_now(void)
+{
+    changed_row = UINT64_MAX;
+    settle_peak();
+    changed_row = UINT64_MAX;
+}
+
+/* Does a mapping end between this window and the next? The kernel merges neighbours that go on in the same way. */
+static bool border(int64_t w)
+{
+    if (w < 0 || w + 1 >= (int64_t)windows)
+        return false;
+    const struct window *a = window + w, *b = a + 1;
+    if (!a->frame && !b->frame)
+        return false;
+    return !a->frame || a->frame + 1 != b->frame || a->writable != b->writable;
+}
+
+static int borders(size_t w)
+{
+    return border((int64_t)w - 1) + border(w);
+}
+
+static void show(size_t w, uint32_t frame, bool can_write)
+{
+    int prot = can_write ? PROT_READ | PROT_WRITE : PROT_READ;
+    uint32_t real = planted == PLANT_WRONG_PAGE && (count[COUNT_maps] & 63) == 63 ? frame ^ 1 : frame;
+    host(mmap(reserve + (w << PAGE_BITS), PAGE_BYTES, prot, MAP_SHARED | MAP_FIXED, ram_fd,
+              (off_t)real << PAGE_BITS));
+    count[COUNT_maps]++;
+    shown_count++;
+    mappings -= borders(w);
+    window[w].frame = frame + 1;
+    window[w].writable = can_write;
+    mappings += borders(w);
+    window[w].prev = 0;
+    window[w].next = first_window[frame];
+    if (window[w].next)
+        window[window[w].next - 1].prev = w + 1;
+    first_window[frame] = w + 1;
+    if (!window[w].listed) {
+        window[w].listed = true;
+        listed[listed_count++] = w;
+    }
+}
+
+static void hide(size_t w)
+{
+    uint32_t frame = window[w].frame - 1;
+    mappings -= borders(w);
+    window[w].frame = 0;
+    window[w].writable = false;
+    mappings += borders(w);
+    count[COUNT_unmaps]++;
+    shown_count--;
+    if (window[w].prev)
+        window[window[w].prev - 1].next = window[w].next;
+    else
+        first_window[frame] = window[w].next;
+    if (window[w].next)
+        window[window[w].next - 1].prev = window[w].prev;
+}
+
+static bool rights_for(uint32_t frame, bool store, uint32_t first, uint32_t last)
+{
+    if (store)
+        note_store(frame, first, last);
+    return store || (dirty[frame] && !is_code_page(frame));
+}
+
+void map_page(size_t w, uint32_t frame, bool store, uint32_t first, uint32_t last)
+{
+    settle_peak();
+    show(w, frame, rights_for(frame, store, first, last));
+}
+
+void map_over(size_t w, uint32_t frame, bool store, uint32_t first, uint32_t last)
+{
+    settle_peak();
+    hide(w);
+    show(w, frame, rights_for(frame, store, first, last));
+}
+
+void note_store(uint32_t frame, uint32_t first, uint32_t last)
+{
+    if (is_code_page(frame))
+        store_drops_page(frame, first, last);
+    dirty[frame] = 1;
+}
+
+static void protect(size_t w, bool can_write)
+{
+    uint8_t *page = reserve + (w << PAGE_BITS);
+    if (mprotect(page, PAGE_BYTES, can_write ? PROT_READ | PROT_WRITE : PROT_READ)) {
+        if (errno == ENOMEM)
+            host(MAP_FAILED);
+        fail("mprotect: %m");
+    }
+    count[COUNT_system_calls]++;
+    count[COUNT_mprotect_calls]++;
+    mappings -= borders(w);
+    window[w].writable = can_write;
+    mappings += borders(w);
+}
+
+void allow_store(const struct row *row, uint32_t vaddr, size_t w, uint32_t first, uint32_t last)
+{
+    uint32_t frame = window[w].frame - 1;
+    settle_peak();
+    fault_counted(is_code_page(frame) ? COUNT_faults_code : COUNT_faults_write, row, vaddr);
+    note_store(frame, first, last);
+    protect(w, true);
+}
+
+/* A page became a code page: its writable windows must be so no longer. */
+void protect_windows(uint32_t frame)
+{
+    for (uint32_t w = first_window[frame]; w; w = window[w - 1].next)
+        if (window[w - 1].writable) {
+            protect(w - 1, false);
+            count[COUNT_protects]++;
+        }
+}
+
+static void hide_listed(void)
+{
+    for (size_t i = 0; i < listed_count; i++) {
+        window[listed[i]].listed = false;
+        if (window[listed[i]].frame)
+            hide(listed[i]);
+    }
+    listed_count = 0;
+}
+
+/* One host call makes them inaccessible, whatever they showed. */
+void unmap_windows(size_t first, size_t pages)
+{
+    settle_peak();
+    host(mmap(reserve + (first << PAGE_BITS), pages << PAGE_BITS, PROT_NONE, FLAGS_NONE | MAP_FIXED, -1, 0));
+    count[COUNT_munmap_calls]++;
+    if (pages == windows)
+        hide_listed();
+    else
+        for (size_t w = first; w < first + pages; w++)
+            if (window[w].frame)
+                hide(w);
+}
+
+void check_mappings(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    int64_t real = 0;
+    uintptr_t begin = (uintptr_t)reserve;
+    if (!maps || !reserve) {
+        if (maps)
+            fclose(maps);
+        return;
+    }
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long from, to;
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2 && from < begin + reserve_bytes && to > begin)
+            real++;
+    }
+    fclose(maps);
+    if (real != mappings)
+        fail("the kernel holds %ld mappings of the reserve, %ld were made", (long)real, (long)mappings);
+}

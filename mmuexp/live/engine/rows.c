@@ -1,0 +1,110 @@
+/* Rows that are no access: blocks, and what moves pages. And which frame is behind a page. */
+#include "engine.h"
+
+static struct {
+    uint32_t frame, era; /* known if the era is the present one */
+} known[PAGES];
+static uint32_t era = 1;
+uint8_t dirty[PAGES];
+
+static struct {
+    uint32_t page[4], pages;
+    uint64_t row;
+} learned; /* user mode: pages of a row become known with the next one */
+
+static void learn(uint32_t page, uint32_t frame)
+{
+    known[page].frame = frame;
+    known[page].era = era;
+}
+
+static void learn_earlier_row(uint64_t row)
+{
+    if (!learned.pages || learned.row == row)
+        return;
+    for (uint32_t i = 0; i < learned.pages; i++)
+        learn(learned.page[i], learned.page[i]);
+    learned.pages = 0;
+}
+
+/* Called by handlers alone: a page that never faulted was never touched. */
+void touched(const struct row *row)
+{
+    if (system_mode)
+        return;
+    learn_earlier_row(row->number);
+    if (learned.pages > 2)
+        return; /* the same row again */
+    learned.row = row->number;
+    learned.page[learned.pages++] = row->page;
+    if (row->crosses)
+        learned.page[learned.pages++] = row->second;
+}
+
+int64_t known_frame(uint32_t page)
+{
+    return known[page].era == era ? (int64_t)known[page].frame : -1;
+}
+
+uint32_t frame_of(uint32_t page)
+{
+    if (!system_mode)
+        return page;
+    if (known[page].era != era)
+        fail("touches page %#x, which no MAP row told", page);
+    return known[page].frame;
+}
+
+struct row current_row(void)
+{
+    uint32_t i = row_at, vaddr = rows.vaddr[i], size = rows.size[i], first = vaddr & PAGE_MASK;
+    bool crosses = first + size > PAGE_BYTES;
+    return (struct row){
+        .number = rows_before + i,
+        .vaddr = vaddr,
+        .size = size,
+        .page = vaddr >> PAGE_BITS,
+        .second = ((vaddr >> PAGE_BITS) + 1) & (PAGES - 1),
+        .first = first,
+        .last = crosses ? PAGE_MASK : first + size - 1,
+        .second_last = first + size - 1 - PAGE_BYTES,
+        .store = rows.op[i] == OP_STORE,
+        .io = rows.flags[i] & FLAG_IO,
+        .user = !system_mode || rows.flags[i] & FLAG_USER,
+        .crosses = crosses,
+    };
+}
+
+void other_row(uint32_t i)
+{
+    uint32_t vaddr = rows.vaddr[i], page = vaddr >> PAGE_BITS;
+    switch (rows.op[i]) {
+    case OP_EXEC:
+        learn_earlier_row(rows_before + i);
+        execute_block(vaddr, rows.size[i], rows.insns[i]);
+        *entered_at(vaddr) = (struct entered){vaddr, rows.size[i], code_epoch};
+        if (!system_mode) {
+            learn(page, page);
+            if ((vaddr & PAGE_MASK) + rows.size[i] > PAGE_BYTES)
+                learn((page + 1) & (PAGES - 1), (page + 1) & (PAGES - 1));
+        }
+        break;
+    case OP_FLUSH:
+        settle_peak();
+        if (scheme.flush)
+            scheme.flush();
+        if (system_mode)
+            era++, code_epoch++;
+        break;
+    case OP_FLUSH_PAGE:
+        settle_peak();
+        if (scheme.flush_page)
+            scheme.flush_page(page);
+        if (system_mode)
+            known[page].era = 0, code_epoch++;
+        break;
+    case OP_MAP:
+        learn(page, rows.page[i]);
+        break;
+    }
+}

@@ -1,0 +1,129 @@
+/* The helper behind the TLB: what the compare of the fast path rejects. */
+#include "tlb.h"
+
+#include <string.h>
+
+/* A miss, device memory and a code page differ in what lies below the page's address. (A compare keeps bits 0..5.) */
+enum { NOT_RAM = 1 << 10, INVALID = 1 << 11 };
+
+struct mode_tables tlb[2];
+static uint32_t entries;
+
+void tlb_start(unsigned tlb_bits)
+{
+    entries = 1u << tlb_bits;
+    patch_paths(PATCH_SET, (entries - 1) << ENTRY_BITS);
+    tlb_flush();
+}
+
+void tlb_flush(void)
+{
+    for (unsigned mode = 0; mode < 2; mode++)
+        for (uint32_t set = 0; set < entries; set++)
+            tlb[mode].read[set].address = tlb[mode].write[set].address = INVALID;
+}
+
+static bool holds(const struct entry *entry, uint32_t page)
+{
+    return !(entry->address & INVALID) && entry->address >> PAGE_BITS == page;
+}
+
+void tlb_flush_page(uint32_t page)
+{
+    uint32_t set = page & (entries - 1);
+    for (unsigned mode = 0; mode < 2; mode++) {
+        if (holds(&tlb[mode].read[set], page))
+            tlb[mode].read[set].address = INVALID;
+        if (holds(&tlb[mode].write[set], page))
+            tlb[mode].write[set].address = INVALID;
+    }
+}
+
+static uint64_t addend_of(uint32_t page, uint32_t frame)
+{
+    return (uint64_t)ram + ((uint64_t)frame << PAGE_BITS) - ((uint64_t)page << PAGE_BITS);
+}
+
+void tlb_protect(uint32_t frame)
+{
+    for (unsigned mode = 0; mode < 2; mode++)
+        for (uint32_t set = 0; set < entries; set++) {
+            struct entry *entry = &tlb[mode].write[set];
+            if (!(entry->address & INVALID) && entry->addend == addend_of(entry->address >> PAGE_BITS, frame))
+                entry->address |= NOT_RAM;
+        }
+}
+
+static uint64_t address_for_stores(uint32_t page, uint32_t frame)
+{
+    return (uint64_t)page << PAGE_BITS | (is_code_page(frame) ? NOT_RAM : 0);
+}
+
+static void look_up(const struct row *row, uint32_t page, uint32_t first, uint32_t last)
+{
+    uint32_t set = page & (entries - 1), frame = frame_of(page);
+    struct entry *read = &tlb[row->user].read[set], *write = &tlb[row->user].write[set];
+    if (!holds(row->store ? write : read, page)) {
+        count[COUNT_tlb_fills]++;
+        if (planted == PLANT_LOST_FILL && (count[COUNT_tlb_fills] & 31) == 31)
+            return;
+        if (row->store)
+            dirty[frame] = 1; /* the page walk sets the guest's dirty bit */
+        read->address = (uint64_t)page << PAGE_BITS;
+        read->addend = write->addend = addend_of(page, frame);
+        write->address = dirty[frame] ? address_for_stores(page, frame) : INVALID;
+    }
+    if (row->store && is_code_page(frame))
+        store_to_code_by_helper(frame, first, last);
+    if (row->store)
+        write->address = address_for_stores(page, frame); /* its last block may be gone */
+}
+
+void tlb_serve(const struct row *row)
+{
+    bool power = !(row->size & (row->size - 1));
+    if (row->io) {
+        count[COUNT_slow_io]++;
+        return;
+    }
+    if (row->crosses)
+        count[COUNT_slow_cross]++;
+    else if (power && row->vaddr & (row->size - 1))
+        count[COUNT_slow_misaligned]++;
+    look_up(row, row->page, row->first, row->last);
+    if (row->crosses)
+        look_up(row, row->second, 0, row->second_last);
+}
+
+/* Called by the stub below: serve the row, do the access; gives what a load read. */
+__attribute__((used)) uint64_t tlb_slow_row(uint64_t stored)
+{
+    struct row row = current_row();
+    uint64_t data = 0;
+    tlb_serve(&row);
+    row_done = true;
+    if (row.io) {
+        memset(row_bytes, 0, sizeof row_bytes);
+    } else if (row.store) {
+        if (!checked)
+            memcpy(row_bytes, &stored, 8);
+        store_bytes(&row, row_bytes);
+    } else {
+        load_bytes(&row, row_bytes);
+        memcpy(&data, row_bytes, 8);
+    }
+    return data;
+}
+
+/* Keeps every register that the compiler may use, so that a fast path with a call in it looks like one without. */
+asm(".text\n.globl tlb_slow_path\n"
+    "tlb_slow_path:\n"
+    "pushq %rbp\n movq %rsp, %rbp\n"
+    "pushq %rcx\n pushq %rsi\n pushq %rdi\n pushq %r8\n pushq %r9\n pushq %r10\n pushq %r11\n"
+    "andq $-16, %rsp\n"
+    "movq %rdx, %rdi\n"
+    "call tlb_slow_row\n"
+    "movq %rax, %rdx\n"
+    "leaq -56(%rbp), %rsp\n"
+    "popq %r11\n popq %r10\n popq %r9\n popq %r8\n popq %rdi\n popq %rsi\n popq %rcx\n popq %rbp\n"
+    "ret\n");

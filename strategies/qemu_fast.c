@@ -1,0 +1,142 @@
+/*
+ * qemu-fast, run for real: the guest's address space is a range of the host's. See qemu_fast.py for the scheme.
+ *
+ * The host address is `reserve + vaddr`, a base in the same instruction, since page 0 of a Linux process cannot be
+ * mapped. What lies above guest_limit is inaccessible too, so that such an access faults like one to device memory.
+ */
+#include "engine.h"
+#include "paths.h"
+#include "tlb.h"
+
+enum { KERNEL_BASE = 0x90000000, SPELL_TLB_BITS = 8 };
+
+static uint64_t guest_limit, kernel_offset;
+static uint32_t owner[PAGES]; /* virtual page + 1 that a window shows */
+static bool in_spell; /* the block is translated with softmmu accesses, to its end */
+
+#define LOAD(n, vaddr, at)                                                                                             \
+    ({                                                                                                                 \
+        uint64_t data_;                                                                                                \
+        asm volatile(BEGIN CAN_FAULT LOAD_##n " (%[base], %[access]), " INTO_##n "\n" END(0, n)                            \
+                     : "=d"(data_)                                                                                     \
+                     : [access] "r"(at), [base] "r"(reserve)                                                               \
+                     : "memory");                                                                                      \
+        data_;                                                                                                         \
+    })
+#define STORE(n, vaddr, at, data)                                                                                      \
+    asm volatile(BEGIN CAN_FAULT STORE_##n " " FROM_##n ", (%[base], %[access])\n" END(1, n)                               \
+                 :                                                                                                     \
+                 : [access] "r"(at), "d"(data), [base] "r"(reserve)                                                        \
+                 : "memory")
+
+#define LOOP run_direct
+#include "loop.h"
+
+#define LOOP run_moved /* a patched kernel of 2004 has its data lower */
+#define ADDRESS(vaddr) ((vaddr) - ((vaddr) >= KERNEL_BASE ? kernel_offset : 0))
+#include "loop.h"
+
+#undef LOAD
+#undef STORE
+#define LOAD LOAD_BY_TLB
+#define STORE STORE_BY_TLB
+#define LOAD_PIECE LOAD_PIECE_BY_TLB
+#define STORE_PIECE STORE_PIECE_BY_TLB
+#define PIECES_FIRST PIECES_FIRST_BY_TLB
+#define LOOP run_spell
+#define STOPS_AT_BLOCK 1
+#define EACH_ACCESS count[COUNT_softmmu_accesses]++
+#include "loop.h"
+
+static void run(void)
+{
+    if (in_spell) {
+        run_spell();
+        in_spell = rows.op[row_at - 1] != OP_EXEC; /* the chunk may end before the block does */
+    } else if (kernel_offset) {
+        run_moved();
+    } else {
+        run_direct();
+    }
+}
+
+static void start(void)
+{
+    guest_limit = parameter("guest_limit");
+    kernel_offset = parameter("kernel_offset");
+    reserve_start(guest_limit >> PAGE_BITS, ((uint64_t)PAGES << PAGE_BITS) - guest_limit + PAGE_BYTES);
+    tlb_start(SPELL_TLB_BITS);
+}
+
+static bool serve(const struct row *row, size_t window, uint32_t page, uint32_t vaddr, uint32_t first, uint32_t last)
+{
+    if (shown(window) < 0) {
+        fault_counted(COUNT_faults_unmapped, row, vaddr);
+        count[COUNT_mmap_calls]++;
+        owner[window] = page + 1;
+        map_page(window, frame_of(page), row->store, first, last);
+        return true;
+    }
+    if (owner[window] != page + 1)
+        fail("page %#x and page %#x come to lie at one host page", page, owner[window] - 1);
+    if (!row->store || writable(window))
+        return false;
+    allow_store(row, vaddr, window, first, last);
+    return true;
+}
+
+/* One fault, one page: the first in address order that needs it. */
+static bool fault(const struct row *row, uintptr_t address, long long *registers)
+{
+    uint64_t moved = row->vaddr - (row->vaddr >= KERNEL_BASE ? kernel_offset : 0);
+    uintptr_t low = (uintptr_t)reserve + moved;
+    if (address < low || address >= low + row->size)
+        return false;
+    if (row->io || moved + row->size > guest_limit) {
+        fault_counted(COUNT_faults_softmmu, row, row->vaddr);
+        count[COUNT_softmmu_accesses]++;
+        tlb_serve(row);
+        complete(row, registers);
+        in_spell = true;
+        rows_end = row_at + 1;
+        return true;
+    }
+    size_t window = moved >> PAGE_BITS;
+    return serve(row, window, row->page, row->vaddr, row->first, row->last) ||
+           (row->crosses && serve(row, window + 1, row->second, row->second << PAGE_BITS, 0, row->second_last));
+}
+
+static void flush(void)
+{
+    if (any_shown())
+        unmap_windows(0, guest_limit >> PAGE_BITS);
+    tlb_flush();
+}
+
+static void unmap_page(uint64_t window, uint32_t page)
+{
+    if (window < guest_limit >> PAGE_BITS && shown(window) >= 0 && owner[window] == page + 1)
+        unmap_windows(window, 1);
+}
+
+static void flush_page(uint32_t page)
+{
+    uint32_t moved = kernel_offset >> PAGE_BITS;
+    unmap_page(page, page);
+    if (moved) {
+        unmap_page((uint64_t)page - moved, page);
+        if (page == 0) /* behind the last page, for an access that runs over the end */
+            unmap_page(PAGES - moved, page);
+    }
+    tlb_flush_page(page);
+}
+
+static void protect(uint32_t frame)
+{
+    protect_windows(frame);
+    tlb_protect(frame);
+}
+
+const struct scheme scheme = {
+    .start = start, .run = run, .fault = fault, .protect = protect, .flush = flush, .flush_page = flush_page
+};
