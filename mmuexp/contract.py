@@ -144,6 +144,23 @@ def counts_add_up(strategy: Strategy) -> None:
         raise Broken(f"{strategy}: more translations than blocks entered")
 
 
+def faults_are_logged(strategy: Strategy) -> None:
+    """Every fault that is counted is logged, and a small log hands out the same faults as a large one."""
+    from mmuexp.replay import Replay
+    from mmuexp.shape import Survey
+
+    for mode in MODES:
+        logs = []
+        for log in (1, 4 * ROWS):
+            survey, replay = Survey(mode, "sample"), Replay(strategy, mode, where="sample", log=log)
+            sample = sample_trace(7, ROWS, mode)
+            replay.feed(sample, survey.feed(sample), survey.frame_numbers())
+            logs.append(replay.faults())
+            replay.check_log()
+        if not np.array_equal(*logs):
+            raise Broken(f"{strategy}: a small log of its faults is not the same as a large one")
+
+
 def flushes_unmap(strategy: Strategy) -> None:
     """FLUSH unmaps everything, and FLUSH_PAGE of every page does, too."""
     if "maps" not in strategy.columns():
@@ -183,6 +200,7 @@ CHECKS: tuple[Callable[[Strategy], None], ...] = (
     replays_are_apart,
     shape_is_the_traces,
     counts_add_up,
+    faults_are_logged,
     flushes_unmap,
     compiled_is_interpreted,
 )

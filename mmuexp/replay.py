@@ -6,31 +6,37 @@ import numpy as np
 
 from mmuexp.compiled import loop_of
 from mmuexp.emulator.code import with_more_blocks
-from mmuexp.emulator.state import MAX_BLOCKS, new_emulator
-from mmuexp.errors import SchemeStopped, TraceError
-from mmuexp.events import FIRST_EXTRA, Event
+from mmuexp.emulator.faults import FAULT
+from mmuexp.emulator.state import MAX_BLOCKS, ROW_FAULTS, new_emulator, records
+from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
+from mmuexp.events import FAULTS, FIRST_EXTRA, Event
 from mmuexp.guest import PAGE_BITS, Columns
-from mmuexp.loop import ENTERED, NO_ROOM, STOPPED
+from mmuexp.loop import ENTERED, FIRST_ROW, LOG_FULL, LOGGED, NO_ROOM, STOPPED
 from mmuexp.strategy import Strategy
 
 
 class Replay:
     """One strategy over one trace of `mode` "user" or "system"; feed it validated batches in order.
 
-    `filtered=False` asks the strategy about every row; the counts must be the same.
+    `filtered=False` asks the strategy about every row; the counts must be the same. With `log` above 0 every host fault
+    is logged, in pieces of about so many, for `faults` to hand out.
     """
 
-    def __init__(self, strategy: Strategy, mode: str, *, filtered: bool = True, where: str = "") -> None:
+    def __init__(self, strategy: Strategy, mode: str, *, filtered: bool = True, where: str = "", log: int = 0) -> None:
         self.strategy, self.mode, self.where = strategy, mode, where
         self.rows = 0
         self._filtered = filtered
         self._state = strategy.state()
         self._emulator = new_emulator()
+        self._log = records(log + ROW_FAULTS - 1 if log else 0, FAULT)
+        self._logged: list[np.ndarray] = []  # FAULT[faults] each, taken from the log when it was full
+        self._by_cause = np.zeros(256, np.int64)  # what was logged in all
         self._n = np.zeros(FIRST_EXTRA + len(strategy.extra_events), np.int64)
         self._n[Event.PEAK_MAPPINGS] = 1  # the empty reserve is one mapping
         self._entered = np.zeros(ENTERED, np.int64)  # vaddr, size and code epoch of blocks; no block has size 0
         # the epoch of what is settled; of the code epoch, what `entered` does not hold; is the next block watched for?
-        self._clock = np.array([1, 0, 0], np.int64)
+        # the number of the batch's first row; faults in the log
+        self._clock = np.array([1, 0, 0, 0, 0], np.int64)
         self._frames = 0
         self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"))
 
@@ -46,14 +52,17 @@ class Replay:
             self._emulator.frame.number[self._frames : len(numbers)] = numbers[self._frames :]
             self._frames = len(numbers)
         row, rows = 0, len(columns.op)
+        self._clock[FIRST_ROW] = self.rows
         while row < rows:
             row, why = self._loop(
-                self._state, self._emulator, self._n, self._entered, self._clock,
+                self._state, self._emulator, self._n, self._entered, self._clock, self._log,
                 columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
                 row, self.mode == "user", self._filtered,
             )  # fmt: skip
             if why == NO_ROOM:
                 self._more_room(self.rows + row)
+            elif why == LOG_FULL:
+                self._take_log()
             elif why == STOPPED:
                 page = int(columns.vaddr[row]) >> PAGE_BITS
                 raise SchemeStopped(
@@ -69,6 +78,31 @@ class Replay:
                 what, where=self.where, row=row, todo="no real guest has as many; run `mmuexp trace verify`"
             )
         self._emulator = with_more_blocks(self._emulator)
+
+    def _take_log(self) -> None:
+        records = self._log[: self._clock[LOGGED]].view(FAULT, np.ndarray).copy()
+        self._clock[LOGGED] = 0
+        self._by_cause += np.bincount(records["cause"], minlength=256)
+        self._logged.append(records)
+
+    def faults(self) -> np.ndarray:
+        """The host faults since the last call, in order: FAULT[faults] (row, vaddr, cause), packed records.
+
+        They are held until they are asked for: after each batch, to stay in bounded memory. Empty without `log`.
+        """
+        self._take_log()
+        found, self._logged = self._logged, []
+        return np.concatenate(found)
+
+    def check_log(self) -> None:
+        """Raises MmuexpError if the scheme counted a fault that it did not log. Call `faults` before."""
+        for at in sorted({*FAULTS, *map(int, np.flatnonzero(self._by_cause))}):
+            if self._n[at] != self._by_cause[at]:
+                raise MmuexpError(
+                    f"counts {self._n[at]} {self.strategy.column_of(at)}, and logs {self._by_cause[at]}",
+                    where=str(self.strategy),
+                    todo="a kernel counts a fault with fault(e, n, Event, vaddr) of mmuexp.emulator.faults",
+                )
 
     def counts(self) -> dict[str, int]:
         """Event columns so far; columns that the scheme does not have are missing."""

@@ -176,6 +176,11 @@ class Strategy:
         """Host address space that the scheme holds; None if the notion has no meaning for it."""
         return None
 
+    def block_of(self, vaddrs: Any) -> Any:
+        """The number of the scheme's block that each guest address (an array, uint32) lies in, as an array of integers;
+        a block is whole pages. None if the scheme has no blocks."""
+        return None
+
     def conflict(self, page: int) -> str:
         """Why the row that touches `page` cannot be served (a kernel answered CONFLICT)."""
         return f"strategy {self.name} cannot serve virtual page {page:#x}"
@@ -195,6 +200,11 @@ class Strategy:
         """Column name -> place in the counter array, of the counters that this scheme has."""
         standard = {e.column: int(e) for e in Event if e in cls.events}
         return standard | {name: FIRST_EXTRA + i for i, name in enumerate(cls.extra_events)}
+
+    @classmethod
+    def column_of(cls, at: int) -> str:
+        """The name of the counter at this place, also of an event that the scheme forgot to declare."""
+        return _column(at, {place: name for name, place in cls.columns().items()})
 
     def price_list(self) -> dict[str, Cost]:
         """Count -> price of one. `units8` is the hit path: an access of more than 8 bytes is as many of 8 bytes.

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmuexp.emulator.faults import fault
 from mmuexp.emulator.handler import allow_store, io_fault, map_page, note_store, protect_windows
 from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import unsettle
@@ -103,13 +104,13 @@ def _take_window(s, e, n):
 def access(s, e, n, row):
     window = _read_tables(s, row.page)
     if row.second >= 0:
-        n[Event.FAULTS_CROSS] += 1
+        fault(e, n, Event.FAULTS_CROSS, row.vaddr)
         if row.store:
             note_store(e, n, row.frame, row.first, row.last)
             note_store(e, n, row.second_frame, 0, row.second_last)
         return 0
     if window == 0:
-        n[Event.FAULTS_UNMAPPED] += 1
+        fault(e, n, Event.FAULTS_UNMAPPED, row.vaddr)
         n[Event.MMAP_CALLS] += 1
         window = _take_window(s, e, n)
         s.lookup[row.page] = window
@@ -118,7 +119,7 @@ def access(s, e, n, row):
         _read_tables(s, row.page)  # the access restarts, with the new base
         return SETTLED
     if row.store and not s.reserve.window[2 * (window - 1)].writable:
-        allow_store(s.reserve, e, n, 2 * (window - 1), row.frame, row.first, row.last)
+        allow_store(s.reserve, e, n, 2 * (window - 1), row.page, row.frame, row.first, row.last)
     return SETTLED
 
 

@@ -38,6 +38,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmuexp.emulator.faults import fault
 from mmuexp.emulator.handler import allow_store, io_fault, map_page, protect_windows
 from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import unsettle
@@ -144,23 +145,23 @@ def _map_group(s, e, n, block, guest_block, place):
 
 
 @kernel
-def _serve(s, e, n, guest_block, place, frame, store, first, last):
-    """Page `place` of the guest block is accessed through the block's entry. Faults until it is served."""
+def _serve(s, e, n, guest_block, place, page, frame, store, first, last):
+    """Page `place` of the guest block, virtual page `page`, is accessed through its entry: faults until served."""
     fresh = s.table[guest_block] == 0
     if fresh:
-        n[Event.FAULTS_BLOCK] += 1
+        fault(e, n, Event.FAULTS_BLOCK, page << PAGE_BITS | first)
         block = _take_block(s, e, n, guest_block)
     else:
         block = np.int64(s.table[guest_block]) - 1
     window = block * _block_pages(s) + place
     if s.reserve.window[window].frame == 0:
         if not fresh:
-            n[Event.FAULTS_UNMAPPED] += 1
+            fault(e, n, Event.FAULTS_UNMAPPED, page << PAGE_BITS | first)
         n[Event.MMAP_CALLS] += 1
         map_page(s.reserve, e, n, window, frame, store, first, last)
         _map_group(s, e, n, block, guest_block, place)
     elif store and not s.reserve.window[window].writable:
-        allow_store(s.reserve, e, n, window, frame, first, last)
+        allow_store(s.reserve, e, n, window, page, frame, first, last)
 
 
 @kernel
@@ -168,9 +169,9 @@ def access(s, e, n, row):
     guest_block = row.vaddr >> s.map_block_bits
     place = row.page & (_block_pages(s) - 2)
     s.lines[guest_block * s.pointer_bytes // LINE_BYTES] = 1
-    _serve(s, e, n, guest_block, place, row.frame, row.store, row.first, row.last)
+    _serve(s, e, n, guest_block, place, row.page, row.frame, row.store, row.first, row.last)
     if row.second >= 0:  # the next page of the same host block; at the block's end that is its extra page
-        _serve(s, e, n, guest_block, place + 1, row.second_frame, row.store, 0, row.second_last)
+        _serve(s, e, n, guest_block, place + 1, row.second, row.second_frame, row.store, 0, row.second_last)
     return SETTLED
 
 
@@ -214,21 +215,13 @@ class MapBlock(Strategy):
     )
 
     map_block_bits: int = param(
-        16,
-        minimum=12,
-        maximum=22,
-        sweep=range(12, 23),
-        unit="log2 bytes",
+        16, minimum=12, maximum=22, sweep=range(12, 23), unit="log2 bytes",
         help="guest address space that a block spans",
-    )
+    )  # fmt: skip
     pool_blocks: int = param(
-        64,
-        minimum=1,
-        maximum=1 << 20,
-        sweep=(8, 16, 32, 64, 128, 256, 512),
-        unit="blocks",
+        64, minimum=1, maximum=1 << 20, sweep=(8, 16, 32, 64, 128, 256, 512), unit="blocks",
         help="host blocks in the pool",
-    )
+    )  # fmt: skip
     pool_mib: int = param(
         0, minimum=0, maximum=1 << 14, sweep=(4, 8, 16, 32, 64, 128), unit="MiB",
         help="if not 0: the pool is what fits in that much host address space, and pool_blocks is ignored",
@@ -295,3 +288,6 @@ class MapBlock(Strategy):
 
     def reserved_bytes(self) -> int:
         return self.blocks * self.block_bytes
+
+    def block_of(self, vaddrs: np.ndarray) -> np.ndarray:
+        return vaddrs >> self.map_block_bits

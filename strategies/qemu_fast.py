@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmuexp.emulator.faults import fault
 from mmuexp.emulator.handler import allow_store, map_page, protect_windows
 from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
@@ -92,22 +93,22 @@ def _softmmu_access(s, e, n, row):
 
 
 @kernel
-def _begin_spell(s, n):
-    n[Event.FAULTS_SOFTMMU] += 1
+def _begin_spell(s, e, n, row):
+    fault(e, n, Event.FAULTS_SOFTMMU, row.vaddr)
     s.control[IN_SPELL] = 1
 
 
 @kernel
 def _serve(s, e, n, window, page, frame, store, first, last):
     if s.reserve.window[window].frame == 0:
-        n[Event.FAULTS_UNMAPPED] += 1
+        fault(e, n, Event.FAULTS_UNMAPPED, page << PAGE_BITS | first)
         n[Event.MMAP_CALLS] += 1
         s.owner[window] = page + 1
         map_page(s.reserve, e, n, window, frame, store, first, last)
     elif s.owner[window] != page + 1:
         return CONFLICT
     elif store and not s.reserve.window[window].writable:
-        allow_store(s.reserve, e, n, window, frame, first, last)
+        allow_store(s.reserve, e, n, window, page, frame, first, last)
     return SETTLED
 
 
@@ -117,7 +118,7 @@ def access(s, e, n, row):
         return _softmmu_access(s, e, n, row)
     host = row.vaddr - s.kernel_offset if row.vaddr >= KERNEL_BASE else row.vaddr
     if host + row.size > s.guest_limit:
-        _begin_spell(s, n)
+        _begin_spell(s, e, n, row)
         return _softmmu_access(s, e, n, row) | BEGUN
     window = host >> PAGE_BITS
     answer = _serve(s, e, n, window, row.page, row.frame, row.store, row.first, row.last)
@@ -130,7 +131,7 @@ def access(s, e, n, row):
 def io(s, e, n, row):
     begun = 0
     if not s.control[IN_SPELL]:
-        _begin_spell(s, n)
+        _begin_spell(s, e, n, row)
         begun = BEGUN
     n[Event.SOFTMMU_ACCESSES] += 1
     n[Event.SLOW_IO] += 1

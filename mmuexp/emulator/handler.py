@@ -6,9 +6,11 @@ so that the first store, or a store over code, is noticed.
 """
 
 from mmuexp.emulator.code import is_code_page, store_drops_page
+from mmuexp.emulator.faults import fault
 from mmuexp.emulator.kernel import kernel
 from mmuexp.emulator.reserve import map_window, protect_frame, set_writable
 from mmuexp.events import Event
+from mmuexp.guest import PAGE_BITS
 
 
 @kernel
@@ -31,12 +33,14 @@ def map_page(r, e, n, w, frame, store, first, last):
 
 
 @kernel
-def allow_store(r, e, n, w, frame, first, last):
-    """A store faulted on the read-only window w: find the cause, and make the window writable by one mprotect."""
+def allow_store(r, e, n, w, page, frame, first, last):
+    """A store to virtual page `page` faulted on the read-only window w: find the cause, and make the window writable
+    by one mprotect."""
+    vaddr = page << PAGE_BITS | first
     if is_code_page(e, frame):
-        n[Event.FAULTS_CODE] += 1
+        fault(e, n, Event.FAULTS_CODE, vaddr)
     else:
-        n[Event.FAULTS_WRITE] += 1
+        fault(e, n, Event.FAULTS_WRITE, vaddr)
     n[Event.MPROTECT_CALLS] += 1
     note_store(e, n, frame, first, last)
     set_writable(r, e, w, 1)
@@ -45,7 +49,7 @@ def allow_store(r, e, n, w, frame, first, last):
 @kernel
 def io_fault(s, e, n, row):
     """The kernel `io` of a scheme that never maps device memory: each access faults and is completed in the handler."""
-    n[Event.FAULTS_IO] += 1
+    fault(e, n, Event.FAULTS_IO, row.vaddr)
     return 0
 
 

@@ -17,7 +17,8 @@ FIRST_BLOCKS = 1 << 12
 MAX_BLOCKS = 1 << 22  # translated blocks alive at once; a real guest has some hundred thousand
 
 # places in Emulator.control
-FREE_BLOCK, USED_BLOCKS, CODE_EPOCH, KNOWN_PAGES = range(4)
+FREE_BLOCK, USED_BLOCKS, CODE_EPOCH, KNOWN_PAGES, TOLD, FIRST_FAULT = range(6)
+ROW_FAULTS = 16  # faults that one row may take, a power of two; of our schemes none takes more than 2
 
 
 class Emulator(NamedTuple):
@@ -28,7 +29,7 @@ class Emulator(NamedTuple):
     block: np.ndarray  # BLOCK[room for blocks]
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
-    control: np.ndarray  # int64[4]
+    control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; TOLD: faults of this row, vaddr << 8 | cause each
 
 
 PAGE = np.dtype(
@@ -88,7 +89,7 @@ def new_emulator() -> Emulator:
         block=records(FIRST_BLOCKS, BLOCK),
         link=records(2 * FIRST_BLOCKS, LINK),
         bucket=np.zeros(2 * FIRST_BLOCKS, np.int32),
-        control=np.zeros(4, np.int64),
+        control=np.zeros(FIRST_FAULT + ROW_FAULTS, np.int64),
     )
 
 
