@@ -26,7 +26,7 @@ CUT = {
     Ended.VCPUS: "the guest has more than one processor: their accesses have no one order",
     Ended.QEMU: "this QEMU tells addresses in a way that is not known here (known: QEMU 5.2 to 8.0)",
     Ended.RAM: "the guest's RAM is not shared memory (memory-backend-file or -memfd with share=on)",
-    Ended.PAGES: "the guest touched more pages outside its RAM than are numbered",
+    Ended.PAGES: "the guest touched more physical pages than are numbered (2**20, 196,608 of them outside its RAM)",
 }
 EXEC = "the program executed another program"
 NO_ROOM = "free some space or name another disk"
