@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 from mmuexp import manifest
+from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import UsageError
 from mmuexp.host import Profile, load_profile
 from mmuexp.passes import DEFAULT_NAME, LeaveOut, Progress, Run, run_pass, trace_path
@@ -55,7 +56,7 @@ def compare(
         every = int(every)
         if every < 1:
             raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
-    given = None if strategies is None else _strategies(strategies)
+    given = None if strategies is None else given_strategies(strategies)
     base = None if reference is None else _reference(reference)
     return _experiment("compare", traces, given, base, host, every, progress, {}, command)
 
@@ -86,47 +87,11 @@ def sweep(
     return _experiment("sweep", traces, [c.strategy for c in found], base, host, None, progress, values, command)
 
 
-def _strategies(given: Any, what: str = "strategies") -> list[Any]:
-    from mmuexp.registry import parse_spec
-    from mmuexp.strategy import Strategy
-
-    todo = "give specs as in 'map-block,evict=lifo', or Strategy objects"
-    found = {}
-    for one in _listed(given, (str, Strategy), what, todo):
-        strategy = one if isinstance(one, Strategy) else parse_spec(one)
-        found.setdefault(str(strategy), strategy)
-    if not found:
-        raise UsageError("no strategy is named", todo="leave the list out for all of them")
-    return list(found.values())
-
-
 def _reference(given: Any) -> Any:
-    found = _strategies(given, "reference")
+    found = given_strategies(given, "reference")
     if len(found) > 1:
         raise UsageError(f"{len(found)} references", where="reference", todo="give one")
     return found[0]
-
-
-def _paths(traces: Any) -> list[str | None]:
-    if traces is None:
-        return [None]
-    paths = _listed(traces, (str, os.PathLike, type(None)), "traces", "give paths, or None for the bundled trace")
-    if not paths:
-        raise UsageError("no trace is named", where="traces", todo="give a path, or None for the bundled trace")
-    return list(dict.fromkeys(None if path is None else os.fsdecode(path) for path in paths))
-
-
-def _listed(given: Any, kinds: tuple[type, ...], what: str, todo: str) -> list[Any]:
-    """One of these kinds, or an iterable of them, as a list. Raises UsageError for anything else."""
-    if isinstance(given, kinds):
-        return [given]
-    if isinstance(given, bytes) or not isinstance(given, Iterable):
-        raise UsageError(f"{given!r} is of type {type(given).__name__}", where=what, todo=todo)
-    found = list(given)
-    for one in found:
-        if not isinstance(one, kinds):
-            raise UsageError(f"{one!r} in it is of type {type(one).__name__}", where=what, todo=todo)
-    return found
 
 
 def _with_reference(strategies: Sequence[Any], base: Any | None) -> tuple[Sequence[Any], Any]:
@@ -151,7 +116,7 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
 
     profile = host if isinstance(host, Profile) else load_profile(host)
     ledger = _Ledger(kind, profile, every, values, sys.argv if command is None else command)
-    paths = _paths(traces)
+    paths = given_traces(traces)
     # every file is opened before the first is replayed: a wrong name must not surface after minutes
     sizes = []
     for path in paths:

@@ -101,6 +101,8 @@ static bool fault(const struct row *row, uintptr_t address, long long *registers
         fault_counted(COUNT_faults_unmapped, row, row->vaddr);
         give_window(row);
         registers[REG_RAX] = (uintptr_t)byte_base[byte_lookup[row->page]];
+    } else if (shown(page_of(byte_lookup[row->page])) < 0) {
+        wrong("the byte of page %#x names a window that shows nothing", row->page);
     } else {
         allow_store(row, row->vaddr, page_of(byte_lookup[row->page]), row->first, row->last);
     }

@@ -4,6 +4,7 @@ It is handed rows through shared memory, and the scheme's parameters; nothing th
 to it (a crash, a hang, a limit of the host) is one MmuexpError here, and no harm to anything else.
 """
 
+import contextlib
 import mmap
 import os
 import select
@@ -13,6 +14,7 @@ import time
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -46,6 +48,21 @@ class EngineFailed(MmuexpError):
     def __init__(self, what: str, *, where: str = "", todo: str = "", row: int | None = None):
         self.row = row
         super().__init__(what, where=where, todo=todo)
+
+
+class WrongData(EngineFailed):
+    """It ran, and what came out is not what must: data, mappings, a fault that its handler does not cure."""
+
+
+class NoMappings(EngineFailed):
+    """The host allows no more mappings (vm.max_map_count)."""
+
+
+class EngineDied(EngineFailed):
+    """A signal ended it: its own tables are damaged, or a fault was none that it knows."""
+
+
+FAILURES = (EngineFailed, WrongData, NoMappings)  # enum failure
 
 
 @cache
@@ -83,7 +100,7 @@ class Engine:
         try:
             os.ftruncate(fd, size)
             memory = mmap.mmap(fd, size, mmap.MAP_SHARED)
-            self._header = np.frombuffer(memory, "u8", len(self.counters) + 3)
+            self._header = np.frombuffer(memory, "u8", len(self.counters) + 4)
             self._message = np.frombuffer(memory, "u1", MESSAGE_BYTES, self._header.nbytes)
             self._log = np.frombuffer(memory, FAULT, LOG_RECORDS, HEADER_BYTES)
             at, columns = HEADER_BYTES + log_bytes, []
@@ -122,7 +139,7 @@ class Engine:
         return int(self._header[len(self.counters)])
 
     def faults(self) -> np.ndarray:
-        """FAULT[faults] of the rows of the last `feed`, as the host's kernel reported them; rows from 0 of the trace."""
+        """FAULT[faults] of the rows of the last `feed`, as the host reported them; rows from 0 of the trace."""
         return self._log[: int(self._header[len(self.counters) + 1])].copy()
 
     def close(self) -> None:
@@ -139,10 +156,8 @@ class Engine:
         self.close()
 
     def _say(self, line: str) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError):  # its answer says why
             self._process.stdin.write(line.encode() + b"\n")
-        except BrokenPipeError:
-            pass  # its answer says why
         self._answer(line)
 
     def _answer(self, command: str) -> None:
@@ -158,20 +173,22 @@ class Engine:
         if answer == b"!":
             message = self._message.tobytes().split(b"\0")[0].decode(errors="replace")
             row = int(self._header[len(self.counters) + 2])
-            self._fail(message, row if command.startswith("rows") else None)
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        self._fail(f"{how} in {self._place(command)}")
+            kind = FAILURES[min(int(self._header[len(self.counters) + 3]), len(FAILURES) - 1)]
+            self._fail(message, row if command.startswith("rows") else None, kind)
+        if code < 0:
+            self._fail(f"was ended by {signal.Signals(-code).name} in {self._place(command)}", kind=EngineDied)
+        self._fail(f"ended with exit code {code} in {self._place(command)}")
 
     def _place(self, command: str) -> str:
         if not command.startswith("rows"):
             return f"its {command}"
-        return f"rows {self.rows} to {self.rows + int(command.split()[1]) - 1}"
+        rows = int(command.split()[1])
+        return f"row {self.rows}" if rows == 1 else f"rows {self.rows} to {self.rows + rows - 1}"
 
-    def _fail(self, what: str, row: int | None = None) -> None:
+    def _fail(self, what: str, row: int | None = None, kind: type[EngineFailed] = EngineFailed) -> NoReturn:
         self.close()
         where = f"live engine of {self.name}" + ("" if row is None else f", row {row}")
-        todo = "raise it with `sysctl vm.max_map_count=N`, or leave this scheme out" if "max_map_count" in what else ""
-        raise EngineFailed(what, where=where, todo=todo, row=row)
+        raise kind(what, where=where, row=row)
 
 
 def settings(strategy: Strategy | None) -> list[str]:

@@ -27,12 +27,13 @@ enum { PAGE_BITS = 12, PAGE_BYTES = 1 << PAGE_BITS, PAGE_MASK = PAGE_BYTES - 1, 
 enum op { OP_LOAD, OP_STORE, OP_EXEC, OP_FLUSH, OP_FLUSH_PAGE, OP_MAP };
 enum flag { FLAG_IO = 1, FLAG_USER = 2 };
 
-/* What is counted, under the names of the CSV columns. */
+/* What is counted, under the names of the CSV columns; extra_0 is the first of a scheme's own `extra_events`. */
 #define COUNTERS(X)                                                                                                   \
     X(faults_unmapped) X(faults_block) X(faults_write) X(faults_code) X(faults_cross) X(faults_io) X(faults_softmmu)  \
     X(tlb_fills) X(slow_misaligned) X(slow_cross) X(slow_io) X(slow_code) X(code_list_walks) X(softmmu_accesses)      \
     X(translations) X(translated_insns) X(smc_stores) X(code_page_data_stores)                                        \
     X(protects) X(maps) X(unmaps) X(mmap_calls) X(mprotect_calls) X(munmap_calls) X(evictions) X(peak_mappings)       \
+    X(extra_0) X(extra_1) X(extra_2) X(extra_3) X(extra_4) X(extra_5) X(extra_6) X(extra_7)                            \
     X(signals) X(system_calls) X(checked_loads) X(checked_stores)
 #define X(name) COUNT_##name,
 enum counter { COUNTERS(X) COUNTER_COUNT };
@@ -46,8 +47,12 @@ struct header {
     uint64_t elapsed_ns; /* of the rows of the last command */
     uint64_t logged;     /* records of the last command */
     uint64_t failed_row; /* with a message: the row of the trace */
+    uint64_t failure;    /* enum failure */
     char message[MESSAGE_BYTES];
 };
+
+/* Why it stopped: the host's fault, or the scheme's. */
+enum failure { FAILED_HOST, FAILED_WRONG, FAILED_MAPPINGS };
 
 struct fault_record {
     uint64_t row;
@@ -91,7 +96,9 @@ struct scheme {
 extern const struct scheme scheme;
 
 uint64_t parameter(const char *name); /* of the spec; a word is its place among the choices */
-void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void fail_as(enum failure why, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
+#define fail(...) fail_as(FAILED_HOST, __VA_ARGS__)
+#define wrong(...) fail_as(FAILED_WRONG, __VA_ARGS__) /* it ran, and what came out is not what must */
 
 /* pages: a frame is a guest-physical page number */
 uint32_t frame_of(uint32_t page);   /* fails on an unknown page */

@@ -41,7 +41,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
         last.faults = 0;
     }
     if (++last.faults > MOST_FAULTS_OF_A_ROW)
-        fail("faults again and again: what the handler does for %#x does not help", row.vaddr);
+        wrong("faults again and again: what the handler does for %#x does not help", row.vaddr);
     count[COUNT_signals]++;
     if (scheme.fault(&row, (uintptr_t)info->si_addr, registers))
         return;

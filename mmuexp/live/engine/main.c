@@ -29,7 +29,7 @@ enum plant planted;
 static char **settings;
 
 /* Also called by the handler: the process only writes its last message and ends. */
-void fail(const char *format, ...)
+void fail_as(enum failure why, const char *format, ...)
 {
     int error = errno;
     va_list arguments;
@@ -37,6 +37,7 @@ void fail(const char *format, ...)
     errno = error; /* for %m */
     vsnprintf(header->message, MESSAGE_BYTES, format, arguments);
     va_end(arguments);
+    header->failure = why;
     if (!header->failed_row)
         header->failed_row = rows_before + row_at;
     if (header == &early_header)

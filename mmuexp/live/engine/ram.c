@@ -91,8 +91,8 @@ void check_row(const struct row *row)
     for (unsigned i = 0; i < row->size; i++)
         if (row_bytes[i] != wanted[i]) {
             header->failed_row = row->number;
-            fail("wrong data: the load at %#x gave %#04x in byte %u, guest memory holds %#04x", row->vaddr,
-                 row_bytes[i], i, wanted[i]);
+            wrong("wrong data: the load at %#x gave %#04x in byte %u, guest memory holds %#04x", row->vaddr,
+                  row_bytes[i], i, wanted[i]);
         }
 }
 
@@ -101,7 +101,7 @@ void check_ram(void)
     for (uint32_t frame = 0; frame < PAGES; frame++) {
         size_t at = (size_t)frame << PAGE_BITS;
         if (stored[frame] && memcmp(ram + at, reference + at, PAGE_BYTES))
-            fail("wrong data: at the end, guest-physical page %#x is not what the stores made of it", frame);
+            wrong("wrong data: at the end, guest-physical page %#x is not what the stores made of it", frame);
     }
     /* what no store reached must not hold data: a store that went astray leaves some */
     off_t at = 0, end = (off_t)PAGES << PAGE_BITS;
@@ -109,7 +109,7 @@ void check_ram(void)
         uint32_t frame = at >> PAGE_BITS;
         static const uint8_t zeros[PAGE_BYTES];
         if (!stored[frame] && memcmp(ram + ((size_t)frame << PAGE_BITS), zeros, PAGE_BYTES))
-            fail("wrong data: at the end, guest-physical page %#x holds what no row stored there", frame);
+            wrong("wrong data: at the end, guest-physical page %#x holds what no row stored there", frame);
         at = (off_t)(frame + 1) << PAGE_BITS;
     }
 }

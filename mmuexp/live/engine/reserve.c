@@ -32,7 +32,7 @@ enum { FLAGS_NONE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
 static void *host(void *address)
 {
     if (address == MAP_FAILED && errno == ENOMEM)
-        fail("the host allows no more mappings than vm.max_map_count; the reserve has %ld", (long)mappings);
+        fail_as(FAILED_MAPPINGS, "the host allows no more mappings, after %ld in the reserve", (long)mappings);
     if (address == MAP_FAILED)
         fail("mmap: %m");
     count[COUNT_system_calls]++;
@@ -256,5 +256,5 @@ void check_mappings(void)
     }
     fclose(maps);
     if (real != mappings)
-        fail("the kernel holds %ld mappings of the reserve, %ld were made", (long)real, (long)mappings);
+        wrong("the kernel holds %ld mappings of the reserve, %ld were made", (long)real, (long)mappings);
 }

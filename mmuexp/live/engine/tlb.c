@@ -19,7 +19,7 @@ void tlb_start(unsigned tlb_bits)
 void tlb_flush(void)
 {
     for (unsigned mode = 0; mode < 2; mode++)
-        for (uint32_t set = 0; set < entries; set++)
+        for (uint32_t set = planted == PLANT_STALE_ENTRY; set < entries; set++)
             tlb[mode].read[set].address = tlb[mode].write[set].address = INVALID;
 }
 

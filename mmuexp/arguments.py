@@ -1,0 +1,43 @@
+"""What a caller names, of whatever kind it comes: traces and schemes, of the API and of the command line alike."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from mmuexp.errors import UsageError
+
+
+def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
+    from mmuexp.registry import parse_spec
+    from mmuexp.strategy import Strategy
+
+    todo = "give specs as in 'map-block,evict=lifo', or Strategy objects"
+    found = {}
+    for one in _listed(given, (str, Strategy), what, todo):
+        strategy = one if isinstance(one, Strategy) else parse_spec(one)
+        found.setdefault(str(strategy), strategy)
+    if not found:
+        raise UsageError("no strategy is named", todo="leave the list out for all of them")
+    return list(found.values())
+
+
+def given_traces(traces: Any) -> list[str | None]:
+    if traces is None:
+        return [None]
+    paths = _listed(traces, (str, os.PathLike, type(None)), "traces", "give paths, or None for the bundled trace")
+    if not paths:
+        raise UsageError("no trace is named", where="traces", todo="give a path, or None for the bundled trace")
+    return list(dict.fromkeys(None if path is None else os.fsdecode(path) for path in paths))
+
+
+def _listed(given: Any, kinds: tuple[type, ...], what: str, todo: str) -> list[Any]:
+    """One of these kinds, or an iterable of them, as a list. Raises UsageError for anything else."""
+    if isinstance(given, kinds):
+        return [given]
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise UsageError(f"{given!r} is of type {type(given).__name__}", where=what, todo=todo)
+    found = list(given)
+    for one in found:
+        if not isinstance(one, kinds):
+            raise UsageError(f"{one!r} in it is of type {type(one).__name__}", where=what, todo=todo)
+    return found

@@ -1,0 +1,126 @@
+"""`mmuexp verify`."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, ClassVar
+
+import click
+
+from mmuexp.cli import output
+
+if TYPE_CHECKING:
+    from mmuexp.live.check import Verified
+
+
+@click.command(short_help="Run the schemes for real (mmap, SIGSEGV) and compare with the model.")
+@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.option("--trace", "traces", metavar="FILE", multiple=True, help="Run this trace; repeatable.")
+@click.option(
+    "-s",
+    "--strategy",
+    "specs",
+    metavar="SPEC",
+    multiple=True,
+    help="Run this scheme: NAME or NAME,key=value; repeatable.  [all]",
+)
+@click.option(
+    "-o",
+    "outputs",
+    metavar="FILE",
+    multiple=True,
+    help="Write the counts of both to FILE, a .csv .json or .parquet, or - for stdout; repeatable.",
+)
+@click.option(
+    "--format", "format_", type=click.Choice(["table", "csv", "json"]), help="Write stdout in this format.  [table]"
+)
+@click.option(
+    "--time-limit",
+    metavar="S",
+    type=click.FloatRange(min=0, min_open=True),
+    help="End an engine that takes S seconds over 2**20 rows.  [120]",
+)
+@click.option("--plant", metavar="BUG", hidden=True, help="Let the engine do something wrong, to see it found.")
+def command(files, traces, specs, outputs, format_, time_limit, plant) -> None:
+    """Run the schemes for real, with mmap and SIGSEGV on this processor, and compare with the model.
+
+    \b
+    Examples:
+      mmuexp verify -s map-block
+      mmuexp verify -s softmmu -s qemu-fast --format csv
+
+    Each scheme has an engine in C. It is given the rows of the trace, and nothing that the model computed. It must take
+    every fault that the model predicts, at the same row and address, and count the same events; every load is compared
+    with a reference memory. Exit code 0 only if all is equal, 3 if not.
+    """
+    from mmuexp import compiled
+    from mmuexp.errors import CheckFailed
+    from mmuexp.live.check import verify
+    from mmuexp.render.verify import print_outcomes, verdict
+
+    if sys.stderr.isatty():
+        compiled.on_compile = lambda name: output.say(f"compiling {name} for this machine; it takes some seconds")
+    options = {} if time_limit is None else {"time_limit": time_limit}
+    if plant is not None:
+        options["plant"] = _plant(plant)
+    paths = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
+    with ExitStack() as stack:
+        opened = [_claimed(path, stack) for path in paths]
+        output.refuse_twice(opened)
+        with output.progress_bar() as progress:
+            found = verify(
+                [*traces, *files] or None, specs or None, progress=output.telling(progress), note=output.say, **options
+            )
+        for one in opened:
+            one.save(found)
+            output.say(f"wrote {one.path}")
+    if format_ in ("csv", "json") or output.STDOUT in outputs:
+        sys.stdout.write(WRITERS[f".{format_ or 'csv'}"](found).decode())
+    elif format_ == "table" or not paths:
+        print_outcomes(found.outcomes, output.stdout_console())
+    sys.stdout.flush()
+    if not found.equal:
+        raise CheckFailed(verdict(found.outcomes))
+
+
+def _plant(name: str):
+    from mmuexp.errors import UsageError
+    from mmuexp.live.engine import Plant
+
+    try:
+        return Plant[name.upper().replace("-", "_")]
+    except KeyError:
+        known = " ".join(plant.name.lower().replace("_", "-") for plant in Plant)
+        raise UsageError(f"there is no bug {name!r} to plant", todo=f"there are {known}") from None
+
+
+def _claimed(path: str, stack: ExitStack):
+    from mmuexp.export import Output
+
+    class VerifiedFile(Output):
+        writers: ClassVar[Mapping[str, Callable]] = WRITERS
+
+    file = VerifiedFile(path)
+    stack.callback(file.discard)
+    return file
+
+
+def _csv(found: "Verified") -> bytes:
+    return found.frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _json(found: "Verified") -> bytes:
+    rows = json.loads(found.frame.to_json(orient="records"))
+    return (json.dumps({"manifest": found.manifest, "rows": rows}, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _parquet(found: "Verified") -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    found.frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+WRITERS = {".csv": _csv, ".json": _json, ".parquet": _parquet}

@@ -1,0 +1,283 @@
+"""`verify`: model and live engine over the same rows, and whether they agree on every count and on every fault.
+
+The engine is fed what the survey accepted, and nothing else. After each batch the counts of both are compared, and
+their lists of faults record by record (row, address, cause); where they part, both run again up to that batch and then
+row by row, which names the first row.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mmuexp import manifest
+from mmuexp.arguments import given_strategies, given_traces
+from mmuexp.errors import SchemeStopped
+from mmuexp.events import FIRST_EXTRA
+from mmuexp.guest import Columns
+from mmuexp.live.build import engine_of
+from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
+from mmuexp.passes import Progress, trace_path
+from mmuexp.replay import Replay
+from mmuexp.shape import Survey
+from mmuexp.strategy import Strategy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOG = 1 << 16  # faults that the model holds before it hands them out
+PIECES = (4096, 1)  # rows, when a batch is looked through for the row at which the two part
+MAP_COUNT = Path("/proc/sys/vm/max_map_count")
+
+
+class Parting(NamedTuple):
+    """The first row at which model and engine differ."""
+
+    row: int
+    what: str  # counts that differ after it, or what was wrong with the data
+    model: tuple[tuple[int, str], ...] = ()  # (vaddr, cause) of the row's faults
+    live: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass
+class Outcome:
+    """One scheme on one trace. `model` and `live` hold the columns that both count."""
+
+    trace: str
+    strategy: Strategy
+    rows: int = 0
+    model: dict[str, int] = field(default_factory=dict)
+    live: dict[str, int] = field(default_factory=dict)
+    signals: int = 0  # SIGSEGVs that the processor took
+    system_calls: int = 0  # mmap and mprotect
+    checked_loads: int = 0
+    checked_stores: int = 0
+    parting: Parting | None = None
+
+    @property
+    def equal(self) -> bool:
+        return self.parting is None and self.model == self.live
+
+    def different(self) -> list[str]:
+        return [name for name in self.model if self.model[name] != self.live.get(name)]
+
+
+class _Pair:
+    """The model and the engine of one scheme, fed in step."""
+
+    def __init__(self, strategy: Strategy, mode: str, where: str, **options: Any):
+        self.strategy, self.mode = strategy, mode
+        self.survey = Survey(mode, where)
+        self.replay = Replay(strategy, mode, where=where, log=LOG)
+        self.engine = Engine(strategy, mode, **options)
+        named = {name: at for at, name in enumerate(self.engine.counters)}
+        columns = strategy.columns()
+        self.columns = {name: _counted_as(name, at) for name, at in columns.items() if _counted_as(name, at) in named}
+        place = {self.columns[name]: at for name, at in columns.items() if name in self.columns}
+        self._event = np.array([place.get(name, 255) for name in self.engine.counters], np.uint8)
+
+    def feed(self, columns: Columns) -> None:
+        frames = self.survey.feed(columns)
+        self.replay.feed(columns, frames, self.survey.frame_numbers() if self.mode == "system" else None)
+        self.engine.feed(columns)
+
+    def faults(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of the last `feed`: FAULT records of model and engine, causes as Events in both."""
+        live = self.engine.faults()
+        live["cause"] = self._event[live["cause"]]
+        return self.replay.faults(), live
+
+    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        model, live = self.replay.counts(), self.engine.counts()
+        return {name: model[name] for name in self.columns}, {name: live[at] for name, at in self.columns.items()}
+
+    def __enter__(self) -> _Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.close()
+
+
+def _counted_as(name: str, at: int) -> str:
+    """What the engine calls a column: its own name, or, of an event of the scheme's own, extra_N."""
+    return name if at < FIRST_EXTRA else f"extra_{at - FIRST_EXTRA}"
+
+
+def verify_one(
+    trace: Any, strategy: Strategy, label: str, *, progress: Progress | None = None, plant: Plant = Plant.NONE,
+    time_limit: float | None = None,
+) -> Outcome:  # fmt: skip
+    """Run one scheme over an open trace, as a model and for real.
+
+    Raises NoEngine, EngineFailed (a crash, a hang, a limit of the host), TraceError.
+    """
+    options: dict[str, Any] = {"plant": plant} | ({} if time_limit is None else {"time_limit": time_limit})
+    outcome, before = Outcome(label, strategy), 0
+    if progress is not None:
+        progress(label, 0, trace.rows)
+    with _Pair(strategy, trace.mode, label, **options) as pair:
+        try:
+            for columns in trace.batches():
+                pair.feed(columns)
+                if _differ(pair):
+                    outcome.parting = _first_row(trace, strategy, label, before, options)
+                    break
+                before += len(columns.op)
+                if progress is not None:
+                    progress(label, before, trace.rows)
+            else:
+                pair.engine.end()
+                pair.replay.check_log()
+        except WrongData as error:
+            outcome.parting = Parting(pair.engine.rows if error.row is None else error.row, error.what)
+        except EngineDied as error:
+            outcome.parting = _first_row(trace, strategy, label, before, options)
+            outcome.parting = outcome.parting._replace(what=f"{outcome.parting.what}; later it {error.what}")
+        except NoMappings as error:
+            error.what += f"; {_mappings_needed(trace, strategy, label)}"
+            error.todo = "raise it with `sysctl vm.max_map_count=N`, or leave this scheme out"
+            error.args = (error.what,)
+            raise
+        outcome.model, outcome.live = pair.counts()
+        live = pair.engine.counts()
+    outcome.rows = before
+    outcome.signals, outcome.system_calls = live["signals"], live["system_calls"]
+    outcome.checked_loads, outcome.checked_stores = live["checked_loads"], live["checked_stores"]
+    return outcome
+
+
+def _differ(pair: _Pair) -> bool:
+    model, live = pair.counts()
+    return model != live or not np.array_equal(*pair.faults())
+
+
+def _first_row(trace: Any, strategy: Strategy, label: str, batch_row: int, options: dict[str, Any]) -> Parting:
+    """Run again, whole batches up to the one that begins with `batch_row`, then in ever smaller pieces."""
+    first = batch_row
+    for piece in PIECES:
+        with _Pair(strategy, trace.mode, label, **options) as pair:
+            for columns in _pieces(trace, first, piece):
+                at = pair.replay.rows
+                try:
+                    pair.feed(columns)
+                except WrongData as error:
+                    return Parting(at if error.row is None else error.row, error.what)
+                except EngineDied:
+                    if piece == 1:
+                        raise  # they agreed until then: nothing but the death can be told
+                    first = at
+                    break
+                model, live = pair.counts()
+                faults = pair.faults()
+                if model == live and np.array_equal(*faults):
+                    continue
+                first = at
+                if piece == 1:
+                    different = [name for name in model if model[name] != live[name]]
+                    what = ", ".join(f"{name} {model[name]:,} / {live[name]:,}" for name in different)
+                    told = [_told(strategy, records) for records in faults]
+                    return Parting(at, what, *told)
+                break
+    return Parting(first, "they agree when they run again: the host did not do the same twice")
+
+
+def _told(strategy: Strategy, records: np.ndarray) -> tuple[tuple[int, str], ...]:
+    return tuple((int(record["vaddr"]), strategy.column_of(int(record["cause"]))) for record in records)
+
+
+def _pieces(trace: Any, first: int, piece: int) -> Iterator[Columns]:
+    """The trace's batches up to row `first`, from there on `piece` rows at a time."""
+    row = 0
+    for columns in trace.batches():
+        rows, start = len(columns.op), 0
+        while start < rows:
+            stop = min(rows, start + piece) if row + start >= first else min(rows, first - row)
+            yield Columns(*(column[start:stop] for column in columns))
+            start = stop
+        row += rows
+
+
+def _mappings_needed(trace: Any, strategy: Strategy, label: str) -> str:
+    survey, replay = Survey(trace.mode, label), Replay(strategy, trace.mode, where=label)
+    for columns in trace.batches():
+        frames = survey.feed(columns)
+        replay.feed(columns, frames, survey.frame_numbers() if trace.mode == "system" else None)
+    allowed = MAP_COUNT.read_text().strip() if MAP_COUNT.exists() else "unknown"
+    return f"the trace needs {replay.counts()['peak_mappings']:,}, and vm.max_map_count is {allowed}"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What `verify` found, trace by trace and scheme by scheme, and what made it."""
+
+    outcomes: list[Outcome]
+    manifest: dict[str, Any]
+
+    @property
+    def equal(self) -> bool:
+        return all(outcome.equal for outcome in self.outcomes)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Tidy: trace strategy event model live equal, a row each; and first_row, where a run parts."""
+        import pandas as pd
+
+        found = [
+            (o.trace, str(o.strategy), event, o.model[event], o.live[event], o.model[event] == o.live[event],
+             None if o.parting is None else o.parting.row)
+            for o in self.outcomes
+            for event in o.model
+        ]  # fmt: skip
+        names = ["trace", "strategy", "event", "model", "live", "equal", "first_row"]
+        return pd.DataFrame(found, columns=names).astype({"first_row": "Int64"})
+
+
+def verify(
+    traces: Any = None,
+    strategies: Any = None,
+    *,
+    progress: Progress | None = None,
+    note: Callable[[str], None] = lambda line: None,
+    command: Sequence[str] | None = None,
+    **options: Any,
+) -> Verified:
+    """Each trace (paths; None is the bundled one) under each strategy (specs; None is all schemes), model and engine.
+
+    `note` hears which layout of a default scheme cannot serve a trace and is left out. Options: plant time_limit.
+    Raises as `verify_one`, UsageError.
+    """
+    from mmuexp.passes import DEFAULT_NAME
+    from mmuexp.registry import default_strategies
+    from mmuexp.trace import open_trace
+
+    chosen = None if strategies is None else given_strategies(strategies)
+    started = manifest.utc_now()
+    outcomes: list[Outcome] = []
+    facts = []
+    for strategy in chosen or []:
+        engine_of(type(strategy))  # a scheme without an engine is said before the work
+    for path in given_traces(traces):
+        label = DEFAULT_NAME if path is None else os.fsdecode(path)
+        with trace_path(path) as file, open_trace(file) as trace:
+            facts.append(manifest.trace_facts(trace, label, file))
+            for strategy in chosen or default_strategies(trace.mode):
+                try:
+                    outcomes.append(verify_one(trace, strategy, label, progress=progress, **options))
+                except SchemeStopped as error:
+                    if chosen is not None:
+                        raise
+                    note(f"{label}: {strategy} is left out, it cannot serve this trace: {error.what}")
+    used = {str(o.strategy): o.strategy for o in outcomes}.values()
+    about = manifest.made_by("verify", sys.argv if command is None else command, started, "yes") | {
+        "strategies": [manifest.expanded(strategy) for strategy in used],
+        "traces": facts,
+        "machine": manifest.machine(),
+        "versions": manifest.versions(),
+    }
+    return Verified(outcomes, about)

@@ -1,0 +1,89 @@
+"""What `verify` found, for people: a table of counts for each trace, and where model and engine part."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mmuexp.live.check import Outcome, Parting
+from mmuexp.render.table import PLAIN_WIDTH
+
+TOTALS = ("checked_loads", "checked_stores", "signals", "system_calls")
+
+
+def print_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
+    """A table for each trace: one row an event, one column a scheme, `model / live` where they differ."""
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    for trace in dict.fromkeys(outcome.trace for outcome in outcomes):
+        _print_trace([outcome for outcome in outcomes if outcome.trace == trace], console)
+    console.print(Text(verdict(outcomes), style="bold"))
+
+
+def verdict(outcomes: Sequence[Outcome]) -> str:
+    """One sentence over everything."""
+    wrong = [outcome for outcome in outcomes if not outcome.equal]
+    if not wrong:
+        faults = sum(outcome.signals for outcome in outcomes)
+        loads = sum(outcome.checked_loads for outcome in outcomes)
+        what = f"{len(outcomes)} runs" if len(outcomes) != 1 else "1 run"
+        return (
+            f"Model and engine agree on every count and every fault of {what}: "
+            f"{faults:,} SIGSEGVs were taken where the model says, and {loads:,} loads read what was stored."
+        )
+    return f"Model and engine differ in {len(wrong)} of {len(outcomes)} runs."
+
+
+def _print_trace(outcomes: Sequence[Outcome], console: Console) -> None:
+    rows = max(outcome.rows for outcome in outcomes)
+    console.print(Text(f"{outcomes[0].trace}: {rows:,} rows; model and live engine", style="bold"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("event", no_wrap=True)
+    for outcome in outcomes:
+        table.add_column(str(outcome.strategy), justify="right", overflow="fold")
+    names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.model))
+    for name in sorted(names, key=lambda n: not n.startswith("faults_")):
+        table.add_row(name, *(_cell(outcome, name) for outcome in outcomes))
+    table.add_section()
+    for name in TOTALS:
+        table.add_row(name, *(f"{getattr(outcome, name):,}" for outcome in outcomes))
+    table.add_row(
+        "", *(Text("equal" if o.equal else "DIFFERENT", style="green" if o.equal else "red") for o in outcomes)
+    )
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.parting:
+            console.print(Text(parting_line(outcome, outcome.parting), style="red"))
+    console.print()
+
+
+def _word(equal: bool) -> Text:
+    return Text("equal", style="green") if equal else Text("DIFFERENT", style="red")
+
+
+def _cell(outcome: Outcome, name: str) -> str:
+    if name not in outcome.model:
+        return ""
+    model, live = outcome.model[name], outcome.live[name]
+    return f"{model:,}" if model == live else f"{model:,} / {live:,}"
+
+
+def parting_line(outcome: Outcome, parting: Parting) -> str:
+    """Where they part: the first row, and its faults as `mmuexp faults` lists them."""
+    line = f"{outcome.strategy}: the first row where they part is {parting.row:,}: {parting.what or 'its faults'}"
+    if parting.model or parting.live:
+        line += f"; model {_faults(outcome, parting.model)}, engine {_faults(outcome, parting.live)}"
+    return line
+
+
+def _faults(outcome: Outcome, faults: Sequence[tuple[int, str]]) -> str:
+    import numpy as np
+
+    if not faults:
+        return "no fault"
+    told = []
+    for vaddr, cause in faults:
+        block = outcome.strategy.block_of(np.array([vaddr], np.uint32))
+        told.append(f"{cause} at 0x{vaddr:08x}" + ("" if block is None else f" (block 0x{int(block[0]):x})"))
+    return " and ".join(told)
