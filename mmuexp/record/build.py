@@ -16,8 +16,10 @@ from mmuexp.errors import MmuexpError
 
 SOURCE = files("mmuexp.record") / "plugin"
 USER, SYSTEM = "mmuexp_plugin", "mmuexp_system"  # the plugins: for a program, for a whole guest
-HEADERS = ("blocks.h", "install.h", "instructions.h", "pages.h", "qemu_plugin_v1.h", "ring.h", "rows.h", "where.h")
+HEADERS = ("blocks.h", "install.h", "instructions.h", "pages.h", "qemu_plugin.h", "ring.h", "rows.h")
+HEADERS += ("where.h", "where_v1.h", "where_v3.h")
 PARTS = (f"{USER}.c", f"{SYSTEM}.c", *HEADERS)
+APIS = (1, 3)  # versions of QEMU's plugin interface: of QEMU 5.2 to 8.2, from 9.1 on
 CFLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall")
 
 
@@ -33,13 +35,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmuexp"
 
 
-def plugin(name: str = USER) -> Path:
-    """The compiled plugin `name`.
+def plugin(name: str = USER, api: int = APIS[0]) -> Path:
+    """The plugin `name`, compiled for version `api` of QEMU's plugin interface.
 
     Raises `MmuexpError`: no compiler, a failed compile, a cache that cannot be written.
     """
     folder = cache_folder()
-    target = folder / f"{name}-{source_hash()}.so"
+    target = folder / f"{name}-{source_hash()}-v{api}.so"
     if target.exists() and target.stat().st_size:  # a full disk may have left an empty one
         return target
     compiler = _compiler()
@@ -49,7 +51,7 @@ def plugin(name: str = USER) -> Path:
             for part in PARTS:
                 (Path(build) / part).write_bytes((SOURCE / part).read_bytes())
             output = Path(build) / "plugin.so"
-            command = [*compiler, *CFLAGS, "-o", str(output), str(Path(build) / f"{name}.c")]
+            command = [*compiler, *CFLAGS, f"-DPLUGIN_API={api}", "-o", str(output), str(Path(build) / f"{name}.c")]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 first = next(iter((done.stderr or "no message").splitlines()))

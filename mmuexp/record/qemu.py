@@ -16,7 +16,6 @@ from mmuexp.record.session import Recording, Session
 from mmuexp.trace import TraceWriter
 
 QEMU, QEMU_PACKAGE = "qemu-i386", "qemu-user; the static build has no plugins"
-PLUGIN_API_LAST_QEMU = 8  # QEMU 9 dropped version 1 of the plugin interface
 SEED = "1"  # AT_RANDOM and the like: the same program makes the same rows each time
 
 
@@ -44,8 +43,8 @@ def record(
     if output == "-":
         raise MmuexpError("a recording cannot go to stdout, which is the program's", todo="say -o FILE.arrow")
     path = program.find(command[0], root)
-    qemu, version = find_qemu(QEMU, QEMU_PACKAGE)
-    plugin = build.plugin()
+    qemu, version, api = find_qemu(QEMU, QEMU_PACKAGE, build.APIS[:1])  # newer ones: Debian's has no plugins
+    plugin = build.plugin(build.USER, api)
     if os.path.exists(output) and os.path.samefile(output, path):
         raise MmuexpError("is the program that is to be recorded", where=output, todo="say -o FILE.arrow")
     metadata = metadata_of(command, version, licence, skip) | {"program.sha256": _sha256(path)}
@@ -82,21 +81,27 @@ def metadata_of(command: Sequence[str], version: str, licence: str | None, skip:
     return metadata
 
 
-def find_qemu(name: str, package: str) -> tuple[str, str]:
-    """Path and version line of a QEMU. Raises `MmuexpError` when it is missing or has no plugin interface."""
+def find_qemu(name: str, package: str, known: Sequence[int] = build.APIS) -> tuple[str, str, int]:
+    """Path and version line of a QEMU, and the one of the `known` versions of the plugin interface that it offers.
+
+    Raises `MmuexpError` when it is missing or offers none of them.
+    """
     path = shutil.which(name)
     if path is None:
         raise MmuexpError(f"no {name} in PATH", todo=f"install it (Debian: apt-get install {package})")
     done = subprocess.run([path, "--version"], capture_output=True, text=True)
     line = (done.stdout.splitlines() or [""])[0].strip()
-    found = re.search(r"version (\d+)\.", line)
+    found = re.search(r"version (\d+)\.(\d+)", line)
     if done.returncode or not found:
         raise MmuexpError("does not answer to --version as QEMU does", where=path)
-    if int(found[1]) > PLUGIN_API_LAST_QEMU:
-        raise MmuexpError(
-            f"QEMU {found[1]} has no version 1 of the plugin interface", where=path, todo="QEMU 5.2 to 8.2 have it"
-        )
-    return path, line
+    number = int(found[1]), int(found[2])
+    api = 1 if number < (9, 0) else 2 if number < (9, 1) else 3
+    if api not in known:
+        wanted = " or ".join(map(str, known))
+        what = f"QEMU {found[1]}.{found[2]} does not have version {wanted} of the plugin interface"
+        todo = "QEMU 5.2 to 8.2 have it" if known == (1,) else "QEMU 5.2 to 8.2 have 1, QEMU from 9.1 on has 3"
+        raise MmuexpError(what, where=path, todo=todo)
+    return path, line, api
 
 
 def recorder_name() -> str:

@@ -24,7 +24,7 @@ CUT = {
     Ended.THREAD: "the program started a second thread",
     Ended.SOCKET: "the program closed the recorder's socket",
     Ended.VCPUS: "the guest has more than one processor: their accesses have no one order",
-    Ended.QEMU: "this QEMU tells addresses in a way that is not known here (known: QEMU 5.2 to 8.0)",
+    Ended.QEMU: "this QEMU tells addresses in a way that is not known here (known: QEMU 5.2 to 8.0, and from 9.1 on)",
     Ended.RAM: "the guest's RAM is not shared memory (memory-backend-file or -memfd with share=on)",
     Ended.PAGES: "the guest touched more physical pages than are numbered (2**20, 196,608 of them outside its RAM)",
 }

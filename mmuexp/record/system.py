@@ -1,10 +1,13 @@
 """`record_system(...)`: runs a whole guest under qemu-system-i386 and writes all that its processor does as a trace.
 
 QEMU's arguments are the user's own. We add what a recording needs: one thread that runs the guest, and RAM in shared
-memory, by which the plugin knows pages. FLUSH rows carry no CR3 value: version 1 of the plugin interface shows no
-registers. The processor's own accesses make no rows: page walks, and what it reads and writes when it delivers an
-interrupt or an exception. A store to ROM is a row like any other, though the machine drops it. With QEMU's -icount each
-device access ends its block and begins another, so there are more EXEC rows.
+memory, by which the plugin knows pages. The processor's own accesses make no rows: page walks, and what it reads and
+writes when it delivers an interrupt or an exception. A store to ROM is a row like any other, without effect.
+
+What differs with QEMU's version (7.2 and 10.0 are tested): from 9.1 on plugins see registers, so FLUSH rows carry the
+value that a move to CR3 loads, and 0 before; and pages have their guest-physical numbers, ROM too, so that ROM which is
+shadowed by RAM stays the same page. From 8.2 on, and with -icount in any, each device access ends its block and begins
+another with what is left of it, so there are more EXEC rows.
 """
 
 import os
@@ -52,9 +55,9 @@ def record_system(
     """
     if output == "-":
         raise MmuexpError("a recording cannot go to stdout, which is QEMU's", todo="say -o FILE.arrow")
-    qemu, version = find_qemu(QEMU, QEMU_PACKAGE)
+    qemu, version, api = find_qemu(QEMU, QEMU_PACKAGE)
     machine = machine_arguments(arguments)
-    plugin = build.plugin(build.SYSTEM)
+    plugin = build.plugin(build.SYSTEM, api)
     metadata = metadata_of([QEMU, *arguments], version, licence, skip)
     with TraceWriter(output, mode="system", metadata=metadata, in_place=True) as writer:
         session = Session(writer, Mode.SYSTEM, skip=skip, limit=limit, seconds=seconds, note=note)

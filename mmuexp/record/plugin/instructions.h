@@ -24,19 +24,24 @@ static size_t prefixes(const uint8_t *bytes, size_t size)
     return n;
 }
 
-/* Reason of the FLUSH row after `mov %reg, %crN` (0F 22 /N), 0 for any other instruction. */
+/* Of what control_write() answers: why translations are dropped, and the number of the general register. */
+#define REASON(control) ((control) & 0xff)
+#define SOURCE(control) ((control) >> 9)
+
+/* Reason of the FLUSH row after `mov %reg, %crN` (0F 22 /N) and its register, 0 for any other instruction. */
 static uint32_t control_write(const uint8_t *bytes, size_t size)
 {
     size_t at = prefixes(bytes, size);
     if (at + 3 > size || bytes[at] != 0x0f || bytes[at + 1] != 0x22)
         return 0;
+    uint32_t source = (bytes[at + 2] & 7) << 9; /* above MAY_MOVE */
     switch (bytes[at + 2] >> 3 & 7) {
     case 0:
-        return FLUSH_CR0;
+        return FLUSH_CR0 | source;
     case 3:
-        return FLUSH_CR3;
+        return FLUSH_CR3 | source;
     case 4:
-        return FLUSH_CR4;
+        return FLUSH_CR4 | source;
     }
     return 0;
 }

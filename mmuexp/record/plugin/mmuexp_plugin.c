@@ -17,12 +17,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "qemu_plugin_v1.h"
+#include "qemu_plugin.h"
 #include "ring.h"
 #include "rows.h"
 #include "install.h"
 
-EXPORT int qemu_plugin_version = 1;
+EXPORT int qemu_plugin_version = PLUGIN_API;
 
 #define MAX_INSNS 255u /* of one EXEC row, and the last position that a data row tells */
 

@@ -13,14 +13,15 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 
-#include "qemu_plugin_v1.h"
+#include "qemu_plugin.h"
 #include "instructions.h"
 #include "install.h"
 #include "where.h"
 
-EXPORT int qemu_plugin_version = 1;
+EXPORT int qemu_plugin_version = PLUGIN_API;
 
 #define MAX_INSNS 255u /* of one EXEC row, and the last position that a data row tells */
+#define MAX_INSN_BYTES 16
 #define UNCLEAR 0x100u /* in a position: the access may be the processor's own, whatever the privilege level */
 
 /* A crossing access touches the device when one of its pages is the device's. */
@@ -37,14 +38,13 @@ static void __attribute__((noinline, cold)) io_row(uint32_t vaddr, uint32_t size
 static inline __attribute__((always_inline)) void data_row(uint32_t info, uint32_t vaddr, uint32_t position,
                                                            uint8_t op, uint8_t flags)
 {
-    const struct where *where;
     uint32_t size = SIZE(info), last = vaddr + size - 1;
-    uint64_t host = host_page(info, vaddr, &where), high = 1;
+    uint64_t host = host_page(info, vaddr), high = 1;
     bool checked = LIKELY(host) && LIKELY(p.seen[vaddr >> PAGE_BITS] == (p.generation | host));
     if (!checked && host)
-        check(where);
+        check(info, vaddr);
     if (!LIKELY(vaddr >> PAGE_BITS == last >> PAGE_BITS))
-        high = host_page(info, last & ~0xfffu, &where);
+        high = host_page(info, last & ~0xfffu);
     if (!LIKELY(host && high)) {
         io_row(vaddr, size, position, op, flags);
         return;
@@ -133,10 +133,12 @@ static void on_block(unsigned int vcpu, void *userdata)
 }
 
 /* Before a move to CR0, CR3 or CR4, which ends its block; privilege level 3 faults instead. */
-static void on_control(unsigned int vcpu, void *reason)
+static void on_control(unsigned int vcpu, void *userdata)
 {
     (void)vcpu;
-    p.due = MAY_MOVE | (g.mode == KERNEL ? (uintptr_t)reason : REASON(p.due));
+    uintptr_t control = (uintptr_t)userdata;
+    p.due = MAY_MOVE | (g.mode == KERNEL ? REASON(control) : REASON(p.due));
+    p.cr3 = general_register(SOURCE(control));
 }
 
 /* Before an instruction that may move pages: at once, or when its block ends (an SMI; work that QEMU puts off). */
@@ -152,35 +154,38 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     (void)id;
     if (r.over)
         return;
-    if (!p.ram_pages && !find_ram()) {
+    if (PLUGIN_API == 1 && !p.ram_pages && !find_ram()) {
         finish(ENDED_RAM);
         return;
     }
     size_t insns = qemu_plugin_tb_n_insns(tb);
     struct block *block = NULL;
-    uint8_t mode = qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)) ? mode_of_page(qemu_plugin_tb_vaddr(tb))
-                                                                         : NOT_YET;
+    uint8_t mode = mode_of_code(qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)), qemu_plugin_tb_vaddr(tb));
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-        const uint8_t *bytes = qemu_plugin_insn_data(insn);
         size_t size = qemu_plugin_insn_size(insn);
+#if PLUGIN_API == 1
+        const uint8_t *bytes = qemu_plugin_insn_data(insn);
+#else
+        uint8_t bytes[MAX_INSN_BYTES];
+        qemu_plugin_insn_data(insn, bytes, sizeof bytes);
+#endif
         uint32_t vaddr = qemu_plugin_insn_vaddr(insn), last = vaddr + size - 1;
         uint32_t position = i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS, control = control_write(bytes, size);
         if (!block || block->insns == MAX_INSNS) {
             block = new_block();
             *block = (struct block){.vaddr = vaddr, .mode = mode};
-            block->host[0] = place(qemu_plugin_insn_haddr(insn), vaddr);
+            block->host[0] = place_of_code(qemu_plugin_insn_haddr(insn), vaddr, mode);
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, block);
         }
         block->insns++;
         block->size += size;
         if (block->vaddr >> PAGE_BITS != last >> PAGE_BITS && !block->host[1])
             block->host[1] = vaddr >> PAGE_BITS == last >> PAGE_BITS
-                                 ? place(qemu_plugin_insn_haddr(insn), vaddr)
-                                 : place_of_second_page(last & ~0xfffu, block->host[0]);
+                                 ? place_of_code(qemu_plugin_insn_haddr(insn), vaddr, mode)
+                                 : place_of_second_page(last & ~0xfffu, block->host[0], mode);
         if (control)
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_control, QEMU_PLUGIN_CB_NO_REGS,
-                                                   (void *)(uintptr_t)control);
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_control, CONTROL_CALLBACK, (void *)(uintptr_t)control);
         else if (p.skipping && may_move_pages(bytes, size))
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_move, QEMU_PLUGIN_CB_NO_REGS, NULL);
         if (reads_tables(bytes, size))
@@ -195,6 +200,8 @@ static void on_vcpu(qemu_plugin_id_t id, unsigned int vcpu)
     (void)id;
     if (vcpu)
         finish(ENDED_VCPUS);
+    else if (!learn_registers())
+        finish(ENDED_QEMU);
 }
 
 static void on_exit_of_qemu(qemu_plugin_id_t id, void *userdata)

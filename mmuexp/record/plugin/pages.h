@@ -5,6 +5,7 @@
  * page, ROM too, whatever QEMU calls its address. Guest RAM is one shared mapping, found by /proc/self/maps: a page of
  * it has its number in RAM. Any other page that QEMU reads and writes as memory (ROM, video memory) gets a number from
  * 0x100000 up, in the order in which they are touched. Code in device memory has no place: 0x80000000 + virtual page.
+ * QEMU from 9.1 on tells no such place, but guest-physical numbers (where_v3.h).
  *
  * Copyright (C) 2026 The mmuexp developers
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -22,6 +23,7 @@
 #define HOST_BITS 36                         /* of a host page's number: 48-bit addresses */
 #define HOST_MASK ((1ull << HOST_BITS) - 1)
 #define NO_PLACE (1ull << (HOST_BITS - 1))   /* above user space: code in device memory */
+#define GUEST_PAGE (1ull << (HOST_BITS - 2)) /* where_v3.h: no host page but the guest-physical number */
 #define OTHER_FIRST 0x100000u
 #define OTHER_SLOTS (1u << 18)               /* 1 GiB of ROM and video memory, less what a hash table must leave free */
 
@@ -34,6 +36,7 @@ static struct {
     uint32_t others;
     uint64_t named[2][PAGES / 64];   /* pages of RAM, pages without a place: those that have been numbered */
     uint32_t numbered;               /* physical pages: a trace names 2**20 at most */
+    uint32_t cr3;                    /* for the FLUSH row that is due; 0 not known */
     uint32_t due;                    /* before the next EXEC row: reason of a FLUSH row, MAY_MOVE */
     bool skipping;                   /* rows are counted, not written */
     uint8_t no_flags;                /* where the flags of a skipped row go */
@@ -42,7 +45,6 @@ static struct {
 } p = {.generation = 1ull << HOST_BITS, .epoch = 1};
 
 #define MAY_MOVE 0x100u /* in `due`: the last block held what may move pages */
-#define REASON(due) ((due) & 0xff)
 
 static bool __attribute__((noinline, cold)) system_turn(void);
 
@@ -89,6 +91,10 @@ static uint32_t count_once(uint64_t *named, uint32_t page)
 /* The number of a host page in MAP rows. It may end the recording; put_row() writes nothing then. */
 static uint32_t number_of(uint64_t host)
 {
+    if (PLUGIN_API > 1 && host & GUEST_PAGE) {
+        count_once(p.named[0], host % PAGES);
+        return host & (GUEST_PAGE - 1);
+    }
     if (host - p.ram_first < p.ram_pages)
         return count_once(p.named[0], (host - p.ram_first) % PAGES);
     if (host & NO_PLACE)
@@ -153,7 +159,7 @@ static inline bool touch(uint32_t vpage, uint64_t host)
 
 static void flush_all(uint32_t reason)
 {
-    put_row(0, 0, reason, 0, OP_FLUSH, 0, true);
+    put_row(reason == FLUSH_CR3 ? p.cr3 : 0, 0, reason, 0, OP_FLUSH, 0, true);
     p.generation += 1ull << HOST_BITS;
     if (!p.generation) { /* after 2**28 of them */
         memset(p.seen, 0, sizeof p.seen);

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "qemu_plugin_v1.h"
+#include "qemu_plugin.h"
 #include "ring.h"
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)

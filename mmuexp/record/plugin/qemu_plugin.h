@@ -1,18 +1,23 @@
 /*
- * The part of QEMU's plugin interface, version 1, that mmuexp uses.
+ * The part of QEMU's plugin interface that mmuexp uses: version 1, which QEMU 5.2 to 8.2 offer, or with -DPLUGIN_API=3
+ * version 3, which QEMU offers from 9.1 on.
  *
  * Written from QEMU's documentation of the interface ("QEMU TCG Plugins"), because Debian does not package
- * QEMU's own header. Version 1 is what QEMU 5.2 to 8.2 offer.
+ * QEMU's own header.
  *
  * Copyright (C) 2026 The mmuexp developers
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef QEMU_PLUGIN_V1_H
-#define QEMU_PLUGIN_V1_H
+#ifndef QEMU_PLUGIN_H
+#define QEMU_PLUGIN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifndef PLUGIN_API
+#define PLUGIN_API 1
+#endif
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -34,7 +39,7 @@ typedef struct {
     };
 } qemu_info_t;
 
-/* which guest registers a callback looks at (declared by the caller; ours look at none) */
+/* which guest registers a callback looks at, declared by the caller */
 enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_CB_R_REGS, QEMU_PLUGIN_CB_RW_REGS };
 /* a bit mask: an atomic read-modify-write reaches callbacks of both */
 enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_R = 1, QEMU_PLUGIN_MEM_W = 2, QEMU_PLUGIN_MEM_RW = 3 };
@@ -73,7 +78,11 @@ size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn); /* bytes */
+#if PLUGIN_API == 1
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+#else
+size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *bytes, size_t size); /* how many it copied */
+#endif
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *insn); /* NULL: the code lies in device memory */
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, qemu_plugin_vcpu_udata_cb_t cb,
@@ -91,5 +100,27 @@ bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t info);
 struct qemu_plugin_hwaddr *qemu_plugin_get_hwaddr(qemu_plugin_meminfo_t info, uint64_t vaddr);
 bool qemu_plugin_hwaddr_is_io(const struct qemu_plugin_hwaddr *where);
 uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *where);
+
+#if PLUGIN_API > 1
+/* registers: which there are, asked when the processor is there; what is in one, asked from a callback of it */
+struct qemu_plugin_register;
+typedef struct {
+    struct qemu_plugin_register *handle;
+    const char *name, *feature;
+} qemu_plugin_reg_descriptor;
+/* GLib's arrays, which QEMU itself is linked with */
+typedef struct {
+    char *data;
+    unsigned int len;
+} GArray; /* here: of qemu_plugin_reg_descriptor */
+typedef struct {
+    uint8_t *data;
+    unsigned int len;
+} GByteArray;
+GByteArray *g_byte_array_new(void);
+GByteArray *g_byte_array_set_size(GByteArray *array, unsigned int size);
+GArray *qemu_plugin_get_registers(void);
+int qemu_plugin_read_register(struct qemu_plugin_register *handle, GByteArray *bytes); /* appends; bytes, or -1 */
+#endif
 
 #endif

@@ -1,0 +1,91 @@
+/*
+ * QEMU 5.2 to 8.0: where an access went, and what is known of a block's pages and of the privilege level at which it
+ * runs.
+ *
+ * Copyright (C) 2026 The mmuexp developers
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MMUEXP_WHERE_V1_H
+#define MMUEXP_WHERE_V1_H
+
+/*
+ * How QEMU 5.2 to 8.0 hold what qemu_plugin_get_hwaddr answers. The interface tells an address only, and for ROM one
+ * that no block can be matched with; so the place in QEMU's memory is read from here. check() compares it with what the
+ * interface says, for each page of RAM that is new.
+ */
+struct where {
+    bool is_io, is_store;
+    void *host;
+};
+
+/* Place of the page of an address that was just accessed, 0 for device memory. */
+static inline uint64_t host_page(uint32_t info, uint32_t vaddr)
+{
+    const struct where *where = (const void *)qemu_plugin_get_hwaddr(info, vaddr);
+    return where->is_io ? 0 : (uintptr_t)where->host >> PAGE_BITS;
+}
+
+/* The interface and our reading of its memory must say the same: else we know nothing. */
+static void __attribute__((noinline, cold)) check(uint32_t info, uint32_t vaddr)
+{
+    const struct qemu_plugin_hwaddr *opaque = qemu_plugin_get_hwaddr(info, vaddr);
+    const struct where *where = (const void *)opaque;
+    uint64_t host = (uintptr_t)where->host;
+    if (qemu_plugin_hwaddr_is_io(opaque) != where->is_io ||
+        ((host >> PAGE_BITS) - p.ram_first < p.ram_pages &&
+         qemu_plugin_hwaddr_phys_addr(opaque) != host - (p.ram_first << PAGE_BITS)))
+        finish(ENDED_QEMU);
+}
+
+static uint64_t place_of_code(const void *host, uint32_t vaddr, uint8_t mode)
+{
+    (void)mode;
+    return host ? (uintptr_t)host >> PAGE_BITS : NO_PLACE | vaddr >> PAGE_BITS;
+}
+
+/*
+ * Host page of a block's second page, in which none of its instructions begins: QEMU tells no address then. But it has
+ * just fetched from it, so some MMU index holds it; those that hold it agree.
+ */
+static uint64_t place_of_second_page(uint32_t vaddr, uint64_t first, uint8_t mode)
+{
+    (void)mode;
+    for (uint32_t index = 0; index < 6; index++) {
+        uint64_t host = host_page(LOAD_INFO(index), vaddr);
+        if (host)
+            return host;
+    }
+    return first & NO_PLACE ? place_of_code(NULL, vaddr, NOT_YET) : first + 1; /* no such case was seen */
+}
+
+/*
+ * The privilege level of a block that is being translated: the fetch has just entered its page under the MMU index that
+ * is in force. So a page that the user's index does not hold is the kernel's, and one that it alone holds is the
+ * user's. One that both hold is left to the block's accesses.
+ */
+static uint8_t mode_of_code(const void *host, uint32_t vaddr)
+{
+    if (!host)
+        return NOT_YET;
+    if (g.user_index == NOT_ESTABLISHED)
+        return KERNEL; /* no access yet since power-on */
+    if (!host_page(LOAD_INFO(g.user_index), vaddr))
+        return KERNEL;
+    bool smap = host_page(LOAD_INFO(g.user_index == 1 ? 0 : 1), vaddr);
+    bool no_smap = host_page(LOAD_INFO(g.user_index == 1 ? 2 : 5), vaddr);
+    return smap || no_smap ? NOT_YET : USER;
+}
+
+static bool learn_registers(void)
+{
+    return true; /* this version of the interface shows none */
+}
+
+#define CONTROL_CALLBACK QEMU_PLUGIN_CB_NO_REGS
+static uint32_t general_register(uint32_t number)
+{
+    (void)number;
+    return 0;
+}
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * QEMU from 9.1 on: where an access went, and what is known of a block's pages and of the privilege level at which it
+ * runs. These tell guest-physical addresses of data, ROM too, and no place in QEMU's own memory; and they show
+ * registers. So a page is known by its guest-physical number, and a block by the registers when it is translated.
+ *
+ * Copyright (C) 2026 The mmuexp developers
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MMUEXP_WHERE_V3_H
+#define MMUEXP_WHERE_V3_H
+
+enum known_register { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EFLAGS, CS, CR0, CR4, REGISTERS };
+#define CR0_PE 1u
+#define CR4_SMAP (1u << 21)
+#define EFLAGS_VM (1u << 17)
+#define EFLAGS_AC (1u << 18)
+
+static struct {
+    struct qemu_plugin_register *handle[REGISTERS];
+    GByteArray *bytes;
+} x;
+
+/* When the processor is there. False: a register is not shown. */
+static bool learn_registers(void)
+{
+    static const char *names[REGISTERS] = {"eax", "ecx", "edx", "ebx",    "esp", "ebp",
+                                           "esi", "edi", "eflags", "cs", "cr0", "cr4"};
+    const GArray *all = qemu_plugin_get_registers();
+    const qemu_plugin_reg_descriptor *shown = (const void *)all->data;
+    x.bytes = g_byte_array_new();
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < all->len; i++)
+        for (uint32_t n = 0; n < REGISTERS; n++)
+            if (!strcmp(shown[i].name, names[n])) {
+                x.handle[n] = shown[i].handle;
+                found++;
+            }
+    return found == REGISTERS;
+}
+
+static uint32_t read_register(enum known_register name)
+{
+    uint32_t value = 0;
+    g_byte_array_set_size(x.bytes, 0);
+    int size = qemu_plugin_read_register(x.handle[name], x.bytes);
+    if (size < (int)sizeof value)
+        finish(ENDED_QEMU);
+    else
+        memcpy(&value, x.bytes->data, sizeof value);
+    return value;
+}
+
+#define CONTROL_CALLBACK QEMU_PLUGIN_CB_R_REGS
+static uint32_t general_register(uint32_t number)
+{
+    return read_register(EAX + number);
+}
+
+/* Place of the page of an address that was just accessed, 0 for device memory. */
+static inline uint64_t host_page(uint32_t info, uint32_t vaddr)
+{
+    const struct qemu_plugin_hwaddr *where = qemu_plugin_get_hwaddr(info, vaddr);
+    return !where || qemu_plugin_hwaddr_is_io(where) ? 0 : GUEST_PAGE | qemu_plugin_hwaddr_phys_addr(where) >> PAGE_BITS;
+}
+
+/* The interface and our reading of what describes an access must say the same. */
+static void __attribute__((noinline, cold)) check(uint32_t info, uint32_t vaddr)
+{
+    (void)vaddr;
+    if (1u << qemu_plugin_mem_size_shift(info) != SIZE(info) ||
+        qemu_plugin_mem_is_store(info) != !!(RW(info) & QEMU_PLUGIN_MEM_W))
+        finish(ENDED_QEMU);
+}
+
+/* Privilege level of the code that is being translated. */
+static uint8_t mode_of_code(const void *host, uint32_t vaddr)
+{
+    (void)host, (void)vaddr;
+    if (!(read_register(CR0) & CR0_PE))
+        return KERNEL;
+    return read_register(EFLAGS) & EFLAGS_VM || (read_register(CS) & 3) == 3 ? USER : KERNEL;
+}
+
+/* Its page: the fetch has just entered it under the MMU index that is in force. */
+static uint64_t place_of_code(const void *host, uint32_t vaddr, uint8_t mode)
+{
+    uint32_t index = 5;
+    if (mode == USER)
+        index = 3;
+    else if (read_register(CR4) & CR4_SMAP && !(read_register(EFLAGS) & EFLAGS_AC))
+        index = 1;
+    uint64_t page = host ? host_page(LOAD_INFO(index), vaddr) : 0;
+    return page ? page : NO_PLACE | vaddr >> PAGE_BITS;
+}
+
+static uint64_t place_of_second_page(uint32_t vaddr, uint64_t first, uint8_t mode)
+{
+    return place_of_code(first & NO_PLACE ? NULL : x.bytes, vaddr, mode); /* any place but NULL: it is memory */
+}
+
+#endif
