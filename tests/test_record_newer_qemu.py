@@ -1,0 +1,153 @@
+"""`mmuexp record --system` under QEMU from 9.1 on, whose interface for plugins is another one than Debian 12's.
+
+It is looked for in the folder that MMUEXP_NEWER_QEMU names, then in PATH; `make check` fetches Debian's backport (10.0,
+14 MB) where neither has it. What needs no such QEMU is tested anyhow: that the plugins compile for its interface, and
+ask for nothing that it does not have.
+"""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recording import GUEST_DEVICES, REPOSITORY, guest, need, record, rows_of, tuples, workshop
+from test_system import DETERMINED, N, found_phases, phases
+
+from mmuexp.errors import MmuexpError
+from mmuexp.guest import FlushReason, Op
+from mmuexp.record import build, qemu
+from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.verify import FAILED, WARNING, verify
+
+NAME = "qemu-system-i386"
+FETCH = REPOSITORY / "tests" / "record_programs" / "fetch_qemu"
+# what the interface has, and GLib and libc beside it
+INTERFACE = re.compile(r"^(qemu_plugin_\w+|g_byte_array_\w+|\w+@GLIBC_[\d.]+|__\w+|_ITM_\w+)$")
+SINCE_VERSION_1 = {"qemu_plugin_get_registers", "qemu_plugin_read_register"}
+PAGES_1, PAGES_2 = 0x10000, 0x12000  # known.S: its two page directories
+
+
+def is_newer(path: str | None) -> bool:
+    line = subprocess.run([path, "--version"], capture_output=True, text=True).stdout if path else ""
+    found = re.search(r"version (\d+)\.(\d+)", line)
+    return bool(found) and (int(found[1]), int(found[2])) >= (9, 1)
+
+
+def there() -> str | None:
+    """The folder of a newer QEMU on this machine."""
+    named = os.environ.get("MMUEXP_NEWER_QEMU")
+    path = f"{named}/{NAME}" if named else shutil.which(NAME)
+    return str(Path(path).parent) if is_newer(path) else None
+
+
+@functools.cache
+def fetched() -> str:
+    folder = workshop() / "newer-qemu"
+    done = subprocess.run(["sh", str(FETCH), str(folder)], capture_output=True, text=True)
+    if done.returncode or not is_newer(f"{folder}/{NAME}"):
+        no = pytest.fail if os.environ.get("CI") else pytest.skip  # a machine without network may do without it
+        no(f"no {NAME} from 9.1 on is here (MMUEXP_NEWER_QEMU=FOLDER), and none could be fetched: {done.stderr[:200]}")
+    return str(folder)
+
+
+@pytest.fixture(params=["there"] if there() else [pytest.param("fetched", marks=pytest.mark.long)])
+def newer(request):
+    """The environment in which qemu-system-i386 is a newer one."""
+    return {"PATH": f"{there() or fetched()}:{os.environ['PATH']}"}
+
+
+def record_known(cwd, env, *options):
+    return record("--system", *options, "--", "-bios", guest("known", N), *GUEST_DEVICES, cwd=cwd, env=env)
+
+
+def phases_of_newer(n: int) -> list[dict[str, int]]:
+    """A device access ends its block, and what is left of the block is one more; that which ends QEMU does so, too."""
+    expected = phases(n)
+    for phase in expected:
+        if "io" in phase:
+            phase["execs"] += phase["io"]
+    expected[-1] = {"execs": 1}
+    return expected
+
+
+def test_each_phase_makes_the_rows_that_its_source_says(tmp_path, newer):
+    done = record_known(tmp_path, newer, "-o", "known.arrow")
+    assert done.code == 33, done.err
+    assert len(done.err.splitlines()) == 1, done.err
+    assert not [check for check in verify(tmp_path / "known.arrow") if check.state in (FAILED, WARNING)]
+    rows = tuples(tmp_path / "known.arrow")
+    assert found_phases(rows) == phases_of_newer(N)
+
+    flushes = [(FlushReason(size), vaddr) for op, vaddr, size, *_ in rows if op == Op.FLUSH]
+    turns = [(FlushReason.CR3, (PAGES_2, PAGES_1)[i % 2]) for i in range(N)]
+    assert flushes == [(FlushReason.CR0, 0), (FlushReason.CR3, PAGES_1), (FlushReason.CR0, 0), *turns]
+
+    shown = {}
+    for op, vaddr, _, _, _, page in rows:
+        if op == Op.MAP:
+            shown.setdefault(vaddr >> 12, []).append(page)
+    assert shown[0x32] == [0x30, 0x31] * (N // 2)
+    assert (shown[0x41], shown[0x43]) == ([0x50], [0x60])
+    rom = {vpage: set(pages) for vpage, pages in shown.items() if vpage >= 0xF0}
+    assert rom == {0xF0: {0xF0}, 0xF1: {0xF1}, 0xFFFFF: {0xFFFFF}}  # ROM has guest-physical numbers, too
+
+
+@pytest.mark.parametrize("skip", [1, 2103, 3333])
+def test_skipping_gives_what_a_slice_gives(tmp_path, newer, skip):
+    assert record_known(tmp_path, newer, "-o", "known.arrow").code == 33
+    assert record_known(tmp_path, newer, "-o", "part.arrow", "--skip", skip, "--limit", 300).code == 0
+    slice_trace(tmp_path / "known.arrow", skip, skip + 300, str(tmp_path / "slice.arrow"))
+    assert tuples(tmp_path / "part.arrow") == tuples(tmp_path / "slice.arrow")
+
+
+def test_skipping_firmware_gives_what_a_slice_gives(tmp_path, newer):
+    for words in (
+        ["-o", "all.arrow", "--limit", 1_600_000],
+        ["-o", "part.arrow", "--skip", 1_500_000, "--limit", 10**5],
+    ):
+        done = record("--system", *words, "--", *DETERMINED, cwd=tmp_path, env=newer)
+        assert done.code == 0, done.err
+    slice_trace(tmp_path / "all.arrow", 1_500_000, 1_600_000, str(tmp_path / "slice.arrow"))
+    part, cut = rows_of(tmp_path / "part.arrow"), rows_of(tmp_path / "slice.arrow")
+    assert all(np.array_equal(x, y) for x, y in zip(part, cut, strict=True))
+
+
+@pytest.mark.parametrize("api", build.APIS)
+@pytest.mark.parametrize("name", [build.USER, build.SYSTEM])
+def test_plugins_compile_for_each_interface(tmp_path, monkeypatch, name, api):
+    monkeypatch.setattr(build, "CFLAGS", (*build.CFLAGS, "-Wextra", "-Werror"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    library = build.plugin(name, api)
+    need("nm", "binutils")
+    done = subprocess.run(["nm", "-D", "--undefined-only", library], capture_output=True, text=True, check=True)
+    asked = {line.split()[-1] for line in done.stdout.splitlines()}
+    assert not [symbol for symbol in asked if not INTERFACE.match(symbol)]
+    assert bool(asked & SINCE_VERSION_1) == (name == build.SYSTEM and api > 1)
+
+
+@pytest.mark.parametrize(
+    ("version", "known", "api"),
+    [
+        ("7.2.22", (1, 3), 1),
+        ("8.2.0", (1, 3), 1),
+        ("9.0.4", (1, 3), None),
+        ("9.1.0", (1, 3), 3),
+        ("10.0.2", (1, 3), 3),
+        ("7.2.22", (1,), 1),
+        ("10.0.2", (1,), None),
+    ],
+)
+def test_which_interface_a_qemu_has(tmp_path, monkeypatch, version, known, api):
+    path = tmp_path / NAME
+    path.write_text(f"#!/bin/sh\necho 'QEMU emulator version {version} (Debian)'\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    if api:
+        assert qemu.find_qemu(NAME, "", known)[2] == api
+    else:
+        with pytest.raises(MmuexpError, match=f"QEMU {version[:-2]} does not have version .* of the plugin interface"):
+            qemu.find_qemu(NAME, "", known)
