@@ -11,7 +11,7 @@
 enum { MAX_BLOCKS = 1 << 22, BUCKETS = 1 << 20, NO_FRAME = -1, WALKS_BEFORE_BITMAP = 10 };
 
 struct block {
-    uint64_t start;     /* guest-physical address of its first byte */
+    uint64_t start;     /* of its first byte: frame and offset */
     int32_t second;     /* frame of its second page, NO_FRAME */
     uint16_t size;
     uint32_t in_bucket; /* next in the hash bucket, or in the list of free ones */

@@ -100,16 +100,23 @@ void fail_as(enum failure why, const char *format, ...) __attribute__((noreturn,
 #define fail(...) fail_as(FAILED_HOST, __VA_ARGS__)
 #define wrong(...) fail_as(FAILED_WRONG, __VA_ARGS__) /* it ran, and what came out is not what must */
 
-/* pages: a frame is a guest-physical page number */
-uint32_t frame_of(uint32_t page);   /* fails on an unknown page */
-int64_t known_frame(uint32_t page); /* -1: unknown */
+/* pages: a frame is a guest-physical page, in a system trace by the order in which MAP rows first name them */
+uint32_t frame_of(uint32_t page);      /* fails on an unknown page */
+int64_t known_frame(uint32_t page);    /* -1: unknown */
+uint64_t physical(uint32_t frame);     /* its page number, of 32 bits */
+int64_t frame_named(uint64_t physical); /* the other way round; -1: no row named it */
 void touched(const struct row *row); /* user mode: its pages are known from the next row on */
 extern uint8_t dirty[PAGES];
 
 /* ram.c */
 extern int ram_fd;
 extern uint8_t *ram; /* all of guest-physical memory, always accessible: what helpers and handlers use */
+extern uint64_t ram_pages;
 void ram_start(void);
+static inline off_t ram_offset(uint32_t frame)
+{
+    return (off_t)physical(frame) << PAGE_BITS;
+}
 void store_bytes(const struct row *row, const void *bytes);
 void load_bytes(const struct row *row, void *bytes);
 extern uint8_t row_bytes[MAX_SIZE]; /* the data of the row at work */

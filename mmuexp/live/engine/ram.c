@@ -1,5 +1,6 @@
 /*
- * Guest RAM: 4 GiB of guest-physical memory in a sparse memfd, and a flat reference beside it.
+ * Guest RAM: guest-physical memory in a sparse memfd, at its physical address, and a flat reference beside it, by frame.
+ * Neighbours in physical memory are so neighbours in the file, and the kernel merges their mappings as it should.
  *
  * Each store writes bytes that name its row. A load must give what the reference holds, and at the end both are compared
  * byte for byte, so that a wrong translation cannot hide behind right counts.
@@ -13,6 +14,7 @@
 
 int ram_fd;
 uint8_t *ram, row_bytes[MAX_SIZE];
+uint64_t ram_pages = PAGES;
 volatile bool row_done;
 static uint8_t *reference;
 static uint8_t stored[PAGES]; /* frames that a store reached: the others are zero in both */
@@ -21,13 +23,26 @@ void ram_start(void)
 {
     size_t bytes = (size_t)PAGES << PAGE_BITS;
     ram_fd = memfd_create("guest-ram", MFD_CLOEXEC);
-    if (ram_fd < 0 || ftruncate(ram_fd, bytes))
+    if (ram_fd < 0)
         fail("no memory for guest RAM: %m");
-    ram = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram_fd, 0);
+    if (system_mode)
+        ram_pages = UINT64_C(1) << 32; /* as far as a MAP row can reach; 16 TiB of addresses, if the host has them */
+    for (;; ram_pages >>= 4) {
+        ram = MAP_FAILED;
+        if (!ftruncate(ram_fd, ram_pages << PAGE_BITS))
+            ram = mmap(NULL, ram_pages << PAGE_BITS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram_fd, 0);
+        if (ram != MAP_FAILED || ram_pages <= PAGES)
+            break;
+    }
     reference = checked ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
                         : NULL;
     if (ram == MAP_FAILED || reference == MAP_FAILED)
         fail("no address space for the guest's %zu MiB: %m", bytes >> 20);
+}
+
+static uint8_t *page_in(const uint8_t *memory, uint32_t frame)
+{
+    return (uint8_t *)memory + (memory == ram ? ram_offset(frame) : (off_t)frame << PAGE_BITS);
 }
 
 static void copy(uint8_t *memory, const struct row *row, void *bytes, bool store)
@@ -35,7 +50,7 @@ static void copy(uint8_t *memory, const struct row *row, void *bytes, bool store
     uint32_t done = 0, low = row->crosses ? PAGE_BYTES - row->first : row->size;
     for (unsigned part = 0; part < 2 && done < row->size; part++) {
         uint32_t frame = frame_of(part ? row->second : row->page), length = part ? row->size - low : low;
-        uint8_t *place = memory + ((size_t)frame << PAGE_BITS) + (part ? 0 : row->first);
+        uint8_t *place = page_in(memory, frame) + (part ? 0 : row->first);
         if (store) {
             memcpy(place, (uint8_t *)bytes + done, length);
             stored[frame] = 1;
@@ -98,18 +113,18 @@ void check_row(const struct row *row)
 
 void check_ram(void)
 {
-    for (uint32_t frame = 0; frame < PAGES; frame++) {
-        size_t at = (size_t)frame << PAGE_BITS;
-        if (stored[frame] && memcmp(ram + at, reference + at, PAGE_BYTES))
-            wrong("wrong data: at the end, guest-physical page %#x is not what the stores made of it", frame);
-    }
+    for (uint32_t frame = 0; frame < PAGES; frame++)
+        if (stored[frame] && memcmp(page_in(ram, frame), page_in(reference, frame), PAGE_BYTES))
+            wrong("wrong data: at the end, guest-physical page %#lx is not what the stores made of it",
+                  (unsigned long)physical(frame));
     /* what no store reached must not hold data: a store that went astray leaves some */
-    off_t at = 0, end = (off_t)PAGES << PAGE_BITS;
+    off_t at = 0, end = (off_t)ram_pages << PAGE_BITS;
     while ((at = lseek(ram_fd, at, SEEK_DATA)) >= 0 && at < end) {
-        uint32_t frame = at >> PAGE_BITS;
+        uint64_t page = at >> PAGE_BITS;
+        int64_t frame = frame_named(page);
         static const uint8_t zeros[PAGE_BYTES];
-        if (!stored[frame] && memcmp(ram + ((size_t)frame << PAGE_BITS), zeros, PAGE_BYTES))
-            wrong("wrong data: at the end, guest-physical page %#x holds what no row stored there", frame);
-        at = (off_t)(frame + 1) << PAGE_BITS;
+        if ((frame < 0 || !stored[frame]) && memcmp(ram + (page << PAGE_BITS), zeros, PAGE_BYTES))
+            wrong("wrong data: at the end, guest-physical page %#lx holds what no row stored there", (unsigned long)page);
+        at = (off_t)(page + 1) << PAGE_BITS;
     }
 }

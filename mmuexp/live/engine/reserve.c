@@ -105,7 +105,7 @@ static bool border(int64_t w)
     const struct window *a = window + w, *b = a + 1;
     if (!a->frame && !b->frame)
         return false;
-    return !a->frame || a->frame + 1 != b->frame || a->writable != b->writable;
+    return !a->frame || !b->frame || physical(a->frame - 1) + 1 != physical(b->frame - 1) || a->writable != b->writable;
 }
 
 static int borders(size_t w)
@@ -116,9 +116,9 @@ static int borders(size_t w)
 static void show(size_t w, uint32_t frame, bool can_write)
 {
     int prot = can_write ? PROT_READ | PROT_WRITE : PROT_READ;
-    uint32_t real = planted == PLANT_WRONG_PAGE && (count[COUNT_maps] & 63) == 63 ? frame ^ 1 : frame;
+    off_t astray = planted == PLANT_WRONG_PAGE && (count[COUNT_maps] & 63) == 63 ? PAGE_BYTES : 0;
     host(mmap(reserve + (w << PAGE_BITS), PAGE_BYTES, prot, MAP_SHARED | MAP_FIXED, ram_fd,
-              (off_t)real << PAGE_BITS));
+              ram_offset(frame) ^ astray));
     count[COUNT_maps]++;
     shown_count++;
     mappings -= borders(w);

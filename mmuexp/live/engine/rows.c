@@ -7,8 +7,11 @@ static struct {
 static uint32_t era = 1;
 uint8_t dirty[PAGES];
 
+static uint32_t number[PAGES], frames; /* by frame: the physical page */
+static uint32_t slot[2 * PAGES];       /* hash table of physical pages: frame + 1 */
+
 static struct {
-    uint32_t page[4], pages;
+    uint32_t page[2], pages;
     uint64_t row;
 } learned; /* user mode: pages of a row become known with the next one */
 
@@ -20,7 +23,7 @@ static void learn(uint32_t page, uint32_t frame)
 
 static void learn_earlier_row(uint64_t row)
 {
-    if (!learned.pages || learned.row == row)
+    if (learned.row == row)
         return;
     for (uint32_t i = 0; i < learned.pages; i++)
         learn(learned.page[i], learned.page[i]);
@@ -33,7 +36,7 @@ void touched(const struct row *row)
     if (system_mode)
         return;
     learn_earlier_row(row->number);
-    if (learned.pages > 2)
+    if (learned.pages)
         return; /* the same row again */
     learned.row = row->number;
     learned.page[learned.pages++] = row->page;
@@ -53,6 +56,39 @@ uint32_t frame_of(uint32_t page)
     if (known[page].era != era)
         fail("touches page %#x, which no MAP row told", page);
     return known[page].frame;
+}
+
+static uint32_t *slot_of(uint32_t page)
+{
+    uint32_t at = page * 0x9e3779b1u >> 11;
+    while (slot[at] && number[slot[at] - 1] != page)
+        at = (at + 1) & (2 * PAGES - 1);
+    return &slot[at];
+}
+
+static uint32_t frame_of_map(uint32_t page)
+{
+    uint32_t *found = slot_of(page);
+    if (*found)
+        return *found - 1;
+    if (frames == PAGES)
+        fail("more than %d physical pages are named", PAGES);
+    if (page >= ram_pages)
+        fail("physical page %#x lies above the %lu MiB of guest RAM that this host has address space for", page,
+             (unsigned long)(ram_pages >> (20 - PAGE_BITS)));
+    number[frames] = page;
+    *found = ++frames;
+    return frames - 1;
+}
+
+uint64_t physical(uint32_t frame)
+{
+    return system_mode ? number[frame] : frame;
+}
+
+int64_t frame_named(uint64_t page)
+{
+    return system_mode ? (int64_t)*slot_of(page) - 1 : (int64_t)page;
 }
 
 struct row current_row(void)
@@ -104,7 +140,7 @@ void other_row(uint32_t i)
             known[page].era = 0, code_epoch++;
         break;
     case OP_MAP:
-        learn(page, rows.page[i]);
+        learn(page, frame_of_map(rows.page[i]));
         break;
     }
 }

@@ -41,7 +41,7 @@ void tlb_flush_page(uint32_t page)
 
 static uint64_t addend_of(uint32_t page, uint32_t frame)
 {
-    return (uint64_t)ram + ((uint64_t)frame << PAGE_BITS) - ((uint64_t)page << PAGE_BITS);
+    return (uint64_t)ram + ram_offset(frame) - ((uint64_t)page << PAGE_BITS);
 }
 
 void tlb_protect(uint32_t frame)
