@@ -43,10 +43,11 @@ static void on_fault(int number, siginfo_t *info, void *context)
     if (++last.faults > MOST_FAULTS_OF_A_ROW)
         wrong("faults again and again: what the handler does for %#x does not help", row.vaddr);
     count[COUNT_signals]++;
-    if (scheme.fault(&row, (uintptr_t)info->si_addr, registers))
+    if (scheme.fault && scheme.fault(&row, (uintptr_t)info->si_addr, registers))
         return;
 not_ours:
-    signal(number, SIG_DFL); /* the instruction runs again, and ends us */
+    signal(number, SIG_DFL);
+    raise(number); /* it is blocked until we return: a signal that somebody sent would not come again */
 }
 
 void fault_start(void)
@@ -76,7 +77,8 @@ void complete(const struct row *row, long long *registers)
     row_done = true;
     if (row->io) {
         memset(row_bytes, 0, sizeof row_bytes);
-        registers[REG_RDX] = 0;
+        if (!row->store)
+            registers[REG_RDX] = 0;
     } else if (row->store) {
         if (!checked)
             memcpy(row_bytes, &registers[REG_RDX], 8);

@@ -70,11 +70,13 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
         data_;                                                                                                         \
     })
 #define TLB_STORE(n, mask, maskin, vaddr, where, value)                                                                \
-    asm volatile(LOOK_UP(mask, TLB_WRITE, "%k[access]") HIT_STORE_##n HIT_END(1, n)                                        \
-                 :                                                                                                     \
-                 : "c"(vaddr), "d"(value), [high] "r"((uint64_t)(value) >> 32), [access] "r"(where),                       \
-                   [tables] "r"(TABLES_OF_ROW)maskin                                                                   \
-                 : "rax", "rsi", "cc", "memory")
+    do {                                                                                                               \
+        uint64_t data_ = (value); /* the helper leaves something else in rdx */                                        \
+        asm volatile(LOOK_UP(mask, TLB_WRITE, "%k[access]") HIT_STORE_##n HIT_END(1, n)                                \
+                     : "+d"(data_)                                                                                     \
+                     : "c"(vaddr), [high] "r"(data_ >> 32), [access] "r"(where), [tables] "r"(TABLES_OF_ROW)maskin     \
+                     : "rax", "rsi", "cc", "memory");                                                                  \
+    } while (0)
 
 #define MASK_1 "$0xfffff000" /* the page, and the bits that an aligned address has not */
 #define MASK_2 "$0xfffff001"
