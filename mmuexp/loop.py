@@ -14,14 +14,14 @@ from mmuexp.emulator.code import add_block, find_block, is_code_page, room_for_b
 from mmuexp.emulator.faults import log_faults
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, kernel, nothing
 from mmuexp.emulator.reserve import watch_peak
-from mmuexp.emulator.state import CODE_EPOCH, ROW_FAULTS, TOLD, Row, forget_all_pages, forget_page, frame_of, learn_page
+from mmuexp.emulator.state import CODE_EPOCH, TOLD, Row, forget_all_pages, forget_page, frame_of, learn_page
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
 
 access = io = execute = protect = flush = flush_page = nothing
 HAS_RESERVE = False
 
 DONE, NO_ROOM, STOPPED, LOG_FULL = range(4)
-FIRST_ROW, LOGGED = 3, 4  # places in clock: number of the batch's first row; faults that the log holds
+FULL = 1 << 8  # beside a kernel's answer: the log has no room for another row
 KINDS = 4  # bits of a page's memory: load and store, kernel and user
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
 ENTERED = 1 << 13  # blocks remembered as entered
@@ -85,7 +85,6 @@ def loop(s, e, n, entered, clock, log, vaddrs, sizes, insns, ops, flags, frames,
     """Replay rows from `first_row` on. Returns the row it stopped before, and why."""
     epoch, watching = clock[0], clock[2]
     code_epoch = e.control[CODE_EPOCH] & EPOCH_MASK
-    full = False
     for i in range(first_row, ops.size):
         op = ops[i]
         answer = 0
@@ -142,8 +141,9 @@ def loop(s, e, n, entered, clock, log, vaddrs, sizes, insns, ops, flags, frames,
         elif op == Op.MAP:
             learn_page(e, np.int64(vaddrs[i]) >> PAGE_BITS, np.int64(frames[i]))
         if e.control[TOLD]:
-            clock[LOGGED] = log_faults(e, log, clock[LOGGED], clock[FIRST_ROW] + i)
-            full = log.size > 0 and clock[LOGGED] + ROW_FAULTS > log.size
+            if log.size and log_faults(e.control, log, clock, i):
+                answer |= FULL
+            e.control[TOLD] = 0
         if HAS_RESERVE:
             watch_peak(s.reserve, n)
         code_epoch = e.control[CODE_EPOCH] & EPOCH_MASK
@@ -157,11 +157,8 @@ def loop(s, e, n, entered, clock, log, vaddrs, sizes, insns, ops, flags, frames,
             if epoch == LAST_EPOCH:
                 e.page.settled[:] = 0
                 epoch = 1
-        if answer & CONFLICT:
+        if answer & (CONFLICT | FULL):
             clock[0], clock[2] = epoch, watching
-            return i, STOPPED
-        if full:
-            clock[0], clock[2] = epoch, watching
-            return i + 1, LOG_FULL
+            return (i, STOPPED) if answer & CONFLICT else (i + 1, LOG_FULL)
     clock[0], clock[2] = epoch, watching
     return ops.size, DONE

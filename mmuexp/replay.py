@@ -6,12 +6,12 @@ import numpy as np
 
 from mmuexp.compiled import loop_of
 from mmuexp.emulator.code import with_more_blocks
-from mmuexp.emulator.faults import FAULT
+from mmuexp.emulator.faults import FAULT, FIRST_ROW, LOGGED
 from mmuexp.emulator.state import MAX_BLOCKS, ROW_FAULTS, new_emulator, records
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
 from mmuexp.guest import PAGE_BITS, Columns
-from mmuexp.loop import ENTERED, FIRST_ROW, LOG_FULL, LOGGED, NO_ROOM, STOPPED
+from mmuexp.loop import ENTERED, LOG_FULL, NO_ROOM, STOPPED
 from mmuexp.strategy import Strategy
 
 

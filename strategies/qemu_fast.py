@@ -86,16 +86,10 @@ class State(NamedTuple):
 
 
 @kernel
-def _softmmu_access(s, e, n, row):
-    n[Event.SOFTMMU_ACCESSES] += 1
-    tlb_access(s.tlb, e, n, row)
-    return 0  # not settled, whatever the TLB says: after the spell the access is direct again
-
-
-@kernel
-def _begin_spell(s, e, n, row):
-    fault(e, n, Event.FAULTS_SOFTMMU, row.vaddr)
+def _begin_spell(s, e, n, vaddr):
+    fault(e, n, Event.FAULTS_SOFTMMU, vaddr)
     s.control[IN_SPELL] = 1
+    return BEGUN
 
 
 @kernel
@@ -113,14 +107,7 @@ def _serve(s, e, n, window, page, frame, store, first, last):
 
 
 @kernel
-def access(s, e, n, row):
-    if s.control[IN_SPELL]:
-        return _softmmu_access(s, e, n, row)
-    host = row.vaddr - s.kernel_offset if row.vaddr >= KERNEL_BASE else row.vaddr
-    if host + row.size > s.guest_limit:
-        _begin_spell(s, e, n, row)
-        return _softmmu_access(s, e, n, row) | BEGUN
-    window = host >> PAGE_BITS
+def _direct_access(s, e, n, row, window):
     answer = _serve(s, e, n, window, row.page, row.frame, row.store, row.first, row.last)
     if row.second >= 0 and not answer & CONFLICT:
         answer |= _serve(s, e, n, window + 1, row.second, row.second_frame, row.store, 0, row.second_last)
@@ -128,11 +115,23 @@ def access(s, e, n, row):
 
 
 @kernel
+def access(s, e, n, row):
+    begun = 0
+    if not s.control[IN_SPELL]:
+        host = row.vaddr - s.kernel_offset if row.vaddr >= KERNEL_BASE else row.vaddr
+        if host + row.size <= s.guest_limit:
+            return _direct_access(s, e, n, row, host >> PAGE_BITS)
+        begun = _begin_spell(s, e, n, row.vaddr)
+    n[Event.SOFTMMU_ACCESSES] += 1
+    tlb_access(s.tlb, e, n, row)
+    return begun  # not settled, whatever the TLB says: after the spell the access is direct again
+
+
+@kernel
 def io(s, e, n, row):
     begun = 0
     if not s.control[IN_SPELL]:
-        _begin_spell(s, e, n, row)
-        begun = BEGUN
+        begun = _begin_spell(s, e, n, row.vaddr)
     n[Event.SOFTMMU_ACCESSES] += 1
     n[Event.SLOW_IO] += 1
     return begun

@@ -9,13 +9,14 @@ A kernel leaves what it has to tell in `Emulator.control`; the loop, which knows
 
 import numpy as np
 
-from mmuexp.emulator.kernel import kernel
+from mmuexp.emulator.kernel import inlined, kernel
 from mmuexp.emulator.state import FIRST_FAULT, ROW_FAULTS, TOLD
 
 FAULT = np.dtype([("row", "u8"), ("vaddr", "u4"), ("cause", "u1")])  # row of the trace, from 0; cause: an Event
+FIRST_ROW, LOGGED = 3, 4  # places in the loop's clock: number of the batch's first row; faults that the log holds
 
 
-@kernel
+@inlined
 def fault(e, n, cause, vaddr):
     """The access faults at guest address `vaddr`: one SIGSEGV, counted as n[cause] (an Event, or an extra one)."""
     n[cause] += 1
@@ -25,15 +26,13 @@ def fault(e, n, cause, vaddr):
 
 
 @kernel
-def log_faults(e, log, logged, row):
-    """Move what the kernels told of this row to the log, if there is one. Returns how many faults it holds."""
-    told = e.control[TOLD]
-    e.control[TOLD] = 0
-    if log.size == 0:
-        return logged
-    for i in range(min(told, ROW_FAULTS)):
-        log[logged].row = row
-        log[logged].vaddr = e.control[FIRST_FAULT + i] >> 8
-        log[logged].cause = e.control[FIRST_FAULT + i] & 0xFF
+def log_faults(control, log, clock, i):
+    """Write to the log what the kernels told of row `i` of the batch. Returns whether the log must be emptied now."""
+    logged = clock[LOGGED]
+    for told in range(min(control[TOLD], ROW_FAULTS)):
+        log[logged].row = clock[FIRST_ROW] + i
+        log[logged].vaddr = control[FIRST_FAULT + told] >> 8
+        log[logged].cause = control[FIRST_FAULT + told] & 0xFF
         logged += 1
-    return logged
+    clock[LOGGED] = logged
+    return logged + ROW_FAULTS > log.size

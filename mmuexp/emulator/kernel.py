@@ -7,6 +7,8 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
 # Kernels call each other and are called by the loop in loop.py alone: wrappers for Python and C would be dead weight,
 # a third of the time it takes to compile them.
 kernel = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# small, and called where it hardly ever happens: what a call passes (each array of `e`) would cost the rows around it
+inlined = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
 entry = numba.njit(**OPTIONS, no_cfunc_wrapper=True)  # a kernel that Python calls
 
 # What an access kernel returns, or-ed together.
