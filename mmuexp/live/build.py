@@ -13,6 +13,7 @@ SHARED = files("mmuexp.live") / "engine"
 SOURCES = ("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "tlb.c")
 HEADERS = ("engine.h", "paths.h", "loop.h", "tlb.h")
 NO_SCHEME = "none.c"  # the loop alone
+PRIMITIVES = "primitives.c"
 # No SSE and no red zone: a fast path may call a helper from inside inline assembly. Not position independent: the
 # listing addresses its tables as it says, `table + reg*8`.
 CFLAGS = ("-std=gnu11", "-O2", "-no-pie", "-fno-pic", "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none")
@@ -37,14 +38,30 @@ def engine_of(strategy: type | None, extra: tuple[str, ...] = ()) -> Path:
 
     Raises NoEngine: another architecture, no C half, no compiler, a failed compile, a cache that cannot be written.
     """
-    if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
-        what = f"the live engine runs on x86-64 Linux, and this is {platform.system()} on {platform.machine()}"
-        raise NoEngine(what, todo="the model needs no engine: `mmuexp compare` works without --live")
+    _check_host()
     source = SHARED / NO_SCHEME if strategy is None else source_of(strategy)
     parts = {name: (SHARED / name).read_bytes() for name in (*SOURCES, *HEADERS)}
     parts[source.name] = source.read_bytes()
     what = "the live engine" if strategy is None else f"the live engine of {strategy.name}"
+    return _built(Path(source.name).stem, parts, (*CFLAGS, *extra), what)
+
+
+@cache
+def primitives_program() -> Path:
+    """The compiled `primitives.c`, which times the host's kernel. Raises NoEngine."""
+    _check_host()
+    parts = {PRIMITIVES: (SHARED / PRIMITIVES).read_bytes()}
+    return _built("primitives", parts, ("-std=gnu11", "-O2"), "the host's primitives")
+
+
+def _check_host() -> None:
+    if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
+        what = f"the live engine runs on x86-64 Linux, and this is {platform.system()} on {platform.machine()}"
+        raise NoEngine(what, todo="the model needs no engine: `mmuexp compare` works without --live")
+
+
+def _built(name: str, parts: dict[str, bytes], flags: tuple[str, ...], what: str) -> Path:
     try:
-        return compiled(Path(source.name).stem, parts, (*CFLAGS, *extra), what, "engines")
+        return compiled(name, parts, flags, what, "engines")
     except MmuexpError as error:
         raise NoEngine(error.what, where=error.where, todo=error.todo) from None

@@ -134,8 +134,8 @@ class Engine:
         return {name: int(count) for name, count in zip(self.counters, self._header, strict=False)}
 
     @property
-    def elapsed_ns(self) -> int:
-        """Of the rows of the last `feed` (at most BATCH_ROWS of them)."""
+    def cpu_ns(self) -> int:
+        """Processor time of the rows of the last `feed` (at most BATCH_ROWS of them), the kernel's part included."""
         return int(self._header[len(self.counters)])
 
     def faults(self) -> np.ndarray:

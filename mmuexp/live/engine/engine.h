@@ -44,7 +44,7 @@ enum { CHUNK_ROWS = 1 << 20, LOG_RECORDS = 2 * CHUNK_ROWS, HEADER_BYTES = 4096, 
 
 struct header {
     uint64_t counter[COUNTER_COUNT];
-    uint64_t elapsed_ns; /* of the rows of the last command */
+    uint64_t cpu_ns; /* that the rows of the last command took, the kernel's part included */
     uint64_t logged;     /* records of the last command */
     uint64_t failed_row; /* with a message: the row of the trace */
     uint64_t failure;    /* enum failure */
