@@ -13,6 +13,7 @@ from kernels import differences
 from oracle import run
 from recording import guest, record_guest, tuples
 
+import mmuexp
 from mmuexp.guest import Op
 from mmuexp.trace import open_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
@@ -111,6 +112,34 @@ def test_the_counts_of_the_result_are_those_of_the_formulas():
             assert {key: row[key] for key in known} == {key: str(number) for key, number in known.items()}
             found += 1
     assert found == 8 * 4
+
+
+def test_a_guest_of_debians_has_the_habit_for_longer_than_the_firmware():
+    """More than 1 faults_code for each 1,000 accesses, in each million of more rows than SeaBIOS does it for."""
+    frame = mmuexp.compare(str(RESULT / "grub_text.arrow"), ["map-block"], every=1_000_000)
+    assert frame["rows"].sum() > 3 * open_trace(RESULT / "seabios.arrow").rows
+    whole = frame[frame["rows"] == 1_000_000]
+    assert len(whole) == 5
+    assert (1000 * whole["faults_code"] / whole["accesses"]).min() > 8
+
+
+SEARCH = Path(__file__).parent.parent / "results" / "habit-search"
+
+
+def test_the_table_of_the_search_is_what_its_counts_say():
+    counts = {}
+    for row in csv.DictReader((SEARCH / "counts.csv").open()):
+        counts.setdefault(Path(row["trace"]).stem, {})[row["strategy"]] = row
+    found = 0
+    for line in (SEARCH / "report.md").read_text().splitlines():
+        if line.startswith("| `"):
+            first, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+            here, softmmu = (counts[first.split("`")[1]][scheme] for scheme in ("map-block", "softmmu"))
+            accesses, faults = int(here["accesses"]), int(here["faults_code"])
+            known = [f"{int(here['rows']):,}", f"{accesses:,}", f"{faults:,}", f"{1000 * faults / accesses:.3f}"]
+            assert cells == [*known, *(f"{int(scheme['translations']):,}" for scheme in (here, softmmu))]
+            found += 1
+    assert found == len(counts) == 9
 
 
 def test_the_rates_of_the_result_made_again_are_the_same():
