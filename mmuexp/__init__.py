@@ -1,4 +1,4 @@
-"""The notebook's interface: `compare`, `sweep` and `open_trace`; the command line adds nothing to them.
+"""The notebook's interface: `compare`, `sweep`, `faults` and `open_trace`; the command line adds nothing to them.
 
     >>> import mmuexp
     >>> table = mmuexp.compare("gzip.arrow", ["softmmu", "map-block,map_block_bits=20"])
@@ -6,7 +6,7 @@
 Everything else is imported when it is first used (PEP 562 for `open_trace`): importing mmuexp costs nothing.
 """
 
-__all__ = ["__version__", "compare", "open_trace", "sweep"]
+__all__ = ["__version__", "compare", "faults", "open_trace", "sweep"]
 
 
 def compare(traces=None, strategies=None, **options):
@@ -27,6 +27,17 @@ def sweep(params, traces=None, **options):
     from mmuexp import experiment
 
     return experiment.sweep(params, traces, **options).frame
+
+
+def faults(trace, strategy, **options):
+    """Every host fault of one trace (a path; None is the bundled one) under a scheme (a spec): a DataFrame, a row each.
+
+    Columns: row vaddr cause block page; block is missing where the scheme has none. The manifest is in `.attrs`. It is
+    held in memory, some 50 bytes a fault; `mmuexp faults -o FILE` streams it. Options: progress.
+    """
+    from mmuexp import faultlog
+
+    return faultlog.faults(trace, strategy, **options)
 
 
 def __getattr__(name: str):

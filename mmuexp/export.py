@@ -12,9 +12,9 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.manifest import SUFFIX
@@ -75,15 +75,17 @@ class Output:
     Raises UsageError for an unknown suffix, MmuexpError for a path that cannot be written.
     """
 
+    writers: ClassVar[Mapping[str, Callable]] = WRITERS
+
     def __init__(self, path: str):
         self.path = path
         suffix = Path(path).suffix.lower()
-        if suffix not in WRITERS:
-            known = " ".join(WRITERS)
+        if suffix not in self.writers:
+            known = " ".join(self.writers)
             raise UsageError(f"does not say its format by its suffix {suffix!r}", where=path, todo=f"known: {known}")
         if path.lower().endswith(SUFFIX):
             raise UsageError("is the name of a manifest", where=path, todo=f"end it in .json, but not in {SUFFIX}")
-        self.write_bytes = WRITERS[suffix]
+        self.writer = self.writers[suffix]
         self.manifest = None if suffix == ".json" else path + SUFFIX
         self._pending: list[tuple[str, str]] = []
         try:
@@ -103,18 +105,29 @@ class Output:
 
     def save(self, result: Result) -> None:
         """Write the table and its manifest; each appears under its name only when it is whole."""
-        about = (json.dumps(result.manifest, indent=1, ensure_ascii=False) + "\n").encode()
+        with self._writing():
+            content = self.writer(result)
+            self._data_file().write_bytes(content)
+            self._finish(result.manifest)
+
+    def _data_file(self) -> Path:
+        """Where the table is written: its temporary file, or the pipe or device itself."""
+        return Path(self.path if self._direct else self._pending[0][0])
+
+    def _finish(self, manifest: dict) -> None:
+        """The table is written: write the manifest, and give both their names."""
+        for temporary, _ in self._pending[1:]:
+            Path(temporary).write_bytes((json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+        while self._pending:
+            temporary, target = self._pending[0]
+            os.replace(temporary, target)
+            del self._pending[0]
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What fails inside leaves nothing behind, and becomes a line for the user."""
         try:
-            contents = [self.write_bytes(result), about]
-            if self._direct:
-                Path(self.path).write_bytes(contents[0])
-                return
-            for (temporary, _), content in zip(self._pending, contents, strict=False):
-                Path(temporary).write_bytes(content)
-            while self._pending:
-                temporary, target = self._pending[0]
-                os.replace(temporary, target)
-                del self._pending[0]
+            yield
         except BaseException as error:
             self.discard()
             if not isinstance(error, OSError):

@@ -23,20 +23,27 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def build(ledger: Any, complete: str) -> dict[str, Any]:
-    """The manifest of what an experiment's ledger holds. `complete` is "yes" or says what is missing."""
+def made_by(kind: str, command: Sequence[str], started: str, complete: str) -> dict[str, Any]:
+    """How every manifest begins. `complete` is "yes" or says what is missing; `started` is from `utc_now`."""
     from mmuexp.version import version
 
-    strategies = list(ledger.strategies.values())
     return {
         "mmuexp": version(),
         "model_version": MODEL_VERSION,
         **commit(),
-        "kind": ledger.kind,
-        "command": command_line(ledger.command),
+        "kind": kind,
+        "command": command_line(command),
         "complete": complete,
-        "started": ledger.started,
+        "started": started,
         "finished": utc_now(),
+    }
+
+
+def build(ledger: Any, complete: str) -> dict[str, Any]:
+    """The manifest of what an experiment's ledger holds; `complete` as in `made_by`."""
+    strategies = list(ledger.strategies.values())
+    return {
+        **made_by(ledger.kind, ledger.command, ledger.started, complete),
         "every": ledger.every,
         "strategies": [expanded(strategy) for strategy in strategies],
         "traces": ledger.traces,

@@ -104,7 +104,7 @@ class Outputs:
         try:
             for path in files:
                 self.files.append(Output(path))
-            _refuse_twice(self.files)
+            refuse_twice(self.files)
         except BaseException:
             self.close()
             raise
@@ -128,7 +128,7 @@ class Outputs:
             write_stdout(result, self.format)
 
 
-def _refuse_twice(files: "Sequence[Output]") -> None:
+def refuse_twice(files: "Sequence[Output]") -> None:
     """Two outputs, or an output and a manifest, must not replace each other."""
     from mmuexp.errors import UsageError
 

@@ -60,18 +60,18 @@ def _csv(trace: Trace, file) -> None:
     options = csv.WriteOptions(include_header=False)
     for batch in _record_batches(trace):
         for start in range(0, len(batch), 1 << 16):  # the writer formats what it is given in one piece of memory
-            csv.write_csv(batch.slice(start, 1 << 16), _Open(file), options)
+            csv.write_csv(batch.slice(start, 1 << 16), Unclosed(file), options)
 
 
 def _parquet(trace: Trace, file) -> None:
     from pyarrow import parquet
 
-    with parquet.ParquetWriter(_Open(file), _schema(trace), compression="zstd") as writer:
+    with parquet.ParquetWriter(Unclosed(file), _schema(trace), compression="zstd") as writer:
         for batch in _record_batches(trace):
             writer.write_batch(batch)
 
 
-class _Open:
+class Unclosed:
     """A file that Arrow may write to but not close."""
 
     closed = False
