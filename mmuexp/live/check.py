@@ -20,7 +20,7 @@ from mmuexp import manifest
 from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import SchemeStopped
 from mmuexp.events import FIRST_EXTRA
-from mmuexp.guest import Columns
+from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import engine_of
 from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
 from mmuexp.passes import Progress, trace_path
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOG = 1 << 16  # faults that the model holds before it hands them out
-PIECES = (4096, 1)  # rows, when a batch is looked through for the row at which the two part
+PIECES = (BATCH_ROWS, 4096, 1)  # rows, when a trace is looked through for the row at which the two part
 MAP_COUNT = Path("/proc/sys/vm/max_map_count")
 
 
@@ -135,7 +135,8 @@ def verify_one(
                 pair.engine.end()
                 pair.replay.check_log()
         except WrongData as error:
-            outcome.parting = Parting(pair.engine.rows if error.row is None else error.row, error.what)
+            at_end = error.row is None  # what went astray may lie far back
+            outcome.parting = _first_row(trace, strategy, label, 0 if at_end else before, options, ends=at_end)
         except EngineDied as error:
             outcome.parting = _first_row(trace, strategy, label, before, options)
             outcome.parting = outcome.parting._replace(what=f"{outcome.parting.what}; later it {error.what}")
@@ -157,32 +158,37 @@ def _differ(pair: _Pair) -> bool:
     return model != live or not np.array_equal(*pair.faults())
 
 
-def _first_row(trace: Any, strategy: Strategy, label: str, batch_row: int, options: dict[str, Any]) -> Parting:
-    """Run again, whole batches up to the one that begins with `batch_row`, then in ever smaller pieces."""
+def _first_row(
+    trace: Any, strategy: Strategy, label: str, batch_row: int, options: dict[str, Any], *, ends: bool = False
+) -> Parting:
+    """Run again, whole batches up to the one that begins with `batch_row`, then in ever smaller pieces.
+
+    `ends`: all of guest RAM is compared after each piece.
+    """
     first = batch_row
     for piece in PIECES:
         with _Pair(strategy, trace.mode, label, **options) as pair:
             for columns in _pieces(trace, first, piece):
-                at = pair.replay.rows
+                at, wrong = pair.engine.rows, None
                 try:
                     pair.feed(columns)
+                    if ends:
+                        pair.engine.end()
                 except WrongData as error:
-                    return Parting(at if error.row is None else error.row, error.what)
+                    wrong = error.what
                 except EngineDied:
                     if piece == 1:
                         raise  # they agreed until then: nothing but the death can be told
                     first = at
                     break
-                model, live = pair.counts()
-                faults = pair.faults()
-                if model == live and np.array_equal(*faults):
+                (model, live), faults = pair.counts(), pair.faults()
+                if wrong is None and model == live and np.array_equal(*faults):
                     continue
                 first = at
                 if piece == 1:
                     different = [name for name in model if model[name] != live[name]]
-                    what = ", ".join(f"{name} {model[name]:,} / {live[name]:,}" for name in different)
-                    told = [_told(strategy, records) for records in faults]
-                    return Parting(at, what, *told)
+                    what = wrong or ", ".join(f"{name} {model[name]:,} / {live[name]:,}" for name in different)
+                    return Parting(at, what, *(_told(strategy, records) for records in faults))
                 break
     return Parting(first, "they agree when they run again: the host did not do the same twice")
 

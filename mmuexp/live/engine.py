@@ -68,15 +68,20 @@ FAILURES = (EngineFailed, WrongData, NoMappings)  # enum failure
 @cache
 def counters(program: Path) -> tuple[str, ...]:
     """Names of what an engine counts, in its order: columns of the CSV."""
-    said = subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout
-    return tuple(line.split()[1] for line in said.splitlines() if line.startswith("counter "))
+    try:
+        done = subprocess.run([str(program)], capture_output=True, text=True)
+    except OSError as error:
+        raise EngineFailed(f"cannot be started: {error.strerror}", where=str(program)) from None
+    if done.returncode:
+        raise EngineFailed(f"cannot be started: it ended with code {done.returncode}", where=str(program))
+    return tuple(line.split()[1] for line in done.stdout.splitlines() if line.startswith("counter "))
 
 
 class Engine:
     """A scheme (None: no translation, the bare loop) at work on one trace of `mode` "user" or "system".
 
-    `checked`: every store writes a value that names its row, every load is compared with a reference memory.
-    Raises NoEngine, EngineFailed.
+    `checked`: every store writes a value that names its row, every load is compared with a reference memory. `wrapper`
+    and `extra`, for tests: a program that runs it, more flags to compile it with. Raises NoEngine, EngineFailed.
     """
 
     def __init__(
@@ -88,12 +93,22 @@ class Engine:
         plant: Plant = Plant.NONE,
         time_limit: float = TIME_LIMIT_SECONDS,
         wrapper: tuple[str, ...] = (),
+        extra: tuple[str, ...] = (),
     ):
         self.strategy, self.time_limit = strategy, time_limit
         self.name = "no translation" if strategy is None else str(strategy)
-        self.program = engine_of(None if strategy is None else type(strategy))
+        self.program = engine_of(None if strategy is None else type(strategy), extra)
         self.counters = counters(self.program)
         self.rows = 0
+        command = [*wrapper, str(self.program), "{fd}", mode, str(int(checked)), str(int(plant)), *settings(strategy)]
+        try:
+            self._start(command)
+        except OSError as error:
+            what = f"cannot be started: {error.strerror}"
+            raise EngineFailed(what, where=f"live engine of {self.name}") from None
+        self._answer("start")
+
+    def _start(self, command: list[str]) -> None:
         log_bytes = -(-LOG_RECORDS * FAULT.itemsize // 64) * 64
         size = HEADER_BYTES + log_bytes + BATCH_ROWS * sum(dtype.itemsize for dtype in DTYPES)
         fd = os.memfd_create("mmuexp-engine", os.MFD_CLOEXEC)
@@ -108,14 +123,12 @@ class Engine:
                 columns.append(np.frombuffer(memory, dtype, BATCH_ROWS, at))
                 at += columns[-1].nbytes
             self._columns = Columns(*columns)
-            command = [*wrapper, str(self.program), str(fd), mode, str(int(checked)), str(int(plant))]
             self._process = subprocess.Popen(
-                [*command, *settings(strategy)],
+                [str(fd) if word == "{fd}" else word for word in command],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[fd], bufsize=0,
             )  # fmt: skip
         finally:
             os.close(fd)
-        self._answer("start")
 
     def feed(self, columns: Columns) -> None:
         """Replay the next rows, which the survey accepted."""
