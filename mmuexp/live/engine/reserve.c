@@ -52,6 +52,7 @@ void reserve_start(size_t pages, size_t guard_bytes)
     windows = pages;
     reserve_bytes = pages << PAGE_BITS;
     reserve = inaccessible(reserve_bytes + guard_bytes);
+    count[COUNT_peak_mappings] = mappings; /* before the first row, and for good if there is none */
     size_t tables = pages * (sizeof *window + sizeof *listed);
     window = mmap(NULL, tables, PROT_READ | PROT_WRITE, FLAGS_NONE, -1, 0);
     if (window == MAP_FAILED)

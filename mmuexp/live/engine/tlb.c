@@ -9,18 +9,23 @@ enum { NOT_RAM = 1 << 10, INVALID = 1 << 11 };
 struct mode_tables tlb[2];
 static uint32_t entries;
 
+static void invalidate_from(uint32_t set)
+{
+    for (; set < entries; set++)
+        for (unsigned mode = 0; mode < 2; mode++)
+            tlb[mode].read[set].address = tlb[mode].write[set].address = INVALID;
+}
+
 void tlb_start(unsigned tlb_bits)
 {
     entries = 1u << tlb_bits;
     patch_paths(PATCH_SET, (entries - 1) << ENTRY_BITS);
-    tlb_flush();
+    invalidate_from(0);
 }
 
 void tlb_flush(void)
 {
-    for (unsigned mode = 0; mode < 2; mode++)
-        for (uint32_t set = planted == PLANT_STALE_ENTRY; set < entries; set++)
-            tlb[mode].read[set].address = tlb[mode].write[set].address = INVALID;
+    invalidate_from(planted == PLANT_STALE_ENTRY);
 }
 
 static bool holds(const struct entry *entry, uint32_t page)
