@@ -1,0 +1,34 @@
+"""What the tests of the live engine share: rows as an open trace, and model and engine over them."""
+
+from collections.abc import Iterator
+
+from kernels import columns_of
+from tracerows import Row
+
+from mmuexp.guest import BATCH_ROWS, Columns
+from mmuexp.live.check import Outcome, verify_one
+from mmuexp.registry import parse_spec
+
+SCHEMES = ("softmmu", "byte-lookup", "map-block", "qemu-fast")
+
+
+class Rows:
+    """Rows in memory where an open trace is wanted, in batches of `batch`."""
+
+    def __init__(self, rows: list[Row] | Columns, mode: str, batch: int = BATCH_ROWS):
+        self.columns = rows if isinstance(rows, Columns) else columns_of(rows)
+        self.mode, self.batch, self.rows = mode, batch, len(self.columns.op)
+
+    def batches(self) -> Iterator[Columns]:
+        for at in range(0, self.rows, self.batch):
+            yield Columns(*(column[at : at + self.batch] for column in self.columns))
+
+
+def outcome(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int = BATCH_ROWS, **options) -> Outcome:
+    return verify_one(Rows(rows, mode, batch), parse_spec(spec), "rows", **options)
+
+
+def apart(rows: list[Row] | Columns, mode: str, spec: str, **options) -> str:
+    """Where model and engine part, as text; empty if they do not."""
+    found = outcome(rows, mode, spec, **options)
+    return "" if found.equal else f"{spec}, {mode}: {found.parting}, {found.different()}"

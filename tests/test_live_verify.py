@@ -1,0 +1,228 @@
+"""Model and live engine agree, on every count, every fault and every byte: random traces over a grid of parameters."""
+
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kernels import columns_of
+from liveruns import SCHEMES, apart, outcome
+from recording import guest, record_guest
+from test_system import N, SPECS, expected
+from tracegen import PAGES_COLLIDING, any_traces, random_trace
+from tracerows import exec_, flush, flush_page, io_load, io_store, load, map_, store
+
+from mmuexp.errors import SchemeStopped, UsageError
+from mmuexp.live.check import verify_one
+from mmuexp.live.engine import Engine, EngineFailed
+from mmuexp.registry import default_strategies, parse_spec
+from mmuexp.trace import open_trace
+
+TRACES = Path(__file__).parent.parent / "traces"
+FILES = sorted(TRACES.glob("*.arrow"))
+SMALL = ["crossing", "smc", "ownpage"]
+
+GRID = [f"softmmu,tlb_bits={bits}" for bits in (0, 1, 4, 8, 16)]
+GRID += [f"byte-lookup,entries={entries}" for entries in (1, 2, 3, 255)]
+GRID += [f"map-block,map_block_bits={bits},pool_blocks=3" for bits in range(12, 23)]
+GRID += [f"map-block,map_block_bits=13,pool_blocks={blocks}" for blocks in (1, 2, 3, 64)]
+GRID += [f"map-block,map_block_bits=14,pool_blocks=2,evict={evict}" for evict in ("fifo", "lifo", "random")]
+GRID += [f"map-block,map_block_bits=16,pool_blocks=3,map_pages={pages}" for pages in (2, 4, 16)]
+GRID += ["map-block,map_block_bits=13,map_pages=1024", "map-block,map_block_bits=20,map_pages=16,pool_blocks=1"]
+GRID += ["map-block,pool_mib=1", "map-block,map_block_bits=22,pool_mib=9,evict=random"]
+GRID += [f"qemu-fast,guest_limit={limit}" for limit in ("0x1000", "0x40001000", "0xa8000000", "0x100000000")]
+GRID += ["qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000,kernel_offset=0x30000000"]
+
+
+def agree(rows, mode: str, spec: str, **options) -> int:
+    """1 if they agree, 0 if the scheme cannot serve the trace (two pages at one place), else the test has failed."""
+    try:
+        assert apart(rows, mode, spec, **options) == ""
+    except SchemeStopped:
+        assert "kernel_offset" in spec
+        return 0
+    return 1
+
+
+@pytest.mark.parametrize("spec", GRID)
+def test_random_traces(spec):
+    for seed in range(6):
+        mode = ("user", "system")[seed % 2]
+        agree(random_trace(1000 * GRID.index(spec) + seed, 2000 if seed < 2 else 300, mode), mode, spec)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(trace=any_traces(), spec=st.sampled_from(GRID))
+def test_hypothesis_traces(trace, spec):
+    agree(trace[1], trace[0], spec)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("spec", GRID)
+def test_many_random_traces(spec):
+    for seed in range(60):
+        mode = ("user", "system")[seed % 2]
+        agree(random_trace(10**6 + 1000 * GRID.index(spec) + seed, 2000 if seed < 10 else 500, mode), mode, spec)
+
+
+def any_spec(rng: random.Random) -> str:
+    scheme = rng.choice(SCHEMES)
+    if scheme == "softmmu":
+        return f"softmmu,tlb_bits={rng.randrange(17)}"
+    if scheme == "byte-lookup":
+        return f"byte-lookup,entries={rng.choice([1, 2, 3, 7, 50, 254, 255])}"
+    if scheme == "qemu-fast":
+        offset = rng.choice([0, 0, 0, 0x1000, 0x30000000, 0x90000000])
+        return f"qemu-fast,guest_limit={rng.randrange(1, (1 << 20) + 1) << 12:#x},kernel_offset={offset:#x}"
+    bits, pages, evict = rng.randrange(12, 23), 1 << rng.randrange(6), rng.choice(["fifo", "lifo", "random"])
+    pool = rng.choice([f"pool_blocks={rng.choice([1, 2, 3, 5, 64])}", f"pool_mib={rng.choice([5, 9, 64])}"])
+    return f"map-block,map_block_bits={bits},map_pages={pages},evict={evict},{pool}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(8))
+def test_random_parameters(part):
+    rng, served = random.Random(part), 0
+    for seed in range(100):
+        mode, pages = rng.choice(["user", "system"]), rng.sample(PAGES_COLLIDING, 5)
+        rows = random_trace(part * 1000 + seed, rng.choice([100, 400, 1500]), mode, pages)
+        served += agree(rows, mode, any_spec(rng), batch=rng.choice([1 << 20, 97]))
+    assert served > 80
+
+
+def every_size(seed: int) -> list:
+    """Loads and stores of 1 to 64 bytes around the ends of pages and blocks, and over the end of memory."""
+    rng = random.Random(seed)
+    ends = [0x10000, 0x11000, 0x400000, 0x90000000, 0xA8000000, 0x1_0000_0000]
+    rows = [exec_(rng.choice(ends) - 0x800 & 0xFFFFFFFF)]
+    for size in rng.sample(range(1, 65), 64):
+        for op in (load, store, load):
+            rows.append(op(rng.choice(ends) - rng.randrange(0, 80) & 0xFFFFFFFF, size))
+            if rng.random() < 0.1:
+                rows.append(exec_(rows[-1][1] & 0xFFFFF000, rng.choice([16, 4096])))
+    return rows
+
+
+@pytest.mark.parametrize("spec", [*SCHEMES, "byte-lookup,entries=1", "map-block,pool_blocks=1,map_block_bits=12"])
+def test_every_size_from_1_to_64(spec):
+    for seed in range(4):
+        assert outcome(every_size(seed), "user", spec).equal
+
+
+@pytest.mark.parametrize("spec", ["softmmu", "byte-lookup", "map-block", "qemu-fast,guest_limit=0x60000000"])
+@pytest.mark.parametrize("batch", [1, 2, 37])
+def test_batches_of_any_length(spec, batch):
+    """A spell of qemu-fast goes on over the end of a batch, and a map-block page is known from the next row on."""
+    for mode in ("user", "system"):
+        agree(random_trace(batch, 700, mode), mode, spec, batch=batch)
+        agree(random_trace(batch, 300, mode), mode, "map-block,map_pages=8,pool_blocks=2", batch=batch)
+
+
+NUMBERS = [0, 1, 0xFFFFF, 0x100000, 0x100001, 0xFFFFFF, 0x1000000, 0xFFFFFFFE, 0xFFFFFFFF]
+
+
+@pytest.mark.parametrize("spec", SCHEMES)
+def test_physical_pages_of_32_bits(spec):
+    """ROM lies above 4 GiB in recordings, a guest with PAE has RAM there; neighbours are one mapping of the host."""
+    rows = [map_(0x1000 * (0x40 + i), number) for i, number in enumerate(NUMBERS)]
+    for i in range(len(NUMBERS)):
+        rows += [store(0x40FF8 + 0x1000 * i, 8), load(0x40FF8 + 0x1000 * i, 4), exec_(0x40000 + 0x1000 * i)]
+    rows += [store(0x40FFC + 0x1000 * i, 8) for i in range(len(NUMBERS) - 1)]
+    rows += [map_(0x90000, 0xFFFFFFFF), load(0x90FF0), store(0x90FF0), load(0x48FF0), flush_page(0x90000)]
+    assert outcome(rows, "system", spec).equal
+
+
+@pytest.mark.parametrize("spec", SCHEMES)
+def test_an_empty_trace_and_one_without_accesses(spec):
+    assert outcome([], "user", spec).equal
+    assert outcome([exec_(0x1000), flush(), flush_page(0x1000), exec_(0x1000)], "user", spec).equal
+
+
+@pytest.mark.parametrize("spec", SCHEMES)
+def test_pages_that_turn_into_devices_and_back(spec):
+    rows = [flush()]
+    for i in range(20):
+        rows += [map_(0x5000, 0x77 + (i & 1)), map_(0x6000, 0x78), store(0x5FFC, 8), exec_(0x6000), load(0x5FFF, 2)]
+        rows += [flush_page(0x5000), io_load(0x5FFE, 4), io_store(0x5000, 1), io_load(0x5FC1, 64), io_store(0x5FF0, 13)]
+        rows += [load(0x6000, 10), store(0x6FFE, 2), exec_(0x6000)]
+    found = outcome(rows, "system", spec)
+    assert found.equal
+    counted = {"softmmu": "slow_io", "qemu-fast": "softmmu_accesses"}.get(spec, "faults_io")
+    assert found.live[counted] >= 80
+
+
+def test_two_pages_at_one_place_stop_the_engine_as_they_stop_the_model():
+    """A load that the other page's mapping serves cannot be seen by any handler; the model stops there too."""
+    rows = [load(0x60000000), store(0x90000000)]
+    with pytest.raises(SchemeStopped, match="come to lie at one host page"):
+        outcome(rows, "user", "qemu-fast,kernel_offset=0x30000000")
+    with (
+        Engine(parse_spec("qemu-fast,kernel_offset=0x30000000"), "user") as engine,
+        pytest.raises(EngineFailed, match="page 0x90000 and page 0x60000 come to lie at one host page") as failed,
+    ):
+        engine.feed(columns_of(rows))
+    assert failed.value.row == 1
+
+
+def test_what_is_compared_is_what_happened():
+    """Not everything agrees because nothing is counted: a trace of which each figure is known."""
+    rows = [load(0x10000), store(0x10000), load(0x20FFE), exec_(0x10000), store(0x10000), load(0x10000, 64)]
+    found = outcome(rows, "user", "map-block,map_block_bits=12,pool_blocks=2")
+    counts = {"faults_block": 2, "faults_unmapped": 1, "faults_write": 1, "faults_code": 1, "evictions": 0}
+    assert {name: found.live[name] for name in counts} == counts
+    assert (found.signals, found.checked_loads, found.checked_stores) == (5, 3, 2)
+    assert found.system_calls == found.live["mmap_calls"] + found.live["mprotect_calls"] + found.live["munmap_calls"]
+
+
+def verified(path, spec=None) -> None:
+    with open_trace(path) as trace:
+        for strategy in [parse_spec(spec)] if spec else default_strategies(trace.mode):
+            try:
+                found = verify_one(trace, strategy, str(path))
+            except SchemeStopped:
+                assert strategy.name == "qemu-fast"
+                continue
+            assert found.equal, found.parting
+            assert found.rows == trace.rows
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_recordings(name):
+    verified(TRACES / f"{name}.arrow")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_recording(path):
+    verified(path)
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("known")
+    assert record_guest("-o", "known.arrow", image=guest("known", N), cwd=folder).code == 33
+    return folder / "known.arrow"
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_guest_of_known_counts(known, spec):
+    """The engine against what follows from the guest's source, without any model."""
+    with open_trace(known) as trace:
+        found = verify_one(trace, parse_spec(spec), "known")
+    assert found.equal, found.parting
+    counts = {name: count for name, count in expected(spec, N).items() if name in found.live}
+    assert {name: found.live[name] for name in counts} == counts
+    assert len(counts) >= 3
+
+
+def test_the_grid_has_every_parameter():
+    """A parameter that is added must come to be tried."""
+    strategies = [parse_spec(spec) for spec in GRID]
+    for scheme in SCHEMES:
+        mine = [strategy for strategy in strategies if strategy.name == scheme]
+        for name in set(mine[0].params()) - {"pointer_bytes"}:  # the engine's tables are of a 64-bit host
+            assert any(getattr(a, name) != getattr(b, name) for a, b in pairwise(mine)), f"{scheme} {name}"
+    with pytest.raises(UsageError):
+        parse_spec("map-block,pool_mib=1,map_block_bits=22")
