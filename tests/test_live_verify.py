@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kernels import columns_of
 from liveruns import SCHEMES, apart, outcome
 from recording import guest, record_guest
-from test_system import N, SPECS, expected
+from test_system import SPECS, N, expected
 from tracegen import PAGES_COLLIDING, any_traces, random_trace
 from tracerows import exec_, flush, flush_page, io_load, io_store, load, map_, store
 

@@ -17,6 +17,8 @@ struct path {
     uint32_t store, bytes;
 };
 extern const struct path __start_mmuexp_paths[] __attribute__((weak)), __stop_mmuexp_paths[] __attribute__((weak));
+extern const struct path __start_mmuexp_templates[] __attribute__((weak));
+extern const struct path __stop_mmuexp_templates[] __attribute__((weak));
 
 struct patch {
     uint64_t end; /* of an instruction whose immediate is a parameter: it ends here */
@@ -26,13 +28,14 @@ extern const struct patch __start_mmuexp_patches[] __attribute__((weak)), __stop
 
 /* A translator writes parameters into its instructions; so do we, at start: patch_paths(kind, value). */
 #define PATCHED(kind, bytes)                                                                                           \
-    "69: .pushsection mmuexp_patches, \"a\"\n .quad 69b\n .long " #kind ", " #bytes "\n .popsection\n"
+    "69: .pushsection mmuexp_patches, \"a\"\n .balign 8\n .quad 69b\n .long " #kind ", " #bytes "\n .popsection\n"
 
+#define PATHS "mmuexp_paths" /* translate.h writes templates into a section of their own */
 #define BEGIN "70:\n"
 #define CAN_FAULT "71:\n"
 #define END_WITH(gap, resume, store, bytes)                                                                            \
-    "79:\n .pushsection mmuexp_paths, \"a\"\n .quad 70b, " gap ", " resume ", 71b, 79b\n .long " #store ", " #bytes    \
-    "\n .popsection\n"
+    "79:\n .pushsection " PATHS ", \"a\"\n .balign 8\n .quad 70b, " gap ", " resume ", 71b, 79b\n"              \
+    ".long " #store ", " #bytes "\n .popsection\n"
 #define END(store, bytes) END_WITH("79b", "79b", store, bytes)
 
 /* The access itself, by size: instruction and data register. */

@@ -1,0 +1,231 @@
+"""What runs is what is counted: the compiled fast paths are the listings, instruction by instruction.
+
+The compiled code is held against `Strategy.FAST_PATH`, which `strategy show` prints and the model prices. Where they
+may differ: registers and tables of a 64-bit host (an entry has 8 bytes instead of 4, a base beside the guest address),
+the immediate that is a parameter, and the order of operands of a store.
+"""
+
+import re
+
+import pytest
+from livepaths import FastPath, Instruction, between, code, hit_path, patches, paths, sections
+from liveruns import SCHEMES
+
+from mmuexp.live.build import engine_of
+from mmuexp.live.engine import Engine
+from mmuexp.registry import parse_spec
+from mmuexp.strategy import is_instruction
+
+LOOPS = {"softmmu": 1, "byte-lookup": 1, "map-block": 1, "qemu-fast": 2}  # loops over rows: direct, and with moved data
+SHAPES = [(store, size) for store in (0, 1) for size in (1, 2, 4, 8)]
+WIDE = 8  # bytes; softmmu's listing is one of a 32-bit host, which does two accesses for them
+FAMILY = {f"{x}{half}": f"r{x}x" for x in "abcd" for half in "lhx"}
+FAMILY |= {f"{e}{x}x": f"r{x}x" for e in "er" for x in "abcd"}
+FAMILY |= {f"{e}{x}": f"r{x}" for e in ("e", "r", "") for x in ("si", "di", "bp")}
+FAMILY |= {f"{x}l": f"r{x}" for x in ("si", "di", "bp")}
+FAMILY |= {f"r{n}{half}": f"r{n}" for n in range(8, 16) for half in ("", "d", "w", "b")}
+
+
+def program_of(scheme: str):
+    return engine_of(type(parse_spec(scheme)))
+
+
+def listing_of(scheme: str) -> list[tuple[str, list[str]]]:
+    """(mnemonic, operands) of each instruction of FAST_PATH."""
+    found = []
+    for line in type(parse_spec(scheme)).FAST_PATH.splitlines():
+        if is_instruction(line):
+            name, _, operands = line.partition(";")[0].strip().partition(" ")
+            found.append((name, [word.strip() for word in operands.split(",")]))
+    return found
+
+
+def paths_of(scheme: str) -> list[FastPath]:
+    """Those that run under the scheme's own listing; without the softmmu spells of qemu-fast."""
+    found = paths(program_of(scheme))
+    return [path for path in found if path.gap == path.resume] if scheme == "qemu-fast" else found
+
+
+def spells() -> list[FastPath]:
+    return [path for path in paths(program_of("qemu-fast")) if path.gap != path.resume]
+
+
+CASES = [(scheme, scheme) for scheme in SCHEMES] + [("qemu-fast", "softmmu")]
+
+
+def chosen(runs: str, listing: str) -> list[FastPath]:
+    return paths_of(runs) if runs == listing else spells()
+
+
+def kind(operand: str) -> str:
+    """memory, immediate or register; of the listing or of objdump."""
+    if "[" in operand:
+        return "memory"
+    return "register" if FAMILY.get(operand) or operand in ("reg", "off", "data", "vaddr") else "immediate"
+
+
+def mnemonic(instruction: Instruction, listed: str) -> str:
+    """A load of 1 or 2 bytes is a movzx: the listing's access says `mov`."""
+    access = instruction.name == "movzx" and listed == "mov"
+    return "mov" if access else instruction.name
+
+
+def registers(operand: str) -> list[str]:
+    return [FAMILY[word] for word in re.findall(r"[a-z]\w*", operand) if word in FAMILY]
+
+
+def wide_insns(listing: str, path: FastPath) -> int:
+    """Instructions that 8 bytes take more, as priced."""
+    price = parse_spec(listing).price_list().get("wide_units8")
+    return int(price.insn) if price and path.bytes == WIDE else 0
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_each_size_has_a_path_in_each_loop(scheme):
+    found = paths_of(scheme)
+    for store, size in SHAPES:
+        extra = 1 if scheme == "byte-lookup" and size == 2 else 0  # the two bytes around a page's border
+        mine = [path for path in found if (path.store, path.bytes) == (store, size)]
+        # plain and checked, and in pieces; the compiler may make one function of two equal ones for pieces
+        assert 2 * LOOPS[scheme] + 1 + extra <= len(mine) <= 3 * LOOPS[scheme] + extra, (store, size)
+    assert not paths(engine_of(None))
+
+
+def test_a_spell_of_qemu_fast_has_the_paths_of_softmmu():
+    for store, size in SHAPES:
+        assert len([path for path in spells() if (path.store, path.bytes) == (store, size)]) == 3
+
+
+@pytest.mark.parametrize(("runs", "listing"), CASES)
+def test_instructions_are_those_of_the_listing(runs, listing):
+    """In number, order and kind, and no memory is touched that the listing does not touch."""
+    program, wanted = program_of(runs), listing_of(listing)
+    assert len(wanted) == type(parse_spec(listing)).hit_insns()
+    for path in chosen(runs, listing):
+        compiled = hit_path(program, path)
+        more = wide_insns(listing, path)
+        assert len(compiled) == len(wanted) + more, path
+        for access in compiled[len(wanted) - 1 :]:
+            assert access.name == ("movzx" if path.bytes < 4 and not path.store else "mov")
+        for instruction, (name, operands) in zip(compiled, wanted, strict=False):
+            assert mnemonic(instruction, name) == name, (path, instruction)
+            if name == "je":
+                assert int(instruction.operands[0].split()[0], 16) == path.resume
+                continue
+            kinds = [kind(operand) for operand in operands]
+            if path.store and operands[0] == "data":
+                kinds.reverse()
+            if operands[1].startswith("~4095") and kind(instruction.operands[1]) == "register":
+                kinds[1] = "register"  # of a row in pieces: the mask depends on its size
+            assert [kind(operand) for operand in instruction.operands] == kinds, (path, instruction)
+
+
+NAMES = {*FAMILY, "reg", "off", "vaddr"}
+
+
+def names_in(operand: str) -> list[str]:
+    return [word for word in re.findall(r"[a-z]\w*", operand) if word in NAMES]
+
+
+@pytest.mark.parametrize(("runs", "listing"), CASES)
+def test_registers_carry_what_the_listing_names(runs, listing):
+    """Each name of the listing is one register, and no two names are the same one. `vaddr` may be in several."""
+    for path in chosen(runs, listing):
+        bound: dict[str, set[str]] = {}
+        compiled = hit_path(program_of(runs), path)
+        (data,) = {*compiled[-1].operands} - {operand for operand in compiled[-1].operands if "[" in operand}
+        assert FAMILY[data] == "rdx"  # where the handler and the helper look for it
+        for instruction, (name, operands) in zip(compiled, listing_of(listing), strict=False):
+            theirs = operands[::-1] if path.store and operands[0] == "data" else operands
+            pairs = zip(theirs, instruction.operands, strict=name != "je")
+            for theirs, ours in pairs if name != "je" else ():
+                if theirs == "[vaddr]":
+                    assert len(registers(ours)) == 2  # and the reserve: page 0 of a process cannot be mapped
+                elif theirs == "[tlb + edx + ebp]":
+                    (table,) = {*registers(ours)} - bound["edx"]
+                    bound["ebp"] = {table}
+                elif theirs != "data" and kind(theirs) != "immediate":
+                    assert len(registers(ours)) == len(names_in(theirs)), (path, instruction)
+                    for word, register in zip(names_in(theirs), registers(ours), strict=True):
+                        bound.setdefault(word, set()).add(register)
+        vaddr = bound.pop("vaddr", set())
+        assert all(len(used) == 1 and not used & vaddr for used in bound.values()), (path, bound)
+        assert len(set().union(*bound.values())) == len(bound)
+
+
+@pytest.mark.parametrize(("runs", "listing"), CASES)
+def test_constants_are_those_of_the_listing(runs, listing):
+    program = program_of(runs)
+    patched = {patch.end for patch in patches(program)}
+    for path in chosen(runs, listing):
+        compiled = hit_path(program, path)
+        behind = [instruction.at for instruction in compiled[1:]] + [path.end]
+        for instruction, end, (name, operands) in zip(compiled, behind, listing_of(listing), strict=False):
+            theirs, ours = operands[-1], instruction.operands[-1]
+            if name == "je" or kind(theirs) != "immediate" or kind(ours) != "immediate":
+                assert end not in patched
+            elif theirs in ("MAP_BLOCK_BITS", "0x7f8"):
+                assert end in patched
+            else:
+                assert end not in patched
+                value = eval(theirs, {"size": path.bytes})
+                if (name, theirs) == ("shr", "9"):
+                    value = 12 - 4  # page number, times 16 bytes an entry
+                assert int(ours, 16) == value & 0xFFFFFFFF, (path, instruction)
+    assert bool(patched) == (listing in ("softmmu", "map-block") or runs == "qemu-fast")
+
+
+SCALES = {"byte-lookup": "byte_base", "map-block": "block_table"}
+
+
+@pytest.mark.parametrize("scheme", SCALES)
+def test_tables_are_addressed_in_the_instruction(scheme):
+    """`[table + reg*4]` of the listing, with entries of 8 bytes: no instruction computes a table's address."""
+    for path in paths_of(scheme):
+        tables = [i.operands[1] for i in hit_path(program_of(scheme), path) if "*8" in i.operands[-1]]
+        assert len(tables) == 1
+        assert re.fullmatch(r"QWORD PTR \[rax\*8\+0x[0-9a-f]+\]", tables[0])
+
+
+@pytest.mark.parametrize(("runs", "listing"), CASES)
+def test_only_the_access_can_fault(runs, listing):
+    """The `fault` label is the access, and in the mmap schemes the last instruction."""
+    for path in chosen(runs, listing):
+        compiled = hit_path(program_of(runs), path)
+        place = [instruction.at for instruction in compiled].index(path.fault)
+        assert place == type(parse_spec(listing)).hit_insns() - 1
+        if listing != "softmmu":
+            assert place == len(compiled) - 1
+        assert "[" in compiled[place].operands[0 if path.store else 1]
+        size = {1: "BYTE", 2: "WORD", 4: "DWORD", 8: "DWORD" if listing == "softmmu" else "QWORD"}[path.bytes]
+        assert f"{size} PTR" in compiled[place].operands[0 if path.store else 1]
+
+
+@pytest.mark.parametrize("scheme", ["softmmu", "qemu-fast"])
+def test_the_helper_is_called_between_compare_and_hit(scheme):
+    program = program_of(scheme)
+    for path in paths(program):
+        if path.gap != path.resume:
+            call, jump = between(program, path.gap, path.resume)
+            assert (call.name, call.operands[0].split()[1]) == ("call", "<tlb_slow_path>")
+            assert (jump.name, int(jump.operands[0].split()[0], 16)) == ("jmp", path.end)
+
+
+RUNNING = [(f"map-block,map_block_bits={bits}", bits) for bits in (12, 13, 16, 22)]
+RUNNING += [(f"softmmu,tlb_bits={bits}", ((1 << bits) - 1) << 4) for bits in (0, 1, 8, 16)]
+RUNNING += [("qemu-fast", 255 << 4), ("byte-lookup,entries=7", None)]
+
+
+@pytest.mark.parametrize(("spec", "value"), RUNNING)
+def test_a_running_engine_has_its_parameters_in_its_instructions_and_nothing_else_changed(spec, value):
+    """The text that was disassembled is the text that runs, but for the immediates."""
+    program = program_of(spec)
+    begin, text = sections(program)[".text"]
+    wanted = bytearray(text)
+    for patch in patches(program):
+        at = patch.end - patch.bytes - begin
+        wanted[at : at + patch.bytes] = value.to_bytes(patch.bytes, "little")
+    with Engine(parse_spec(spec), "user") as engine, open(f"/proc/{engine._process.pid}/mem", "rb") as memory:
+        memory.seek(begin)
+        assert memory.read(len(text)) == wanted
+    assert all(end in code(program) for end in (patch.end for patch in patches(program)))
