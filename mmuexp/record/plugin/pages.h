@@ -123,7 +123,8 @@ static inline bool is_known(uint32_t vpage)
  * Recording asks QEMU at each access where its page lies, skipping once in an epoch. What can move a page begins one:
  * instructions that drop translations, task switches, device accesses, and a page that is seen to have moved. So both
  * count the same rows, but for a guest that changes a page's entry, drops no translation and goes on using the page:
- * the processor may show it the old page or the new one.
+ * the processor may show it the old page or the new one. (Asked at each of 6.4 G accesses that were not to be asked
+ * about, in two Linux boots on pc and q35, GRUB and SeaBIOS, under QEMU 7.2 and 10.0: none had moved.)
  */
 static void new_epoch(void)
 {
