@@ -28,6 +28,7 @@ import numpy as np
 
 from mmuexp.emulator.faults import fault
 from mmuexp.emulator.handler import allow_store, map_page, protect_windows
+from mmuexp.emulator.kernel import inlined
 from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
 from mmuexp.events import CODE, HOST, meanings
@@ -106,7 +107,7 @@ def _serve(s, e, n, window, page, frame, store, first, last):
     return SETTLED
 
 
-@kernel
+@inlined
 def _direct_access(s, e, n, row, window):
     answer = _serve(s, e, n, window, row.page, row.frame, row.store, row.first, row.last)
     if row.second >= 0 and not answer & CONFLICT:
