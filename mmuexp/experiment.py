@@ -13,10 +13,11 @@ from mmuexp.host import Profile, load_profile
 from mmuexp.passes import DEFAULT_NAME, LeaveOut, Progress, Run, run_pass, trace_path
 from mmuexp.price import Priced, price
 from mmuexp.ranges import plan
-from mmuexp.result import COLUMNS, Result, make_frame
+from mmuexp.result import COLUMNS, LIVE, Result, make_frame
 from mmuexp.verdict import break_even, decided_by
 
 TOGETHER = 8  # schemes that one decode feeds; more of them read the trace again, so that memory stays bounded
+ROUNDS = 5  # of a live measurement
 MAX_ROWS = 5_000  # of windows and schemes in a result: some 10 KB each until they are written
 
 
@@ -35,6 +36,8 @@ def compare(
     reference: Any = None,
     host: str | os.PathLike | Profile | None = None,
     every: int | None = None,
+    live: bool = False,
+    rounds: int | None = None,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
 ) -> Result:
@@ -46,6 +49,8 @@ def compare(
     reference   the spec that others are measured against (added if missing); None is softmmu, else the first
     host        a profile's name, path or Profile; None is the present-day one
     every       also cut each trace in windows of that many rows (column `window`; windows add up to the total)
+    live        also run each for real, and append what translation takes on this host (columns LIVE of result.py)
+    rounds      how often; None is 5
     progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each
 
     Raises UsageError for specs, references and hosts that are wrong, TraceError for traces that are.
@@ -58,7 +63,11 @@ def compare(
             raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
     given = None if strategies is None else given_strategies(strategies)
     base = None if reference is None else _reference(reference)
-    return _experiment("compare", traces, given, base, host, every, progress, {}, command)
+    if live and every is not None:
+        raise UsageError("windows are not measured", where="live", todo="leave `every` out, or `live`")
+    if rounds is not None and (not live or rounds < 1):
+        raise UsageError(f"{rounds} rounds", where="rounds", todo="give at least 1, with `live`")
+    return _experiment("compare", traces, given, base, host, every, progress, {}, command, live and (rounds or ROUNDS))
 
 
 def sweep(
@@ -110,7 +119,7 @@ def _choose_reference(strategies: Sequence[Any]) -> Any:
     return next(s for wanted in by_preference for s in strategies if wanted(s))
 
 
-def _experiment(kind, traces, strategies, base, host, every, progress, values, command) -> Result:
+def _experiment(kind, traces, strategies, base, host, every, progress, values, command, rounds=0) -> Result:
     from mmuexp.registry import default_strategies
     from mmuexp.trace import open_trace
 
@@ -124,6 +133,10 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
             sizes.append((trace.file_rows, len(_with_reference(chosen, base)[0])))
     _check_windows(sizes, every)
+    if rounds:
+        from mmuexp.live.columns import live_columns, with_engine
+
+        with_engine(strategies or default_strategies("user"))  # compiled before the work
     for at, path in enumerate(paths):
         label = DEFAULT_NAME if path is None else path
         with trace_path(path) as file, open_trace(file) as trace:
@@ -151,7 +164,12 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
                     ledger.add(label, facts, runs, str(against), left_out)
                 what = f"interrupted after {at} of {len(paths)} traces{of_this}"
                 raise Interrupted(ledger.result(what)) from None
-            ledger.add(label, facts, runs, str(against), left_out)
+            measured = {}
+            if rounds:
+                able, _ = with_engine([run.strategy for run in runs])
+                counts = {run.strategy: run.counts for run in runs if run.strategy in able}
+                measured = live_columns(trace, counts, profile, label, rounds, progress)
+            ledger.add(label, facts, runs, str(against), left_out, measured)
     return ledger.result("yes")
 
 
@@ -201,13 +219,19 @@ class _Ledger:
         self.traces: list[dict] = []
         self.verdicts: list[dict] = []
         self.left_out: list[dict] = []
+        self.measured = False  # have runs been measured for real?
         self.strategies: dict[str, Any] = {}
 
-    def add(self, label: str, facts: dict, runs: list[Run], reference: str, left_out: Mapping[str, str]) -> None:
+    def add(
+        self, label: str, facts: dict, runs: list[Run], reference: str, left_out: Mapping[str, str], live=None
+    ) -> None:
         priced = [(run, price(run.strategy, run.counts, self.host)) for run in runs]
         totals = [(run, cost) for run, cost in priced if run.window is None]
         shown = totals if self.every is None else [(run, cost) for run, cost in priced if run.window is not None]
-        self.records += [_record(label, run, cost, self.values) for run, cost in shown]
+        live = live or {}
+        self.measured = self.measured or bool(live)
+        values = {**self.values, **live}
+        self.records += [_record(label, run, cost, values) for run, cost in shown]
         self.verdicts += _verdicts(label, reference, totals)
         self.left_out += [{"trace": label, "strategy": spec, "why": why} for spec, why in left_out.items()]
         self.traces.append(facts)
@@ -216,7 +240,7 @@ class _Ledger:
     def result(self, complete: str) -> Result:
         columns = tuple(dict.fromkeys(name for row in self.values.values() for name in row))
         window = () if self.every is None else ("window",)
-        frame = make_frame(self.records, [*window, *columns])
+        frame = make_frame(self.records, [*window, *columns, *(LIVE if self.measured else ())])
         about = manifest.build(self, complete) | {"parameters": list(columns)}
         frame.attrs["manifest"] = about
         return Result(self.kind, frame, about, columns)

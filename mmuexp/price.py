@@ -99,6 +99,12 @@ def price(strategy: Any, counts: Mapping[str, int | None], host: Profile) -> Pri
     )
 
 
+def engine_ns(strategy: Any, counts: Mapping[str, int | None], host: Profile) -> float:
+    """What the live engine should take for these counts: it translates no guest code, and does the accesses."""
+    cost = price(strategy, counts, host)
+    return cost.ns - cost.translate_insns * host.ns["insn"] + (counts.get("units8") or 0) * host.access_ns
+
+
 def _knobs(name: str, lines: list, insns: float, host: Profile) -> dict[str, float]:
     per_insn = host.ns["insn"]
     knobs: dict[str, float] = {}

@@ -27,9 +27,14 @@ CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]  # they sum to host_cal
 PARTS = ["hit_insns", "handler_insns", "translate_insns"]  # they sum to insns
 LATER = [*CALLS, "cross_kernel_ns", *PARTS]  # appended after interface.md's columns
 
+# compare --live appends these, of the engines on this host: median, least and most of the rounds; the bare loop that
+# was subtracted; the model at the host profile's prices, and how far it is off
+LIVE = ["live_ns_per_access", "live_least_ns_per_access", "live_most_ns_per_access", "live_loop_ns_per_access"]
+LIVE += ["live_model_ns_per_access", "live_error_ns_per_access"]
+
 COUNTS = [*SHAPE, "faults", *FAULT_CAUSES, *TLB, *HOST, *SIZES]
 COLUMNS = [*IDENTITY, *COUNTS, *PRICES, *LATER]
-FLOATS = {"insns_per_access", "cross_ns", "kernel_ns", "ns", "cross_kernel_ns"}
+FLOATS = {"insns_per_access", "cross_ns", "kernel_ns", "ns", "cross_kernel_ns", *LIVE}
 MAYBE_FLOATS = {"insns", "cross_insns", *PARTS}  # whole numbers while every cost is one
 
 

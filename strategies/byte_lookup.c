@@ -51,6 +51,12 @@ __attribute__((used, aligned(64))) static uint8_t *byte_base[MAX_ENTRIES + 1];
             (void)LOAD(2, vaddr, BORDER);                                                                              \
     }
 #include "loop.h"
+#include "translate.h"
+
+static void run(void)
+{
+    run_translated(run_rows);
+}
 
 static size_t page_of(uint32_t window)
 {
@@ -133,7 +139,7 @@ static void flush_page(uint32_t page)
 
 const struct scheme scheme = {
     .start = start,
-    .run = run_rows,
+    .run = run,
     .fault = fault,
     .protect = protect_windows,
     .flush = flush,

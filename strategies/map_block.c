@@ -40,6 +40,12 @@ __attribute__((used, aligned(64))) static uintptr_t block_table[GUEST_BLOCKS];
                  : "c"(vaddr), [access] "r"(at), "d"(data)                                                                 \
                  : "rax", "cc", "memory")
 #include "loop.h"
+#include "translate.h"
+
+static void run(void)
+{
+    run_translated(run_rows);
+}
 
 static uintptr_t entry_of(uint32_t guest_block, uint8_t *block)
 {
@@ -190,7 +196,7 @@ static void flush_page(uint32_t page)
 
 const struct scheme scheme = {
     .start = start,
-    .run = run_rows,
+    .run = run,
     .fault = fault,
     .protect = protect_windows,
     .flush = flush,

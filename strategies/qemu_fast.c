@@ -19,16 +19,17 @@ static bool in_spell; /* the block is translated with softmmu accesses, to its e
         uint64_t data_;                                                                                                \
         asm volatile(BEGIN CAN_FAULT LOAD_##n " (%[base], %[access]), " INTO_##n "\n" END(0, n)                            \
                      : "=d"(data_)                                                                                     \
-                     : [access] "r"(at), [base] "r"(reserve)                                                               \
+                     : [access] "r"(at), [base] "r"(CONTEXT)                                                               \
                      : "memory");                                                                                      \
         data_;                                                                                                         \
     })
 #define STORE(n, vaddr, at, data)                                                                                      \
     asm volatile(BEGIN CAN_FAULT STORE_##n " " FROM_##n ", (%[base], %[access])\n" END(1, n)                               \
                  :                                                                                                     \
-                 : [access] "r"(at), "d"(data), [base] "r"(reserve)                                                        \
+                 : [access] "r"(at), "d"(data), [base] "r"(CONTEXT)                                                        \
                  : "memory")
 
+#define CONTEXT reserve /* the base */
 #define LOOP run_direct
 #include "loop.h"
 
@@ -36,8 +37,12 @@ static bool in_spell; /* the block is translated with softmmu accesses, to its e
 #define ADDRESS(vaddr) ((vaddr) - ((vaddr) >= KERNEL_BASE ? kernel_offset : 0))
 #include "loop.h"
 
+#include "translate.h"
+
 #undef LOAD
 #undef STORE
+#undef CONTEXT
+#define CONTEXT CONTEXT_BY_TLB
 #define LOAD LOAD_BY_TLB
 #define STORE STORE_BY_TLB
 #define LOAD_PIECE LOAD_PIECE_BY_TLB
@@ -56,8 +61,13 @@ static void run(void)
     } else if (kernel_offset) {
         run_moved();
     } else {
-        run_direct();
+        run_translated(run_direct);
     }
+}
+
+static uint64_t context(bool user)
+{
+    return (uint64_t)reserve;
 }
 
 static void start(void)
@@ -96,9 +106,8 @@ static bool fault(const struct row *row, uintptr_t address, long long *registers
         fault_counted(COUNT_faults_softmmu, row, row->vaddr);
         count[COUNT_softmmu_accesses]++;
         tlb_serve(row);
-        complete(row, registers);
+        complete_and_leave(row, registers);
         in_spell = true;
-        rows_end = row_at + 1;
         return true;
     }
     size_t window = moved >> PAGE_BITS;
@@ -138,5 +147,5 @@ static void protect(uint32_t frame)
 }
 
 const struct scheme scheme = {
-    .start = start, .run = run, .fault = fault, .protect = protect, .flush = flush, .flush_page = flush_page
+    .start = start, .run = run, .context = context, .fault = fault, .protect = protect, .flush = flush, .flush_page = flush_page
 };

@@ -8,7 +8,19 @@
 #define LOAD_PIECE LOAD_PIECE_BY_TLB
 #define STORE_PIECE STORE_PIECE_BY_TLB
 #define PIECES_FIRST PIECES_FIRST_BY_TLB
+#define CONTEXT CONTEXT_BY_TLB
 #include "loop.h"
+#include "translate.h"
+
+static void run(void)
+{
+    run_translated(run_rows);
+}
+
+static uint64_t context(bool user)
+{
+    return (uint64_t)&tlb[user];
+}
 
 static void start(void)
 {
@@ -16,5 +28,5 @@ static void start(void)
 }
 
 const struct scheme scheme = {
-    .start = start, .run = run_rows, .protect = tlb_protect, .flush = tlb_flush, .flush_page = tlb_flush_page
+    .start = start, .run = run, .context = context, .protect = tlb_protect, .flush = tlb_flush, .flush_page = tlb_flush_page
 };

@@ -24,8 +24,12 @@ from mmuexp.cli import output
 @click.option(
     "--every", type=click.IntRange(min=1), metavar="ROWS", help="Count each window of so many rows by itself."
 )
+@click.option(
+    "--live", is_flag=True, help="Also run the schemes for real, and say what translation takes on this host."
+)
+@click.option("--rounds", type=click.IntRange(min=1), metavar="N", help="With --live: measure N times.  [5]")
 @output.output_options
-def command(files, traces, host, specs, reference, every, outputs, format_, checks) -> None:
+def command(files, traces, host, specs, reference, every, live, rounds, outputs, format_, checks) -> None:
     """Replay recordings through the translation schemes and print what each one costs.
 
     \b
@@ -35,13 +39,15 @@ def command(files, traces, host, specs, reference, every, outputs, format_, chec
 
     Without FILE or --trace it replays the bundled recording, without -s all schemes. A SPEC is a scheme's name with
     settings: map-block,evict=lifo,pool_blocks=32; `mmuexp strategy list` names them. Counts are exact; times are a
-    model at the prices of the host profile.
+    model at the prices of the host profile. With --live each scheme also runs for real, with mmap and SIGSEGV, beside a
+    loop without translation; `mmuexp calibrate` first, so that the model knows this host's prices.
     """
     from mmuexp.experiment import compare
+    from mmuexp.result import LIVE
 
-    options = {"reference": reference, "host": host, "every": every}
+    options = {"reference": reference, "host": host, "every": every, "live": live, "rounds": rounds}
 
     def work(progress):
         return compare([*traces, *files] or None, specs or None, **options, progress=progress)
 
-    output.run_and_save(work, outputs, format_, checks, () if every is None else ("window",))
+    output.run_and_save(work, outputs, format_, checks, (*(["window"] if every else []), *(LIVE if live else [])))

@@ -24,6 +24,7 @@ COMMANDS = {
     "sweep": "Compare one scheme with itself over a range of a parameter.",
     "faults": "List every host fault of a run, and the pages and blocks that cause most.",
     "verify": "Run the schemes for real (mmap, SIGSEGV) and compare with the model.",
+    "calibrate": "Measure this host's prices, and write them as a host profile.",
     "export": "Write a saved result's tables again, in another format, without a replay.",
     "record": "Record a real 32-bit x86 program as a trace.",
     "trace": "Look at, check, cut and convert recordings.",

@@ -1,8 +1,9 @@
 """Host profiles: what one machine takes, in ns, for an emulator instruction and for the kernel's primitives.
 
-A profile is a TOML file: `about`, and for each of `PRIMITIVES` a table with `ns` and `source`. A source begins with
-"read:", "measured:" or "assumed:"; only an assumed one can mark a result. Two profiles are shipped beside this file;
-a user's own are found by path, or by name in `$XDG_CONFIG_HOME/mmuexp/hosts/`.
+A profile is a TOML file: `about`, and for each of `PRIMITIVES` a table with `ns` and `source` (and `spread_ns`, for
+people). A source begins with "read:", "measured:" or "assumed:"; only an assumed one can mark a result. `also` is for
+what else was measured. Two profiles are shipped beside this file; `mmuexp calibrate` writes a user's own, which are
+found by path, or by name in `$XDG_CONFIG_HOME/mmuexp/hosts/`.
 """
 
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from mmuexp.errors import MmuexpError, UsageError
 
 PRIMITIVES = ("insn", "signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
+ACCESS = "access"  # may be missing; beyond its instructions, what the access itself takes of every hit
 SOURCES = ("read:", "measured:", "assumed:")
 DEFAULT = "xeon-2.6-vm"
 MOST = 1_000_000_000  # ns: no primitive takes a second
@@ -29,6 +31,7 @@ class Profile:
     about: str
     ns: dict[str, float]
     source: dict[str, str]
+    access_ns: float = 0.0  # the same under every scheme, so no part of `ns`: only a measured time holds it
 
     def assumed(self, primitive: str) -> bool:
         return self.source[primitive].startswith("assumed")
@@ -90,14 +93,16 @@ def _parse(file, name: str) -> Profile:
         raise MmuexpError(error.strerror or "cannot be read", where=where) from error
     except ValueError as error:  # TOML, UTF-8, or an integer of thousands of digits
         raise MmuexpError(f"is not TOML: {error}", where=where) from error
-    unknown = sorted(set(data) - set(PRIMITIVES) - {"about"})
+    unknown = sorted(set(data) - set(PRIMITIVES) - {"about", "also", ACCESS})
     if unknown:
-        raise MmuexpError(f"unknown key {unknown[0]!r}", where=where, todo=f"known: about, {', '.join(PRIMITIVES)}")
+        known = ", ".join((*PRIMITIVES, ACCESS))
+        raise MmuexpError(f"unknown key {unknown[0]!r}", where=where, todo=f"known: about, also, {known}")
     about = data.get("about", "")
     if not isinstance(about, str):
         raise MmuexpError("about is not a text", where=where)
     entries = {p: _entry(data, p, where) for p in PRIMITIVES}
-    return Profile(name, about, {p: e[0] for p, e in entries.items()}, {p: e[1] for p, e in entries.items()})
+    access_ns = _entry(data, ACCESS, where)[0] if ACCESS in data else 0.0
+    return Profile(name, about, {p: e[0] for p, e in entries.items()}, {p: e[1] for p, e in entries.items()}, access_ns)
 
 
 def _entry(data: dict, primitive: str, where: str) -> tuple[float, str]:
@@ -108,7 +113,7 @@ def _entry(data: dict, primitive: str, where: str) -> tuple[float, str]:
     table = data[primitive]
     if not isinstance(table, dict):
         raise MmuexpError(f"{primitive} is not a table", where=where, todo=todo)
-    unknown = sorted(set(table) - {"ns", "source"})
+    unknown = sorted(set(table) - {"ns", "source", "spread_ns"})
     if unknown:
         raise MmuexpError(f"unknown key {unknown[0]!r} in [{primitive}]", where=where, todo=todo)
     for key in ("ns", "source"):

@@ -10,13 +10,21 @@ from mmuexp.errors import MmuexpError
 from mmuexp.native import compiled
 
 SHARED = files("mmuexp.live") / "engine"
-SOURCES = ("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "tlb.c")
-HEADERS = ("engine.h", "paths.h", "loop.h", "tlb.h")
+SOURCES = ("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "tlb.c", "translate.c")
+HEADERS = ("engine.h", "paths.h", "loop.h", "tlb.h", "translate.h")
 NO_SCHEME = "none.c"  # the loop alone
 PRIMITIVES = "primitives.c"
 # No SSE and no red zone: a fast path may call a helper from inside inline assembly. Not position independent: the
 # listing addresses its tables as it says, `table + reg*8`.
-CFLAGS = ("-std=gnu11", "-O2", "-no-pie", "-fno-pic", "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none")
+CFLAGS = (
+    "-std=gnu11",
+    "-O2",
+    "-no-pie",
+    "-fno-pic",
+    "-mgeneral-regs-only",
+    "-mno-red-zone",
+    "-fcf-protection=none",
+)
 
 
 class NoEngine(MmuexpError):

@@ -8,22 +8,22 @@ ns of a hit = access + insn * instructions; the access itself costs what the dat
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
+from mmuexp import manifest
 from mmuexp.errors import MmuexpError
-from mmuexp.guest import Columns
 from mmuexp.live import streams
 from mmuexp.live.build import primitives_program
 from mmuexp.live.engine import Engine
-from mmuexp.manifest import machine
 from mmuexp.registry import default_strategies, strategy_class
 
 ROUNDS = 15
@@ -49,11 +49,12 @@ class Calibration:
     also: dict[str, Figure]
     about: str
     date: str
+    manifest: dict[str, Any]
 
 
 def calibrate(*, rounds: int = ROUNDS, progress: Callable[[str, int, int | None], None] | None = None) -> Calibration:
     """Measure this host. Takes some 20 s. Raises NoEngine, EngineFailed."""
-    steps = 3 * rounds
+    started, steps = manifest.utc_now(), 3 * rounds
     done = 0
 
     def step(what: str) -> None:
@@ -87,8 +88,10 @@ def calibrate(*, rounds: int = ROUNDS, progress: Callable[[str, int, int | None]
         "unmap": _figure(kernel["unmap"], "unmap of one mapped page"),
         "walk": _figure(kernel["walk"], "a page walk: two dependent reads in 4 MiB of tables"),
     }
-    about = f"{machine()['processor']}, {platform.system()} {platform.release()}, measured by mmuexp calibrate"
-    return Calibration(prices, also, about, datetime.now(UTC).date().isoformat())
+    about = f"{manifest.machine()['processor']}, {platform.system()} {platform.release()}, measured by mmuexp calibrate"
+    made = manifest.made_by("calibrate", sys.argv, started, "yes")
+    made |= {"machine": manifest.machine(), "versions": manifest.versions()}
+    return Calibration(prices, also, about, datetime.now(UTC).date().isoformat(), made)
 
 
 def _figure(rounds: np.ndarray, how: str) -> Figure:
@@ -167,7 +170,9 @@ def _events(rounds: int, step: Callable[[str], None]) -> dict[str, Figure]:
 
 def profile_text(calibration: Calibration) -> str:
     """The calibration as a host profile (TOML), which `--host` reads."""
-    lines = [f"# Written by `mmuexp calibrate` on {calibration.date}; figures are medians, spreads are between quartiles."]
+    lines = [
+        f"# Written by `mmuexp calibrate` on {calibration.date}; figures are medians, spreads are between quartiles."
+    ]
     lines += [f'about = "{_quoted(calibration.about)} on {calibration.date}"', ""]
     for name, figure in calibration.prices.items():
         lines += [f"[{name}]", *_entry(figure), ""]

@@ -34,7 +34,12 @@ class Measured(NamedTuple):
 
 
 def measure(
-    trace: Any, strategies: Sequence[Strategy], label: str = "", *, rounds: int = ROUNDS, progress: Progress | None = None
+    trace: Any,
+    strategies: Sequence[Strategy],
+    label: str = "",
+    *,
+    rounds: int = ROUNDS,
+    progress: Progress | None = None,
 ) -> list[Measured]:
     """Measure each strategy over an open trace. Raises NoEngine, EngineFailed, TraceError."""
     times: list[list[float]] = [[] for _ in strategies]

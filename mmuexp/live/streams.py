@@ -20,10 +20,12 @@ def _columns(op: np.ndarray, vaddr: np.ndarray, size: np.ndarray) -> Columns:
 
 
 def hits(rows: int, pages: int = 16) -> Columns:
-    """Aligned loads and stores (7 to 3) of 1, 2, 4 and 8 bytes, mostly 4, anywhere in `pages` pages."""
+    """Aligned accesses anywhere in `pages` pages, 7 loads to 3 stores, mostly of 4 bytes, in an order of ops and sizes
+    that repeats every 64 rows, as in a guest's loop."""
     rng = np.random.default_rng(SEED)
-    op = rng.random(rows) < 0.3
-    size = rng.choice([1, 2, 4, 8], rows, p=[0.15, 0.05, 0.75, 0.05])
+    times = -(-rows // 64)
+    op = np.tile(rng.random(64) < 0.3, times)[:rows]
+    size = np.tile(rng.choice([1, 2, 4, 8], 64, p=[0.15, 0.05, 0.75, 0.05]), times)[:rows]
     page = FIRST_PAGE + rng.integers(0, pages, rows)
     return _columns(op, page * PAGE_BYTES + rng.integers(0, PAGE_BYTES // 8, rows) * 8, size)
 

@@ -43,6 +43,13 @@ class Figures:
         ]
         if any(self._deciding(row) for row in self.rows):
             found.append(Figure("  price that decides", False, self._marks))
+        if any(row.get("live_ns_per_access") is not None for row in self.rows):
+            found += [
+                Figure("measured here, ns/access", False, _live("live_ns_per_access")),
+                Figure("  least to most", False, _live_range),
+                Figure("  modelled", False, _live("live_model_ns_per_access")),
+                Figure("  error", False, _live_error),
+            ]
         found.append(Figure("instructions/access", False, _per_access))
         if self._is_split():
             found += [
@@ -168,6 +175,25 @@ class Figures:
 def _per_access(row: Row) -> str:
     value = row["insns_per_access"]
     return words.DASH if value is None else f"{value:.2f}"
+
+
+def _live(column: str) -> Callable[[Row], str]:
+    return lambda row: words.DASH if row.get(column) is None else f"{row[column]:.2f}"
+
+
+def _live_range(row: Row) -> str:
+    if row.get("live_ns_per_access") is None:
+        return words.DASH
+    return f"{row['live_least_ns_per_access']:.2f} to {row['live_most_ns_per_access']:.2f}"
+
+
+def _live_error(row: Row) -> str:
+    error = row.get("live_error_ns_per_access")
+    if error is None:
+        return words.DASH
+    live = row["live_ns_per_access"]
+    share = f" ({100 * error / live:+.0f} %)" if live > 0 else ""
+    return f"{error:+.2f}{share}"
 
 
 def _causes(row: Mapping[str, Any]) -> str:

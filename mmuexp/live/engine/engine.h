@@ -10,6 +10,7 @@
  *   reserve.c  windows: the host pages that show guest pages         ram.c     guest RAM, and the reference beside it
  *   tlb.c      QEMU's software TLB                                   loop.h    the loop over rows, for each scheme anew
  *   paths.h    how a fast path is written down, found and patched
+ *   translate.c and .h     for time: runs of accesses as straight-line code, as a translator would emit it
  */
 #ifndef MMUEXP_ENGINE_H
 #define MMUEXP_ENGINE_H
@@ -81,6 +82,7 @@ struct row {
     uint32_t first, last, second_last;  /* offsets of its bytes in `page`, and of its last one in `second` */
     bool store, io, user, crosses;
 };
+extern volatile uint32_t run_row;          /* in translated code: the row at work is row_at + run_row */
 struct row current_row(void);
 void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
 
@@ -88,6 +90,7 @@ void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
 struct scheme {
     void (*start)(void);                                   /* parameters can be read: make tables and reserve */
     void (*run)(void);                                     /* rows row_at .. rows_end */
+    uint64_t (*context)(bool user);                        /* what translated code finds in r8 */
     bool (*fault)(const struct row *row, uintptr_t address, long long *registers); /* false: not ours */
     void (*protect)(uint32_t frame);                       /* the page became a code page */
     void (*flush)(void);
@@ -142,6 +145,17 @@ void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns);
 void store_drops_page(uint32_t frame, uint32_t first, uint32_t last);
 void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last);
 
+static inline bool entered_before(uint32_t row)
+{
+    const struct entered *block = entered_at(rows.vaddr[row]);
+    return block->vaddr == rows.vaddr[row] && block->size == rows.size[row] && block->epoch == code_epoch;
+}
+
+/* translate.c: for time, not for data */
+void plan_runs(uint32_t n);
+void run_translated(void (*loop)(void));
+uint64_t translated_end(uint64_t address, uint64_t *leave);
+
 /* reserve.c */
 extern uint8_t *reserve;
 void reserve_start(size_t windows, size_t guard_bytes);
@@ -164,6 +178,7 @@ void check_mappings(void); /* against the kernel's own list */
 void fault_start(void);
 void fault_counted(enum counter cause, const struct row *row, uint32_t vaddr);
 void complete(const struct row *row, long long *registers); /* the access is done: go on behind it */
+void complete_and_leave(const struct row *row, long long *registers); /* and the loop ends behind this row */
 void patch_paths(int kind, uint32_t value);
 
 /* planted bugs, by which tests see that `verify` can fail */

@@ -21,6 +21,8 @@ static struct {
     unsigned faults;
 } last = {.row = UINT64_MAX};
 
+static bool last_of_run; /* translated code must return behind the row */
+
 static const struct path *path_at(uint64_t address)
 {
     for (const struct path *p = __start_mmuexp_paths; p < __stop_mmuexp_paths; p++)
@@ -29,11 +31,20 @@ static const struct path *path_at(uint64_t address)
     return NULL;
 }
 
+/* Where the fast path ends whose access is at `address`, in the loop or in translated code; 0: no access of ours. */
+static uint64_t end_of_path(uint64_t address, uint64_t *leave)
+{
+    const struct path *path = path_at(address);
+    *leave = 0;
+    return path ? path->end : translated_end(address, leave);
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     long long *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
     struct row row;
-    if (!path_at(registers[REG_RIP]))
+    uint64_t leave;
+    if (!end_of_path(registers[REG_RIP], &leave))
         goto not_ours;
     row = current_row();
     if (last.row != row.number) {
@@ -73,7 +84,9 @@ void fault_counted(enum counter cause, const struct row *row, uint32_t vaddr)
 /* The handler did the access, all of it: the program goes on behind it. */
 void complete(const struct row *row, long long *registers)
 {
-    registers[REG_RIP] = path_at(registers[REG_RIP])->end;
+    uint64_t leave, end = end_of_path(registers[REG_RIP], &leave);
+    registers[REG_RIP] = last_of_run && leave ? leave : end;
+    last_of_run = false;
     row_done = true;
     if (row->io) {
         memset(row_bytes, 0, sizeof row_bytes);
@@ -87,6 +100,14 @@ void complete(const struct row *row, long long *registers)
         load_bytes(row, row_bytes);
         memcpy(&registers[REG_RDX], row_bytes, 8);
     }
+}
+
+/* The row is done then, and the loop must not go on to the next in the same way. */
+void complete_and_leave(const struct row *row, long long *registers)
+{
+    rows_end = row_at + run_row + 1;
+    last_of_run = true;
+    complete(row, registers);
 }
 
 void patch_paths(int kind, uint32_t value)

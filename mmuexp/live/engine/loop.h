@@ -7,6 +7,7 @@
  * and may define
  *   LOAD_PIECE, STORE_PIECE     the same where the row is one of several pieces
  *   PIECES_FIRST                a statement before these; it sees vaddr, size, store
+ *   CONTEXT                     what LOAD and STORE need beside it: a register of translated code (translate.h)
  *   ADDRESS(vaddr)              what the fast path takes for a guest address
  *   LOOP                        the name of the function; STOPS_AT_BLOCK 1: it ends behind an EXEC row
  *   EACH_ACCESS                 a statement before each row that is an access
@@ -18,6 +19,9 @@
 
 #ifndef LOOP
 #define LOOP run_rows
+#endif
+#ifndef CONTEXT
+#define CONTEXT 0
 #endif
 #ifndef ADDRESS
 #define ADDRESS(vaddr) (vaddr)
@@ -73,9 +77,7 @@ static inline __attribute__((always_inline)) void CONCAT(LOOP, _body)(const bool
         unsigned op = rows.op[i];
         row_at = i;
         if (op > OP_STORE) {
-            struct entered *block = entered_at(rows.vaddr[i]);
-            if (op != OP_EXEC || block->vaddr != rows.vaddr[i] || block->size != rows.size[i] ||
-                block->epoch != code_epoch)
+            if (op != OP_EXEC || !entered_before(i))
                 other_row(i);
             if (STOPS_AT_BLOCK && op == OP_EXEC) {
                 row_at = i + 1;

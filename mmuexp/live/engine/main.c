@@ -40,7 +40,7 @@ void fail_as(enum failure why, const char *format, ...)
     va_end(arguments);
     header->failure = why;
     if (!header->failed_row)
-        header->failed_row = rows_before + row_at;
+        header->failed_row = rows_before + row_at + run_row;
     if (header == &early_header)
         fprintf(stderr, "%s\n", header->message);
     if (write(STDOUT_FILENO, "!", 1) < 0)
@@ -88,6 +88,8 @@ static void replay(uint32_t n)
         fail("a chunk of %u rows", n);
     header->logged = 0;
     row_at = 0;
+    if (!checked)
+        plan_runs(n);
     uint64_t began = now_ns();
     while (row_at < n) {
         rows_end = n; /* a handler may have ended a run early */

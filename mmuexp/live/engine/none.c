@@ -8,10 +8,16 @@
 #define LOAD(n, vaddr, at)                                                                                             \
     ({                                                                                                                 \
         uint64_t data_;                                                                                                \
-        asm volatile("# load " #n : "=d"(data_) : "c"(vaddr), "r"(at));                                                \
+        asm volatile(BEGIN CAN_FAULT END(0, n) : "=d"(data_) : "c"(vaddr), "r"(at));                                                \
         data_;                                                                                                         \
     })
-#define STORE(n, vaddr, at, data) asm volatile("# store " #n : : "c"(vaddr), "r"(at), "d"(data))
+#define STORE(n, vaddr, at, data) asm volatile(BEGIN CAN_FAULT END(1, n) : : "c"(vaddr), "r"(at), "d"(data))
 #include "loop.h"
+#include "translate.h"
 
-const struct scheme scheme = {.run = run_rows};
+static void run(void)
+{
+    run_translated(run_rows);
+}
+
+const struct scheme scheme = {.run = run};

@@ -93,7 +93,7 @@ int64_t frame_named(uint64_t page)
 
 struct row current_row(void)
 {
-    uint32_t i = row_at, vaddr = rows.vaddr[i], size = rows.size[i], first = vaddr & PAGE_MASK;
+    uint32_t i = row_at + run_row, vaddr = rows.vaddr[i], size = rows.size[i], first = vaddr & PAGE_MASK;
     bool crosses = first + size > PAGE_BYTES;
     return (struct row){
         .number = rows_before + i,

@@ -120,6 +120,9 @@ __attribute__((used)) uint64_t tlb_slow_row(uint64_t stored)
     return data;
 }
 
+extern void tlb_slow_path(void);
+__attribute__((used)) void (*const tlb_slow_vector)(void) = tlb_slow_path;
+
 /* Keeps every register that the compiler may use, so that a fast path with a call in it looks like one without. */
 asm(".text\n.globl tlb_slow_path\n"
     "tlb_slow_path:\n"

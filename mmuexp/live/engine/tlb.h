@@ -26,7 +26,6 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
 
 #define TLB_READ "0"
 #define TLB_WRITE "16 << 16" /* sizeof read */
-#define TABLES_OF_ROW (&tlb[!system_mode || rows.flags[row_at] & FLAG_USER])
 
 /*
  * The listing, with 8-byte registers and entries of 16 bytes. `mask` is an immediate, or a register in rows of several
@@ -44,7 +43,7 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
     "cmpq (%%rsi), %%rax\n"                                                                                            \
     "movl " at ", %%eax\n"                                                                                             \
     "je 75f\n"                                                                                                         \
-    "74: call tlb_slow_path\n"                                                                                         \
+    "74: call *tlb_slow_vector\n" /* absolute: the code may be copied */                                                                                         \
     "jmp 79f\n"                                                                                                        \
     "75: addq 8(%%rsi), %%rax\n"
 #define HIT_END(store, bytes) END_WITH("74b", "75b", store, bytes)
@@ -61,10 +60,11 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
 /* `high` holds bytes 4..7; the helper sets rdx alone, and row_done says so. */
 #define TLB_LOAD(n, mask, maskin, vaddr, where)                                                                        \
     ({                                                                                                                 \
-        uint64_t data_, high_ = 0, low_;                                                                               \
+        register uint64_t high_ asm("r9") = 0;                                                                         \
+        uint64_t data_, low_;                                                                                          \
         asm volatile(LOOK_UP(mask, TLB_READ, "%k[access]") HIT_LOAD_##n HIT_END(0, n)                                      \
                      : "=&d"(low_), [high] "+r"(high_)                                                                 \
-                     : "c"(vaddr), [access] "r"(where), [tables] "r"(TABLES_OF_ROW)maskin                                  \
+                     : "c"(vaddr), [access] "r"(where), [tables] "r"(CONTEXT)maskin                                  \
                      : "rax", "rsi", "cc", "memory");                                                                  \
         data_ = n == 8 ? low_ | high_ << 32 : low_;                                                                    \
         data_;                                                                                                         \
@@ -72,9 +72,10 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
 #define TLB_STORE(n, mask, maskin, vaddr, where, value)                                                                \
     do {                                                                                                               \
         uint64_t data_ = (value); /* the helper leaves something else in rdx */                                        \
+        register uint64_t high_ asm("r9") = data_ >> 32;                                                               \
         asm volatile(LOOK_UP(mask, TLB_WRITE, "%k[access]") HIT_STORE_##n HIT_END(1, n)                                \
                      : "+d"(data_)                                                                                     \
-                     : "c"(vaddr), [high] "r"(data_ >> 32), [access] "r"(where), [tables] "r"(TABLES_OF_ROW)maskin     \
+                     : "c"(vaddr), [high] "r"(high_), [access] "r"(where), [tables] "r"(CONTEXT)maskin     \
                      : "rax", "rsi", "cc", "memory");                                                                  \
     } while (0)
 
@@ -90,6 +91,7 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
 #define LOAD_PIECE_BY_TLB(n, vaddr, at) TLB_LOAD(n, "%k[mask]", COMMA [mask] "r"(tlb_mask(size)), vaddr, at)
 #define STORE_PIECE_BY_TLB(n, vaddr, at, data)                                                                         \
     TLB_STORE(n, "%k[mask]", COMMA [mask] "r"(tlb_mask(size)), vaddr, at, data)
+#define CONTEXT_BY_TLB (&tlb[!system_mode || rows.flags[row_at] & FLAG_USER])
 #define PIECES_FIRST_BY_TLB                                                                                            \
     if (size & (size - 1) && (vaddr & PAGE_MASK) + size > PAGE_BYTES)                                                  \
     tlb_slow_row(0)
