@@ -83,6 +83,7 @@ struct row {
     bool store, io, user, crosses;
 };
 extern volatile uint32_t run_row;          /* in translated code: the row at work is row_at + run_row */
+extern volatile bool run_left;             /* a handler ended the loop or the run behind its row, even if it was the last */
 struct row current_row(void);
 void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
 

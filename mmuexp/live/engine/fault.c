@@ -106,7 +106,7 @@ void complete(const struct row *row, long long *registers)
 void complete_and_leave(const struct row *row, long long *registers)
 {
     rows_end = row_at + run_row + 1;
-    last_of_run = true;
+    last_of_run = run_left = true;
     complete(row, registers);
 }
 
