@@ -58,6 +58,20 @@ def paths(program: Path) -> list[FastPath]:
     return [FastPath(*fields) for fields in struct.iter_unpack("<5Q2I", content)]
 
 
+def templates(program: Path) -> list[FastPath]:
+    """Those that translated code is copied from."""
+    content = sections(program).get("mmuexp_templates", (0, b""))[1]
+    return [FastPath(*fields) for fields in struct.iter_unpack("<5Q2I", content)]
+
+
+def symbol(program: Path, name: str) -> int:
+    """The address of a symbol."""
+    need("nm", "binutils")
+    listed = subprocess.run(["nm", str(program)], capture_output=True, text=True, check=True).stdout
+    (at,) = [line.split()[0] for line in listed.splitlines() if line.split()[-1] == name]
+    return int(at, 16)
+
+
 def patches(program: Path) -> list[Patch]:
     content = sections(program).get("mmuexp_patches", (0, b""))[1]
     return [Patch(*fields) for fields in struct.iter_unpack("<Q2I", content)]

@@ -6,7 +6,7 @@ from kernels import columns_of
 from tracerows import Row
 
 from mmuexp.guest import BATCH_ROWS, Columns
-from mmuexp.live.check import Outcome, verify_one
+from mmuexp.live.check import Outcome, _differ, _Pair, verify_one
 from mmuexp.registry import parse_spec
 
 SCHEMES = ("softmmu", "byte-lookup", "map-block", "qemu-fast")
@@ -32,3 +32,15 @@ def apart(rows: list[Row] | Columns, mode: str, spec: str, **options) -> str:
     """Where model and engine part, as text; empty if they do not."""
     found = outcome(rows, mode, spec, **options)
     return "" if found.equal else f"{spec}, {mode}: {found.parting}, {found.different()}"
+
+
+def timed_apart(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int = BATCH_ROWS) -> str:
+    """As `apart`, of the engine that is timed: it checks no data, and runs translated code where it can."""
+    trace = Rows(rows, mode, batch)
+    with _Pair(parse_spec(spec), mode, "rows", checked=False) as pair:
+        for columns in trace.batches():
+            before = pair.engine.rows
+            pair.feed(columns)
+            if _differ(pair):
+                return f"{spec}, {mode}: rows from {before} on: {pair.counts()}"
+    return ""

@@ -8,7 +8,7 @@ the immediate that is a parameter, and the order of operands of a store.
 import re
 
 import pytest
-from livepaths import FastPath, Instruction, between, code, hit_path, patches, paths, sections
+from livepaths import FastPath, Instruction, between, code, hit_path, patches, paths, sections, symbol, templates
 from liveruns import SCHEMES
 
 from mmuexp.live.build import engine_of
@@ -41,8 +41,8 @@ def listing_of(scheme: str) -> list[tuple[str, list[str]]]:
 
 
 def paths_of(scheme: str) -> list[FastPath]:
-    """Those that run under the scheme's own listing; without the softmmu spells of qemu-fast."""
-    found = paths(program_of(scheme))
+    """Those that run under the scheme's own listing, also as translated code; without the spells of qemu-fast."""
+    found = paths(program_of(scheme)) + templates(program_of(scheme))
     return [path for path in found if path.gap == path.resume] if scheme == "qemu-fast" else found
 
 
@@ -82,13 +82,22 @@ def wide_insns(listing: str, path: FastPath) -> int:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_each_size_has_a_path_in_each_loop(scheme):
-    found = paths_of(scheme)
+    copied = templates(program_of(scheme))
+    assert sorted((path.store, path.bytes) for path in copied) == SHAPES
+    found = [path for path in paths_of(scheme) if path not in copied]
     for store, size in SHAPES:
         extra = 1 if scheme == "byte-lookup" and size == 2 else 0  # the two bytes around a page's border
         mine = [path for path in found if (path.store, path.bytes) == (store, size)]
         # plain and checked, and in pieces; the compiler may make one function of two equal ones for pieces
         assert 2 * LOOPS[scheme] + 1 + extra <= len(mine) <= 3 * LOOPS[scheme] + extra, (store, size)
-    assert not paths(engine_of(None))
+
+
+def test_the_loop_without_translation_has_empty_paths():
+    """The same rows, blocks and runs of translated code, in which an access is no instruction."""
+    bare = engine_of(None)
+    assert sorted((path.store, path.bytes) for path in templates(bare)) == SHAPES
+    assert paths(bare)
+    assert all(path.begin == path.end for path in paths(bare) + templates(bare))
 
 
 def test_a_spell_of_qemu_fast_has_the_paths_of_softmmu():
@@ -204,10 +213,14 @@ def test_only_the_access_can_fault(runs, listing):
 @pytest.mark.parametrize("scheme", ["softmmu", "qemu-fast"])
 def test_the_helper_is_called_between_compare_and_hit(scheme):
     program = program_of(scheme)
-    for path in paths(program):
+    vector = symbol(program, "tlb_slow_vector")
+    begin, constants = sections(program)[".rodata"]
+    assert int.from_bytes(constants[vector - begin :][:8], "little") == symbol(program, "tlb_slow_path")
+    for path in paths(program) + templates(program):
         if path.gap != path.resume:
             call, jump = between(program, path.gap, path.resume)
-            assert (call.name, call.operands[0].split()[1]) == ("call", "<tlb_slow_path>")
+            assert call.name == "call"  # through a fixed address, since the code may be copied
+            assert int(re.fullmatch(r"QWORD PTR (?:ds:)?(0x[0-9a-f]+)", call.operands[0])[1], 16) == vector
             assert (jump.name, int(jump.operands[0].split()[0], 16)) == ("jmp", path.end)
 
 
