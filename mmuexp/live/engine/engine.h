@@ -155,7 +155,8 @@ static inline bool entered_before(uint32_t row)
 /* translate.c: for time, not for data */
 void plan_runs(uint32_t n);
 void run_translated(void (*loop)(void));
-uint64_t translated_end(uint64_t address, uint64_t *leave);
+uint64_t translated_end(uint64_t address, uint64_t rbx, uint64_t r12, uint64_t *leave);
+void translated_row(uint64_t address, uint64_t rbx); /* called from there? then row_at is made to say which row */
 
 /* reserve.c */
 extern uint8_t *reserve;

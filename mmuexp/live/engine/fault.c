@@ -32,11 +32,11 @@ static const struct path *path_at(uint64_t address)
 }
 
 /* Where the fast path ends whose access is at `address`, in the loop or in translated code; 0: no access of ours. */
-static uint64_t end_of_path(uint64_t address, uint64_t *leave)
+static uint64_t end_of_path(const long long *registers, uint64_t *leave)
 {
-    const struct path *path = path_at(address);
+    const struct path *path = path_at(registers[REG_RIP]);
     *leave = 0;
-    return path ? path->end : translated_end(address, leave);
+    return path ? path->end : translated_end(registers[REG_RIP], registers[REG_RBX], registers[REG_R12], leave);
 }
 
 static void on_fault(int number, siginfo_t *info, void *context)
@@ -44,7 +44,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     long long *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
     struct row row;
     uint64_t leave;
-    if (!end_of_path(registers[REG_RIP], &leave))
+    if (!end_of_path(registers, &leave))
         goto not_ours;
     row = current_row();
     if (last.row != row.number) {
@@ -84,7 +84,7 @@ void fault_counted(enum counter cause, const struct row *row, uint32_t vaddr)
 /* The handler did the access, all of it: the program goes on behind it. */
 void complete(const struct row *row, long long *registers)
 {
-    uint64_t leave, end = end_of_path(registers[REG_RIP], &leave);
+    uint64_t leave, end = end_of_path(registers, &leave);
     registers[REG_RIP] = last_of_run && leave ? leave : end;
     last_of_run = false;
     row_done = true;

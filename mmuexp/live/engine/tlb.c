@@ -101,8 +101,9 @@ void tlb_serve(const struct row *row)
 }
 
 /* Called by the stub below: serve the row, do the access; gives what a load read. */
-__attribute__((used)) uint64_t tlb_slow_row(uint64_t stored)
+__attribute__((used)) uint64_t tlb_slow_row(uint64_t stored, uint64_t from, uint64_t rbx)
 {
+    translated_row(from, rbx);
     struct row row = current_row();
     uint64_t data = 0;
     tlb_serve(&row);
@@ -129,7 +130,7 @@ asm(".text\n.globl tlb_slow_path\n"
     "pushq %rbp\n movq %rsp, %rbp\n"
     "pushq %rcx\n pushq %rsi\n pushq %rdi\n pushq %r8\n pushq %r9\n pushq %r10\n pushq %r11\n"
     "andq $-16, %rsp\n"
-    "movq %rdx, %rdi\n"
+    "movq %rdx, %rdi\n movq 8(%rbp), %rsi\n movq %rbx, %rdx\n"
     "call tlb_slow_row\n"
     "movq %rax, %rdx\n"
     "leaq -56(%rbp), %rsp\n"

@@ -21,7 +21,7 @@ void tlb_start(unsigned tlb_bits);
 void tlb_flush(void);
 void tlb_flush_page(uint32_t page);
 void tlb_protect(uint32_t frame); /* the page became a code page: stores to it must come to the helper */
-uint64_t tlb_slow_row(uint64_t stored);
+uint64_t tlb_slow_row(uint64_t stored, uint64_t from, uint64_t rbx);
 void tlb_serve(const struct row *row); /* the helper: counts, fills, does not access */
 
 #define TLB_READ "0"
@@ -94,7 +94,7 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
 #define CONTEXT_BY_TLB (&tlb[!system_mode || rows.flags[row_at] & FLAG_USER])
 #define PIECES_FIRST_BY_TLB                                                                                            \
     if (size & (size - 1) && (vaddr & PAGE_MASK) + size > PAGE_BYTES)                                                  \
-    tlb_slow_row(0)
+    tlb_slow_row(0, 0, 0)
 
 static inline uint32_t tlb_mask(uint32_t size)
 {
