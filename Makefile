@@ -7,7 +7,7 @@ demo: .venv/run
 	@$(BIN)/mmuexp compare
 
 test: .venv/test
-	@./.ci/need $(RECORDER_PACKAGES)
+	@./.ci/need $(RECORDER_PACKAGES) valgrind
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/lint-imports --no-logo
@@ -15,7 +15,7 @@ test: .venv/test
 
 # longer checks: every recording against the oracle's slices, the kernels as plain Python, the package as users install it
 check: .venv/test
-	@./.ci/need $(RECORDER_PACKAGES)
+	@./.ci/need $(RECORDER_PACKAGES) valgrind
 	@$(BIN)/pytest -n 2 -m long
 
 recordings: .venv/run

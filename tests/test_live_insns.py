@@ -1,0 +1,80 @@
+"""Instructions for each access on the hit path, counted by valgrind's callgrind as they run, are what the model prices.
+
+Counted is the engine that is timed: all of the process, less the loop without translation over the same rows. That is
+the difference that `compare --live` makes of times, so it must be the listing, and nothing that was added around it.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from kernels import columns_of
+from liveruns import SCHEMES
+from recording import need
+from tracerows import Row, exec_, load, store
+
+from mmuexp.live.engine import Engine
+from mmuexp.registry import parse_spec
+
+PAGES = [0x10000, 0x20000, 0x31000]
+WARM = [store(page, 8) for page in PAGES]  # every page is mapped, writable, and in the TLB for loads and stores
+SHAPES = [(op, size) for op in (load, store) for size in (1, 2, 4, 8)]
+# Rows of each shape: whole runs of translated code (64 rows), so that both lengths translate the same runs once.
+SHORT, LONG = 2 * 64, 40 * 64
+# Of an access, what else may differ: for each run of 64 rows the scheme is asked for what its code finds in a register
+# (the tables of the mode, the base), some ten instructions; and the kernel's list of mappings has a line more or less.
+ROUNDING = 0.25
+
+
+def executed(spec: str | None, rows: list[Row], folder: Path) -> int:
+    """Instructions of an engine's whole life over these rows."""
+    need("valgrind", "valgrind")
+    log = folder / "callgrind.log"
+    options = ["--tool=callgrind", f"--log-file={log}", f"--callgrind-out-file={folder}/callgrind.out"]
+    # the handler changes registers at an access; code is written at start
+    options += ["--vex-iropt-register-updates=allregs-at-mem-access", "--smc-check=all-non-file"]
+    strategy = None if spec is None else parse_spec(spec)
+    with Engine(strategy, "user", checked=False, wrapper=("valgrind", *options)) as engine:
+        engine.feed(columns_of(rows))
+        faults = 0 if spec in (None, "softmmu") else len(PAGES)
+        assert engine.counts()["signals"] == faults  # the rest is hits
+        engine._process.stdin.close()
+        assert engine._process.wait(60) == 0
+    return int(re.search(r"Collected : (\d+)", log.read_text())[1])
+
+
+def each_access(spec: str | None, shapes, folder: Path) -> float:
+    totals = []
+    for n in (SHORT, LONG):
+        rows = list(WARM)
+        for op, size in shapes:
+            rows += [exec_(0x5000), *(op(PAGES[i % 3] + 64 * (i % 50), size) for i in range(n))]
+        totals.append(executed(spec, rows, folder))
+    return (totals[1] - totals[0]) / ((LONG - SHORT) * len(shapes))
+
+
+def priced(scheme: str, size: int) -> int:
+    """Instructions of a hit, as the model prices them."""
+    prices = parse_spec(scheme).price_list()
+    wide = prices["wide_units8"].insn if size == 8 and "wide_units8" in prices else 0
+    assert prices["units8"].insn == parse_spec(scheme).hit_insns()
+    return int(prices["units8"].insn + wide)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    return each_access(None, SHAPES, tmp_path_factory.mktemp("bare"))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_all_shapes_beside_the_loop_without_translation(scheme, bare, tmp_path):
+    wanted = sum(priced(scheme, size) for _, size in SHAPES) / len(SHAPES)
+    assert each_access(scheme, SHAPES, tmp_path) - bare == pytest.approx(wanted, abs=ROUNDING)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0].__name__}{shape[1]}")
+def test_each_shape_beside_the_loop_without_translation(scheme, shape, tmp_path):
+    extra = each_access(scheme, [shape], tmp_path) - each_access(None, [shape], tmp_path)
+    assert extra == pytest.approx(priced(scheme, shape[1]), abs=ROUNDING)
