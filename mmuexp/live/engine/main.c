@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,6 +129,7 @@ int main(int argc, char **argv)
         return describe();
     stay_here();
     setrlimit(RLIMIT_CORE, &no_core);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever drives it may be killed; then nobody waits for an answer */
     settings = argv + 5;
     share_memory(atoi(argv[1]));
     system_mode = !strcmp(argv[2], "system");
