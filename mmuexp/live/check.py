@@ -21,7 +21,7 @@ from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import SchemeStopped
 from mmuexp.events import FIRST_EXTRA
 from mmuexp.guest import BATCH_ROWS, Columns
-from mmuexp.live.build import engine_of
+from mmuexp.live.build import NoEngine, engine_of, source_of
 from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
 from mmuexp.passes import Progress, trace_path
 from mmuexp.replay import Replay
@@ -255,7 +255,7 @@ def verify(
 ) -> Verified:
     """Each trace (paths; None is the bundled one) under each strategy (specs; None is all schemes), model and engine.
 
-    `note` hears which layout of a default scheme cannot serve a trace and is left out. Options: plant time_limit.
+    `note` hears which default scheme has no engine or cannot serve a trace: it is left out. Options: plant time_limit.
     Raises as `verify_one`, UsageError.
     """
     from mmuexp.passes import DEFAULT_NAME
@@ -272,7 +272,7 @@ def verify(
         label = DEFAULT_NAME if path is None else os.fsdecode(path)
         with trace_path(path) as file, open_trace(file) as trace:
             facts.append(manifest.trace_facts(trace, label, file))
-            for strategy in chosen or default_strategies(trace.mode):
+            for strategy in chosen or _with_engine(default_strategies(trace.mode), note):
                 try:
                     outcomes.append(verify_one(trace, strategy, label, progress=progress, **options))
                 except SchemeStopped as error:
@@ -287,3 +287,15 @@ def verify(
         "versions": manifest.versions(),
     }
     return Verified(outcomes, about)
+
+
+def _with_engine(strategies: Sequence[Strategy], note: Callable[[str], None]) -> list[Strategy]:
+    """Those of the default schemes that have a C half; a scheme of a third party may have none."""
+    served = []
+    for strategy in strategies:
+        try:
+            source_of(type(strategy))
+            served.append(strategy)
+        except NoEngine as error:
+            note(f"{strategy} is left out, it {error.what}")
+    return served
