@@ -47,7 +47,7 @@ def compare(
     strategies  specs ("map-block,map_block_bits=20") or Strategy objects; None is all schemes, less those that cannot
                 serve the trace (`left_out` in the manifest says which, and why; one that is named here is an error)
     reference   the spec that others are measured against (added if missing); None is softmmu, else the first
-    host        a profile's name, path or Profile; None is the present-day one
+    host        a profile's name, path or Profile; None is the present-day one, with `live` this host, measured now
     every       also cut each trace in windows of that many rows (column `window`; windows add up to the total)
     live        also run each for real, and append what translation takes on this host (columns LIVE of result.py)
     rounds      how often; None is 5
@@ -137,6 +137,10 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
         from mmuexp.live.columns import live_columns, with_engine
 
         with_engine(strategies or default_strategies("user"))  # compiled before the work
+        if host is None:
+            from mmuexp.live.calibrate import profile_now
+
+            ledger.host = profile = profile_now(progress=progress)
     for at, path in enumerate(paths):
         label = DEFAULT_NAME if path is None else path
         with trace_path(path) as file, open_trace(file) as trace:

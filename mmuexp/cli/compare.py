@@ -40,7 +40,7 @@ def command(files, traces, host, specs, reference, every, live, rounds, outputs,
     Without FILE or --trace it replays the bundled recording, without -s all schemes. A SPEC is a scheme's name with
     settings: map-block,evict=lifo,pool_blocks=32; `mmuexp strategy list` names them. Counts are exact; times are a
     model at the prices of the host profile. With --live each scheme also runs for real, with mmap and SIGSEGV, beside a
-    loop without translation; `mmuexp calibrate` first, so that the model knows this host's prices.
+    loop without translation, at prices that are measured first, unless --host names others.
     """
     from mmuexp.experiment import compare
     from mmuexp.result import LIVE

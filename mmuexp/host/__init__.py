@@ -8,7 +8,7 @@ found by path, or by name in `$XDG_CONFIG_HOME/mmuexp/hosts/`.
 
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from math import isfinite
 from pathlib import Path
@@ -32,6 +32,7 @@ class Profile:
     ns: dict[str, float]
     source: dict[str, str]
     access_ns: float = 0.0  # the same under every scheme, so no part of `ns`: only a measured time holds it
+    also: dict[str, float] = field(default_factory=dict)  # whole events that `mmuexp calibrate` measured, in ns
 
     def assumed(self, primitive: str) -> bool:
         return self.source[primitive].startswith("assumed")
@@ -81,6 +82,11 @@ def load_profile(name_or_path: str | os.PathLike | None = None) -> Profile:
     return _parse(file, name)
 
 
+def profile_of_text(text: str, name: str) -> Profile:
+    """A profile that is no file: what `calibrate` has just measured."""
+    return _profile(text, name, f"host profile {name}")
+
+
 def _known() -> str:
     return ", ".join(profile_names())
 
@@ -88,9 +94,16 @@ def _known() -> str:
 def _parse(file, name: str) -> Profile:
     where = f"host profile {file}"
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        return _profile(file.read_text(encoding="utf-8"), name, where)
     except OSError as error:
         raise MmuexpError(error.strerror or "cannot be read", where=where) from error
+    except UnicodeDecodeError as error:
+        raise MmuexpError(f"is not TOML: {error}", where=where) from error
+
+
+def _profile(text: str, name: str, where: str) -> Profile:
+    try:
+        data = tomllib.loads(text)
     except ValueError as error:  # TOML, UTF-8, or an integer of thousands of digits
         raise MmuexpError(f"is not TOML: {error}", where=where) from error
     unknown = sorted(set(data) - set(PRIMITIVES) - {"about", "also", ACCESS})
@@ -102,7 +115,13 @@ def _parse(file, name: str) -> Profile:
         raise MmuexpError("about is not a text", where=where)
     entries = {p: _entry(data, p, where) for p in PRIMITIVES}
     access_ns = _entry(data, ACCESS, where)[0] if ACCESS in data else 0.0
-    return Profile(name, about, {p: e[0] for p, e in entries.items()}, {p: e[1] for p, e in entries.items()}, access_ns)
+    others = data.get("also", {})
+    if not isinstance(others, dict):
+        raise MmuexpError("also is not a table", where=where)
+    also = {event: _entry(others, event, where)[0] for event in others}
+    return Profile(
+        name, about, {p: e[0] for p, e in entries.items()}, {p: e[1] for p, e in entries.items()}, access_ns, also
+    )
 
 
 def _entry(data: dict, primitive: str, where: str) -> tuple[float, str]:

@@ -21,12 +21,15 @@ import numpy as np
 
 from mmuexp import manifest
 from mmuexp.errors import MmuexpError
+from mmuexp.host import Profile, profile_of_text
 from mmuexp.live import streams
 from mmuexp.live.build import primitives_program
 from mmuexp.live.engine import Engine
+from mmuexp.passes import Progress
 from mmuexp.registry import default_strategies, strategy_class
 
 ROUNDS = 15
+QUICK_ROUNDS = 7
 HIT_ROWS = 1 << 18
 EVENT_ROWS = 1 << 13
 POOLS = (16, 64, 256, 1024)  # pages that a FLUSH finds mapped
@@ -52,7 +55,7 @@ class Calibration:
     manifest: dict[str, Any]
 
 
-def calibrate(*, rounds: int = ROUNDS, progress: Callable[[str, int, int | None], None] | None = None) -> Calibration:
+def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Calibration:
     """Measure this host. Takes some 20 s. Raises NoEngine, EngineFailed."""
     started, steps = manifest.utc_now(), 3 * rounds
     done = 0
@@ -143,6 +146,7 @@ def _events(rounds: int, step: Callable[[str], None]) -> dict[str, Figure]:
     """What else people ask for: helper, fill, FLUSH by what is mapped. Whole events, as the engines run them."""
     kinds = {
         "helper": ("softmmu", streams.misaligned(EVENT_ROWS), EVENT_ROWS, "a misaligned load by softmmu's helper"),
+        "helper_cross": ("softmmu", streams.crossing(EVENT_ROWS), EVENT_ROWS, "a crossing load by softmmu's helper"),
         "fill": ("softmmu", streams.thrashing(EVENT_ROWS), EVENT_ROWS, "a TLB fill by softmmu's helper, no page walk"),
         "signal_completed": ("byte-lookup", streams.crossing(EVENT_ROWS), EVENT_ROWS, "a load done in the handler"),
     }
@@ -166,6 +170,11 @@ def _events(rounds: int, step: Callable[[str], None]) -> dict[str, Figure]:
                 found[name].append((engines[name].cpu_ns - bare.cpu_ns) / events)
             step("events")
     return {name: _figure(np.array(found[name]), how) for name, (_, _, _, how) in kinds.items()}
+
+
+def profile_now(rounds: int = QUICK_ROUNDS, progress: Progress | None = None) -> Profile:
+    """This host's prices, measured now: what a live measurement is compared with."""
+    return profile_of_text(profile_text(calibrate(rounds=rounds, progress=progress)), "now")
 
 
 def profile_text(calibration: Calibration) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from mmuexp.guest import PAGE_BYTES, USER, Columns, Op
 
 FIRST_PAGE = 0x8000
+PAGES = 24  # of a stream of hits: more than the first data cache holds, less than the second
 SEED = 20041020  # the mail's date
 
 
@@ -19,7 +20,7 @@ def _columns(op: np.ndarray, vaddr: np.ndarray, size: np.ndarray) -> Columns:
     )  # fmt: skip
 
 
-def hits(rows: int, pages: int = 16) -> Columns:
+def hits(rows: int, pages: int = PAGES) -> Columns:
     """Aligned accesses anywhere in `pages` pages, 7 loads to 3 stores, mostly of 4 bytes, in an order of ops and sizes
     that repeats every 64 rows, as in a guest's loop."""
     rng = np.random.default_rng(SEED)
@@ -30,7 +31,7 @@ def hits(rows: int, pages: int = 16) -> Columns:
     return _columns(op, page * PAGE_BYTES + rng.integers(0, PAGE_BYTES // 8, rows) * 8, size)
 
 
-def stores_first(pages: int = 16) -> Columns:
+def stores_first(pages: int = PAGES) -> Columns:
     """A store to each page: from here on, accesses to them hit under every scheme."""
     page = FIRST_PAGE + np.arange(pages)
     return _columns(np.ones(pages), page * PAGE_BYTES, np.full(pages, 4))

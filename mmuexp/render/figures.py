@@ -43,13 +43,8 @@ class Figures:
         ]
         if any(self._deciding(row) for row in self.rows):
             found.append(Figure("  price that decides", False, self._marks))
-        if any(row.get("live_ns_per_access") is not None for row in self.rows):
-            found += [
-                Figure("measured here, ns/access", False, _live("live_ns_per_access")),
-                Figure("  least to most", False, _live_range),
-                Figure("  modelled", False, _live("live_model_ns_per_access")),
-                Figure("  error", False, _live_error),
-            ]
+        if self._is_live():
+            found += self._live_figures(" ")
         found.append(Figure("instructions/access", False, _per_access))
         if self._is_split():
             found += [
@@ -97,6 +92,7 @@ class Figures:
         found += [
             Figure("memory\naccess time", False, lambda r: words.duration(r["ns"])),
             Figure(against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
+            *(self._live_figures("\n") if self._is_live() else []),
             Figure("instructions\n/access", False, _per_access),
         ]
         if not self.parameters and self._is_split():
@@ -126,6 +122,19 @@ class Figures:
         if self.has_rivals():
             found.append(Figure(ahead, False, self._while))
         return found
+
+    def _is_live(self) -> bool:
+        return any(row.get("live_ns_per_access") is not None for row in self.rows)
+
+    def _live_figures(self, gap: str) -> list[Figure]:
+        """What `compare --live` measured; `gap` stands before the unit."""
+        lead = "  " if gap == " " else ""
+        return [
+            Figure(f"measured here,{gap}ns/access", False, _live("live_ns_per_access")),
+            Figure(f"{lead}least to{gap}most", False, _live_range),
+            Figure(f"{lead}modelled", False, _live("live_model_ns_per_access")),
+            Figure(f"{lead}error", False, _live_error),
+        ]
 
     def _is_split(self) -> bool:
         return any(row.get("hit_insns") is not None for row in self.rows)  # a result saved earlier is not

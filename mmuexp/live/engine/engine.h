@@ -85,6 +85,7 @@ struct row {
 extern volatile uint32_t run_row;          /* in translated code: the row at work is row_at + run_row */
 extern volatile bool run_left;             /* a handler ended the loop or the run behind its row, even if it was the last */
 struct row current_row(void);
+void populate_ram(uint32_t n);
 void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
 
 /* What a scheme gives; a function that has nothing to do may be NULL. */

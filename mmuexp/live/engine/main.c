@@ -89,8 +89,10 @@ static void replay(uint32_t n)
         fail("a chunk of %u rows", n);
     header->logged = 0;
     row_at = 0;
-    if (!checked)
+    if (!checked) {
+        populate_ram(n);
         plan_runs(n);
+    }
     uint64_t began = now_ns();
     while (row_at < n) {
         rows_end = n; /* a handler may have ended a run early */
