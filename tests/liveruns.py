@@ -31,7 +31,7 @@ def outcome(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int = BAT
 def apart(rows: list[Row] | Columns, mode: str, spec: str, **options) -> str:
     """Where model and engine part, as text; empty if they do not."""
     found = outcome(rows, mode, spec, **options)
-    return "" if found.equal else f"{spec}, {mode}: {found.parting}, {found.different()}"
+    return "" if found.equal else f"{spec}, {mode}: {found.parting}, model {found.model}, live {found.live}"
 
 
 def timed_apart(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int = BATCH_ROWS) -> str:

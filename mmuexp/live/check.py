@@ -64,9 +64,6 @@ class Outcome:
     def equal(self) -> bool:
         return self.parting is None and self.model == self.live
 
-    def different(self) -> list[str]:
-        return [name for name in self.model if self.model[name] != self.live.get(name)]
-
 
 class _Pair:
     """The model and the engine of one scheme, fed in step."""

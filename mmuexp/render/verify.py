@@ -58,10 +58,6 @@ def _print_trace(outcomes: Sequence[Outcome], console: Console) -> None:
     console.print()
 
 
-def _word(equal: bool) -> Text:
-    return Text("equal", style="green") if equal else Text("DIFFERENT", style="red")
-
-
 def _cell(outcome: Outcome, name: str) -> str:
     if name not in outcome.model:
         return ""
