@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError, UsageError
 
@@ -25,7 +25,7 @@ MOST = 1_000_000_000  # ns: no primitive takes a second
 
 @dataclass(frozen=True)
 class Profile:
-    """`ns[primitive]` and `source[primitive]` of one machine."""
+    """`ns[primitive]` and `source[primitive]` of one machine; sources of the rest as "access" and "also.EVENT"."""
 
     name: str
     about: str
@@ -33,13 +33,24 @@ class Profile:
     source: dict[str, str]
     access_ns: float = 0.0  # the same under every scheme, so no part of `ns`: only a measured time holds it
     also: dict[str, float] = field(default_factory=dict)  # whole events that `mmuexp calibrate` measured, in ns
+    spread_ns: dict[str, float] = field(default_factory=dict)  # named as in `source`; of what was measured with one
 
     def assumed(self, primitive: str) -> bool:
         return self.source[primitive].startswith("assumed")
 
     def as_dict(self) -> dict[str, Any]:
-        prices = {p: {"ns": self.ns[p], "source": self.source[p]} for p in PRIMITIVES}
-        return {"name": self.name, "about": self.about, "prices": prices}
+        """As a manifest holds it; "access" and "also", which price live runs alone, only if they are known."""
+        found: dict[str, Any] = {"name": self.name, "about": self.about}
+        found["prices"] = {p: self._told(p, self.ns[p]) for p in PRIMITIVES}
+        if ACCESS in self.source:
+            found[ACCESS] = self._told(ACCESS, self.access_ns)
+        if self.also:
+            found["also"] = {event: self._told(f"also.{event}", ns) for event, ns in self.also.items()}
+        return found
+
+    def _told(self, name: str, ns: float) -> dict[str, Any]:
+        spread = {"spread_ns": self.spread_ns[name]} if name in self.spread_ns else {}
+        return {"ns": ns, "source": self.source.get(name, ""), **spread}
 
 
 def user_folder() -> Path:
@@ -114,37 +125,59 @@ def _profile(text: str, name: str, where: str) -> Profile:
     if not isinstance(about, str):
         raise MmuexpError("about is not a text", where=where)
     entries = {p: _entry(data, p, where) for p in PRIMITIVES}
-    access_ns = _entry(data, ACCESS, where)[0] if ACCESS in data else 0.0
+    if ACCESS in data:
+        entries[ACCESS] = _entry(data, ACCESS, where)
     others = data.get("also", {})
     if not isinstance(others, dict):
-        raise MmuexpError("also is not a table", where=where)
-    also = {event: _entry(others, event, where)[0] for event in others}
+        raise MmuexpError("also is not a table", where=where, todo="write [also.EVENT] with ns and source")
+    entries |= {f"also.{event}": _entry(others, event, where, f"also.{event}") for event in others}
     return Profile(
-        name, about, {p: e[0] for p, e in entries.items()}, {p: e[1] for p, e in entries.items()}, access_ns, also
+        name,
+        about,
+        {p: entries[p].ns for p in PRIMITIVES},
+        {entry: found.source for entry, found in entries.items()},
+        entries[ACCESS].ns if ACCESS in entries else 0.0,
+        {event: entries[f"also.{event}"].ns for event in others},
+        {entry: found.spread_ns for entry, found in entries.items() if found.spread_ns is not None},
     )
 
 
-def _entry(data: dict, primitive: str, where: str) -> tuple[float, str]:
-    """(ns, source) of one primitive."""
-    todo = f'write [{primitive}] with ns = NUMBER and source = "measured: ..."'
-    if primitive not in data:
-        raise MmuexpError(f"[{primitive}] is missing", where=where, todo=todo)
-    table = data[primitive]
+class _Entry(NamedTuple):
+    ns: float
+    source: str
+    spread_ns: float | None
+
+
+def _entry(data: dict, key: str, where: str, called: str = "") -> _Entry:
+    """One table of a profile; `called` as a file writes it."""
+    called = called or key
+    todo = f'write [{called}] with ns = NUMBER and source = "measured: ..."'
+    if key not in data:
+        raise MmuexpError(f"[{called}] is missing", where=where, todo=todo)
+    table = data[key]
     if not isinstance(table, dict):
-        raise MmuexpError(f"{primitive} is not a table", where=where, todo=todo)
+        raise MmuexpError(f"{called} is not a table", where=where, todo=todo)
     unknown = sorted(set(table) - {"ns", "source", "spread_ns"})
     if unknown:
-        raise MmuexpError(f"unknown key {unknown[0]!r} in [{primitive}]", where=where, todo=todo)
-    for key in ("ns", "source"):
-        if key not in table:
-            raise MmuexpError(f"{key} is missing in [{primitive}]", where=where, todo=todo)
-    ns, source = table["ns"], table["source"]
-    if isinstance(ns, bool) or not isinstance(ns, int | float) or (isinstance(ns, float) and not isfinite(ns)):
-        raise MmuexpError(f"ns of [{primitive}] is not a number", where=where, todo=todo)
-    if ns < 0 or (primitive == "insn" and ns == 0):
-        raise MmuexpError(f"ns of [{primitive}] is {ns}, a price cannot be", where=where, todo=todo)
-    if ns > MOST:
-        raise MmuexpError(f"ns of [{primitive}] is more than {MOST:,}, a second", where=where, todo="write it in ns")
+        raise MmuexpError(f"unknown key {unknown[0]!r} in [{called}]", where=where, todo=todo)
+    for needed in ("ns", "source"):
+        if needed not in table:
+            raise MmuexpError(f"{needed} is missing in [{called}]", where=where, todo=todo)
+    for number in ("ns", "spread_ns"):
+        _check_ns(table.get(number, 0), f"{number} of [{called}]", where, todo)
+    if called == "insn" and table["ns"] == 0:
+        raise MmuexpError("ns of [insn] is 0, a price cannot be", where=where, todo=todo)
+    source = table["source"]
     if not isinstance(source, str) or not source.startswith(SOURCES):
-        raise MmuexpError(f"source of [{primitive}] does not begin with {' or '.join(SOURCES)}", where=where, todo=todo)
-    return float(ns), source
+        raise MmuexpError(f"source of [{called}] does not begin with {' or '.join(SOURCES)}", where=where, todo=todo)
+    spread = table.get("spread_ns")
+    return _Entry(float(table["ns"]), source, None if spread is None else float(spread))
+
+
+def _check_ns(ns: Any, what: str, where: str, todo: str) -> None:
+    if isinstance(ns, bool) or not isinstance(ns, int | float) or (isinstance(ns, float) and not isfinite(ns)):
+        raise MmuexpError(f"{what} is not a number", where=where, todo=todo)
+    if ns < 0:
+        raise MmuexpError(f"{what} is {ns}, a price cannot be", where=where, todo=todo)
+    if ns > MOST:
+        raise MmuexpError(f"{what} is more than {MOST:,}, a second", where=where, todo="write it in ns")
