@@ -44,6 +44,11 @@ def test_the_wheel_is_small_and_whole(wheel):
         "mmuexp/record/plugin/mmuexp_plugin.c",
     ):
         assert name in names
+    from mmuexp.live import build
+
+    sources = {*build.SOURCES, *build.HEADERS, build.NO_SCHEME}
+    assert {f"mmuexp/live/engine/{name}" for name in sources} <= names
+    assert {f"mmuexp/strategies/{path.name}" for path in (ROOT / "strategies").glob("*.c")} <= names
     assert not [name for name in names if name.startswith(("tests/", "results/"))]
 
 
@@ -62,6 +67,12 @@ def test_installed_apart_it_compares_from_another_folder(wheel, no_compiler, tmp
     ]
     here = run(sys.executable, "-m", "mmuexp", "compare", "--format", "csv", cwd=elsewhere)
     assert done.stdout == here.stdout
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    env.pop("PYTHONPATH", None)
+    live = run(venv / "bin" / "mmuexp", "verify", "--trace", ROOT / "traces" / "ownpage.arrow", cwd=elsewhere, env=env)
+    assert "Model and engine agree on every count and every fault of 4 runs" in live.stdout
+    assert len(list((tmp_path / "cache").glob("mmuexp/engines/*"))) == 4
+    assert not list(elsewhere.iterdir())
     version = run(venv / "bin" / "python", "-m", "mmuexp", "--version", cwd=elsewhere, env=no_compiler)
     assert version.stdout.startswith("mmuexp 0.")
 
