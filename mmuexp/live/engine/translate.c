@@ -182,6 +182,8 @@ void plan_runs(uint32_t n)
         if (block || accesses)
             run = find_run(block ? rows.vaddr[i] : 0, block ? rows.size[i] : 0, kind, accesses);
         bool mode = !system_mode || user;
+        if (!accesses && instances)
+            mode = instance[instances - 1].user; /* the code before it left its context, and that goes on to the next */
         if (instances && instance[instances - 1].run && (!run || (accesses && instance[instances - 1].user != mode)))
             list(i, 0, mode);
         if (run)
