@@ -8,6 +8,7 @@ from tracerows import Row
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.check import Outcome, _differ, _Pair, verify_one
 from mmuexp.registry import parse_spec
+from mmuexp.strategy import Strategy
 
 SCHEMES = ("softmmu", "byte-lookup", "map-block", "qemu-fast")
 
@@ -36,11 +37,14 @@ def apart(rows: list[Row] | Columns, mode: str, spec: str, **options) -> str:
 
 def timed_apart(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int = BATCH_ROWS) -> str:
     """As `apart`, of the engine that is timed: it checks no data, and runs translated code where it can."""
-    trace = Rows(rows, mode, batch)
-    with _Pair(parse_spec(spec), mode, "rows", checked=False) as pair:
+    return timed_trace_apart(Rows(rows, mode, batch), parse_spec(spec))
+
+
+def timed_trace_apart(trace, strategy: Strategy) -> str:
+    with _Pair(strategy, trace.mode, "rows", checked=False) as pair:
         for columns in trace.batches():
             before = pair.engine.rows
             pair.feed(columns)
             if _differ(pair):
-                return f"{spec}, {mode}: rows from {before} on: {pair.counts()}"
+                return f"{strategy}, {trace.mode}: rows from {before} on: {pair.counts()}"
     return ""
