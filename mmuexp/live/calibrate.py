@@ -2,16 +2,17 @@
 
 The kernel's are timed alone (`engine/primitives.c`), the emulator's on synthetic streams under the live engines, beside
 the bare loop. Everything is measured in rounds, one after another; a figure is the median of its rounds, its spread the
-distance between their quartiles. `insn` and `access` come from one line through the hit paths of the four schemes:
-ns of a hit = access + insn * instructions; the access itself costs what the data cache makes of it, in every scheme.
+distance between their quartiles. What comes out below zero is less than its noise, and stands as 0; only an instruction
+must be told from noise, for it prices everything (`_hits` measures on, and fails in the end). `insn` and `access` come
+from one line through the hit paths of the four schemes: ns of a hit = access + insn * instructions; the access itself
+costs what the data cache makes of it, in every scheme.
 """
 
 from __future__ import annotations
 
-import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,10 +27,13 @@ from mmuexp.live import streams
 from mmuexp.live.build import primitives_program
 from mmuexp.live.engine import Engine
 from mmuexp.passes import Progress
-from mmuexp.registry import default_strategies, strategy_class
+from mmuexp.registry import ORDER, strategy_class
 
 ROUNDS = 15
 QUICK_ROUNDS = 7
+PATIENCE = 4  # times the rounds, until an instruction is told from noise
+LEAST_INSN_NS = 0.005  # no processor ends 200 instructions in a ns
+PRIMITIVE_SECONDS = 60
 HIT_ROWS = 1 << 18
 EVENT_ROWS = 1 << 13
 POOLS = (16, 64, 256, 1024)  # pages that a FLUSH finds mapped
@@ -56,7 +60,7 @@ class Calibration:
 
 
 def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Calibration:
-    """Measure this host. Takes some 20 s. Raises NoEngine, EngineFailed."""
+    """Measure this host. Takes some 10 s. Raises NoEngine, EngineFailed, MmuexpError where all is noise."""
     started, steps = manifest.utc_now(), 3 * rounds
     done = 0
 
@@ -91,24 +95,35 @@ def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Cali
         "unmap": _figure(kernel["unmap"], "unmap of one mapped page"),
         "walk": _figure(kernel["walk"], "a page walk: two dependent reads in 4 MiB of tables"),
     }
-    about = f"{manifest.machine()['processor']}, {platform.system()} {platform.release()}, measured by mmuexp calibrate"
+    machine = manifest.machine()
+    processor = machine["processor"] or machine["architecture"]
+    about = f"{processor}, {machine['system']}, measured by mmuexp calibrate"
     made = manifest.made_by("calibrate", sys.argv, started, "yes")
-    made |= {"machine": manifest.machine(), "versions": manifest.versions()}
+    made |= {"machine": machine, "versions": manifest.versions()}
     return Calibration(prices, also, about, datetime.now(UTC).date().isoformat(), made)
 
 
 def _figure(rounds: np.ndarray, how: str) -> Figure:
-    low, middle, high = np.percentile(rounds, [25, 50, 75])
-    return Figure(max(0.0, round(float(middle), 3)), round(float(high - low), 3), how)
+    low, middle, high = (float(quartile) for quartile in np.percentile(rounds, [25, 50, 75]))
+    if middle < 0:
+        return Figure(0.0, high - low, f"{how}; {middle:.2g} ns, less than its noise")
+    return Figure(middle, high - low, how)
 
 
 def _kernel(rounds: int, step: Callable[[str], None]) -> dict[str, np.ndarray]:
     """Each kernel primitive, ns a round."""
     program, found = primitives_program(), {}
+    what = "the host's primitives cannot be measured"
     for _ in range(rounds):
-        done = subprocess.run([str(program), "1"], capture_output=True, text=True, timeout=60)
+        try:
+            done = subprocess.run([str(program), "1"], capture_output=True, text=True, timeout=PRIMITIVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise MmuexpError(f"{what}: they took more than {PRIMITIVE_SECONDS} s", where="calibrate") from None
+        except OSError as error:
+            raise MmuexpError(f"{what}: {error.strerror}", where=str(program)) from None
         if done.returncode:
-            raise MmuexpError(f"the host's primitives cannot be measured: {done.stderr.strip()}", where="calibrate")
+            said = done.stderr.strip() or f"they ended with code {done.returncode}"
+            raise MmuexpError(f"{what}: {said}", where="calibrate")
         for line in done.stdout.splitlines():
             name, ns = line.split()
             found.setdefault(name, []).append(float(ns))
@@ -118,9 +133,8 @@ def _kernel(rounds: int, step: Callable[[str], None]) -> dict[str, np.ndarray]:
 
 def _hits(rounds: int, step: Callable[[str], None]) -> tuple[np.ndarray, np.ndarray]:
     """(insn, access), ns a round: the line through the four hit paths."""
-    strategies = default_strategies("user")
+    strategies = [strategy_class(name)() for name in ORDER]
     warm, rows = streams.stores_first(), streams.hits(HIT_ROWS)
-    units = HIT_ROWS
     insns = np.array([strategy.hit_insns() for strategy in strategies], float)
     slopes, bases = [], []
     with ExitStack() as stack:
@@ -129,17 +143,28 @@ def _hits(rounds: int, step: Callable[[str], None]) -> tuple[np.ndarray, np.ndar
         for engine in (bare, *engines):
             engine.feed(warm)
             engine.feed(rows)
-        for turn in range(rounds):
+        while len(slopes) < rounds or (np.median(slopes) < LEAST_INSN_NS and len(slopes) < PATIENCE * rounds):
+            at = len(slopes) % (len(engines) + 1)
             spent = {}
-            for engine in [*engines[turn % 4 :], bare, *engines[: turn % 4]]:
+            for engine in [*engines[at:], bare, *engines[:at]]:
                 engine.feed(rows)
                 spent[engine] = engine.cpu_ns
-            ns = np.array([(spent[engine] - spent[bare]) / units for engine in engines])
-            slope, base = np.polyfit(insns, ns, 1)
+            slope, base = _line(insns, [(spent[engine] - spent[bare]) / HIT_ROWS for engine in engines])
             slopes.append(slope)
             bases.append(base)
-            step("hits")
+            if len(slopes) <= rounds:
+                step("hits")
+    found = np.median(slopes)
+    if found < LEAST_INSN_NS:
+        what = f"what an instruction takes is lost in noise: {found:.2g} ns, the median of {len(slopes)} rounds"
+        raise MmuexpError(what, where="calibrate", todo="run it when this machine does nothing else")
     return np.array(slopes), np.array(bases)
+
+
+def _line(insns: np.ndarray, ns: Sequence[float]) -> tuple[float, float]:
+    """(slope, base) of the line through the hit paths."""
+    slope, base = np.polyfit(insns, ns, 1)
+    return float(slope), float(base)
 
 
 def _events(rounds: int, step: Callable[[str], None]) -> dict[str, Figure]:
@@ -192,7 +217,12 @@ def profile_text(calibration: Calibration) -> str:
 
 def _entry(figure: Figure) -> list[str]:
     source = f"measured: {figure.how}"
-    return [f"ns = {figure.ns:g}", f"spread_ns = {figure.spread_ns:g}", f'source = "{_quoted(source)}"']
+    return [f"ns = {_digits(figure.ns)}", f"spread_ns = {_digits(figure.spread_ns)}", f'source = "{_quoted(source)}"']
+
+
+def _digits(ns: float) -> str:
+    """Four digits, or whole ns."""
+    return f"{ns:.0f}" if ns >= 1000 else f"{ns:.4g}"
 
 
 def _quoted(text: str) -> str:
