@@ -49,22 +49,22 @@ def compare(
     reference   the spec that others are measured against (added if missing); None is softmmu, else the first
     host        a profile's name, path or Profile; None is the present-day one, with `live` this host, measured now
     every       also cut each trace in windows of that many rows (column `window`; windows add up to the total)
-    live        also run each for real, and append what translation takes on this host (columns LIVE of result.py)
+    live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
+                empty for a scheme without an engine (`live` in the manifest says which, and why)
     rounds      how often; None is 5
-    progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each
+    progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each; of a live
+                run the name is "trace, for real", while prices are measured "calibrate"
 
     Raises UsageError for specs, references and hosts that are wrong, TraceError for traces that are.
     """
-    if every is not None:
-        if isinstance(every, bool) or not isinstance(every, Integral):
-            raise UsageError(f"{every!r} is of type {type(every).__name__}", where="every", todo="give whole rows")
-        every = int(every)
-        if every < 1:
-            raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
+    every = _whole(every, "every", "give whole rows")
+    if every is not None and every < 1:
+        raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
     given = None if strategies is None else given_strategies(strategies)
     base = None if reference is None else _reference(reference)
     if live and every is not None:
         raise UsageError("windows are not measured", where="live", todo="leave `every` out, or `live`")
+    rounds = _whole(rounds, "rounds", "give whole rounds")
     if rounds is not None and (not live or rounds < 1):
         raise UsageError(f"{rounds} rounds", where="rounds", todo="give at least 1, with `live`")
     return _experiment("compare", traces, given, base, host, every, progress, {}, command, live and (rounds or ROUNDS))
@@ -94,6 +94,14 @@ def sweep(
     values = {str(c.strategy): c.values for c in found}
     base = None if reference is None else _reference(reference)
     return _experiment("sweep", traces, [c.strategy for c in found], base, host, None, progress, values, command)
+
+
+def _whole(given: Any, where: str, todo: str) -> int | None:
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, Integral):
+        raise UsageError(f"{given!r} is of type {type(given).__name__}", where=where, todo=todo)
+    return int(given)
 
 
 def _reference(given: Any) -> Any:
@@ -127,16 +135,19 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
     ledger = _Ledger(kind, profile, every, values, sys.argv if command is None else command)
     paths = given_traces(traces)
     # every file is opened before the first is replayed: a wrong name must not surface after minutes
-    sizes = []
+    sizes, wanted = [], {}
     for path in paths:
         with trace_path(path) as file, open_trace(file) as trace:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
-            sizes.append((trace.file_rows, len(_with_reference(chosen, base)[0])))
+            chosen, _ = _with_reference(chosen, base)
+            sizes.append((trace.file_rows, len(chosen)))
+            wanted |= {str(strategy): strategy for strategy in chosen}
     _check_windows(sizes, every)
     if rounds:
         from mmuexp.live.columns import live_columns, with_engine
 
-        with_engine(strategies or default_strategies("user"))  # compiled before the work
+        _, without = with_engine(list(wanted.values()))  # compiled before the work
+        ledger.live = {"rounds": rounds, "without_engine": [{"strategy": s, "why": w} for s, w in without.items()]}
         if host is None:
             from mmuexp.live.calibrate import profile_now
 
@@ -149,6 +160,7 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             facts = manifest.trace_facts(trace, label, file)
             runs: list[Run] = []
             left_out: dict[str, str] = {}
+            measured: dict[str, dict] = {}
 
             def leave_out(strategy, error, left_out=left_out):
                 spec = str(strategy)
@@ -159,6 +171,9 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
 
             try:
                 _replay(trace, chosen, label, every, progress, runs, leave_out)
+                if rounds:
+                    counts = {run.strategy: run.counts for run in runs if str(run.strategy) not in without}
+                    measured = live_columns(trace, counts, profile, label, rounds, progress)
             except KeyboardInterrupt:
                 if not runs and not at:
                     raise
@@ -168,11 +183,6 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
                     ledger.add(label, facts, runs, str(against), left_out)
                 what = f"interrupted after {at} of {len(paths)} traces{of_this}"
                 raise Interrupted(ledger.result(what)) from None
-            measured = {}
-            if rounds:
-                able, _ = with_engine([run.strategy for run in runs])
-                counts = {run.strategy: run.counts for run in runs if run.strategy in able}
-                measured = live_columns(trace, counts, profile, label, rounds, progress)
             ledger.add(label, facts, runs, str(against), left_out, measured)
     return ledger.result("yes")
 
@@ -223,7 +233,7 @@ class _Ledger:
         self.traces: list[dict] = []
         self.verdicts: list[dict] = []
         self.left_out: list[dict] = []
-        self.measured = False  # have runs been measured for real?
+        self.live: dict[str, Any] | None = None  # how runs are measured for real, and which are not
         self.strategies: dict[str, Any] = {}
 
     def add(
@@ -232,9 +242,7 @@ class _Ledger:
         priced = [(run, price(run.strategy, run.counts, self.host)) for run in runs]
         totals = [(run, cost) for run, cost in priced if run.window is None]
         shown = totals if self.every is None else [(run, cost) for run, cost in priced if run.window is not None]
-        live = live or {}
-        self.measured = self.measured or bool(live)
-        values = {**self.values, **live}
+        values = {**self.values, **(live or {})}
         self.records += [_record(label, run, cost, values) for run, cost in shown]
         self.verdicts += _verdicts(label, reference, totals)
         self.left_out += [{"trace": label, "strategy": spec, "why": why} for spec, why in left_out.items()]
@@ -244,8 +252,9 @@ class _Ledger:
     def result(self, complete: str) -> Result:
         columns = tuple(dict.fromkeys(name for row in self.values.values() for name in row))
         window = () if self.every is None else ("window",)
-        frame = make_frame(self.records, [*window, *columns, *(LIVE if self.measured else ())])
+        frame = make_frame(self.records, [*window, *columns, *(LIVE if self.live else ())])
         about = manifest.build(self, complete) | {"parameters": list(columns)}
+        about |= {} if self.live is None else {"live": self.live}
         frame.attrs["manifest"] = about
         return Result(self.kind, frame, about, columns)
 

@@ -234,3 +234,5 @@ def run_and_save(
 def _say_what_is_left_out(result: "Result") -> None:
     for one in result.manifest.get("left_out", []):
         say(f"{one['trace']}: {one['strategy']} is left out, it cannot serve this trace: {one['why']}")
+    for one in result.manifest.get("live", {}).get("without_engine", []):
+        say(f"{one['strategy']} is not measured, {one['why']}")

@@ -22,7 +22,7 @@ def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
         except NoEngine as error:
             if len(without) + 1 == len(strategies):
                 raise
-            without[str(strategy)] = error.what
+            without[str(strategy)] = error.what if error.what.startswith("the ") else f"it {error.what}"
         else:
             found.append(strategy)
     return found, without
@@ -32,7 +32,9 @@ def live_columns(
     trace: Any, counts: Mapping[Any, Mapping], host: Profile, label: str, rounds: int, progress: Progress | None
 ) -> dict[str, dict[str, float]]:
     """Columns LIVE by spec, of the strategies (with their counts of the whole trace) that have an engine."""
-    accesses = max(1, next(iter(counts.values()))["accesses"] if counts else 1)
+    if not counts:
+        return {}
+    accesses = max(1, next(iter(counts.values()))["accesses"])
     found = {}
     for strategy, one in zip(
         counts, measure(trace, list(counts), label, rounds=rounds, progress=progress), strict=True

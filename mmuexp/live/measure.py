@@ -44,7 +44,7 @@ def measure(
     """Measure each strategy over an open trace. Raises NoEngine, EngineFailed, TraceError."""
     times: list[list[float]] = [[] for _ in strategies]
     loops: list[float] = []
-    rows = None if trace.rows is None else trace.rows * rounds
+    rows, shown = None if trace.rows is None else trace.rows * rounds, f"{label}, for real"
     done = 0
     for turn in range(rounds):
         survey = Survey(trace.mode, label)
@@ -62,7 +62,7 @@ def measure(
                 spent = [ns + engine.cpu_ns for ns, engine in zip(spent, engines, strict=True)]
                 done += len(columns.op)
                 if progress is not None:
-                    progress(label, done, rows)
+                    progress(shown, done, rows)
         accesses = max(1, survey.counts()["accesses"])
         loops.append(loop_ns / accesses)
         for found, ns in zip(times, spent, strict=True):

@@ -73,6 +73,10 @@ def check_manifest(manifest: Any) -> None:
     for entry in manifest.get("left_out", []):
         for name in ("strategy", "why"):
             _kind(entry.get(name), str, f"{name} of left_out")
+    without = _kind(manifest.get("live", {}), dict, "live").get("without_engine", [])
+    for entry in _kind(without, list, "without_engine of live"):
+        for name in ("strategy", "why"):
+            _kind(_kind(entry, dict, "an entry of without_engine").get(name), str, f"{name} of without_engine")
     for verdict in manifest.get("verdicts", []):
         _kind(verdict.get("scheme"), str, "scheme of verdicts")
         _kind(verdict.get("reference"), str, "reference of verdicts")

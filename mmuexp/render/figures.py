@@ -43,7 +43,7 @@ class Figures:
         ]
         if any(self._deciding(row) for row in self.rows):
             found.append(Figure("  price that decides", False, self._marks))
-        if self._is_live():
+        if self.is_live():
             found += self._live_figures(" ")
         found.append(Figure("instructions/access", False, _per_access))
         if self._is_split():
@@ -92,7 +92,7 @@ class Figures:
         found += [
             Figure("memory\naccess time", False, lambda r: words.duration(r["ns"])),
             Figure(against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
-            *(self._live_figures("\n") if self._is_live() else []),
+            *(self._live_figures("\n") if self.is_live() else []),
             Figure("instructions\n/access", False, _per_access),
         ]
         if not self.parameters and self._is_split():
@@ -123,7 +123,7 @@ class Figures:
             found.append(Figure(ahead, False, self._while))
         return found
 
-    def _is_live(self) -> bool:
+    def is_live(self) -> bool:
         return any(row.get("live_ns_per_access") is not None for row in self.rows)
 
     def _live_figures(self, gap: str) -> list[Figure]:

@@ -155,8 +155,15 @@ class _Table:
                 f"memory access time = instructions x {rate:g} ns + kernel time; the guest's other instructions are not"
                 f" counted. A model at the prices of host {host['name']} ({host['about']}); counts are exact."
             )
+        live = self.result.manifest.get("live", {})
         if self.best is not None:
             notes[-1:] = [f"{notes[-1]} The winner has a *."] if notes else ["The winner has a *."]
+        if self.figures.is_live():
+            notes.append(
+                "measured here = processor time of the scheme's engine less that of a loop without translation over the"
+                " same rows: the median of the rounds; error = modelled less measured."
+            )
+        notes += [f"{one['strategy']} is not measured, {one['why']}." for one in live.get("without_engine", [])]
         if upright and self.figures.has_rivals():
             notes.append(
                 "ahead if a fault costs: the price of a host fault (kernel time / host faults) under or over which the"
