@@ -71,3 +71,13 @@ def test_memcheck(scheme, tmp_path):
     for checked in (True, False):
         replayed(scheme, "user", 2000, checked=checked, wrapper=("valgrind", *options))
         assert "ERROR SUMMARY: 0 errors" in log.read_text(), log.read_text()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-O3", "-Os", "-fno-omit-frame-pointer"])
+@pytest.mark.parametrize("spec", TIGHT)
+def test_it_agrees_however_it_is_compiled(level, spec):
+    """Inline assembly says all that it reads and changes: no register is right by luck."""
+    for mode in ("user", "system"):
+        for checked in (True, False):
+            replayed(spec, mode, 3000, extra=(level,), checked=checked)
