@@ -253,6 +253,13 @@ def profile_text(**changes) -> str:
         (profile_text(insn="[insn]\nns = 1"), "source is missing in [insn]"),
         (profile_text(insn='[insn]\nns = 1\nsource = "somewhere"'), "source of [insn] does not begin with"),
         ("insn = 3\n", "insn is not a table"),
+        (profile_text(access='[access]\nns = -1\nsource = "read: x"'), "ns of [access] is -1"),
+        ("access = 3\n" + profile_text(), "access is not a table"),
+        (profile_text(also='[also.fill]\nns = "1"\nsource = "read: x"'), "ns of [also.fill] is not a number"),
+        (profile_text(also="[also.fill]\nns = 1"), "source is missing in [also.fill]"),
+        (profile_text(also="[also]\nfill = 1"), "also.fill is not a table"),
+        ("also = 3\n" + profile_text(), "also is not a table"),
+        (profile_text(insn='[insn]\nns = 1\nsource = "read: x"\nspread_ns = -1'), "spread_ns of [insn] is -1"),
         ("[insn\n", "is not TOML"),
     ],
 )
