@@ -5,6 +5,16 @@ from contextlib import suppress
 from typing import Any
 
 
+def kept(function: Callable) -> Any:
+    """Compiled and kept on disk, where there is a place to keep it."""
+    import numba
+
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
 class Guarded:
     """A cached dispatcher. Its first call is tried again, without what the cache holds, if it fails.
 

@@ -16,13 +16,14 @@ from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, k
 from mmuexp.emulator.reserve import watch_peak
 from mmuexp.emulator.state import CODE_EPOCH, TOLD, Row, forget_all_pages, forget_page, frame_of, learn_page
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
+from mmuexp.keys import EXEC_KEY, KINDS
 
 access = io = execute = protect = flush = flush_page = nothing
 HAS_RESERVE = False
 
 DONE, NO_ROOM, STOPPED, LOG_FULL = range(4)
 FULL = 1 << 8  # beside a kernel's answer: the log has no room for another row
-KINDS = 4  # bits of a page's memory: load and store, kernel and user
+PLAIN = (1 << KINDS) - 1  # bits of a key, and of a page's memory: load and store, kernel and user
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
 ENTERED = 1 << 13  # blocks remembered as entered
 EPOCH_BITS = 16  # of the code epoch that are kept with each
@@ -81,11 +82,22 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
 
 
 @entry
-def loop(s, e, n, entered, clock, log, vaddrs, sizes, insns, ops, flags, frames, first_row, user_mode, filtered):
+def loop(s, e, n, entered, clock, log, keys, vaddrs, sizes, insns, ops, flags, frames, first_row, user_mode, filtered):
     """Replay rows from `first_row` on. Returns the row it stopped before, and why."""
     epoch, watching = clock[0], clock[2]
     code_epoch = e.control[CODE_EPOCH] & EPOCH_MASK
-    for i in range(first_row, ops.size):
+    for i in range(first_row, keys.size):
+        key = np.int64(keys[i])
+        kind = key & PLAIN
+        if kind:
+            known = np.int64(e.settled[key >> PAGE_BITS])
+            if known >> KINDS == epoch and known & kind:
+                continue
+        elif key & EXEC_KEY and not watching:
+            vaddr = np.int64(vaddrs[i])
+            block = (vaddr << 16 | np.int64(sizes[i])) << EPOCH_BITS
+            if entered[(vaddr ^ vaddr >> PAGE_BITS) & (ENTERED - 1)] == block | code_epoch:
+                continue
         op = ops[i]
         answer = 0
         if op <= Op.STORE:
@@ -98,24 +110,15 @@ def loop(s, e, n, entered, clock, log, vaddrs, sizes, insns, ops, flags, frames,
                 answer = np.int64(io(s, e, n, row)) & ~SETTLED
             else:
                 misaligned = np.int64((size & (size - 1)) == 0 and (vaddr & (size - 1)) != 0)
-                kind = np.int64(1) << (op | user << 1)
-                plain = misaligned == 0 and (vaddr & PAGE_MASK) + size <= PAGE_BYTES
-                known = np.int64(e.page[page].settled)
-                if plain and known >> KINDS == epoch and known & kind:
-                    continue
                 answer = np.int64(access_row(s, e, n, vaddr, size, np.int64(op), user, misaligned, user_mode))
-                if plain and answer & SETTLED and filtered:
-                    known = np.int64(e.page[page].settled)  # the strategy may have unsettled it
+                if kind and answer & SETTLED and filtered:
+                    known = np.int64(e.settled[page])  # the strategy may have unsettled it
                     if answer & LOST or known >> KINDS != epoch:
                         known = 0
                     after = epoch + 1 if answer & LOST else epoch
-                    e.page[page].settled = after << KINDS | (known & (1 << KINDS) - 1) | kind
+                    e.settled[page] = after << KINDS | (known & PLAIN) | kind
         elif op == Op.EXEC:
             vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])
-            at = (vaddr ^ vaddr >> PAGE_BITS) & (ENTERED - 1)
-            key = (vaddr << 16 | size) << EPOCH_BITS
-            if entered[at] == key | code_epoch and not watching:
-                continue
             if watching:
                 execute(s, e, n)
                 watching = 0
@@ -124,7 +127,8 @@ def loop(s, e, n, entered, clock, log, vaddrs, sizes, insns, ops, flags, frames,
                 clock[0], clock[2] = epoch, watching
                 return i, NO_ROOM
             if filtered:
-                entered[at] = key | (e.control[CODE_EPOCH] & EPOCH_MASK)
+                at = (vaddr ^ vaddr >> PAGE_BITS) & (ENTERED - 1)
+                entered[at] = (vaddr << 16 | size) << EPOCH_BITS | (e.control[CODE_EPOCH] & EPOCH_MASK)
         elif op == Op.FLUSH:
             flush(s, e, n)
             if not user_mode:
@@ -155,7 +159,7 @@ def loop(s, e, n, entered, clock, log, vaddrs, sizes, insns, ops, flags, frames,
         if answer & LOST:
             epoch += 1
             if epoch == LAST_EPOCH:
-                e.page.settled[:] = 0
+                e.settled[:] = 0
                 epoch = 1
         if answer & (CONFLICT | FULL):
             clock[0], clock[2] = epoch, watching

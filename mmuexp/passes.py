@@ -75,6 +75,7 @@ def run_pass(
     the windows of a run add up to its total: `pages` is new pages, `peak_mappings` the rise of the peak, and the
     sizes of tables stand in the first window, where they are set aside.
     """
+    from mmuexp.keys import keys_of
     from mmuexp.replay import Replay
     from mmuexp.shape import Survey
 
@@ -88,13 +89,14 @@ def run_pass(
         for lane in lanes:
             lane.close_window(shape)
 
-    done = 0
+    done, keys = 0, None
     # the kernels hold no lock of Python's, so each core replays a scheme of its own
     with ThreadPoolExecutor(max_workers=max(1, min(len(lanes), os.cpu_count() or 1))) as pool:
         for columns, ends in _pieces(trace, every):
             frame = survey.feed(columns)
             numbers = survey.frame_numbers() if trace.mode == "system" else None
-            batch = (columns, frame, numbers)
+            keys = keys_of(columns, trace.mode, keys)
+            batch = (columns, frame, numbers, keys)
             fed = [(lane, pool.submit(lane.replay.feed, *batch)) for lane in lanes]
             for lane, future in fed:
                 try:

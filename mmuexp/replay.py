@@ -11,6 +11,7 @@ from mmuexp.emulator.state import MAX_BLOCKS, ROW_FAULTS, new_emulator, records
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
 from mmuexp.guest import PAGE_BITS, Columns
+from mmuexp.keys import keys_of
 from mmuexp.loop import ENTERED, LOG_FULL, NO_ROOM, STOPPED
 from mmuexp.strategy import Strategy
 
@@ -40,12 +41,21 @@ class Replay:
         self._frames = 0
         self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"))
 
-    def feed(self, columns: Columns, frames: np.ndarray | None = None, numbers: np.ndarray | None = None) -> None:
+    def feed(
+        self,
+        columns: Columns,
+        frames: np.ndarray | None = None,
+        numbers: np.ndarray | None = None,
+        keys: np.ndarray | None = None,
+    ) -> None:
         """Replay one batch. `frames` (int32, a row each): the frame of each MAP row; `numbers` (by frame): its
-        guest-physical page number. Both come from the Survey that validated the batch.
+        guest-physical page number. Both come from the Survey that validated the batch. `keys`: what `keys_of` makes of
+        it, if it was made for another scheme already.
 
         Raises SchemeStopped on the row that the strategy cannot serve; nothing can be fed after it.
         """
+        if keys is None:
+            keys = keys_of(columns, self.mode)
         if frames is None:
             frames = np.empty(0, np.int32)
         if numbers is not None and self.mode == "system" and len(numbers) > self._frames:
@@ -55,7 +65,7 @@ class Replay:
         self._clock[FIRST_ROW] = self.rows
         while row < rows:
             row, why = self._loop(
-                self._state, self._emulator, self._n, self._entered, self._clock, self._log,
+                self._state, self._emulator, self._n, self._entered, self._clock, self._log, keys,
                 columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
                 row, self.mode == "user", self._filtered,
             )  # fmt: skip

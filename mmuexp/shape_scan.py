@@ -4,11 +4,10 @@
 faster; tests hold the two equal.
 """
 
-import numba
 import numpy as np
 
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
-from mmuexp.jitcache import guarded
+from mmuexp.jitcache import guarded, kept
 
 BLOCK = 1024  # rows that are counted together if there is nothing unusual about any
 
@@ -39,14 +38,6 @@ EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER
     BAD_IO_KNOWN,
     BAD_PAGE,
 ) = range(1, 13)
-
-
-def kept(function):
-    """Compiled and kept on disk, where there is a place to keep it."""
-    try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return numba.njit(nogil=True, error_model="numpy")(function)
 
 
 @kept

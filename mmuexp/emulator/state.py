@@ -29,6 +29,7 @@ class Emulator(NamedTuple):
     block: np.ndarray  # BLOCK[room for blocks]
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
+    settled: np.ndarray  # uint32[PAGES], epoch << KINDS | kinds of access that are settled in it; the loop's memory
     control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; TOLD: faults of this row, vaddr << 8 | cause each
 
 
@@ -37,7 +38,6 @@ PAGE = np.dtype(
         ("frame", "i4"),  # frame + 1 that backs the page, 0 = unknown
         ("known", "i4"),  # slot i of the list of known pages (the rest of the record is page i's own)
         ("known_at", "i4"),  # where the page stands in that list
-        ("settled", "u4"),  # epoch << 4 | kinds of access that are settled in it; the loop's memory
     ]
 )
 FRAME = np.dtype(
@@ -89,6 +89,7 @@ def new_emulator() -> Emulator:
         block=records(FIRST_BLOCKS, BLOCK),
         link=records(2 * FIRST_BLOCKS, LINK),
         bucket=np.zeros(2 * FIRST_BLOCKS, np.int32),
+        settled=np.zeros(PAGES, np.uint32),
         control=np.zeros(FIRST_FAULT + ROW_FAULTS, np.int64),
     )
 
@@ -96,7 +97,7 @@ def new_emulator() -> Emulator:
 @kernel
 def unsettle(e, page):
     """Accesses to the page were settled, and may be so no longer. (LOST says it of all pages.)"""
-    e.page[page].settled = 0
+    e.settled[page] = 0
 
 
 @kernel
