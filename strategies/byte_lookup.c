@@ -25,21 +25,21 @@ __attribute__((used, aligned(64))) static uint8_t *byte_base[MAX_ENTRIES + 1];
     "shrl $12, %%eax\n"                                                                                                \
     "movzbl byte_lookup(%%rax), %%eax\n"                                                                               \
     "movq byte_base(, %%rax, 8), %%rax\n"                                                                              \
-    "movl %k[access], %%esi\n"                                                                                             \
+    "movl %k[access], %%esi\n"                                                                                         \
     "andl $4095, %%esi\n"
 #define LOAD(n, vaddr, at)                                                                                             \
     ({                                                                                                                 \
         uint64_t data_;                                                                                                \
         asm volatile(LOOK_UP CAN_FAULT LOAD_##n " (%%rax, %%rsi), " INTO_##n "\n" END(0, n)                            \
                      : "=&d"(data_)                                                                                    \
-                     : "c"(vaddr), [access] "r"(at)                                                                        \
+                     : "c"(vaddr), [access] "r"(at)                                                                    \
                      : "rax", "rsi", "cc", "memory");                                                                  \
         data_;                                                                                                         \
     })
 #define STORE(n, vaddr, at, data)                                                                                      \
     asm volatile(LOOK_UP CAN_FAULT STORE_##n " " FROM_##n ", (%%rax, %%rsi)\n" END(1, n)                               \
                  :                                                                                                     \
-                 : "c"(vaddr), [access] "r"(at), "d"(data)                                                                 \
+                 : "c"(vaddr), [access] "r"(at), "d"(data)                                                             \
                  : "rax", "rsi", "cc", "memory")
 
 #define BORDER (vaddr | PAGE_MASK)

@@ -13,7 +13,8 @@
 enum { PATCH_SHIFT = 2, GUEST_BLOCKS = 1 << 20, MOST_BLOCKS = 1 << 21 };
 enum evict { FIFO, LIFO, RANDOM };
 
-static uint32_t block_bits, guest_pages, block_pages, pool, group_pages; /* guest_pages: of a block, without the extra */
+/* guest_pages: of a block, without the extra one */
+static uint32_t block_bits, guest_pages, block_pages, pool, group_pages;
 static enum evict evict;
 static uint32_t used, hand, seed = 1;
 static uint32_t owner[MOST_BLOCKS]; /* guest block + 1 that has the host block */
@@ -28,16 +29,16 @@ __attribute__((used, aligned(64))) static uintptr_t block_table[GUEST_BLOCKS];
 #define LOAD(n, vaddr, at)                                                                                             \
     ({                                                                                                                 \
         uint64_t data_;                                                                                                \
-        asm volatile(LOOK_UP CAN_FAULT LOAD_##n " (%%rax, %[access]), " INTO_##n "\n" END(0, n)                            \
+        asm volatile(LOOK_UP CAN_FAULT LOAD_##n " (%%rax, %[access]), " INTO_##n "\n" END(0, n)                        \
                      : "=&d"(data_)                                                                                    \
-                     : "c"(vaddr), [access] "r"(at)                                                                        \
+                     : "c"(vaddr), [access] "r"(at)                                                                    \
                      : "rax", "cc", "memory");                                                                         \
         data_;                                                                                                         \
     })
 #define STORE(n, vaddr, at, data)                                                                                      \
-    asm volatile(LOOK_UP CAN_FAULT STORE_##n " " FROM_##n ", (%%rax, %[access])\n" END(1, n)                               \
+    asm volatile(LOOK_UP CAN_FAULT STORE_##n " " FROM_##n ", (%%rax, %[access])\n" END(1, n)                           \
                  :                                                                                                     \
-                 : "c"(vaddr), [access] "r"(at), "d"(data)                                                                 \
+                 : "c"(vaddr), [access] "r"(at), "d"(data)                                                             \
                  : "rax", "cc", "memory")
 #include "loop.h"
 #include "translate.h"

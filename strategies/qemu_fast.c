@@ -17,16 +17,16 @@ static bool in_spell; /* the block is translated with softmmu accesses, to its e
 #define LOAD(n, vaddr, at)                                                                                             \
     ({                                                                                                                 \
         uint64_t data_;                                                                                                \
-        asm volatile(BEGIN CAN_FAULT LOAD_##n " (%[base], %[access]), " INTO_##n "\n" END(0, n)                            \
+        asm volatile(BEGIN CAN_FAULT LOAD_##n " (%[base], %[access]), " INTO_##n "\n" END(0, n)                        \
                      : "=d"(data_)                                                                                     \
-                     : [access] "r"(at), [base] "r"(CONTEXT)                                                               \
+                     : [access] "r"(at), [base] "r"(CONTEXT)                                                           \
                      : "memory");                                                                                      \
         data_;                                                                                                         \
     })
 #define STORE(n, vaddr, at, data)                                                                                      \
-    asm volatile(BEGIN CAN_FAULT STORE_##n " " FROM_##n ", (%[base], %[access])\n" END(1, n)                               \
+    asm volatile(BEGIN CAN_FAULT STORE_##n " " FROM_##n ", (%[base], %[access])\n" END(1, n)                           \
                  :                                                                                                     \
-                 : [access] "r"(at), "d"(data), [base] "r"(CONTEXT)                                                        \
+                 : [access] "r"(at), "d"(data), [base] "r"(CONTEXT)                                                    \
                  : "memory")
 
 #define CONTEXT reserve /* the base */
@@ -147,5 +147,11 @@ static void protect(uint32_t frame)
 }
 
 const struct scheme scheme = {
-    .start = start, .run = run, .context = context, .fault = fault, .protect = protect, .flush = flush, .flush_page = flush_page
+    .start = start,
+    .run = run,
+    .context = context,
+    .fault = fault,
+    .protect = protect,
+    .flush = flush,
+    .flush_page = flush_page,
 };

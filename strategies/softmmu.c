@@ -28,5 +28,10 @@ static void start(void)
 }
 
 const struct scheme scheme = {
-    .start = start, .run = run, .context = context, .protect = tlb_protect, .flush = tlb_flush, .flush_page = tlb_flush_page
+    .start = start,
+    .run = run,
+    .context = context,
+    .protect = tlb_protect,
+    .flush = tlb_flush,
+    .flush_page = tlb_flush_page,
 };

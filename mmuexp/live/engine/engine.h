@@ -29,11 +29,11 @@ enum op { OP_LOAD, OP_STORE, OP_EXEC, OP_FLUSH, OP_FLUSH_PAGE, OP_MAP };
 enum flag { FLAG_IO = 1, FLAG_USER = 2 };
 
 /* What is counted, under the names of the CSV columns; extra_0 is the first of a scheme's own `extra_events`. */
-#define COUNTERS(X)                                                                                                   \
-    X(faults_unmapped) X(faults_block) X(faults_write) X(faults_code) X(faults_cross) X(faults_io) X(faults_softmmu)  \
-    X(tlb_fills) X(slow_misaligned) X(slow_cross) X(slow_io) X(slow_code) X(code_list_walks) X(softmmu_accesses)      \
-    X(translations) X(translated_insns) X(smc_stores) X(code_page_data_stores)                                        \
-    X(protects) X(maps) X(unmaps) X(mmap_calls) X(mprotect_calls) X(munmap_calls) X(evictions) X(peak_mappings)       \
+#define COUNTERS(X)                                                                                                    \
+    X(faults_unmapped) X(faults_block) X(faults_write) X(faults_code) X(faults_cross) X(faults_io) X(faults_softmmu)   \
+    X(tlb_fills) X(slow_misaligned) X(slow_cross) X(slow_io) X(slow_code) X(code_list_walks) X(softmmu_accesses)       \
+    X(translations) X(translated_insns) X(smc_stores) X(code_page_data_stores)                                         \
+    X(protects) X(maps) X(unmaps) X(mmap_calls) X(mprotect_calls) X(munmap_calls) X(evictions) X(peak_mappings)        \
     X(extra_0) X(extra_1) X(extra_2) X(extra_3) X(extra_4) X(extra_5) X(extra_6) X(extra_7)                            \
     X(signals) X(system_calls) X(checked_loads) X(checked_stores)
 #define X(name) COUNT_##name,
@@ -83,7 +83,7 @@ struct row {
     bool store, io, user, crosses;
 };
 extern volatile uint32_t run_row;          /* in translated code: the row at work is row_at + run_row */
-extern volatile bool run_left;             /* a handler ended the loop or the run behind its row, even if it was the last */
+extern volatile bool run_left;             /* a handler ended the loop or the run, if only behind its last row */
 struct row current_row(void);
 void populate_ram(uint32_t n);
 void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */

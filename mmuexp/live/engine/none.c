@@ -8,7 +8,7 @@
 #define LOAD(n, vaddr, at)                                                                                             \
     ({                                                                                                                 \
         uint64_t data_;                                                                                                \
-        asm volatile(BEGIN CAN_FAULT END(0, n) : "=d"(data_) : "c"(vaddr), "r"(at));                                                \
+        asm volatile(BEGIN CAN_FAULT END(0, n) : "=d"(data_) : "c"(vaddr), "r"(at));                                   \
         data_;                                                                                                         \
     })
 #define STORE(n, vaddr, at, data) asm volatile(BEGIN CAN_FAULT END(1, n) : : "c"(vaddr), "r"(at), "d"(data))

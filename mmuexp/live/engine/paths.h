@@ -34,7 +34,7 @@ extern const struct patch __start_mmuexp_patches[] __attribute__((weak)), __stop
 #define BEGIN "70:\n"
 #define CAN_FAULT "71:\n"
 #define END_WITH(gap, resume, store, bytes)                                                                            \
-    "79:\n .pushsection " PATHS ", \"a\"\n .balign 8\n .quad 70b, " gap ", " resume ", 71b, 79b\n"              \
+    "79:\n .pushsection " PATHS ", \"a\"\n .balign 8\n .quad 70b, " gap ", " resume ", 71b, 79b\n"                     \
     ".long " #store ", " #bytes "\n .popsection\n"
 #define END(store, bytes) END_WITH("79b", "79b", store, bytes)
 

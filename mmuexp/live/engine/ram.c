@@ -1,9 +1,9 @@
 /*
- * Guest RAM: guest-physical memory in a sparse memfd, at its physical address, and a flat reference beside it, by frame.
+ * Guest RAM: guest-physical memory in a sparse memfd, at its physical address; beside it a flat reference, by frame.
  * Neighbours in physical memory are so neighbours in the file, and the kernel merges their mappings as it should.
  *
- * Each store writes bytes that name its row. A load must give what the reference holds, and at the end both are compared
- * byte for byte, so that a wrong translation cannot hide behind right counts.
+ * Each store writes bytes that name its row. A load must give what the reference holds, and at the end both are
+ * compared byte for byte, so that a wrong translation cannot hide behind right counts.
  */
 #define _GNU_SOURCE
 #include "engine.h"
@@ -124,7 +124,8 @@ void check_ram(void)
         int64_t frame = frame_named(page);
         static const uint8_t zeros[PAGE_BYTES];
         if ((frame < 0 || !stored[frame]) && memcmp(ram + (page << PAGE_BITS), zeros, PAGE_BYTES))
-            wrong("wrong data: at the end, guest-physical page %#lx holds what no row stored there", (unsigned long)page);
+            wrong("wrong data: at the end, guest-physical page %#lx holds what no row stored there",
+                  (unsigned long)page);
         at = (off_t)(page + 1) << PAGE_BITS;
     }
 }

@@ -43,7 +43,7 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
     "cmpq (%%rsi), %%rax\n"                                                                                            \
     "movl " at ", %%eax\n"                                                                                             \
     "je 75f\n"                                                                                                         \
-    "74: call *tlb_slow_vector\n" /* absolute: the code may be copied */                                                                                         \
+    "74: call *tlb_slow_vector\n" /* absolute: the code may be copied */                                               \
     "jmp 79f\n"                                                                                                        \
     "75: addq 8(%%rsi), %%rax\n"
 #define HIT_END(store, bytes) END_WITH("74b", "75b", store, bytes)
@@ -62,9 +62,9 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
     ({                                                                                                                 \
         register uint64_t high_ asm("r9") = 0;                                                                         \
         uint64_t data_, low_;                                                                                          \
-        asm volatile(LOOK_UP(mask, TLB_READ, "%k[access]") HIT_LOAD_##n HIT_END(0, n)                                      \
+        asm volatile(LOOK_UP(mask, TLB_READ, "%k[access]") HIT_LOAD_##n HIT_END(0, n)                                  \
                      : "=&d"(low_), [high] "+r"(high_)                                                                 \
-                     : "c"(vaddr), [access] "r"(where), [tables] "r"(CONTEXT)maskin                                  \
+                     : "c"(vaddr), [access] "r"(where), [tables] "r"(CONTEXT)maskin                                    \
                      : "rax", "rsi", "cc", "memory");                                                                  \
         data_ = n == 8 ? low_ | high_ << 32 : low_;                                                                    \
         data_;                                                                                                         \
@@ -75,7 +75,7 @@ void tlb_serve(const struct row *row); /* the helper: counts, fills, does not ac
         register uint64_t high_ asm("r9") = data_ >> 32;                                                               \
         asm volatile(LOOK_UP(mask, TLB_WRITE, "%k[access]") HIT_STORE_##n HIT_END(1, n)                                \
                      : "+d"(data_)                                                                                     \
-                     : "c"(vaddr), [high] "r"(high_), [access] "r"(where), [tables] "r"(CONTEXT)maskin     \
+                     : "c"(vaddr), [high] "r"(high_), [access] "r"(where), [tables] "r"(CONTEXT)maskin                 \
                      : "rax", "rsi", "cc", "memory");                                                                  \
     } while (0)
 
