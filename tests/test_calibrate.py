@@ -216,6 +216,7 @@ def small(monkeypatch, slopes) -> list:
     """Hit paths over few rows, whose lines have these slopes in turn; what was taken of them."""
     taken, left = [], iter(slopes)
     monkeypatch.setattr(calibrate, "HIT_ROWS", 256)
+    monkeypatch.setattr(calibrate, "HIT_TIMES", 1)
 
     def line(insns, ns):
         assert sorted(insns) == [1, 4, 7, 11]

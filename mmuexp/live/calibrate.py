@@ -31,10 +31,11 @@ from mmuexp.registry import ORDER, strategy_class
 
 ROUNDS = 15
 QUICK_ROUNDS = 7
-PATIENCE = 4  # times the rounds, until an instruction is told from noise
+PATIENCE = 8  # times the rounds, until an instruction is told from noise
 LEAST_INSN_NS = 0.005  # no processor ends 200 instructions in a ns
 PRIMITIVE_SECONDS = 60
 HIT_ROWS = 1 << 18
+HIT_TIMES = 8  # that hits are measured in a round: they differ by tenths of a ns, and take a ms
 EVENT_ROWS = 1 << 13
 POOLS = (16, 64, 256, 1024)  # pages that a FLUSH finds mapped
 
@@ -143,7 +144,8 @@ def _hits(rounds: int, step: Callable[[str], None]) -> tuple[np.ndarray, np.ndar
         for engine in (bare, *engines):
             engine.feed(warm)
             engine.feed(rows)
-        while len(slopes) < rounds or (np.median(slopes) < LEAST_INSN_NS and len(slopes) < PATIENCE * rounds):
+        least = rounds * HIT_TIMES
+        while len(slopes) < least or (np.median(slopes) < LEAST_INSN_NS and len(slopes) < PATIENCE * least):
             at = len(slopes) % (len(engines) + 1)
             spent = {}
             for engine in [*engines[at:], bare, *engines[:at]]:
@@ -152,7 +154,7 @@ def _hits(rounds: int, step: Callable[[str], None]) -> tuple[np.ndarray, np.ndar
             slope, base = _line(insns, [(spent[engine] - spent[bare]) / HIT_ROWS for engine in engines])
             slopes.append(slope)
             bases.append(base)
-            if len(slopes) <= rounds:
+            if len(slopes) <= least and len(slopes) % HIT_TIMES == 0:
                 step("hits")
     found = np.median(slopes)
     if found < LEAST_INSN_NS:
