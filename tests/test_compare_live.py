@@ -221,6 +221,7 @@ def mmuexp(*argv) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.long
 def test_one_that_has_no_engine_is_said_and_the_others_are_measured(trace, tmp_path, cli):
     file = tmp_path / "result.json"
     done = mmuexp("compare", "--live", "--rounds", "1", trace, "-o", file)

@@ -116,6 +116,7 @@ def test_recordings_begin_as_the_oracle_says(path):
         assert named(logged(columns, spec, mode, log=7, chunk=3001), spec) == oracle_faults.faults(rows, spec, mode)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_sums_are_what_compare_counts(path):
     specs = ["byte-lookup", "map-block", "qemu-fast", "map-block,map_block_bits=14,pool_blocks=3", "softmmu"]
@@ -195,6 +196,7 @@ def test_a_scheme_that_does_not_log_is_told_which_word_to_use(silent, cli, trace
     assert not list(tmp_path.glob("*f.csv*"))
 
 
+@pytest.mark.long
 def test_the_contract_finds_it(silent):
     done = subprocess.run(
         [sys.executable, "-m", "mmuexp", "strategy", "check", str(silent)], capture_output=True, text=True

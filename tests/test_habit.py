@@ -142,6 +142,7 @@ def test_the_table_of_the_search_is_what_its_counts_say():
     assert found == len(counts) == 10
 
 
+@pytest.mark.long
 def test_the_rates_of_the_result_made_again_are_the_same():
     done = subprocess.run([sys.executable, str(RESULT / "rates.py")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

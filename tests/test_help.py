@@ -87,7 +87,12 @@ def long_trace(tmp_path_factory) -> str:
 LACKEY = "==1== Lackey\nI  {high}08048000,3\n S {high}0804a000,4\n L {high}0804a000,4\n"
 
 
-@pytest.mark.parametrize("example", sorted(set(OTHERS)))
+def marked(example):
+    """`strategy check` runs a scheme as plain Python, too."""
+    return pytest.param(example, marks=[pytest.mark.long] if " strategy check " in example else [])
+
+
+@pytest.mark.parametrize("example", map(marked, sorted(set(OTHERS))))
 def test_examples_about_traces_and_strategies_run(example, cli, long_trace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "strategies").symlink_to(ROOT / "strategies")

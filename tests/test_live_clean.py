@@ -42,6 +42,7 @@ def replayed(spec: str, mode: str, rows: int, **options) -> None:
         assert engine._process.wait(60) == 0  # also what is found at exit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
 @pytest.mark.parametrize("spec", TIGHT)
 def test_sanitizers(sanitizer, spec, monkeypatch):
@@ -60,6 +61,7 @@ def test_sanitizers(sanitizer, spec, monkeypatch):
 EXPECTED = "\n".join(f"{{\nfaults\nMemcheck:Addr{size}\nobj:*\n}}" for size in (1, 2, 4, 8))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_memcheck(scheme, tmp_path):
     """No value is used that was never written. (In user mode: memcheck has no 16 TiB of addresses.)"""

@@ -17,6 +17,9 @@ SHAPE = ("rows", "pages", "flushes")
 FOLDERS = sorted(path.parent for path in (ROOT / "results").glob("*/experiment.toml"))
 
 
+TAKE_LONGER = {"linux-windows", "windows-habit", "map-block-bits"}  # `make check` makes them again
+
+
 def test_there_are_results():
     assert len(FOLDERS) >= 5
 
@@ -37,7 +40,11 @@ def test_of_a_recording_that_is_not_bundled_the_sums_hold(folder):
         assert [row[s] for s in SHAPE] == [first[row["trace"]][s] for s in SHAPE]
 
 
-@pytest.mark.parametrize("folder", [f for f in FOLDERS if bundled(f)], ids=lambda f: f.name)
+def marked(folder):
+    return pytest.param(folder, id=folder.name, marks=[pytest.mark.long] if folder.name in TAKE_LONGER else [])
+
+
+@pytest.mark.parametrize("folder", [marked(f) for f in FOLDERS if bundled(f)])
 def test_made_again_it_is_the_same(folder):
     command = [sys.executable, "-m", "mmuexp", *command_of(folder), "--format", "csv"]
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True)

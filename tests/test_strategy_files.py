@@ -25,6 +25,7 @@ def test_every_scheme_keeps_the_contract(cls):
     assert [(what, str(wrong)) for what, wrong in check(cls) if wrong] == []
 
 
+@pytest.mark.long
 def test_a_file_of_ones_own_is_checked():
     done = run_cli("strategy", "check", str(FILES / "honest.py"))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,6 +42,7 @@ def test_a_wrong_settled_is_found():
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_flush_that_unmaps_nothing_is_found(tmp_path):
     text = (HERE.parent / "strategies" / "map_block.py").read_text()
     begin, end = text.index("    unmap_all(s.reserve, n)\n"), text.index("    s.control[USED] = 0\n")
@@ -92,6 +94,7 @@ def test_a_missing_file_is_one_line():
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
+@pytest.mark.long
 def test_a_registered_scheme_is_one_of_all():
     listed = run_cli("strategy", "list", "--format", "json", packages="third_party")
     names = [one["name"] for one in json.loads(listed.stdout)]

@@ -44,7 +44,13 @@ def test_each_window_holds_what_it_was_chosen_for():
     assert user["flushes"] > 20
 
 
-@pytest.mark.parametrize(("name", "start"), SLICES)
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        pytest.param(*one, marks=[pytest.mark.long] if one[0] in ("linux_firmware", "linux_early") else [])
+        for one in SLICES
+    ],
+)
 def test_kernels_agree_with_the_oracle(tmp_path, name, start):
     slice_trace(TRACES / f"{name}.arrow", start, start + ROWS, str(tmp_path / "slice.arrow"))
     rows = tuples(tmp_path / "slice.arrow")

@@ -173,6 +173,7 @@ def test_any_bit_flipped(tmp_path, small):
     assert found > 4 * harmless
 
 
+@pytest.mark.long
 def test_a_footer_that_hides_batches(tmp_path, small):
     """Whatever bit of the list of batches is wrong: the rows that the footer does not tell of are missed."""
     data, _ = small
