@@ -52,8 +52,8 @@ def compare(
     live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
                 empty for a scheme without an engine (`live` in the manifest says which, and why)
     rounds      how often; None is 5
-    progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each; of a live
-                run the name is "trace, for real", while prices are measured "calibrate"
+    progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each; of live
+                runs the name is "TRACE, for real"
 
     Raises UsageError for specs, references and hosts that are wrong, TraceError for traces that are.
     """
@@ -144,14 +144,15 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             wanted |= {str(strategy): strategy for strategy in chosen}
     _check_windows(sizes, every)
     if rounds:
-        from mmuexp.live.columns import live_columns, with_engine
+        from mmuexp.live.columns import measured, with_engine
 
         _, without = with_engine(list(wanted.values()))  # compiled before the work
         ledger.live = {"rounds": rounds, "without_engine": [{"strategy": s, "why": w} for s, w in without.items()]}
         if host is None:
-            from mmuexp.live.calibrate import profile_now
+            from mmuexp.live.calibrate import Sampler
 
-            ledger.host = profile = profile_now(progress=progress)
+            sampler = Sampler()
+            ledger.between, ledger.measured_host = sampler.between, sampler.profile
     for at, path in enumerate(paths):
         label = DEFAULT_NAME if path is None else path
         with trace_path(path) as file, open_trace(file) as trace:
@@ -160,7 +161,7 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             facts = manifest.trace_facts(trace, label, file)
             runs: list[Run] = []
             left_out: dict[str, str] = {}
-            measured: dict[str, dict] = {}
+            live: dict[str, Any] = {}
 
             def leave_out(strategy, error, left_out=left_out):
                 spec = str(strategy)
@@ -172,8 +173,8 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             try:
                 _replay(trace, chosen, label, every, progress, runs, leave_out)
                 if rounds:
-                    counts = {run.strategy: run.counts for run in runs if str(run.strategy) not in without}
-                    measured = live_columns(trace, counts, profile, label, rounds, progress)
+                    able = [run.strategy for run in runs if str(run.strategy) not in without]
+                    live = measured(trace, able, label, rounds, progress, ledger.between)
             except KeyboardInterrupt:
                 if not runs and not at:
                     raise
@@ -183,7 +184,7 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
                     ledger.add(label, facts, runs, str(against), left_out)
                 what = f"interrupted after {at} of {len(paths)} traces{of_this}"
                 raise Interrupted(ledger.result(what)) from None
-            ledger.add(label, facts, runs, str(against), left_out, measured)
+            ledger.add(label, facts, runs, str(against), left_out, live)
     return ledger.result("yes")
 
 
@@ -224,7 +225,7 @@ def _replay(trace, strategies, label, every, progress, runs: list[Run], leave_ou
 
 
 class _Ledger:
-    """The rows and the manifest of a result as it grows, trace by trace."""
+    """What a result is made of as it grows, trace by trace. Priced in the end: prices may be measured until then."""
 
     def __init__(self, kind: str, host: Profile, every: int | None, values: Mapping[str, dict], command: Sequence[str]):
         self.kind, self.host, self.every, self.values, self.command = kind, host, every, values, command
@@ -234,15 +235,22 @@ class _Ledger:
         self.verdicts: list[dict] = []
         self.left_out: list[dict] = []
         self.live: dict[str, Any] | None = None  # how runs are measured for real, and which are not
+        self.between, self.measured_host = lambda: None, None  # of live runs: this host's prices, if none was named
+        self.parts: list[tuple] = []
         self.strategies: dict[str, Any] = {}
 
-    def add(
-        self, label: str, facts: dict, runs: list[Run], reference: str, left_out: Mapping[str, str], live=None
-    ) -> None:
+    def add(self, *part: Any) -> None:  # as `_price` takes it
+        self.parts.append(part)
+
+    def _price(self, label: str, facts: dict, runs: list[Run], reference: str, left_out: Mapping, live=None) -> None:
         priced = [(run, price(run.strategy, run.counts, self.host)) for run in runs]
         totals = [(run, cost) for run, cost in priced if run.window is None]
         shown = totals if self.every is None else [(run, cost) for run, cost in priced if run.window is not None]
-        values = {**self.values, **(live or {})}
+        values = dict(self.values)
+        if live:
+            from mmuexp.live.columns import live_columns
+
+            values |= live_columns(live, runs, self.host)
         self.records += [_record(label, run, cost, values) for run, cost in shown]
         self.verdicts += _verdicts(label, reference, totals)
         self.left_out += [{"trace": label, "strategy": spec, "why": why} for spec, why in left_out.items()]
@@ -250,6 +258,9 @@ class _Ledger:
         self.strategies |= {str(run.strategy): run.strategy for run, _ in totals}
 
     def result(self, complete: str) -> Result:
+        self.host = self.host if self.measured_host is None else self.measured_host()
+        for part in self.parts:
+            self._price(*part)
         columns = tuple(dict.fromkeys(name for row in self.values.values() for name in row))
         window = () if self.every is None else ("window",)
         frame = make_frame(self.records, [*window, *columns, *(LIVE if self.live else ())])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from mmuexp.live import calibrate
-from mmuexp.live.calibrate import Figure
 
 KERNEL = {  # ns, three rounds
     "signal": [1000, 1300, 900], "mmap": [2000, 2100, 2600], "map_on_fault": [4000, 4100, 4400],
@@ -13,12 +12,14 @@ KERNEL = {  # ns, three rounds
 }  # fmt: skip
 
 
+EVENTS = {"helper": [20.0, 22, 18], "fill": [25.123456, 24, 26]}
+
+
 @pytest.fixture
 def known(monkeypatch, tmp_path):
     """`calibrate` with rounds that are known, and a configuration folder of its own."""
     monkeypatch.setattr(calibrate, "_kernel", lambda rounds, step: {n: np.array(ns, float) for n, ns in KERNEL.items()})
     monkeypatch.setattr(calibrate, "_hits", lambda rounds, step: (np.array([0.1, 0.3, 0.2]), np.array([0.5, 0.4, 0.9])))
-    events = {"helper": Figure(20.0, 2.0, "a helper"), "fill": Figure(25.123456, 1.0, "a fill")}
-    monkeypatch.setattr(calibrate, "_events", lambda rounds, step: dict(events))
+    monkeypatch.setattr(calibrate, "_events", lambda rounds, step, kinds: {n: np.array(ns) for n, ns in EVENTS.items()})
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return calibrate

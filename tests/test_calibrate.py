@@ -21,7 +21,7 @@ from mmuexp import manifest
 from mmuexp.guest import Columns, Op
 from mmuexp.host import PRIMITIVES, load_profile, user_folder
 from mmuexp.live import calibrate, streams
-from mmuexp.live.calibrate import profile_now, profile_text
+from mmuexp.live.calibrate import EVENTS, Sampler, profile_text
 from mmuexp.price import ENGINE_EVENTS
 from mmuexp.registry import parse_spec
 
@@ -35,6 +35,8 @@ STREAMS = {
     "flushed": streams.touched_and_flushed(64, 5),
 }
 
+
+HONEST_HITS = calibrate._hits
 
 # streams: what the model counts on them
 
@@ -195,18 +197,37 @@ def test_the_profile_says_what_machine_and_when(real):
 
 
 def test_what_is_measured_now_is_a_profile_of_that_name(known):
-    profile = profile_now(rounds=3)
+    profile = Sampler().profile()
     assert (profile.name, profile.ns["insn"], profile.access_ns) == ("now", 0.2, 0.5)
     assert profile.also["fill"] == 25.12
 
 
 def test_the_manifest_of_a_result_holds_all_of_it(known):
-    told = profile_now(rounds=3).as_dict()
+    told = Sampler().profile().as_dict()
     assert told["access"] == {"ns": 0.5, "source": told["access"]["source"], "spread_ns": 0.25}
-    assert told["also"]["helper"] == {"ns": 20.0, "source": "measured: a helper", "spread_ns": 2.0}
+    assert told["also"]["helper"] == {"ns": 20.0, "source": f"measured: {EVENTS['helper'].how}", "spread_ns": 2.0}
     assert told["prices"]["signal"]["spread_ns"] == 200
     assert "access" not in load_profile("xeon-2.6-vm").as_dict()
     assert set(load_profile("xeon-2.6-vm").as_dict()["prices"]["insn"]) == {"ns", "source"}
+
+
+def test_rounds_are_taken_between_those_of_something_else(known, monkeypatch):
+    """At once, then not before some time has passed; in the end there are enough."""
+    asked, now = [], [100.0]
+
+    def kernel(rounds, step):
+        asked.append(rounds)
+        return {name: np.array([ns[0]] * rounds, float) for name, ns in KERNEL.items()}
+
+    monkeypatch.setattr(calibrate, "_kernel", kernel)
+    monkeypatch.setattr(calibrate.time, "monotonic", lambda: now[0])
+    sampler = Sampler()
+    for later in (0, 0.5, 0.4, 0.2, 3):
+        now[0] += later
+        sampler.between()
+    assert asked == [1, 1, 1]
+    assert sampler.profile().ns["signal"] == 1000
+    assert asked == [1, 1, 1, calibrate.QUICK_ROUNDS - 3]
 
 
 # noise
@@ -228,24 +249,25 @@ def small(monkeypatch, slopes) -> list:
     return taken
 
 
-def test_a_round_that_is_noise_is_outvoted(monkeypatch):
-    taken = small(monkeypatch, [0.1, -5, 0.2])
-    slope, _ = calibrate._hits(3, lambda what: None)
-    assert np.median(slope) == 0.1
-    assert len(taken) == 3
-
-
-def test_it_measures_on_until_an_instruction_is_told_from_noise(monkeypatch):
-    taken = small(monkeypatch, [-0.1, 0.0, -0.2, 0.1, 0.1, 0.1, 0.2])
-    slope, _ = calibrate._hits(3, lambda what: None)
-    assert np.median(slope) == np.median(taken) >= calibrate.LEAST_INSN_NS
-    assert len(taken) == 6  # of six the median is 0.05
+@pytest.mark.parametrize(
+    ("slopes", "price"),
+    [
+        ([0.1, -5, 0.2], 0.1),  # one round of noise is outvoted
+        ([-0.1, 0.0, -0.2, 0.1, 0.1, 0.1], 0.05),  # it measures on, until an instruction is told from noise
+    ],
+)
+def test_an_instruction_is_told_from_noise(known, monkeypatch, slopes, price):
+    monkeypatch.setattr(calibrate, "_hits", HONEST_HITS)
+    taken = small(monkeypatch, slopes)
+    assert calibrate.calibrate(rounds=3).prices["insn"].ns == pytest.approx(price)
+    assert taken == slopes
 
 
 @pytest.mark.parametrize("slope", [-1.0, 0.0, 0.0004])
 def test_noise_alone_is_an_error_and_no_profile(cli, monkeypatch, tmp_path, slope):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(calibrate, "_kernel", lambda rounds, step: {})
+    monkeypatch.setattr(calibrate, "_events", lambda rounds, step, kinds: {})
     taken = small(monkeypatch, [slope] * 100)
     user_folder().mkdir(parents=True)
     (user_folder() / "here.toml").write_text("what stood there")

@@ -104,6 +104,12 @@ def test_a_trace_of_one_batch_rotates_over_the_rounds(fake):
     assert {fake.log[at] for at in range(0, len(fake.log), 4)} == {"bare", *SPECS}
 
 
+def test_something_else_goes_between_the_rounds(fake):
+    fed = []
+    measured(2, 100, between=lambda: fed.append(len(fake.log)))
+    assert fed == [0, 4, 8]
+
+
 def test_an_empty_trace_takes_nothing(fake):
     assert [one.ns for one in measure(Rows([], "user"), [parse_spec("softmmu")], rounds=2)] == [0]
 

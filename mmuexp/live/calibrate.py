@@ -3,7 +3,7 @@
 The kernel's are timed alone (`engine/primitives.c`), the emulator's on synthetic streams under the live engines, beside
 the bare loop. Everything is measured in rounds, one after another; a figure is the median of its rounds, its spread the
 distance between their quartiles. What comes out below zero is less than its noise, and stands as 0; only an instruction
-must be told from noise, for it prices everything (`_hits` measures on, and fails in the end). `insn` and `access` come
+must be told from noise, for it prices everything: it is measured on, and an error in the end. `insn` and `access` come
 from one line through the hit paths of the four schemes: ns of a hit = access + insn * instructions; the access itself
 costs what the data cache makes of it, in every scheme.
 """
@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmuexp import manifest
 from mmuexp.errors import MmuexpError
+from mmuexp.guest import Columns
 from mmuexp.host import Profile, profile_of_text
 from mmuexp.live import streams
 from mmuexp.live.build import primitives_program
@@ -34,6 +37,7 @@ QUICK_ROUNDS = 7
 PATIENCE = 8  # times the rounds, until an instruction is told from noise
 LEAST_INSN_NS = 0.005  # no processor ends 200 instructions in a ns
 PRIMITIVE_SECONDS = 60
+BETWEEN_SECONDS = 1.0  # from one round to the next, when they are taken between others
 HIT_ROWS = 1 << 18
 HIT_TIMES = 8  # that hits are measured in a round: they differ by tenths of a ns, and take a ms
 EVENT_ROWS = 1 << 13
@@ -60,10 +64,85 @@ class Calibration:
     manifest: dict[str, Any]
 
 
+class Sampler:
+    """Rounds as they are taken: all at once by `calibrate`, one by one between what is measured beside them.
+
+    Raises NoEngine when it is made, before any work; EngineFailed, and MmuexpError where all is noise.
+    """
+
+    def __init__(self) -> None:
+        self.started = manifest.utc_now()
+        self.rounds, self._ended = 0, 0.0
+        self.kernel: dict[str, list[float]] = {}
+        self.events: dict[str, list[float]] = {}
+        self.slopes: list[float] = []
+        self.bases: list[float] = []
+        primitives_program()
+
+    def sample(self, rounds: int, kinds: Mapping[str, Event], step: Callable[[str], None] = lambda what: None) -> None:
+        for found, new in ((self.kernel, _kernel(rounds, step)), (self.events, _events(rounds, step, kinds))):
+            for name, ns in new.items():
+                found.setdefault(name, []).extend(ns)
+        self._hit(rounds, step)
+        self.rounds += rounds
+
+    def _hit(self, rounds: int, step: Callable[[str], None] = lambda what: None) -> None:
+        slopes, bases = _hits(rounds, step)
+        self.slopes.extend(slopes)
+        self.bases.extend(bases)
+
+    def between(self) -> None:
+        """A round, if the last was not just now: to be called between the rounds of something else."""
+        if time.monotonic() - self._ended >= BETWEEN_SECONDS:
+            self.sample(1, HELPERS)
+            self._ended = time.monotonic()
+
+    def profile(self) -> Profile:
+        """This host's prices, as they were while `between` was called: what a live measurement is compared with."""
+        if self.rounds < QUICK_ROUNDS:
+            self.sample(QUICK_ROUNDS - self.rounds, HELPERS)
+        return profile_of_text(profile_text(self.calibration()), "now")
+
+    def calibration(self) -> Calibration:
+        for _ in range((PATIENCE - 1) * self.rounds):
+            if np.median(self.slopes) >= LEAST_INSN_NS:
+                break
+            self._hit(1)
+        slope, base, kernel = np.array(self.slopes), np.array(self.bases), _arrays(self.kernel)
+        if np.median(slope) < LEAST_INSN_NS:
+            what = f"what an instruction takes is lost in noise: {np.median(slope):.2g} ns, the median of {len(slope)}"
+            raise MmuexpError(what, where="calibrate", todo="run it when this machine does nothing else")
+        signal, mapping = kernel["signal"], kernel["mmap"]
+        prices = {
+            "insn": _figure(slope, "slope of hit paths of 1, 4, 7 and 11 instructions on a synthetic stream"),
+            "access": _figure(base, "what remains of a hit beyond its instructions: the data cache"),
+            "signal": _figure(signal, "SIGSEGV delivery and sigreturn, the handler skips the instruction"),
+            "mmap": _figure(mapping, "mmap of one memfd page over a reserve, not touched"),
+            "page_in": _figure(
+                kernel["map_on_fault"] - signal - mapping, "SIGSEGV + mmap + minor fault + retry, less signal and mmap"
+            ),
+            "mprotect": _figure(kernel["write_fault"] - signal, "SIGSEGV + mprotect + retry, less signal"),
+            "page_out": _figure(kernel["unmap_all"], "one unmap over 256 mappings of one page, for each"),
+            "munmap": _figure(kernel["unmap"] - kernel["unmap_all"], "unmap of one mapped page, less page_out"),
+        }
+        also = {name: _figure(ns, EVENTS[name].how) for name, ns in _arrays(self.events).items()} | {
+            "map_on_fault": _figure(kernel["map_on_fault"], "SIGSEGV + mmap of one page + minor fault + retry"),
+            "write_fault": _figure(kernel["write_fault"], "SIGSEGV + mprotect + retry"),
+            "protect": _figure(kernel["protect"], "mprotect of a written page, read-only"),
+            "unmap": _figure(kernel["unmap"], "unmap of one mapped page"),
+            "walk": _figure(kernel["walk"], "a page walk: two dependent reads in 4 MiB of tables"),
+        }
+        machine = manifest.machine()
+        processor = machine["processor"] or machine["architecture"]
+        about = f"{processor}, {machine['system']}, measured by mmuexp calibrate"
+        made = manifest.made_by("calibrate", sys.argv, self.started, "yes")
+        made |= {"machine": machine, "versions": manifest.versions()}
+        return Calibration(prices, also, about, datetime.now(UTC).date().isoformat(), made)
+
+
 def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Calibration:
     """Measure this host. Takes some 10 s. Raises NoEngine, EngineFailed, MmuexpError where all is noise."""
-    started, steps = manifest.utc_now(), 3 * rounds
-    done = 0
+    steps, done = 3 * rounds, 0
 
     def step(what: str) -> None:
         nonlocal done
@@ -71,37 +150,13 @@ def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Cali
         if progress is not None:
             progress("calibrate", done, steps)
 
-    kernel = _kernel(rounds, step)
-    slope, base = _hits(rounds, step)
-    also = _events(rounds, step)
-    insn = _figure(slope, "slope of hit paths of 1, 4, 7 and 11 instructions on a synthetic stream")
-    access = _figure(base, "what remains of a hit beyond its instructions: the data cache")
-    signal, mapping = kernel["signal"], kernel["mmap"]
-    prices = {
-        "insn": insn,
-        "access": access,
-        "signal": _figure(signal, "SIGSEGV delivery and sigreturn, the handler skips the instruction"),
-        "mmap": _figure(mapping, "mmap of one memfd page over a reserve, not touched"),
-        "page_in": _figure(
-            kernel["map_on_fault"] - signal - mapping, "SIGSEGV + mmap + minor fault + retry, less signal and mmap"
-        ),
-        "mprotect": _figure(kernel["write_fault"] - signal, "SIGSEGV + mprotect + retry, less signal"),
-        "page_out": _figure(kernel["unmap_all"], "one unmap over 256 mappings of one page, for each"),
-        "munmap": _figure(kernel["unmap"] - kernel["unmap_all"], "unmap of one mapped page, less page_out"),
-    }
-    also |= {
-        "map_on_fault": _figure(kernel["map_on_fault"], "SIGSEGV + mmap of one page + minor fault + retry"),
-        "write_fault": _figure(kernel["write_fault"], "SIGSEGV + mprotect + retry"),
-        "protect": _figure(kernel["protect"], "mprotect of a written page, read-only"),
-        "unmap": _figure(kernel["unmap"], "unmap of one mapped page"),
-        "walk": _figure(kernel["walk"], "a page walk: two dependent reads in 4 MiB of tables"),
-    }
-    machine = manifest.machine()
-    processor = machine["processor"] or machine["architecture"]
-    about = f"{processor}, {machine['system']}, measured by mmuexp calibrate"
-    made = manifest.made_by("calibrate", sys.argv, started, "yes")
-    made |= {"machine": machine, "versions": manifest.versions()}
-    return Calibration(prices, also, about, datetime.now(UTC).date().isoformat(), made)
+    sampler = Sampler()
+    sampler.sample(rounds, EVENTS, step)
+    return sampler.calibration()
+
+
+def _arrays(found: Mapping[str, list[float]]) -> dict[str, np.ndarray]:
+    return {name: np.array(ns) for name, ns in found.items()}
 
 
 def _figure(rounds: np.ndarray, how: str) -> Figure:
@@ -144,9 +199,8 @@ def _hits(rounds: int, step: Callable[[str], None]) -> tuple[np.ndarray, np.ndar
         for engine in (bare, *engines):
             engine.feed(warm)
             engine.feed(rows)
-        least = rounds * HIT_TIMES
-        while len(slopes) < least or (np.median(slopes) < LEAST_INSN_NS and len(slopes) < PATIENCE * least):
-            at = len(slopes) % (len(engines) + 1)
+        for turn in range(rounds * HIT_TIMES):
+            at = turn % (len(engines) + 1)
             spent = {}
             for engine in [*engines[at:], bare, *engines[:at]]:
                 engine.feed(rows)
@@ -154,12 +208,8 @@ def _hits(rounds: int, step: Callable[[str], None]) -> tuple[np.ndarray, np.ndar
             slope, base = _line(insns, [(spent[engine] - spent[bare]) / HIT_ROWS for engine in engines])
             slopes.append(slope)
             bases.append(base)
-            if len(slopes) <= least and len(slopes) % HIT_TIMES == 0:
+            if (turn + 1) % HIT_TIMES == 0:
                 step("hits")
-    found = np.median(slopes)
-    if found < LEAST_INSN_NS:
-        what = f"what an instruction takes is lost in noise: {found:.2g} ns, the median of {len(slopes)} rounds"
-        raise MmuexpError(what, where="calibrate", todo="run it when this machine does nothing else")
     return np.array(slopes), np.array(bases)
 
 
@@ -169,39 +219,56 @@ def _line(insns: np.ndarray, ns: Sequence[float]) -> tuple[float, float]:
     return float(slope), float(base)
 
 
-def _events(rounds: int, step: Callable[[str], None]) -> dict[str, Figure]:
-    """What else people ask for: helper, fill, FLUSH by what is mapped. Whole events, as the engines run them."""
-    kinds = {
-        "helper": ("softmmu", streams.misaligned(EVENT_ROWS), EVENT_ROWS, "a misaligned load by softmmu's helper"),
-        "helper_cross": ("softmmu", streams.crossing(EVENT_ROWS), EVENT_ROWS, "a crossing load by softmmu's helper"),
-        "fill": ("softmmu", streams.thrashing(EVENT_ROWS), EVENT_ROWS, "a TLB fill by softmmu's helper, no page walk"),
-        "signal_completed": ("byte-lookup", streams.crossing(EVENT_ROWS), EVENT_ROWS, "a load done in the handler"),
-    }
-    for pages in POOLS:
-        times = max(1, 4096 // pages)
-        what = f"{pages} pages faulted in and dropped by one FLUSH, for each FLUSH (qemu-fast)"
-        kinds[f"flush_{pages}_pages"] = ("qemu-fast", streams.touched_and_flushed(pages, times), times, what)
+class Event(NamedTuple):
+    """An event that the engine of `scheme` meets `events` times on `rows`."""
+
+    scheme: str
+    rows: Callable[[], Columns]
+    events: int
+    how: str
+
+
+def _flush(pages: int) -> Event:
+    times = max(1, 4096 // pages)
+    how = f"{pages} pages faulted in and dropped by one FLUSH, for each FLUSH (qemu-fast)"
+    return Event("qemu-fast", partial(streams.touched_and_flushed, pages, times), times, how)
+
+
+def _event(scheme: str, stream: Callable[[int], Columns], how: str) -> Event:
+    return Event(scheme, partial(stream, EVENT_ROWS), EVENT_ROWS, how)
+
+
+HELPERS = {  # what helpers take, which is not their length
+    "helper": _event("softmmu", streams.misaligned, "a misaligned load by softmmu's helper"),
+    "helper_cross": _event("softmmu", streams.crossing, "a crossing load by softmmu's helper"),
+    "fill": _event("softmmu", streams.thrashing, "a TLB fill by softmmu's helper, no page walk"),
+}
+EVENTS = HELPERS | {  # and what else people ask for
+    "signal_completed": _event("byte-lookup", streams.crossing, "a load done in the handler"),
+    **{f"flush_{pages}_pages": _flush(pages) for pages in POOLS},
+}
+
+
+def _events(rounds: int, step: Callable[[str], None], kinds: Mapping[str, Event]) -> dict[str, np.ndarray]:
+    """Whole events as the engines run them, ns a round."""
     found: dict[str, list[float]] = {name: [] for name in kinds}
+    rows = {name: kind.rows() for name, kind in kinds.items()}
     with ExitStack() as stack:
-        engines = {
-            name: stack.enter_context(Engine(strategy_class(scheme)(), "user", checked=False))
-            for name, (scheme, *_) in kinds.items()
-        }
         bare = stack.enter_context(Engine(None, "user", checked=False))
-        for name, (_, rows, _, _) in kinds.items():
-            engines[name].feed(rows)
+        engines = {
+            name: stack.enter_context(Engine(strategy_class(kind.scheme)(), "user", checked=False))
+            for name, kind in kinds.items()
+        }
+        for name, engine in engines.items():
+            bare.feed(rows[name])
+            engine.feed(rows[name])
         for _ in range(rounds):
-            for name, (_, rows, events, _) in kinds.items():
-                bare.feed(rows)
-                engines[name].feed(rows)
-                found[name].append((engines[name].cpu_ns - bare.cpu_ns) / events)
+            for name, engine in engines.items():
+                bare.feed(rows[name])
+                engine.feed(rows[name])
+                found[name].append((engine.cpu_ns - bare.cpu_ns) / kinds[name].events)
             step("events")
-    return {name: _figure(np.array(found[name]), how) for name, (_, _, _, how) in kinds.items()}
-
-
-def profile_now(rounds: int = QUICK_ROUNDS, progress: Progress | None = None) -> Profile:
-    """This host's prices, measured now: what a live measurement is compared with."""
-    return profile_of_text(profile_text(calibrate(rounds=rounds, progress=progress)), "now")
+    return _arrays(found)
 
 
 def profile_text(calibration: Calibration) -> str:

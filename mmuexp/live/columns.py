@@ -1,12 +1,12 @@
 """The columns that `compare --live` appends: what each engine took, and what the model says that it should."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmuexp.host import Profile
 from mmuexp.live.build import NoEngine, engine_of
-from mmuexp.live.measure import measure
-from mmuexp.passes import Progress
+from mmuexp.live.measure import Measured, measure
+from mmuexp.passes import Progress, Run
 from mmuexp.price import engine_ns
 from mmuexp.result import LIVE
 
@@ -28,21 +28,26 @@ def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
     return found, without
 
 
-def live_columns(
-    trace: Any, counts: Mapping[Any, Mapping], host: Profile, label: str, rounds: int, progress: Progress | None
-) -> dict[str, dict[str, float]]:
-    """Columns LIVE by spec, of the strategies (with their counts of the whole trace) that have an engine."""
-    if not counts:
+def measured(
+    trace: Any, strategies: Sequence[Any], label: str, rounds: int, progress: Progress | None,
+    between: Callable[[], None] = lambda: None,
+) -> dict[str, Measured]:  # fmt: skip
+    """What each strategy takes on an open trace, by its spec."""
+    if not strategies:
         return {}
-    accesses = max(1, next(iter(counts.values()))["accesses"])
-    found = {}
-    for strategy, one in zip(
-        counts, measure(trace, list(counts), label, rounds=rounds, progress=progress), strict=True
-    ):
-        model = engine_ns(strategy, counts[strategy], host) / accesses
-        values = (one.ns, one.least_ns, one.most_ns, one.loop_ns, model, model - one.ns)
-        found[str(strategy)] = dict(zip(LIVE, map(float, values), strict=True))
-    return found
+    found = measure(trace, strategies, label, rounds=rounds, progress=progress, between=between)
+    return {str(strategy): one for strategy, one in zip(strategies, found, strict=True)}
+
+
+def live_columns(found: Mapping[str, Measured], runs: Sequence[Run], host: Profile) -> dict[str, dict[str, float]]:
+    """Columns LIVE by spec, of those runs over a whole trace that were measured."""
+    columns = {}
+    for run in runs:
+        if one := found.get(str(run.strategy)):
+            model = engine_ns(run.strategy, run.counts, host) / max(1, run.counts["accesses"] or 0)
+            values = (one.ns, one.least_ns, one.most_ns, one.loop_ns, model, model - one.ns)
+            columns[str(run.strategy)] = dict(zip(LIVE, map(float, values), strict=True))
+    return columns
 
 
 def within_tolerance(row: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ the rounds, with their spread. Times are processor time, so that what else the m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from statistics import median
 from typing import Any, NamedTuple
@@ -40,13 +40,18 @@ def measure(
     *,
     rounds: int = ROUNDS,
     progress: Progress | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> list[Measured]:
-    """Measure each strategy over an open trace. Raises NoEngine, EngineFailed, TraceError."""
+    """Measure each strategy over an open trace. `between` is called before each round, and after the last.
+
+    Raises NoEngine, EngineFailed, TraceError.
+    """
     times: list[list[float]] = [[] for _ in strategies]
     loops: list[float] = []
     rows, shown = None if trace.rows is None else trace.rows * rounds, f"{label}, for real"
     done = 0
     for turn in range(rounds):
+        between()
         survey = Survey(trace.mode, label)
         spent, loop_ns = [0] * len(strategies), 0
         with ExitStack() as stack:
@@ -67,4 +72,5 @@ def measure(
         loops.append(loop_ns / accesses)
         for found, ns in zip(times, spent, strict=True):
             found.append((ns - loop_ns) / accesses)
+    between()
     return [Measured(median(found), min(found), max(found), median(loops)) for found in times]
