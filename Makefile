@@ -18,6 +18,10 @@ check: .venv/test
 	@./.ci/need $(RECORDER_PACKAGES) valgrind
 	@$(BIN)/pytest -n 2 -m long
 
+# every figure of results/speed, on this machine, beside peers that pip installs into a venv of their own; minutes
+bench: .venv/run
+	@$(BIN)/python -m tests.bench
+
 recordings: .venv/run
 	@./.ci/need $(RECORDER_PACKAGES) dpkg
 	@$(MAKE) -C traces/recipes recordings MMUEXP=$(CURDIR)/$(BIN)/mmuexp PYTHON=$(CURDIR)/$(BIN)/python
@@ -40,4 +44,4 @@ recordings: .venv/run
 clean:
 	rm -rf .venv build dist *.egg-info
 
-.PHONY: demo test check recordings clean
+.PHONY: demo test check bench recordings clean

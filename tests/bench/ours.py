@@ -1,0 +1,71 @@
+"""Runs in a child: what is measured of mmuexp. Every case goes from the file on disk to the finished result."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import mmuexp
+from mmuexp.keys import keys_of
+from mmuexp.manifest import commit
+from mmuexp.registry import parse_spec
+from mmuexp.replay import Replay
+from mmuexp.shape import Survey
+from mmuexp.trace import digest, open_trace
+
+from .worker import serve
+
+
+def decode(trace: str, threads: int = 1) -> dict:
+    """Only decode. With several threads each takes every so-manieth batch."""
+    with open_trace(trace) as opened:
+        starts = [sum(opened.layouts.rows[:at]) for at in range(len(opened.layouts))]
+
+        def part(first: int) -> int:
+            rows = 0
+            for at in range(first, len(starts), threads):
+                rows += sum(len(columns.op) for columns in opened.decoder.pieces(opened.layouts[at], starts[at]))
+            return rows
+
+        with ThreadPoolExecutor(threads) as pool:
+            return {"rows": sum(pool.map(part, range(threads)))}
+
+
+def compare(trace: str, schemes: list[str] | None = None) -> dict:
+    table = mmuexp.compare(trace, schemes)
+    first = table.iloc[0]
+    missed = table["faults"].fillna(0) + table["tlb_fills"].fillna(0)
+    return {"rows": int(first["rows"]), "accesses": int(first["accesses"]), "missed": [int(n) for n in missed]}
+
+
+def sweep(trace: str, params: list[str], strategy: str | None = None) -> dict:
+    return {"runs": len(mmuexp.sweep(params, trace, strategy=strategy))}
+
+
+def stages(trace: str, scheme: str) -> dict:
+    """One scheme, stage by stage in one thread: seconds of each."""
+    spent = dict.fromkeys(("decode", "survey", "keys", "replay"), 0.0)
+
+    def timed(stage: str, work, *arguments):
+        start = time.perf_counter()
+        answer = work(*arguments)
+        spent[stage] += time.perf_counter() - start
+        return answer
+
+    with open_trace(trace) as opened:
+        survey, replay, keys = Survey(opened.mode, trace), Replay(parse_spec(scheme), opened.mode), None
+        pieces = opened.pieces()
+        while (columns := timed("decode", next, pieces, None)) is not None:
+            frame = timed("survey", survey.feed, columns)
+            numbers = survey.frame_numbers() if opened.mode == "system" else None
+            keys = timed("keys", keys_of, columns, opened.mode, keys)
+            timed("replay", replay.feed, columns, frame, numbers, keys)
+    start = time.perf_counter()
+    digest(trace)
+    spent["digest of the file"] = time.perf_counter() - start
+    start = time.perf_counter()
+    commit()
+    spent["git commit"] = time.perf_counter() - start
+    return {"stages": spent}
+
+
+if __name__ == "__main__":
+    serve({"decode": decode, "compare": compare, "sweep": sweep, "stages": stages})
