@@ -63,10 +63,12 @@ def compare(
     given = None if strategies is None else given_strategies(strategies)
     base = None if reference is None else _reference(reference)
     if live and every is not None:
-        raise UsageError("windows are not measured", where="live", todo="leave `every` out, or `live`")
+        raise UsageError("windows are not measured", where="live", todo="leave --every out, or --live")
     rounds = _whole(rounds, "rounds", "give whole rounds")
-    if rounds is not None and (not live or rounds < 1):
-        raise UsageError(f"{rounds} rounds", where="rounds", todo="give at least 1, with `live`")
+    if rounds is not None and not live:
+        raise UsageError("nothing is measured", where="rounds", todo="say --live, too (live=True)")
+    if rounds is not None and rounds < 1:
+        raise UsageError(f"{rounds} rounds", where="rounds", todo="give at least 1")
     return _experiment("compare", traces, given, base, host, every, progress, {}, command, live and (rounds or ROUNDS))
 
 

@@ -49,7 +49,7 @@ def compiled(name: str, parts: Mapping[str, bytes], flags: Sequence[str], what: 
             if done.returncode:
                 lines = (done.stderr or "no message").splitlines()
                 said = next((line for line in lines if "error" in line), lines[0]).replace(f"{build}/", "")
-                raise MmuexpError(f"{what} does not compile: {said}", todo="set CC to a C compiler")
+                raise MmuexpError(f"{what} does not compile: {said}", todo="mend it, or set CC to another C compiler")
             os.replace(output, target)  # whoever compiles at the same time makes the same file
     except OSError as error:
         todo = "set XDG_CACHE_HOME to a folder that can be written"

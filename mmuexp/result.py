@@ -32,6 +32,8 @@ LATER = [*CALLS, "cross_kernel_ns", *PARTS]  # appended after interface.md's col
 LIVE = ["live_ns_per_access", "live_least_ns_per_access", "live_most_ns_per_access", "live_loop_ns_per_access"]
 LIVE += ["live_model_ns_per_access", "live_error_ns_per_access"]
 
+TOLERANCE, TOLERANCE_NS = 0.15, 0.3  # the model is off if it errs by more than the larger of the two
+
 COUNTS = [*SHAPE, "faults", *FAULT_CAUSES, *TLB, *HOST, *SIZES]
 COLUMNS = [*IDENTITY, *COUNTS, *PRICES, *LATER]
 FLOATS = {"insns_per_access", "cross_ns", "kernel_ns", "ns", "cross_kernel_ns", *LIVE}
@@ -92,3 +94,8 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
     plain = {c: [None if v is pd.NA or v != v else v for v in frame[c].tolist()] for c in frame.columns}
     return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+
+
+def within_tolerance(row: Mapping[str, Any]) -> bool:
+    """Is the modelled time of a row with columns LIVE near enough to the measured one?"""
+    return abs(row["live_error_ns_per_access"]) <= max(TOLERANCE * row["live_ns_per_access"], TOLERANCE_NS)

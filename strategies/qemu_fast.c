@@ -59,10 +59,15 @@ static void run(void)
         run_spell();
         in_spell = rows.op[row_at - 1] != OP_EXEC; /* the chunk may end before the block does */
     } else if (kernel_offset) {
-        run_moved();
+        run_translated(run_moved);
     } else {
         run_translated(run_direct);
     }
+}
+
+static uint32_t address(uint32_t vaddr)
+{
+    return vaddr - (vaddr >= KERNEL_BASE ? kernel_offset : 0);
 }
 
 static uint64_t context(bool user)
@@ -149,7 +154,7 @@ static void protect(uint32_t frame)
 const struct scheme scheme = {
     .start = start,
     .run = run,
-    .context = context,
+    .address = address, .context = context,
     .fault = fault,
     .protect = protect,
     .flush = flush,

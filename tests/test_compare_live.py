@@ -164,7 +164,7 @@ def test_rounds(cli, trace, known, monkeypatch):
     ("argv", "says"),
     [
         (["--live", "--every", "5"], "windows are not measured"),
-        (["--rounds", "3"], "with `live`"),
+        (["--rounds", "3"], "say --live, too"),
         (["--live", "--rounds", "0"], "0 is not in the range"),
         (["--live", "--rounds", "x"], "is not a valid integer"),
         (["--fail-if", "live_ns_per_access>1"], "there is no column 'live_ns_per_access'"),

@@ -92,7 +92,7 @@ def marked(example):
     return pytest.param(example, marks=[pytest.mark.long] if " strategy check " in example else [])
 
 
-@pytest.mark.parametrize("example", map(marked, sorted(set(OTHERS))))
+@pytest.mark.parametrize("example", [marked(example) for example in sorted(set(OTHERS))])
 def test_examples_about_traces_and_strategies_run(example, cli, long_trace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "strategies").symlink_to(ROOT / "strategies")

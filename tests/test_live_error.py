@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmuexp.experiment import compare
-from mmuexp.live.columns import TOLERANCE, TOLERANCE_NS, within_tolerance
-from mmuexp.result import rows_of
+from mmuexp.result import TOLERANCE, TOLERANCE_NS, rows_of, within_tolerance
 
 TRACES = Path(__file__).parent.parent / "traces"
 USER_MODE = ("bzip2", "gzip", "numeric_sort", "huffman")

@@ -23,8 +23,9 @@ from tracerows import load, store
 
 from mmuexp.guest import Columns
 from mmuexp.live import build
-from mmuexp.live.check import MAP_COUNT, verify_one
+from mmuexp.live.check import verify_one
 from mmuexp.live.engine import Engine, EngineDied, EngineFailed, Plant, WrongData
+from mmuexp.live.limits import MAP_COUNT
 from mmuexp.registry import parse_spec
 from mmuexp.replay import Replay
 from mmuexp.shape import Survey

@@ -14,7 +14,7 @@ NAME = "here"  # the profile's, if -o does not say
 
 @click.command(short_help="Measure this host's prices, and write them as a host profile.")
 @click.option("-o", "path", metavar="FILE", help="Write the profile to FILE.toml, or to stdout (-).")
-@click.option("--rounds", type=click.IntRange(min=3), metavar="N", default=15, help="Measure N times.  [15]")
+@click.option("--rounds", type=click.IntRange(3, 10_000), metavar="N", default=15, help="Measure N times.  [15]")
 def command(path, rounds) -> None:
     """Measure what this host takes for a signal, a map, a fault, an instruction, and write it as a host profile.
 
@@ -38,7 +38,7 @@ def command(path, rounds) -> None:
         file = None
         if target != output.STDOUT:
             if path is None:
-                os.makedirs(user_folder(), exist_ok=True)
+                _make_folder(str(user_folder()))
             file = ProfileFile(target)
             stack.callback(file.discard)
         with output.progress_bar() as progress:
@@ -49,6 +49,16 @@ def command(path, rounds) -> None:
         file.save(found)
     output.say(f"wrote {target}; `--host {NAME if path is None else target}` takes these prices")
     click.echo(_table(found))
+
+
+def _make_folder(folder: str) -> None:
+    from mmuexp.errors import MmuexpError
+
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        what = f"cannot be made: {(error.strerror or str(error)).lower()}"
+        raise MmuexpError(what, where=folder, todo="set XDG_CONFIG_HOME, or say -o FILE.toml") from None
 
 
 def _table(found) -> str:

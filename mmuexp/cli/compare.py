@@ -27,7 +27,7 @@ from mmuexp.cli import output
 @click.option(
     "--live", is_flag=True, help="Also run the schemes for real, and say what translation takes on this host."
 )
-@click.option("--rounds", type=click.IntRange(min=1), metavar="N", help="With --live: measure N times.  [5]")
+@click.option("--rounds", type=click.IntRange(1, 10_000), metavar="N", help="With --live: measure N times.  [5]")
 @output.output_options
 def command(files, traces, host, specs, reference, every, live, rounds, outputs, format_, checks) -> None:
     """Replay recordings through the translation schemes and print what each one costs.

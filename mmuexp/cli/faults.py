@@ -13,7 +13,15 @@ TOP = 10
 @click.command(short_help="List every host fault of a run, and the pages and blocks that cause most.")
 @click.argument("file", metavar="[FILE]", required=False)
 @click.option("--trace", metavar="FILE", help="Replay this trace.  [the bundled one]")
-@click.option("-s", "--strategy", "spec", metavar="SPEC", required=True, help="The scheme: NAME or NAME,key=value.")
+@click.option(
+    "-s",
+    "--strategy",
+    "specs",
+    metavar="SPEC",
+    required=True,
+    multiple=True,
+    help="The scheme, one: NAME or NAME,key=value.",
+)
 @click.option(
     "-o",
     "outputs",
@@ -33,7 +41,7 @@ TOP = 10
     metavar="N",
     help=f"Sum up, and show the N pages and blocks with most.  [{TOP}]",
 )
-def command(file, trace, spec, outputs, format_, top) -> None:
+def command(file, trace, specs, outputs, format_, top) -> None:
     """List every host fault of a run: why, not only how many.
 
     \b
@@ -53,12 +61,14 @@ def command(file, trace, spec, outputs, format_, top) -> None:
 
     if file is not None and trace is not None:
         raise click.UsageError(f"FILE and --trace both name a trace, {file} and {trace}; give one")
+    if len(specs) > 1:
+        raise click.UsageError(f"{len(specs)} schemes; give one -s, a list holds the faults of one run")
     listing = format_ == "csv" or (output.STDOUT in outputs and format_ is None)
     if listing and top is not None:
         raise click.UsageError("stdout cannot hold both the list and --top; write the list to a file with -o FILE")
     files = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
     summary = not listing and (not files or output.STDOUT in outputs or format_ is not None or top is not None)
-    strategy = parse_spec(spec)
+    strategy = parse_spec(specs[0])
     if sys.stderr.isatty():
         compiled.on_compile = lambda name: output.say(f"compiling {name} for this machine; it takes some seconds")
     with ExitStack() as stack:

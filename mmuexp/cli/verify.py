@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--time-limit",
     metavar="S",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(0, 1e6, min_open=True),
     help="End an engine that takes S seconds over 2**20 rows.  [120]",
 )
 @click.option("--plant", metavar="BUG", hidden=True, help="Let the engine do something wrong, to see it found.")
@@ -61,6 +61,8 @@ def command(files, traces, specs, outputs, format_, time_limit, plant) -> None:
 
     if sys.stderr.isatty():
         compiled.on_compile = lambda name: output.say(f"compiling {name} for this machine; it takes some seconds")
+    if time_limit is not None and time_limit != time_limit:
+        raise click.BadParameter("nan is no time", param_hint="--time-limit")
     options = {} if time_limit is None else {"time_limit": time_limit}
     if plant is not None:
         options["plant"] = _plant(plant)

@@ -59,7 +59,7 @@ def primitives_program() -> Path:
     """The compiled `primitives.c`, which times the host's kernel. Raises NoEngine."""
     _check_host()
     parts = {PRIMITIVES: (SHARED / PRIMITIVES).read_bytes()}
-    return _built("primitives", parts, ("-std=gnu11", "-O2"), "the host's primitives")
+    return _built("primitives", parts, ("-std=gnu11", "-O2"), "the program that times the host")
 
 
 def _check_host() -> None:

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from mmuexp.events import FIRST_EXTRA
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_of, source_of
 from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
+from mmuexp.live.limits import mappings_needed
 from mmuexp.passes import Progress, trace_path
 from mmuexp.replay import Replay
 from mmuexp.shape import Survey
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOG = 1 << 16  # faults that the model holds before it hands them out
+NOT_TWICE = "they agree when they run again: the host did not do the same twice"
 PIECES = (BATCH_ROWS, 4096, 1)  # rows, when a trace is looked through for the row at which the two part
-MAP_COUNT = Path("/proc/sys/vm/max_map_count")
 
 
 class Parting(NamedTuple):
@@ -136,9 +136,11 @@ def verify_one(
             outcome.parting = _first_row(trace, strategy, label, 0 if at_end else before, options, ends=at_end)
         except EngineDied as error:
             outcome.parting = _first_row(trace, strategy, label, before, options)
+            if outcome.parting.what == NOT_TWICE:
+                raise
             outcome.parting = outcome.parting._replace(what=f"{outcome.parting.what}; later it {error.what}")
         except NoMappings as error:
-            error.what += f"; {_mappings_needed(trace, strategy, label)}"
+            error.what += f"; {mappings_needed(trace, strategy, label)}"
             error.todo = "raise it with `sysctl vm.max_map_count=N`, or leave this scheme out"
             error.args = (error.what,)
             raise
@@ -162,7 +164,7 @@ def _first_row(
 
     `ends`: all of guest RAM is compared after each piece.
     """
-    first = batch_row
+    first, found = batch_row, False
     for piece in PIECES:
         with _Pair(strategy, trace.mode, label, **options) as pair:
             for columns in _pieces(trace, first, piece):
@@ -176,18 +178,22 @@ def _first_row(
                 except EngineDied:
                     if piece == 1:
                         raise  # they agreed until then: nothing but the death can be told
-                    first = at
+                    first, found = at, True
                     break
                 (model, live), faults = pair.counts(), pair.faults()
                 if wrong is None and model == live and np.array_equal(*faults):
+                    if at >= first + BATCH_ROWS and not ends:
+                        break  # it is not in this batch any more
                     continue
-                first = at
+                first, found = at, True
                 if piece == 1:
                     different = [name for name in model if model[name] != live[name]]
                     what = wrong or ", ".join(f"{name} {model[name]:,} / {live[name]:,}" for name in different)
                     return Parting(at, what, *(_told(strategy, records) for records in faults))
                 break
-    return Parting(first, "they agree when they run again: the host did not do the same twice")
+        if not found:
+            break
+    return Parting(first, NOT_TWICE)
 
 
 def _told(strategy: Strategy, records: np.ndarray) -> tuple[tuple[int, str], ...]:
@@ -204,15 +210,6 @@ def _pieces(trace: Any, first: int, piece: int) -> Iterator[Columns]:
             yield Columns(*(column[start:stop] for column in columns))
             start = stop
         row += rows
-
-
-def _mappings_needed(trace: Any, strategy: Strategy, label: str) -> str:
-    survey, replay = Survey(trace.mode, label), Replay(strategy, trace.mode, where=label)
-    for columns in trace.batches():
-        frames = survey.feed(columns)
-        replay.feed(columns, frames, survey.frame_numbers() if trace.mode == "system" else None)
-    allowed = MAP_COUNT.read_text().strip() if MAP_COUNT.exists() else "unknown"
-    return f"the trace needs {replay.counts()['peak_mappings']:,}, and vm.max_map_count is {allowed}"
 
 
 @dataclass(frozen=True)

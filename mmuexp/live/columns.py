@@ -10,8 +10,6 @@ from mmuexp.passes import Progress, Run
 from mmuexp.price import engine_ns
 from mmuexp.result import LIVE
 
-TOLERANCE, TOLERANCE_NS = 0.15, 0.3  # the model is off if it errs by more than the larger of the two
-
 
 def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
     """(the strategies that have an engine, compiled; of the others, why not). Raises NoEngine if none has."""
@@ -48,8 +46,3 @@ def live_columns(found: Mapping[str, Measured], runs: Sequence[Run], host: Profi
             values = (one.ns, one.least_ns, one.most_ns, one.loop_ns, model, model - one.ns)
             columns[str(run.strategy)] = dict(zip(LIVE, map(float, values), strict=True))
     return columns
-
-
-def within_tolerance(row: Mapping[str, Any]) -> bool:
-    """Is the modelled time of a row with columns LIVE near enough to the measured one?"""
-    return abs(row["live_error_ns_per_access"]) <= max(TOLERANCE * row["live_ns_per_access"], TOLERANCE_NS)

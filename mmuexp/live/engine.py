@@ -62,6 +62,12 @@ class EngineDied(EngineFailed):
     """A signal ended it: its own tables are damaged, or a fault was none that it knows."""
 
 
+ITS_OWN = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP}
+ADVICE = {  # what a message holds -> what to do next
+    "no address space": "raise `ulimit -v`, or leave this scheme out",
+    "no more mappings": "raise it with `sysctl vm.max_map_count=N`, or leave this scheme out",
+    "took more than": "give more by --time-limit",
+}
 FAILURES = (EngineFailed, WrongData, NoMappings)  # enum failure
 
 
@@ -189,7 +195,8 @@ class Engine:
             kind = FAILURES[min(int(self._header[len(self.counters) + 3]), len(FAILURES) - 1)]
             self._fail(message, row if command.startswith("rows") else None, kind)
         if code < 0:
-            self._fail(f"was ended by {signal.Signals(-code).name} in {self._place(command)}", kind=EngineDied)
+            kind = EngineDied if -code in ITS_OWN else EngineFailed
+            self._fail(f"was ended by {signal.Signals(-code).name} in {self._place(command)}", kind=kind)
         self._fail(f"ended with exit code {code} in {self._place(command)}")
 
     def _place(self, command: str) -> str:
@@ -201,7 +208,8 @@ class Engine:
     def _fail(self, what: str, row: int | None = None, kind: type[EngineFailed] = EngineFailed) -> NoReturn:
         self.close()
         where = f"live engine of {self.name}" + ("" if row is None else f", row {row}")
-        raise kind(what, where=where, row=row)
+        todo = next((advice for words, advice in ADVICE.items() if words in what), "")
+        raise kind(what, where=where, row=row, todo=todo)
 
 
 def settings(strategy: Strategy | None) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmuexp.render import words
-from mmuexp.result import FAULT_CAUSES, Result
+from mmuexp.result import FAULT_CAUSES, Result, within_tolerance
 
 Row = dict[str, Any]
 SHORT = 12  # a reference's name up to so long stands in the middle of a label
@@ -202,7 +202,7 @@ def _live_error(row: Row) -> str:
         return words.DASH
     live = row["live_ns_per_access"]
     share = f" ({100 * error / live:+.0f} %)" if live > 0 else ""
-    return f"{error:+.2f}{share}"
+    return f"{error:+.2f}{share}{'' if within_tolerance(row) else ' !'}"
 
 
 def _causes(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from mmuexp.ranges import COMPANIONS
 from mmuexp.render import words
 from mmuexp.render.figures import Figures, Row
 from mmuexp.render.sentence import Line, clear_winner, lines_of, sentence
-from mmuexp.result import Result, rows_of
+from mmuexp.result import TOLERANCE, TOLERANCE_NS, Result, rows_of, within_tolerance
 
 MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process
 PAGE = 120  # characters: an upright table wider than this is laid down where there is no terminal to measure
@@ -162,6 +162,11 @@ class _Table:
             notes.append(
                 "measured here = processor time of the scheme's engine less that of a loop without translation over the"
                 " same rows: the median of the rounds; error = modelled less measured."
+            )
+        if any(row.get("live_ns_per_access") is not None and not within_tolerance(row) for row in self.rows):
+            notes.append(
+                f"! The model is off by more than {TOLERANCE:.0%} and {TOLERANCE_NS} ns an access: the README says what"
+                " that may be. On a busy machine, or where least and most lie far apart, measure again: --rounds."
             )
         notes += [f"{one['strategy']} is not measured, {one['why']}." for one in live.get("without_engine", [])]
         if upright and self.figures.has_rivals():

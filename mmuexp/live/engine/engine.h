@@ -92,6 +92,7 @@ void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
 struct scheme {
     void (*start)(void);                                   /* parameters can be read: make tables and reserve */
     void (*run)(void);                                     /* rows row_at .. rows_end */
+    uint32_t (*address)(uint32_t vaddr);                   /* what translated code takes for a guest address; or NULL */
     uint64_t (*context)(bool user);                        /* what translated code finds in r8 */
     bool (*fault)(const struct row *row, uintptr_t address, long long *registers); /* false: not ours */
     void (*protect)(uint32_t frame);                       /* the page became a code page */

@@ -39,6 +39,7 @@ static struct run *runs;
 static uint32_t run_count = 1, bucket[BUCKETS], instances, cursor;
 static struct instance *instance;
 static const uint8_t **target; /* of each instance: the list */
+static const uint32_t *addresses; /* of the rows, as the fast path takes them */
 static uint8_t *code;
 static size_t code_used;
 
@@ -171,6 +172,15 @@ void plan_runs(uint32_t n)
         return;
     if (run_count > RUNS / 2 || code_used > CODE_BYTES / 2) /* begin anew, between two chunks */
         forget_runs();
+    addresses = rows.vaddr;
+    if (scheme.address) {
+        static uint32_t *moved;
+        if (!moved)
+            moved = memory(CHUNK_ROWS * sizeof *moved, PROT_READ | PROT_WRITE);
+        for (uint32_t i = 0; i < n; i++)
+            moved[i] = scheme.address(rows.vaddr[i]);
+        addresses = moved;
+    }
     for (uint32_t i = 0; i < n;) {
         uint8_t kind[RUN_ROWS];
         bool block = rows.op[i] == OP_EXEC;
@@ -196,14 +206,14 @@ void plan_runs(uint32_t n)
 /* Run the list from instance `at` on, its first code from `begin`: the instance and the row at which it ended. */
 static uint32_t enter(uint32_t at, const uint8_t *begin, uint32_t *row)
 {
-    const uint32_t *vaddr = rows.vaddr + instance[at].first;
+    const uint32_t *vaddr = addresses + instance[at].first;
     register const uint8_t **next asm("r12") = target + at;
     register uint64_t context asm("r8") = scheme.context ? scheme.context(instance[at].user) : 0;
     asm volatile("call *%[begin]"
                  : "+b"(vaddr), "+r"(next), "+r"(context)
                  : [begin] "r"(begin)
                  : "rax", "rcx", "rdx", "rsi", "r9", "cc", "memory");
-    *row = vaddr - rows.vaddr;
+    *row = vaddr - addresses;
     return next - target;
 }
 
@@ -246,7 +256,7 @@ void run_translated(void (*loop)(void))
 void translated_row(uint64_t address, uint64_t rbx)
 {
     if (address - (uint64_t)code < code_used)
-        row_at = (const uint32_t *)rbx - rows.vaddr;
+        row_at = (const uint32_t *)rbx - addresses;
 }
 
 /* Where the fast path ends whose access is at `address`; 0: no access of ours. `*leave`: where the list is left. */
