@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 from . import peers, processes, synthetic
 from .processes import ROOT
@@ -235,18 +236,17 @@ class Bench:
 
     def stages(self) -> None:
         """stages of one scheme"""
-        trace = f"traces/{TRACE}.arrow"
-        cases = {"stages": {"case": "stages", "trace": trace, "scheme": ONE},
-                 "whole": {"case": "compare", "trace": trace, "schemes": [ONE]}}  # fmt: skip
-        found = interleaved(self.rounds, {label: lambda c=c: self.alone.ask(**c) for label, c in cases.items()})
-        whole = [run["seconds"] for run in found["whole"]]
-        known = [run["stages"] for run in found["stages"]]
-        middle = sorted(whole)[len(whole) // 2]
-        parts = {stage: [run[stage] * 1e3 for run in known] for stage in known[0]}
-        parts["rest (prices, table, threads)"] = [
-            (a - sum(b.values())) * 1e3 for a, b in zip(whole, known, strict=True)
-        ]
-        for stage, values in parts.items():
-            share = sorted(values)[len(values) // 2] / middle / 10
-            self.add("stage", "", stage, values, "ms", note=f"{share:.0f} % of the whole")
-        self.add("stage", "", "whole `compare`, 1 core", [value * 1e3 for value in whole], "ms")
+        for name in (TRACE, "luajit"):
+            trace = f"traces/{name}.arrow"
+            cases = {"stages": {"case": "stages", "trace": trace, "scheme": ONE},
+                     "whole": {"case": "compare", "trace": trace, "schemes": [ONE]}}  # fmt: skip
+            found = interleaved(self.rounds, {label: lambda c=c: self.alone.ask(**c) for label, c in cases.items()})
+            whole = [run["seconds"] for run in found["whole"]]
+            known = [run["stages"] for run in found["stages"]]
+            parts = {stage: [run[stage] for run in known] for stage in known[0]}
+            rest = [a - sum(b.values()) for a, b in zip(whole, known, strict=True)]
+            parts |= {"the rest (prices, table, threads)": rest, "whole `compare`": whole}
+            for stage, values in parts.items():
+                share = f"{median(values) / median(whole):.0%} of the whole"
+                each = f"{median(values) / found['whole'][0]['rows'] * 1e9:.2f} ns/row"
+                self.add("stage", "", f"{name}: {stage}", [v * 1e3 for v in values], "ms", note=f"{share}, {each}")

@@ -117,7 +117,7 @@ def markdown(records: Sequence[dict[str, str]], about: dict) -> str:
         cells = (r["goal"], name, measured, f"{r['low']} .. {r['high']}", f"{sign} {r['target']}", r["ratio"], verdict)
         parts.append(f"| {' | '.join(cells)} |")
     titles = {"figure": "What the ratios are made of", "curve": "Cost against rows, and against values", "stage": ""}
-    titles["stage"] = "Where the time of `compare bzip2.arrow -s map-block` goes, in one thread"
+    titles["stage"] = "Where the time of `compare -s map-block` goes, on one core"
     for section, title in titles.items():
         parts.append(f"\n## {title}\n\n| | median | spread | |\n|---|---:|---:|---|")
         for r in (r for r in records if r["section"] == section):
