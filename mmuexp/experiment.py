@@ -15,10 +15,10 @@ from mmuexp.price import Priced, price
 from mmuexp.ranges import plan
 from mmuexp.result import COLUMNS, LIVE, Result, make_frame
 from mmuexp.verdict import break_even, decided_by
+from mmuexp.windows import check_windows
 
 TOGETHER = 8  # schemes that one decode feeds; more of them read the trace again, so that memory stays bounded
 ROUNDS = 5  # of a live measurement
-MAX_ROWS = 5_000  # of windows and schemes in a result: some 10 KB each until they are written
 
 
 class Interrupted(KeyboardInterrupt):
@@ -144,7 +144,7 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             chosen, _ = _with_reference(chosen, base)
             sizes.append((trace.file_rows, len(chosen)))
             wanted |= {str(strategy): strategy for strategy in chosen}
-    _check_windows(sizes, every)
+    check_windows(sizes, every)
     if rounds:
         from mmuexp.live.columns import measured, with_engine
 
@@ -188,28 +188,6 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
                 raise Interrupted(ledger.result(what)) from None
             ledger.add(label, facts, runs, str(against), left_out, live)
     return ledger.result("yes")
-
-
-def _check_windows(sizes: Sequence[tuple[int, int]], every: int | None) -> None:
-    """Memory must not grow with a trace's length: windows are held until they are written.
-
-    `sizes` are (rows, schemes) of each trace. Raises UsageError where the windows are too many.
-    """
-    if every is None or _windows(sizes, every) <= MAX_ROWS:
-        return
-    least, most = every, max(rows for rows, _ in sizes)  # of the smallest window that is possible, bisected
-    while least < most:
-        middle = (least + most) // 2
-        if _windows(sizes, middle) > MAX_ROWS:
-            least = middle + 1
-        else:
-            most = middle
-    what = f"windows of {every:,} rows are {_windows(sizes, every):,} for all schemes, more than {MAX_ROWS:,}"
-    raise UsageError(what, where="--every", todo=f"give at least {least:,}, or fewer schemes")
-
-
-def _windows(sizes: Sequence[tuple[int, int]], every: int) -> int:
-    return sum(-(-rows // every) * schemes for rows, schemes in sizes)
 
 
 def _replay(trace, strategies, label, every, progress, runs: list[Run], leave_out: LeaveOut) -> None:

@@ -65,7 +65,7 @@ static void run(void)
     }
 }
 
-static uint32_t address(uint32_t vaddr)
+static uint32_t lowered(uint32_t vaddr)
 {
     return vaddr - (vaddr >= KERNEL_BASE ? kernel_offset : 0);
 }
@@ -79,6 +79,8 @@ static void start(void)
 {
     guest_limit = parameter("guest_limit");
     kernel_offset = parameter("kernel_offset");
+    if (kernel_offset)
+        moved_address = lowered;
     reserve_start(guest_limit >> PAGE_BITS, ((uint64_t)PAGES << PAGE_BITS) - guest_limit + PAGE_BYTES);
     tlb_start(SPELL_TLB_BITS);
 }
@@ -154,7 +156,7 @@ static void protect(uint32_t frame)
 const struct scheme scheme = {
     .start = start,
     .run = run,
-    .address = address, .context = context,
+    .context = context,
     .fault = fault,
     .protect = protect,
     .flush = flush,

@@ -137,7 +137,8 @@ def test_a_signal_from_outside_ends_it(spec, number):
     """The handler takes no SIGSEGV that is not its own."""
     with Engine(parse_spec(spec), "user") as engine:
         os.kill(engine._process.pid, number)
-        with pytest.raises(EngineDied, match=f"was ended by {number.name}"):
+        kind = EngineFailed if number == signal.SIGKILL else EngineDied  # the latter may be its own doing
+        with pytest.raises(kind, match=f"was ended by {number.name}"):
             engine.feed(columns_of([load(0x1000)]))
 
 

@@ -92,7 +92,6 @@ void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
 struct scheme {
     void (*start)(void);                                   /* parameters can be read: make tables and reserve */
     void (*run)(void);                                     /* rows row_at .. rows_end */
-    uint32_t (*address)(uint32_t vaddr);                   /* what translated code takes for a guest address; or NULL */
     uint64_t (*context)(bool user);                        /* what translated code finds in r8 */
     bool (*fault)(const struct row *row, uintptr_t address, long long *registers); /* false: not ours */
     void (*protect)(uint32_t frame);                       /* the page became a code page */
@@ -101,6 +100,7 @@ struct scheme {
 };
 extern const struct scheme scheme;
 
+extern uint32_t (*moved_address)(uint32_t vaddr); /* set at start: what the fast path takes for a guest address */
 uint64_t parameter(const char *name); /* of the spec; a word is its place among the choices */
 void fail_as(enum failure why, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 #define fail(...) fail_as(FAILED_HOST, __VA_ARGS__)

@@ -34,6 +34,7 @@ struct instance {
 
 volatile uint32_t run_row; /* of the code at work; 0 in the loop */
 volatile bool run_left;
+uint32_t (*moved_address)(uint32_t vaddr);
 static const struct path *template[KINDS];
 static struct run *runs;
 static uint32_t run_count = 1, bucket[BUCKETS], instances, cursor;
@@ -173,12 +174,12 @@ void plan_runs(uint32_t n)
     if (run_count > RUNS / 2 || code_used > CODE_BYTES / 2) /* begin anew, between two chunks */
         forget_runs();
     addresses = rows.vaddr;
-    if (scheme.address) {
+    if (moved_address) {
         static uint32_t *moved;
         if (!moved)
             moved = memory(CHUNK_ROWS * sizeof *moved, PROT_READ | PROT_WRITE);
         for (uint32_t i = 0; i < n; i++)
-            moved[i] = scheme.address(rows.vaddr[i]);
+            moved[i] = moved_address(rows.vaddr[i]);
         addresses = moved;
     }
     for (uint32_t i = 0; i < n;) {
