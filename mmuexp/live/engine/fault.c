@@ -87,19 +87,7 @@ void complete(const struct row *row, long long *registers)
     uint64_t leave, end = end_of_path(registers, &leave);
     registers[REG_RIP] = last_of_run && leave ? leave : end;
     last_of_run = false;
-    row_done = true;
-    if (row->io) {
-        memset(row_bytes, 0, sizeof row_bytes);
-        if (!row->store)
-            registers[REG_RDX] = 0;
-    } else if (row->store) {
-        if (!checked)
-            memcpy(row_bytes, &registers[REG_RDX], 8);
-        store_bytes(row, row_bytes);
-    } else {
-        load_bytes(row, row_bytes);
-        memcpy(&registers[REG_RDX], row_bytes, 8);
-    }
+    registers[REG_RDX] = whole_row(row, registers[REG_RDX]);
 }
 
 /* The row is done then, and the loop must not go on to the next in the same way. */

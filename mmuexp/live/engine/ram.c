@@ -61,14 +61,20 @@ static void copy(uint8_t *memory, const struct row *row, void *bytes, bool store
     }
 }
 
-void store_bytes(const struct row *row, const void *bytes)
+/* A handler or a helper does the access, all of it, with the data register as it is; gives what it is then. */
+uint64_t whole_row(const struct row *row, uint64_t data)
 {
-    copy(ram, row, (void *)bytes, true);
-}
-
-void load_bytes(const struct row *row, void *bytes)
-{
-    copy(ram, row, bytes, false);
+    row_done = true;
+    if (row->io) {
+        memset(row_bytes, 0, sizeof row_bytes);
+        return row->store ? data : 0;
+    }
+    if (row->store && !checked)
+        memcpy(row_bytes, &data, 8);
+    copy(ram, row, row_bytes, row->store);
+    if (!row->store)
+        memcpy(&data, row_bytes, 8);
+    return data;
 }
 
 static uint64_t mix(uint64_t x)

@@ -1,8 +1,6 @@
 /* The helper behind the TLB: what the compare of the fast path rejects. */
 #include "tlb.h"
 
-#include <string.h>
-
 /* A miss, device memory and a code page differ in what lies below the page's address. (A compare keeps bits 0..5.) */
 enum { NOT_RAM = 1 << 10, INVALID = 1 << 11 };
 
@@ -105,20 +103,8 @@ __attribute__((used)) uint64_t tlb_slow_row(uint64_t stored, uint64_t from, uint
 {
     translated_row(from, rbx);
     struct row row = current_row();
-    uint64_t data = 0;
     tlb_serve(&row);
-    row_done = true;
-    if (row.io) {
-        memset(row_bytes, 0, sizeof row_bytes);
-    } else if (row.store) {
-        if (!checked)
-            memcpy(row_bytes, &stored, 8);
-        store_bytes(&row, row_bytes);
-    } else {
-        load_bytes(&row, row_bytes);
-        memcpy(&data, row_bytes, 8);
-    }
-    return data;
+    return whole_row(&row, stored);
 }
 
 extern void tlb_slow_path(void);
