@@ -22,6 +22,7 @@ import numba
 import numpy as np
 
 from mmuexp.jitcache import Guarded
+from mmuexp.native import cache_folder
 from mmuexp.strategy import Strategy
 
 OWN = "mmuexp.strategies."
@@ -53,12 +54,6 @@ def _load(path: Path, name: str) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
-
-
-def cache_folder() -> Path:
-    """Where what is compiled for this user is kept; `$XDG_CACHE_HOME/mmuexp`, or `~/.cache/mmuexp`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "mmuexp"
 
 
 @lru_cache(maxsize=1)

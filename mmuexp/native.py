@@ -16,6 +16,7 @@ from mmuexp.errors import MmuexpError
 
 
 def cache_folder() -> Path:
+    """Where what is compiled for this user is kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmuexp"
 
 

@@ -141,8 +141,6 @@ def verify_one(
             outcome.parting = outcome.parting._replace(what=f"{outcome.parting.what}; later it {error.what}")
         except NoMappings as error:
             error.what += f"; {mappings_needed(trace, strategy, label)}"
-            error.todo = "raise it with `sysctl vm.max_map_count=N`, or leave this scheme out"
-            error.args = (error.what,)
             raise
         outcome.model, outcome.live = pair.counts()
         live = pair.engine.counts()

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from mmuexp.emulator.faults import FAULT  # here the cause is its place among `counters`
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.live.build import engine_of
@@ -25,7 +26,6 @@ from mmuexp.strategy import Strategy
 
 HEADER_BYTES, MESSAGE_BYTES = 4096, 512  # engine.h
 LOG_RECORDS = 2 * BATCH_ROWS
-FAULT = np.dtype([("row", "u8"), ("vaddr", "u4"), ("cause", "u1")])  # cause: place among `counters`
 TIME_LIMIT_SECONDS = 120.0  # of one chunk: 2**20 rows that all fault take some ten
 
 
