@@ -154,10 +154,9 @@ def list_faults(
             for writer in writers:
                 writer.append(records)
         rows = opened.file_rows
-    made_by = manifest.made_by("faults", sys.argv if command is None else command, started, "yes")
-    run = {"strategies": [manifest.expanded(strategy)], "traces": [facts], "faults": sums.by_cause()}
-    about = {**made_by, **run, "machine": manifest.machine(), "versions": manifest.versions()}
-    return Listed(label, rows, sums, about)
+    about = {"strategies": [manifest.expanded(strategy)], "traces": [facts], "faults": sums.by_cause()}
+    said = sys.argv if command is None else command
+    return Listed(label, rows, sums, manifest.of_run("faults", said, started, "yes", **about))
 
 
 def faults(trace: Any, strategy: Any, *, progress: Progress | None = None) -> pd.DataFrame:

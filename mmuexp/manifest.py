@@ -39,20 +39,26 @@ def made_by(kind: str, command: Sequence[str], started: str, complete: str) -> d
     }
 
 
+def of_run(kind: str, command: Sequence[str], started: str, complete: str, **about: Any) -> dict[str, Any]:
+    """The whole manifest of a run: how it was made, what it is `about`, and on what machine, with which versions."""
+    return {**made_by(kind, command, started, complete), **about, "machine": machine(), "versions": versions()}
+
+
 def build(ledger: Any, complete: str) -> dict[str, Any]:
     """The manifest of what an experiment's ledger holds; `complete` as in `made_by`."""
     strategies = list(ledger.strategies.values())
-    return {
-        **made_by(ledger.kind, ledger.command, ledger.started, complete),
-        "every": ledger.every,
-        "strategies": [expanded(strategy) for strategy in strategies],
-        "traces": ledger.traces,
-        "verdicts": ledger.verdicts,
-        "left_out": ledger.left_out,
-        "prices": price_table(strategies, ledger.host),
-        "machine": machine(),
-        "versions": versions(),
-    }
+    return of_run(
+        ledger.kind,
+        ledger.command,
+        ledger.started,
+        complete,
+        every=ledger.every,
+        strategies=[expanded(strategy) for strategy in strategies],
+        traces=ledger.traces,
+        verdicts=ledger.verdicts,
+        left_out=ledger.left_out,
+        prices=price_table(strategies, ledger.host),
+    )
 
 
 def command_line(argv: Sequence[str]) -> str:

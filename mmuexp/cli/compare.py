@@ -8,14 +8,7 @@ from mmuexp.cli import output
 @click.command(short_help="Replay recordings through the schemes and print what each one costs.")
 @click.argument("files", metavar="[FILE]...", nargs=-1)
 @output.trace_options
-@click.option(
-    "-s",
-    "--strategy",
-    "specs",
-    metavar="SPEC",
-    multiple=True,
-    help="Replay this scheme: NAME or NAME,key=value; repeatable.",
-)
+@output.schemes_option("Replay this scheme: NAME or NAME,key=value; repeatable.")
 @click.option(
     "--reference",
     metavar="SPEC",

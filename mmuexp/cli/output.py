@@ -63,6 +63,11 @@ def trace_options(command: Callable) -> Callable:
     return trace(host(command))
 
 
+def schemes_option(help_: str) -> Callable[[Callable], Callable]:
+    """-s SPEC, repeatable, as `specs`."""
+    return click.option("-s", "--strategy", "specs", metavar="SPEC", multiple=True, help=help_)
+
+
 def output_options(command: Callable) -> Callable:
     """-o FILE, --format and --fail-if, for commands that print a Result."""
     options = [

@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Run the schemes for real (mmap, SIGSEGV) and compare with the model.")
 @click.argument("files", metavar="[FILE]...", nargs=-1)
 @click.option("--trace", "traces", metavar="FILE", multiple=True, help="Run this trace; repeatable.")
-@click.option(
-    "-s",
-    "--strategy",
-    "specs",
-    metavar="SPEC",
-    multiple=True,
-    help="Run this scheme: NAME or NAME,key=value; repeatable.  [all]",
-)
+@output.schemes_option("Run this scheme: NAME or NAME,key=value; repeatable.  [all]")
 @click.option(
     "-o",
     "outputs",

@@ -135,8 +135,7 @@ class Sampler:
         machine = manifest.machine()
         processor = machine["processor"] or machine["architecture"]
         about = f"{processor}, {machine['system']}, measured by mmuexp calibrate"
-        made = manifest.made_by("calibrate", sys.argv, self.started, "yes")
-        made |= {"machine": machine, "versions": manifest.versions()}
+        made = manifest.of_run("calibrate", sys.argv, self.started, "yes")
         return Calibration(prices, also, about, datetime.now(UTC).date().isoformat(), made)
 
 

@@ -272,13 +272,9 @@ def verify(
                         raise
                     note(f"{label}: {strategy} is left out, it cannot serve this trace: {error.what}")
     used = {str(o.strategy): o.strategy for o in outcomes}.values()
-    about = manifest.made_by("verify", sys.argv if command is None else command, started, "yes") | {
-        "strategies": [manifest.expanded(strategy) for strategy in used],
-        "traces": facts,
-        "machine": manifest.machine(),
-        "versions": manifest.versions(),
-    }
-    return Verified(outcomes, about)
+    about = {"strategies": [manifest.expanded(strategy) for strategy in used], "traces": facts}
+    said = sys.argv if command is None else command
+    return Verified(outcomes, manifest.of_run("verify", said, started, "yes", **about))
 
 
 def _with_engine(strategies: Sequence[Strategy], note: Callable[[str], None]) -> list[Strategy]:
