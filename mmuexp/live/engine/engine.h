@@ -123,6 +123,8 @@ static inline off_t ram_offset(uint32_t frame)
 {
     return (off_t)physical(frame) << PAGE_BITS;
 }
+void store_bytes(const struct row *row, const void *bytes);
+void load_bytes(const struct row *row, void *bytes);
 uint64_t whole_row(const struct row *row, uint64_t data);
 extern uint8_t row_bytes[MAX_SIZE]; /* the data of the row at work */
 extern volatile bool row_done;      /* a handler or helper completed all of it */

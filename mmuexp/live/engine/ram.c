@@ -61,6 +61,16 @@ static void copy(uint8_t *memory, const struct row *row, void *bytes, bool store
     }
 }
 
+void store_bytes(const struct row *row, const void *bytes)
+{
+    copy(ram, row, (void *)bytes, true);
+}
+
+void load_bytes(const struct row *row, void *bytes)
+{
+    copy(ram, row, bytes, false);
+}
+
 /* A handler or a helper does the access, all of it, with the data register as it is; gives what it is then. */
 uint64_t whole_row(const struct row *row, uint64_t data)
 {
