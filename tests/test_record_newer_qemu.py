@@ -65,12 +65,11 @@ def record_known(cwd, env, *options):
 
 
 def phases_of_newer(n: int) -> list[dict[str, int]]:
-    """A device access ends its block, and what is left of the block is one more; that which ends QEMU does so, too."""
+    """A device access ends its block, and what is left of the block is one more."""
     expected = phases(n)
     for phase in expected:
         if "io" in phase:
             phase["execs"] += phase["io"]
-    expected[-1] = {"execs": 1}
     return expected
 
 
@@ -80,7 +79,9 @@ def test_each_phase_makes_the_rows_that_its_source_says(tmp_path, newer):
     assert len(done.err.splitlines()) == 1, done.err
     assert not [check for check in verify(tmp_path / "known.arrow") if check.state in (FAILED, WARNING)]
     rows = tuples(tmp_path / "known.arrow")
-    assert found_phases(rows) == phases_of_newer(N)
+    *before, last = found_phases(rows)
+    assert before == phases_of_newer(N)[:-1]
+    assert last in ({}, {"execs": 1})  # the debug exit asks for a shutdown, and what is left of its block may run first
 
     flushes = [(FlushReason(size), vaddr) for op, vaddr, size, *_ in rows if op == Op.FLUSH]
     turns = [(FlushReason.CR3, (PAGES_2, PAGES_1)[i % 2]) for i in range(N)]
