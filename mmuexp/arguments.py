@@ -21,6 +21,18 @@ def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
     return list(found.values())
 
 
+def possible_schemes(strategies: Any, reference: Any = None) -> list[str]:
+    """The specs that a result of `compare` may hold, known before any trace is opened; as `compare` takes them."""
+    from mmuexp.registry import default_strategies
+
+    if strategies is not None:
+        named = given_strategies(strategies)
+    else:
+        named = [*default_strategies("user"), *default_strategies("system")]
+    base = [] if reference is None else given_strategies(reference, "reference")
+    return list(dict.fromkeys(str(strategy) for strategy in [*named, *base]))
+
+
 def given_traces(traces: Any) -> list[str | None]:
     if traces is None:
         return [None]

@@ -1,92 +1,68 @@
-"""Checks on a result, for scripts and CI: `faults>1000`, `map-block:ns<=2e9`.
+"""Checks on a result, for scripts and CI: `faults>1000`, `map-block:ns > 1.05 * softmmu:ns`.
 
-[SPEC:]COLUMN OP NUMBER        OP is one of > >= < <= == !=
+An expression (expression.py) with a comparison. A bare COLUMN is that of each row in turn, SPEC:COLUMN that of the
+scheme beside it. It is never true where a cell is empty (no such event) or it divides by 0.
 """
 
-import operator
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from difflib import get_close_matches
-from math import isfinite, nan
+from collections.abc import Callable, Collection, Iterable
 
 from mmuexp.errors import CheckFailed, UsageError
+from mmuexp.expression import Expression, NoValue, parse
 from mmuexp.result import COLUMNS, IDENTITY, Result, rows_of
+from mmuexp.turns import Turn, turns, value_in
 
-OPERATORS = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    "<": operator.lt,
-}
-_FORM = re.compile(r"(?:(?P<spec>[^:<>!]+):)?(?P<column>[A-Za-z_]\w*)(?P<op>>=|<=|==|!=|>|<)(?P<number>[^<>=!]+)")
+OPTION = "--fail-if"
+TODO = "write it as 'faults>1000' or 'map-block:faults > 2 * softmmu:tlb_fills'"
 
 
-@dataclass(frozen=True)
-class Check:
-    """`text` as given; it is about rows whose spec or name is `spec` (None: all rows)."""
+def parse_check(text: str, more_columns: Iterable[str] = (), schemes: Collection[str] | None = None) -> Expression:
+    """A check from its text; `schemes` are the specs that the result will hold, if they are known.
 
-    text: str
-    spec: str | None
-    column: str
-    op: str
-    number: float
-
-    def holds(self, row: dict) -> bool:
-        """Is the expression true of this row? Never where the scheme has no such event."""
-        if self.spec is not None and self.spec not in (row["strategy"], row["strategy"].partition(",")[0]):
-            return False
-        value = row.get(self.column)
-        return value is not None and OPERATORS[self.op](value, self.number)
+    Raises UsageError for what is none, an unknown column or strategy, and a scheme that will not be there.
+    """
+    known = [column for column in (*COLUMNS, *more_columns) if column not in IDENTITY]
+    check = parse(text, known, where=OPTION, todo=TODO, compares=True)
+    if schemes is not None:
+        _all_there(check, schemes)
+    return check
 
 
-def parse_check(text: str, more_columns: Iterable[str] = ()) -> Check:
-    """A check from its text. Raises UsageError for what is none, an unknown column or strategy."""
-    todo = "write it as 'faults>1000' or 'map-block:faults>1000'"
-    form = _FORM.fullmatch("".join(text.split()))
-    if form is None:
-        raise UsageError(f"{text!r} is no check", where="--fail-if", todo=todo)
-    known = [c for c in (*COLUMNS, *more_columns) if c not in IDENTITY]
-    column = form["column"].lower()
-    if column not in known:
-        near = get_close_matches(column, known, 1)
-        hint = f"did you mean {near[0]}?" if near else todo
-        raise UsageError(f"there is no column {column!r} of numbers", where="--fail-if", todo=hint)
-    number = _number(form["number"])
-    if number is None:
-        raise UsageError(f"{form['number']!r} is not a number", where="--fail-if", todo=todo)
-    return Check(text, _spec(form["spec"]), column, form["op"], number)
+def _all_there(check: Expression, schemes: Collection[str]) -> None:
+    there = {*schemes, *(spec.partition(",")[0] for spec in schemes)}
+    for term in check.terms:
+        if term.spec is not None and term.spec not in there:
+            what = f"{check.text!r} names {term.spec}, which the result does not hold"
+            raise UsageError(what, where=OPTION, todo=f"it holds {' '.join(dict.fromkeys(schemes))}")
 
 
-def _number(text: str) -> float | None:
-    """Finite, in ASCII digits; None for what is none: a check against nan would never fail."""
-    try:
-        number = float(text.replace("_", "")) if text.isascii() else nan
-    except ValueError:
-        return None
-    return number if isfinite(number) else None
+def fail_if(result: Result, checks: Iterable[Expression], say: Callable[[str], None] = lambda line: None) -> None:
+    """Raises CheckFailed (exit code 3) that names the first rows of which a check is true.
 
-
-def _spec(text: str | None) -> str | None:
-    """A bare name stands for all its rows, a spec with keys for the one run that it names."""
-    if text is None:
-        return None
-    from mmuexp.registry import parse_spec
-
-    strategy = parse_spec(text)
-    return strategy.name if "," not in text else str(strategy)
-
-
-def fail_if(result: Result, checks: Iterable[Check]) -> None:
-    """Raises CheckFailed (exit code 3) that names the first row of which a check is true."""
+    A check that has no value anywhere is no failure; `say` is told of it.
+    """
     rows = rows_of(result.frame)
-    failed = [(check, row) for check in checks for row in rows if check.holds(row)]
-    if not failed:
-        return
-    check, row = failed[0]
-    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    failed: list[tuple[Expression, Turn]] = []
+    for check in checks:
+        decided, why = False, "no rows of these schemes stand beside each other"
+        for turn in turns(check, rows, result.parameters):
+            try:
+                is_true = value_in(check, turn)
+            except NoValue as reason:
+                why = str(reason)
+                continue
+            decided = True
+            if is_true:
+                failed.append((check, turn))
+        if not decided:
+            say(f"{OPTION} {check.text!r} could not be decided for any row: {why}")
+    if failed:
+        raise _failure(*failed[0], len(failed) - 1)
+
+
+def _failure(check: Expression, turn: Turn, others: int) -> CheckFailed:
+    row = next(iter(turn.values()))
     window = f" in window {row['window']}" if row.get("window") is not None else ""
-    has = f"{row['strategy']}{window} has {check.column} {row[check.column]}"
-    raise CheckFailed(f"{has}, which --fail-if {check.text!r} forbids{more}", where=row["trace"])
+    cells = [f"{turn[t.spec]['strategy']}{window} has {t.column} {turn[t.spec][t.column]}" for t in check.terms]
+    more = f", and {others} more" if others else ""
+    has = f"{', '.join(dict.fromkeys(cells))}, which {OPTION} {check.text!r} forbids{more}"
+    return CheckFailed(has, where=row["trace"])

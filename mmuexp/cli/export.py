@@ -22,4 +22,5 @@ def command(result, outputs, format_, checks) -> None:
 
     saved = load(result)
     numbers = [name for name, kind in saved.frame.dtypes.items() if kind.kind in "iuf"]
-    output.run_and_save(lambda progress: saved, outputs, format_, checks, numbers)
+    schemes = list(dict.fromkeys(saved.frame["strategy"]))
+    output.run_and_save(lambda progress: saved, outputs, format_, checks, numbers, schemes)

@@ -84,7 +84,7 @@ def output_options(command: Callable) -> Callable:
             "checks",
             metavar="EXPR",
             multiple=True,
-            help="Exit with code 3 if EXPR is true of a row, as in softmmu:tlb_fills>1000; repeatable.",
+            help="Exit with code 3 if EXPR is true of a row: softmmu:tlb_fills>1000, map-block:ns > 1.05 * softmmu:ns.",
         ),
     ]
     for option in reversed(options):
@@ -209,10 +209,12 @@ def run_and_save(
     format_: str | None,
     checks: Sequence[str],
     columns: Sequence[str] = (),
+    schemes: Sequence[str] | None = None,
 ) -> None:
     """Claim the outputs, run `work(progress)`, save its result, then apply --fail-if.
 
-    `columns` are those of numbers that this result has and others have not; a check may name them.
+    `columns` are those of numbers that this result has and others have not; a check may name them. `schemes` are the
+    specs that it may hold, if that is known; a check that names another is refused before the work.
 
     Interrupted between traces, what was finished is saved before the exit.
     """
@@ -222,7 +224,7 @@ def run_and_save(
 
     if sys.stderr.isatty():
         compiled.on_compile = lambda name: say(f"compiling {name} for this machine; it takes some seconds")
-    parsed = [parse_check(text, columns) for text in checks]
+    parsed = [parse_check(text, columns, schemes) for text in checks]
     with Outputs(paths, format_) as outputs:
         try:
             with progress_bar() as progress:
@@ -233,7 +235,7 @@ def run_and_save(
             raise
         _say_what_is_left_out(result)
         outputs.save(result)
-    fail_if(result, parsed)
+    fail_if(result, parsed, say)
 
 
 def _say_what_is_left_out(result: "Result") -> None:

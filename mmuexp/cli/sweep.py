@@ -34,16 +34,18 @@ def command(params, traces, host, specs, reference, outputs, format_, checks) ->
     combination. Without --trace it replays the bundled recording. MAP_BLOCK_BITS alone is shown twice, for a pool of
     64 blocks and for one of 64 MiB, because larger blocks make a larger pool.
     """
+    from mmuexp.arguments import possible_schemes
     from mmuexp.experiment import sweep
     from mmuexp.ranges import plan
 
     if len(specs) > 1:
         raise click.UsageError(f"-s {specs[0]} and -s {specs[1]}: a sweep varies one scheme; compare takes several")
     strategy = specs[0] if specs else None
-    values = plan(params, strategy)[0].values
-    numbers = [name for name, value in values.items() if not isinstance(value, str)]
+    planned = plan(params, strategy)
+    numbers = [name for name, value in planned[0].values.items() if not isinstance(value, str)]
+    schemes = possible_schemes([one.strategy for one in planned], reference)
 
     def work(progress):
         return sweep(params, traces or None, strategy=strategy, reference=reference, host=host, progress=progress)
 
-    output.run_and_save(work, outputs, format_, checks, numbers)
+    output.run_and_save(work, outputs, format_, checks, numbers, schemes)
