@@ -6,7 +6,7 @@
 Everything else is imported when it is first used (PEP 562 for `open_trace`): importing mmuexp costs nothing.
 """
 
-__all__ = ["__version__", "compare", "faults", "open_trace", "sweep"]
+__all__ = ["__version__", "compare", "diff", "faults", "open_trace", "sweep"]
 
 
 def compare(traces=None, strategies=None, **options):
@@ -38,6 +38,17 @@ def faults(trace, strategy, **options):
     from mmuexp import faultlog
 
     return faultlog.faults(trace, strategy, **options)
+
+
+def diff(a, b, **options):
+    """What changed between two results (paths, or what compare and sweep return): a DataFrame, a row a change.
+
+    Columns: change trace strategy window column a b difference ratio. Options: columns tolerance, see
+    `mmuexp.difference.diff`.
+    """
+    from mmuexp import difffile
+
+    return difffile.diff_of(a, b, **options).frame
 
 
 def __getattr__(name: str):

@@ -22,10 +22,13 @@ from mmuexp.errors import MmuexpError
 COMMANDS = {
     "compare": "Replay recordings through the schemes and print what each one costs.",
     "sweep": "Compare one scheme with itself over a range of a parameter.",
+    "misses": "Tell compulsory, capacity and conflict misses of softmmu's TLB apart.",
     "faults": "List every host fault of a run, and the pages and blocks that cause most.",
     "verify": "Run the schemes for real (mmap, SIGSEGV) and compare with the model.",
     "calibrate": "Measure this host's prices, and write them as a host profile.",
     "export": "Write a saved result's tables again, in another format, without a replay.",
+    "rerun": "Make the results of an experiment's folder again, or check them.",
+    "diff": "Say what changed between two saved results, exactly.",
     "record": "Record a real 32-bit x86 program as a trace.",
     "trace": "Look at, check, cut and convert recordings.",
     "strategy": "List, explain and check the translation schemes.",

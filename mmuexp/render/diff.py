@@ -1,0 +1,96 @@
+"""What changed between two results, for people: as a table on a terminal, or as Markdown."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mmuexp.difference import CHANGED, Change, Difference
+from mmuexp.render import words
+from mmuexp.render.table import PLAIN_WIDTH
+
+HEADS = ("column", "A", "B", "difference", "ratio")
+EMPTY = "(empty)"  # no such event; 0 is another thing
+GAP = 2
+
+
+def print_diff(found: Difference, console: Console) -> None:
+    """The one line that says whether they differ, every change, and why that may be."""
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    console.print(Text(headline(found), style="bold"))
+    for line in _alone(found):
+        console.print(Text(line))
+    for title, lines in _groups(found):
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
+        for at, head in enumerate(HEADS):
+            table.add_column(head, justify="right" if at else "left", overflow="fold", no_wrap=not at)
+        for line in lines:
+            table.add_row(*(Text(cell) for cell in line))
+        console.print()
+        console.print(Text(title, style="bold"))
+        console.print(table)
+    if found and found.why:
+        console.print()
+    for line in found.why if found else ():
+        console.print(Text(line, style="dim"))
+
+
+def markdown(found: Difference) -> str:
+    parts = [f"**{headline(found)}**\n", *(f"* {line}" for line in _alone(found))]
+    for title, lines in _groups(found):
+        parts += [f"\n## {title}\n", _line(HEADS), "|:--|" + "--:|" * (len(HEADS) - 1), *map(_line, lines)]
+    if found and found.why:
+        parts += ["", *(f"* {line}" for line in found.why)]
+    return "\n".join(parts) + "\n"
+
+
+def headline(found: Difference) -> str:
+    """One line: equal, or how many differences."""
+    compared = f"{words.number(found.cells)} cells of {_many(found.rows, 'row')}"
+    if not found:
+        return f"Equal: {compared}."
+    cells = sum(change.change == CHANGED for change in found.changes)
+    rows = len({(c.trace, c.strategy, c.window) for c in found.changes if c.change == CHANGED})
+    alone = len(found.changes) - cells
+    beside = f"{_many(alone, 'row')} or columns only in one; " if alone else ""
+    return f"Different: {beside}{words.number(cells)} of {compared}, in {_many(rows, 'row')}."
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def _alone(found: Difference) -> Iterator[str]:
+    for change in found.changes:
+        if change.change != CHANGED:
+            yield f"{change.change}: {f'column {change.column}' if change.column else _row(change)}"
+
+
+def _row(change: Change) -> str:
+    return f"{change.trace}, {change.strategy}" + ("" if change.window is None else f", window {change.window}")
+
+
+def _groups(found: Difference) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """(the row, a line for each of its cells that changed)"""
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    for change in found.changes:
+        if change.change == CHANGED:
+            ratio = "" if change.ratio is None else f"{change.ratio:.6g}"
+            more = "" if change.difference is None else _exact(change.difference, sign="+")
+            line = (str(change.column), _exact(change.a), _exact(change.b), more, ratio)
+            groups.setdefault(_row(change), []).append(line)
+    yield from groups.items()
+
+
+def _exact(value: Any, sign: str = "") -> str:
+    """Every digit."""
+    if value is None:
+        return EMPTY
+    return str(value) if isinstance(value, str) else f"{value:{sign},}"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
