@@ -1,0 +1,216 @@
+"""Charts by Vega-Lite (altair): one short specification for a page, an SVG or a PNG.
+
+    chart = chart_of(frame, {"mark": "line", "x": "map_block_bits", "y": "ns", "color": "trace", "log_y": True})
+    Path("chart.svg").write_bytes(svg(chart))
+
+Keys of a specification:
+    mark             "line", "point", "bar" or "stacked". Bars lie: the values of x are written at their left
+    x, y             columns; y of "stacked" may be several, whose names are the parts
+    color, facet     columns: one series for each value, one small chart for each value
+    title, x_title, y_title, color_title   texts with units; without, the columns' names
+    log_x, log_y     logarithmic; symlog where there is a 0
+An unknown key or column is a UsageError. Rows without an x or y are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mmuexp.render import palette
+from mmuexp.render.chart_data import TEXTS, checked, records_of
+from mmuexp.render.chart_theme import config, number_format, ticks
+
+if TYPE_CHECKING:
+    import altair
+    import pandas as pd
+
+WIDTH, HEIGHT, BAR = 640, 300, 30  # pixels; BAR for each bar with its gap
+SMALL, SMALL_HEIGHT, COLUMNS = 280, 170, 2  # small charts of a facet
+
+
+def chart_of(frame: pd.DataFrame, spec: Mapping[str, Any]) -> altair.Chart:
+    """The chart of `frame` that `spec` asks for; its `usermeta` says what its legend holds."""
+    import altair
+
+    asked = _Asked(frame, spec)
+    data = altair.Data(values=asked.records)
+    chart = asked.layers(altair.Chart() if asked.facet else altair.Chart(data))
+    if asked.facet:
+        small = chart.properties(width=SMALL, height=asked.height)
+        values = list(dict.fromkeys(row["f"] for row in asked.records))
+        by = altair.Facet("f:N", title=None, sort=values)
+        chart = small.facet(facet=by, columns=COLUMNS, data=data)
+    else:
+        chart = chart.properties(
+            width=WIDTH, height=asked.height, autosize=altair.AutoSizeParams(type="fit", contains="padding")
+        )
+    if asked.text["title"]:
+        chart = chart.properties(title=asked.text["title"])
+    chart.config = config()
+    chart.usermeta = {"series": asked.series, "facet": bool(asked.facet)}
+    return chart
+
+
+def spec_of(chart: altair.Chart) -> dict[str, Any]:
+    """Vega-Lite, as plain data; colours are still `var(--name)`."""
+    import altair
+
+    with altair.theme.enable("none"):
+        return chart.to_dict()
+
+
+def vega_lite() -> str:
+    """The version of Vega-Lite that altair writes, as vl-convert names it."""
+    import altair
+
+    return ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+
+
+def svg(chart: altair.Chart) -> bytes:
+    """The chart as an SVG file on a light ground. The same chart gives the same bytes."""
+    import re
+
+    import vl_convert
+
+    text = vl_convert.vegalite_to_svg(_light(chart), vl_version=vega_lite())
+    numbers: dict[str, str] = {}  # ids count up over the life of the process
+    text = re.sub(r"\b(clip|gradient_)(\d+)\b", lambda m: m[1] + numbers.setdefault(m[0], str(len(numbers))), text)
+    return (text.rstrip("\n") + "\n").encode()
+
+
+def png(chart: altair.Chart, scale: float = 2) -> bytes:
+    """The chart as a PNG file on a light ground, `scale` pixels for one of CSS."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_png(_light(chart), vl_version=vega_lite(), scale=scale)
+
+
+def _light(chart: altair.Chart) -> str:
+    spec = spec_of(chart)
+    spec["background"] = palette.var("paper")
+    spec["padding"] = 12
+    return palette.plain(json.dumps(spec))
+
+
+class _Asked:
+    """What one specification asks of one frame: `records` with the keys x, y, c, f, and how each is shown."""
+
+    def __init__(self, frame: pd.DataFrame, spec: Mapping[str, Any]):
+        self.spec = dict(spec)
+        self.mark = checked(frame, self.spec)
+        self.facet = spec.get("facet")
+        ys = [spec["y"]] if isinstance(spec["y"], str) else list(spec["y"])
+        self.color = spec.get("color") or ("part" if len(ys) > 1 else None)
+        self.records = records_of(frame, self.spec, ys)
+        named = {"x": spec["x"], "y": ys[0] if len(ys) == 1 else "", "color": spec.get("color") or "", "title": ""}
+        self.text = {key: spec.get(key) or named[key.removesuffix("_title")] for key in TEXTS}
+        self.lies = self.mark in ("bar", "stacked")
+        self.category = self.lies or any(isinstance(row["x"], str) for row in self.records)
+        self.names = list(dict.fromkeys(row["c"] for row in self.records)) if self.color else []
+        self.series = self._series()
+
+    @property
+    def height(self) -> int:
+        full = SMALL_HEIGHT if self.facet else HEIGHT
+        if not self.lies:
+            return full
+        bars = len({row["x"] for row in self.records})
+        grouped = len(self.names) if self.mark == "bar" and self.names else 1
+        return BAR * bars * max(1, min(grouped, 4) * 2 // 3) + 50
+
+    def _series(self) -> list[dict[str, Any]]:
+        """One entry of the legend each: its name, and how it is drawn."""
+        if self.mark == "stacked" and len(self.names) <= len(palette.PARTS):
+            return [{"name": n, "color": palette.var(c)} for n, c in zip(self.names, palette.PARTS, strict=False)]
+        found = []
+        for name, slot in zip(self.names, palette.slots(self.names), strict=True):
+            one: dict[str, Any] = {"name": name, "color": palette.var(palette.SERIES[slot])}
+            if self.mark in ("line", "point"):
+                one["shape"] = palette.SHAPES[slot]
+            if self.mark == "line":
+                one["dash"] = palette.DASHES[slot]
+            found.append(one)
+        return found
+
+    def layers(self, base: altair.Chart) -> altair.Chart:
+        """The marks with their encodings."""
+        tooltip = self._tooltip()
+        if self.lies:
+            return base.mark_bar(cornerRadiusEnd=2 if self.mark == "bar" else 0).encode(
+                **self._lying(), tooltip=tooltip
+            )
+        both = {"x": self._position("x"), "y": self._position("y")}
+        dots = base.mark_point(filled=True, size=55, opacity=1).encode(**both, **self._look("shape"), tooltip=tooltip)
+        if self.mark == "point":
+            return dots
+        return base.mark_line(strokeWidth=2).encode(**both, **self._look("dash")) + dots
+
+    def _lying(self) -> dict[str, Any]:
+        import altair
+
+        values = list(dict.fromkeys(row["x"] for row in self.records))
+        title = None if self.text["x_title"] == self.spec["x"] else self.text["x_title"]
+        found: dict[str, Any] = {
+            "y": altair.Y("x:N", sort=values, title=title, axis=altair.Axis(labelLimit=230, ticks=False, domain=False)),
+            "x": self._position("y", channel=altair.X),
+            **self._look(),
+        }
+        if self.mark == "bar" and self.names:
+            found["yOffset"] = altair.YOffset("c:N", sort=self.names)
+        if self.mark == "stacked":
+            found["order"] = altair.Order("o:Q")
+        return found
+
+    def _look(self, *more: str) -> dict[str, Any]:
+        """Colour, and with it dash or shape, by series; one legend for all."""
+        import altair
+
+        if not self.names:
+            return {"color": altair.value(palette.var("c1"))}
+        channels = {"color": altair.Color, "dash": altair.StrokeDash, "shape": altair.Shape}
+        found = {}
+        for look in ("color", *more):
+            scale = altair.Scale(domain=self.names, range=[one[look] for one in self.series])
+            found[look] = channels[look]("c:N", scale=scale, title=self.text["color_title"], sort=None)
+        if "dash" in found:
+            found["strokeDash"] = found.pop("dash")
+        return found
+
+    def _position(self, key: str, channel: Any = None) -> Any:
+        import altair
+
+        channel = channel or {"x": altair.X, "y": altair.Y}[key]
+        title = self.text[f"{key}_title"]
+        if key == "x" and self.category:
+            values = list(dict.fromkeys(row["x"] for row in self.records))
+            return channel("x:N", sort=values, title=title, axis=altair.Axis(labelAngle=-30))
+        values = [row[key] for row in self.records]
+        distinct = sorted(set(values))
+        axis: dict[str, Any] = {"format": number_format(values)}
+        scale: dict[str, Any] = {"nice": key == "y", "zero": key == "y"}
+        if self.spec.get(f"log_{key}"):
+            axis["values"] = ticks(distinct)
+            scale = {"type": "log" if min(distinct, default=1) > 0 else "symlog"}
+            scale["domain"] = [axis["values"][0], max(axis["values"][-1], distinct[-1])] if distinct else [1, 10]
+        if key == "x" and 0 < len(distinct) <= 12:
+            axis["values"] = distinct
+            scale.pop("domain", None)
+        return channel(f"{key}:Q", title=title, axis=altair.Axis(**axis), scale=altair.Scale(**scale))
+
+    def _tooltip(self) -> list[Any]:
+        import altair
+
+        named = {"c": self.text["color_title"] or "series", "f": self.facet, "x": self.text["x_title"]}
+        named["y"] = self.text["y_title"] or "value"
+        found = []
+        for key, title in named.items():
+            if not self.records or key not in self.records[0]:
+                continue
+            values = [row[key] for row in self.records]
+            if any(isinstance(value, str) for value in values) or (key == "x" and self.category):
+                found.append(altair.Tooltip(f"{key}:N", title=title))
+            else:
+                found.append(altair.Tooltip(f"{key}:Q", title=title, format=number_format(values, ",.4~r")))
+        return found

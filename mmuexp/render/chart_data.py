@@ -1,0 +1,59 @@
+"""What a chart's specification may ask of a frame, and the rows that the chart is then drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mmuexp.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKS = ("line", "point", "bar", "stacked")
+TEXTS = ("title", "x_title", "y_title", "color_title")
+KEYS = {"mark", "x", "y", "color", "facet", *TEXTS, "log_x", "log_y"}
+
+
+def checked(frame: pd.DataFrame, spec: Mapping[str, Any]) -> str:
+    def refuse(what: str, todo: str) -> None:
+        raise UsageError(what, where="chart", todo=todo)
+
+    for key in sorted(set(spec) - KEYS):
+        refuse(f"{key!r} is no key of a chart", f"there are {', '.join(sorted(KEYS))}")
+    mark = spec.get("mark", "line")
+    if mark not in MARKS:
+        refuse(f"there is no mark {mark!r}", f"there are {', '.join(MARKS)}")
+    for key in ("x", "y"):
+        if not spec.get(key):
+            refuse(f"it has no {key}", "name a column")
+    several = isinstance(spec["y"], (list, tuple))
+    if several and (mark != "stacked" or spec.get("color")):
+        refuse("several columns as y", 'that is for mark = "stacked" without a color')
+    columns = [spec["x"], *(spec["y"] if several else [spec["y"]]), spec.get("color"), spec.get("facet")]
+    for column in columns:
+        if column and column not in frame.columns:
+            refuse(f"there is no column {column!r}", f"there are {', '.join(map(str, frame.columns))}")
+    return mark
+
+
+def records_of(frame: pd.DataFrame, spec: Mapping[str, Any], ys: Sequence[str]) -> list[dict[str, Any]]:
+    from mmuexp.result import rows_of
+
+    found = []
+    for row in rows_of(frame):
+        for at, y in enumerate(ys):
+            if row[spec["x"]] is None or row[y] is None:
+                continue
+            one = {"x": row[spec["x"]], "y": row[y]}
+            if spec.get("color") or len(ys) > 1:
+                one["c"] = str(row[spec["color"]]) if spec.get("color") else y
+                one["o"] = at
+            if spec.get("facet"):
+                one["f"] = str(row[spec["facet"]])
+            found.append(one)
+    order = {name: at for at, name in enumerate(dict.fromkeys(one.get("c") for one in found))}
+    for one in found:
+        if "o" in one:
+            one["o"] = order[one["c"]]
+    return found

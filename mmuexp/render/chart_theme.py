@@ -1,0 +1,54 @@
+"""How our charts look: no frame, a light grid, muted axes, few round numbers."""
+
+from collections.abc import Sequence
+from math import ceil, floor, log10
+from typing import Any
+
+from mmuexp.render import palette
+
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first, so files have the same widths
+
+
+def ticks(distinct: Sequence[float]) -> list[float]:
+    """Of a logarithmic axis: 1, 2 and 5 of each power of ten, or the powers alone where there are many; 0 if it is."""
+    positive = [value for value in distinct if value > 0] or [1]
+    first, last = floor(log10(positive[0])), ceil(log10(positive[-1]))
+    steps = (1, 2, 5) if last - first <= 2 else (1,)
+    ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+    lowest = max((tick for tick in ticks if tick <= positive[0]), default=ticks[0])
+    highest = min((tick for tick in ticks if tick >= positive[-1]), default=ticks[-1])
+    kept = [tick for tick in ticks if lowest <= tick <= highest]
+    return [0, *kept] if distinct and distinct[0] <= 0 else kept
+
+
+def number_format(values: Sequence[Any], fine: str = ",.3~g") -> str:
+    """d3's: whole numbers with commas, very large ones with a letter, others to some digits."""
+    if values and all(float(value).is_integer() for value in values):
+        return "," if fine != ",.3~g" or max(map(abs, values)) < 1e6 else "~s"
+    return fine if values and max(map(abs, values)) < 1e6 else "~s"
+
+
+def config() -> dict[str, Any]:
+    """Our theme: no frame, light grid, muted axes."""
+    text = {"labelColor": palette.var("muted"), "titleColor": palette.var("ink")}
+    sizes = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
+    return {
+        "font": FONT,
+        "background": "transparent",
+        "view": {"stroke": None},
+        "axis": {
+            **text,
+            **sizes,
+            "gridColor": palette.var("grid"),
+            "domainColor": palette.var("rule"),
+            "tickColor": palette.var("rule"),
+            "titlePadding": 10,
+            "labelPadding": 6,
+            "labelOverlap": True,
+        },
+        "axisX": {"grid": False},
+        "axisXQuantitative": {"grid": True},
+        "legend": {**text, **sizes, "orient": "top", "symbolSize": 90, "symbolStrokeWidth": 0, "labelLimit": 260},
+        "header": {**text, **sizes, "labelFontWeight": "bold", "labelColor": palette.var("ink")},
+        "title": {"color": palette.var("ink"), "anchor": "start", "fontSize": 14, "fontWeight": "bold", "offset": 12},
+    }
