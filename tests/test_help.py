@@ -62,7 +62,8 @@ def test_the_list_says_what_the_command_says(name):
 
 
 # `record` runs QEMU, and its tests run its examples; the others' need files of these names
-MINE = [example for name in ("", "compare", "sweep", "faults", "verify", "export") for example in examples(ALL[name])]
+NAMES = ("", "compare", "sweep", "misses", "faults", "verify", "export")
+MINE = [example for name in NAMES for example in examples(ALL[name])]
 
 
 @pytest.mark.parametrize("example", MINE)

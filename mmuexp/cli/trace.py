@@ -158,6 +158,31 @@ def slice_(file, range_, target) -> None:
 
 @command.command()
 @click.argument("file")
+@click.option("--seed", metavar="N", type=int, required=True, help="Which load address; 0 is as recorded.")
+@click.option("--join-pages", metavar="N", type=int, help="Pages at most N apart move together.  [256]")
+@click.option("--move-bits", metavar="N", type=int, help="Draw each offset from 2**N pages around 0.  [8]")
+@TARGET
+def relocate(file, seed, join_pages, move_bits, target) -> None:
+    """Move a user-mode recording to another load address, each region of it by whole pages.
+
+    \b
+    Examples:
+      mmuexp trace relocate gzip.arrow --seed 7 -o moved.arrow
+      mmuexp trace relocate gzip.arrow --seed 7 --join-pages 16 -o scattered.arrow
+
+    A region is what touched pages at most --join-pages apart make up. The same seed is the same address everywhere.
+    """
+    from mmuexp.relocate import relocate_file
+
+    given = {"join_pages": join_pages, "move_bits": move_bits}
+    moved = relocate_file(file, target, seed, **{name: n for name, n in given.items() if n is not None})
+    for region, offset in zip(moved.regions, moved.offsets, strict=True):
+        output.say(f"moved {region.first << 12:#010x} ({region.pages:,} pages) by {offset:+,} pages")
+    output.say(f"wrote {_name(target)}: {moved.file_rows:,} rows")
+
+
+@command.command()
+@click.argument("file")
 @click.option(
     "-o",
     "--output",

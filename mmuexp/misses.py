@@ -1,0 +1,150 @@
+"""Why softmmu's TLB fills: compulsory, flush, write right, capacity and conflict. Behind `mmuexp misses`.
+
+A fill of the direct-mapped TLB gets the first of these that fits (Hill's three, and two that this TLB adds):
+
+compulsory   the page was never looked up before in this mode (kernel, user)
+flush        it was, but not since FLUSH or FLUSH_PAGE dropped it
+write_right  the first store to a page that was entered when clean, and so without the right to write
+capacity     a fully associative TLB of as many entries, least recently used out first, fills here too
+conflict     it does not: other pages of the same set pushed the page out
+
+The first three are those fills that a TLB without limit makes too. So they do not depend on where the program was
+loaded, nor does `lru_fills`, all fills of the fully associative TLB; what remains does. The sum is `tlb_fills` of the
+softmmu scheme, exactly. Where LRU is a bad choice, the fully associative TLB fills more often than the direct-mapped
+one: tlb_fills - lru_fills, which is Hill's number of conflict misses, may be negative. `conflict` here is not.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmuexp import manifest
+from mmuexp.arguments import given_strategies, given_traces
+from mmuexp.errors import UsageError
+from mmuexp.guest import PAGES
+from mmuexp.passes import DEFAULT_NAME, Progress, trace_path
+from mmuexp.relocate import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
+from mmuexp.result import Result
+
+KINDS = ("compulsory", "flush", "write_right", "capacity", "conflict")
+COLUMNS = ("trace", "strategy", "load_seed", "tlb_fills", *KINDS, "lru_fills", "lookups", "rows", "regions")
+MOST_SEEDS = 1024
+TOGETHER = 1 << 23  # entries of direct-mapped TLBs that one pass over a trace fills
+
+
+def misses(
+    traces: str | os.PathLike | Iterable | None = None,
+    strategies: Any = None,
+    *,
+    load_seeds: int | Iterable[int] = 0,
+    join_pages: int = JOIN_PAGES,
+    move_bits: int = MOVE_BITS,
+    progress: Progress | None = None,
+    command: Sequence[str] | None = None,
+) -> Result:
+    """What each TLB fill was needed for: a row for each trace, strategy and load seed, see COLUMNS.
+
+    traces      a path or several; None is the trace that comes with the package
+    strategies  softmmu specs ("softmmu,tlb_bits=6"); None is softmmu
+    load_seeds  where the program was loaded (mmuexp.relocate): 0 is as recorded; others for user-mode traces only
+    join_pages, move_bits   what a region is, and how far it moves
+    progress    called with (trace, rows done, rows in all)
+
+    Counts are whole numbers; `lookups` are those of the TLB: one for each page that an access to RAM touches.
+    Raises UsageError for specs and seeds that are wrong, TraceError for traces that are.
+    """
+    chosen = given_strategies("softmmu" if strategies is None else strategies)
+    for strategy in chosen:
+        if strategy.name != "softmmu":
+            what = f"{strategy} has no direct-mapped TLB whose fills could be told apart"
+            raise UsageError(what, where="strategy", todo="give softmmu, or softmmu,tlb_bits=N")
+    seeds = _seeds(load_seeds, move_bits)
+    started, records, facts = manifest.utc_now(), [], []
+    for path in given_traces(traces):
+        from mmuexp.trace import open_trace
+
+        label = DEFAULT_NAME if path is None else path
+        with trace_path(path) as file, open_trace(file) as trace:
+            facts.append(manifest.trace_facts(trace, label, file))
+            moved = any(seeds)
+            regions = regions_of(trace, join_pages) if moved else [Region(0, PAGES)]
+            offsets = np.array([offsets_of(regions, seed, move_bits) for seed in seeds], np.int64).T
+            for strategy in chosen:
+                fills, lru, lookups = split(trace, strategy.tlb_bits, regions, offsets, label, progress)
+                known = {"trace": label, "strategy": str(strategy), "rows": trace.file_rows}
+                known |= {"lookups": lookups, "lru_fills": lru, "regions": len(regions) if moved else None}
+                for seed, counts in zip(seeds, fills.tolist(), strict=True):
+                    each = dict(zip(KINDS, counts, strict=True))
+                    records.append(known | {"load_seed": seed, "tlb_fills": sum(counts)} | each)
+    about = {"strategies": [manifest.expanded(strategy) for strategy in chosen], "traces": facts}
+    about |= {"load_seeds": seeds, "join_pages": join_pages, "move_bits": move_bits, "parameters": ["load_seed"]}
+    said = sys.argv if command is None else command
+    whole = manifest.of_run("misses", said, started, "yes", **about)
+    return Result("misses", _frame(records, whole), whole, ("load_seed",))
+
+
+def split(
+    trace: Any, tlb_bits: int, regions: Sequence[Region], offsets: np.ndarray, label: str = "", progress=None
+) -> tuple[np.ndarray, int, int]:
+    """The fills of an open trace at several load addresses: (int64[load addresses, KINDS], LRU's fills, lookups).
+
+    `offsets` is int64[regions, load addresses], in pages. A pass over the trace serves as many as memory allows.
+    """
+    region = np.zeros(PAGES, np.int32)
+    for number, (first, pages) in enumerate(regions):
+        region[first : first + pages] = number
+    together = max(1, TOGETHER >> tlb_bits)
+    firsts = range(0, offsets.shape[1], together)
+    found = []
+    for at, first in enumerate(firsts):
+        some = np.ascontiguousarray(offsets[:, first : first + together])
+        state = _one_pass(trace, tlb_bits, region, some, label, _of_all(progress, at, len(firsts)))
+        found.append(state.fills)
+    return np.concatenate(found), int(state.lru_fills[0]), int(state.lookups[0])
+
+
+def _one_pass(trace, tlb_bits, region, offsets, label, progress):
+    from mmuexp.shape import Survey
+    from mmuexp.tlbmisses import feed, new_state
+
+    survey, state = Survey(trace.mode, label), new_state(tlb_bits, region, offsets)
+    none, user_mode, done = np.zeros(0, np.int32), trace.mode == "user", 0
+    for columns in trace.batches():
+        frames = survey.feed(columns)
+        told = none if frames is None else frames
+        feed(state, columns.vaddr, columns.size, columns.op, columns.flags, told, user_mode)
+        done += len(columns.op)
+        progress(label, done, trace.rows)
+    return state
+
+
+def _of_all(progress: Progress | None, at: int, passes: int) -> Progress:
+    """A pass's progress as that of all passes."""
+    if progress is None:
+        return lambda name, done, rows: None
+    return lambda name, done, rows: progress(
+        name, done + (at * rows if rows else 0), None if rows is None else rows * passes
+    )
+
+
+def _seeds(given: int | Iterable[int], move_bits: int) -> list[int]:
+    seeds = list(dict.fromkeys([given] if isinstance(given, int) else given))
+    if not seeds:
+        raise UsageError("no seed is named", where="load_seeds", todo="give 0 for the trace as it was recorded")
+    if len(seeds) > MOST_SEEDS:
+        raise UsageError(f"{len(seeds):,} seeds, more than {MOST_SEEDS:,}", where="load_seeds", todo="give fewer")
+    for seed in seeds:
+        offsets_of([], seed, move_bits)  # wrong ones fail before the work
+    return seeds
+
+
+def _frame(records: list[dict], about: dict) -> Any:
+    import pandas as pd
+
+    frame = pd.DataFrame(records, columns=list(COLUMNS))
+    frame = frame.astype({name: "Int64" for name in COLUMNS if name not in ("trace", "strategy")})
+    frame.attrs["manifest"] = about
+    return frame

@@ -1,0 +1,177 @@
+"""Load addresses: a user-mode recording as if the kernel had put its program elsewhere.
+
+A recording does not store the guest's mappings, so they are inferred: pages that rows touch (data, code, FLUSH_PAGE)
+and that lie at most JOIN_PAGES apart are one *region*, which moves as a whole. So a library and its untouched holes
+stay together, and so do libraries that lie beside each other, as they do under one mmap_base. What cannot be seen: two
+mappings that touch (a stack just below a program) move as one.
+
+A seed gives each region an offset in whole pages, drawn from the 2**MOVE_BITS values around 0. Regions keep their
+order, do not overlap, and stay in the address space; none comes to page 0 that was not there. Seed 0 is the recording
+as it is. (With 256 and 8 no region can reach another, so each draws evenly and by itself.)
+8 bits is what Linux draws for mmap_base of a 32-bit x86 process (mmap_rnd, "8 bits of randomness in 32bit mmaps",
+arch/x86/mm/mmap.c up to 4.0; since then the default of CONFIG_ARCH_MMAP_RND_COMPAT_BITS); it reaches each set of a TLB
+of 256 entries. Linux draws more for a stack (11 bits) and a heap (13).
+
+The draws are splitmix64 (Vigna), in whole numbers: the same on every machine and under every version of anything.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.errors import TraceError, UsageError
+from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
+from mmuexp.jitcache import guarded, kept
+
+JOIN_PAGES = 256
+MOVE_BITS = 8
+MOST_MOVE_BITS = 19  # half the address space either way
+SEEDS = 1 << 32
+
+_MASK = (1 << 64) - 1
+
+
+class Region(NamedTuple):
+    """`pages` consecutive pages from page number `first`."""
+
+    first: int
+    pages: int
+
+
+@guarded()
+@kept
+def _touch(vaddr, size, op, touched):
+    """Marks the pages of LOAD, STORE, EXEC and FLUSH_PAGE rows in touched, uint8[PAGES]. Returns 1 if one goes round
+    the end of the address space."""
+    wraps = 0
+    for i in range(op.size):
+        if op[i] <= Op.EXEC or op[i] == Op.FLUSH_PAGE:
+            first = np.int64(vaddr[i])
+            touched[first >> PAGE_BITS] = 1
+            if op[i] != Op.FLUSH_PAGE and size[i] > 0:
+                last = (first + size[i] - 1) >> PAGE_BITS
+                if last >= PAGES:
+                    wraps = 1
+                touched[last & (PAGES - 1)] = 1
+    return wraps
+
+
+def regions_of(trace, join_pages: int = JOIN_PAGES) -> list[Region]:
+    """The regions of an open trace, by ascending address: one pass over it.
+
+    Raises TraceError for a system trace, and where an access goes round the end of the address space; UsageError for a
+    distance that is none.
+    """
+    check_whole(join_pages, "join_pages", 1, PAGES)
+    if trace.mode != "user":
+        what = "is a recording of a whole guest, whose addresses its kernel chose"
+        raise TraceError(what, where=trace.path, todo="move a user-mode recording")
+    touched = np.zeros(PAGES, np.uint8)
+    for columns in trace.batches():
+        if _touch(columns.vaddr, columns.size, columns.op, touched):
+            what = "a row crosses from the last page to page 0: its region goes round the end"
+            raise TraceError(what, where=trace.path, todo="compare it as it is, without a load seed")
+    return joined(np.flatnonzero(touched), join_pages)
+
+
+def joined(pages: np.ndarray, join_pages: int) -> list[Region]:
+    """Ascending page numbers as regions: a distance of more than `join_pages` parts two."""
+    if not len(pages):
+        return []
+    cuts = np.flatnonzero(np.diff(pages) > join_pages)
+    firsts, lasts = pages[np.r_[0, cuts + 1]], pages[np.r_[cuts, len(pages) - 1]]
+    return [Region(int(a), int(b - a) + 1) for a, b in zip(firsts, lasts, strict=True)]
+
+
+def offsets_of(regions: list[Region], seed: int, move_bits: int = MOVE_BITS) -> list[int]:
+    """The offset in pages of each region, -2**(move_bits-1) .. 2**(move_bits-1)-1; all 0 for seed 0.
+
+    From the lowest region on, each draws evenly from what its neighbours leave of that range: the one below has its
+    place already, those above must still find theirs. Raises UsageError.
+    """
+    check_whole(seed, "load_seed", 0, SEEDS - 1)
+    check_whole(move_bits, "move_bits", 1, MOST_MOVE_BITS)
+    if seed == 0:
+        return [0] * len(regions)
+    least, most = -(1 << move_bits - 1), (1 << move_bits - 1) - 1
+    highest, above = [], PAGES
+    for region in reversed(regions):  # the highest place that leaves room for all above
+        above = min(region.first + most, above - region.pages)
+        highest.append(above)
+    state, found = seed, []
+    free = 0 if regions and regions[0].first == 0 else 1
+    for region, last in zip(regions, reversed(highest), strict=True):
+        first = max(region.first + least, free)
+        state, drawn = _splitmix64(state)
+        place = first + ((drawn >> 32) * (last - first + 1) >> 32)
+        found.append(place - region.first)
+        free = place + region.pages
+    return found
+
+
+def _splitmix64(state: int) -> tuple[int, int]:
+    """(the next state, 64 random bits)"""
+    state = (state + 0x9E3779B97F4A7C15) & _MASK
+    mixed = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _MASK
+    return state, mixed ^ mixed >> 31
+
+
+def check_whole(value: int, where: str, least: int, most: int) -> None:
+    """Raises UsageError for what is no whole number from `least` to `most`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise UsageError(f"is {value!r}, not a whole number from {least} to {most:,}", where=where, todo="give one")
+
+
+class Relocated:
+    """An open trace whose regions are moved by `offsets` (in pages); read as the trace itself is."""
+
+    def __init__(self, trace, regions: list[Region], offsets: list[int]):
+        self.trace, self.regions, self.offsets = trace, regions, offsets
+        self.path, self.mode, self.rows, self.file_rows = trace.path, trace.mode, trace.rows, trace.file_rows
+        self.metadata, self.complete, self.window = trace.metadata, trace.complete, trace.window
+        self.size_bytes = trace.size_bytes
+        self._bytes = np.zeros(PAGES, np.uint32)  # what an address of that page grows by, modulo 2**32
+        for region, offset in zip(regions, offsets, strict=True):
+            self._bytes[region.first : region.first + region.pages] = (offset << PAGE_BITS) & 0xFFFFFFFF
+
+    def batches(self) -> Iterator[Columns]:
+        """As `Trace.batches`."""
+        return map(self.moved, self.trace.batches())
+
+    def moved(self, columns: Columns) -> Columns:
+        """These rows of the trace, moved. FLUSH rows (a value of CR3) and annotations stay as they are."""
+        places = (columns.op <= Op.EXEC) | (columns.op == Op.FLUSH_PAGE)
+        grown = columns.vaddr + self._bytes[columns.vaddr >> np.uint32(PAGE_BITS)]
+        return columns._replace(vaddr=np.where(places, grown, columns.vaddr))
+
+
+def relocated(trace, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int = MOVE_BITS) -> Relocated:
+    """An open trace as another load address shows it. Raises TraceError, UsageError."""
+    regions = regions_of(trace, join_pages)
+    return Relocated(trace, regions, offsets_of(regions, seed, move_bits))
+
+
+def relocate_file(
+    path: str | os.PathLike, output: str, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int = MOVE_BITS
+) -> Relocated:
+    """Write the trace at `path` as load seed `seed` shows it. Raises TraceError, UsageError, MmuexpError."""
+    from mmuexp.trace.format import UNKNOWN, TraceWriter, digest
+    from mmuexp.trace.reader import open_trace
+    from mmuexp.trace.recover import END_KEYS
+    from mmuexp.trace.slice import checked
+
+    if os.path.exists(output) and os.path.samefile(path, output):
+        raise UsageError("is the trace to be moved", where=output, todo="name another file with -o")
+    with open_trace(path) as trace:
+        moved = relocated(trace, seed, join_pages=join_pages, move_bits=move_bits)
+        source = f"{os.path.basename(trace.path)} load_seed {seed} join_pages {join_pages} move_bits {move_bits}"
+        metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS}
+        metadata["relocation_of"] = f"{source} sha256 {digest(trace.path)}"
+        with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
+            for columns in checked(trace, 0):
+                writer.append(moved.moved(columns))
+            writer.close(trace.complete or "unknown", trace.window or UNKNOWN)
+    return moved

@@ -1,0 +1,68 @@
+"""What `misses` found, for people: a table for each trace and TLB, with what each kind of fill is."""
+
+from collections.abc import Callable
+from statistics import median_low
+from typing import Any
+
+from mmuexp.misses import KINDS
+from mmuexp.render import words
+from mmuexp.result import Result, rows_of
+
+WORDS = {
+    "compulsory": "the page's first lookup in this mode",
+    "flush": "dropped by FLUSH or FLUSH_PAGE before",
+    "write_right": "first store to a page entered when clean",
+    "capacity": "a fully associative LRU TLB of as many entries fills here, too",
+    "conflict": "it does not: pages of the same set",
+}
+SPREAD: dict[str, Callable] = {"least": min, "median": median_low, "most": max}
+
+
+def tables(result: Result) -> list[tuple[str, list[str], list[list[str]]]]:
+    """(title, heads, cells) of each trace and strategy."""
+    rows = rows_of(result.frame)
+    keys = dict.fromkeys((row["trace"], row["strategy"]) for row in rows)
+    return [_table([row for row in rows if (row["trace"], row["strategy"]) == key]) for key in keys]
+
+
+def _table(rows: list[dict[str, Any]]) -> tuple[str, list[str], list[list[str]]]:
+    first = rows[0]
+    title = f"{first['trace']}: {first['rows']:,} rows, {first['lookups']:,} lookups by {first['strategy']}"
+    if first["regions"] is not None:
+        title += f"; {first['regions']} regions, {len(rows)} load addresses"
+    columns = {"as recorded" if row["load_seed"] == 0 else f"seed {row['load_seed']}": row for row in rows}
+    if len(rows) > 1:
+        figures = ("tlb_fills", *KINDS, "lru_fills")
+        spread = {name: {f: pick(row[f] for row in rows) for f in figures} for name, pick in SPREAD.items()}
+        columns = spread | {name: row for name, row in columns.items() if name == "as recorded"}
+    lines = [("TLB fills", "tlb_fills", "")]
+    lines += [(f"  {kind.replace('_', ' ')}", kind, WORDS[kind]) for kind in KINDS]
+    lines += [("with LRU and no sets", "lru_fills", "fills of the fully associative TLB")]
+    cells = [[name, *(words.number(c[figure]) for c in columns.values()), note] for name, figure, note in lines]
+    return title, ["", *columns, ""], cells
+
+
+def print_misses(result: Result, console: Any) -> None:
+    """A table for each trace and strategy."""
+    from rich.text import Text
+
+    for at, (title, heads, cells) in enumerate(tables(result)):
+        if at:
+            console.print()
+        console.print(Text(title, style="bold"))
+        widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+        for number, row in enumerate((heads, *cells)):
+            name, *figures, note = row
+            set_right = [figure.rjust(width) for figure, width in zip(figures, widths[1:-1], strict=True)]
+            line = "  ".join([name.ljust(widths[0]), *set_right, note]).rstrip()
+            console.print(Text(line, style="" if number else "bold"), soft_wrap=True)
+
+
+def markdown(result: Result) -> str:
+    """The same tables as Markdown."""
+    found = []
+    for title, heads, cells in tables(result):
+        rule = [":--", *["--:"] * (len(heads) - 2), ":--"]
+        lines = [f"| {' | '.join(row)} |" for row in (heads, rule, *cells)]
+        found.append("\n".join([f"## {title}\n", *lines]))
+    return "\n\n".join(found) + "\n"

@@ -1,0 +1,193 @@
+"""The kernel of misses.py: a direct-mapped TLB at several load addresses at once, and two others beside it.
+
+Every lookup of a row goes to a TLB without limit and to a fully associative one with LRU replacement; they see pages
+and not addresses, so one of each serves all load addresses. Then each load address has its direct-mapped TLB, the
+softmmu scheme's (MODEL.md, section 3): if it fills, the other two say why.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.guest import IO, PAGE_BITS, PAGE_MASK, PAGES, USER, Op
+from mmuexp.jitcache import guarded, kept
+
+MODES = 2  # kernel, user
+
+
+class Kind(IntEnum):
+    """Why a fill was needed; the first that fits. misses.py has the words for users."""
+
+    COMPULSORY = 0
+    FLUSH = 1
+    WRITE_RIGHT = 2
+    CAPACITY = 3
+    CONFLICT = 4
+
+
+# places in State.control
+EPOCH, LAST = 0, 1
+
+
+class State(NamedTuple):
+    """Pages are virtual, by mode * PAGES + page where a mode matters. An *entry* is page + 1 << 1 | may be written."""
+
+    entry: np.ndarray  # uint32[load addresses, MODES << tlb_bits], the direct-mapped TLBs; 0 = invalid
+    region: np.ndarray  # int32[PAGES], the region that a page lies in
+    offset: np.ndarray  # int64[regions, load addresses], in pages
+    seen: np.ndarray  # int64[MODES * PAGES], the TLB without limit: 0 never, else epoch << 2 | may be written << 1 | 1
+    frame: np.ndarray  # int32[PAGES], what a MAP row told
+    dirty: np.ndarray  # uint8[frames]
+    slot: np.ndarray  # int32[MODES * PAGES], slot + 1 in the LRU TLB; 0 = not there
+    held: (
+        np.ndarray
+    )  # int64[MODES * (entries + 1)], the page in a slot, + 1; 0 = free. A mode's last slot ends its list
+    right: np.ndarray  # uint8, as `held`: may be written
+    next: np.ndarray  # int32, as `held`: towards the longest unused, round through the end
+    prev: np.ndarray  # int32, as `held`
+    control: np.ndarray  # int64[2]: EPOCH, raised by each FLUSH; LAST, the lookup before, which hits again
+    fills: np.ndarray  # int64[load addresses, kinds]
+    lru_fills: np.ndarray  # int64[1]
+    lookups: np.ndarray  # int64[1]
+
+
+def new_state(tlb_bits: int, region: np.ndarray, offset: np.ndarray) -> State:
+    """Everything empty. `region` and `offset` as in State."""
+    slots = (1 << tlb_bits) + 1
+    ring = np.arange(MODES * slots, dtype=np.int32).reshape(MODES, slots)
+    seeds = offset.shape[1]
+    return State(
+        entry=np.zeros((seeds, MODES << tlb_bits), np.uint32),
+        region=region,
+        offset=offset,
+        seen=np.zeros(MODES * PAGES, np.int64),
+        frame=np.zeros(PAGES, np.int32),
+        dirty=np.zeros(PAGES, np.uint8),
+        slot=np.zeros(MODES * PAGES, np.int32),
+        held=np.zeros(MODES * slots, np.int64),
+        right=np.zeros(MODES * slots, np.uint8),
+        next=np.roll(ring, -1, axis=1).ravel(),
+        prev=np.roll(ring, 1, axis=1).ravel(),
+        control=np.array([1, -1]),
+        fills=np.zeros((seeds, len(Kind)), np.int64),
+        lru_fills=np.zeros(1, np.int64),
+        lookups=np.zeros(1, np.int64),
+    )
+
+
+@kept
+def _move(s, slot, after):
+    """Put a slot of the LRU TLB behind another in the list."""
+    s.next[s.prev[slot]], s.prev[s.next[slot]] = s.next[slot], s.prev[slot]
+    s.next[slot], s.prev[slot] = s.next[after], after
+    s.prev[s.next[after]] = slot
+    s.next[after] = slot
+
+
+@kept
+def _lru_fills(s, at, user, store, right):
+    """One lookup in the fully associative TLB; does it fill?"""
+    end = (user + 1) * (s.held.size // MODES) - 1
+    slot = s.slot[at] - 1
+    fills = slot < 0 or (store and not s.right[slot])
+    if slot < 0:
+        slot = s.prev[end]  # the longest unused
+        if s.held[slot]:
+            s.slot[s.held[slot] - 1] = 0
+        s.held[slot] = at + 1
+        s.slot[at] = slot + 1
+    if fills:
+        s.right[slot] = right
+        s.lru_fills[0] += 1
+    if s.next[end] != slot:
+        _move(s, slot, end)
+    return fills
+
+
+@kept
+def _look_up(s, page, frame, store, user):
+    s.lookups[0] += 1
+    at = user * PAGES + page
+    if s.control[LAST] == at << 1 | 1 or s.control[LAST] == at << 1 | store:
+        return
+    s.control[LAST] = at << 1 | store
+    if store:
+        s.dirty[frame] = 1
+    right = np.int64(s.dirty[frame])
+    was = s.seen[at]
+    kind = -1
+    if was >> 2 != s.control[EPOCH]:
+        kind = Kind.COMPULSORY if was == 0 else Kind.FLUSH
+    elif store and not was & 2:
+        kind = Kind.WRITE_RIGHT
+    if kind >= 0:
+        s.seen[at] = s.control[EPOCH] << 2 | right << 1 | 1
+    lru = _lru_fills(s, at, user, store, right)
+    if kind < 0:
+        kind = Kind.CAPACITY if lru else Kind.CONFLICT
+    entries = s.entry.shape[1] // MODES
+    wanted = np.uint32((page + 1) << 1 | 1)
+    load = np.uint32(1 - store)
+    offset = s.offset[s.region[page]]
+    for seed in range(s.entry.shape[0]):
+        place = user * entries + ((page + offset[seed]) & (entries - 1))
+        if s.entry[seed, place] | load != wanted:
+            s.entry[seed, place] = np.uint32((page + 1) << 1 | right)
+            s.fills[seed, kind] += 1
+
+
+@kept
+def _flush(s):
+    s.entry[:] = 0
+    s.control[EPOCH] += 1
+    for slot in range(s.held.size):
+        if s.held[slot]:
+            s.slot[s.held[slot] - 1] = 0
+            s.held[slot] = 0
+
+
+@kept
+def _flush_page(s, page):
+    entries = s.entry.shape[1] // MODES
+    for user in range(MODES):
+        at = user * PAGES + page
+        s.seen[at] &= 1
+        slot = s.slot[at] - 1
+        if slot >= 0:
+            s.slot[at] = 0
+            s.held[slot] = 0
+            last = s.prev[(user + 1) * (s.held.size // MODES) - 1]
+            if slot != last:
+                _move(s, slot, last)  # free: the next to be taken
+        for seed in range(s.entry.shape[0]):
+            place = user * entries + ((page + s.offset[s.region[page], seed]) & (entries - 1))
+            if s.entry[seed, place] >> 1 == page + 1:
+                s.entry[seed, place] = 0
+
+
+@guarded(_look_up, _flush, _flush_page)
+@kept
+def feed(s, vaddrs, sizes, ops, flags, frames, user_mode):
+    """Look up what these rows access; they have passed the survey. `frames` as `Survey.feed` gives it, or empty."""
+    for i in range(ops.size):
+        op, vaddr = ops[i], np.int64(vaddrs[i])
+        page = vaddr >> PAGE_BITS
+        if op <= Op.STORE:
+            if flags[i] & IO:
+                continue
+            user = np.int64(1) if user_mode else np.int64(flags[i] & USER) >> 1
+            frame = page if user_mode else np.int64(s.frame[page])
+            _look_up(s, page, frame, np.int64(op), user)
+            if (vaddr & PAGE_MASK) + sizes[i] > PAGE_MASK + 1:
+                second = (page + 1) & (PAGES - 1)
+                frame = second if user_mode else np.int64(s.frame[second])
+                _look_up(s, second, frame, np.int64(op), user)
+        elif op == Op.FLUSH:
+            _flush(s)
+            s.control[LAST] = -1
+        elif op == Op.FLUSH_PAGE:
+            _flush_page(s, page)
+            s.control[LAST] = -1
+        elif op == Op.MAP:
+            s.frame[page] = frames[i]
