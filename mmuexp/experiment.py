@@ -10,11 +10,14 @@ from mmuexp import manifest
 from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import UsageError
 from mmuexp.host import Profile, load_profile
+from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import DEFAULT_NAME, LeaveOut, Progress, Run, run_pass, trace_path
-from mmuexp.price import Priced, price
-from mmuexp.ranges import plan
-from mmuexp.result import COLUMNS, LIVE, Result, make_frame
-from mmuexp.verdict import break_even, decided_by
+from mmuexp.price import price
+from mmuexp.progress import part_of
+from mmuexp.ranges import load_seeds, plan
+from mmuexp.records import record_of, verdicts
+from mmuexp.relocate import at_load_seeds
+from mmuexp.result import LIVE, Result, make_frame
 from mmuexp.windows import check_windows
 
 TOGETHER = 8  # schemes that one decode feeds; more of them read the trace again, so that memory stays bounded
@@ -89,13 +92,17 @@ def sweep(
     strategy    whose parameters they are, as a spec that may fix others; None finds the only one that has them
     reference   a spec to measure against; None is the strategy at its defaults if swept, else the first combination
 
+    LOAD_SEED is a parameter of user-mode traces, under any strategy: where the program was loaded (mmuexp.relocate),
+    0 as recorded.
+
     Adds a column for each parameter. map_block_bits is shown for a pool of 64 blocks and for one of 64 MiB, unless the
     pool is fixed by `strategy` or swept too. Raises UsageError, TraceError.
     """
     found = plan(params, strategy)
     values = {str(c.strategy): c.values for c in found}
     base = None if reference is None else _reference(reference)
-    return _experiment("sweep", traces, [c.strategy for c in found], base, host, None, progress, values, command)
+    chosen, seeds = [c.strategy for c in found], load_seeds(params)
+    return _experiment("sweep", traces, chosen, base, host, None, progress, values, command, seeds=seeds)
 
 
 def _whole(given: Any, where: str, todo: str) -> int | None:
@@ -129,7 +136,7 @@ def _choose_reference(strategies: Sequence[Any]) -> Any:
     return next(s for wanted in by_preference for s in strategies if wanted(s))
 
 
-def _experiment(kind, traces, strategies, base, host, every, progress, values, command, rounds=0) -> Result:
+def _experiment(kind, traces, strategies, base, host, every, progress, values, command, rounds=0, seeds=None) -> Result:
     from mmuexp.registry import default_strategies
     from mmuexp.trace import open_trace
 
@@ -161,32 +168,35 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
             chosen, against = _with_reference(chosen, base)
             facts = manifest.trace_facts(trace, label, file)
-            runs: list[Run] = []
-            left_out: dict[str, str] = {}
-            live: dict[str, Any] = {}
+            for part, (seed, shown) in enumerate(at_load_seeds(trace, seeds)):
+                runs: list[Run] = []
+                left_out: dict[str, str] = {}
+                live: dict[str, Any] = {}
 
-            def leave_out(strategy, error, left_out=left_out):
-                spec = str(strategy)
-                if strategies is not None or spec == str(base):  # the user asked for it
-                    return False
-                left_out[spec] = error.what
-                return True
+                def leave_out(strategy, error, left_out=left_out):
+                    spec = str(strategy)
+                    if strategies is not None or spec == str(base):  # the user asked for it
+                        return False
+                    left_out[spec] = error.what
+                    return True
 
-            try:
-                _replay(trace, chosen, label, every, progress, runs, leave_out)
-                if rounds:
-                    able = [run.strategy for run in runs if str(run.strategy) not in without]
-                    live = measured(trace, able, label, rounds, progress, ledger.between)
-            except KeyboardInterrupt:
-                if not runs and not at:
-                    raise
-                done = sum(run.window is None for run in runs)
-                of_this = f" and {done} of {len(chosen)} schemes of the next" if runs else ""
-                if runs:
-                    ledger.add(label, facts, runs, str(against), left_out)
-                what = f"interrupted after {at} of {len(paths)} traces{of_this}"
-                raise Interrupted(ledger.result(what)) from None
-            ledger.add(label, facts, runs, str(against), left_out, live)
+                try:
+                    tell = part_of(progress, part, len(seeds or [0]))
+                    _replay(shown, chosen, label, every, tell, runs, leave_out)
+                    if rounds:
+                        able = [run.strategy for run in runs if str(run.strategy) not in without]
+                        live = measured(trace, able, label, rounds, progress, ledger.between)
+                except KeyboardInterrupt:
+                    if not runs and not ledger.parts:
+                        raise
+                    done = sum(run.window is None for run in runs)
+                    of_this = f" and {done} of {len(chosen)} schemes of the next" if runs else ""
+                    if runs:
+                        ledger.add(label, facts, runs, str(against), left_out, {}, seed)
+                    of_seeds = "" if seeds is None else f", {part} of {len(seeds)} load seeds"
+                    what = f"interrupted after {at} of {len(paths)} traces{of_seeds}{of_this}"
+                    raise Interrupted(ledger.result(what)) from None
+                ledger.add(label, facts, runs, str(against), left_out, live, seed)
     return ledger.result("yes")
 
 
@@ -194,13 +204,7 @@ def _replay(trace, strategies, label, every, progress, runs: list[Run], leave_ou
     """Replay group by group; `runs` grows by what is finished."""
     groups = [strategies[first : first + TOGETHER] for first in range(0, len(strategies), TOGETHER)]
     for at, some in enumerate(groups):
-        tell = None
-        if progress is not None:
-
-            def tell(name, done, rows, before=at):
-                of_all = (None, done) if rows is None else (rows * len(groups), before * rows + done)
-                progress(name, of_all[1], of_all[0])
-
+        tell = part_of(progress, at, len(groups))
         runs += run_pass(trace, some, label=label, every=every, progress=tell, leave_out=leave_out)
 
 
@@ -222,7 +226,9 @@ class _Ledger:
     def add(self, *part: Any) -> None:  # as `_price` takes it
         self.parts.append(part)
 
-    def _price(self, label: str, facts: dict, runs: list[Run], reference: str, left_out: Mapping, live=None) -> None:
+    def _price(
+        self, label: str, facts: dict, runs: list[Run], reference: str, left_out: Mapping, live=None, seed=None
+    ) -> None:
         priced = [(run, price(run.strategy, run.counts, self.host)) for run in runs]
         totals = [(run, cost) for run, cost in priced if run.window is None]
         shown = totals if self.every is None else [(run, cost) for run, cost in priced if run.window is not None]
@@ -231,59 +237,22 @@ class _Ledger:
             from mmuexp.live.columns import live_columns
 
             values |= live_columns(live, runs, self.host)
-        self.records += [_record(label, run, cost, values) for run, cost in shown]
-        self.verdicts += _verdicts(label, reference, totals)
-        self.left_out += [{"trace": label, "strategy": spec, "why": why} for spec, why in left_out.items()]
-        self.traces.append(facts)
+        self.records += [record_of(label, run, cost, values, seed) for run, cost in shown]
+        self.verdicts += verdicts(label, reference, totals, seed)
+        why = [{"trace": label, "strategy": spec, "why": why} for spec, why in left_out.items()]
+        self.left_out += [one for one in why if one not in self.left_out]  # at another load address, too
+        self.traces += [facts] if facts not in self.traces else []
         self.strategies |= {str(run.strategy): run.strategy for run, _ in totals}
 
     def result(self, complete: str) -> Result:
         self.host = self.host if self.measured_host is None else self.measured_host()
         for part in self.parts:
             self._price(*part)
-        columns = tuple(dict.fromkeys(name for row in self.values.values() for name in row))
+        seeded = [LOAD_SEED] if any(LOAD_SEED in record for record in self.records) else []
+        columns = tuple(dict.fromkeys([*seeded, *(name for row in self.values.values() for name in row)]))
         window = () if self.every is None else ("window",)
         frame = make_frame(self.records, [*window, *columns, *(LIVE if self.live else ())])
         about = manifest.build(self, complete) | {"parameters": list(columns)}
         about |= {} if self.live is None else {"live": self.live}
         frame.attrs["manifest"] = about
         return Result(self.kind, frame, about, columns)
-
-
-def _record(label: str, run: Run, cost: Priced, values: Mapping[str, dict]) -> dict[str, Any]:
-    accesses = run.counts["accesses"]
-    record = {name: count for name, count in run.counts.items() if name in COLUMNS}
-    extra = getattr(run.strategy, "extra_events", ())
-    record |= {name: run.counts.get(name) for name in extra}
-    record |= {
-        "trace": label,
-        "strategy": str(run.strategy),
-        "insns": cost.insns,
-        "insns_per_access": cost.insns / accesses if accesses else None,
-        "cross_insns": cost.cross_insns,
-        "cross_ns": cost.cross_ns,
-        "kernel_ns": cost.kernel_ns,
-        "ns": cost.ns,
-        "cross_kernel_ns": cost.cross_kernel_ns,
-        "hit_insns": cost.hit_insns,
-        "handler_insns": cost.handler_insns,
-        "translate_insns": cost.translate_insns,
-    }
-    if run.window is not None:
-        record["window"] = run.window
-    return record | values.get(str(run.strategy), {})
-
-
-def _verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]]) -> list[dict]:
-    """For each scheme against the reference: when it wins, and which assumed prices decide that."""
-    found: list[dict] = []
-    known = [p for p in priced if str(p[0].strategy) == reference]
-    if not known:  # interrupted before it was replayed
-        return found
-    base_run, base = known[0]
-    for run, cost in priced:
-        scheme = str(run.strategy)
-        even = break_even(scheme, cost, run.counts["faults"], reference, base, base_run.counts["faults"])
-        deciding = [] if scheme == reference else decided_by(cost, base)
-        found.append({"trace": label, **vars(even), "decided_by": deciding})
-    return found

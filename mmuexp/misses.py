@@ -25,13 +25,14 @@ from mmuexp import manifest
 from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES
-from mmuexp.passes import DEFAULT_NAME, Progress, trace_path
+from mmuexp.loadseed import checked_seeds
+from mmuexp.passes import DEFAULT_NAME, trace_path
+from mmuexp.progress import Progress, part_of
 from mmuexp.relocate import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
 from mmuexp.result import Result
 
 KINDS = ("compulsory", "flush", "write_right", "capacity", "conflict")
 COLUMNS = ("trace", "strategy", "load_seed", "tlb_fills", *KINDS, "lru_fills", "lookups", "rows", "regions")
-MOST_SEEDS = 1024
 TOGETHER = 1 << 23  # entries of direct-mapped TLBs that one pass over a trace fills
 
 
@@ -61,7 +62,7 @@ def misses(
         if strategy.name != "softmmu":
             what = f"{strategy} has no direct-mapped TLB whose fills could be told apart"
             raise UsageError(what, where="strategy", todo="give softmmu, or softmmu,tlb_bits=N")
-    seeds = _seeds(load_seeds, move_bits)
+    seeds = checked_seeds(list(dict.fromkeys([load_seeds] if isinstance(load_seeds, int) else load_seeds)))
     started, records, facts = manifest.utc_now(), [], []
     for path in given_traces(traces):
         from mmuexp.trace import open_trace
@@ -101,7 +102,7 @@ def split(
     found = []
     for at, first in enumerate(firsts):
         some = np.ascontiguousarray(offsets[:, first : first + together])
-        state = _one_pass(trace, tlb_bits, region, some, label, _of_all(progress, at, len(firsts)))
+        state = _one_pass(trace, tlb_bits, region, some, label, part_of(progress, at, len(firsts)))
         found.append(state.fills)
     return np.concatenate(found), int(state.lru_fills[0]), int(state.lookups[0])
 
@@ -117,28 +118,9 @@ def _one_pass(trace, tlb_bits, region, offsets, label, progress):
         told = none if frames is None else frames
         feed(state, columns.vaddr, columns.size, columns.op, columns.flags, told, user_mode)
         done += len(columns.op)
-        progress(label, done, trace.rows)
+        if progress is not None:
+            progress(label, done, trace.rows)
     return state
-
-
-def _of_all(progress: Progress | None, at: int, passes: int) -> Progress:
-    """A pass's progress as that of all passes."""
-    if progress is None:
-        return lambda name, done, rows: None
-    return lambda name, done, rows: progress(
-        name, done + (at * rows if rows else 0), None if rows is None else rows * passes
-    )
-
-
-def _seeds(given: int | Iterable[int], move_bits: int) -> list[int]:
-    seeds = list(dict.fromkeys([given] if isinstance(given, int) else given))
-    if not seeds:
-        raise UsageError("no seed is named", where="load_seeds", todo="give 0 for the trace as it was recorded")
-    if len(seeds) > MOST_SEEDS:
-        raise UsageError(f"{len(seeds):,} seeds, more than {MOST_SEEDS:,}", where="load_seeds", todo="give fewer")
-    for seed in seeds:
-        offsets_of([], seed, move_bits)  # wrong ones fail before the work
-    return seeds
 
 
 def _frame(records: list[dict], about: dict) -> Any:

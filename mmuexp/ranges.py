@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import UsageError
+from mmuexp.loadseed import FIRST_SEEDS, LOAD_SEED, seeds_of
 
 MAX_RUNS = 1024  # of one sweep; each holds a scheme's state in memory, or waits for its turn
 
@@ -32,9 +33,33 @@ class Combination:
 def plan(params: str | Iterable[str] | Mapping[str, Any], strategy: Any = None) -> list[Combination]:
     """The runs of a sweep. `strategy` is a spec, None the only one that has the parameters. Raises UsageError."""
     from mmuexp.registry import all_strategies
-    from mmuexp.strategy import Strategy
 
     ranges = parse_ranges(params)
+    seeds = load_seeds(ranges)
+    ranges.pop(LOAD_SEED, None)
+    if strategy is None and not ranges:
+        known = " or ".join(f"-s {name}" for name in all_strategies())
+        raise UsageError(f"{LOAD_SEED} is a parameter of traces, under any strategy", todo=f"say {known}")
+    found = _plan(ranges, strategy)
+    count = len(found) * len(seeds or [0])
+    if count > MAX_RUNS:
+        raise UsageError(f"the sweep has {count} combinations, more than {MAX_RUNS}", todo="give narrower ranges")
+    return found
+
+
+def load_seeds(params: str | Iterable[str] | Mapping[str, Any]) -> list[int] | None:
+    """The load addresses that a sweep asks for, 0 as recorded; None if it does not sweep them. Raises UsageError."""
+    ranges = parse_ranges(params)
+    if LOAD_SEED not in ranges:
+        return None
+    given = ranges[LOAD_SEED]
+    return list(FIRST_SEEDS) if given is None else seeds_of(given)
+
+
+def _plan(ranges: Mapping[str, list[str] | None], strategy: Any) -> list[Combination]:
+    from mmuexp.registry import all_strategies
+    from mmuexp.strategy import Strategy
+
     if strategy is None:
         return combinations(owner(ranges, all_strategies()), ranges)
     if not isinstance(strategy, str | Strategy):

@@ -17,18 +17,18 @@ The draws are splitmix64 (Vigna), in whole numbers: the same on every machine an
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
 from mmuexp.jitcache import guarded, kept
+from mmuexp.loadseed import checked_seeds
 
 JOIN_PAGES = 256
 MOVE_BITS = 8
 MOST_MOVE_BITS = 19  # half the address space either way
-SEEDS = 1 << 32
 
 _MASK = (1 << 64) - 1
 
@@ -64,7 +64,7 @@ def regions_of(trace, join_pages: int = JOIN_PAGES) -> list[Region]:
     Raises TraceError for a system trace, and where an access goes round the end of the address space; UsageError for a
     distance that is none.
     """
-    check_whole(join_pages, "join_pages", 1, PAGES)
+    _check_whole(join_pages, "join_pages", 1, PAGES)
     if trace.mode != "user":
         what = "is a recording of a whole guest, whose addresses its kernel chose"
         raise TraceError(what, where=trace.path, todo="move a user-mode recording")
@@ -91,8 +91,8 @@ def offsets_of(regions: list[Region], seed: int, move_bits: int = MOVE_BITS) -> 
     From the lowest region on, each draws evenly from what its neighbours leave of that range: the one below has its
     place already, those above must still find theirs. Raises UsageError.
     """
-    check_whole(seed, "load_seed", 0, SEEDS - 1)
-    check_whole(move_bits, "move_bits", 1, MOST_MOVE_BITS)
+    checked_seeds([seed])
+    _check_whole(move_bits, "move_bits", 1, MOST_MOVE_BITS)
     if seed == 0:
         return [0] * len(regions)
     least, most = -(1 << move_bits - 1), (1 << move_bits - 1) - 1
@@ -119,7 +119,7 @@ def _splitmix64(state: int) -> tuple[int, int]:
     return state, mixed ^ mixed >> 31
 
 
-def check_whole(value: int, where: str, least: int, most: int) -> None:
+def _check_whole(value: int, where: str, least: int, most: int) -> None:
     """Raises UsageError for what is no whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UsageError(f"is {value!r}, not a whole number from {least} to {most:,}", where=where, todo="give one")
@@ -152,6 +152,16 @@ def relocated(trace, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int 
     """An open trace as another load address shows it. Raises TraceError, UsageError."""
     regions = regions_of(trace, join_pages)
     return Relocated(trace, regions, offsets_of(regions, seed, move_bits))
+
+
+def at_load_seeds(trace, seeds: list[int] | None) -> Iterator[tuple[int | None, Any]]:
+    """(seed, the open trace as that load address shows it), for each; (None, the trace) where there are no seeds."""
+    if seeds is None:
+        yield None, trace
+        return
+    regions = regions_of(trace) if any(seeds) else []
+    for seed in seeds:
+        yield seed, Relocated(trace, regions, offsets_of(regions, seed)) if seed else trace
 
 
 def relocate_file(

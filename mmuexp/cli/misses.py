@@ -48,12 +48,14 @@ def command(files, traces, specs, seeds, join_pages, move_bits, outputs, format_
     conflict. The kinds add up to tlb_fills. A region, the pages of a recording that lie near each other, moves as a
     whole; seeds are for user-mode recordings.
     """
+    from mmuexp.loadseed import seeds_of
     from mmuexp.misses import misses
+    from mmuexp.ranges import expand
 
     given = {"join_pages": join_pages, "move_bits": move_bits}
     options = {name: value for name, value in given.items() if value is not None}
     if seeds is not None:
-        options["load_seeds"] = _seeds(seeds)
+        options["load_seeds"] = seeds_of(expand(seeds, what="--load-seed"), "--load-seed")
     paths = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
     with ExitStack() as stack:
         opened = [_claimed(path, stack) for path in paths]
@@ -65,17 +67,6 @@ def command(files, traces, specs, seeds, join_pages, move_bits, outputs, format_
             output.say(f"wrote {one.path}")
     if not paths or output.STDOUT in outputs or format_ is not None:
         _print(found, format_ or "table")
-
-
-def _seeds(text: str) -> list[int]:
-    from mmuexp.errors import UsageError
-    from mmuexp.ranges import expand
-
-    values = expand(text, what="--load-seed")
-    try:
-        return [int(value, 0) for value in values]
-    except ValueError:
-        raise UsageError(f"{text!r} names no whole numbers", where="--load-seed", todo="write 0..31 or 1,5,9") from None
 
 
 def _print(found: "Result", format_: str) -> None:

@@ -32,17 +32,20 @@ def command(params, traces, host, specs, reference, outputs, format_, checks) ->
 
     A RANGE is 12..22, 12..22:2, 8,64,512 or a mix; without one, what the scheme declares. Several PARAMs make every
     combination. Without --trace it replays the bundled recording. MAP_BLOCK_BITS alone is shown twice, for a pool of
-    64 blocks and for one of 64 MiB, because larger blocks make a larger pool.
+    64 blocks and for one of 64 MiB, because larger blocks make a larger pool. LOAD_SEED=0..31 -s NAME loads a user-mode
+    program elsewhere, once for each seed; 0 is as recorded.
     """
     from mmuexp.arguments import possible_schemes
     from mmuexp.experiment import sweep
-    from mmuexp.ranges import plan
+    from mmuexp.loadseed import LOAD_SEED
+    from mmuexp.ranges import load_seeds, plan
 
     if len(specs) > 1:
         raise click.UsageError(f"-s {specs[0]} and -s {specs[1]}: a sweep varies one scheme; compare takes several")
     strategy = specs[0] if specs else None
     planned = plan(params, strategy)
     numbers = [name for name, value in planned[0].values.items() if not isinstance(value, str)]
+    numbers += [] if load_seeds(params) is None else [LOAD_SEED]
     schemes = possible_schemes([one.strategy for one in planned], reference)
 
     def work(progress):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mmuexp.loadseed import LOAD_SEED
 from mmuexp.render import words
 from mmuexp.result import FAULT_CAUSES, Result, within_tolerance
 
@@ -84,6 +85,8 @@ class Figures:
         if self.result.windowed:
             found.append(Figure("window", False, lambda r: words.number(r["window"])))
         if self.parameters:
+            if list(self.parameters) == [LOAD_SEED]:
+                found.append(Figure("scheme", True, lambda r: r["strategy"]))
             for p in self.parameters:
                 other = (lambda r: r["strategy"]) if p == self.parameters[0] else (lambda r: words.DASH)
                 found.append(Figure(p, False, lambda r, p=p, other=other: other(r) if r[p] is None else str(r[p])))
@@ -147,18 +150,23 @@ class Figures:
         """Is the reference another scheme than the rows? A sweep against itself turns at no price worth a column."""
         name = self.reference.partition(",")[0]
         others = any(row["strategy"].partition(",")[0] != name for row in self.rows)
-        return bool(self.verdicts) and not self.result.windowed and others
+        seeded = LOAD_SEED in self.result.parameters  # a verdict at each load address
+        return bool(self.verdicts) and not self.result.windowed and not seeded and others
 
     def _base(self, row: Row) -> Row | None:
         return self.bases.get(row.get("window"))
 
     def _against(self, row: Row) -> str:
         base = self._base(row)
-        if row["strategy"] == self.reference or base is None:
+        if row is base or base is None or self._is_reference(row):
             text = "reference" if base is not None else words.DASH
         else:
             text = words.factor(row["ns"], base["ns"])
         return f"{text} *" if row is self.best else text
+
+    def _is_reference(self, row: Row) -> bool:
+        """At other load addresses the reference is measured against itself as it was recorded, or at the first."""
+        return row["strategy"] == self.reference and LOAD_SEED not in self.result.parameters
 
     def _deciding(self, row: Row) -> list[str]:
         """The assumed prices that turn this run's order with the reference."""

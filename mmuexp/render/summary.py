@@ -6,6 +6,7 @@ One `Summary` for each trace (a sweep: for each trace and pool); table.py, markd
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from mmuexp.loadseed import LOAD_SEED
 from mmuexp.ranges import COMPANIONS
 from mmuexp.render import words
 from mmuexp.render.figures import Figures, Row
@@ -128,9 +129,10 @@ class _Table:
         return Summary(self._title(), heads, cells, left, best, upright, text, self._notes(upright), bars)
 
     def _name(self, row: Row) -> str:
-        if self.parameters and row[self.parameters[0]] is not None:
-            return ",".join(f"{p}={row[p]}" for p in self.parameters)
-        return row["strategy"]
+        told = ",".join(f"{p}={row[p]}" for p in self.parameters if row[p] is not None)
+        if LOAD_SEED in self.parameters:
+            return f"{row['strategy'].partition(',')[0]},{told}"
+        return told or row["strategy"]
 
     def _title(self) -> str:
         total = self.rows[0]

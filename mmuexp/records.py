@@ -1,0 +1,53 @@
+"""A priced run as a row of the table, and the verdict on it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmuexp.loadseed import LOAD_SEED
+from mmuexp.passes import Run
+from mmuexp.price import Priced
+from mmuexp.result import COLUMNS
+from mmuexp.verdict import break_even, decided_by
+
+
+def record_of(label: str, run: Run, cost: Priced, values: Mapping[str, dict], load_seed: int | None) -> dict[str, Any]:
+    """The row of a run, by column; `values` holds what else is known of a spec."""
+    accesses = run.counts["accesses"]
+    record = {name: count for name, count in run.counts.items() if name in COLUMNS}
+    extra = getattr(run.strategy, "extra_events", ())
+    record |= {name: run.counts.get(name) for name in extra}
+    record |= {
+        "trace": label,
+        "strategy": str(run.strategy),
+        "insns": cost.insns,
+        "insns_per_access": cost.insns / accesses if accesses else None,
+        "cross_insns": cost.cross_insns,
+        "cross_ns": cost.cross_ns,
+        "kernel_ns": cost.kernel_ns,
+        "ns": cost.ns,
+        "cross_kernel_ns": cost.cross_kernel_ns,
+        "hit_insns": cost.hit_insns,
+        "handler_insns": cost.handler_insns,
+        "translate_insns": cost.translate_insns,
+    }
+    if run.window is not None:
+        record["window"] = run.window
+    if load_seed is not None:
+        record[LOAD_SEED] = load_seed
+    return record | values.get(str(run.strategy), {})
+
+
+def verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]], load_seed: int | None) -> list[dict]:
+    """For each scheme against the reference: when it wins, and which assumed prices decide that."""
+    found: list[dict] = []
+    known = [p for p in priced if str(p[0].strategy) == reference]
+    if not known:  # interrupted before it was replayed
+        return found
+    base_run, base = known[0]
+    where = {"trace": label} | ({} if load_seed is None else {LOAD_SEED: load_seed})
+    for run, cost in priced:
+        scheme = str(run.strategy)
+        even = break_even(scheme, cost, run.counts["faults"], reference, base, base_run.counts["faults"])
+        deciding = [] if scheme == reference else decided_by(cost, base)
+        found.append({**where, **vars(even), "decided_by": deciding})
+    return found
