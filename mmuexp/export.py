@@ -3,6 +3,7 @@
 .csv .parquet   the tidy table; the manifest stands beside it as FILE.manifest.json
 .json           table and manifest in one file, which `load` and `mmuexp export` read back
 .md .html       for people: the summary, the verdict, every count; the manifest stands beside it
+.svg .png       the chart; the manifest stands beside it
 """
 
 import contextlib
@@ -60,12 +61,30 @@ def to_html(result: Result) -> bytes:
     return html(result).encode()
 
 
+def to_svg(result: Result) -> bytes:
+    from mmuexp.render.chart import chart_of, svg
+    from mmuexp.render.chart_runs import plan_of
+
+    plan = plan_of(result)
+    return svg(chart_of(plan.frame, plan.spec))
+
+
+def to_png(result: Result) -> bytes:
+    from mmuexp.render.chart import chart_of, png
+    from mmuexp.render.chart_runs import plan_of
+
+    plan = plan_of(result)
+    return png(chart_of(plan.frame, plan.spec))
+
+
 WRITERS: dict[str, Callable[[Result], bytes]] = {
     ".csv": to_csv,
     ".json": to_json,
     ".md": to_md,
     ".parquet": to_parquet,
     ".html": to_html,
+    ".svg": to_svg,
+    ".png": to_png,
 }
 
 

@@ -48,7 +48,7 @@ BROKEN = Path(__file__).parent / "third_party_broken"
         (["compare", "{trace}", "-o", "{folder}/none/r.csv"], 1, "cannot be written"),
         (["compare", "{trace}", "-o", "/proc/r.csv"], 1, "cannot be written"),
         (["compare", "{trace}", "-o", "{folder}/folder.csv"], 1, "cannot be written"),
-        (["compare", "{trace}", "-o", "{folder}/r.xls"], 2, ".csv .json .md .parquet .html"),
+        (["compare", "{trace}", "-o", "{folder}/r.xls"], 2, ".csv .json .md .parquet .html .svg .png"),
         (["sweep", "MAP_BLOCK_BITS", "--trace", "{folder}/none.arrow"], 1, "none.arrow"),
         (["export", "{folder}/none.json"], 1, "none.json"),
         (["export", "{text}"], 2, ".json .csv .parquet"),

@@ -76,7 +76,7 @@ def output_options(command: Callable) -> Callable:
             "outputs",
             metavar="FILE",
             multiple=True,
-            help="Write the result to FILE, a .csv .json .md .parquet or .html, or - for stdout; repeatable.",
+            help="Write the result to FILE, a .csv .json .md .parquet .html .svg or .png, or - for stdout; repeatable.",
         ),
         click.option("--format", "format_", type=click.Choice(FORMATS), help="Write stdout in this format.  [table]"),
         click.option(
@@ -99,12 +99,13 @@ class Outputs:
     what was not saved leaves nothing behind.
     """
 
-    def __init__(self, paths: Sequence[str], format_: str | None = None):
+    def __init__(self, paths: Sequence[str], format_: str | None = None, plot: bool = False):
         from mmuexp.export import Output
 
         files = list(dict.fromkeys(path for path in paths if path != STDOUT))
-        self.stdout = not files or STDOUT in paths or format_ is not None
+        self.stdout = not files or STDOUT in paths or format_ is not None or plot
         self.format = format_ or "table"
+        self.plot = plot
         self.files: list[Output] = []
         try:
             for path in files:
@@ -130,7 +131,7 @@ class Outputs:
             file.save(result)
             say(f"wrote {file.path}")
         if self.stdout:
-            write_stdout(result, self.format)
+            write_stdout(result, self.format, self.plot)
 
 
 def refuse_twice(files: "Sequence[Output]") -> None:
@@ -146,11 +147,11 @@ def refuse_twice(files: "Sequence[Output]") -> None:
             found[whole] = file.path
 
 
-def write_stdout(result: "Result", format_: str) -> None:
+def write_stdout(result: "Result", format_: str, plot: bool = False) -> None:
     if format_ == "table":
         from mmuexp.render.table import print_result
 
-        print_result(result, stdout_console())
+        print_result(result, stdout_console(), plot=plot)
     else:
         from mmuexp.export import WRITERS
 
@@ -210,11 +211,14 @@ def run_and_save(
     checks: Sequence[str],
     columns: Sequence[str] = (),
     schemes: Sequence[str] | None = None,
+    *,
+    plot: bool = False,
 ) -> None:
     """Claim the outputs, run `work(progress)`, save its result, then apply --fail-if.
 
     `columns` are those of numbers that this result has and others have not; a check may name them. `schemes` are the
-    specs that it may hold, if that is known; a check that names another is refused before the work.
+    specs that it may hold, if that is known; a check that names another is refused before the work. `plot`
+    draws below the table.
 
     Interrupted between traces, what was finished is saved before the exit.
     """
@@ -225,7 +229,7 @@ def run_and_save(
     if sys.stderr.isatty():
         compiled.on_compile = lambda name: say(f"compiling {name} for this machine; it takes some seconds")
     parsed = [parse_check(text, columns, schemes) for text in checks]
-    with Outputs(paths, format_) as outputs:
+    with Outputs(paths, format_, plot) as outputs:
         try:
             with progress_bar() as progress:
                 result = work(telling(progress))

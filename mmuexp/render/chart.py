@@ -194,6 +194,8 @@ class _Asked:
             axis["values"] = ticks(distinct)
             scale = {"type": "log" if min(distinct, default=1) > 0 else "symlog"}
             scale["domain"] = [axis["values"][0], max(axis["values"][-1], distinct[-1])] if distinct else [1, 10]
+        if self.lies:
+            axis["tickCount"] = 4 if self.facet else 8
         if key == "x" and 0 < len(distinct) <= 12:
             axis["values"] = distinct
             scale.pop("domain", None)

@@ -1,53 +1,86 @@
-"""A result as one self-contained HTML page: no script, nothing fetched."""
+"""A result of compare or sweep as a page: the verdict, a chart, a table that sorts, and every count."""
 
-from html import escape
+from collections.abc import Sequence
+from typing import Any
 
+from mmuexp.errors import MmuexpError
+from mmuexp.render import words
+from mmuexp.render.chart import chart_of
+from mmuexp.render.chart_runs import plan_of
 from mmuexp.render.counts import every_count
-from mmuexp.render.plot import bars
+from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text, page
 from mmuexp.render.summary import Summary, summaries
-from mmuexp.result import Result
+from mmuexp.result import Result, rows_of
 
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 }
-th, td { padding: .25em .8em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
-th { white-space: pre-line } .left { text-align: left; white-space: pre-wrap } .best, .best td { background: #e8f5e4 }
-.note, details { color: #555 } pre { line-height: 1.1 }
-"""
+WORDS = {"scheme", "of these"}  # columns that are never numbers
 
 
 def html(result: Result) -> str:
-    body = "\n".join(_summary(summary) for summary in summaries(result))
-    title = f"mmuexp {escape(result.kind)}"
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style></head>\n<body>\n{body}\n{_counts(result)}\n</body></html>\n"
-    )
+    """The page of a result, its manifest included."""
+    traces = list(dict.fromkeys(row["trace"] for row in rows_of(result.frame)))
+    title = f"{result.kind}: {', '.join(traces[:3])}{' and more' if len(traces) > 3 else ''}"
+    return page(f"mmuexp {title}", result_sections(result), result.manifest)
 
 
-def _summary(summary: Summary) -> str:
-    def cell(tag: str, at: int, text: str) -> str:
-        kinds = ["left"] * (at in summary.left) + ["best"] * (summary.upright and at == summary.best)
-        kind = f' class="{" ".join(kinds)}"' if kinds else ""
-        return f"<{tag}{kind}>{escape(text)}</{tag}>"
-
-    head = "".join(cell("th", at, text) for at, text in enumerate(summary.heads))
-    lines = []
-    for number, row in enumerate(summary.cells):
-        kind = ' class="best"' if not summary.upright and number == summary.best else ""
-        lines.append(f"<tr{kind}>" + "".join(cell("td", at, text) for at, text in enumerate(row)) + "</tr>")
-    plot = f"<pre>{escape(bars(summary.bars))}</pre>" if len(summary.bars) > 1 else ""
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in summary.notes)
-    return (
-        f"<h2>{escape(summary.title)}</h2>\n<table><thead><tr>{head}</tr></thead><tbody>\n"
-        + "\n".join(lines)
-        + f"\n</tbody></table>\n{plot}<p><strong>{escape(summary.sentence)}</strong></p>{notes}"
-    )
+def result_sections(result: Result) -> list[Any]:
+    """For each trace a heading, a chart, tables with their sentences and notes; in the end every count."""
+    found: list[Any] = []
+    shown = summaries(result, width=0)
+    traces = list(dict.fromkeys(row["trace"] for row in rows_of(result.frame)))
+    for trace in traces:
+        mine = [summary for summary in shown if summary.title.startswith(f"{trace}: ")]
+        facts = mine[0].title.partition("\n")[0].removeprefix(f"{trace}: ")
+        found += [Heading(trace), Text(facts, "note"), *map(_verdict, mine), *chart_sections(result, trace)]
+        found += [table_of(summary) for summary in mine]
+    found += [Text(note, "note") for note in notes_of(shown)]
+    found += [Heading("Every count"), Details("All columns, exact", [counts_table(result)])]
+    return found
 
 
-def _counts(result: Result) -> str:
-    lines = []
-    for name, *cells in every_count(result):
-        found = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        lines.append(f'<tr><th class="left">{escape(name)}</th>{found}</tr>')
-    return "<details><summary>Every count</summary><table>" + "\n".join(lines) + "</table></details>"
+def notes_of(shown: Sequence[Summary]) -> list[str]:
+    """The notes of all summaries, each once; a page marks the winner by itself."""
+    notes = [note.replace(" The winner has a *.", "") for summary in shown for note in summary.notes]
+    return [note for note in dict.fromkeys(notes) if note != "The winner has a *."]
+
+
+def _verdict(summary: Summary) -> Text:
+    which = summary.title.partition("\n")[2]
+    return Text(f"{which}: {summary.sentence}" if which else summary.sentence, "verdict")
+
+
+def chart_sections(result: Result, trace: str | None = None) -> list[Any]:
+    """The chart of one trace, or of all together; nothing where there is nothing to draw."""
+    try:
+        plan = plan_of(result, trace)
+    except MmuexpError:
+        return []
+    return [
+        Chart(chart_of(plan.frame, plan.spec), plan.frame, plan.alt, plan.caption, _file_name(trace or result.kind))
+    ]
+
+
+def table_of(summary: Summary) -> Table:
+    """The table of a summary laid down, with numbers that sort."""
+    heads = [head.replace("\n", " ") for head in summary.heads]
+    rows = [[cell_of(head, text) for head, text in zip(heads, cells, strict=True)] for cells in summary.cells]
+    caption = summary.title.partition("\n")[2]
+    best = frozenset() if summary.best is None else frozenset({summary.best})
+    return Table(heads, rows, caption=caption, best=best)
+
+
+def cell_of(head: str, text: str) -> Cell:
+    """A text of a summary with the number that it sorts by."""
+    shown = text.removesuffix(" *")  # the star is a mark of plain text
+    return Cell(shown) if head in WORDS else Cell(shown, words.value(shown))
+
+
+def counts_table(result: Result) -> Table:
+    """All columns of the CSV, and the CSV itself."""
+    lines = every_count(result)
+    head, *rows = lines
+    return Table(head, rows, sortable=False, csv=result.frame, name=result.kind)
+
+
+def _file_name(text: str) -> str:
+    name = text.rpartition("/")[2].partition(".arrow")[0]
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "chart"

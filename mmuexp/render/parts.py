@@ -11,6 +11,7 @@ from mmuexp.render import palette, words
 from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text, anchor, data_link
 
 FILTERED = 8  # a table with so many rows gets a box that filters them
+LONG = 24  # characters, from which on a cell keeps some width for itself
 FACETS = (1, 2, 3)  # small charts beside each other: as many as fit
 INTERACTIVE = "hidden"  # the signal that holds the series which a reader has switched off
 
@@ -189,7 +190,7 @@ def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool) -> str:
     found = []
     for at, cell in enumerate(cells):
         tag = 'th scope="row"' if at == 0 else "td"
-        kinds = ["number"] * numeric[at] + [cell.mark] * bool(cell.mark)
+        kinds = ["number"] * numeric[at] + [cell.mark] * bool(cell.mark) + ["long"] * (len(cell.text) > LONG)
         kind = f' class="{" ".join(kinds)}"' if kinds else ""
         value = f' data-value="{cell.value!r}"' if cell.value is not None else ""
         star = ' <span class="star">best</span>' if best and at == 0 else ""

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmuexp.render.plot import bars
+from mmuexp.render.plot import plot as draw
 from mmuexp.render.summary import GAP, PAGE, Summary, summaries
 from mmuexp.result import Result
 
@@ -23,15 +24,36 @@ SPARE += [
 SPARE += ["helpers and\nhandlers", "hit\npath", "lookup\ntables", "kernel\ntime"]
 
 
-def print_result(result: Result, console: Console) -> None:
-    """Every table of the result, its sentence and its notes."""
+def print_result(result: Result, console: Console, *, plot: bool = False) -> None:
+    """Every table of the result, its sentence and its notes; with `plot`, a plot of each trace in place of bars."""
     shown = summaries(result, console.width if console.is_terminal else PAGE)
+    width = min(console.width, PAGE) if console.is_terminal else PAGE
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
+    if plot:
+        shown = [replace(summary, bars=[]) for summary in shown]
     for at, summary in enumerate(shown):
         if at:
             console.print()
         _print(summary, console, notes=at == len(shown) - 1 or summary.notes != shown[at + 1].notes)
+    for trace in dict.fromkeys(result.frame["trace"]) if plot else []:
+        _plot(result, trace, console, width)
+
+
+def _plot(result: Result, trace: str, console: Console, width: int) -> None:
+    from mmuexp.errors import MmuexpError
+    from mmuexp.render.chart_runs import plan_of
+
+    try:
+        plan = plan_of(result, trace)
+    except MmuexpError:
+        return  # no run has an access
+    console.print()
+    console.print(Text(trace, style="bold"))
+    for line in draw(plan.frame, plan.spec, unicode="utf" in console.encoding, width=width):
+        text = Text.assemble(*line)
+        text.rstrip()
+        console.print(text, no_wrap=True, soft_wrap=True)
 
 
 def _print(summary: Summary, console: Console, *, notes: bool) -> None:

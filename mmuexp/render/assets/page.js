@@ -106,7 +106,7 @@
       for (let pass = 0; pass < 2; pass++) { /* axes take what they need; the charts share the rest */
         await view.runAsync();
         const over = Number(plot.querySelector("svg").getAttribute("width")) - room;
-        view.signal("child_width", Math.max(60, view.signal("child_width") - over / (at + 1)));
+        view.signal("child_width", Math.max(60, view.signal("child_width") - over / (at + 1))).resize();
       }
       await view.runAsync();
     };

@@ -1,0 +1,145 @@
+"""The chart of a result: where the time of each run goes (compare), or how it moves with a parameter (sweep, windows).
+
+All times are ns for each memory access, so that recordings of any length share an axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mmuexp.errors import MmuexpError
+from mmuexp.result import Result, rows_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARTS = {"hit path": "hit_insns", "helpers and handlers": "handler_insns", "translator": "translate_insns"}
+KERNEL, EMULATOR = "host kernel", "emulator instructions"
+TIME = "memory access time (ns per access)"
+Y = "ns_per_access"
+WIDE = 20  # an axis whose largest value is so many times its smallest is logarithmic
+
+
+class Plan(NamedTuple):
+    """A frame, the specification of its chart, and what it shows in words."""
+
+    frame: pd.DataFrame
+    spec: dict[str, Any]
+    alt: str
+    caption: str
+
+
+def plan_of(result: Result, trace: str | None = None) -> Plan:
+    """The chart of one trace, or of all. Raises MmuexpError where no run has an access."""
+    rows = [row for row in rows_of(result.frame) if trace in (None, row["trace"]) and row["accesses"]]
+    if not rows:
+        raise MmuexpError("no run has a memory access, so there is nothing to draw", todo="name another trace")
+    if result.kind == "sweep" and result.parameters:
+        return _swept(result, rows)
+    if result.windowed:
+        return _windows(rows)
+    return _parts(result, rows)
+
+
+def _parts(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
+    """A bar a run: hit path, helpers, translator and kernel beside each other."""
+    rate = _rate(result, rows)
+    records = []
+    for row in rows:
+        each = 1 / row["accesses"]
+        if all(row.get(column) is not None for column in PARTS.values()):
+            parts = {name: row[column] * rate * each for name, column in PARTS.items()}
+        else:  # saved before these columns were
+            parts = {EMULATOR: (row["ns"] - row["kernel_ns"]) * each}
+        records.append({"trace": row["trace"], "scheme": row["strategy"], **parts, KERNEL: row["kernel_ns"] * each})
+    several = len({row["trace"] for row in rows}) > 1
+    names = [name for name in (*PARTS, EMULATOR, KERNEL) if any(name in record for record in records)]
+    spec: dict[str, Any] = {"mark": "stacked", "x": "scheme", "y": names, "y_title": TIME}
+    if several:
+        spec["facet"] = "trace"
+    alt = "Stacked bars of memory access time per access: " + "; ".join(
+        f"{row['strategy']}{' on ' + row['trace'] if several else ''} {row['ns'] / row['accesses']:.2f} ns"
+        for row in rows
+    )
+    caption = "Where the time goes, ns for each memory access. The parts in blue are emulator instructions."
+    return Plan(_frame(records), spec, alt, caption)
+
+
+def _windows(rows: Sequence[dict[str, Any]]) -> Plan:
+    several = len({row["trace"] for row in rows}) > 1
+    records = [
+        {"trace": row["trace"], "scheme": row["strategy"], "window": row["window"], Y: row["ns"] / row["accesses"]}
+        for row in rows
+    ]
+    spec = {"mark": "line", "x": "window", "y": Y, "color": "scheme", "x_title": "window", "y_title": TIME}
+    spec |= {"facet": "trace"} if several else {}
+    spec["log_y"] = _wide([record[Y] for record in records])
+    return Plan(_frame(records), spec, _lines_alt("window", records, "scheme"), "Time in each window of rows.")
+
+
+def _swept(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
+    """A line for each combination of the other parameters, or for each trace; a scheme of another kind lies flat."""
+    x, rest = _axes(result.parameters, rows)
+    several = len({row["trace"] for row in rows}) > 1
+    series = "setting" if rest else "trace"
+    records = []
+    for row in rows:
+        if row[x] is not None:
+            setting = ",".join(_setting(name, row[name]) for name in rest)
+            records.append({"trace": row["trace"], "setting": setting, x: row[x], Y: row["ns"] / row["accesses"]})
+    values = list(dict.fromkeys(record[x] for record in records))
+    for row in rows:
+        if row[x] is None and rest:  # the reference: it has no such parameter
+            flat = {"trace": row["trace"], "setting": row["strategy"], Y: row["ns"] / row["accesses"]}
+            records += [{**flat, x: value} for value in values]
+    numeric = all(not isinstance(value, str) for value in values)
+    spec: dict[str, Any] = {"mark": "line" if numeric else "point", "x": x, "y": Y, "color": series, "y_title": TIME}
+    spec |= {"x_title": x, "color_title": ", ".join(rest) or "trace"}
+    if rest and several:
+        spec["facet"] = "trace"
+    spec["log_x"] = numeric and min(values) > 0 and max(values) >= 2 * WIDE * min(values)
+    spec["log_y"] = _wide([record[Y] for record in records])
+    return Plan(_frame(records), spec, _lines_alt(x, records, series), f"Memory access time over {x}.")
+
+
+def _axes(parameters: Sequence[str], rows: Sequence[dict[str, Any]]) -> tuple[str, list[str]]:
+    """(the parameter on the x axis: the numeric one with most values; the others that vary)"""
+    values = {name: {row[name] for row in rows if row[name] is not None} for name in parameters}
+    numeric = [name for name in parameters if values[name] and not any(isinstance(v, str) for v in values[name])]
+    x = max(numeric or parameters, key=lambda name: len(values[name]))
+    return x, [name for name in parameters if name != x and len(values[name]) > 1]
+
+
+def _setting(name: str, value: Any) -> str:
+    if name == "pool_mib":
+        return f"a pool of {value} MiB" if value else "a pool of 64 blocks"
+    return f"{name}={value}"
+
+
+def _lines_alt(x: str, records: Sequence[dict[str, Any]], series: str) -> str:
+    told = []
+    for name in dict.fromkeys(record[series] for record in records):
+        ys = [record[Y] for record in records if record[series] == name]
+        told.append(f"{name} from {min(ys):.2f} to {max(ys):.2f} ns")
+    return f"Lines of memory access time per access over {x}: " + "; ".join(told)
+
+
+def _rate(result: Result, rows: Sequence[dict[str, Any]]) -> float:
+    """ns of one emulator instruction: the manifest's, or what the rows' own ns and insns say."""
+    host = result.manifest.get("prices", {}).get("host", {})
+    known = host.get("prices", {}).get("insn", {}).get("ns")
+    if known is not None:
+        return known
+    row = max(rows, key=lambda one: one["insns"])
+    return (row["ns"] - row["kernel_ns"]) / row["insns"] if row["insns"] else 0.0
+
+
+def _wide(values: Sequence[float]) -> bool:
+    return min(values) > 0 and max(values) >= WIDE * min(values)
+
+
+def _frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(list(records))
