@@ -6,7 +6,7 @@
 Everything else is imported when it is first used (PEP 562 for `open_trace`): importing mmuexp costs nothing.
 """
 
-__all__ = ["__version__", "compare", "diff", "faults", "open_trace", "sweep"]
+__all__ = ["__version__", "claims", "compare", "diff", "faults", "open_trace", "sweep"]
 
 
 def compare(traces=None, strategies=None, **options):
@@ -38,6 +38,17 @@ def faults(trace, strategy, **options):
     from mmuexp import faultlog
 
     return faultlog.faults(trace, strategy, **options)
+
+
+def claims(traces=None, **options):
+    """The mail's claims, tested: a DataFrame, a row a figure, case, condition or verdict; its manifest in `.attrs`.
+
+    None takes the counts of results/; paths are recordings of yours. Options: only host replay progress, see
+    `mmuexp.mail.report.claims`, whose Report holds the findings as objects.
+    """
+    from mmuexp.mail import report
+
+    return report.claims(traces, **options).frame
 
 
 def diff(a, b, **options):

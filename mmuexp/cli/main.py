@@ -26,6 +26,7 @@ COMMANDS = {
     "faults": "List every host fault of a run, and the pages and blocks that cause most.",
     "verify": "Run the schemes for real (mmap, SIGSEGV) and compare with the model.",
     "calibrate": "Measure this host's prices, and write them as a host profile.",
+    "claims": "Test what the mail claims: figures and a verdict for each claim.",
     "export": "Write a saved result's tables again, in another format, without a replay.",
     "rerun": "Make the results of an experiment's folder again, or check them.",
     "diff": "Say what changed between two saved results, exactly.",

@@ -1,0 +1,89 @@
+"""Claim 10: byte-lookup is of little use for memory-mapped I/O, perhaps good for user mode."""
+
+from collections.abc import Iterator
+
+from mmuexp.mail.evidence import BYTE_LOOKUP, QEMU_10, SOFTMMU, Evidence, Run, ns_of
+from mmuexp.mail.model import COUNT, NS, RATE, SPEEDUP, Case, Claim, Figure, Part
+from mmuexp.mail.words import AGAINST, fault_condition, fault_figures, live_figures, spread, times
+from mmuexp.render.words import significant
+
+SYSTEM = ("linux-boot", "linux-windows", "windows-habit")
+USER = ("programs", "ten-kernels")
+EXPERIMENTS = (*SYSTEM, *USER)
+MUCH = 2.0
+
+
+def judge(evidence: Evidence) -> Iterator[Part]:
+    yield _devices(evidence)
+    yield _user_mode(evidence)
+
+
+def device_prices(soft: Run, byte: Run, host) -> tuple[float, float]:
+    """ns of one access to a device: softmmu's helper, byte-lookup's signal."""
+    return ns_of(soft.strategy, host, slow_io=1), ns_of(byte.strategy, host, faults_io=1)
+
+
+def rate_of_devices(soft: Run, byte: Run, host) -> float:
+    """Accesses to devices, of each 1,000, that cost what byte-lookup's shorter hit path saves on the others."""
+    gain = (soft.strategy.hit_insns() - byte.strategy.hit_insns()) * host.ns["insn"]
+    helper, signal = device_prices(soft, byte, host)
+    return 1000 * gain / (gain + signal - helper)
+
+
+def _devices(evidence: Evidence) -> Part:
+    cases, figures, conditions = [], [], {}
+    pairs = [(n, r) for n, r in evidence.pairs(*SYSTEM, of=[SOFTMMU, BYTE_LOOKUP]) if r[0].counts["io_accesses"]]
+    for host in evidence.hosts:
+        for at, (name, (soft, byte)) in enumerate(pairs):
+            helper, signal = device_prices(soft, byte, host)
+            every = byte.counts["faults_io"] == byte.counts["io_accesses"]
+            cases.append(Case(name, every and signal >= MUCH * helper, host.name))
+            if at == 0:
+                rate = rate_of_devices(soft, byte, host)
+                conditions[host.name] = (
+                    f"devices are more than {significant(rate)} of each 1,000 accesses: below that the shorter hit path"
+                    " makes up for their signals"
+                )
+                figures.append(Figure("one device access, softmmu", helper, NS, host.name, key=True))
+                figures.append(Figure("one device access, byte-lookup", signal, NS, host.name, key=True))
+                figures.append(Figure("rate that undoes the shorter path", rate, RATE, host.name, key=True))
+    for at, (name, (_, byte)) in enumerate(pairs):
+        figures.append(Figure("device accesses", 1000 * byte.share("io_accesses"), RATE, recording=name, key=at == 0))
+        figures.append(Figure("signals for them", byte.counts["faults_io"], COUNT, recording=name))
+    return Part("of little use for memory-mapped I/O", tuple(cases), conditions, tuple(figures))
+
+
+def _user_mode(evidence: Evidence) -> Part:
+    cases, figures, conditions = [], [], {}
+    pairs = evidence.pairs(*USER, of=[SOFTMMU, BYTE_LOOKUP], mode="user")
+    for host in evidence.hosts:
+        evens = {}
+        for name, (soft, byte) in pairs:
+            evens[name] = evidence.even(byte, soft, host)
+            holds = evidence.ns(byte, host) < evidence.ns(soft, host)
+            cases.append(Case(name, holds, host.name, evidence.assumed(byte, soft, host)))
+            figures += fault_figures(evens[name], host.name, name)
+        figures += spread(AGAINST.format(SOFTMMU), _times(evidence, pairs, host), SPEEDUP, host.name)
+        newer = evidence.pairs(*USER, of=[QEMU_10, BYTE_LOOKUP], mode="user")
+        figures += spread(AGAINST.format(QEMU_10), _times(evidence, newer, host), SPEEDUP, host.name)
+        tight = [name for name, even in evens.items() if even.fault_ns is not None]
+        if tight:
+            name = min(tight, key=lambda name: evens[name].fault_ns)
+            conditions[host.name] = fault_condition(evens[name], name)
+    figures += live_figures(evidence, pairs)
+    return Part("good for user mode", tuple(cases), conditions, tuple(figures))
+
+
+def _times(evidence: Evidence, pairs, host) -> dict[str, float]:
+    return {name: times(evidence, byte, soft, host) for name, (soft, byte) in pairs}
+
+
+CLAIMS = (
+    Claim(
+        10, "Magnus Damm", "byte-lookup is of little use for memory-mapped I/O, but maybe efficient for user mode.",
+        "MODEL.md section 8, claim 10",
+        f"each access to a device is a signal, which costs at least {MUCH:g} times softmmu's helper; on each recorded"
+        " user program byte-lookup's memory accesses cost less than softmmu's",
+        EXPERIMENTS, judge,
+    ),
+)  # fmt: skip

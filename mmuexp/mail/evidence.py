@@ -1,0 +1,138 @@
+"""What claims are tested on: runs (a recording under a scheme, its counts) of experiments, and hosts to price them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Any
+
+from mmuexp.host import Profile
+from mmuexp.mail.recover import recovered
+from mmuexp.price import Priced, price
+from mmuexp.registry import parse_spec
+from mmuexp.result import Result, rows_of
+from mmuexp.verdict import BreakEven, break_even, decided_by
+
+SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST = "softmmu", "byte-lookup", "map-block", "qemu-fast"
+QEMU_10 = "softmmu-qemu10"
+PATCHED, WIDE = "qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recording under one scheme. `counts` are the row's, and those that prices need beside."""
+
+    recording: str
+    mode: str  # "user", "system", "" where nobody said
+    strategy: Any
+    counts: Mapping[str, Any] = field(hash=False, compare=False)
+
+    @property
+    def faults(self) -> int:
+        return self.counts["faults"] or 0
+
+    def share(self, name: str) -> float:
+        """A count for each access."""
+        return (self.counts.get(name) or 0) / self.counts["accesses"] if self.counts["accesses"] else 0.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a claim's counts are from: an experiment, and the command that counted them."""
+
+    experiment: str
+    command: str
+    how: str  # "committed", "counted now", "your recordings"
+
+
+@dataclass
+class Evidence:
+    """`tables` maps an experiment to its runs by recording; `hosts` price them; `live` holds measured ns an access."""
+
+    tables: Mapping[str, Sequence[Run]]
+    hosts: Sequence[Profile]
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    live: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (recording, spec) -> ns an access
+    live_about: str = ""
+
+    def __post_init__(self) -> None:
+        self._prices: dict[tuple[int, str], Priced] = {}
+
+    def runs(self, *experiments: str) -> list[Run]:
+        """Every run of these experiments; a recording that several hold counts once."""
+        found: dict[tuple[str, str], Run] = {}
+        for name in experiments:
+            for run in self.tables.get(name, ()):
+                found.setdefault((run.recording, str(run.strategy)), run)
+        return list(found.values())
+
+    def recordings(self, *experiments: str, mode: str = "") -> dict[str, dict[str, Run]]:
+        """recording -> spec -> run; of one mode, if asked for."""
+        found: dict[str, dict[str, Run]] = {}
+        for run in self.runs(*experiments):
+            if not mode or run.mode in (mode, ""):
+                found.setdefault(run.recording, {})[str(run.strategy)] = run
+        return found
+
+    def pairs(self, *experiments: str, of: Sequence[str], mode: str = "") -> list[tuple[str, list[Run]]]:
+        """Recordings that ran under all of these specs, with those runs in this order."""
+        found = self.recordings(*experiments, mode=mode)
+        return [(name, [runs[spec] for spec in of]) for name, runs in found.items() if all(s in runs for s in of)]
+
+    def price(self, run: Run, host: Profile) -> Priced:
+        key = (id(run), host.name)
+        if key not in self._prices:
+            self._prices[key] = price(run.strategy, run.counts, host)
+        return self._prices[key]
+
+    def ns(self, run: Run, host: Profile) -> float:
+        return self.price(run, host).ns
+
+    def even(self, run: Run, base: Run, host: Profile) -> BreakEven:
+        """While a fault costs how much `run` is cheaper than `base`."""
+        return break_even(
+            str(run.strategy), self.price(run, host), run.faults,
+            str(base.strategy), self.price(base, host), base.faults,
+        )  # fmt: skip
+
+    def assumed(self, run: Run, base: Run, host: Profile) -> tuple[str, ...]:
+        """Assumed prices of which a single one decides which of the two is cheaper."""
+        return tuple(decided_by(self.price(run, host), self.price(base, host)))
+
+
+def ns_of(strategy: Any, host: Profile, **counts: int) -> float:
+    """What these counts cost under a scheme, alone."""
+    return price(strategy, counts, host).ns
+
+
+def runs_of(result: Result) -> list[Run]:
+    """The runs of a result of compare or sweep (windows are no runs)."""
+    modes = {entry["trace"]: entry.get("mode", "") for entry in result.manifest.get("traces", [])}
+    by_trace: dict[str, list] = {}
+    for row in rows_of(result.frame):
+        by_trace.setdefault(row["trace"], []).append((_strategy(row["strategy"]), row))
+    found = []
+    for trace, rows in by_trace.items():
+        for (strategy, _), counts in zip(rows, recovered(rows, result.manifest), strict=True):
+            found.append(Run(short(trace), modes.get(trace, ""), strategy, counts))
+    return found
+
+
+@lru_cache(maxsize=256)
+def _strategy(spec: str) -> Any:
+    return parse_spec(spec)
+
+
+def short(trace: str) -> str:
+    """A recording's name for people: its file's, without folder and suffix."""
+    return PurePath(trace).stem
+
+
+def measured_in(result: Result) -> dict[tuple[str, str], float]:
+    """(recording, spec) -> ns an access that translation took, of a result of `compare --live`."""
+    rows: Iterable[Mapping[str, Any]] = rows_of(result.frame)
+    return {
+        (short(row["trace"]), row["strategy"]): row["live_ns_per_access"]
+        for row in rows
+        if row.get("live_ns_per_access") is not None
+    }

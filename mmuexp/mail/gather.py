@@ -1,0 +1,127 @@
+"""Where the evidence is from: counts that are committed in results/, counted anew, or of the user's recordings."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+from mmuexp.errors import MmuexpError
+from mmuexp.export import load
+from mmuexp.host import Profile, load_profile, user_folder
+from mmuexp.mail.evidence import Evidence, Run, Source, measured_in, runs_of
+from mmuexp.mail.windows import EXPERIMENTS as HABIT
+from mmuexp.result import Result
+
+COUNTS, LIVE = "counts.csv", ("live", "live.csv")
+DAY = "pentium4-2004"  # the mail's
+CALIBRATED = "here"  # as `mmuexp calibrate` names it
+COMMITTED, COUNTED, YOURS = "committed", "counted now", "of your recordings"
+SWEEPS = {"map-block-bits": "map_block_bits", "pool-size": "pool_blocks"}  # the others are comparisons
+GUEST = "habit-guest"  # the recordings that say what one store beside running code costs
+Progress = Callable[[str, int, int | None], None]
+
+
+def results_folder() -> Path:
+    """results/ of the package, or of the repository that it runs from. Raises MmuexpError if there is neither."""
+    places = []
+    with suppress(ModuleNotFoundError):
+        places += [Path(place) for place in import_module("mmuexp.results").__path__]
+    places.append(Path(__file__).resolve().parents[2] / "results")
+    for place in places:
+        if place.is_dir():
+            return place
+    raise MmuexpError("this installation has no results", todo="test your own recordings: mmuexp claims --trace FILE")
+
+
+def hosts_of(given: str | os.PathLike | Profile | Sequence | None) -> list[Profile]:
+    """The mail's day beside the host that is asked for: a calibrated one if there is one, else the present-day one."""
+    if isinstance(given, list | tuple):
+        asked = [one if isinstance(one, Profile) else load_profile(one) for one in given]
+    else:
+        if given is None and (user_folder() / f"{CALIBRATED}.toml").is_file():
+            given = CALIBRATED
+        asked = [load_profile(DAY), given if isinstance(given, Profile) else load_profile(given)]
+    found = {profile.name: profile for profile in asked}
+    if not found:
+        raise MmuexpError("no host is named", where="host", todo="leave it out, or give a profile")
+    return list(found.values())
+
+
+def evidence_for(
+    names: Iterable[str],
+    *,
+    hosts: Sequence[Profile],
+    traces: Sequence[str] = (),
+    replay: bool = False,
+    progress: Progress | None = None,
+) -> Evidence:
+    """The runs of these experiments. With `traces` each stands for every experiment of its kind; the measured runs of
+    this repository's recordings are then left out. Raises MmuexpError, TraceError."""
+    names = list(dict.fromkeys(names))
+    tables: dict[str, list[Run]] = {}
+    sources: dict[str, Source] = {}
+    folder = results_folder()
+    if traces:
+        yours = _of_traces(traces, {SWEEPS.get(name) for name in names}, progress)
+        for name in names:
+            if result := yours.get(SWEEPS.get(name)):
+                tables[name], sources[name] = runs_of(result), Source("", result.manifest["command"], YOURS)
+    else:
+        for name in names:
+            result, how = _experiment(folder / name, replay, progress)
+            if result is not None:
+                tables[name], sources[name] = runs_of(result), Source(name, _command(result), how)
+    if set(HABIT) & set(names):
+        tables[GUEST] = tables[HABIT[0]] if not traces else _committed(folder / HABIT[0])
+    live = None if traces else _load(folder.joinpath(*LIVE))
+    about = "" if live is None else live.manifest.get("prices", {}).get("host", {}).get("about", "")
+    return Evidence(tables, hosts, sources, {} if live is None else measured_in(live), about)
+
+
+def _committed(folder: Path) -> list[Run]:
+    result = _load(folder / COUNTS)
+    return [] if result is None else runs_of(result)
+
+
+def _load(file: Path) -> Result | None:
+    return load(str(file)) if file.is_file() else None
+
+
+def _experiment(folder: Path, replay: bool, progress: Progress | None) -> tuple[Result | None, str]:
+    """(its counts, how they came about). One whose recording is not here is not counted anew."""
+    if replay and folder.is_dir():
+        from mmuexp.folders.about import read
+        from mmuexp.folders.command import calls_of, run
+
+        about = read(folder)
+        call = next(iter(calls_of(about).values()))
+        # a recording of minutes or hours is made, and counted, on its own: `mmuexp rerun`
+        if not call.missing and not about.recipe:
+            return run(about, call, progress), COUNTED
+    return _load(folder / COUNTS), COMMITTED
+
+
+def _command(result: Result) -> str:
+    """What counted it, without where it was written to."""
+    words = result.manifest.get("command", "").split()
+    kept, at = [], 0
+    while at < len(words):
+        if words[at] == "-o":
+            at += 2
+            continue
+        kept.append(words[at])
+        at += 1
+    return " ".join(kept)
+
+
+def _of_traces(traces: Sequence[str], params: set[str | None], progress: Progress | None) -> dict[str | None, Result]:
+    """Of the user's recordings: the comparison (None), and the sweeps that are wanted, by parameter."""
+    from mmuexp.experiment import compare, sweep
+
+    command = ["mmuexp", "compare", *traces]
+    found: dict[str | None, Result] = {None: compare(list(traces), progress=progress, command=command)}
+    for param in sorted(param for param in params if param):
+        command = ["mmuexp", "sweep", param, *(word for trace in traces for word in ("--trace", trace))]
+        found[param] = sweep(param, list(traces), strategy="map-block", progress=progress, command=command)
+    return found

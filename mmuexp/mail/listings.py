@@ -1,0 +1,91 @@
+"""Claims 1 and 2: how long the fast paths are, what in them can fault, how large byte-lookup's table is.
+
+The listing of a strategy is what the model prices and what the live engine runs (tests/test_live_paths.py holds its
+compiled code against it). A memory operand that names no table of the emulator's is the guest's, and can fault.
+"""
+
+import re
+from collections.abc import Iterator
+
+from mmuexp.mail.evidence import BYTE_LOOKUP, MAP_BLOCK, QEMU_10, QEMU_FAST, SOFTMMU, Evidence
+from mmuexp.mail.model import BYTES, COUNT, INSNS, Case, Claim, Figure, Part
+from mmuexp.mail.words import live_figures
+from mmuexp.registry import all_strategies, strategy_class
+from mmuexp.strategy import is_instruction
+
+TABLES = ("table", "lookup", "base", "tlb")  # names of the emulator's tables in listings
+FOUR, SEVEN, AROUND, MIB = 4, 7, 1, 1 << 20
+SLACK = 100  # 1 MiB, to one part in so many: the 256 bases stand beside the bytes
+LISTING = "the listing"
+EVERYWHERE = ("ten-kernels", "programs", "page-crossing", "linux-windows", "linux-boot", "windows-habit")
+
+
+def instructions(listing: str) -> list[str]:
+    """The instructions of a listing, without comments."""
+    return [line.partition(";")[0].strip() for line in listing.splitlines() if is_instruction(line)]
+
+
+def that_can_fault(listing: str) -> list[int]:
+    """Places (from 0) of the instructions whose memory operand is the guest's."""
+    operands = [re.search(r"\[(.*?)\]", line) for line in instructions(listing)]
+    return [at for at, found in enumerate(operands) if found and not set(re.findall(r"\w+", found[1])) & set(TABLES)]
+
+
+def _lengths() -> Iterator[Figure]:
+    for name, cls in all_strategies().items():
+        if name in (SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST, QEMU_10):
+            yield Figure(f"hit path of {name}", cls.hit_insns(), INSNS, key=True)
+
+
+def _hit_cases(evidence: Evidence, spec: str, right) -> list[Case]:
+    """Does each recording's hit path have the right length, for 8 bytes, as it was counted?"""
+    found = []
+    for name, (run,) in evidence.pairs(*EVERYWHERE, of=[spec]):
+        if run.counts["units8"]:
+            found.append(Case(name, right(run.counts["hit_insns"] / run.counts["units8"])))
+    return found
+
+
+def judge_map_block(evidence: Evidence) -> Iterator[Part]:
+    listing = strategy_class(MAP_BLOCK).FAST_PATH
+    length, faulting = len(instructions(listing)), that_can_fault(listing)
+    cases = [Case(LISTING, length == FOUR), *_hit_cases(evidence, MAP_BLOCK, lambda insns: insns == FOUR)]
+    live = live_figures(evidence, evidence.pairs(*EVERYWHERE, of=[SOFTMMU, MAP_BLOCK]), key=False)
+    yield Part("an access is 4 instructions", tuple(cases), figures=(*_lengths(), *live))
+    only_last = faulting == [length - 1]
+    figures = (
+        Figure("instructions that access memory of the guest", len(faulting), COUNT, key=True),
+        *(Figure("of them, place in the listing", at + 1, COUNT, key=True) for at in faulting),
+    )
+    yield Part("only the last can fault", (Case(LISTING, only_last),), figures=figures)
+
+
+def judge_byte_lookup(evidence: Evidence) -> Iterator[Part]:
+    def around(insns: float) -> bool:
+        return abs(insns - SEVEN) <= AROUND
+
+    length = strategy_class(BYTE_LOOKUP).hit_insns()
+    cases = [Case(LISTING, around(length)), *_hit_cases(evidence, BYTE_LOOKUP, around)]
+    figures = (Figure("hit path of byte-lookup", length, INSNS, key=True),)
+    yield Part("an access is around 7 instructions", tuple(cases), figures=figures)
+    tables = {run.recording: run.counts["table_bytes"] for _, (run,) in evidence.pairs(*EVERYWHERE, of=[BYTE_LOOKUP])}
+    cases = [Case(name, 0 <= size - MIB <= MIB // SLACK) for name, size in tables.items()]
+    sizes = tuple(Figure("lookup tables", size, BYTES, key=True) for size in sorted(set(tables.values())))
+    yield Part("its table takes 1 MiB", tuple(cases), figures=sizes)
+
+
+CLAIMS = (
+    Claim(
+        1, "Piotras", "An access through the indirection table is 4 x86 instructions, of which only the last can fail.",
+        "MODEL.md section 8, claim 1",
+        "the listing has 4 instructions, and each recording was priced at 4 for 8 bytes; of its memory operands only"
+        " the last instruction's is the guest's",
+        EVERYWHERE, judge_map_block,
+    ),
+    Claim(
+        2, "Magnus Damm", "The byte lookup is around 7 x86 instructions, and its table takes 1 MiB.",
+        "MODEL.md section 8, claim 2",
+        f"7 instructions, give or take {AROUND}; 1 MiB, and not 1/{SLACK} more",
+        EVERYWHERE, judge_byte_lookup,
+    ),
+)  # fmt: skip

@@ -1,0 +1,143 @@
+"""What a claim is made of: cases (one recording each, yes or no), figures, and the verdict that the cases give.
+
+Nothing here is an opinion: a verdict is what `verdict_of` says of the cases, and those come from counts and prices.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+HOLDS, WHEN, FAILS, UNTESTED = "holds", "holds when", "does not hold", "not tested"
+ANY_HOST = ""  # a count, the same on every host
+LIVE = "measured live"  # stands in a host's place where a figure was measured, not priced
+
+# units that figures have, beside SI ones; `render/claims.py` says how each is written
+NS, BYTES, COUNT, SHARE, INSNS = "ns", "bytes", "count", "share", "instructions"
+TIMES, SPEEDUP = "times", "times faster"  # of something; than something, below 1 it is slower
+RATE, FACTOR = "per 1,000 accesses", "host instructions a guest one"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number. `key` figures are shown on the terminal; all go to files."""
+
+    quantity: str
+    value: float | int
+    unit: str
+    host: str = ANY_HOST
+    recording: str = ""  # "" is no single one
+    key: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """Does the claim hold on this recording, at this host's prices? `assumed` prices that alone turn the answer."""
+
+    recording: str
+    holds: bool
+    host: str = ANY_HOST
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that a claim says, tested on its own.
+
+    `conditions` gives, for each host, when it holds, in closed form. `ruled` is the verdict for each host where it is
+    not that of the cases: a range of a parameter, say.
+    """
+
+    meaning: str
+    cases: tuple[Case, ...]
+    conditions: dict[str, str] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+    ruled: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts that the answer may depend on; ANY_HOST alone for counts."""
+        return list(dict.fromkeys([*(case.host for case in self.cases), *self.ruled])) or [ANY_HOST]
+
+    def verdict(self, host: str) -> str:
+        if host in self.ruled:
+            return self.ruled[host]
+        return verdict_of(case.holds for case in self.cases if case.host == host)
+
+    @property
+    def assumed(self) -> list[str]:
+        """Assumed prices of which a single one, halved or doubled, turns the answer on some recording."""
+        return list(dict.fromkeys(name for case in self.cases for name in case.assumed))
+
+    def recordings(self, holds: bool) -> list[str]:
+        """Those on which it holds (or not) at the prices of every host: what differs between hosts is in neither."""
+        names = dict.fromkeys(case.recording for case in self.cases)
+        every = {name: {case.holds for case in self.cases if case.recording == name} for name in names}
+        return [name for name in names if every[name] == {holds}]
+
+    def undecided(self) -> list[str]:
+        """Recordings on which hosts answer differently."""
+        agreed = {*self.recordings(True), *self.recordings(False)}
+        return [name for name in dict.fromkeys(case.recording for case in self.cases) if name not in agreed]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a claim: its parts, where the counts are from, and what stood in for what it is about."""
+
+    claim: "Claim"
+    parts: tuple[Part, ...]
+    sources: tuple[Any, ...] = ()  # `evidence.Source`s that were read
+
+    @property
+    def verdict(self) -> str:
+        return together(part.verdict(host) for part in self.parts for host in part.hosts)
+
+    @property
+    def hosts(self) -> list[str]:
+        """Hosts on which the answer depends, in order; empty where none does."""
+        return [h for h in dict.fromkeys(h for part in self.parts for h in part.hosts) if h != ANY_HOST]
+
+    def verdict_at(self, host: str) -> str:
+        """The verdict at one host's prices: of the parts that depend on them, and of those that do not."""
+        return together(part.verdict(host if host in part.hosts else part.hosts[0]) for part in self.parts)
+
+    @property
+    def assumed(self) -> list[str]:
+        return list(dict.fromkeys(name for part in self.parts for name in part.assumed))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of MODEL.md section 8. `judge(evidence)` gives its parts; `experiments` are what it may read."""
+
+    number: int
+    author: str
+    says: str
+    where: str
+    rule: str  # how cases are judged, with every threshold
+    experiments: tuple[str, ...]
+    judge: Callable[[Any], Iterable[Part]]
+    stand_in: str = ""  # what was run in place of what the mail ran
+
+
+def verdict_of(answers: Iterable[bool]) -> str:
+    """Of cases: all, none, or some; without any there is no verdict."""
+    answers = list(answers)
+    if not answers:
+        return UNTESTED
+    return HOLDS if all(answers) else WHEN if any(answers) else FAILS
+
+
+def verdict_of_range(low: float, high: float, sourced: tuple[float, float]) -> str:
+    """Of a claim that holds while a parameter is `low` to `high`, where sources give it as `sourced`."""
+    if low > high or high < sourced[0] or low > sourced[1]:
+        return FAILS
+    return HOLDS if low <= sourced[0] and sourced[1] <= high else WHEN
+
+
+def together(verdicts: Iterable[str]) -> str:
+    """One verdict over several: theirs where they agree, else it holds sometimes. What was not tested says nothing."""
+    found = {verdict for verdict in verdicts if verdict != UNTESTED}
+    if not found:
+        return UNTESTED
+    return found.pop() if len(found) == 1 else WHEN

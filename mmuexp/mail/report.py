@@ -1,0 +1,146 @@
+"""`claims`: gather the evidence, let each claim judge it, and hold the findings as a tidy table with a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mmuexp import manifest
+from mmuexp.errors import UsageError
+from mmuexp.host import Profile
+from mmuexp.mail import REGISTRY
+from mmuexp.mail.estimate import FACTORS
+from mmuexp.mail.evidence import Evidence
+from mmuexp.mail.gather import evidence_for, hosts_of
+from mmuexp.mail.model import UNTESTED, Claim, Finding, Part
+from mmuexp.price import price_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("claim", "author", "part", "host", "recording", "quantity", "value", "unit", "text")
+VERDICT, CONDITION, CASE, ASSUMED, STAND_IN = "verdict", "condition", "case", "decided by an assumed price", "stand-in"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings in order of the mail; `hosts` are the names of the profiles that price them."""
+
+    findings: tuple[Finding, ...]
+    hosts: tuple[str, ...]
+    manifest: dict[str, Any] = field(default_factory=dict)
+    live_about: str = ""  # the machine of the measured figures
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Columns claim author part host recording quantity value unit text, a row a figure, case, condition or
+        verdict; `text` holds words and `value` numbers. An empty host: the same on every host."""
+        import pandas as pd
+
+        table = pd.DataFrame(self.rows(), columns=list(COLUMNS))
+        table["value"] = table["value"].astype("float64")
+        table.attrs["manifest"] = self.manifest
+        return table
+
+    def sections(self) -> list[Any]:
+        """As sections of a page (render/page.py), from headings of level 3 on."""
+        from mmuexp.render.claims import sections
+
+        return sections(self)
+
+    def rows(self) -> list[tuple]:
+        return [(f.claim.number, f.claim.author, *row) for f in self.findings for row in _rows(f)]
+
+
+def _rows(finding: Finding) -> Iterator[tuple]:
+    """(part, host, recording, quantity, value, unit, text)"""
+    yield "", "", "", VERDICT, None, "", finding.verdict
+    for host in finding.hosts:
+        yield "", host, "", VERDICT, None, "", finding.verdict_at(host)
+    if finding.claim.stand_in:
+        yield "", "", "", STAND_IN, None, "", finding.claim.stand_in
+    for part in finding.parts:
+        yield from _part_rows(part)
+
+
+def _part_rows(part: Part) -> Iterator[tuple]:
+    for host in part.hosts:
+        yield part.meaning, host, "", VERDICT, None, "", part.verdict(host)
+    for host, condition in part.conditions.items():
+        yield part.meaning, host, "", CONDITION, None, "", condition
+    for case in part.cases:
+        yield part.meaning, case.host, case.recording, CASE, None, "", "yes" if case.holds else "no"
+        for name in case.assumed:
+            yield part.meaning, case.host, case.recording, ASSUMED, None, "", name
+    for one in part.figures:
+        yield part.meaning, one.host, one.recording, one.quantity, one.value, one.unit, ""
+
+
+def judged(claim: Claim, evidence: Evidence) -> Finding:
+    """What the evidence says of a claim."""
+    sources = tuple(evidence.sources[name] for name in claim.experiments if name in evidence.sources)
+    return Finding(claim, tuple(claim.judge(evidence)), tuple(dict.fromkeys(sources)))
+
+
+def chosen(only: Iterable[int] | int | None) -> list[Claim]:
+    """The claims of these numbers; all for None. Raises UsageError."""
+    numbers = list(REGISTRY) if only is None else [only] if isinstance(only, int) else list(only)
+    for number in numbers:
+        if number not in REGISTRY:
+            raise UsageError(f"there is no claim {number}", where="only", todo=f"there are 1 to {max(REGISTRY)}")
+    return [claim for number, claim in REGISTRY.items() if number in numbers]
+
+
+def claims(
+    traces: Sequence[str | os.PathLike] | str | None = None,
+    *,
+    only: Iterable[int] | int | None = None,
+    host: str | os.PathLike | Profile | Sequence | None = None,
+    replay: bool = False,
+    progress: Callable[[str, int, int | None], None] | None = None,
+    command: Sequence[str] = (),
+) -> Report:
+    """Test the mail's claims.
+
+    traces   paths: test them on these recordings; None is those of results/, from their committed counts
+    only     numbers of claims; None is all
+    host     a profile, priced beside that of 2004; a list is taken as it is; None is the calibrated `here`, if there is
+             one, else the present-day one
+    replay   count anew what results/ has from recordings that are here
+
+    Raises UsageError, TraceError, MmuexpError.
+    """
+    started = manifest.utc_now()
+    wanted = chosen(only)
+    given = [traces] if isinstance(traces, str | os.PathLike) else list(traces or ())
+    if replay and given:
+        raise UsageError("your recordings are counted in any case", where="replay", todo="leave --replay out")
+    hosts = hosts_of(host)
+    names = dict.fromkeys(name for claim in wanted for name in claim.experiments)
+    paths = [os.fsdecode(path) for path in given]
+    evidence = evidence_for(names, hosts=hosts, traces=paths, replay=replay, progress=progress)
+    findings = tuple(judged(claim, evidence) for claim in wanted)
+    return Report(
+        findings, tuple(one.name for one in hosts), _manifest(evidence, command, started), evidence.live_about
+    )
+
+
+def _manifest(evidence: Evidence, command: Sequence[str], started: str) -> dict[str, Any]:
+    strategies = list({str(run.strategy): run.strategy for runs in evidence.tables.values() for run in runs}.values())
+    prices = price_table(strategies, evidence.hosts[0])
+    del prices["host"]
+    about = {
+        "hosts": [host.as_dict() for host in evidence.hosts],
+        "prices": prices,
+        "factors": [vars(factor) for factor in FACTORS],
+        "experiments": [vars(source) for source in dict.fromkeys(evidence.sources.values())],
+        "live": evidence.live_about,
+    }
+    return manifest.of_run("claims", command, started, "yes", **about)
+
+
+def untested(report: Report) -> list[int]:
+    """Numbers of the claims that no recording tests."""
+    return [finding.claim.number for finding in report.findings if finding.verdict == UNTESTED]

@@ -1,0 +1,102 @@
+"""Claim 7: Windows 98 much slower, because it writes to the very pages its code runs from.
+
+Two recordings of our own guest (habit_10 and habit_100) run the same code and differ only in how many of its rounds
+store beside that code. So under each scheme
+
+    p    = (ns of habit_10 - ns of habit_100) / (stores more)       one such store, and what follows from it
+    rate = stores for each 1,000 accesses from which map-block takes n times softmmu's time
+
+A recording is much slower *for that reason* if it is much slower, and its own such stores at p would do it alone.
+"""
+
+from collections.abc import Iterator
+
+from mmuexp.mail.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence, Run
+from mmuexp.mail.model import COUNT, NS, RATE, SHARE, TIMES, Case, Claim, Figure, Part
+from mmuexp.mail.words import times
+from mmuexp.render.words import significant
+
+EXPERIMENTS = ("windows-habit",)
+GUEST = ("habit_10", "habit_100")
+MUCH = 2.0
+
+
+def price_of_store(evidence: Evidence, spec: str, host) -> float | None:
+    """p: ns of one store beside running code, under a scheme; None without our guest's recordings."""
+    found = evidence.recordings("habit-guest")
+    if not all(name in found and {spec, MAP_BLOCK} <= found[name].keys() for name in GUEST):
+        return None
+    (many, few), counted = ([found[name][s] for name in GUEST] for s in (spec, MAP_BLOCK))
+    stores = counted[0].counts["faults_code"] - counted[1].counts["faults_code"]
+    return (evidence.ns(many, host) - evidence.ns(few, host)) / stores if stores else None
+
+
+def rate_from(evidence: Evidence, host, factor: float, base: str = SOFTMMU) -> float | None:
+    """Such stores for each 1,000 accesses from which map-block takes `factor` times `base`'s time, in our guest."""
+    block, soft = (price_of_store(evidence, spec, host) for spec in (MAP_BLOCK, base))
+    if block is None or soft is None or block <= factor * soft:
+        return None
+    runs = evidence.recordings("habit-guest")[GUEST[1]]
+    here, there = runs[MAP_BLOCK], runs[base]
+    stores, accesses = here.counts["faults_code"], here.counts["accesses"]
+    room = (factor * evidence.ns(there, host) - evidence.ns(here, host)) / (block - factor * soft)
+    return 1000 * (stores + room) / (accesses + room)
+
+
+def for_that_reason(evidence: Evidence, soft: Run, block: Run, host, prices: tuple[float, float]) -> bool:
+    """Much slower, and its stores beside code alone would make it so."""
+    stores = block.counts["faults_code"]
+    without = evidence.ns(soft, host) - stores * prices[1]  # softmmu's time, were there none
+    alone = without + stores * prices[0] >= MUCH * (without + stores * prices[1])
+    return alone and evidence.ns(block, host) >= MUCH * evidence.ns(soft, host)
+
+
+def judge(evidence: Evidence) -> Iterator[Part]:
+    pairs = [(n, r) for n, r in evidence.pairs(*EXPERIMENTS, of=[SOFTMMU, MAP_BLOCK]) if r[1].counts["faults_code"]]
+    cases, figures, conditions = [], [], {}
+    for host in evidence.hosts:
+        prices = price_of_store(evidence, MAP_BLOCK, host), price_of_store(evidence, SOFTMMU, host)
+        if None in prices:
+            continue
+        slower, much = (rate_from(evidence, host, factor) for factor in (1.0, MUCH))
+        if slower is None or much is None:
+            conditions[host.name] = "at no rate of such stores: softmmu pays as much for one"
+        else:
+            conditions[host.name] = (
+                f"there are more than {significant(much)} stores beside running code for each 1,000 accesses (slower at"
+                f" all from {significant(slower)}), with nothing else against it"
+            )
+            figures += [Figure("rate from which map-block is slower", slower, RATE, host.name, key=True)]
+            figures += [Figure(f"rate from which it is {MUCH:g} times slower", much, RATE, host.name, key=True)]
+        figures += [Figure("one store beside code, map-block", prices[0], NS, host.name, key=True)]
+        figures += [Figure("one store beside code, softmmu", prices[1], NS, host.name, key=True)]
+        if newer := rate_from(evidence, host, 1.0, QEMU_10):
+            figures += [Figure("rate from which it is slower than softmmu-qemu10", newer, RATE, host.name, key=True)]
+        for name, (soft, block) in pairs:
+            cases.append(Case(name, for_that_reason(evidence, soft, block, host, prices), host.name))
+            figures += _of_recording(evidence, name, soft, block, host, prices[0])
+    figures += [
+        Figure("stores beside running code", 1000 * b.share("faults_code"), RATE, recording=n) for n, (_, b) in pairs
+    ]
+    figures += [Figure("faults_code", b.counts["faults_code"], COUNT, recording=n) for n, (_, b) in pairs]
+    yield Part("much slower, for its stores beside running code", tuple(cases), conditions, tuple(figures))
+
+
+def _of_recording(evidence: Evidence, name: str, soft: Run, block: Run, host, each: float) -> Iterator[Figure]:
+    key = not name.startswith("habit_")  # real programs
+    yield Figure("times softmmu's time", 1 / times(evidence, block, soft, host), TIMES, host.name, name, key)
+    part = block.counts["faults_code"] * each / evidence.ns(block, host)
+    yield Figure("of map-block's time, those stores", part, SHARE, host.name, name)
+
+
+CLAIMS = (
+    Claim(
+        7, "Piotras", "Windows 98 seemed much slower, because it writes to the very pages its code runs from.",
+        "MODEL.md section 8, claim 7",
+        f"of recordings with such stores (faults_code): map-block takes at least {MUCH:g} times softmmu's time, and"
+        " those stores, at what one costs in our guest, would do it alone",
+        EXPERIMENTS, judge,
+        "no Windows 98 was recorded: a guest of our own with the habit at eight rates, SeaBIOS, and GRUB printing by"
+        " the BIOS; Linux beside them",
+    ),
+)  # fmt: skip

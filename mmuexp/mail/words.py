@@ -1,0 +1,71 @@
+"""Conditions in words, from closed forms; and figures over many recordings, least and most of them named."""
+
+from collections.abc import Mapping, Sequence
+
+from mmuexp.mail.evidence import Evidence, Run
+from mmuexp.mail.model import ANY_HOST, LIVE, NS, SPEEDUP, Figure
+from mmuexp.render.words import duration, significant
+from mmuexp.verdict import ABOVE, ALWAYS, BELOW, BreakEven
+
+AGAINST = "memory accesses against {}'s"
+Pairs = Sequence[tuple[str, Sequence[Run]]]
+
+
+def fault_condition(even: BreakEven, of: str = "") -> str:
+    """When a scheme is cheaper than another, as a price of a host fault; `of` names the recording."""
+    on = f" on {of}" if of else ""
+    if even.wins == ALWAYS:
+        return f"at any price of a host fault{on}"
+    if even.fault_ns is None:
+        return f"at no price of a host fault{on}"
+    side = {BELOW: "less", ABOVE: "more"}[even.wins]
+    now = f" (here {duration(even.now_ns)})" if even.now_ns is not None else ""
+    return f"a host fault costs {side} than {duration(even.fault_ns)}{on}{now}"
+
+
+def fault_figures(even: BreakEven, host: str, recording: str, *, key: bool = False) -> list[Figure]:
+    """The price of a fault at which two schemes are equal, and what a fault costs now."""
+    found = []
+    if even.fault_ns is not None:
+        found.append(Figure("a host fault at break-even", even.fault_ns, NS, host, recording, key))
+    if even.now_ns is not None:
+        found.append(Figure("a host fault here", even.now_ns, NS, host, recording, key))
+    return found
+
+
+def span(low: float, high: float, sourced: tuple[float, float]) -> str:
+    """The range of the code generator's factor in which a claim holds, beside the range that sources give."""
+    told = f"(sources: {sourced[0]:g} to {sourced[1]:g})"
+    if high <= 0 or low > high:
+        return f"at no number of host instructions for one of the guest {told}"
+    return f"one guest instruction takes {significant(max(low, 0))} to {significant(high)} host ones besides memory accesses {told}"  # noqa: E501
+
+
+def spread(quantity: str, values: Mapping[str, float], unit: str, host: str = ANY_HOST) -> list[Figure]:
+    """A figure for each recording; of several, the least and the most are key."""
+    alone = len(values) == 1
+    found = [Figure(quantity, value, unit, host, recording, alone) for recording, value in values.items()]
+    if len(values) > 1:
+        for word, pick in (("least", min), ("most", max)):
+            found.append(Figure(f"{quantity}, {word} of {len(values)}", pick(values.values()), unit, host, key=True))
+    return found
+
+
+def live_figures(evidence: Evidence, pairs: Pairs, *, key: bool = True) -> list[Figure]:
+    """What translation took for real, ns an access, and how many times less than under the first of each pair: of
+    (recording, [base, run]) that a committed live run has both of."""
+    found = []
+    for name, (base, run) in pairs:
+        ns = [evidence.live.get((name, str(one.strategy))) for one in (base, run)]
+        if None in ns:
+            continue
+        for one, value in zip((base, run), ns, strict=True):
+            found.append(Figure(f"translation under {one.strategy}, an access", value, NS, LIVE, name))
+        if ns[1]:
+            found.append(Figure(AGAINST.format(base.strategy), ns[0] / ns[1], SPEEDUP, LIVE, name, key))
+    return found
+
+
+def times(evidence: Evidence, run: Run, base: Run, host) -> float:
+    """How many times less `run`'s memory accesses cost than `base`'s; below 1 they cost more."""
+    return evidence.ns(base, host) / evidence.ns(run, host)

@@ -1,0 +1,176 @@
+"""What became of the mail's claims, for people: an overview, then each claim with its verdict first.
+
+`told(finding, hosts)` says a finding in words and small tables once; terminal, Markdown and HTML only set it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmuexp.render import words
+
+NAMED = 8  # of more recordings so many are named on a terminal
+ANY, LIVE = "", "measured live"  # as mmuexp/mail/model.py has them
+ALL_HOSTS = "any host"
+MARKS = {"holds": "best", "does not hold": "warn"}
+COLOURS = {"holds": "bold green", "holds when": "bold yellow", "does not hold": "bold red"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A part of a claim in words: verdicts, conditions and recordings as lines; figures as a table."""
+
+    meaning: str
+    verdict: str
+    conditions: tuple[str, ...]
+    recordings: tuple[str, ...]
+    heads: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+
+
+def amount(value: float, unit: str) -> str:
+    """A figure as people read it."""
+    if unit == "times faster":
+        return words.factor(1.0, value)
+    if unit in ("ns", "bytes"):
+        return words.duration(value) if unit == "ns" else words.size(int(value))
+    if unit == "count" or (unit == "instructions" and float(value).is_integer()):
+        return words.number(int(value)) if float(value).is_integer() else words.significant(value)
+    if unit == "share":
+        return f"{words.significant(100 * value)} %"
+    text = words.significant(value)
+    return f"{text}x" if unit == "times" else f"{text} in 1,000" if unit == "per 1,000 accesses" else text
+
+
+def told(part: Any, hosts: Sequence[str], *, named: int | None = NAMED, key: bool = True) -> Told:
+    """One part; `named` None names every recording, `key` off tells every figure."""
+    verdicts = {host: part.verdict(host) for host in part.hosts}
+    return Told(
+        part.meaning,
+        _same_or_each(verdicts),
+        tuple(_conditions(part.conditions)),
+        tuple(_recordings(part, named)),
+        *_table(part, hosts, key),
+    )
+
+
+def _same_or_each(texts: Mapping[str, str]) -> str:
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return "; ".join(f"{text} ({host})" for host, text in texts.items())
+
+
+def _conditions(conditions: Mapping[str, str]) -> Iterator[str]:
+    if len(set(conditions.values())) == 1:
+        yield next(iter(conditions.values()))
+    else:
+        yield from (f"{text} [{host}]" for host, text in conditions.items())
+
+
+def _recordings(part: Any, named: int | None) -> Iterator[str]:
+    for label, names in (
+        ("on", part.recordings(True)),
+        ("not on", part.recordings(False)),
+        ("on one host only", part.undecided()),
+    ):
+        if names:
+            shown = names if named is None else names[:named]
+            more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+            yield f"{label} {', '.join(shown)}{more}"
+
+
+def _table(part: Any, hosts: Sequence[str], key: bool) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """(heads, lines): a line a quantity and recording, a column a host; columns that nothing stands in are left out."""
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for one in part.figures:
+        if one.key or not key:
+            lines.setdefault((one.quantity, one.recording), {})[one.host] = amount(one.value, one.unit)
+    known = {host for line in lines.values() for host in line}
+    columns = [host for host in (ANY, *hosts, LIVE) if host in known]
+    cells = [
+        (f"{quantity}: {recording}" if recording else quantity, *(line.get(host, "") for host in columns))
+        for (quantity, recording), line in lines.items()
+    ]
+    return ("", *(host or ALL_HOSTS for host in columns)), tuple(cells)
+
+
+def notes(finding: Any, report: Any) -> list[str]:
+    """What stands below a claim: assumed prices that decide, what stood in, where the counts are from."""
+    found = []
+    if finding.assumed:
+        found.append(f"An assumed price decides, on some recording: {', '.join(finding.assumed)}.")
+    if finding.claim.stand_in:
+        found.append(f"Stand-in: {finding.claim.stand_in}.")
+    if report.live_about and any(one.host == LIVE and one.key for part in finding.parts for one in part.figures):
+        found.append(f"Measured live: one run of results/live, on {report.live_about}; another gives other digits.")
+    for how in dict.fromkeys(one.how for one in finding.sources):
+        names = [one.experiment for one in finding.sources if one.how == how and one.experiment]
+        found.append(f"Counts: {how}{' in results/: ' + ', '.join(names) if names else ''}.")
+    return found
+
+
+def overview(report: Any) -> tuple[list[str], list[list[str]]]:
+    """(heads, lines): every claim with its verdict, at each host's prices where that matters."""
+    heads = ["", "claim", "verdict", *report.hosts]
+    lines = []
+    for finding in report.findings:
+        each = [finding.verdict_at(host) if finding.hosts else "" for host in report.hosts]
+        lines.append([str(finding.claim.number), finding.claim.says, finding.verdict, *each])
+    return heads, lines
+
+
+def markdown(report: Any) -> str:
+    parts = ["# The mail's claims\n", *_grid(*overview(report))]
+    for finding in report.findings:
+        claim = finding.claim
+        parts += [f"\n## {claim.number}. {claim.says}\n", f"{claim.author} ({claim.where}). **{finding.verdict}**\n"]
+        parts += [f"Rule: {claim.rule}.\n"]
+        for part in finding.parts:
+            one = told(part, report.hosts, named=None)
+            parts += [f"### {one.meaning}: {one.verdict}\n"]
+            parts += [f"* when {text}" for text in one.conditions]
+            parts += [f"* {text}" for text in one.recordings]
+            parts += ["", *_grid(one.heads, one.cells)] if one.cells else []
+            parts.append("")
+        parts += [f"{note}\n" for note in notes(finding, report)]
+        parts += [f"    {source.command}" for source in finding.sources]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return [line(heads), line([":--", *("--:" for _ in heads[1:])]), *(line(cells) for cells in lines)]
+
+
+def sections(report: Any) -> list[Any]:
+    """The sections of a page (render/page.py), from headings of level 3 on."""
+    from mmuexp.render.page import Cell, Details, Heading, Table, Text
+
+    def marked(verdict: str) -> Cell:
+        return Cell(verdict, mark=MARKS.get(verdict, ""))
+
+    heads, lines = overview(report)
+    found: list[Any] = [
+        Table(heads, [[n, says, *map(marked, verdicts)] for n, says, *verdicts in lines], sortable=False),
+    ]
+    for finding in report.findings:
+        claim = finding.claim
+        found.append(Heading(f"{claim.number}. {claim.says}", 3, f"claim-{claim.number}"))
+        found.append(Text(f"{claim.author}: {finding.verdict}", "verdict"))
+        for part in finding.parts:
+            one = told(part, report.hosts, named=None)
+            found.append(Text([f"{one.meaning}: {one.verdict}", *(f"when {text}" for text in one.conditions)]))
+            found.append(Text(list(one.recordings), "note"))
+            if one.cells:
+                found.append(Table(one.heads, one.cells, sortable=False))
+            every = told(part, report.hosts, named=None, key=False)
+            if len(every.cells) > len(one.cells):
+                found.append(Details("every figure", [Table(every.heads, every.cells)]))
+        commands = [source.command for source in finding.sources]
+        found.append(
+            Details("how it is judged, and from what", [Text([claim.rule, claim.where]), Text(commands, "code")])
+        )
+        found.append(Text(notes(finding, report), "note"))
+    return found
