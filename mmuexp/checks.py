@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from mmuexp.errors import CheckFailed, UsageError
 from mmuexp.expression import Expression, NoValue, parse
 from mmuexp.result import COLUMNS, IDENTITY, Result, rows_of
-from mmuexp.turns import Turn, turns, value_in
+from mmuexp.turns import Turn, is_of, turns, value_in
 
 OPTION = "--fail-if"
 TODO = "write it as 'faults>1000' or 'map-block:faults > 2 * softmmu:tlb_fills'"
@@ -28,10 +28,9 @@ def parse_check(text: str, more_columns: Iterable[str] = (), schemes: Collection
 
 
 def _all_there(check: Expression, schemes: Collection[str]) -> None:
-    there = {*schemes, *(spec.partition(",")[0] for spec in schemes)}
     for term in check.terms:
-        if term.spec is not None and term.spec not in there:
-            what = f"{check.text!r} names {term.spec}, which the result does not hold"
+        if not any(is_of({"strategy": spec}, term.spec) for spec in schemes):
+            what = f"{check.text!r} names {term.spec.rstrip(',')}, which the result does not hold"
             raise UsageError(what, where=OPTION, todo=f"it holds {' '.join(dict.fromkeys(schemes))}")
 
 

@@ -7,7 +7,7 @@ sign        [+|-]... atom
 atom        NUMBER | ( sum ) | [SPEC:]COLUMN[@TRACE]
 
 A SPEC may hold commas and `=` (map-block,map_block_bits=16:faults); it ends at its colon, so `-` and `/` before one
-need blanks. Whole numbers and decimals are exact, as fractions, until they meet a column of floats (ns): then all is
+need blanks. A name alone stands for all runs of the scheme, `map-block,` for the one with every default. Whole numbers and decimals are exact, as fractions, until they meet a column of floats (ns): then all is
 float.
 """
 
@@ -36,7 +36,7 @@ LONGEST, DEEPEST = 2_000, 40  # characters; parentheses and signs in each other
 NOT_NUMBERS = ("nan", "inf", "infinity")
 
 _NAME = r"(?:[\w./~-]*\.py|[A-Za-z_]\w*(?:-\w+)*)"  # of a scheme, or of a file that holds one
-_SPEC = rf"{_NAME}(?:\s*,\s*\w+\s*=(?!=)\s*[\w.-]+)*"
+_SPEC = rf"{_NAME}(?:\s*,\s*\w+\s*=(?!=)\s*[\w.-]+)*,?"
 _TOKEN = re.compile(
     rf"""\s*(?:
     (?P<number>(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?(?![\w.]))
@@ -55,7 +55,7 @@ class NoValue(Exception):
 class Term:
     """One cell: `column` of the row in turn, or of the scheme `spec` beside it; in the recording `trace`, if given.
 
-    `spec` is a bare name, which stands for all its rows, or a canonical spec.
+    `spec` is a bare name, which stands for all its rows, or a canonical spec (of a run with every default: `name,`).
     """
 
     column: str
@@ -262,7 +262,8 @@ def _spec(text: str | None, where: str) -> str | None:
 
     text = "".join(text.split())
     try:
-        strategy = parse_spec(text)
+        strategy = parse_spec(text.rstrip(","))
     except UsageError as error:
         raise UsageError(error.what, where=error.where or where, todo=error.todo) from None
-    return strategy.name if "," not in text else str(strategy)
+    one_run = str(strategy) if "," in str(strategy) else f"{strategy},"
+    return one_run if "," in text else strategy.name

@@ -1,7 +1,8 @@
 """Which rows of a result an expression is about: each row in turn, and beside it the schemes that it names.
 
 Rows are dicts (result.rows_of). They belong together if trace and window are the same, and the swept values too, where
-both have such. A scheme that is named bare (map-block) and has several rows is taken with each of them.
+both have such and neither is named with its settings. A scheme that is named bare (map-block) and has several rows is
+taken with each of them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,8 +22,10 @@ def stem(trace: str) -> str:
 
 
 def is_of(row: Row, spec: str | None) -> bool:
-    """Is this a row of the scheme? A bare name stands for all its rows."""
-    return spec is None or spec in (row["strategy"], row["strategy"].partition(",")[0])
+    """Is this a row of the scheme? A bare name stands for all its rows, `name,` for the one with every default."""
+    if spec is None or "," in spec:
+        return spec is None or row["strategy"] == spec.rstrip(",")
+    return row["strategy"].partition(",")[0] == spec
 
 
 def turns(expression: Expression, rows: Iterable[Row], parameters: Sequence[str] = ()) -> Iterator[Turn]:
@@ -33,8 +36,12 @@ def turns(expression: Expression, rows: Iterable[Row], parameters: Sequence[str]
         groups.setdefault((row["trace"], row.get("window")), []).append(row)
     for group in groups.values():
         for chosen in product(*([row for row in group if is_of(row, spec)] for spec in specs)):
-            if _swept_alike(chosen, parameters):
+            if _swept_alike([row for row, spec in zip(chosen, specs, strict=True) if not _one_run(spec)], parameters):
                 yield dict(zip(specs, chosen, strict=True))
+
+
+def _one_run(spec: str | None) -> bool:
+    return spec is not None and "," in spec
 
 
 def _swept_alike(rows: Iterable[Row], parameters: Sequence[str]) -> bool:

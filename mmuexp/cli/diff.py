@@ -34,9 +34,9 @@ def command(a, b, columns, tolerance, outputs, format_) -> int:
       mmuexp diff before.csv after.csv
       mmuexp diff before.json after.csv --columns faults,ns --format csv
 
-    A and B are what compare or sweep wrote with -o: .json, or .csv or .parquet. Rows belong together by trace, strategy,
-    window and swept values. Integers are compared exactly; an empty cell (no such event) is not 0. The exit code is 0 if
-    they are equal, 3 if not. The manifests say why, if they tell.
+    A and B are what compare or sweep wrote with -o: .json, or .csv or .parquet. Rows belong together by trace,
+    strategy, window and swept values. Integers are compared exactly; an empty cell (no such event) is not 0. The exit
+    code is 0 if they are equal, 3 if not. The manifests say why, if they tell.
     """
     from mmuexp.difffile import WRITERS, DiffFile, diff_of
     from mmuexp.manifest import utc_now

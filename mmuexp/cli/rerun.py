@@ -1,0 +1,81 @@
+"""`mmuexp rerun`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from mmuexp.cli import output
+
+
+@click.command(short_help="Make the results of an experiment's folder again, or check them.")
+@click.argument("folders", metavar="[FOLDER]...", nargs=-1)
+@click.option("--check", is_flag=True, help="Write nothing: compare with what is there, and exit with 3 if it differs.")
+@click.option("--saved", is_flag=True, help="Do not replay: make the report and chart from the tables that are there.")
+@click.option(
+    "--all", "all_", is_flag=True, help="All experiments of FOLDER; those whose recording is not here are told."
+)
+def command(folders, check, saved, all_) -> int:
+    """Make the results of an experiment's folder again, or check them.
+
+    \b
+    Examples:
+      mmuexp rerun results/page-crossing --check
+      mmuexp rerun --all --check --saved
+
+    The folder's experiment.toml holds the question, the command and the answer, whose figures are expressions over the
+    counts; counts.csv, its manifest, report.md and chart.svg are made from it. results/README.md says how to write one.
+    With --check the exit code is 3 if an integer differs, if the report is stale, or if what the answer rests on does
+    not hold. --all without FOLDER takes results/.
+    """
+    from mmuexp.errors import MmuexpError
+    from mmuexp.folders.index import INDEX, index_text, is_index, write_index
+    from mmuexp.folders.rerun import HOME, experiments, find, rerun
+
+    if not folders and not all_:
+        raise click.UsageError("no FOLDER is named; give one, or --all for those of results/")
+    homes = [find(folder) for folder in folders or (HOME,)] if all_ else []
+    chosen = [one for home in homes for one in experiments(home)] if all_ else [find(folder) for folder in folders]
+    if not chosen:
+        raise click.UsageError(f"{homes[0]} holds no experiment")
+    failed = left_out = 0
+    for folder in dict.fromkeys(chosen):
+        try:
+            with output.progress_bar() as progress:
+                outcome = rerun(folder, check=check, saved=saved, progress=progress)
+        except MmuexpError as error:
+            if not all_:
+                raise
+            output.say(str(error))
+            left_out += 1
+            continue
+        failed += outcome.failed
+        _tell(outcome, check)
+    for home in dict.fromkeys([*homes, *(folder.parent for folder in chosen)]):
+        if not is_index(home / INDEX):
+            continue
+        if not check:
+            output.say(f"wrote {_short(write_index(home))}")
+        elif (home / INDEX).read_text(encoding="utf-8", errors="replace") != index_text(home):
+            output.say(f"{_short(home / INDEX)} is stale; `mmuexp rerun` writes it anew")
+            failed += 1
+    return 3 if failed else 1 if left_out else 0
+
+
+def _tell(outcome, check: bool) -> None:
+    from mmuexp.render.diff import headline, print_diff
+
+    for path in outcome.written:
+        output.say(f"wrote {_short(path)}")
+    for name, found in outcome.differences.items():
+        output.say(f"{outcome.name}, {name}.csv: {headline(found)}")
+        if found:
+            print_diff(found, output.stdout_console())
+            sys.stdout.flush()
+    for line in outcome.troubles:
+        output.say(f"{outcome.name}: {line}")
+
+
+def _short(path: str | Path) -> str:
+    """As one would type it from here."""
+    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else str(path)

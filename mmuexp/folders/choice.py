@@ -1,0 +1,108 @@
+"""The rows of an experiment's results as expressions see them, with derived columns; which of them are chosen."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.expression import Expression, NoValue, Number, parse
+from mmuexp.folders.about import FILE, About, Choice
+from mmuexp.result import IDENTITY, Result, rows_of
+from mmuexp.turns import Row, Turn, is_of, stem, turns, value_in
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Every row of one command's result: counts, prices and derived columns; `numbers` are the columns of numbers."""
+
+    about: About
+    rows: tuple[Row, ...]
+    parameters: tuple[str, ...]
+    numbers: frozenset[str]
+
+    def parse(self, text: str, what: str, *, compares: bool | None = False) -> Expression:
+        """An expression over these columns. Raises MmuexpError that names `what` of experiment.toml."""
+        where = f"{self.about.name}/{FILE}: {what}"
+        todo = "write it as 'map-block:ns / softmmu:ns'"
+        try:
+            return parse(text, self.numbers, where=where, todo=todo, compares=compares, traces=True)
+        except UsageError as error:
+            place = where if error.where == where else f"{where}: {error.where}"
+            raise MmuexpError(error.what, where=place, todo=error.todo) from None
+
+    def chosen(self, choice: Choice) -> list[Row]:
+        """The rows of the recordings that are chosen, and of `where` (a cell that is empty fits)."""
+        for trace in choice.traces:
+            if trace not in {stem(row["trace"]) for row in self.rows}:
+                raise self._nothing(f"there is no recording {trace!r}")
+        found = [row for row in self.rows if not choice.traces or stem(row["trace"]) in choice.traces]
+        for name, value in choice.where.items():
+            if name not in self.rows[0]:
+                raise self._nothing(f"where names {name!r}, which is no column")
+            found = [row for row in found if row[name] is None or row[name] == value]
+        return found
+
+    def turns(self, expression: Expression, choice: Choice) -> Iterator[Turn]:
+        """The turns of an expression in the rows that are chosen; a choice of schemes is one of the row in turn."""
+        for turn in turns(expression, self.chosen(choice), self.parameters):
+            row = turn.get(None)
+            if row is None or _is_chosen(row, choice):
+                yield turn
+
+    def values(self, expression: Expression, choice: Choice) -> Iterator[tuple[Turn, Number | bool]]:
+        """(turn, value) wherever there is one."""
+        for turn in self.turns(expression, choice):
+            try:
+                yield turn, value_in(expression, turn, self.rows)
+            except NoValue:
+                continue
+
+    def _nothing(self, what: str) -> MmuexpError:
+        return MmuexpError(what, where=f"{self.about.name}/{FILE}", todo="counts.csv has what can be chosen")
+
+
+def _is_chosen(row: Row, choice: Choice) -> bool:
+    swept = [name for name, value in choice.where.items() if row[name] != value]
+    return not swept and (not choice.strategies or any(is_of(row, spec) for spec in choice.strategies))
+
+
+def rows_in(about: About, result: Result) -> Rows:
+    """The rows of a result, with the columns that experiment.toml derives. Raises MmuexpError."""
+    given = [dict(row) for row in rows_of(result.frame)]
+    texts = {name for row in given for name, value in row.items() if isinstance(value, str)}
+    numbers = frozenset(name for name in given[0] if name not in {*IDENTITY, *texts})
+    found = Rows(about, tuple(given), result.parameters, numbers)
+    for name, text in about.columns.items():
+        if name in given[0]:
+            raise MmuexpError(f"columns.{name} is there already", where=f"{about.name}/{FILE}", todo="rename it")
+        expression = found.parse(text, f"columns.{name}")
+        values = [_derived(found, expression, row, name) for row in given]
+        for row, value in zip(given, values, strict=True):
+            row[name] = value
+        found = replace(found, numbers=found.numbers | {name})
+    return found
+
+
+def _derived(rows: Rows, expression: Expression, row: Row, name: str) -> Number | None:
+    """The value of a derived column in one row, None where there is none."""
+    beside = [one for one in rows.rows if (one["trace"], one.get("window")) == (row["trace"], row.get("window"))]
+    found = [turn for turn in turns(expression, beside, rows.parameters) if turn.get(None, row) is row]
+    if len(found) > 1:
+        what = f"columns.{name} names a scheme of which there are several rows"
+        raise MmuexpError(what, where=f"{rows.about.name}/{FILE}", todo="name it with its settings")
+    try:
+        return value_in(expression, found[0], rows.rows) if found else None
+    except NoValue:
+        return None
+
+
+def plain(values: Iterable[Any]) -> list[Any]:
+    """For a DataFrame: fractions as floats."""
+    return [value if value is None or isinstance(value, int | float | str) else float(value) for value in values]
+
+
+def chart_columns(rows: Rows, choice: Choice) -> Mapping[str, list[Any]]:
+    """The columns of the rows that are chosen, and `recording`, a trace's name alone."""
+    found = [row for row in rows.chosen(choice) if _is_chosen(row, choice)]
+    columns = {name: plain(row[name] for row in found) for name in rows.rows[0]}
+    return columns | {"recording": [stem(row["trace"]) for row in found]}

@@ -1,0 +1,168 @@
+"""The words of an experiment's command -> a run of `compare` or `sweep`, whatever folder one stands in.
+
+A recording is FOLDER/word, ROOT/word or ROOT/traces/word, with .arrow or without. ROOT is the nearest folder above
+that holds traces/; outside of a repository the folder itself, and the recordings that come with the package. In the
+results it is called by its path from ROOT, so that tables do not tell where they were made.
+"""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mmuexp.errors import MmuexpError
+from mmuexp.folders.about import FILE, About
+from mmuexp.result import Result
+
+OPTIONS = {"--trace": "traces", "-s": "strategies", "--strategy": "strategies", "--reference": "reference"}
+OPTIONS |= {"--host": "host", "--every": "every", "--rounds": "rounds"}
+KINDS = {"compare": {"reference", "host", "every", "live", "rounds"}, "sweep": {"reference", "host"}}
+TRACES = "traces"
+
+
+@dataclass(frozen=True)
+class Call:
+    """`kind` is compare or sweep; `traces` label -> file, None if it is nowhere; `options` as that function takes."""
+
+    kind: str
+    words: tuple[str, ...]
+    traces: dict[str, Path | None]
+    params: tuple[str, ...]
+    strategies: tuple[str, ...]
+    options: dict[str, Any]
+
+    @property
+    def line(self) -> str:
+        """As one may type it in ROOT."""
+        return shlex.join(["mmuexp", *self.words])
+
+    @property
+    def missing(self) -> list[str]:
+        return [label for label, file in self.traces.items() if file is None]
+
+
+def root_of(folder: Path) -> Path:
+    """The repository that the folder lies in, or the folder."""
+    return next((above for above in folder.parents if (above / TRACES).is_dir()), folder)
+
+
+def calls_of(about: About) -> dict[str, Call]:
+    """The name of each command -> what it runs. Raises MmuexpError for words that are no command's."""
+    return {name: _call(about, words) for name, words in about.commands.items()}
+
+
+def _call(about: About, words: Sequence[str]) -> Call:
+    where = f"{about.name}/{FILE}"
+    kind, *rest = words
+    if kind not in KINDS:
+        raise MmuexpError(f"command {kind!r} cannot be run again", where=where, todo="give compare or sweep")
+    given: dict[str, list[str]] = {}
+    shown, traces = [kind], {}
+    for option, value in _split(rest, kind, where):
+        if option == "traces":
+            label, file = _find(about.folder, value)
+            traces[label] = file
+            value = label
+        given.setdefault(option or "params", []).append(value)
+        flag = {"traces": ["--trace"] if kind == "sweep" else [], "strategies": ["-s"], "params": []}
+        shown += [*flag.get(option, [f"--{option}"]), *([] if value == "" else [value])]
+    options = {}
+    for option in ("reference", "host", "every", "rounds", "live"):
+        if option in given:
+            if option not in KINDS[kind]:
+                raise MmuexpError(f"{kind} has no --{option}", where=where, todo="leave it out")
+            options[option] = _option(option, given[option], about.folder, where)
+    schemes = tuple(_beside(about.folder, spec) for spec in given.get("strategies", []))
+    return Call(kind, tuple(shown), traces, tuple(given.get("params", [])), schemes, options)
+
+
+def _split(words: Sequence[str], kind: str, where: str) -> Iterator[tuple[str, str]]:
+    """(what it is, its value) of each word or pair of words; the value of a flag is ""."""
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        if name == "--live":
+            yield "live", ""
+        elif name in OPTIONS:
+            if not equals and not left:
+                raise MmuexpError(f"{name} has no value", where=where, todo="write one behind it")
+            yield OPTIONS[name], value if equals else left.pop(0)
+        elif word.startswith("-"):
+            todo = f"a command may have {' '.join(OPTIONS)} --live; its files are made by `mmuexp rerun`"
+            raise MmuexpError(f"{name} has no place in a command", where=where, todo=todo)
+        else:
+            yield ("params" if kind == "sweep" else "traces"), word
+
+
+def _option(name: str, values: list[str], folder: Path, where: str) -> Any:
+    if len(values) > 1:
+        raise MmuexpError(f"--{name} is given twice", where=where, todo="give it once")
+    if name == "live":
+        return True
+    if name in ("every", "rounds"):
+        if not values[0].replace("_", "").isdecimal():
+            raise MmuexpError(f"--{name} {values[0]!r} is no whole number", where=where)
+        return int(values[0])
+    return _beside(folder, values[0])
+
+
+def _beside(folder: Path, word: str) -> str:
+    """A file that a word begins with (a scheme, a host profile), if it stands in the folder or in ROOT."""
+    name, comma, rest = word.partition(",")
+    if name.endswith((".py", ".toml")):
+        for place in (folder, root_of(folder)):
+            if (place / name).is_file():
+                return f"{place / name}{comma}{rest}"
+    return word
+
+
+def _find(folder: Path, word: str) -> tuple[str, Path | None]:
+    """(how it is called, its file, None if it is nowhere) of a recording."""
+    root = root_of(folder)
+    names = [word] if word.endswith(".arrow") else [word, f"{word}.arrow"]
+    places = [folder / name for name in names] + [root / name for name in names]
+    places += [root / TRACES / name for name in names]
+    for place in places:
+        if place.is_file():
+            file = Path(os.path.normpath(place))
+            return (str(file.relative_to(root)) if file.is_relative_to(root) else word), file
+    for name in names:
+        bundled = resources.files("mmuexp.traces") / name
+        if isinstance(bundled, Path) and bundled.is_file():
+            return f"{TRACES}/{name}", bundled
+    return word, None
+
+
+def run(about: About, call: Call, progress: Callable[[str, int, int | None], None] | None = None) -> Result:
+    """Replay. Raises MmuexpError if a recording is not there: it says what makes it."""
+    from mmuexp.experiment import compare, sweep
+
+    if call.missing:
+        made = f"make it: {about.recipe}" if about.recipe else "put it into the folder, or see traces/README.md"
+        raise MmuexpError(f"needs the recording {call.missing[0]}, which is not here", where=about.name, todo=made)
+    labels = {str(file): label for label, file in call.traces.items()}
+    command = ["mmuexp", *call.words]
+    if call.kind == "sweep":
+        strategy = call.strategies[0] if call.strategies else None
+        if len(call.strategies) > 1:
+            raise MmuexpError("a sweep varies one scheme", where=about.name, todo="give one -s")
+        result = sweep(
+            call.params, list(labels) or None, strategy=strategy, progress=progress, command=command, **call.options
+        )
+    else:
+        schemes = list(call.strategies) or None
+        result = compare(list(labels) or None, schemes, progress=progress, command=command, **call.options)
+    return _called(result, labels)
+
+
+def _called(result: Result, labels: dict[str, str]) -> Result:
+    """The result with recordings by their labels, in place of the paths of this machine."""
+    result.frame["trace"] = [labels.get(trace, trace) for trace in result.frame["trace"]]
+    for part in ("traces", "verdicts", "left_out"):
+        for one in result.manifest.get(part, []):
+            one["trace"] = labels.get(one["trace"], one["trace"])
+    return result

@@ -1,0 +1,150 @@
+"""`rerun`: an experiment's folder made again from its experiment.toml, or checked against what is there.
+
+counts.csv (a table for each command) and its manifest, report.md, chart.svg. Everything is claimed before the work and
+appears whole. A check writes nothing; it compares integers exactly, and floats, which are counts times prices, to a
+part in 10**9 (another library may round a last digit elsewhere).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import ClassVar
+
+from mmuexp.difference import Difference, diff
+from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.export import Output, load
+from mmuexp.folders.about import FILE, About, read
+from mmuexp.folders.command import Call, calls_of, run
+from mmuexp.folders.report import CHART, Report
+from mmuexp.result import LIVE, Result
+
+REPORT = "report.md"
+HOME = "results"  # where experiments are looked for by their bare names
+TOLERANCE = 1e-9
+Progress = Callable[[str, int, "int | None"], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one folder. `differences`: name of a command -> what a check found changed (empty: equal).
+
+    `troubles` are lines on what is wrong apart from that: an answer that does not hold, a stale report. `written` are
+    the files.
+    """
+
+    name: str
+    results: Mapping[str, Result]
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    troubles: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.troubles) or any(self.differences.values())
+
+
+class Made(Output):
+    """A file of text or a picture, without a manifest of its own."""
+
+    writers: ClassVar[Mapping[str, None]] = {".md": None, ".svg": None}
+
+    def targets(self) -> list[str]:
+        return [self.path]
+
+    def write(self, content: bytes) -> None:
+        with self._writing():
+            self._data_file().write_bytes(content)
+            self._finish({})
+
+
+def find(name: str) -> Path:
+    """The folder of an experiment: a path, or its name in results/. Raises UsageError."""
+    for path in (Path(name), Path(HOME) / name):
+        if path.is_dir():
+            return path.resolve()
+    near = get_close_matches(name, [path.name for path in experiments(Path(HOME))], 1)
+    hint = f"did you mean {near[0]}?" if near else "give the path of one that holds an experiment.toml"
+    raise UsageError("is no folder", where=name, todo=hint)
+
+
+def experiments(home: Path) -> list[Path]:
+    """The folders in `home` that hold an experiment, by name."""
+    return [path.parent.resolve() for path in sorted(home.glob(f"*/{FILE}"))]
+
+
+def rerun(folder: Path | str, *, check: bool = False, saved: bool = False, progress: Progress | None = None) -> Outcome:
+    """Make an experiment's folder again.
+
+    check     write nothing, and say what would change
+    saved     do not replay: take the tables that are there, and make (or check) the report and the chart alone
+    progress  as `compare` takes it
+
+    Raises MmuexpError for an experiment.toml that is none, and a recording that is not here.
+    """
+    about = read(Path(folder).resolve())
+    calls = calls_of(about)
+    if check:
+        return _check(about, calls, saved, progress)
+    with _claimed(about, () if saved else calls) as files:
+        results = {name: _result(about, name, call, saved, progress) for name, call in calls.items()}
+        report = Report(about, results)
+        contents = {REPORT: report.text().encode(), CHART: report.chart()}
+        for name in () if saved else calls:
+            files[f"{name}.csv"].save(results[name])
+        for name in [name for name in contents if name in files]:
+            files[name].write(contents[name])
+        written = tuple(file.path for file in files.values())
+    return Outcome(about.name, results, {}, tuple(report.broken), written)
+
+
+@contextlib.contextmanager
+def _claimed(about: About, tables: object) -> Iterator[dict[str, Output]]:
+    names = [f"{name}.csv" for name in tables] + [REPORT] + ([CHART] if about.chart else [])
+    files: dict[str, Output] = {}
+    try:
+        for name in names:
+            kind = Output if name.endswith(".csv") else Made
+            files[name] = kind(str(about.folder / name))
+        yield files
+    finally:
+        for file in files.values():
+            file.discard()
+
+
+def _result(about: About, name: str, call: Call, saved: bool, progress: Progress | None) -> Result:
+    return load(str(about.folder / f"{name}.csv")) if saved else run(about, call, progress)
+
+
+def _check(about: About, calls: Mapping[str, Call], saved: bool, progress: Progress | None) -> Outcome:
+    before = {name: load(str(about.folder / f"{name}.csv")) for name in calls}  # fails before the work
+    results = before if saved else {name: run(about, call, progress) for name, call in calls.items()}
+    found = {name: _difference(before[name], results[name], calls[name]) for name in calls}
+    report = Report(about, results)
+    troubles = list(report.broken)
+    measured = any(call.options.get("live") for call in calls.values()) and not saved
+    if not any(found.values()) and not measured and _text(about.folder / REPORT) != report.text():
+        troubles.append(f"{REPORT} is not what its experiment.toml and its counts say; `mmuexp rerun` writes it anew")
+    if about.chart is not None and not (about.folder / CHART).is_file():
+        troubles.append(f"{CHART} is not there; `mmuexp rerun` draws it")
+    return Outcome(about.name, results, found, tuple(troubles))
+
+
+def _difference(before: Result, after: Result, call: Call) -> Difference:
+    """Measured figures differ from run to run, and with them every price: of those integers alone are compared."""
+    if not call.options.get("live"):
+        return diff(before, after, tolerance=TOLERANCE)
+    kinds = after.frame.dtypes
+    whole = [name for name in after.frame.columns if kinds[name].kind in "iu" and name not in LIVE]
+    return diff(before, after, columns=whole)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MmuexpError(f"cannot be read: {reason}", where=str(path), todo="make it: mmuexp rerun") from None
