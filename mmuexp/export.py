@@ -234,7 +234,7 @@ def _load_csv(path: str) -> Result:
             raise ValueError(f"row {number} has {len(line)} fields, the header {len(columns)}")
     if not text.endswith("\n"):
         raise ValueError(f"row {len(lines)} does not end: the file was cut")
-    check_columns(columns)
+    check_columns(columns, ())  # `checked` knows its kind, and so which there must be
     rows = [{name: _value(name, text) for name, text in zip(columns, line, strict=True)} for line in lines]
     return _beside(path, rows, columns)
 

@@ -29,8 +29,9 @@ from mmuexp.loadseed import checked_seeds
 from mmuexp.passes import DEFAULT_NAME, trace_path
 from mmuexp.progress import Progress, part_of
 from mmuexp.relocate import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
-from mmuexp.result import Result
+from mmuexp.result import IDENTITY, Result
 
+KIND = "misses"  # of the Result
 KINDS = ("compulsory", "flush", "write_right", "capacity", "conflict")
 COLUMNS = ("trace", "strategy", "load_seed", "tlb_fills", *KINDS, "lru_fills", "lookups", "rows", "regions")
 TOGETHER = 1 << 23  # entries of direct-mapped TLBs that one pass over a trace fills
@@ -83,8 +84,10 @@ def misses(
     about = {"strategies": [manifest.expanded(strategy) for strategy in chosen], "traces": facts}
     about |= {"load_seeds": seeds, "join_pages": join_pages, "move_bits": move_bits, "parameters": ["load_seed"]}
     said = sys.argv if command is None else command
-    whole = manifest.of_run("misses", said, started, "yes", **about)
-    return Result("misses", _frame(records, whole), whole, ("load_seed",))
+    whole = manifest.of_run(KIND, said, started, "yes", **about)
+    frame = frame_of(records)
+    frame.attrs["manifest"] = whole
+    return Result(KIND, frame, whole, ("load_seed",))
 
 
 def split(
@@ -123,10 +126,9 @@ def _one_pass(trace, tlb_bits, region, offsets, label, progress):
     return state
 
 
-def _frame(records: list[dict], about: dict) -> Any:
+def frame_of(records: list[dict]) -> Any:
+    """Rows, by the names in COLUMNS, as a DataFrame."""
     import pandas as pd
 
     frame = pd.DataFrame(records, columns=list(COLUMNS))
-    frame = frame.astype({name: "Int64" for name in COLUMNS if name not in ("trace", "strategy")})
-    frame.attrs["manifest"] = about
-    return frame
+    return frame.astype({name: "Int64" for name in COLUMNS if name not in IDENTITY})

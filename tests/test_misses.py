@@ -231,13 +231,34 @@ def test_the_command(cli, copy, tmp_path):
     assert "| TLB fills | 20 |" in cli("misses", copy, "--format", "md").out
 
 
+def test_a_saved_result_is_read_back(cli, copy, tmp_path):
+    names = [str(tmp_path / f"m{suffix}") for suffix in (".json", ".csv", ".parquet", ".html", ".svg")]
+    done = cli("misses", copy, "--load-seed", "0,1", "--join-pages", 16, *[word for n in names for word in ("-o", n)])
+    assert done.code == 0, done.err
+    table = (tmp_path / "m.csv").read_text()
+    for name in names[:3]:
+        assert cli("export", name, "--format", "csv").out == table
+        assert "2 regions, 2 load addresses" in cli("export", name, "--format", "table").out
+    assert "with LRU and no sets" in (tmp_path / "m.html").read_text()
+    assert cli("misses", copy, "--fail-if", "conflict > 17").code == 3
+    assert cli("misses", copy, "--fail-if", "conflict > 18").code == 0
+    for wrong in (
+        table.replace(",conflict", ",conflicts"),
+        table.replace(",18,", ",-18,"),
+        table.replace(",18,", ",,"),
+    ):
+        assert wrong != table
+        (tmp_path / "m.csv").write_text(wrong)
+        assert "is no saved result" in one_line(cli("export", tmp_path / "m.csv", "--format", "csv").err)
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "said"),
     [
         (["--load-seed", "a..b"], 2, "no range"),
         (["--load-seed", "fifo"], 2, "names no whole numbers"),
         (["-s", "qemu-fast"], 2, "no direct-mapped TLB"),
-        (["-o", "x.html"], 2, "suffix"),
+        (["-o", "x.txt"], 2, "suffix"),
     ],
 )
 def test_wrong_words_are_one_line(cli, copy, argv, code, said):

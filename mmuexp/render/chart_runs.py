@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mmuexp import misses
 from mmuexp.errors import MmuexpError
+from mmuexp.loadseed import LOAD_SEED
 from mmuexp.result import Result, rows_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class Plan(NamedTuple):
 
 def plan_of(result: Result, trace: str | None = None) -> Plan:
     """The chart of one trace, or of all. Raises MmuexpError where no run has an access."""
+    if result.kind == misses.KIND:
+        return _misses(result)
     rows = [row for row in rows_of(result.frame) if trace in (None, row["trace"]) and row["accesses"]]
     if not rows:
         raise MmuexpError("no run has a memory access, so there is nothing to draw", todo="name another trace")
@@ -40,6 +44,24 @@ def plan_of(result: Result, trace: str | None = None) -> Plan:
     if result.windowed:
         return _windows(rows)
     return _parts(result, rows)
+
+
+def _misses(result: Result) -> Plan:
+    """Fills by kind as parts of a bar; of several load addresses a point each."""
+    rows = rows_of(result.frame)
+    tlb = {row["strategy"] for row in rows}
+    records = [{**row, "of": f"{row['trace']}, {row['strategy']}" if len(tlb) > 1 else row["trace"]} for row in rows]
+    alt = "TLB fills: " + "; ".join(
+        f"{name} from {min(fills):,} to {max(fills):,}"
+        for name in dict.fromkeys(record["of"] for record in records)
+        for fills in [[record["tlb_fills"] for record in records if record["of"] == name]]
+    )
+    if len({row["load_seed"] for row in rows}) == 1:
+        spec: dict[str, Any] = {"mark": "stacked", "x": "of", "y": list(misses.KINDS), "x_title": "recording"}
+        return Plan(_frame(records), spec | {"y_title": "TLB fills"}, alt, "Why the TLB fills.")
+    spec = {"mark": "point", "x": "load_seed", "y": "tlb_fills", "color": "of", "log_y": True}
+    spec |= {"x_title": "load address (seed)", "y_title": "TLB fills", "color_title": "recording"}
+    return Plan(_frame(records), spec, alt, "TLB fills of the same program at other load addresses.")
 
 
 def _parts(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
@@ -94,7 +116,13 @@ def _swept(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
             flat = {"trace": row["trace"], "setting": row["strategy"], Y: row["ns"] / row["accesses"]}
             records += [{**flat, x: value} for value in values]
     numeric = all(not isinstance(value, str) for value in values)
-    spec: dict[str, Any] = {"mark": "line" if numeric else "point", "x": x, "y": Y, "color": series, "y_title": TIME}
+    spec: dict[str, Any] = {
+        "mark": "line" if numeric and x != LOAD_SEED else "point",
+        "x": x,
+        "y": Y,
+        "color": series,
+        "y_title": TIME,
+    }
     spec |= {"x_title": x, "color_title": ", ".join(rest) or "trace"}
     if rest and several:
         spec["facet"] = "trace"

@@ -1,40 +1,44 @@
 """Is a saved result whole? Whatever was damaged or edited by hand is a ValueError that names it, before it is shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from mmuexp import misses
 from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, SHAPE, Result, make_frame
 
 REQUIRED = [*IDENTITY, *COUNTS, *PRICES]
-NEVER_EMPTY = {*IDENTITY, *SHAPE, "faults", *PRICES, "window"} - {"insns_per_access"}
-WHOLE = {*COUNTS, "window"}
+NEVER_EMPTY = {*IDENTITY, *SHAPE, "faults", *PRICES, "window", *misses.KINDS} - {"insns_per_access"}
+WHOLE = {*COUNTS, "window", *misses.COLUMNS}
+NUMBERS = {*REQUIRED, *LATER, "window", *misses.COLUMNS}
 LARGEST = 1 << 63
 WINS = ("always", "never", "below", "above")
 
 
 def checked(kind: Any, rows: Any, columns: Any, manifest: dict, parameters: Any) -> Result:
     """The result of these parts of a file. Raises ValueError."""
-    if kind not in ("compare", "sweep"):
+    if kind not in ("compare", "sweep", misses.KIND):
         raise ValueError(f"its kind is {kind!r}")
-    check_columns(columns)
+    check_columns(columns, misses.COLUMNS if kind == misses.KIND else REQUIRED)
     if not _texts(parameters) or not set(parameters) <= set(columns):
         raise ValueError("its parameters are no columns of the table")
     if not isinstance(rows, list) or not rows:
         raise ValueError("it holds no rows")
     for number, row in enumerate(rows, 1):
         _check_row(row, columns, number)
+    if kind == misses.KIND:
+        return Result(kind, misses.frame_of(rows), manifest, tuple(parameters))
     frame = make_frame(rows, [c for c in columns if c in ("window", *parameters)])
     return Result(kind, frame[columns], manifest, tuple(parameters))
 
 
-def check_columns(columns: Any) -> None:
+def check_columns(columns: Any, required: Sequence[str] = REQUIRED) -> None:
     if not _texts(columns):
         raise ValueError("its columns are no list of names")
     twice = [name for at, name in enumerate(columns) if name in columns[:at]]
     if twice:
         raise ValueError(f"it has column {twice[0]!r} twice")
-    missing = [name for name in REQUIRED if name not in columns]
+    missing = [name for name in required if name not in columns]
     if missing:
         raise ValueError(f"it has no column {missing[0]}")
 
@@ -53,9 +57,9 @@ def _check_row(row: Any, columns: list[str], number: int) -> None:
             if not isinstance(value, str):
                 raise ValueError(f"row {number} has {value!r} as {name}")
         elif isinstance(value, str):
-            if name in REQUIRED or name in LATER or name == "window":
+            if name in NUMBERS:
                 raise ValueError(f"row {number} has {value[:40]!r} as {name}, a number belongs there")
-        elif not _number(value) or (name in REQUIRED and value < 0) or (name in WHOLE and not _whole(value)):
+        elif not _number(value) or (name in NUMBERS and value < 0) or (name in WHOLE and not _whole(value)):
             raise ValueError(f"row {number} has {str(value)[:40]} as {name}")
 
 

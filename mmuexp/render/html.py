@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mmuexp import misses
 from mmuexp.errors import MmuexpError
 from mmuexp.render import words
 from mmuexp.render.chart import chart_of
 from mmuexp.render.chart_runs import plan_of
 from mmuexp.render.counts import every_count
+from mmuexp.render.misses import sections as sections_of_misses
 from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text, page
 from mmuexp.render.summary import Summary, summaries
 from mmuexp.result import Result, rows_of
@@ -24,6 +26,8 @@ def html(result: Result) -> str:
 
 def result_sections(result: Result) -> list[Any]:
     """For each trace a heading, a chart, tables with their sentences and notes; in the end every count."""
+    if result.kind == misses.KIND:
+        return [*chart_sections(result), *sections_of_misses(result)]
     found: list[Any] = []
     shown = summaries(result, width=0)
     traces = list(dict.fromkeys(row["trace"] for row in rows_of(result.frame)))

@@ -1,12 +1,16 @@
 """A result as Markdown: the summary, the sentence, and every count."""
 
+from mmuexp import misses
 from mmuexp.render.counts import every_count
+from mmuexp.render.misses import markdown as markdown_of_misses
 from mmuexp.render.plot import bars
 from mmuexp.render.summary import Summary, summaries
 from mmuexp.result import Result
 
 
 def markdown(result: Result) -> str:
+    if result.kind == misses.KIND:
+        return markdown_of_misses(result)
     parts = [_summary(summary) for summary in summaries(result)]
     return "\n".join(parts) + "\n## Every count\n\n" + _counts(result)
 

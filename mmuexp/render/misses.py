@@ -42,6 +42,18 @@ def _table(rows: list[dict[str, Any]]) -> tuple[str, list[str], list[list[str]]]
     return title, ["", *columns, ""], cells
 
 
+def sections(result: Result) -> list[Any]:
+    """The same tables on a page, and every count."""
+    from mmuexp.render.page import Details, Heading, Table
+
+    found: list[Any] = []
+    for title, heads, cells in tables(result):
+        found += [Heading(title), Table(["fills", *heads[1:-1], "of these"], cells, sortable=False)]
+    rows = [[row[name] for name in result.frame.columns] for row in rows_of(result.frame)]
+    every = Table(list(result.frame.columns), rows, csv=result.frame, name="misses")
+    return [*found, Heading("Every count"), Details("All columns, exact", [every])]
+
+
 def print_misses(result: Result, console: Any) -> None:
     """A table for each trace and strategy."""
     from rich.text import Text

@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mmuexp import misses
+from mmuexp.render.misses import print_misses
 from mmuexp.render.plot import bars
 from mmuexp.render.plot import plot as draw
 from mmuexp.render.summary import GAP, PAGE, Summary, summaries
@@ -26,6 +28,9 @@ SPARE += ["helpers and\nhandlers", "hit\npath", "lookup\ntables", "kernel\ntime"
 
 def print_result(result: Result, console: Console, *, plot: bool = False) -> None:
     """Every table of the result, its sentence and its notes; with `plot`, a plot of each trace in place of bars."""
+    if result.kind == misses.KIND:
+        print_misses(result, console)
+        return
     shown = summaries(result, console.width if console.is_terminal else PAGE)
     width = min(console.width, PAGE) if console.is_terminal else PAGE
     if not console.is_terminal:
