@@ -41,7 +41,7 @@ def misses(
     traces: str | os.PathLike | Iterable | None = None,
     strategies: Any = None,
     *,
-    load_seeds: int | Iterable[int] = 0,
+    load_seed: int | Iterable[int] = 0,
     join_pages: int = JOIN_PAGES,
     move_bits: int = MOVE_BITS,
     progress: Progress | None = None,
@@ -51,7 +51,7 @@ def misses(
 
     traces      a path or several; None is the trace that comes with the package
     strategies  softmmu specs ("softmmu,tlb_bits=6"); None is softmmu
-    load_seeds  where the program was loaded (mmuexp.relocate): 0 is as recorded; others for user-mode traces only
+    load_seed  where the program was loaded (mmuexp.relocate): 0 is as recorded; others for user-mode traces only
     join_pages, move_bits   what a region is, and how far it moves
     progress    called with (trace, rows done, rows in all)
 
@@ -63,7 +63,7 @@ def misses(
         if strategy.name != "softmmu":
             what = f"{strategy} has no direct-mapped TLB whose fills could be told apart"
             raise UsageError(what, where="strategy", todo="give softmmu, or softmmu,tlb_bits=N")
-    seeds = checked_seeds(list(dict.fromkeys([load_seeds] if isinstance(load_seeds, int) else load_seeds)))
+    seeds = checked_seeds(list(dict.fromkeys([load_seed] if isinstance(load_seed, int) else load_seed)))
     started, records, facts = manifest.utc_now(), [], []
     for path in given_traces(traces):
         from mmuexp.trace import open_trace
@@ -82,7 +82,7 @@ def misses(
                     each = dict(zip(KINDS, counts, strict=True))
                     records.append(known | {"load_seed": seed, "tlb_fills": sum(counts)} | each)
     about = {"strategies": [manifest.expanded(strategy) for strategy in chosen], "traces": facts}
-    about |= {"load_seeds": seeds, "join_pages": join_pages, "move_bits": move_bits, "parameters": ["load_seed"]}
+    about |= {"load_seed": seeds, "join_pages": join_pages, "move_bits": move_bits, "parameters": ["load_seed"]}
     said = sys.argv if command is None else command
     whole = manifest.of_run(KIND, said, started, "yes", **about)
     frame = frame_of(records)

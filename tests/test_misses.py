@@ -181,33 +181,33 @@ def copy(tmp_path):
 
 
 def test_the_frame_of_two_sizes_and_two_seeds(copy):
-    found = misses(copy, ["softmmu", "softmmu,tlb_bits=9"], load_seeds=[0, 1], join_pages=16)
+    found = misses(copy, ["softmmu", "softmmu,tlb_bits=9"], load_seed=[0, 1], join_pages=16)
     frame = found.frame
     assert list(frame["strategy"]) == ["softmmu", "softmmu", "softmmu,tlb_bits=9", "softmmu,tlb_bits=9"]
     assert list(frame["load_seed"]) == [0, 1, 0, 1]
     assert list(frame["tlb_fills"]) == [20, 2, 2, 2]  # moved apart, they no longer meet
     assert set(frame["regions"]) == {2}
     assert set(frame["lookups"]) == {len(COPY)}
-    assert found.manifest["load_seeds"] == [0, 1]
+    assert found.manifest["load_seed"] == [0, 1]
     assert found.manifest["join_pages"] == 16
 
 
 def test_groups_of_load_addresses_change_nothing(copy, monkeypatch):
-    whole = misses(copy, load_seeds=range(5), join_pages=16).frame
+    whole = misses(copy, load_seed=range(5), join_pages=16).frame
     monkeypatch.setattr("mmuexp.misses.TOGETHER", 512)  # two load addresses a pass
-    assert misses(copy, load_seeds=range(5), join_pages=16).frame.equals(whole)
+    assert misses(copy, load_seed=range(5), join_pages=16).frame.equals(whole)
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"strategies": "map-block"}, "no direct-mapped TLB"),
-        ({"load_seeds": []}, "no seed"),
-        ({"load_seeds": [1, -1]}, "load_seed"),
-        ({"load_seeds": [True]}, "load_seed"),
-        ({"load_seeds": range(2000)}, "2,000 seeds"),
-        ({"load_seeds": 1, "move_bits": 20}, "move_bits"),
-        ({"load_seeds": 1, "join_pages": 0}, "join_pages"),
+        ({"load_seed": []}, "no seed"),
+        ({"load_seed": [1, -1]}, "load_seed"),
+        ({"load_seed": [True]}, "load_seed"),
+        ({"load_seed": range(2000)}, "2,000 seeds"),
+        ({"load_seed": 1, "move_bits": 20}, "move_bits"),
+        ({"load_seed": 1, "join_pages": 0}, "join_pages"),
     ],
 )
 def test_wrong_usage_is_told(copy, options, said):

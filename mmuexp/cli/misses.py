@@ -38,7 +38,7 @@ def command(files, traces, specs, seeds, join_pages, move_bits, outputs, format_
     given = {"join_pages": join_pages, "move_bits": move_bits}
     options = {name: value for name, value in given.items() if value is not None}
     if seeds is not None:
-        options["load_seeds"] = seeds_of(expand(seeds, what="--load-seed"), "--load-seed")
+        options["load_seed"] = seeds_of(expand(seeds, what="--load-seed"), "--load-seed")
 
     def work(progress):
         return misses([*traces, *files] or None, specs or None, progress=progress, **options)

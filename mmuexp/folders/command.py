@@ -1,4 +1,4 @@
-"""The words of an experiment's command -> a run of `compare` or `sweep`, whatever folder one stands in.
+"""The words of an experiment's command -> a run of `compare`, `sweep` or `misses`, whatever folder one stands in.
 
 A recording is FOLDER/word, ROOT/word or ROOT/traces/word, with .arrow or without. ROOT is the nearest folder above
 that holds traces/; outside of a repository the folder itself, and the recordings that come with the package. In the
@@ -19,13 +19,16 @@ from mmuexp.result import Result
 
 OPTIONS = {"--trace": "traces", "-s": "strategies", "--strategy": "strategies", "--reference": "reference"}
 OPTIONS |= {"--host": "host", "--every": "every", "--rounds": "rounds"}
+OPTIONS |= {"--load-seed": "load_seed", "--join-pages": "join_pages", "--move-bits": "move_bits"}
 KINDS = {"compare": {"reference", "host", "every", "live", "rounds"}, "sweep": {"reference", "host"}}
+KINDS |= {"misses": {"load_seed", "join_pages", "move_bits"}}
+WHOLE = {"every", "rounds", "join_pages", "move_bits"}
 TRACES = "traces"
 
 
 @dataclass(frozen=True)
 class Call:
-    """`kind` is compare or sweep; `traces` label -> file, None if it is nowhere; `options` as that function takes."""
+    """`kind` is one of KINDS; `traces` label -> file, None if it is nowhere; `options` as that function takes."""
 
     kind: str
     words: tuple[str, ...]
@@ -58,7 +61,7 @@ def _call(about: About, words: Sequence[str]) -> Call:
     where = f"{about.name}/{FILE}"
     kind, *rest = words
     if kind not in KINDS:
-        raise MmuexpError(f"command {kind!r} cannot be run again", where=where, todo="give compare or sweep")
+        raise MmuexpError(f"command {kind!r} cannot be run again", where=where, todo=f"give {' or '.join(KINDS)}")
     given: dict[str, list[str]] = {}
     shown, traces = [kind], {}
     for option, value in _split(rest, kind, where):
@@ -68,12 +71,12 @@ def _call(about: About, words: Sequence[str]) -> Call:
             value = label
         given.setdefault(option or "params", []).append(value)
         flag = {"traces": ["--trace"] if kind == "sweep" else [], "strategies": ["-s"], "params": []}
-        shown += [*flag.get(option, [f"--{option}"]), *([] if value == "" else [value])]
+        shown += [*flag.get(option, [option_of(option)]), *([] if value == "" else [value])]
     options = {}
-    for option in ("reference", "host", "every", "rounds", "live"):
-        if option in given:
+    for option in given:
+        if option not in ("params", "traces", "strategies"):
             if option not in KINDS[kind]:
-                raise MmuexpError(f"{kind} has no --{option}", where=where, todo="leave it out")
+                raise MmuexpError(f"{kind} has no {option_of(option)}", where=where, todo="leave it out")
             options[option] = _option(option, given[option], about.folder, where)
     schemes = tuple(_beside(about.folder, spec) for spec in given.get("strategies", []))
     return Call(kind, tuple(shown), traces, tuple(given.get("params", [])), schemes, options)
@@ -100,14 +103,24 @@ def _split(words: Sequence[str], kind: str, where: str) -> Iterator[tuple[str, s
 
 def _option(name: str, values: list[str], folder: Path, where: str) -> Any:
     if len(values) > 1:
-        raise MmuexpError(f"--{name} is given twice", where=where, todo="give it once")
+        raise MmuexpError(f"{option_of(name)} is given twice", where=where, todo="give it once")
     if name == "live":
         return True
-    if name in ("every", "rounds"):
+    if name == "load_seed":
+        from mmuexp.loadseed import seeds_of
+        from mmuexp.ranges import expand
+
+        return seeds_of(expand(values[0], what=where), where)
+    if name in WHOLE:
         if not values[0].replace("_", "").isdecimal():
-            raise MmuexpError(f"--{name} {values[0]!r} is no whole number", where=where)
+            raise MmuexpError(f"{option_of(name)} {values[0]!r} is no whole number", where=where)
         return int(values[0])
     return _beside(folder, values[0])
+
+
+def option_of(name: str) -> str:
+    """As it is typed: join_pages -> --join-pages."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _beside(folder: Path, word: str) -> str:
@@ -140,6 +153,7 @@ def _find(folder: Path, word: str) -> tuple[str, Path | None]:
 def run(about: About, call: Call, progress: Callable[[str, int, int | None], None] | None = None) -> Result:
     """Replay. Raises MmuexpError if a recording is not there: it says what makes it."""
     from mmuexp.experiment import compare, sweep
+    from mmuexp.misses import misses
 
     if call.missing:
         made = f"make it: {about.recipe}" if about.recipe else "put it into the folder, or see traces/README.md"
@@ -154,8 +168,8 @@ def run(about: About, call: Call, progress: Callable[[str, int, int | None], Non
             call.params, list(labels) or None, strategy=strategy, progress=progress, command=command, **call.options
         )
     else:
-        schemes = list(call.strategies) or None
-        result = compare(list(labels) or None, schemes, progress=progress, command=command, **call.options)
+        schemes, again = list(call.strategies) or None, compare if call.kind == "compare" else misses
+        result = again(list(labels) or None, schemes, progress=progress, command=command, **call.options)
     return _called(result, labels)
 
 

@@ -1,6 +1,6 @@
 """The figures of an answer, its tables, and whether what it rests on holds: all from expressions over the counts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -11,6 +11,13 @@ from mmuexp.folders.about import FILE, Choice, Column, Figure, Table
 from mmuexp.folders.choice import Rows
 from mmuexp.render import words
 from mmuexp.turns import Row, Turn, is_of, stem, value_in
+
+# of (turn, value) by value, the least first; the median is one of them, the lower where two stand in the middle
+ORDERED: dict[str, Callable[[list], Any]] = {
+    "min": lambda found: found[0],
+    "median": lambda found: found[(len(found) - 1) // 2],
+    "max": lambda found: found[-1],
+}
 
 
 def shown(value: Number, style: str) -> str:
@@ -48,9 +55,8 @@ def _taken(figure: Figure, found: list[tuple[Turn, Number]], rows: Rows) -> str:
     if figure.take in ("sum", "count"):
         total = sum(value for _, value in found) if figure.take == "sum" else len(found)
         return shown(total, figure.format)
-    if figure.take in ("min", "max"):
-        choose = min if figure.take == "min" else max
-        turn, value = choose(found, key=lambda one: one[1])
+    if figure.take in ORDERED:
+        turn, value = ORDERED[figure.take](sorted(found, key=lambda one: one[1]))
     elif len({value for _, value in found}) == 1:
         turn, value = found[0]
     else:

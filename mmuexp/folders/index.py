@@ -26,7 +26,7 @@ question = "..."
 answer = "... {margin} ..."               # every {name} is a figure: no number is written by hand
 recipe = "make -C traces/recipes boot"    # if its recordings are not in the repository: what makes them
 long = true                               # `make check` makes it again, `make test` does not
-command = ["compare", "luajit", "-s", "map-block", "-s", "softmmu"]   # compare or sweep, without -o
+command = ["compare", "luajit", "-s", "map-block", "-s", "softmmu"]   # compare, sweep or misses, without -o
 holds = [                                 # what the answer's words rest on; where it is not true, rerun exits with 3
     "map-block:ns < softmmu:ns",
     { check = "faults_code == 0", trace = ["linux_early", "linux_user"] },
@@ -61,7 +61,7 @@ y = "ns"
   apart from `-` and `/`. `qemu-fast` means all its runs, `qemu-fast,` the one with every default.
 * Figures, holds, tables and the chart may choose rows: `of` (a command), `trace` and `strategy` (a name or several),
   `where = { map_block_bits = 12 }` (an empty cell fits).
-* `take` is one (as it is: several different values are an error), min, max, sum, count; for a check all or any.
+* `take` is one (as it is: several different values are an error), min, median, max, sum, count; for a check all or any.
   `show` is value, trace or strategy. `format` is count, ratio, percent, duration, size, digits, or as in `,.3f`.
 * A word that names a recording is a file of the folder, of the repository, or of its traces/, with `.arrow` or without.
 """
