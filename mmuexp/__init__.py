@@ -6,7 +6,7 @@
 Everything else is imported when it is first used (PEP 562 for `open_trace`): importing mmuexp costs nothing.
 """
 
-__all__ = ["__version__", "claims", "compare", "diff", "faults", "open_trace", "sweep"]
+__all__ = ["__version__", "claims", "compare", "diff", "faults", "open_trace", "rerun", "sweep"]
 
 
 def compare(traces=None, strategies=None, **options):
@@ -60,6 +60,17 @@ def diff(a, b, **options):
     from mmuexp import difffile
 
     return difffile.diff_of(a, b, **options).frame
+
+
+def rerun(folder, **options):
+    """Make an experiment's folder again from its experiment.toml; `check=True` writes nothing and says what changed.
+
+    Returns `results` (name of a command -> DataFrame in `.frame`), `differences`, `troubles`, `written`. Options: check
+    saved progress, see `mmuexp.folders.rerun.rerun`.
+    """
+    from mmuexp.folders import rerun as folders
+
+    return folders.rerun(folder, **options)
 
 
 def __getattr__(name: str):

@@ -72,6 +72,8 @@ def _tell(outcome, check: bool) -> None:
         if found:
             print_diff(found, output.stdout_console())
             sys.stdout.flush()
+    if check and not outcome.differences and not outcome.failed:
+        output.say(f"{outcome.name}: the report is what its saved counts say")
     for line in outcome.troubles:
         output.say(f"{outcome.name}: {line}")
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from mmuexp.errors import MmuexpError
 from mmuexp.folders.section import Section
+from mmuexp.result import COLUMNS
 
 FILE = "experiment.toml"
 LARGEST = 1 << 20  # bytes of an experiment.toml
 COUNTS = "counts"  # the name of the only command, and so of its table
 NAME = re.compile(r"[a-z]\w*", re.ASCII)
 RESERVED = {"report", "chart", "experiment", "readme"}
-TAKES = ("one", "min", "max", "sum", "count", "all", "any")
+TAKES = ("one", "min", "median", "max", "sum", "count", "all", "any")
 SHOWS = ("value", "trace", "strategy")
 FORMAT = re.compile(r",?(\.\d)?[f%]?")
 FORMATS = ("count", "ratio", "percent", "duration", "size", "digits")
@@ -142,6 +143,8 @@ def _about(folder: Path, top: Section) -> About:
     for name, text in columns.items():
         if not isinstance(text, str):
             raise top.error(f"columns.{name} is not a text")
+        if name in COLUMNS:
+            raise top.error(f"columns.{name} is a column of every result", "give it another name")
     about = About(folder, question, answer.strip(), commands, recipe, long, columns, figures, holds, tables, chart)
     for one in [*figures, *holds, *tables, *([chart] if chart else [])]:
         if one.choice.of not in commands:

@@ -122,7 +122,7 @@ def _result(about: About, name: str, call: Call, saved: bool, progress: Progress
 def _check(about: About, calls: Mapping[str, Call], saved: bool, progress: Progress | None) -> Outcome:
     before = {name: load(str(about.folder / f"{name}.csv")) for name in calls}  # fails before the work
     results = before if saved else {name: run(about, call, progress) for name, call in calls.items()}
-    found = {name: _difference(before[name], results[name], calls[name]) for name in calls}
+    found = {} if saved else {name: _difference(before[name], results[name], calls[name]) for name in calls}
     report = Report(about, results)
     troubles = list(report.broken)
     measured = any(call.options.get("live") for call in calls.values()) and not saved
