@@ -24,6 +24,7 @@ COMMANDS = {
     "sweep": "Compare one scheme with itself over a range of a parameter.",
     "misses": "Tell compulsory, capacity and conflict misses of softmmu's TLB apart.",
     "faults": "List every host fault of a run, and the pages and blocks that cause most.",
+    "report": "Write one page over all results: which scheme for a workload like yours, and how sure.",
     "verify": "Run the schemes for real (mmap, SIGSEGV) and compare with the model.",
     "calibrate": "Measure this host's prices, and write them as a host profile.",
     "claims": "Test what the mail claims: figures and a verdict for each claim.",

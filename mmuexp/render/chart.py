@@ -9,6 +9,8 @@ Keys of a specification:
     color, facet     columns: one series for each value, one small chart for each value
     title, x_title, y_title, color_title   texts with units; without, the columns' names
     log_x, log_y     logarithmic; symlog where there is a 0
+    label            a column that names a point when it is pointed at
+    rule             a level of y that is marked by a line
 An unknown key or column is a UsageError. Rows without an x or y are left out.
 """
 
@@ -136,6 +138,8 @@ class _Asked:
 
     def layers(self, base: altair.Chart) -> altair.Chart:
         """The marks with their encodings."""
+        import altair
+
         tooltip = self._tooltip()
         if self.lies:
             return base.mark_bar(cornerRadiusEnd=2 if self.mark == "bar" else 0).encode(
@@ -143,6 +147,9 @@ class _Asked:
             )
         both = {"x": self._position("x"), "y": self._position("y")}
         dots = base.mark_point(filled=True, size=55, opacity=1).encode(**both, **self._look("shape"), tooltip=tooltip)
+        if self.spec.get("rule") is not None:
+            level = base.mark_rule(strokeDash=[4, 4], color=palette.var("muted"))
+            dots = level.encode(y=altair.datum(self.spec["rule"])) + dots
         if self.mark == "point":
             return dots
         return base.mark_line(strokeWidth=2).encode(**both, **self._look("dash")) + dots
@@ -204,8 +211,8 @@ class _Asked:
     def _tooltip(self) -> list[Any]:
         import altair
 
-        named = {"c": self.text["color_title"] or "series", "f": self.facet, "x": self.text["x_title"]}
-        named["y"] = self.text["y_title"] or "value"
+        named = {"n": self.spec.get("label"), "c": self.text["color_title"] or "series", "f": self.facet}
+        named |= {"x": self.text["x_title"], "y": self.text["y_title"] or "value"}
         found = []
         for key, title in named.items():
             if not self.records or key not in self.records[0]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MARKS = ("line", "point", "bar", "stacked")
 TEXTS = ("title", "x_title", "y_title", "color_title")
-KEYS = {"mark", "x", "y", "color", "facet", *TEXTS, "log_x", "log_y"}
+KEYS = {"mark", "x", "y", "color", "facet", *TEXTS, "log_x", "log_y", "label", "rule"}
 
 
 def checked(frame: pd.DataFrame, spec: Mapping[str, Any]) -> str:
@@ -30,7 +30,8 @@ def checked(frame: pd.DataFrame, spec: Mapping[str, Any]) -> str:
     several = isinstance(spec["y"], (list, tuple))
     if several and (mark != "stacked" or spec.get("color")):
         refuse("several columns as y", 'that is for mark = "stacked" without a color')
-    columns = [spec["x"], *(spec["y"] if several else [spec["y"]]), spec.get("color"), spec.get("facet")]
+    columns = [spec["x"], *(spec["y"] if several else [spec["y"]])]
+    columns += [spec.get(key) for key in ("color", "facet", "label")]
     for column in columns:
         if column and column not in frame.columns:
             refuse(f"there is no column {column!r}", f"there are {', '.join(map(str, frame.columns))}")
@@ -51,6 +52,8 @@ def records_of(frame: pd.DataFrame, spec: Mapping[str, Any], ys: Sequence[str]) 
                 one["o"] = at
             if spec.get("facet"):
                 one["f"] = str(row[spec["facet"]])
+            if spec.get("label"):
+                one["n"] = str(row[spec["label"]])
             found.append(one)
     order = {name: at for at, name in enumerate(dict.fromkeys(one.get("c") for one in found))}
     for one in found:

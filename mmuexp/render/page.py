@@ -27,11 +27,13 @@ ASSETS = Path(__file__).parent / "assets"
 
 @dataclass(frozen=True)
 class Cell:
-    """A table's cell: what it says, the number that it sorts by, and `mark`: "", "best" or "warn"."""
+    """A table's cell: what it says, the number that it sorts by, `mark` ("", "best" or "warn"), and where on this page
+    it leads ("#id")."""
 
     text: str
     value: float | int | None = None
     mark: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True)

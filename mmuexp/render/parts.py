@@ -11,6 +11,7 @@ from mmuexp.render import palette, words
 from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text, anchor, data_link
 
 FILTERED = 8  # a table with so many rows gets a box that filters them
+STILL = "This chart needs JavaScript; the file below has its data."
 LONG = 24  # characters, from which on a cell keeps some width for itself
 FACETS = (1, 2, 3)  # small charts beside each other: as many as fit
 INTERACTIVE = "hidden"  # the signal that holds the series which a reader has switched off
@@ -88,7 +89,7 @@ class Parts:
     def _chart(self, chart: Chart) -> str:
         self.charts += 1
         name = f"chart-{self.charts}"
-        whole, specs, still = _compiled(chart.chart)
+        whole, specs = _compiled(chart.chart)
         series = whole["usermeta"]["series"]
         legend = ""
         if len(series) > 1:
@@ -99,16 +100,16 @@ class Parts:
         return (
             f'<figure class="chart">{legend}'
             f'<div class="plot" id="{name}" role="img" aria-label="{escape(chart.alt)}"></div>'
-            f'<script type="application/json" data-for="{name}">{data}</script><noscript>{still}</noscript>'
+            f'<script type="application/json" data-for="{name}">{data}</script><noscript>{STILL}</noscript>'
             f"<figcaption>{caption}{_csv_link(chart.frame, chart.name)}</figcaption></figure>"
         )
 
 
-def _compiled(chart: Any) -> tuple[dict, list[dict], str]:
-    """(Vega-Lite, Vega for each width that a page may have, an SVG for who runs no scripts)"""
+def _compiled(chart: Any) -> tuple[dict, list[dict]]:
+    """(Vega-Lite, Vega for each width that a page may have)"""
     import vl_convert
 
-    from mmuexp.render.chart import spec_of, svg, vega_lite
+    from mmuexp.render.chart import spec_of, vega_lite
 
     whole = spec_of(chart)
     for_page = json.loads(json.dumps(whole))
@@ -122,7 +123,7 @@ def _compiled(chart: Any) -> tuple[dict, list[dict], str]:
         if columns:
             for_page["columns"] = columns
         specs.append(vl_convert.vegalite_to_vega(for_page, vl_version=vega_lite()))
-    return whole, specs, svg(chart).decode()
+    return whole, specs
 
 
 def _key(series: dict[str, Any]) -> str:
@@ -194,6 +195,9 @@ def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool) -> str:
         kind = f' class="{" ".join(kinds)}"' if kinds else ""
         value = f' data-value="{cell.value!r}"' if cell.value is not None else ""
         star = ' <span class="star">best</span>' if best and at == 0 else ""
-        found.append(f"<{tag}{kind}{value}>{escape(cell.text)}{star}</{tag[:2]}>")
+        text = escape(cell.text)
+        if cell.href.startswith("#"):
+            text = f'<a href="{escape(cell.href)}">{text}</a>'
+        found.append(f"<{tag}{kind}{value}>{text}{star}</{tag[:2]}>")
     kind = ' class="best"' if best else ""
     return f"<tr{kind}>" + "".join(found) + "</tr>"

@@ -1,0 +1,51 @@
+"""`mmuexp report`."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import click
+
+from mmuexp.cli import output
+
+FILE = "report.html"
+
+
+@click.command(short_help="Write one page over all results: which scheme for a workload like yours, and how sure.")
+@click.argument("results", metavar="[RESULTS]", required=False)
+@click.option("-o", "path", metavar="FILE.html", default=FILE, help=f"Write the page to FILE.html.  [{FILE}]")
+@click.option(
+    "--host",
+    metavar="PROFILE",
+    help="Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else xeon-2.6-vm]",
+)
+def command(results, path, host) -> None:
+    """Write one page over all results: which scheme for a workload like yours, why, and how sure to be.
+
+    \b
+    Examples:
+      mmuexp report
+      mmuexp report -o here.html --host pentium4-2004
+
+    RESULTS is a folder of experiments, as results/ is: by default that of mmuexp. Their counts are taken as they are,
+    and priced anew; nothing is replayed. The page needs no network: charts, tables that sort, the data behind them and
+    the manifest are in it.
+    """
+    from mmuexp.export import Output
+
+    class Page(Output):
+        writers: ClassVar[Mapping[str, Callable]] = {".html": lambda overview: overview.html().encode()}
+
+    if path == output.STDOUT:
+        from mmuexp.overview.build import report
+
+        sys.stdout.write(report(results, host=host, command=sys.argv).html())
+        return
+    file = Page(path)
+    try:
+        from mmuexp.overview.build import report
+
+        file.save(report(results, host=host, command=sys.argv))
+    finally:
+        file.discard()
+    output.say(f"wrote {file.path}")

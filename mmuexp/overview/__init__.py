@@ -1,0 +1,1 @@
+"""One page over all experiments: which scheme for a workload like yours, the mail's claims, every experiment."""

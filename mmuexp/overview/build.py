@@ -1,0 +1,129 @@
+"""The report: `report(...)` reads results/ as committed, prices its counts at a host, and gives a page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmuexp import manifest
+from mmuexp.errors import MmuexpError
+from mmuexp.export import load
+from mmuexp.folders.about import About, read
+from mmuexp.folders.rerun import experiments
+from mmuexp.host import Profile
+from mmuexp.mail.evidence import Evidence, runs_of
+from mmuexp.mail.gather import LIVE, hosts_of, results_folder
+from mmuexp.overview.certainty import measured
+from mmuexp.overview.experiments import can_price, digest_of, experiment_sections, index_of
+from mmuexp.overview.summary import summary_sections
+from mmuexp.overview.sure import sure_sections
+from mmuexp.render.page import Details, Heading, Text, page
+from mmuexp.result import Result
+
+TITLE = "How should an emulator translate guest memory?"
+LEAD = (
+    "Four schemes, on recordings of real programs, firmware and a Linux boot: which one to choose for a workload like"
+    " yours, why, and how sure to be. Every number can be made again."
+)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What the page shows; `manifest` says what it was made of."""
+
+    sections: list[Any]
+    manifest: dict[str, Any]
+
+    def html(self) -> str:
+        return page(TITLE, self.sections, self.manifest, LEAD)
+
+
+def report(
+    results: str | os.PathLike | None = None,
+    *,
+    host: str | os.PathLike | Profile | Sequence | None = None,
+    command: Sequence[str] = (),
+) -> Overview:
+    """The overview of a folder of experiments; None is results/ of the package or its repository.
+
+    host   a profile, beside that of 2004; a list is taken as it is; None is a calibrated one or the present-day one
+
+    Raises MmuexpError for a folder without experiments, or with one that is none.
+    """
+    started = manifest.utc_now()
+    folder = Path(results) if results is not None else results_folder()
+    hosts = hosts_of(host)
+    hosts = hosts[::-1] if host is None or not isinstance(host, list | tuple) else hosts  # the reader's host first
+    abouts = [read(one) for one in experiments(folder)] if folder.is_dir() else []
+    if not abouts:
+        raise MmuexpError("holds no experiment", where=str(results or folder), todo="name a folder such as results/")
+    saved = {about.name: _results(about) for about in abouts}
+    live = measured([result for one in saved.values() for result in one.values()] + _live(folder))
+    sections = [
+        *_answers(saved, hosts, live),
+        Heading("How sure to be", id="sure"),
+        *sure_sections(hosts, live),
+        *_claims(hosts, results),
+        Heading("Every experiment", id="experiments"),
+        Text("Each is a folder of results/; its prices are those of the first host here, its counts as committed."),
+        index_of(abouts),
+    ]
+    for about in abouts:
+        sections += experiment_sections(about, saved[about.name], hosts[0])
+    return Overview(sections, _manifest(abouts, saved, hosts, command, started))
+
+
+def _answers(saved: dict[str, dict[str, Result]], hosts: Sequence[Profile], live: Sequence[Any]) -> list[Any]:
+    tables = {}
+    for name, results in saved.items():
+        first = next(iter(results.values()))
+        if first.kind == "compare" and can_price(first):
+            tables[name] = runs_of(first)
+    heading = Heading("Which scheme for a workload like yours", id="choose")
+    return [heading, *summary_sections(Evidence(tables, hosts), hosts, live)]
+
+
+def _claims(hosts: Sequence[Profile], results: Any) -> list[Any]:
+    """The mail's claims, which rest on the experiments of this project."""
+    if results is not None and Path(results).resolve() != results_folder().resolve():
+        return []
+    from mmuexp.mail.report import claims
+
+    first, *others = claims(host=list(hosts)).sections()
+    return [
+        Heading("What the mail claims", id="claims"),
+        first,
+        Details("Each claim, with the figures that its verdict is made of", others),
+    ]
+
+
+def _live(folder: Path) -> list[Result]:
+    """Measured figures that are no experiment of their own."""
+    file = folder.joinpath(*LIVE)
+    return [load(str(file))] if file.is_file() else []
+
+
+def _results(about: About) -> dict[str, Result]:
+    return {name: load(str(about.folder / f"{name}.csv")) for name in about.commands}
+
+
+def _manifest(abouts, saved, hosts, command, started) -> dict[str, Any]:
+    made_of = []
+    for about in abouts:
+        for name, result in saved[about.name].items():
+            file = about.folder / f"{name}.csv"
+            made_of.append(
+                {
+                    "experiment": about.name,
+                    "table": file.name,
+                    "sha256": digest_of(file),
+                    "manifest_sha256": digest_of(file.with_name(f"{file.name}{manifest.SUFFIX}")),
+                    "commit": result.manifest.get("commit"),
+                    "command": result.manifest.get("command"),
+                }
+            )
+    about_hosts = [host.as_dict() for host in hosts]
+    return manifest.of_run("report", command, started, "yes", experiments=made_of, hosts=about_hosts)

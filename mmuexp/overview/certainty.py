@@ -1,0 +1,88 @@
+"""How sure a winner is: does an assumed price decide, is the margin more than the model's error, was it measured?
+
+The live engine measures what translation takes on a real processor (results/live); the model's error is what it says
+beside that, at the same machine's prices.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from statistics import median
+from typing import Any
+
+from mmuexp.overview.workloads import Contest
+from mmuexp.result import Result, rows_of
+
+SURE, CLOSE, ASSUMED, DISPUTED = "sure", "too close", "assumed price", "measured otherwise"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One scheme on one recording by the live engine, ns an access: the median of the rounds, least, most; the model's
+    figure at that machine's prices, without the translator, which the engine has none of."""
+
+    recording: str
+    spec: str
+    ns: float
+    least: float
+    most: float
+    model: float
+
+    @property
+    def error(self) -> float:
+        """Of the model, as a share of what was measured."""
+        return (self.model - self.ns) / self.ns if self.ns > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`level` is one of SURE, CLOSE, ASSUMED, DISPUTED; `why` a sentence."""
+
+    level: str
+    why: str
+
+
+def measured(results: Sequence[Result]) -> list[Measured]:
+    """What results of `compare --live` hold."""
+    found: dict[tuple[str, str], Measured] = {}
+    for result in results:
+        for row in rows_of(result.frame):
+            if row.get("live_ns_per_access") is not None:
+                one = _measured(row)
+                found[one.recording, one.spec] = one
+    return list(found.values())
+
+
+def _measured(row: Mapping[str, Any]) -> Measured:
+    return Measured(
+        PurePath(row["trace"]).stem,
+        row["strategy"],
+        row["live_ns_per_access"],
+        row["live_least_ns_per_access"],
+        row["live_most_ns_per_access"],
+        row["live_model_ns_per_access"],
+    )
+
+
+def typical_error(live: Sequence[Measured]) -> float | None:
+    """The median of the model's errors, without their signs; None if nothing was measured."""
+    return median(abs(one.error) for one in live) if live else None
+
+
+def judge(contest: Contest, live: Sequence[Measured], *, today: bool = True) -> Verdict:
+    """How sure the winner of a contest is. What was measured speaks for hosts of `today` alone."""
+    tried = {one.spec: one for one in live if one.recording == contest.recording and today}
+    first, second = tried.get(contest.winner), tried.get(contest.runner_up)
+    if first and second and second.most < first.least:
+        return Verdict(DISPUTED, f"the live engine found {contest.runner_up} faster in every round")
+    if contest.assumed:
+        turned = "; ".join(f"{rival} would be faster: {name}" for name, rival in contest.assumed.items())
+        return Verdict(ASSUMED, f"if one of these were half or double, {turned}")
+    error = typical_error(live)
+    over = f"{contest.runner_up} takes {contest.margin:.3g} times as long"
+    if error is not None and contest.margin - 1 <= error:
+        return Verdict(CLOSE, f"{over}, the model's error is typically {100 * error:.2g} %")
+    if first and second and first.most < second.least:
+        return Verdict(SURE, f"{over}; the live engine found the same in every round")
+    beyond = f", more than the model's typical error of {100 * error:.2g} %" if error is not None else ""
+    return Verdict(SURE, f"{over}{beyond}; no assumed price turns it alone")

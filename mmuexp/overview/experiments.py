@@ -1,0 +1,144 @@
+"""One experiment of results/ on the page: question, answer, chart, tables, its CSV, what made it and what redoes it."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmuexp.errors import MmuexpError
+from mmuexp.folders.about import About
+from mmuexp.folders.choice import chart_columns
+from mmuexp.folders.command import calls_of
+from mmuexp.folders.figures import table_lines
+from mmuexp.folders.report import Report
+from mmuexp.host import Profile
+from mmuexp.mail.evidence import Run, runs_of, short
+from mmuexp.price import price
+from mmuexp.render import words
+from mmuexp.render.chart import chart_of
+from mmuexp.render.chart_runs import plan_of
+from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text
+from mmuexp.result import Result, rows_of
+
+HEAD = ["recording", "scheme", "time", "instructions", "accesses", "host faults", "in all", "kernel", "page crossings"]
+SHOWN = 12  # longer tables open when asked for
+UNITS = ["", "", "ns/access", "/access", "", "", "ms", "ms", ""]
+
+
+def experiment_sections(about: About, results: Mapping[str, Result], host: Profile) -> list[Any]:
+    """The sections of one experiment; prices are those of `host`, counts those that are committed."""
+    report = Report(about, results)
+    found: list[Any] = [Heading(about.name, 3, f"experiment-{about.name}"), Text(about.question, "verdict")]
+    found += [Text(f"This does not hold: {line}.", "verdict") for line in report.broken]
+    found.append(Text([plain(part) for part in about_paragraphs(report.answer)]))
+    for table in about.tables:
+        head, *lines = table_lines(table, report.rows[table.choice.of])
+        rows = [[Cell(plain(line[0])), *(Cell(cell, words.value(cell)) for cell in line[1:])] for line in lines]
+        found.append(Table([plain(cell) for cell in head], rows, caption=plain(table.title), name=table.name))
+    found += _chart(report, results)
+    for name, result in results.items():
+        table = _runs(about, name, result, host)
+        found.append(table if len(table.rows) <= SHOWN else Details(f"Every run: {len(table.rows)} rows", [table]))
+    found.append(Details("Redo it, and what made it", _redo(about, results)))
+    return found
+
+
+def about_paragraphs(answer: str) -> list[str]:
+    return [part for part in re.split(r"\n\s*\n", answer.strip()) if part]
+
+
+def plain(text: str) -> str:
+    """Markdown without its marks: [words](link), `code`, *emphasis*, line breaks."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"(?<!\w)\*{1,2}(\S(?:[^*]*\S)?)\*{1,2}(?!\w)", r"\1", text)
+    return " ".join(text.replace("`", "").split())
+
+
+def _chart(report: Report, results: Mapping[str, Result]) -> list[Any]:
+    """What experiment.toml asks for; else where the time of each run goes."""
+    about = report.about
+    if about.chart is not None:
+        frame = pd.DataFrame(chart_columns(report.rows[about.chart.choice.of], about.chart.choice))
+        used = [about.chart.spec.get(key) for key in ("x", "y", "color", "facet", "label")]
+        columns = [name for one in used if one for name in ([one] if isinstance(one, str) else one)]
+        spec = {key: value for key, value in about.chart.spec.items() if key != "title"}
+        title = about.chart.spec.get("title", "")
+        drawn = frame[list(dict.fromkeys(columns))]
+        alt = f"{' and '.join(dict.fromkeys(columns))}: {title or about.question} The table below has its figures."
+        return [Chart(chart_of(frame, spec), drawn, alt, title, f"{about.name}-chart")]
+    try:
+        plan = plan_of(next(iter(results.values())))
+    except MmuexpError:
+        return []
+    return [Chart(chart_of(plan.frame, plan.spec), plan.frame, plan.alt, plan.caption, f"{about.name}-chart")]
+
+
+def _runs(about: About, name: str, result: Result, host: Profile) -> Table:
+    """Every run at the prices of `host`, the winner of each recording marked; the CSV is the committed one."""
+    if not can_price(result):
+        return _as_saved(about, name, result)
+    runs = runs_of(result)
+    priced = [(run, price(run.strategy, run.counts, host)) for run in runs]
+    least: dict[str, float] = {}
+    for run, cost in priced:
+        least[run.recording] = min(cost.ns, least.get(run.recording, cost.ns))
+    best = {at for at, (run, cost) in enumerate(priced) if cost.ns == least[run.recording]}
+    rows = [_row(run, cost) for run, cost in priced]
+    caption = f"Every run, at the prices of {host.name}; {name}.csv has all columns as they were counted"
+    table = Table(HEAD, rows, UNITS, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
+    kinds = {run.recording for run in runs}
+    return table if len(runs) == len(kinds) or result.parameters else _with_best(table, best)
+
+
+def can_price(result: Result) -> bool:
+    """Can its counts be priced anew? Windows, and tables saved before instructions were split, cannot."""
+    return not result.windowed and "hit_insns" in result.frame.columns and len(result.frame) > 0
+
+
+def _as_saved(about: About, name: str, result: Result) -> Table:
+    """The main columns at the prices that the table was saved with."""
+    columns = [c for c in ("trace", "window", "strategy", "accesses", "faults", "ns") if c in result.frame.columns]
+    rows = [[row[c] for c in columns] for row in rows_of(result.frame)]
+    caption = f"Every run, as saved; {name}.csv has all columns"
+    return Table(columns, rows, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
+
+
+def _with_best(table: Table, best: set[int]) -> Table:
+    rows = [[row[0], Cell(row[1], mark="best"), *row[2:]] if at in best else row for at, row in enumerate(table.rows)]
+    return Table(table.head, rows, table.units, table.caption, csv=table.csv, name=table.name)
+
+
+def _row(run: Run, cost: Any) -> list[Any]:
+    accesses, counts = run.counts["accesses"], run.counts
+    each = [Cell(f"{total / accesses:.2f}", total / accesses) if accesses else None for total in (cost.ns, cost.insns)]
+    milliseconds = [Cell(words.significant(ns / 1e6), ns) for ns in (cost.ns, cost.kernel_ns)]
+    return [run.recording, str(run.strategy), *each, accesses, run.faults, *milliseconds, counts["page_cross"]]
+
+
+def _redo(about: About, results: Mapping[str, Result]) -> list[Any]:
+    commands = [about.recipe] if about.recipe else []
+    commands += [f"mmuexp rerun results/{about.name}"]
+    commands += [call.line for call in calls_of(about).values()]
+    rows = []
+    for name, result in results.items():
+        manifest = about.folder / f"{name}.csv.manifest.json"
+        for trace in result.manifest.get("traces", []):
+            rows.append([short(trace["trace"]), trace.get("rows"), trace.get("sha256", ""), f"{name}.csv"])
+        made = " ".join(str(result.manifest.get(key, "")) for key in ("mmuexp", "commit", "finished"))
+        rows.append([manifest.name, None, digest_of(manifest), made])
+    head = ["recording or manifest", "rows", "sha256", "of, or made by"]
+    return [Text(commands, "code"), Table(head, rows, sortable=False, name=f"{about.name}-inputs")]
+
+
+def digest_of(file: Path) -> str:
+    """sha256 of a file, "" where there is none."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def index_of(abouts: Sequence[About]) -> Table:
+    """Every experiment with its question."""
+    rows = [[Cell(about.name, href=f"#experiment-{about.name}"), about.question] for about in abouts]
+    return Table(["experiment", "question"], rows, name="experiments")

@@ -1,0 +1,86 @@
+"""How sure to be: what was measured beside what the model says, which prices are assumed, and what is left out."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from mmuexp.host import PRIMITIVES, Profile
+from mmuexp.overview.certainty import Measured, typical_error
+from mmuexp.price import TRANSLATE, WALK
+from mmuexp.render.page import Cell, Heading, Table, Text
+
+# of MODEL.md, the section on what is left out, and the README
+LIMITS = (
+    "Counts are exact, and the same on every machine: two implementations, cases worked out by hand, and engines that"
+    " take real faults agree on them (mmuexp verify). Times are counts times prices: a model.",
+    "Only memory accesses are timed. The guest's other instructions, device emulation and interrupts cost the same"
+    " under every scheme and are left out, so a whole program gains less than its accesses do.",
+    "The host's caches are not modelled: an access costs what one costs in the profile. A longer fast path also takes"
+    " more of the instruction cache, which favours softmmu here.",
+    "One recording is one run of one program. A workload of yours is better recorded than guessed: mmuexp record, then"
+    " mmuexp compare.",
+)
+
+
+def sure_sections(hosts: Sequence[Profile], live: Sequence[Measured]) -> list[Any]:
+    """What a reader needs to know before believing a time."""
+    found: list[Any] = [Text(list(LIMITS))]
+    if live:
+        found += [Heading("Measured beside modelled", 3), Text(_told(live)), _measured(live)]
+    found += [Heading("Prices and their sources", 3), _prices(hosts)]
+    return found
+
+
+def _told(live: Sequence[Measured]) -> str:
+    error = typical_error(live)
+    ordered = [(one, two) for one, two in _neighbours(live) if one.most < two.least]
+    agreed = [(one, two) for one, two in ordered if one.model < two.model]
+    return (
+        f"The live engine ran {len(live)} pairs of recording and scheme for real. The model was off by"
+        f" {100 * error:.2g} % in the median; of the {len(ordered)} pairs of neighbours that every round set apart it"
+        f" has {len(agreed)} in the same order."
+    )
+
+
+def _neighbours(live: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
+    """Pairs of schemes that follow each other on one recording, the faster first."""
+    pairs = []
+    for recording in dict.fromkeys(one.recording for one in live):
+        mine = sorted((one for one in live if one.recording == recording), key=lambda one: one.ns)
+        pairs += list(pairwise(mine))
+    return pairs
+
+
+def _measured(live: Sequence[Measured]) -> Table:
+    head = ["recording", "scheme", "measured", "least", "most", "modelled", "error"]
+    units = ["", "", *["ns/access"] * 4, "%"]
+    rows = [
+        [one.recording, one.spec, *(_two(ns) for ns in (one.ns, one.least, one.most, one.model)), _percent(one.error)]
+        for one in live
+    ]
+    caption = "What translation takes on a real processor, and what the model says at that machine's prices"
+    return Table(head, rows, units, caption=caption, name="measured")
+
+
+def _two(ns: float) -> Cell:
+    return Cell(f"{ns:.2f}", ns)
+
+
+def _percent(share: float) -> Cell:
+    return Cell(f"{100 * share:+.0f}", share)
+
+
+def _prices(hosts: Sequence[Profile]) -> Table:
+    rows: list[list[Any]] = []
+    for host in hosts:
+        for name in PRIMITIVES:
+            rows.append([name, host.name, Cell(f"{host.ns[name]:g}", host.ns[name]), "ns", _source(host.source[name])])
+    for name, user in (("guest page walk", WALK), ("translating a guest instruction", TRANSLATE)):
+        rows.append([name, "any", Cell(f"{user.insns:g}", user.insns), "instructions", _source(user.source)])
+    return Table(
+        ["price of", "host", "is", "in", "source"], rows, caption="Every price that hosts differ in", name="prices"
+    )
+
+
+def _source(text: str) -> Cell:
+    return Cell(text, mark="warn" if text.startswith("assumed") else "")

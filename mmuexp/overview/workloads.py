@@ -1,0 +1,123 @@
+"""Which scheme for a workload like yours: for each kind of workload and host the winner, its margin, and how sure.
+
+Only which recordings stand for which kind is written down here; who wins, by how much and until which price of a fault
+comes from their counts at the prices of a host.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mmuexp.host import Profile
+from mmuexp.mail.evidence import Evidence, Run
+from mmuexp.render.sentence import Line, turns
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of workload, and what stands for it: experiment -> recordings (none named: all that it has)."""
+
+    name: str
+    about: str
+    recordings: Mapping[str, tuple[str, ...]] = field(hash=False)
+
+
+KINDS = (
+    Kind("Compiled programs", "few pages, each mapped once", {"programs": ("gzip", "bzip2"), "ten-kernels": ()}),
+    Kind("A JIT", "a program that writes code as it runs", {"programs": ("luajit",)}),
+    Kind("Accesses across page ends", "a program made of them", {"page-crossing": ("crossing",)}),
+    Kind("Code beside data", "stores to pages with code", {"code-beside-data": ("textdata", "ownpage", "smc")}),
+    Kind("Firmware", "devices, code in ROM", {"linux-windows": ("linux_firmware",), "windows-habit": ("seabios",)}),
+    Kind("16-bit code that prints", "stores beside running code, BIOS calls", {"windows-habit": ("grub_text",)}),
+    Kind("An early kernel", "first touches, no processes yet", {"linux-windows": ("linux_early",)}),
+    Kind("A kernel that patches itself", "CR3 written every few hundred rows", {"linux-windows": ("linux_patching",)}),
+    Kind("Processes taking turns", "each CR3 write drops every translation", {"linux-windows": ("linux_user",)}),
+    Kind("A whole Linux boot", "from power-on to a shell and off", {"linux-boot": ()}),
+)
+PORTABLE = ("softmmu", "byte-lookup", "map-block")  # need no layout of the host's address space
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One recording at one host. `ns` holds spec -> ns for each access, the winner first, one spec a scheme.
+
+    `below_ns` and `above_ns`: the winner stays first while a host fault costs less, and more, than that (None: no such
+    end); `fault_ns` is what one costs there now. `assumed`: assumed price -> the scheme that would be faster than the
+    winner if that price alone were half or double.
+    """
+
+    kind: Kind
+    recording: str
+    host: str
+    ns: dict[str, float] = field(hash=False)
+    below_ns: float | None = None
+    above_ns: float | None = None
+    fault_ns: float | None = None
+    assumed: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def winner(self) -> str:
+        return next(iter(self.ns))
+
+    @property
+    def runner_up(self) -> str:
+        return list(self.ns)[1]  # a contest has two at least
+
+    @property
+    def margin(self) -> float:
+        """Time of the second over that of the first: 1.25 is a quarter more."""
+        return self.ns[self.runner_up] / self.ns[self.winner]
+
+    def against(self, spec: str) -> float | None:
+        """How many times faster the winner is than this scheme."""
+        return self.ns[spec] / self.ns[self.winner] if spec in self.ns else None
+
+
+def contests(evidence: Evidence, host: Profile, *, portable: bool = False) -> list[Contest]:
+    """Every recording of every kind that the evidence has, under all schemes or the portable ones alone."""
+    found = []
+    for kind in KINDS:
+        for experiment, names in kind.recordings.items():
+            for recording, runs in evidence.recordings(experiment).items():
+                entered = [run for run in runs.values() if not portable or run.strategy.name in PORTABLE]
+                if (not names or recording in names) and len(entered) > 1 and entered[0].counts["accesses"]:
+                    found.append(_contest(kind, recording, _best_of_each(entered, evidence, host), evidence, host))
+    return [one for one in found if len(one.ns) > 1]
+
+
+def _best_of_each(runs: Sequence[Run], evidence: Evidence, host: Profile) -> list[Run]:
+    """Of a scheme that ran in several layouts the fastest."""
+    best: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda one: evidence.ns(one, host)):
+        best.setdefault(run.strategy.name, run)
+    return list(best.values())
+
+
+def _contest(kind: Kind, recording: str, runs: Sequence[Run], evidence: Evidence, host: Profile) -> Contest:
+    priced = {str(run.strategy): evidence.price(run, host) for run in runs}
+    lines = [
+        Line(spec, cost.ns - cost.kernel_ns, cost.kernel_ns, run.faults)
+        for run, (spec, cost) in zip(runs, priced.items(), strict=True)
+    ]
+    first = runs[0]
+    winner, dearer, cheaper = turns(lines)
+    accesses = first.counts["accesses"]
+    # a fault's price is the winner's where it has faults, else that of who would take over
+    of = next((one for one in (winner, *(turn.line for turn in (dearer, cheaper) if turn)) if one.fault_ns), None)
+    return Contest(
+        kind,
+        recording,
+        host.name,
+        {str(run.strategy): priced[str(run.strategy)].ns / accesses for run in runs},
+        dearer.x * of.fault_ns if dearer and of else None,
+        cheaper.x * of.fault_ns if cheaper and of else None,
+        of.fault_ns if of else None,
+        {name: str(rival.strategy) for rival in runs[:0:-1] for name in evidence.assumed(first, rival, host)},
+    )
+
+
+def by_kind(found: Sequence[Contest]) -> dict[Kind, list[Contest]]:
+    """The contests of each kind, in the order of KINDS."""
+    kinds: dict[Kind, list[Contest]] = {}
+    for one in found:
+        kinds.setdefault(one.kind, []).append(one)
+    return kinds
