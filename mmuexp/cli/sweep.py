@@ -21,13 +21,15 @@ from mmuexp.cli import output
     metavar="SPEC",
     help="Measure each value against this scheme.  [the swept one at its defaults if they are swept, else the first]",
 )
+@click.option("--plot", is_flag=True, help="Also draw the sweep below its table, in text.")
 @output.output_options
-def command(params, traces, host, specs, reference, outputs, format_, checks) -> None:
+def command(params, traces, host, specs, reference, plot, outputs, format_, checks) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.
 
     \b
     Examples:
       mmuexp sweep MAP_BLOCK_BITS
+      mmuexp sweep pool_blocks=8,64,512 --plot
       mmuexp sweep map_block_bits=12..22:2 evict=fifo,lifo --format csv
 
     A RANGE is 12..22, 12..22:2, 8,64,512 or a mix; without one, what the scheme declares. Several PARAMs make every
@@ -42,6 +44,8 @@ def command(params, traces, host, specs, reference, outputs, format_, checks) ->
 
     if len(specs) > 1:
         raise click.UsageError(f"-s {specs[0]} and -s {specs[1]}: a sweep varies one scheme; compare takes several")
+    if plot and format_ not in (None, "table"):
+        raise click.UsageError(f"--plot draws below the table, which --format {format_} leaves out")
     strategy = specs[0] if specs else None
     planned = plan(params, strategy)
     numbers = [name for name, value in planned[0].values.items() if not isinstance(value, str)]
@@ -51,4 +55,4 @@ def command(params, traces, host, specs, reference, outputs, format_, checks) ->
     def work(progress):
         return sweep(params, traces or None, strategy=strategy, reference=reference, host=host, progress=progress)
 
-    output.run_and_save(work, outputs, format_, checks, numbers, schemes)
+    output.run_and_save(work, outputs, format_, checks, numbers, schemes, plot=plot)
