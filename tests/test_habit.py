@@ -4,8 +4,6 @@ habit.S derives every count from its ROUNDS and STRIDE; here they stand as formu
 """
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -140,10 +138,3 @@ def test_the_table_of_the_search_is_what_its_counts_say():
             assert cells == [*known, *(f"{int(scheme['translations']):,}" for scheme in (here, softmmu))]
             found += 1
     assert found == len(counts) == 10
-
-
-@pytest.mark.long
-def test_the_rates_of_the_result_made_again_are_the_same():
-    done = subprocess.run([sys.executable, str(RESULT / "rates.py")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == (RESULT / "rates.md").read_text()

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmuexp.folders.section import Section
 from mmuexp.result import COLUMNS
 
 FILE = "experiment.toml"
+PLACE = re.compile(r"\{([^{}]*)\}")  # of a figure, in the answer
 LARGEST = 1 << 20  # bytes of an experiment.toml
 COUNTS = "counts"  # the name of the only command, and so of its table
 NAME = re.compile(r"[a-z]\w*", re.ASCII)
@@ -97,6 +99,7 @@ class About:
     commands: Mapping[str, tuple[str, ...]]
     recipe: str | None
     long: bool
+    quoted: tuple[str, ...]  # texts of the answer that hold numbers, none of which is a result
     columns: Mapping[str, str]
     figures: tuple[Figure, ...]
     holds: tuple[Hold, ...]
@@ -132,6 +135,10 @@ def read(folder: Path) -> About:
 def _about(folder: Path, top: Section) -> About:
     question, answer = top.take("question", str, ...), top.take("answer", str, ...)
     recipe, long = top.take("recipe", str), top.take("long", bool, False)
+    quoted = top.texts("quoted")
+    for text in quoted:
+        if text not in " ".join(answer.split()):
+            raise top.error(f"quoted {text!r} is not in the answer", "leave it out")
     commands = _commands(top)
     first = next(iter(commands))
     columns = _named(top, "columns")
@@ -145,11 +152,27 @@ def _about(folder: Path, top: Section) -> About:
             raise top.error(f"columns.{name} is not a text")
         if name in COLUMNS:
             raise top.error(f"columns.{name} is a column of every result", "give it another name")
-    about = About(folder, question, answer.strip(), commands, recipe, long, columns, figures, holds, tables, chart)
+    _all_used(top, answer, [figure.name for figure in figures])
+    about = About(
+        folder, question, answer.strip(), commands, recipe, long, quoted, columns, figures, holds, tables, chart
+    )
     for one in [*figures, *holds, *tables, *([chart] if chart else [])]:
         if one.choice.of not in commands:
             raise top.error(f"of = {one.choice.of!r} is no command", f"there are {' '.join(commands)}")
     return about
+
+
+def _all_used(top: Section, answer: str, figures: list[str]) -> None:
+    """Every {name} of the answer is a figure, and every figure is in the answer."""
+    used = PLACE.findall(answer)
+    for name in used:
+        if name not in figures:
+            near = get_close_matches(name, figures, 1)
+            hint = f"did you mean {near[0]}?" if near else "the section [figures] holds those"
+            raise top.error(f"the answer has {{{name}}}, which is no figure", hint)
+    for name in figures:
+        if name not in used:
+            raise top.error(f"figure {name!r} is not in the answer", f"write {{{name}}} there, or leave it out")
 
 
 def _named(top: Section, key: str) -> dict[str, Any]:

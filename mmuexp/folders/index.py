@@ -25,6 +25,7 @@ command wrote it, `report.md` question, answer and tables for reading, `chart.sv
 question = "..."
 answer = "... {margin} ..."               # every {name} is a figure: no number is written by hand
 recipe = "make -C traces/recipes boot"    # if its recordings are not in the repository: what makes them
+quoted = ["Windows 98"]                   # numbers of the answer that are no results: a test looks for others
 long = true                               # `make check` makes it again, `make test` does not
 command = ["compare", "luajit", "-s", "map-block", "-s", "softmmu"]   # compare, sweep or misses, without -o
 holds = [                                 # what the answer's words rest on; where it is not true, rerun exits with 3
@@ -68,24 +69,24 @@ y = "ns"
 
 
 def index_text(home: Path) -> str:
-    """Raises MmuexpError for an experiment whose saved table and experiment.toml do not fit."""
+    """An experiment that is not made yet, or whose experiment.toml does not fit its table, stands there as such."""
     parts = ["# Results", MARK, INTRODUCTION.strip()]
     folders = experiments(home)
-    for folder in folders:
-        about = read(folder)
-        link = f"[{about.name}]({about.name}/report.md)"
-        try:
-            answer = Report(about, {name: load(str(folder / f"{name}.csv")) for name in about.commands}).answer
-        except MmuexpError as error:
-            if (folder / f"{next(iter(about.commands))}.csv").exists():
-                raise
-            answer = f"(Not made yet: {error.what}.)"
-        parts.append(f"**{link}** *{about.question}*\n\n{answer}")
+    parts += [_entry(folder) for folder in folders]
     others = [path for path in sorted(home.glob(f"*/{INDEX}")) if path.parent.resolve() not in folders]
     if others:
         links = ", ".join(f"[{path.parent.name}]({path.parent.name}/{INDEX})" for path in others)
         parts.append(f"Made by other commands, which their pages name: {links}.")
     return "\n\n".join(parts) + "\n\n" + FORMAT.strip() + "\n"
+
+
+def _entry(folder: Path) -> str:
+    try:
+        about = read(folder)
+        results = {name: load(str(folder / f"{name}.csv")) for name in about.commands}
+        return f"**[{about.name}]({about.name}/report.md)** *{about.question}*\n\n{Report(about, results).answer}"
+    except MmuexpError as error:
+        return f"**{folder.name}** is not made yet: {error.what}."
 
 
 def is_index(path: Path) -> bool:

@@ -1,18 +1,15 @@
 """report.md of an experiment: question, answer with its figures, tables, chart, commands, and what was counted."""
 
-import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from mmuexp.errors import MmuexpError
-from mmuexp.folders.about import FILE, About
+from mmuexp.folders.about import FILE, PLACE, About
 from mmuexp.folders.choice import Rows, chart_columns, rows_in
 from mmuexp.folders.command import calls_of
 from mmuexp.folders.figures import broken_holds, figure_text, table_lines
 from mmuexp.render.markdown import markdown
 from mmuexp.result import Result
 
-PLACE = re.compile(r"\{([^{}]*)\}")
 CHART = "chart.svg"
 
 
@@ -27,14 +24,6 @@ class Report:
 
     def _answer(self) -> str:
         texts = {figure.name: figure_text(figure, self.rows[figure.choice.of]) for figure in self.about.figures}
-        used = set(PLACE.findall(self.about.answer))
-        for name in sorted(used ^ set(texts)):
-            if name in texts:
-                raise self._error(f"figure {name!r} is not in the answer", f"write {{{name}}} there, or leave it out")
-            near = get_close_matches(name, texts, 1)
-            raise self._error(
-                f"the answer has {{{name}}}, which is no figure", f"did you mean {near[0]}?" if near else ""
-            )
         return PLACE.sub(lambda found: texts[found[1]], self.about.answer)
 
     def _error(self, what: str, todo: str) -> MmuexpError:

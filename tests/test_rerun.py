@@ -1,0 +1,326 @@
+"""`mmuexp rerun`: an experiment of one's own, made, checked, broken in every way, and made again."""
+
+import csv
+import json
+import re
+
+import pytest
+from cli_cases import one_line, write_trace
+
+import mmuexp
+from mmuexp.errors import MmuexpError
+from mmuexp.folders.about import read
+from mmuexp.folders.index import MARK, write_index
+
+ABOUT = """
+question = "What does {it} cost?"
+answer = '''
+map-block faults {{faults}} times, in {{share}} of the accesses; softmmu takes {{times}} times its time.
+{{order}} is the order, and the mail {{right}}. {{least}} has least.
+'''
+command = ["compare", "small", "other.arrow", "-s", "softmmu", "-s", "map-block"]
+holds = ["map-block:faults > 0", {{ check = "faults == 0", strategy = "softmmu" }}]
+
+[columns]
+per_access = "faults / accesses"
+twice = "2 * map-block:per_access"
+
+[figures]
+faults = {{ value = "map-block:faults", trace = "small" }}
+share = {{ value = "map-block:per_access", trace = "small", format = "percent" }}
+times = {{ value = "softmmu:insns / map-block:insns", take = "max", format = "ratio" }}
+order = {{ order = "faults" }}
+right = {{ check = "map-block:faults < softmmu:accesses", yes = "was right", no = "was wrong" }}
+least = {{ value = "rows", take = "min", show = "trace" }}
+
+[tables.each]
+title = "Each:"
+head = "recording"
+labels = {{ other = "`other`" }}
+columns = [
+    {{ head = "faults", value = "map-block:faults" }},
+    {{ head = "twice", value = "softmmu:twice", format = ".3f", when = "softmmu:rows > 12", otherwise = "few rows" }},
+    {{ value = "softmmu:maps" }},
+]
+
+[chart]
+mark = "bar"
+x = "strategy"
+y = "per_access"
+facet = "recording"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An experiment in a folder of its own, with two recordings; small has 12 rows, other 24."""
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "mine"
+    home.mkdir()
+    write_trace(home / "small.arrow")
+    write_trace(home / "other.arrow", repeat=2)
+    (home / "experiment.toml").write_text(ABOUT.format(it="it"))
+    return home
+
+
+def edit(folder, old: str, new: str) -> None:
+    path = folder / "experiment.toml"
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new))
+
+
+def files(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_all_but_the_toml_is_made(cli, folder):
+    done = cli("rerun", "mine/")
+    assert (done.code, done.out) == (0, "")
+    assert {path.name for path in folder.iterdir()} == {
+        *("experiment.toml", "small.arrow", "other.arrow"),
+        *("counts.csv", "counts.csv.manifest.json", "report.md", "chart.svg"),
+    }
+    rows = list(csv.DictReader((folder / "counts.csv").open()))
+    assert [(row["trace"], row["strategy"]) for row in rows] == [
+        (trace, strategy) for trace in ("small.arrow", "other.arrow") for strategy in ("softmmu", "map-block")
+    ]
+    about = json.loads((folder / "counts.csv.manifest.json").read_text())
+    assert about["command"] == "mmuexp compare small.arrow other.arrow -s softmmu -s map-block"
+    assert str(folder) not in json.dumps(about)
+    assert (folder / "chart.svg").read_bytes().startswith(b"<svg")
+
+
+def test_figures_tables_and_commands_stand_in_the_report(cli, folder):
+    cli("rerun", "mine")
+    text = (folder / "report.md").read_text()
+    rows = {(row["trace"], row["strategy"]): row for row in csv.DictReader((folder / "counts.csv").open())}
+    small, other = (rows[f"{name}.arrow", "map-block"] for name in ("small", "other"))
+    faults, twice = int(small["faults"]), 2 * int(other["faults"]) / 22  # 11 accesses of 12 rows, see cli_cases
+    times = max(
+        int(rows[f"{name}.arrow", "softmmu"]["insns"]) / int(row["insns"])
+        for name, row in (("small", small), ("other", other))
+    )
+    assert (
+        f"faults {faults} times, in {100 * faults / 11:.1f} % of the accesses; softmmu takes {times:.2f} times" in text
+    )
+    assert "softmmu, map-block is the order, and the mail was right. small has least." in text
+    lines = [line for line in text.splitlines() if line.startswith(("| `other`", "| small"))]
+    assert lines == [f"| `other` | {int(other['faults'])} | {twice:.3f} | - |", f"| small | {faults} | few rows | - |"]
+    assert "    mmuexp compare small.arrow other.arrow -s softmmu -s map-block\n" in text
+    assert "![mine](chart.svg)" in text
+    assert "## Every count" in text
+
+
+def test_a_check_of_what_was_made_writes_nothing(cli, folder):
+    cli("rerun", "mine")
+    before = files(folder)
+    done = cli("rerun", "mine", "--check")
+    assert done.code == 0
+    assert "mine, counts.csv: Equal: " in one_line(done.err)
+    assert files(folder) == before
+    assert "report is what its saved counts say" in one_line(cli("rerun", "mine", "--check", "--saved").err)
+
+
+def test_an_integer_that_differs_is_shown(cli, folder):
+    cli("rerun", "mine")
+    lines = (folder / "counts.csv").read_text().splitlines()
+    faults = lines[0].split(",").index("faults")
+    cells = lines[2].split(",")
+    was, cells[faults] = int(cells[faults]), str(int(cells[faults]) + 1)
+    (folder / "counts.csv").write_text("\n".join([*lines[:2], ",".join(cells), *lines[3:]]) + "\n")
+    before = files(folder)
+    done = cli("rerun", "mine", "--check")
+    assert done.code == 3
+    assert re.search(rf"^faults +{was + 1} +{was} +-1 ", done.out, re.M)
+    assert "small.arrow, map-block" in done.out
+    assert files(folder) == before
+    outcome = mmuexp.rerun(folder, check=True)
+    assert outcome.failed
+    assert list(outcome.differences["counts"].frame["difference"]) == [-1]
+
+
+def test_an_edited_recording_is_seen(cli, folder):
+    cli("rerun", "mine")
+    write_trace(folder / "small.arrow", rows=13)
+    done = cli("rerun", "mine", "--check")
+    assert done.code == 3
+    assert re.search(r"^rows +12 +13 +\+1 ", done.out, re.M)
+    assert "small.arrow is another recording" in done.out
+
+
+def test_a_report_that_was_edited_is_stale(cli, folder):
+    cli("rerun", "mine")
+    (folder / "report.md").write_text((folder / "report.md").read_text().replace("map-block", "map-blok", 1))
+    for saved in ([], ["--saved"]):
+        done = cli("rerun", "mine", "--check", *saved)
+        assert done.code == 3
+        assert "report.md is not what its experiment.toml and its counts say" in done.err
+    assert cli("rerun", "mine", "--saved").code == 0
+    assert cli("rerun", "mine", "--check").code == 0
+
+
+def test_a_new_question_needs_no_replay(cli, folder, monkeypatch):
+    cli("rerun", "mine")
+    counts = (folder / "counts.csv").read_bytes()
+    edit(folder, "What does it cost?", "And now?")
+    monkeypatch.setattr("mmuexp.folders.rerun.run", None)
+    assert cli("rerun", "mine", "--saved").code == 0
+    assert (folder / "report.md").read_text().startswith("# mine\n\n*And now?*\n")
+    assert (folder / "counts.csv").read_bytes() == counts
+
+
+def test_what_the_answer_rests_on_must_hold(cli, folder):
+    edit(folder, '"map-block:faults > 0"', '"map-block:faults < softmmu:tlb_fills"')
+    done = cli("rerun", "mine")
+    assert done.code == 3
+    assert "map-block:faults < softmmu:tlb_fills is not true of small: map-block has faults" in done.err
+    assert "**This does not hold: map-block:faults < softmmu:tlb_fills" in (folder / "report.md").read_text()
+    assert cli("rerun", "mine", "--check").code == 3
+
+
+def test_a_drawing_that_is_gone_is_missed(cli, folder):
+    cli("rerun", "mine")
+    (folder / "chart.svg").unlink()
+    done = cli("rerun", "mine", "--check")
+    assert (done.code, "chart.svg is not there" in done.err) == (3, True)
+
+
+def test_a_recording_that_is_not_here_says_what_makes_it(cli, folder):
+    cli("rerun", "mine")
+    (folder / "other.arrow").unlink()
+    edit(folder, "question", 'recipe = "make other"\nquestion')
+    for option in ([], ["--check"]):
+        before = files(folder)
+        done = cli("rerun", "mine", *option)
+        assert done.code == 1
+        assert "mine: needs the recording other.arrow, which is not here; make it: make other" in one_line(done.err)
+        assert files(folder) == before
+    assert cli("rerun", "mine", "--saved").code == 0
+
+
+def test_recordings_of_a_repository_are_called_from_its_root(cli, folder, tmp_path):
+    (tmp_path / "traces").mkdir()
+    (folder / "other.arrow").rename(tmp_path / "traces" / "other.arrow")
+    assert cli("rerun", folder).code == 0
+    rows = list(csv.DictReader((folder / "counts.csv").open()))
+    assert [row["trace"] for row in rows[::2]] == ["mine/small.arrow", "traces/other.arrow"]
+
+
+def test_several_commands_are_several_tables(cli, folder):
+    edit(folder, "command = [", "answer2 = [")
+    text = (folder / "experiment.toml").read_text()
+    words = re.search(r"answer2 = (.*)\n", text)[1]
+    old = words[:-1] + ', "--host", "pentium4-2004"]'
+    text = text.replace(f"answer2 = {words}\n", "") + f"\n[commands]\nnow = {words}\nold = {old}\n"
+    text = text.replace("{{least}}", "{least}").replace(
+        "[figures]", '[figures]\nns = { value = "map-block:ns", of = "old", trace = "small" }'
+    )
+    (folder / "experiment.toml").write_text(text.replace("has least.", "has least, {ns} ns."))
+    done = cli("rerun", "mine")
+    assert done.code == 0, done.err
+    assert {"now.csv", "old.csv", "old.csv.manifest.json"} <= {path.name for path in folder.iterdir()}
+    ns = [float(next(csv.DictReader((folder / f"{name}.csv").open()))["ns"]) for name in ("now", "old")]
+    assert ns[0] < ns[1]
+    assert "[old.csv](old.csv)" in (folder / "report.md").read_text()
+    assert cli("rerun", "mine", "--check").code == 0
+
+
+def test_a_sweep_is_an_experiment(cli, folder):
+    (folder / "experiment.toml").write_text(
+        "question = 'q'\nanswer = '{at} {least}'\n"
+        "command = ['sweep', 'map_block_bits=12,16', '--trace', 'small', '-s', 'map-block,pool_blocks=8']\n"
+        "[figures]\nat = { value = 'table_bytes', where = { map_block_bits = 12 }, format = 'size' }\n"
+        "least = { value = 'table_bytes', take = 'min' }\n"
+        "[tables.bits]\nrows = 'map_block_bits'\ncolumns = [{ value = 'table_bytes' }]\n"
+    )
+    assert cli("rerun", "mine").code == 0
+    text = (folder / "report.md").read_text()
+    assert "4 MiB 262,144\n" in text  # 4 bytes for each of 2**20 and 2**16 blocks
+    assert "| 12 | 4,194,304 |\n| 16 | 262,144 |" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("question =", "qestion =", "has no 'question'"),
+        ("question =", "long = 3\nquestion =", "long is 3, not true or false"),
+        ("question =", "lang = true\nquestion =", "there is no key 'lang'; did you mean long?"),
+        ('"What does it cost?"', "[1]", "question is a list, not a text"),
+        ('"What does it cost?"', "'", "is no TOML"),
+        ('["compare", "small"', '["compare", 3', "command is not a list of texts"),
+        ('["compare", ', '["faults", ', "command 'faults' cannot be run again"),
+        ('"other.arrow", "-s"', '"-o", "x.csv", "-s"', "-o has no place in a command"),
+        ('"-s", "map-block"]', '"-s"]', "-s has no value"),
+        ('"-s", "map-block"]', '"--every", "x"]', "--every 'x' is no whole number"),
+        ("faults / accesses", "faults / acesses", "columns.per_access: there is no column 'acesses'"),
+        ("per_access = ", "faults = ", "columns.faults is a column of every result"),
+        ("2 * map-block:per_access", "2 * map-blok:per_access", "did you mean map-block?"),
+        ('trace = "small", format = "percent"', 'trace = "smal", format = "percent"', "there is no recording 'smal'"),
+        ('trace = "small", format = "percent"', 'trace = "small", format = "{0}"', "format is '{0}'"),
+        (
+            ', trace = "small", format = "per',
+            ', format = "per',
+            "figures.share: has 2 values; choose a trace or strategy",
+        ),
+        ('value = "map-block:faults", trace', 'value = "map-block:tlb_fills", trace', "figures.faults: has no value"),
+        ('{ order = "faults" }', '{ order = "fault" }', "orders by 'fault'"),
+        ('{ order = "faults" }', '{ order = "faults", value = "ns" }', "needs one of value, check and order"),
+        ('take = "max"', 'take = "most"', "take is 'most'; known: one min"),
+        (', no = "was wrong"', "", "figures.right: has no 'no'"),
+        ("{least}", "", "figure 'least' is not in the answer"),
+        ("{least}", "{leest}", "the answer has {leest}, which is no figure; did you mean least?"),
+        ('value = "softmmu:maps"', 'valeu = "softmmu:maps"', "columns[2]: has no 'value'"),
+        ('value = "softmmu:maps"', 'value = "rows > 3"', "is no expression"),
+        ('head = "recording"', 'rows = "window"', "no row has a window"),
+        ('y = "per_access"', 'y = "per_acces"', "chart: "),
+        ("[columns]", "[colums]", "there is no key 'colums'; did you mean columns?"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_one_line_and_writes_nothing(cli, folder, old, new, says):
+    edit(folder, old, new)
+    before = files(folder)
+    done = cli("rerun", "mine")
+    assert done.code == 1
+    line = one_line(done.err)
+    assert says in line
+    assert "mine/experiment.toml" in line or "'faults' cannot" in line
+    assert files(folder) == before
+
+
+def test_a_folder_without_an_experiment(cli, folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name, code, says in (("empty", 1, "cannot be read"), ("nothing", 2, "is no folder")):
+        done = cli("rerun", name)
+        assert (done.code, says in one_line(done.err)) == (code, True)
+    assert cli("rerun").code == 2
+    (folder / "experiment.toml").write_bytes(b"\xff" * 10)
+    assert "is no TOML" in one_line(cli("rerun", "mine").err)
+    (folder / "experiment.toml").write_bytes(b"#" * (1 << 21))
+    with pytest.raises(MmuexpError, match="more than"):
+        read(folder)
+
+
+def test_all_experiments_of_a_folder_and_their_index(cli, folder, tmp_path):
+    home = tmp_path / "results"
+    home.mkdir()
+    folder.rename(home / "mine")
+    (home / "gone").mkdir()
+    (home / "gone" / "experiment.toml").write_text(
+        "question = 'Why?'\nanswer = 'So.'\nrecipe = 'make gone'\ncommand = ['compare', 'gone']\n"
+    )
+    (home / "README.md").write_text("Somebody's own.\n")
+    done = cli("rerun", "--all")
+    assert done.code == 1
+    assert "gone: needs the recording gone, which is not here; make it: make gone" in done.err
+    assert (home / "README.md").read_text() == "Somebody's own.\n"
+    (home / "README.md").write_text(MARK)
+    assert cli("rerun", "mine", "--saved").code == 0
+    index = (home / "README.md").read_text()
+    assert "**[mine](mine/report.md)** *What does it cost?*\n\nmap-block faults" in index
+    assert "**gone** is not made yet: cannot be read" in index
+    assert cli("rerun", "mine", "--check").code == 0
+    (home / "README.md").write_text(f"{MARK}\nedited\n")
+    done = cli("rerun", "mine", "--check")
+    assert (done.code, "README.md is stale" in done.err) == (3, True)
+    write_index(home)
+    assert (home / "README.md").read_text() == index
