@@ -1,7 +1,7 @@
 """What claims are tested on: runs (a recording under a scheme, its counts) of experiments, and hosts to price them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
@@ -15,6 +15,7 @@ from mmuexp.verdict import BreakEven, break_even, decided_by
 
 SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST = "softmmu", "byte-lookup", "map-block", "qemu-fast"
 QEMU_10 = "softmmu-qemu10"
+COMMITTED, COUNTED, YOURS = "committed", "counted now", "of your recordings"
 PATCHED, WIDE = "qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000"
 
 
@@ -42,7 +43,11 @@ class Source:
 
     experiment: str
     command: str
-    how: str  # "committed", "counted now", "your recordings"
+    how: str  # COMMITTED, COUNTED or YOURS
+
+    @property
+    def yours(self) -> bool:
+        return self.how == YOURS
 
 
 @dataclass
@@ -95,9 +100,11 @@ class Evidence:
             str(base.strategy), self.price(base, host), base.faults,
         )  # fmt: skip
 
-    def assumed(self, run: Run, base: Run, host: Profile) -> tuple[str, ...]:
-        """Assumed prices of which a single one decides which of the two is cheaper."""
-        return tuple(decided_by(self.price(run, host), self.price(base, host)))
+    def assumed(self, run: Run, base: Run, host: Profile, factor: float = 1.0) -> tuple[str, ...]:
+        """Assumed prices of which a single one decides whether `factor` times `run` is cheaper than `base`."""
+        one = self.price(run, host)
+        knobs = {name: factor * ns for name, ns in one.knobs.items()}
+        return tuple(decided_by(replace(one, ns=factor * one.ns, knobs=knobs), self.price(base, host)))
 
 
 def ns_of(strategy: Any, host: Profile, **counts: int) -> float:

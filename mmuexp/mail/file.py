@@ -23,9 +23,10 @@ def to_json(report: Report) -> bytes:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     claim = finding.claim
-    about = {name: getattr(claim, name) for name in ("number", "author", "says", "where", "rule", "stand_in")}
+    about = {name: getattr(claim, name) for name in ("number", "author", "says", "where", "rule")}
     return {
         **about,
+        "stand_in": finding.stand_in,
         "verdict": finding.verdict,
         "verdicts": {host: finding.verdict_at(host) for host in finding.hosts},
         "decided_by_assumed": finding.assumed,

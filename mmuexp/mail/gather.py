@@ -9,14 +9,13 @@ from pathlib import Path
 from mmuexp.errors import MmuexpError
 from mmuexp.export import load
 from mmuexp.host import Profile, load_profile, user_folder
-from mmuexp.mail.evidence import Evidence, Run, Source, measured_in, runs_of
+from mmuexp.mail.evidence import COMMITTED, COUNTED, YOURS, Evidence, Run, Source, measured_in, runs_of
 from mmuexp.mail.windows import EXPERIMENTS as HABIT
 from mmuexp.result import Result
 
-COUNTS, LIVE = "counts.csv", ("live", "live.csv")
+COUNTS, LIVE = "counts.csv", "live"
 DAY = "pentium4-2004"  # the mail's
 CALIBRATED = "here"  # as `mmuexp calibrate` names it
-COMMITTED, COUNTED, YOURS = "committed", "counted now", "of your recordings"
 SWEEPS = {"map-block-bits": "map_block_bits", "pool-size": "pool_blocks"}  # the others are comparisons
 GUEST = "habit-guest"  # the recordings that say what one store beside running code costs
 Progress = Callable[[str, int, int | None], None]
@@ -74,9 +73,18 @@ def evidence_for(
                 tables[name], sources[name] = runs_of(result), Source(name, _command(result), how)
     if set(HABIT) & set(names):
         tables[GUEST] = tables[HABIT[0]] if not traces else _committed(folder / HABIT[0])
-    live = None if traces else _load(folder.joinpath(*LIVE))
-    about = "" if live is None else live.manifest.get("prices", {}).get("host", {}).get("about", "")
-    return Evidence(tables, hosts, sources, {} if live is None else measured_in(live), about)
+    return Evidence(tables, hosts, sources, *({}, "") if traces else _live(folder / LIVE))
+
+
+def _live(folder: Path) -> tuple[dict[tuple[str, str], float], str]:
+    """(what was measured, on which machine) of the committed live runs."""
+    measured: dict[tuple[str, str], float] = {}
+    about: list[str] = []
+    for file in sorted(folder.glob("*.csv")):
+        live = load(str(file))
+        measured |= measured_in(live)
+        about.append(live.manifest.get("prices", {}).get("host", {}).get("about", ""))
+    return measured, "; ".join(dict.fromkeys(filter(None, about)))
 
 
 def _committed(folder: Path) -> list[Run]:

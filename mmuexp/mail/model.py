@@ -89,6 +89,13 @@ class Finding:
     sources: tuple[Any, ...] = ()  # `evidence.Source`s that were read
 
     @property
+    def stand_in(self) -> str:
+        """What was run in place of what the mail ran; the user's own recordings are what they are."""
+        if self.sources and all(source.yours for source in self.sources):
+            return "your recordings, in place of what the mail ran" if self.claim.stand_in else ""
+        return self.claim.stand_in
+
+    @property
     def verdict(self) -> str:
         return together(part.verdict(host) for part in self.parts for host in part.hosts)
 

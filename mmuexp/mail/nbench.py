@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mmuexp.mail.estimate import FLOATING, INTEGER, SOURCED, Program, mean_f_at, mean_speedup
 from mmuexp.mail.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence
 from mmuexp.mail.model import FACTOR, SPEEDUP, Case, Claim, Figure, Part, verdict_of_range
-from mmuexp.mail.words import AGAINST, live_figures, span, spread, times
+from mmuexp.mail.words import AGAINST, between, live_figures, span, spread, times
 
 EXPERIMENTS = ("ten-kernels",)
 LEAST, MOST = 1.2, 1.3  # times the results under softmmu: nbench's results are rates
@@ -47,20 +47,14 @@ def judge(evidence: Evidence) -> Iterator[Part]:
             for name, one in found.items()
         ]
         figures += _figures(found, host.name)
-        figures += [Figure("f from which it holds, the mean", low, FACTOR, host.name, key=True)]
-        figures += [Figure("f up to which it holds, the mean", high, FACTOR, host.name, key=True)]
-        saved = [mean_f_at(every, 1 / (1 - share)) for share in reversed(SAVED)]
-        figures += [
-            Figure(f"the same, read as {what} of the time saved", f, FACTOR, host.name, key=True)
-            for what, f in zip(("30 %", "20 %"), saved, strict=True)
-        ]
+        if high > 0:
+            figures += between("it holds, the mean", low, high, host.name)
+            saved = [mean_f_at(every, 1 / (1 - share)) for share in reversed(SAVED)]
+            figures += between("20-30 % of the time are saved", *saved, host.name)
         figures += _memory(evidence, host)
         if newer := programs(evidence, host, QEMU_10):
-            figures.append(
-                Figure(
-                    "whole programs against softmmu-qemu10, the mean", _at_sources(newer), SPEEDUP, host.name, key=True
-                )
-            )
+            told = "whole programs against softmmu-qemu10, the mean"
+            figures.append(Figure(told, _at_sources(newer), SPEEDUP, host.name, key=True))
     figures += live_figures(evidence, evidence.pairs(*EXPERIMENTS, of=[SOFTMMU, MAP_BLOCK]))
     yield Part("20-30 % better results", tuple(cases), conditions, tuple(figures), ruled)
 

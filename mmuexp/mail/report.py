@@ -59,8 +59,8 @@ def _rows(finding: Finding) -> Iterator[tuple]:
     yield "", "", "", VERDICT, None, "", finding.verdict
     for host in finding.hosts:
         yield "", host, "", VERDICT, None, "", finding.verdict_at(host)
-    if finding.claim.stand_in:
-        yield "", "", "", STAND_IN, None, "", finding.claim.stand_in
+    if finding.stand_in:
+        yield "", "", "", STAND_IN, None, "", finding.stand_in
     for part in finding.parts:
         yield from _part_rows(part)
 

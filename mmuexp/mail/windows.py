@@ -73,7 +73,8 @@ def judge(evidence: Evidence) -> Iterator[Part]:
         if newer := rate_from(evidence, host, 1.0, QEMU_10):
             figures += [Figure("rate from which it is slower than softmmu-qemu10", newer, RATE, host.name, key=True)]
         for name, (soft, block) in pairs:
-            cases.append(Case(name, for_that_reason(evidence, soft, block, host, prices), host.name))
+            holds = for_that_reason(evidence, soft, block, host, prices)
+            cases.append(Case(name, holds, host.name, evidence.assumed(soft, block, host, MUCH)))
             figures += _of_recording(evidence, name, soft, block, host, prices[0])
     figures += [
         Figure("stores beside running code", 1000 * b.share("faults_code"), RATE, recording=n) for n, (_, b) in pairs

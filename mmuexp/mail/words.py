@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mmuexp.mail.evidence import Evidence, Run
-from mmuexp.mail.model import ANY_HOST, LIVE, NS, SPEEDUP, Figure
+from mmuexp.mail.model import ANY_HOST, FACTOR, LIVE, NS, SPEEDUP, Figure
 from mmuexp.render.words import duration, significant
 from mmuexp.verdict import ABOVE, ALWAYS, BELOW, BreakEven
 
@@ -38,7 +38,8 @@ def span(low: float, high: float, sourced: tuple[float, float]) -> str:
     told = f"(sources: {sourced[0]:g} to {sourced[1]:g})"
     if high <= 0 or low > high:
         return f"at no number of host instructions for one of the guest {told}"
-    return f"one guest instruction takes {significant(max(low, 0))} to {significant(high)} host ones besides memory accesses {told}"  # noqa: E501
+    values = f"{significant(max(low, 0))} to {significant(high)}"
+    return f"one guest instruction takes {values} host ones besides memory accesses {told}"
 
 
 def spread(quantity: str, values: Mapping[str, float], unit: str, host: str = ANY_HOST) -> list[Figure]:
@@ -49,6 +50,14 @@ def spread(quantity: str, values: Mapping[str, float], unit: str, host: str = AN
         for word, pick in (("least", min), ("most", max)):
             found.append(Figure(f"{quantity}, {word} of {len(values)}", pick(values.values()), unit, host, key=True))
     return found
+
+
+def between(what: str, low: float, high: float, host: str) -> list[Figure]:
+    """The two values of f between which something is so, key."""
+    return [
+        Figure(f"f from which {what}", low, FACTOR, host, key=True),
+        Figure(f"f up to which {what}", high, FACTOR, host, key=True),
+    ]
 
 
 def live_figures(evidence: Evidence, pairs: Pairs, *, key: bool = True) -> list[Figure]:

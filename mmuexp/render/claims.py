@@ -10,6 +10,7 @@ from typing import Any
 from mmuexp.render import words
 
 NAMED = 8  # of more recordings so many are named on a terminal
+DECIDING = 3  # and so many of the assumed prices that decide
 ANY, LIVE = "", "measured live"  # as mmuexp/mail/model.py has them
 ALL_HOSTS = "any host"
 MARKS = {"holds": "best", "does not hold": "warn"}
@@ -74,9 +75,13 @@ def _recordings(part: Any, named: int | None) -> Iterator[str]:
         ("on one host only", part.undecided()),
     ):
         if names:
-            shown = names if named is None else names[:named]
-            more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
-            yield f"{label} {', '.join(shown)}{more}"
+            yield f"{label} {_some(names, named)}"
+
+
+def _some(names: Sequence[str], named: int | None) -> str:
+    shown = names if named is None else names[:named]
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return ", ".join(shown) + more
 
 
 def _table(part: Any, hosts: Sequence[str], key: bool) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -98,9 +103,9 @@ def notes(finding: Any, report: Any) -> list[str]:
     """What stands below a claim: assumed prices that decide, what stood in, where the counts are from."""
     found = []
     if finding.assumed:
-        found.append(f"An assumed price decides, on some recording: {', '.join(finding.assumed)}.")
-    if finding.claim.stand_in:
-        found.append(f"Stand-in: {finding.claim.stand_in}.")
+        found.append(f"An assumed price decides, on some recording: {_some(finding.assumed, DECIDING)}.")
+    if finding.stand_in:
+        found.append(f"Stand-in: {finding.stand_in}.")
     if report.live_about and any(one.host == LIVE and one.key for part in finding.parts for one in part.figures):
         found.append(f"Measured live: one run of results/live, on {report.live_about}; another gives other digits.")
     for how in dict.fromkeys(one.how for one in finding.sources):
@@ -110,17 +115,17 @@ def notes(finding: Any, report: Any) -> list[str]:
 
 
 def overview(report: Any) -> tuple[list[str], list[list[str]]]:
-    """(heads, lines): every claim with its verdict, at each host's prices where that matters."""
-    heads = ["", "claim", "verdict", *report.hosts]
+    """(heads, lines): every claim with its verdict at each host's prices."""
+    heads = ["", "claim", *report.hosts]
     lines = []
     for finding in report.findings:
-        each = [finding.verdict_at(host) if finding.hosts else "" for host in report.hosts]
-        lines.append([str(finding.claim.number), finding.claim.says, finding.verdict, *each])
+        each = [finding.verdict_at(host) for host in report.hosts]
+        lines.append([str(finding.claim.number), finding.claim.says, *each])
     return heads, lines
 
 
 def markdown(report: Any) -> str:
-    parts = ["# The mail's claims\n", *_grid(*overview(report))]
+    parts = ["# The mail's claims\n", *_grid(*overview(report), left=2)]
     for finding in report.findings:
         claim = finding.claim
         parts += [f"\n## {claim.number}. {claim.says}\n", f"{claim.author} ({claim.where}). **{finding.verdict}**\n"]
@@ -137,11 +142,11 @@ def markdown(report: Any) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> list[str]:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
-    return [line(heads), line([":--", *("--:" for _ in heads[1:])]), *(line(cells) for cells in lines)]
+    return [line(heads), line([*[":--"] * left, *("--:" for _ in heads[left:])]), *(line(cells) for cells in lines)]
 
 
 def sections(report: Any) -> list[Any]:
