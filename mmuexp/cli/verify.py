@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "outputs",
     metavar="FILE",
     multiple=True,
-    help="Write the counts of both to FILE, a .csv .json or .parquet, or - for stdout; repeatable.",
+    help="Write the counts of both to FILE, a .csv .json .parquet or .html, or - for stdout; repeatable.",
 )
 @click.option(
     "--format", "format_", type=click.Choice(["table", "csv", "json"]), help="Write stdout in this format.  [table]"
@@ -118,4 +118,10 @@ def _parquet(found: "Verified") -> bytes:
     return buffer.getvalue()
 
 
-WRITERS = {".csv": _csv, ".json": _json, ".parquet": _parquet}
+def _html(found: "Verified") -> bytes:
+    from mmuexp.render.verify_page import verify_html
+
+    return verify_html(found.outcomes, found.frame, found.manifest).encode()
+
+
+WRITERS = {".csv": _csv, ".json": _json, ".parquet": _parquet, ".html": _html}

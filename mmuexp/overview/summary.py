@@ -42,9 +42,10 @@ def sentence(found: Sequence[Contest]) -> str:
     for kind, several in by_kind(found).items():
         for winner in dict.fromkeys(_name(one.winner) for one in several):
             all_of = all(_name(one.winner) == winner for one in several)
-            places.setdefault(winner, []).append(kind.name if all_of else f"{kind.name} (in part)")
-    told = [f"{winner} is best for: {'; '.join(kinds)}" for winner, kinds in places.items()]
-    return "Without qemu-fast, which wants the host's addresses for the guest's, " + ". ".join(told) + "."
+            name = kind.name[0].lower() + kind.name[1:]
+            places.setdefault(winner, []).append(name if all_of else f"{name} (in part)")
+    told = [f"{winner} is best for {', '.join(kinds)}" for winner, kinds in places.items()]
+    return "Without qemu-fast, which wants the host's addresses for the guest's, " + "; ".join(told) + "."
 
 
 def _fault_price(found: Sequence[Contest]) -> str:

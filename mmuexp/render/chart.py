@@ -158,9 +158,8 @@ class _Asked:
         import altair
 
         values = list(dict.fromkeys(row["x"] for row in self.records))
-        title = None if self.text["x_title"] == self.spec["x"] else self.text["x_title"]
         found: dict[str, Any] = {
-            "y": altair.Y("x:N", sort=values, title=title, axis=altair.Axis(labelLimit=230, ticks=False, domain=False)),
+            "y": altair.Y("x:N", sort=values, title=None, axis=altair.Axis(labelLimit=230, ticks=False, domain=False)),
             "x": self._position("y", channel=altair.X),
             **self._look(),
         }

@@ -44,7 +44,7 @@ def _print_trace(outcomes: Sequence[Outcome], console: Console) -> None:
         table.add_column(str(outcome.strategy), justify="right", overflow="fold")
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.model))
     for name in sorted(names, key=lambda n: not n.startswith("faults_")):
-        table.add_row(name, *(_cell(outcome, name) for outcome in outcomes))
+        table.add_row(name, *(cell_of(outcome, name) for outcome in outcomes))
     table.add_section()
     for name in TOTALS:
         table.add_row(name, *(f"{getattr(outcome, name):,}" for outcome in outcomes))
@@ -58,7 +58,8 @@ def _print_trace(outcomes: Sequence[Outcome], console: Console) -> None:
     console.print()
 
 
-def _cell(outcome: Outcome, name: str) -> str:
+def cell_of(outcome: Outcome, name: str) -> str:
+    """A count, or both where they differ."""
     if name not in outcome.model:
         return ""
     model, live = outcome.model[name], outcome.live[name]
