@@ -13,7 +13,7 @@ from mmuexp.mail.evidence import COMMITTED, COUNTED, YOURS, Evidence, Run, Sourc
 from mmuexp.mail.windows import EXPERIMENTS as HABIT
 from mmuexp.result import Result
 
-COUNTS, LIVE = "counts.csv", "live"
+COUNTS, LIVE = "counts.csv", ("live", "live.csv")
 DAY = "pentium4-2004"  # the mail's
 CALIBRATED = "here"  # as `mmuexp calibrate` names it
 SWEEPS = {"map-block-bits": "map_block_bits", "pool-size": "pool_blocks"}  # the others are comparisons
@@ -73,7 +73,7 @@ def evidence_for(
                 tables[name], sources[name] = runs_of(result), Source(name, _command(result), how)
     if set(HABIT) & set(names):
         tables[GUEST] = tables[HABIT[0]] if not traces else _committed(folder / HABIT[0])
-    return Evidence(tables, hosts, sources, *({}, "") if traces else _live(folder / LIVE))
+    return Evidence(tables, hosts, sources, *({}, "") if traces else _live(folder / LIVE[0]))
 
 
 def _live(folder: Path) -> tuple[dict[tuple[str, str], float], str]:
