@@ -178,6 +178,35 @@ def test_what_the_answer_rests_on_must_hold(cli, folder):
     assert cli("rerun", "mine", "--check").code == 3
 
 
+def test_what_was_never_made_cannot_be_checked(cli, folder):
+    for options in (["--check"], ["--saved"], ["--check", "--saved"]):
+        done = cli("rerun", "mine", *options)
+        assert (done.code, "mine: has no counts.csv yet; make it" in one_line(done.err)) == (1, True)
+    assert not (folder / "report.md").exists()
+
+
+def test_an_interruption_leaves_what_was_there(cli, folder, monkeypatch):
+    cli("rerun", "mine")
+    before = files(folder)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmuexp.folders.rerun.run", interrupt)
+    assert cli("rerun", "mine").code == 130
+    assert files(folder) == before
+
+
+def test_the_examples_of_the_help_are_options_that_exist(cli, folder, tmp_path):
+    from mmuexp.cli.rerun import command
+
+    (tmp_path / "results").mkdir()
+    folder.rename(tmp_path / "results" / "page-crossing")
+    assert cli("rerun", "page-crossing").code == 0
+    examples = [line.split()[1:] for line in command.help.splitlines() if line.strip().startswith("mmuexp ")]
+    assert [cli(*words).code for words in examples] == [0, 0]
+
+
 def test_a_drawing_that_is_gone_is_missed(cli, folder):
     cli("rerun", "mine")
     (folder / "chart.svg").unlink()

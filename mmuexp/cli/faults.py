@@ -53,7 +53,6 @@ def command(file, trace, specs, outputs, format_, top) -> None:
     the access in the page that faults; cause, the column of compare that counts it; block, the guest block (map-block);
     page. Without -o it is summed up on stdout by cause, page and block. softmmu takes no host faults.
     """
-    from mmuexp import compiled
     from mmuexp.faultfile import CsvWriter, FaultFile
     from mmuexp.faultlog import list_faults, takes_faults
     from mmuexp.registry import parse_spec
@@ -69,8 +68,7 @@ def command(file, trace, specs, outputs, format_, top) -> None:
     files = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
     summary = not listing and (not files or output.STDOUT in outputs or format_ is not None or top is not None)
     strategy = parse_spec(specs[0])
-    if sys.stderr.isatty():
-        compiled.on_compile = lambda name: output.say(f"compiling {name} for this machine; it takes some seconds")
+    output.tell_of_compiling()
     with ExitStack() as stack:
         opened = []
         for path in files:

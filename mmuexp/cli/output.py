@@ -159,6 +159,14 @@ def write_stdout(result: "Result", format_: str, plot: bool = False) -> None:
     sys.stdout.flush()
 
 
+def tell_of_compiling() -> None:
+    """On a terminal: what the first run of a scheme waits for."""
+    from mmuexp import compiled
+
+    if sys.stderr.isatty():
+        compiled.on_compile = lambda name: say(f"compiling {name} for this machine; it takes some seconds")
+
+
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
     """A callback (name, rows done, rows in all) that draws rate and time left; None where stderr is no terminal."""
@@ -222,12 +230,10 @@ def run_and_save(
 
     Interrupted between traces, what was finished is saved before the exit.
     """
-    from mmuexp import compiled
     from mmuexp.checks import fail_if, parse_check
     from mmuexp.experiment import Interrupted
 
-    if sys.stderr.isatty():
-        compiled.on_compile = lambda name: say(f"compiling {name} for this machine; it takes some seconds")
+    tell_of_compiling()
     parsed = [parse_check(text, columns, schemes) for text in checks]
     with Outputs(paths, format_, plot) as outputs:
         try:

@@ -38,6 +38,7 @@ def command(folders, check, saved, all_) -> int:
     chosen = [one for home in homes for one in experiments(home)] if all_ else [find(folder) for folder in folders]
     if not chosen:
         raise click.UsageError(f"{homes[0]} holds no experiment")
+    output.tell_of_compiling()
     failed = left_out = 0
     for folder in dict.fromkeys(chosen):
         try:

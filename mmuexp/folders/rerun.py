@@ -116,11 +116,18 @@ def _claimed(about: About, tables: object) -> Iterator[dict[str, Output]]:
 
 
 def _result(about: About, name: str, call: Call, saved: bool, progress: Progress | None) -> Result:
-    return load(str(about.folder / f"{name}.csv")) if saved else run(about, call, progress)
+    return _saved(about, name) if saved else run(about, call, progress)
+
+
+def _saved(about: About, name: str) -> Result:
+    path = about.folder / f"{name}.csv"
+    if not path.is_file():
+        raise MmuexpError(f"has no {path.name} yet", where=about.name, todo="make it: `mmuexp rerun` without an option")
+    return load(str(path))
 
 
 def _check(about: About, calls: Mapping[str, Call], saved: bool, progress: Progress | None) -> Outcome:
-    before = {name: load(str(about.folder / f"{name}.csv")) for name in calls}  # fails before the work
+    before = {name: _saved(about, name) for name in calls}  # fails before the work
     results = before if saved else {name: run(about, call, progress) for name, call in calls.items()}
     found = {} if saved else {name: _difference(before[name], results[name], calls[name]) for name in calls}
     report = Report(about, results)
