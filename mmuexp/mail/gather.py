@@ -60,19 +60,19 @@ def evidence_for(
     names = list(dict.fromkeys(names))
     tables: dict[str, list[Run]] = {}
     sources: dict[str, Source] = {}
-    folder = results_folder()
     if traces:
         yours = _of_traces(traces, {SWEEPS.get(name) for name in names}, progress)
         for name in names:
             if result := yours.get(SWEEPS.get(name)):
                 tables[name], sources[name] = runs_of(result), Source("", result.manifest["command"], YOURS)
     else:
+        folder = results_folder()
         for name in names:
             result, how = _experiment(folder / name, replay, progress)
             if result is not None:
                 tables[name], sources[name] = runs_of(result), Source(name, _command(result), how)
     if set(HABIT) & set(names):
-        tables[GUEST] = tables[HABIT[0]] if not traces else _committed(folder / HABIT[0])
+        tables[GUEST] = _guest() if traces else tables.get(HABIT[0], [])
     return Evidence(tables, hosts, sources, *({}, "") if traces else _live(folder / LIVE[0]))
 
 
@@ -87,9 +87,12 @@ def _live(folder: Path) -> tuple[dict[tuple[str, str], float], str]:
     return measured, "; ".join(dict.fromkeys(filter(None, about)))
 
 
-def _committed(folder: Path) -> list[Run]:
-    result = _load(folder / COUNTS)
-    return [] if result is None else runs_of(result)
+def _guest() -> list[Run]:
+    """Our guest's recordings as committed; none in an installation without results."""
+    with suppress(MmuexpError):
+        if result := _load(results_folder() / HABIT[0] / COUNTS):
+            return runs_of(result)
+    return []
 
 
 def _load(file: Path) -> Result | None:
