@@ -137,22 +137,27 @@ def parse(
     todo: str = "",
     compares: bool | None = None,
     traces: bool = False,
+    schemes: Collection[str] = (),
 ) -> Expression:
     """An expression over these columns from its text.
 
     where, todo   what an error names, and what it advises
     compares      True: it must be a comparison; False: it must not; None: it may
     traces        may it name recordings (COLUMN@TRACE)?
+    schemes       names of the result's schemes: of those from files it may name specs as they stand there
 
     Raises UsageError for what is none, an unknown column or strategy.
     """
     if len(text) > LONGEST:
         raise UsageError(f"an expression of {len(text):,} characters", where=where, todo=f"at most {LONGEST:,}")
-    return _Parser(text, columns, where, todo, traces).whole(compares)
+    return _Parser(text, columns, where, todo, traces, schemes).whole(compares)
 
 
 class _Parser:
-    def __init__(self, text: str, columns: Collection[str], where: str, todo: str, traces: bool):
+    def __init__(
+        self, text: str, columns: Collection[str], where: str, todo: str, traces: bool, schemes: Collection[str]
+    ):
+        self.schemes = schemes
         self.text, self.columns, self.where, self.todo, self.traces = text, columns, where, todo, traces
         self.tokens = list(self._tokens())
         self.at = self.depth = 0
@@ -240,7 +245,7 @@ class _Parser:
             raise self._unknown(column)
         if token["trace"] and not self.traces:
             raise self._error(f"{token['trace']!r}: a check cannot name a recording")
-        term = Term(column, _spec(token["spec"], self.where), token["trace"])
+        term = Term(column, _spec(token["spec"], self.where, self.schemes), token["trace"])
         self.terms[term] = None
         return term
 
@@ -254,7 +259,7 @@ class _Parser:
         return self._error(f"there is no column {column!r} of numbers", hint)
 
 
-def _spec(text: str | None, where: str) -> str | None:
+def _spec(text: str | None, where: str, schemes: Collection[str]) -> str | None:
     """A bare name stands for all its rows, a spec with keys for the one run that it names."""
     if text is None:
         return None
@@ -264,6 +269,8 @@ def _spec(text: str | None, where: str) -> str | None:
     try:
         strategy = parse_spec(text.rstrip(","))
     except UsageError as error:
+        if text.partition(",")[0] in schemes:
+            return text
         raise UsageError(error.what, where=error.where or where, todo=error.todo) from None
     one_run = str(strategy) if "," in str(strategy) else f"{strategy},"
     return one_run if "," in text else strategy.name

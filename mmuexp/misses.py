@@ -33,7 +33,7 @@ from mmuexp.result import IDENTITY, Result
 
 KIND = "misses"  # of the Result
 KINDS = ("compulsory", "flush", "write_right", "capacity", "conflict")
-COLUMNS = ("trace", "strategy", "load_seed", "tlb_fills", *KINDS, "lru_fills", "lookups", "rows", "regions")
+COLUMNS = ("trace", "strategy", "load_seed", "tlb_fills", *KINDS, "lru_fills", "lookups", "rows", "flushes", "regions")
 TOGETHER = 1 << 23  # entries of direct-mapped TLBs that one pass over a trace fills
 
 
@@ -75,9 +75,8 @@ def misses(
             regions = regions_of(trace, join_pages) if moved else [Region(0, PAGES)]
             offsets = np.array([offsets_of(regions, seed, move_bits) for seed in seeds], np.int64).T
             for strategy in chosen:
-                fills, lru, lookups = split(trace, strategy.tlb_bits, regions, offsets, label, progress)
-                known = {"trace": label, "strategy": str(strategy), "rows": trace.file_rows}
-                known |= {"lookups": lookups, "lru_fills": lru, "regions": len(regions) if moved else None}
+                fills, shared = split(trace, strategy.tlb_bits, regions, offsets, label, progress)
+                known = shared | {"trace": label, "strategy": str(strategy), "regions": len(regions) if moved else None}
                 for seed, counts in zip(seeds, fills.tolist(), strict=True):
                     each = dict(zip(KINDS, counts, strict=True))
                     records.append(known | {"load_seed": seed, "tlb_fills": sum(counts)} | each)
@@ -92,8 +91,8 @@ def misses(
 
 def split(
     trace: Any, tlb_bits: int, regions: Sequence[Region], offsets: np.ndarray, label: str = "", progress=None
-) -> tuple[np.ndarray, int, int]:
-    """The fills of an open trace at several load addresses: (int64[load addresses, KINDS], LRU's fills, lookups).
+) -> tuple[np.ndarray, dict[str, int]]:
+    """The fills of an open trace at several load addresses, int64[load addresses, KINDS], and what all of them share.
 
     `offsets` is int64[regions, load addresses], in pages. A pass over the trace serves as many as memory allows.
     """
@@ -105,9 +104,10 @@ def split(
     found = []
     for at, first in enumerate(firsts):
         some = np.ascontiguousarray(offsets[:, first : first + together])
-        state = _one_pass(trace, tlb_bits, region, some, label, part_of(progress, at, len(firsts)))
+        state, shape = _one_pass(trace, tlb_bits, region, some, label, part_of(progress, at, len(firsts)))
         found.append(state.fills)
-    return np.concatenate(found), int(state.lru_fills[0]), int(state.lookups[0])
+    shared = {"lru_fills": int(state.lru_fills[0]), "lookups": int(state.lookups[0])}
+    return np.concatenate(found), shared | {name: shape[name] for name in ("rows", "flushes")}
 
 
 def _one_pass(trace, tlb_bits, region, offsets, label, progress):
@@ -123,7 +123,7 @@ def _one_pass(trace, tlb_bits, region, offsets, label, progress):
         done += len(columns.op)
         if progress is not None:
             progress(label, done, trace.rows)
-    return state
+    return state, survey.counts()
 
 
 def frame_of(records: list[dict]) -> Any:

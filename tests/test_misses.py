@@ -36,8 +36,8 @@ class Rows:
 
 def counted(rows, mode="user", bits=8, chunk=1 << 20, regions=EVERYWHERE, offsets=HERE):
     """By name, of the first load address."""
-    fills, lru, _ = split(Rows(rows, mode, chunk), bits, regions, offsets)
-    return dict(zip(KINDS, fills[0].tolist(), strict=True)) | {"lru_fills": lru}
+    fills, shared = split(Rows(rows, mode, chunk), bits, regions, offsets)
+    return dict(zip(KINDS, fills[0].tolist(), strict=True)) | {"lru_fills": shared["lru_fills"]}
 
 
 def kinds(**counts):
@@ -126,10 +126,10 @@ def test_the_oracle_agrees_of_a_longer_trace(mode, bits):
 @given(rows=traces("user"), bits=st.integers(0, 9), offset=st.integers(-300, 300))
 def test_the_oracle_agrees_of_a_region_that_moved(rows, bits, offset):
     regions, offsets = [Region(0, 0x8000), Region(0x8000, PAGES - 0x8000)], np.array([[0, offset], [0, 0]])
-    fills, lru, _ = split(Rows(rows, "user"), bits, regions, offsets)
+    fills, shared = split(Rows(rows, "user"), bits, regions, offsets)
     for column, moved in enumerate((0, offset)):
         want = oracle_misses.kinds(rows, "user", bits, lambda page, by=moved: page + (by if page < 0x8000 else 0))
-        assert dict(zip(KINDS, fills[column].tolist(), strict=True)) | {"lru_fills": lru} == want
+        assert dict(zip(KINDS, fills[column].tolist(), strict=True)) | {"lru_fills": shared["lru_fills"]} == want
 
 
 @pytest.mark.parametrize("mode", ["user", "system"])
@@ -187,7 +187,8 @@ def test_the_frame_of_two_sizes_and_two_seeds(copy):
     assert list(frame["load_seed"]) == [0, 1, 0, 1]
     assert list(frame["tlb_fills"]) == [20, 2, 2, 2]  # moved apart, they no longer meet
     assert set(frame["regions"]) == {2}
-    assert set(frame["lookups"]) == {len(COPY)}
+    assert set(frame["lookups"]) == set(frame["rows"]) == {len(COPY)}
+    assert set(frame["flushes"]) == {0}
     assert found.manifest["load_seed"] == [0, 1]
     assert found.manifest["join_pages"] == 16
 

@@ -19,7 +19,6 @@ COUNTS = "counts"  # the name of the only command, and so of its table
 NAME = re.compile(r"[a-z]\w*", re.ASCII)
 RESERVED = {"report", "chart", "experiment", "readme"}
 TAKES = ("one", "min", "median", "max", "sum", "count", "all", "any")
-SHOWS = ("value", "trace", "strategy")
 FORMAT = re.compile(r",?(\.\d)?[f%]?")
 FORMATS = ("count", "ratio", "percent", "duration", "size", "digits")
 
@@ -66,6 +65,8 @@ class Column:
     format: str = ""
     when: str | None = None
     otherwise: str = ""
+    take: str = "one"
+    show: str = "value"
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ def _figure(name: str, section: Section, first: str) -> Figure:
         kind,
         section.take(kind, str),
         section.one_of("take", TAKES, "all" if kind == "check" else "one"),
-        section.one_of("show", SHOWS, "value"),
+        section.take("show", str, "value"),
         _format(section),
         section.take("yes", str, ... if kind == "check" else ""),
         section.take("no", str, ... if kind == "check" else ""),
@@ -266,6 +267,8 @@ def _table(name: str, section: Section, first: str) -> Table:
                 _format(column),
                 column.take("when", str),
                 column.take("otherwise", str, ""),
+                column.one_of("take", ("one", "min", "median", "max"), "one"),
+                column.take("show", str, "value"),
             )
         )
         column.end()
@@ -274,7 +277,16 @@ def _table(name: str, section: Section, first: str) -> Table:
 
 
 def _chart(section: Section, first: str) -> Chart:
-    """What is drawn is for the chart's own code to judge: all other keys are its."""
+    """What is drawn is for the chart's own code to judge: all other keys are its. Texts, but for these."""
     choice = _choice(section, first)
-    spec = {key: section.take(key, object) for key in section.names()}
+    kinds = {"log_x": bool, "log_y": bool}
+    spec: dict[str, Any] = {}
+    for key in section.names():
+        value = section.take(key, object)
+        if key == "y" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+            spec[key] = value
+        elif isinstance(value, kinds.get(key, str)):
+            spec[key] = value
+        else:
+            raise section.error(f"{key} is {value!r}")
     return Chart(choice, spec)

@@ -25,7 +25,8 @@ class Rows:
         where = f"{self.about.name}/{FILE}: {what}"
         todo = "write it as 'map-block:ns / softmmu:ns'"
         try:
-            return parse(text, self.numbers, where=where, todo=todo, compares=compares, traces=True)
+            schemes = {row["strategy"].partition(",")[0] for row in self.rows}
+            return parse(text, self.numbers, where=where, todo=todo, compares=compares, traces=True, schemes=schemes)
         except UsageError as error:
             place = where if error.where == where else f"{where}: {error.where}"
             raise MmuexpError(error.what, where=place, todo=error.todo) from None

@@ -61,8 +61,17 @@ def _taken(figure: Figure, found: list[tuple[Turn, Number]], rows: Rows) -> str:
         turn, value = found[0]
     else:
         raise _error(figure, rows, f"has {len(found)} values; choose a trace or strategy, or take min or max")
+    return _told(turn, value, figure, rows, f"figures.{figure.name}")
+
+
+def _told(turn: Turn, value: Number, asked: Figure | Column, rows: Rows, what: str) -> str:
+    """The value, or of its row what `show` names."""
     row = next(iter(turn.values()))
-    return shown(value, figure.format) if figure.show == "value" else name_of(row, figure.show)
+    if asked.show == "value":
+        return shown(value, asked.format)
+    if asked.show not in row:
+        raise MmuexpError(f"shows {asked.show!r}, which is no column", where=f"{rows.about.name}/{FILE}: {what}")
+    return name_of(row, asked.show)
 
 
 def name_of(row: Row, column: str) -> str:
@@ -150,10 +159,12 @@ def _cell(column: Column, rows: Rows, choice: Choice, table: Table) -> str:
     found = []
     for turn in turns:
         try:
-            found.append(value_in(expression, turn, rows.rows))
+            found.append((turn, value_in(expression, turn, rows.rows)))
         except NoValue:
             continue
-    if len(set(found)) > 1:
+    if column.take in ORDERED and found:
+        found = [ORDERED[column.take](sorted(found, key=lambda one: one[1]))]
+    if len({value for _, value in found}) > 1:
         what = f"has {len(found)} values in one cell"
         raise MmuexpError(what, where=f"{rows.about.name}/{FILE}: {where}", todo="choose a trace or a strategy")
-    return shown(found[0], column.format) if found else words.DASH
+    return _told(*found[0], column, rows, where) if found else words.DASH

@@ -63,7 +63,8 @@ y = "ns"
 * Figures, holds, tables and the chart may choose rows: `of` (a command), `trace` and `strategy` (a name or several),
   `where = { map_block_bits = 12 }` (an empty cell fits).
 * `take` is one (as it is: several different values are an error), min, median, max, sum, count; for a check all or any.
-  `show` is value, trace or strategy. `format` is count, ratio, percent, duration, size, digits, or as in `,.3f`.
+  `show` is value, or a column of the row that was taken (trace, strategy). A table's columns may have both, too.
+* `format` is count, ratio, percent, duration, size, digits, or as in `,.3f`.
 * A word that names a recording is a file of the folder, of the repository, or of its traces/, with `.arrow` or without.
 """
 
