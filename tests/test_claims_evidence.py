@@ -27,8 +27,8 @@ def of(runs, recording: str, spec: str):
 
 
 def test_counts_that_are_no_column_by_hand():
-    """crossing.S says what a round of it does: 10 accesses, 2 of 8 bytes, 2 misaligned inside a page, 3 loads that cross
-    and stores of 4, 2 and 8 bytes that cross. 24 instructions for such a load, 12 for each byte of such a store."""
+    """crossing.S says what a round of it does: 10 accesses, 2 of 8 bytes, 2 misaligned inside a page, 3 loads that
+    cross and stores of 4, 2 and 8 bytes that cross. 24 instructions a load, 12 for each byte of a store."""
     rounds = 40_000
     soft = of(runs_of(saved()), "crossing", "softmmu").counts
     assert soft["units8"] == 10 * rounds

@@ -36,7 +36,7 @@ def test_the_terminal_tells_each_claim_verdict_first(cli):
     done = cli("claims")
     assert done.code == 0
     assert done.err == ""
-    heads = re.findall(r"^(\d+)\. .*  (\S.*)$", done.out, re.MULTILINE)
+    heads = re.findall(r"^(\d+)\. (\S.*?)  \S", done.out, re.MULTILINE)
     assert [int(number) for number, _ in heads] == list(REGISTRY)
     assert {verdict for _, verdict in heads} <= VERDICTS
     for name in HOSTS:

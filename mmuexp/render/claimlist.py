@@ -36,8 +36,8 @@ def _print_overview(report: Any, console: Console) -> None:
 
 def _print(finding: Any, report: Any, console: Console) -> None:
     claim = finding.claim
-    title = Text(f"{claim.number}. {claim.author}: {claim.says}  ", style="bold")
-    console.print(title.append(finding.verdict, style=COLOURS.get(finding.verdict, "dim")))
+    title = Text(f"{claim.number}. ").append(finding.verdict, style=COLOURS.get(finding.verdict, "dim"))
+    console.print(title.append(f"  {claim.author}: {claim.says}", style="bold"))
     for part in finding.parts:
         one = told(part, report.hosts)
         line = Text(f"{one.meaning}: ").append(one.verdict, style=COLOURS.get(one.verdict, "bold"))
