@@ -3,14 +3,18 @@
 import csv
 import json
 import re
+import tomllib
 
 import pytest
 from cli_cases import one_line, write_trace
 
 import mmuexp
 from mmuexp.errors import MmuexpError
+from mmuexp.export import load
 from mmuexp.folders.about import read
+from mmuexp.folders.command import calls_of
 from mmuexp.folders.index import MARK, write_index
+from mmuexp.folders.report import Report
 
 ABOUT = """
 question = "What does {it} cost?"
@@ -302,6 +306,8 @@ def test_a_sweep_is_an_experiment(cli, folder):
         ('value = "softmmu:maps"', 'value = "rows > 3"', "is no expression"),
         ('head = "recording"', 'rows = "window"', "no row has a window"),
         ('y = "per_access"', 'y = "per_acces"', "chart: "),
+        ('y = "per_access"', "y = 3", "chart: y is 3"),
+        ('y = "per_access"', 'y = "per_access"\nlog_y = "yes"', "chart: log_y is 'yes'"),
         ("[columns]", "[colums]", "there is no key 'colums'; did you mean columns?"),
     ],
 )
@@ -353,3 +359,40 @@ def test_all_experiments_of_a_folder_and_their_index(cli, folder, tmp_path):
     assert (done.code, "README.md is stale" in done.err) == (3, True)
     write_index(home)
     assert (home / "README.md").read_text() == index
+
+
+ODD = [3, "x", "faults >", True, [], [1], {}, {"a": 1}]
+
+
+def leaves(given, path=()):
+    """The path to everything that the file holds."""
+    yield path
+    inside = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ()
+    for key, value in inside:
+        yield from leaves(value, (*path, key))
+
+
+def changed(given, path, value):
+    if not path:
+        return value
+    copy = dict(given) if isinstance(given, dict) else list(given)
+    copy[path[0]] = changed(given[path[0]], path[1:], value)
+    return copy
+
+
+def test_whatever_stands_in_the_file_is_an_answer_or_one_line(cli, folder, monkeypatch):
+    cli("rerun", "mine")
+    given = tomllib.loads((folder / "experiment.toml").read_text())
+    saved = load(str(folder / "counts.csv"))
+    refused = 0
+    for path in leaves(given):
+        for odd in ODD:
+            monkeypatch.setattr("mmuexp.folders.about.tomllib.loads", lambda _: changed(given, path, odd))  # noqa: B023
+            try:
+                about = read(folder)
+                calls_of(about)
+                Report(about, dict.fromkeys(about.commands, saved)).text()
+            except MmuexpError as error:
+                assert "mine/experiment.toml" in str(error)
+                refused += 1
+    assert refused > 250

@@ -60,7 +60,9 @@ def test_no_number_of_an_answer_is_typed(folder):
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_nothing_but_the_toml_is_there_by_hand(folder):
     tables = [f"{name}.csv{suffix}" for name in read(folder).commands for suffix in ("", ".manifest.json")]
-    there = {path.name for path in folder.iterdir() if path.suffix != ".arrow"}
+    named = " ".join(word for words in read(folder).commands.values() for word in words)  # recordings, and schemes
+    given = {path.name for path in folder.iterdir() if path.suffix in (".arrow", ".py") and path.stem in named}
+    there = {path.name for path in folder.iterdir() if path.is_file()} - given
     assert there <= {"experiment.toml", *MADE, *tables}
     assert {"experiment.toml", REPORT, *tables} <= there
 
