@@ -27,6 +27,7 @@ class Told:
     recordings: tuple[str, ...]
     heads: tuple[str, ...]
     cells: tuple[tuple[str, ...], ...]
+    values: tuple[tuple[float | None, ...], ...]  # of the cells behind the first, to sort by
 
 
 def amount(value: float, unit: str) -> str:
@@ -84,19 +85,22 @@ def _some(names: Sequence[str], named: int | None) -> str:
     return ", ".join(shown) + more
 
 
-def _table(part: Any, hosts: Sequence[str], key: bool) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """(heads, lines): a line a quantity and recording, a column a host; columns that nothing stands in are left out."""
-    lines: dict[tuple[str, str], dict[str, str]] = {}
+def _table(part: Any, hosts: Sequence[str], key: bool) -> tuple[tuple, tuple, tuple]:
+    """(heads, cells, values): a line a quantity and recording, a column a host, if anything stands in it."""
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
     for one in part.figures:
         if one.key or not key:
-            lines.setdefault((one.quantity, one.recording), {})[one.host] = amount(one.value, one.unit)
+            lines.setdefault((one.quantity, one.recording), {})[one.host] = one
     known = {host for line in lines.values() for host in line}
     columns = [host for host in (ANY, *hosts, LIVE) if host in known]
+    found = [[line.get(host) for host in columns] for line in lines.values()]
+    names = [f"{quantity}: {recording}" if recording else quantity for quantity, recording in lines]
     cells = [
-        (f"{quantity}: {recording}" if recording else quantity, *(line.get(host, "") for host in columns))
-        for (quantity, recording), line in lines.items()
+        (name, *(amount(one.value, one.unit) if one else "" for one in line))
+        for name, line in zip(names, found, strict=True)
     ]
-    return ("", *(host or ALL_HOSTS for host in columns)), tuple(cells)
+    values = [tuple(one.value if one else None for one in line) for line in found]
+    return ("", *(host or ALL_HOSTS for host in columns)), tuple(cells), tuple(values)
 
 
 def notes(finding: Any, report: Any) -> list[str]:
@@ -156,6 +160,10 @@ def sections(report: Any) -> list[Any]:
     def marked(verdict: str) -> Cell:
         return Cell(verdict, mark=MARKS.get(verdict, ""))
 
+    def table(one: Told, **options: Any) -> Table:
+        pairs = zip(one.cells, one.values, strict=True)
+        return Table(one.heads, [[name, *map(Cell, texts, values)] for (name, *texts), values in pairs], **options)
+
     heads, lines = overview(report)
     found: list[Any] = [
         Table(heads, [[n, says, *map(marked, verdicts)] for n, says, *verdicts in lines], sortable=False),
@@ -169,10 +177,10 @@ def sections(report: Any) -> list[Any]:
             found.append(Text([f"{one.meaning}: {one.verdict}", *(f"when {text}" for text in one.conditions)]))
             found.append(Text(list(one.recordings), "note"))
             if one.cells:
-                found.append(Table(one.heads, one.cells, sortable=False))
+                found.append(table(one, sortable=False))
             every = told(part, report.hosts, named=None, key=False)
             if len(every.cells) > len(one.cells):
-                found.append(Details("every figure", [Table(every.heads, every.cells)]))
+                found.append(Details("every figure", [table(every)]))
         commands = [source.command for source in finding.sources]
         found.append(
             Details("how it is judged, and from what", [Text([claim.rule, claim.where]), Text(commands, "code")])
