@@ -21,8 +21,8 @@ def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
     return list(found.values())
 
 
-def possible_schemes(strategies: Any, reference: Any = None) -> list[str]:
-    """The specs that a result of `compare` may hold, known before any trace is opened; as `compare` takes them."""
+def possible_schemes(strategies: Any, reference: Any = None) -> list[Any]:
+    """The strategies that a result of `compare` may hold, known before any trace is opened; as `compare` takes them."""
     from mmuexp.registry import default_strategies
 
     if strategies is not None:
@@ -30,7 +30,12 @@ def possible_schemes(strategies: Any, reference: Any = None) -> list[str]:
     else:
         named = [*default_strategies("user"), *default_strategies("system")]
     base = [] if reference is None else given_strategies(reference, "reference")
-    return list(dict.fromkeys(str(strategy) for strategy in [*named, *base]))
+    return list({str(strategy): strategy for strategy in [*named, *base]}.values())
+
+
+def own_columns(strategies: Iterable[Any]) -> list[str]:
+    """The columns that these strategies add to a result's."""
+    return list(dict.fromkeys(name for strategy in strategies for name in strategy.extra_events))
 
 
 def given_traces(traces: Any) -> list[str | None]:

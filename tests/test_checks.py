@@ -1,6 +1,7 @@
 """--fail-if: which rows an expression is about, what is said of it, and when nothing can be said."""
 
 import itertools
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -187,3 +188,10 @@ def test_a_sweep_and_a_saved_result_know_their_schemes(cli, trace, tmp_path):
     assert cli("export", saved, "--fail-if", "softmmu:ns>0").code == 2
     assert cli("export", saved, "--fail-if", "byte-lookup,entries=8:ns > 9 * byte-lookup,entries=16:ns").code == 0
     assert cli("export", saved, "--fail-if", "byte-lookup,entries=8:ns >= byte-lookup,entries=16:ns").code == 3
+
+
+def test_a_scheme_s_own_events_are_columns(cli, trace):
+    victim = str(Path(__file__).parent / "third_party" / "mmuexp_victim.py")
+    assert cli("compare", trace, "-s", victim, "--fail-if", "pages_entered > 0").code == 3
+    assert cli("compare", trace, "-s", victim, "--fail-if", "pages_entered > 5 * rows").code == 0
+    assert cli("compare", trace, "-s", "softmmu", "--fail-if", "pages_entered > 0").code == 2

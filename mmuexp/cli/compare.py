@@ -35,7 +35,7 @@ def command(files, traces, host, specs, reference, every, live, rounds, outputs,
     model at the prices of the host profile. With --live each scheme also runs for real, with mmap and SIGSEGV, beside a
     loop without translation, at prices that are measured first, unless --host names others.
     """
-    from mmuexp.arguments import possible_schemes
+    from mmuexp.arguments import own_columns, possible_schemes
     from mmuexp.experiment import compare
     from mmuexp.result import LIVE
 
@@ -44,6 +44,6 @@ def command(files, traces, host, specs, reference, every, live, rounds, outputs,
     def work(progress):
         return compare([*traces, *files] or None, specs or None, **options, progress=progress)
 
-    schemes = possible_schemes(specs or None, reference) if checks else None
-    columns = (*(["window"] if every else []), *(LIVE if live else []))
-    output.run_and_save(work, outputs, format_, checks, columns, schemes)
+    schemes = possible_schemes(specs or None, reference) if checks else []
+    columns = (*(["window"] if every else []), *(LIVE if live else []), *own_columns(schemes))
+    output.run_and_save(work, outputs, format_, checks, columns, [str(scheme) for scheme in schemes])

@@ -37,7 +37,7 @@ def command(params, traces, host, specs, reference, plot, outputs, format_, chec
     64 blocks and for one of 64 MiB, because larger blocks make a larger pool. LOAD_SEED=0..31 -s NAME loads a user-mode
     program elsewhere, once for each seed; 0 is as recorded.
     """
-    from mmuexp.arguments import possible_schemes
+    from mmuexp.arguments import own_columns, possible_schemes
     from mmuexp.experiment import sweep
     from mmuexp.loadseed import LOAD_SEED
     from mmuexp.ranges import load_seeds, plan
@@ -55,4 +55,12 @@ def command(params, traces, host, specs, reference, plot, outputs, format_, chec
     def work(progress):
         return sweep(params, traces or None, strategy=strategy, reference=reference, host=host, progress=progress)
 
-    output.run_and_save(work, outputs, format_, checks, numbers, schemes, plot=plot)
+    output.run_and_save(
+        work,
+        outputs,
+        format_,
+        checks,
+        [*numbers, *own_columns(schemes)],
+        [str(scheme) for scheme in schemes],
+        plot=plot,
+    )
