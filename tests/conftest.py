@@ -3,8 +3,9 @@
 import signal
 
 from cli_cases import bundled, cli, trace
+from experiments import folder
 
-__all__ = ["bundled", "cli", "trace"]
+__all__ = ["bundled", "cli", "folder", "trace"]
 
 # A shell's background job ignores ^C, and so would every program that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
