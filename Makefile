@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN = .venv/bin
 RECORDER_PACKAGES = qemu-user qemu-system-x86 gcc gcc-multilib
+BROWSER_PACKAGES = chromium chromium-driver
 
 demo: .venv/run
 	@$(BIN)/mmuexp compare
 
 test: .venv/test
-	@./.ci/need $(RECORDER_PACKAGES) valgrind
+	@./.ci/need $(RECORDER_PACKAGES) $(BROWSER_PACKAGES) valgrind
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/lint-imports --no-logo
@@ -15,7 +16,7 @@ test: .venv/test
 
 # longer checks: every recording against the oracle's slices, the kernels as plain Python, the package as users install it
 check: .venv/test
-	@./.ci/need $(RECORDER_PACKAGES) valgrind
+	@./.ci/need $(RECORDER_PACKAGES) $(BROWSER_PACKAGES) valgrind
 	@$(BIN)/pytest -n 2 -m long
 
 # every figure of results/speed, on this machine, beside peers that pip installs into a venv of their own; minutes

@@ -42,6 +42,10 @@ def test_the_wheel_is_small_and_whole(wheel):
         "mmuexp/traces/luajit.arrow",
         "mmuexp/host/pentium4-2004.toml",
         "mmuexp/record/plugin/mmuexp_plugin.c",
+        "mmuexp/render/assets/page.js",
+        "mmuexp/results/programs/experiment.toml",
+        "mmuexp/results/programs/counts.csv",
+        "mmuexp/results/programs/counts.csv.manifest.json",
     ):
         assert name in names
     from mmuexp.live import build
@@ -73,6 +77,9 @@ def test_installed_apart_it_compares_from_another_folder(wheel, no_compiler, tmp
     assert "Model and engine agree on every count and every fault of 4 runs" in live.stdout
     assert len(list((tmp_path / "cache").glob("mmuexp/engines/*"))) == 4
     assert not list(elsewhere.iterdir())
+    page = tmp_path / "report.html"
+    run(venv / "bin" / "mmuexp", "report", "-o", page, cwd=elsewhere, env=env)
+    assert "How should an emulator translate guest memory?" in page.read_text()
     version = run(venv / "bin" / "python", "-m", "mmuexp", "--version", cwd=elsewhere, env=no_compiler)
     assert version.stdout.startswith("mmuexp 0.")
 

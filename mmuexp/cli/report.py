@@ -36,16 +36,18 @@ def command(results, path, host) -> None:
     class Page(Output):
         writers: ClassVar[Mapping[str, Callable]] = {".html": lambda overview: overview.html().encode()}
 
-    if path == output.STDOUT:
-        from mmuexp.overview.build import report
-
-        sys.stdout.write(report(results, host=host, command=sys.argv).html())
-        return
-    file = Page(path)
+    file = None if path == output.STDOUT else Page(path)
     try:
         from mmuexp.overview.build import report
 
-        file.save(report(results, host=host, command=sys.argv))
+        found = report(results, host=host, command=sys.argv)
+        for name in found.left_out:
+            output.say(f"{name} is left out, it was never made; `mmuexp rerun` makes it")
+        if file is None:
+            sys.stdout.write(found.html())
+            return
+        file.save(found)
     finally:
-        file.discard()
+        if file is not None:
+            file.discard()
     output.say(f"wrote {file.path}")

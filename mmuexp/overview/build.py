@@ -32,10 +32,11 @@ LEAD = (
 
 @dataclass(frozen=True)
 class Overview:
-    """What the page shows; `manifest` says what it was made of."""
+    """What the page shows; `manifest` says what it was made of. `left_out`: experiments that were never made."""
 
     sections: list[Any]
     manifest: dict[str, Any]
+    left_out: tuple[str, ...] = ()
 
     def html(self) -> str:
         return page(TITLE, self.sections, self.manifest, LEAD)
@@ -58,6 +59,8 @@ def report(
     hosts = hosts_of(host)
     hosts = hosts[::-1] if host is None or not isinstance(host, list | tuple) else hosts  # the reader's host first
     abouts = [read(one) for one in experiments(folder)] if folder.is_dir() else []
+    left_out = tuple(about.name for about in abouts if not _is_made(about))
+    abouts = [about for about in abouts if about.name not in left_out]
     if not abouts:
         raise MmuexpError("holds no experiment", where=str(results or folder), todo="name a folder such as results/")
     saved = {about.name: _results(about) for about in abouts}
@@ -69,11 +72,16 @@ def report(
         *_claims(hosts, results),
         Heading("Every experiment", id="experiments"),
         Text("Each is a folder of results/; its prices are those of the first host here, its counts as committed."),
+        *[Text(f"Left out, never made: {', '.join(left_out)}. mmuexp rerun makes them.", "note")] * bool(left_out),
         index_of(abouts),
     ]
     for about in abouts:
         sections += experiment_sections(about, saved[about.name], hosts[0])
-    return Overview(sections, _manifest(abouts, saved, hosts, command, started))
+    return Overview(sections, _manifest(abouts, saved, hosts, left_out, command, started), left_out)
+
+
+def _is_made(about: About) -> bool:
+    return all((about.folder / f"{name}.csv").is_file() for name in about.commands)
 
 
 def _answers(saved: dict[str, dict[str, Result]], hosts: Sequence[Profile], live: Sequence[Any]) -> list[Any]:
@@ -110,7 +118,7 @@ def _results(about: About) -> dict[str, Result]:
     return {name: load(str(about.folder / f"{name}.csv")) for name in about.commands}
 
 
-def _manifest(abouts, saved, hosts, command, started) -> dict[str, Any]:
+def _manifest(abouts, saved, hosts, left_out, command, started) -> dict[str, Any]:
     made_of = []
     for about in abouts:
         for name, result in saved[about.name].items():
@@ -126,4 +134,6 @@ def _manifest(abouts, saved, hosts, command, started) -> dict[str, Any]:
                 }
             )
     about_hosts = [host.as_dict() for host in hosts]
-    return manifest.of_run("report", command, started, "yes", experiments=made_of, hosts=about_hosts)
+    return manifest.of_run(
+        "report", command, started, "yes", experiments=made_of, hosts=about_hosts, left_out=list(left_out)
+    )

@@ -53,7 +53,7 @@ def about_paragraphs(answer: str) -> list[str]:
 def plain(text: str) -> str:
     """Markdown without its marks: [words](link), `code`, *emphasis*, line breaks."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"(?<!\w)\*{1,2}(\S(?:[^*]*\S)?)\*{1,2}(?!\w)", r"\1", text)
+    text = re.sub(r"(?<!\w)(\*{1,2})(\S(?:[^*]*\S)?)\1(?!\w)", r"\2", text)
     return " ".join(text.replace("`", "").split())
 
 

@@ -89,7 +89,7 @@ class Parts:
     def _chart(self, chart: Chart) -> str:
         self.charts += 1
         name = f"chart-{self.charts}"
-        whole, specs = _compiled(chart.chart)
+        whole, specs = _compiled(chart.chart, chart.alt)
         series = whole["usermeta"]["series"]
         legend = ""
         if len(series) > 1:
@@ -105,7 +105,7 @@ class Parts:
         )
 
 
-def _compiled(chart: Any) -> tuple[dict, list[dict]]:
+def _compiled(chart: Any, alt: str) -> tuple[dict, list[dict]]:
     """(Vega-Lite, Vega for each width that a page may have)"""
     import vl_convert
 
@@ -113,6 +113,7 @@ def _compiled(chart: Any) -> tuple[dict, list[dict]]:
 
     whole = spec_of(chart)
     for_page = json.loads(json.dumps(whole))
+    for_page["description"] = alt  # Vega gives it to the element that it draws in
     for_page["config"]["legend"] = {"disable": True}
     for_page["config"]["font"] = "system-ui, sans-serif"
     for_page.setdefault("params", []).append({"name": INTERACTIVE, "value": []})

@@ -1,0 +1,191 @@
+"""Pages as text: what may run, what is escaped, what is in them; and the charts of results, by hand."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from mmuexp.errors import MmuexpError
+from mmuexp.export import load
+from mmuexp.render.chart import chart_of
+from mmuexp.render.chart_runs import TIME, plan_of
+from mmuexp.render.html import html
+from mmuexp.render.page import Cell, Chart, Heading, Table, Text, page
+from mmuexp.result import Result, make_frame
+
+HOSTILE = '</script><script>alert("1")</script>&'
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes, and the texts of scripts and styles."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.inside: dict[str, list[str]] = {"script": [], "style": []}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        tag = self.elements[-1][0] if self.elements else ""
+        if tag in self.inside and self.cdata_elem == tag:
+            self.inside[tag].append(data)
+
+
+def digest(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
+def whole() -> str:
+    frame = pd.DataFrame({"x": [1, 2], "y": [3.0, 4.0], "who": [HOSTILE, "b"]})
+    chart = Chart(chart_of(frame, {"mark": "point", "x": "x", "y": "y", "color": "who"}), frame, HOSTILE, HOSTILE, "c")
+    table = Table([HOSTILE], [[HOSTILE], [Cell(HOSTILE, 1.5)]], [HOSTILE], HOSTILE, name=HOSTILE, csv=frame)
+    return page(HOSTILE, [Heading(HOSTILE), Text(HOSTILE), chart, table], {"a": HOSTILE}, HOSTILE)
+
+
+def test_only_its_own_scripts_and_styles_may_run():
+    reader = Reader(whole())
+    policy = next(a["content"] for tag, a in reader.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    kinds = [attributes for tag, attributes in reader.elements if tag == "script"]
+    assert [kind.get("type") for kind in kinds] == [None, "application/json", None, None]
+    code = [text for text, kind in zip(reader.inside["script"], kinds, strict=True) if not kind.get("type")]
+    allowed = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert allowed["script-src"].split() == [digest(text) for text in code]
+    assert allowed["style-src"] == digest(reader.inside["style"][0])
+
+
+def test_nothing_in_it_leads_elsewhere_and_nothing_given_is_markup():
+    text = whole()
+    reader = Reader(text)
+    for tag, attributes in reader.elements:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            if name in ("href", "src", "action", "srcset"):
+                assert value.startswith(("#", "data:")), (tag, name, value[:80])
+    assert [tag for tag, _ in reader.elements].count("script") == 4
+
+
+def test_the_manifest_is_there_as_it_is():
+    manifest = {"mmuexp": "0.1", "finished": "2026", "prices": {"signal": 1175, "note": "<&>"}}
+    reader = Reader(page("T", [], manifest))
+    link = next(a["href"] for tag, a in reader.elements if a.get("download") == "manifest.json")
+    assert json.loads(base64.b64decode(link.partition(",")[2])) == manifest
+
+
+def test_a_page_without_charts_has_no_vega():
+    assert len(page("T", [Text("x")], {})) < 20_000
+
+
+def test_cells_say_and_sort():
+    table = Table(["a", "b", "c", "d"], [["x", 1234567, 0.0451, None], ["y", -1, float("nan"), Cell("-")]], name="t")
+    text = page("T", [table], {})
+    assert ">1,234,567<" in text and 'data-value="1234567"' in text
+    assert ">0.0451<" in text and 'data-value="0.0451"' in text
+    assert "nan" not in text.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert re.findall(r'<th scope="col"( class="number")?', text) == ["", ' class="number"', ' class="number"', ""]
+
+
+def test_what_is_no_section_is_a_mistake():
+    with pytest.raises(TypeError, match="str is no section"):
+        page("T", ["text"], {})
+
+
+def row(**values):
+    base = {
+        "trace": "t",
+        "strategy": "softmmu",
+        "rows": 9,
+        "accesses": 4,
+        "page_cross": 0,
+        "misaligned": 0,
+        "faults": 0,
+    }
+    base |= {"insns": 40, "kernel_ns": 0.0, "ns": 20.0, "cross_insns": 0, "cross_ns": 0.0, "insns_per_access": 10.0}
+    return base | {"hit_insns": 24, "handler_insns": 12, "translate_insns": 4} | values
+
+
+def result(*rows, kind="compare", parameters=()):
+    prices = {"host": {"name": "h", "about": "", "prices": {"insn": {"ns": 0.5, "source": "measured: x"}}}}
+    return Result(kind, make_frame(rows, parameters), {"prices": prices}, tuple(parameters))
+
+
+def test_the_parts_of_a_bar_by_hand():
+    """4 accesses; an instruction takes 0.5 ns: 24 of the hit path are 12 ns, 3 for each access, and so on."""
+    plan = plan_of(result(row(), row(strategy="map-block", kernel_ns=8.0, ns=28.0)))
+    first, second = plan.frame.to_dict("records")
+    assert first == {
+        "trace": "t",
+        "scheme": "softmmu",
+        "hit path": 3.0,
+        "helpers and handlers": 1.5,
+        "translator": 0.5,
+        "host kernel": 0.0,
+    }
+    assert second["host kernel"] == 2.0
+    assert plan.spec["y"] == ["hit path", "helpers and handlers", "translator", "host kernel"]
+    assert plan.spec["y_title"] == TIME
+    assert "softmmu 5.00 ns; map-block 7.00 ns" in plan.alt
+
+
+def test_a_result_of_long_ago_has_two_parts():
+    old = {"hit_insns": None, "handler_insns": None, "translate_insns": None}
+    plan = plan_of(result(row(**old), row(strategy="map-block", **old)))
+    assert plan.spec["y"] == ["emulator instructions", "host kernel"]
+    assert plan.frame["emulator instructions"].tolist() == [5.0, 5.0]
+
+
+def test_a_sweep_over_powers_is_logarithmic_and_a_narrow_one_is_not():
+    def swept(name, values, times):
+        rows = [row(strategy=f"map-block,{name}={v}", ns=ns, **{name: v}) for v, ns in zip(values, times, strict=True)]
+        return plan_of(result(*rows, kind="sweep", parameters=(name,)))
+
+    wide = swept("pool_blocks", [8, 64, 512], [4000.0, 40.0, 20.0])
+    assert (wide.spec["x"], wide.spec["log_x"], wide.spec["log_y"]) == ("pool_blocks", True, True)
+    assert wide.frame["ns_per_access"].tolist() == [1000.0, 10.0, 5.0]
+    narrow = swept("map_block_bits", [12, 13], [40.0, 20.0])
+    assert (narrow.spec["log_x"], narrow.spec["log_y"]) == (False, False)
+
+
+def test_several_traces_share_one_picture_and_no_access_makes_none():
+    assert plan_of(result(row(), row(trace="u"))).spec["facet"] == "trace"
+    with pytest.raises(MmuexpError, match="nothing to draw"):
+        plan_of(result(row(accesses=0)))
+
+
+def test_every_kind_of_result_makes_a_page(cli, trace, tmp_path):
+    commands = {
+        "compare": ["compare", trace],
+        "windows": ["compare", trace, "-s", "softmmu", "-s", "map-block", "--every", "5"],
+        "sweep": ["sweep", "map_block_bits=12,13", "--trace", trace],
+        "words": ["sweep", "evict", "-s", "map-block", "--trace", trace, "--reference", "softmmu"],
+        "two": ["sweep", "map_block_bits=12,13", "evict", "--trace", trace],
+    }
+    for name, command in commands.items():
+        saved = tmp_path / f"{name}.json"
+        assert cli(*command, "-o", saved).code == 0, cli.err
+        text = html(load(str(saved)))
+        assert "data-for=" in text, name
+        assert "vegaEmbed" in text
+        links = [a["download"] for _, a in Reader(text).elements if "download" in a]
+        assert links[-2:] == [f"{command[0]}.csv", "manifest.json"]
+
+
+def test_a_sweep_is_drawn_in_the_terminal(cli, trace):
+    done = cli("sweep", "pool_blocks=8,64", "--trace", trace, "--plot")
+    assert done.code == 0
+    assert "memory access time (ns per access)" in done.out
+    assert re.fullmatch(r" +[●o] small|.+small.arrow", done.out.splitlines()[-1])
+    assert "\x1b" not in done.out
+    plain = cli("sweep", "pool_blocks=8,64", "--trace", trace)
+    assert "┤" not in plain.out
+    refused = cli("sweep", "pool_blocks=8,64", "--trace", trace, "--plot", "--format", "csv")
+    assert refused.code == 2
+    assert "--plot draws below the table" in refused.err
