@@ -170,3 +170,14 @@ def test_no_verdict_stands_in_a_file():
             assert not [text for text in texts if text.strip('"') in VERDICTS], path
     for path in results_folder().glob("*/*.csv"):
         assert not words.search(path.read_text()), path
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_a_recording_of_next_to_nothing(cli, tmp_path, rows):
+    """No rows, or one block, or one load: figures that would divide by nothing are left out."""
+    done = cli("claims", write_trace(tmp_path / "little.arrow", rows=rows), "--format", "json")
+    assert done.code == 0, done.err
+    text = done.out
+    assert "Infinity" not in text
+    assert "NaN" not in text
+    assert len(json.loads(text)["claims"]) == len(REGISTRY)

@@ -1,6 +1,7 @@
 """`mmuexp claims`."""
 
 import sys
+from contextlib import nullcontext
 
 import click
 
@@ -46,8 +47,8 @@ def command(files, traces, host, only, replay, outputs, format_) -> None:
         for path in names:
             reports.append(ClaimsFile(path))
         output.refuse_twice(reports)
-        with output.progress_bar() as progress:
-            given = [*traces, *files] or None
+        given = [*traces, *files] or None
+        with output.progress_bar() if given or replay else nullcontext() as progress:
             found = claims(given, only=only or None, host=host, replay=replay, progress=progress, command=sys.argv)
         for file in reports:
             file.save(found)

@@ -113,11 +113,12 @@ def ns_of(strategy: Any, host: Profile, **counts: int) -> float:
 
 
 def runs_of(result: Result) -> list[Run]:
-    """The runs of a result of compare or sweep (windows are no runs)."""
+    """The runs of a result of compare or sweep (windows are no runs). A recording without accesses tests nothing."""
     modes = {entry["trace"]: entry.get("mode", "") for entry in result.manifest.get("traces", [])}
     by_trace: dict[str, list] = {}
     for row in rows_of(result.frame):
-        by_trace.setdefault(row["trace"], []).append((_strategy(row["strategy"]), row))
+        if row["accesses"]:
+            by_trace.setdefault(row["trace"], []).append((_strategy(row["strategy"]), row))
     found = []
     for trace, rows in by_trace.items():
         for (strategy, _), counts in zip(rows, recovered(rows, result.manifest), strict=True):
