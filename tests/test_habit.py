@@ -121,6 +121,25 @@ def test_a_guest_of_debians_has_the_habit_for_longer_than_the_firmware():
     assert (1000 * whole["faults_code"] / whole["accesses"]).min() > 8
 
 
+@pytest.mark.parametrize("table", ["counts", "pentium4"])
+@pytest.mark.parametrize("scheme", ["byte-lookup", "map-block", "qemu-fast,guest_limit=0x100000000"])
+def test_the_rate_of_the_report_is_where_the_lines_cross(table, scheme):
+    """By another way, and other recordings: time over stores is a line for each scheme, through two of the guests."""
+    ns = {
+        (Path(row["trace"]).stem, row["strategy"]): float(row["ns"])
+        for row in csv.DictReader((RESULT / f"{table}.csv").open())
+    }
+    few, many = expected(scheme, 200_000, 10_000), expected(scheme, 200_000, 500)
+    stored = [counts["code_page_data_stores"] for counts in (few, many)]
+    ahead = [ns[name, "softmmu"] - ns[name, scheme] for name in ("habit_10000", "habit_500")]
+    stores = stored[0] + (stored[1] - stored[0]) * ahead[0] / (ahead[0] - ahead[1])
+    rate = 1000 * stores / (few["accesses"] - stored[0] + stores)
+    host = {"counts": "xeon-2.6-vm", "pentium4": "pentium4-2004"}[table]
+    shown = (RESULT / "report.md").read_text().split(f"in our guest, at the prices of host {host}:")[2]
+    line = next(line for line in shown.splitlines() if line.startswith(f"| {scheme} |"))
+    assert line.split("|")[2].strip() == f"{rate:.3f}"
+
+
 SEARCH = Path(__file__).parent.parent / "results" / "habit-search"
 
 

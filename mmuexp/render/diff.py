@@ -79,17 +79,22 @@ def _groups(found: Difference) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     for change in found.changes:
         if change.change == CHANGED:
             ratio = "" if change.ratio is None else f"{change.ratio:.6g}"
-            more = "" if change.difference is None else _exact(change.difference, sign="+")
+            more = "" if change.difference is None else _difference(change.difference)
             line = (str(change.column), _exact(change.a), _exact(change.b), more, ratio)
             groups.setdefault(_row(change), []).append(line)
     yield from groups.items()
 
 
-def _exact(value: Any, sign: str = "") -> str:
+def _exact(value: Any) -> str:
     """Every digit."""
     if value is None:
         return EMPTY
-    return str(value) if isinstance(value, str) else f"{value:{sign},}"
+    return str(value) if isinstance(value, str) else f"{value:,}"
+
+
+def _difference(value: float) -> str:
+    """Of integers every digit; the last ones of a float are those of its subtraction."""
+    return f"{value:+,}" if isinstance(value, int) else f"{value:+,.12g}"
 
 
 def _line(cells: tuple[str, ...]) -> str:
