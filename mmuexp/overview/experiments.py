@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mmuexp.folders.report import Report
 from mmuexp.host import Profile
 from mmuexp.mail.evidence import Run, runs_of, short
 from mmuexp.price import price
+from mmuexp.registry import parse_spec
 from mmuexp.render import words
 from mmuexp.render.chart import chart_of
 from mmuexp.render.chart_runs import plan_of
@@ -24,6 +26,7 @@ from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.result import Result, rows_of
 
 HEAD = ["recording", "scheme", "time", "instructions", "accesses", "host faults", "in all", "kernel", "page crossings"]
+MOST = 12  # columns of a table that holds no prices
 SHOWN = 12  # longer tables open when asked for
 UNITS = ["", "", "ns/access", "/access", "", "", "ms", "ms", ""]
 
@@ -69,9 +72,12 @@ def _chart(report: Report, results: Mapping[str, Result]) -> list[Any]:
         drawn = frame[list(dict.fromkeys(columns))]
         alt = f"{' and '.join(dict.fromkeys(columns))}: {title or about.question} The table below has its figures."
         return [Chart(chart_of(frame, spec), drawn, alt, title, f"{about.name}-chart")]
+    first = next(iter(results.values()))
     try:
-        plan = plan_of(next(iter(results.values())))
+        plan = plan_of(first) if "ns" in first.frame.columns else None
     except MmuexpError:
+        plan = None
+    if plan is None:
         return []
     return [Chart(chart_of(plan.frame, plan.spec), plan.frame, plan.alt, plan.caption, f"{about.name}-chart")]
 
@@ -94,13 +100,21 @@ def _runs(about: About, name: str, result: Result, host: Profile) -> Table:
 
 
 def can_price(result: Result) -> bool:
-    """Can its counts be priced anew? Windows, and tables saved before instructions were split, cannot."""
-    return not result.windowed and "hit_insns" in result.frame.columns and len(result.frame) > 0
+    """Can its counts be priced anew? Windows, tables without prices, and schemes that are not installed cannot."""
+    if result.windowed or "hit_insns" not in result.frame.columns or not len(result.frame):
+        return False
+    specs = list(dict.fromkeys(result.frame["strategy"]))
+    if any(spec.partition(",")[0].endswith(".py") for spec in specs):
+        return False  # a table must not make us run a file
+    with suppress(MmuexpError):
+        return all(parse_spec(spec) is not None for spec in specs)
+    return False
 
 
 def _as_saved(about: About, name: str, result: Result) -> Table:
     """The main columns at the prices that the table was saved with."""
-    columns = [c for c in ("trace", "window", "strategy", "accesses", "faults", "ns") if c in result.frame.columns]
+    main = [c for c in ("trace", "window", "strategy", "accesses", "faults", "ns") if c in result.frame.columns]
+    columns = main if "ns" in main else list(result.frame.columns)[:MOST]
     rows = [[row[c] for c in columns] for row in rows_of(result.frame)]
     caption = f"Every run, as saved; {name}.csv has all columns"
     return Table(columns, rows, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
