@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 from cli_cases import one_line, write_trace
 from experiments import edit, files
@@ -218,12 +219,18 @@ def test_all_experiments_of_a_folder_and_their_index(cli, folder, tmp_path):
     done = cli("rerun", "--all")
     assert done.code == 1
     assert "gone: needs the recording gone, which is not here; make it: make gone" in done.err
+    assert "gone: has no counts.csv yet" in done.err
+    shutil.copy(home / "mine" / "counts.csv", home / "gone")
+    done = cli("rerun", "--all")
+    assert (done.code, "make it: make gone" in done.err) == (0, True)
+    assert (home / "gone" / "report.md").read_text().startswith("# gone\n\n*Why?*\n\nSo.\n")
+    assert cli("rerun", "--all", "--check").code == 0
     assert (home / "README.md").read_text() == "Somebody's own.\n"
     (home / "README.md").write_text(MARK)
     assert cli("rerun", "mine", "--saved").code == 0
     index = (home / "README.md").read_text()
     assert "**[mine](mine/report.md)** *What does it cost?*\n\nmap-block faults" in index
-    assert "**gone** is not made yet: cannot be read" in index
+    assert "*Why?*\n\nSo.\n" in index
     assert cli("rerun", "mine", "--check").code == 0
     (home / "README.md").write_text(f"{MARK}\nedited\n")
     done = cli("rerun", "mine", "--check")

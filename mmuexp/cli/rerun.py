@@ -13,7 +13,7 @@ from mmuexp.cli import output
 @click.option("--check", is_flag=True, help="Write nothing: compare with what is there, and exit with 3 if it differs.")
 @click.option("--saved", is_flag=True, help="Do not replay: make the report and chart from the tables that are there.")
 @click.option(
-    "--all", "all_", is_flag=True, help="All experiments of FOLDER; those whose recording is not here are told."
+    "--all", "all_", is_flag=True, help="All experiments of FOLDER; as with --saved where a recording is not here."
 )
 def command(folders, check, saved, all_) -> int:
     """Make the results of an experiment's folder again, or check them.
@@ -30,7 +30,7 @@ def command(folders, check, saved, all_) -> int:
     """
     from mmuexp.errors import MmuexpError
     from mmuexp.folders.index import INDEX, index_text, is_index, write_index
-    from mmuexp.folders.rerun import HOME, experiments, find, rerun
+    from mmuexp.folders.rerun import HOME, experiments, find
 
     if not folders and not all_:
         raise click.UsageError("no FOLDER is named; give one, or --all for those of results/")
@@ -39,16 +39,16 @@ def command(folders, check, saved, all_) -> int:
     if not chosen:
         raise click.UsageError(f"{homes[0]} holds no experiment")
     output.tell_of_compiling()
-    failed = left_out = 0
+    failed = broken = 0
     for folder in dict.fromkeys(chosen):
         try:
             with output.progress_bar() as progress:
-                outcome = rerun(folder, check=check, saved=saved, progress=progress)
+                outcome = _rerun(folder, check, saved, all_, progress)
         except MmuexpError as error:
             if not all_:
                 raise
             output.say(str(error))
-            left_out += 1
+            broken += 1
             continue
         failed += outcome.failed
         _tell(outcome, check)
@@ -60,7 +60,20 @@ def command(folders, check, saved, all_) -> int:
         elif (home / INDEX).read_text(encoding="utf-8", errors="replace") != index_text(home):
             output.say(f"{_short(home / INDEX)} is stale; `mmuexp rerun` writes it anew")
             failed += 1
-    return 3 if failed else 1 if left_out else 0
+    return 3 if failed else 1 if broken else 0
+
+
+def _rerun(folder, check: bool, saved: bool, all_: bool, progress):
+    from mmuexp.folders.command import MissingRecording
+    from mmuexp.folders.rerun import rerun
+
+    try:
+        return rerun(folder, check=check, saved=saved, progress=progress)
+    except MissingRecording as error:
+        if not all_:
+            raise
+        output.say(str(error))
+        return rerun(folder, check=check, saved=True)
 
 
 def _tell(outcome, check: bool) -> None:

@@ -26,6 +26,10 @@ WHOLE = {"every", "rounds", "join_pages", "move_bits"}
 TRACES = "traces"
 
 
+class MissingRecording(MmuexpError):
+    """An experiment whose recording is not on this machine."""
+
+
 @dataclass(frozen=True)
 class Call:
     """`kind` is one of KINDS; `traces` label -> file, None if it is nowhere; `options` as that function takes."""
@@ -151,13 +155,13 @@ def _find(folder: Path, word: str) -> tuple[str, Path | None]:
 
 
 def run(about: About, call: Call, progress: Callable[[str, int, int | None], None] | None = None) -> Result:
-    """Replay. Raises MmuexpError if a recording is not there: it says what makes it."""
+    """Replay. Raises MissingRecording, which says what makes it, and MmuexpError."""
     from mmuexp.experiment import compare, sweep
     from mmuexp.misses import misses
 
     if call.missing:
         made = f"make it: {about.recipe}" if about.recipe else "put it into the folder, or see traces/README.md"
-        raise MmuexpError(f"needs the recording {call.missing[0]}, which is not here", where=about.name, todo=made)
+        raise MissingRecording(f"needs the recording {call.missing[0]}, which is not here", where=about.name, todo=made)
     labels = {str(file): label for label, file in call.traces.items()}
     command = ["mmuexp", *call.words]
     if call.kind == "sweep":
