@@ -6,7 +6,7 @@
 Everything else is imported when it is first used (PEP 562 for `open_trace`): importing mmuexp costs nothing.
 """
 
-__all__ = ["__version__", "claims", "compare", "diff", "faults", "open_trace", "rerun", "sweep"]
+__all__ = ["__version__", "claims", "compare", "diff", "faults", "open_trace", "report", "rerun", "sweep"]
 
 
 def compare(traces=None, strategies=None, **options):
@@ -49,6 +49,16 @@ def claims(traces=None, **options):
     from mmuexp.mail import report
 
     return report.claims(traces, **options).frame
+
+
+def report(results=None, **options):
+    """The page of `mmuexp report`: `.html()` is its text, `.manifest` what it was made of.
+
+    `results` is a folder of experiments, None that of mmuexp. Options: host, see `mmuexp.overview.build.report`.
+    """
+    from mmuexp.overview import build
+
+    return build.report(results, **options)
 
 
 def diff(a, b, **options):
