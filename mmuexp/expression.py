@@ -7,8 +7,8 @@ sign        [+|-]... atom
 atom        NUMBER | ( sum ) | [SPEC:]COLUMN[@TRACE]
 
 A SPEC may hold commas and `=` (map-block,map_block_bits=16:faults); it ends at its colon, so `-` and `/` before one
-need blanks. A name alone stands for all runs of the scheme, `map-block,` for the one with every default. Whole numbers and decimals are exact, as fractions, until they meet a column of floats (ns): then all is
-float.
+need blanks. A name alone stands for all runs of the scheme, `map-block,` for the one with every default. Whole numbers
+and decimals are exact, as fractions, until they meet a column of floats (ns): then all is float.
 """
 
 import operator

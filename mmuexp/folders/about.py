@@ -279,14 +279,12 @@ def _table(name: str, section: Section, first: str) -> Table:
 def _chart(section: Section, first: str) -> Chart:
     """What is drawn is for the chart's own code to judge: all other keys are its. Texts, but for these."""
     choice = _choice(section, first)
-    kinds = {"log_x": bool, "log_y": bool}
+    kinds = {"log_x": bool, "log_y": bool, "across": int}
     spec: dict[str, Any] = {}
     for key in section.names():
         value = section.take(key, object)
-        if key == "y" and isinstance(value, list) and all(isinstance(one, str) for one in value):
-            spec[key] = value
-        elif isinstance(value, kinds.get(key, str)):
-            spec[key] = value
-        else:
+        several = key == "y" and isinstance(value, list) and all(isinstance(one, str) for one in value)
+        if not several and not isinstance(value, kinds.get(key, str)):
             raise section.error(f"{key} is {value!r}")
+        spec[key] = value
     return Chart(choice, spec)
