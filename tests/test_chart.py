@@ -58,7 +58,9 @@ def test_a_scheme_has_its_colour_in_every_chart():
         ({**LINE, "mark": "pie"}, "no mark 'pie'"),
         ({**LINE, "y": "z"}, "no column 'z'"),
         ({"mark": "line", "y": "y"}, "has no x"),
-        ({**LINE, "y": ["y", "n"]}, "several columns"),
+        ({**LINE, "mark": "point", "y": ["y", "n"]}, "several columns"),
+        ({**LINE, "facet": "who", "across": 0}, "across is 0"),
+        ({**LINE, "facet": "who", "across": True}, "across is True"),
     ],
 )
 def test_what_it_does_not_know_is_refused(spec, told):
@@ -176,3 +178,12 @@ def test_texts_sort_by_what_they_are_worth(text, value):
 
 def test_a_specification_is_plain_data():
     json.dumps(spec_of(chart_of(FRAME, {**LINE, "facet": "who"})))
+
+
+def test_bars_on_a_logarithmic_axis_are_dots_since_a_length_would_mean_nothing():
+    spec = spec_of(chart_of(FRAME, {"mark": "bar", "x": "who", "y": "y", "log_y": True}))
+    stalk, dot = spec["layer"]
+    assert (stalk["mark"]["type"], dot["mark"]["type"]) == ("rule", "point")
+    assert stalk["encoding"]["x2"] == {"datum": 10}  # the axis begins there
+    with pytest.raises(UsageError, match="logarithmic"):
+        chart_of(FRAME, {"mark": "stacked", "x": "who", "y": ["y", "x"], "log_y": True})

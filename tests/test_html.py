@@ -189,3 +189,19 @@ def test_a_sweep_is_drawn_in_the_terminal(cli, trace):
     refused = cli("sweep", "pool_blocks=8,64", "--trace", trace, "--plot", "--format", "csv")
     assert refused.code == 2
     assert "--plot draws below the table" in refused.err
+
+
+def test_a_spec_breaks_after_commas_and_a_number_keeps_its_unit():
+    text = page("T", [Table(["a", "b"], [["qemu-fast,guest_limit=1", 112784]]), Text("costs 1.67 us and 5 % more")], {})
+    assert "<span>qemu-fast</span>,<wbr><span>guest_limit=1</span>" in text
+    assert ">112,784<" in text
+    assert "1.67\u00a0us and 5\u00a0% more" in text
+
+
+def test_small_charts_fill_their_rows():
+    """Four beside each other at most three: two and two, not three and one."""
+    frame = pd.DataFrame({"x": [1, 2] * 4, "y": [3.0, 4.0] * 4, "f": list("aabbccdd")})
+    chart = chart_of(frame, {"mark": "line", "x": "x", "y": "y", "facet": "f"})
+    reader = Reader(page("T", [Chart(chart, frame, "alt")], {}))
+    specs = json.loads(next(text for text in reader.inside["script"] if text.startswith("[{")))
+    assert [spec["layout"]["columns"] for spec in specs] == [1, 2, 2]

@@ -5,10 +5,10 @@
 
 Keys of a specification:
     mark             "line", "point", "bar" or "stacked". Bars lie: the values of x are written at their left
-    x, y             columns; y of "stacked" may be several, whose names are the parts
-    color, facet     columns: one series for each value, one small chart for each value
+    x, y             columns; y of "stacked" and "line" may be several, whose names are the parts or the series
+    color, facet     columns: one series for each value, one small chart for each value; across: so many in a row  [2]
     title, x_title, y_title, color_title   texts with units; without, the columns' names
-    log_x, log_y     logarithmic; symlog where there is a 0
+    log_x, log_y     logarithmic; symlog where there is a 0. Bars become dots on thin lines, and parts cannot be stacked
     label            a column that names a point when it is pointed at
     rule             a level of y that is marked by a line
 An unknown key or column is a UsageError. Rows without an x or y are left out.
@@ -43,7 +43,7 @@ def chart_of(frame: pd.DataFrame, spec: Mapping[str, Any]) -> altair.Chart:
         small = chart.properties(width=SMALL, height=asked.height)
         values = list(dict.fromkeys(row["f"] for row in asked.records))
         by = altair.Facet("f:N", title=None, sort=values)
-        chart = small.facet(facet=by, columns=COLUMNS, data=data)
+        chart = small.facet(facet=by, columns=spec.get("across", COLUMNS), data=data)
     else:
         chart = chart.properties(
             width=WIDTH, height=asked.height, autosize=altair.AutoSizeParams(type="fit", contains="padding")
@@ -51,7 +51,10 @@ def chart_of(frame: pd.DataFrame, spec: Mapping[str, Any]) -> altair.Chart:
     if asked.text["title"]:
         chart = chart.properties(title=asked.text["title"])
     chart.config = config()
-    chart.usermeta = {"series": asked.series, "facet": bool(asked.facet)}
+    chart.usermeta = {
+        "series": asked.series,
+        "facet": len({row.get("f") for row in asked.records}) if asked.facet else 0,
+    }
     return chart
 
 
@@ -129,7 +132,7 @@ class _Asked:
         found = []
         for name, slot in zip(self.names, palette.slots(self.names), strict=True):
             one: dict[str, Any] = {"name": name, "color": palette.var(palette.SERIES[slot])}
-            if self.mark in ("line", "point"):
+            if self.mark in ("line", "point") or self.spec.get("log_y"):
                 one["shape"] = palette.SHAPES[slot]
             if self.mark == "line":
                 one["dash"] = palette.DASHES[slot]
@@ -141,10 +144,11 @@ class _Asked:
         import altair
 
         tooltip = self._tooltip()
+        if self.lies and self.spec.get("log_y"):
+            return self._stalks(base, tooltip)
         if self.lies:
-            return base.mark_bar(cornerRadiusEnd=2 if self.mark == "bar" else 0).encode(
-                **self._lying(), tooltip=tooltip
-            )
+            bars = base.mark_bar(cornerRadiusEnd=2 if self.mark == "bar" else 0)
+            return bars.encode(**self._lying(), tooltip=tooltip)
         both = {"x": self._position("x"), "y": self._position("y")}
         dots = base.mark_point(filled=True, size=55, opacity=1).encode(**both, **self._look("shape"), tooltip=tooltip)
         if self.spec.get("rule") is not None:
@@ -153,6 +157,20 @@ class _Asked:
         if self.mark == "point":
             return dots
         return base.mark_line(strokeWidth=2).encode(**both, **self._look("dash")) + dots
+
+    def _stalks(self, base: altair.Chart, tooltip: list[Any]) -> altair.Chart:
+        """Bars on a logarithmic axis: their length would mean nothing, so each is a dot on a thin line."""
+        import altair
+
+        values = sorted(row["y"] for row in self.records)
+        where = {key: value for key, value in self._lying().items() if key != "order"}
+        low = ticks(values)[0]
+        stalks = base.mark_rule(strokeWidth=1.5).encode(**where, x2=altair.datum(low))
+        dots = base.mark_point(filled=True, size=70, opacity=1).encode(**where, **self._shape(), tooltip=tooltip)
+        return stalks + dots
+
+    def _shape(self) -> dict[str, Any]:
+        return {"shape": self._look("shape")["shape"]} if self.names else {}
 
     def _lying(self) -> dict[str, Any]:
         import altair
@@ -191,7 +209,7 @@ class _Asked:
         title = self.text[f"{key}_title"]
         if key == "x" and self.category:
             values = list(dict.fromkeys(row["x"] for row in self.records))
-            return channel("x:N", sort=values, title=title, axis=altair.Axis(labelAngle=-30))
+            return channel("x:N", sort=values, title=title, axis=altair.Axis(labelAngle=-30, labelOverlap=False))
         values = [row[key] for row in self.records]
         distinct = sorted(set(values))
         axis: dict[str, Any] = {"format": number_format(values)}

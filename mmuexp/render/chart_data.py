@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 MARKS = ("line", "point", "bar", "stacked")
 TEXTS = ("title", "x_title", "y_title", "color_title")
-KEYS = {"mark", "x", "y", "color", "facet", *TEXTS, "log_x", "log_y", "label", "rule"}
+MOST_ACROSS = 6
+KEYS = {"mark", "x", "y", "color", "facet", *TEXTS, "log_x", "log_y", "label", "rule", "across"}
 
 
 def checked(frame: pd.DataFrame, spec: Mapping[str, Any]) -> str:
@@ -28,8 +29,13 @@ def checked(frame: pd.DataFrame, spec: Mapping[str, Any]) -> str:
         if not spec.get(key):
             refuse(f"it has no {key}", "name a column")
     several = isinstance(spec["y"], (list, tuple))
-    if several and (mark != "stacked" or spec.get("color")):
-        refuse("several columns as y", 'that is for mark = "stacked" without a color')
+    if several and (mark not in ("stacked", "line") or spec.get("color")):
+        refuse("several columns as y", 'that is for mark = "stacked" or "line", without a color')
+    across = spec.get("across", 1)
+    if isinstance(across, bool) or not isinstance(across, int) or not 1 <= across <= MOST_ACROSS:
+        refuse(f"across is {across!r}", f"give 1 to {MOST_ACROSS} small charts in a row")
+    if mark == "stacked" and spec.get("log_y"):
+        refuse("parts that are stacked on a logarithmic axis", "leave log_y out, or take another mark")
     columns = [spec["x"], *(spec["y"] if several else [spec["y"]])]
     columns += [spec.get(key) for key in ("color", "facet", "label")]
     for column in columns:

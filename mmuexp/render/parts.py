@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -48,7 +49,7 @@ class Parts:
         if text.kind == "code":
             return "".join(f'<pre class="command" tabindex="0"><code>{escape(p)}</code></pre>' for p in paragraphs)
         kind = f' class="{escape(text.kind)}"' if text.kind else ""
-        return "".join(f"<p{kind}>{escape(paragraph)}</p>" for paragraph in paragraphs)
+        return "".join(f"<p{kind}>{escape(_together(paragraph))}</p>" for paragraph in paragraphs)
 
     def _details(self, details: Details) -> str:
         inside = self.html(details.sections)
@@ -60,7 +61,8 @@ class Parts:
         numeric = [_numeric([row[at] for row in rows]) for at in range(len(table.head))]
         head = "".join(self._head(table, at, numeric[at]) for at in range(len(table.head)))
         lines = [_line(row, numeric, best=at in table.best) for at, row in enumerate(rows)]
-        caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
+        name = f"table-{self.tables}"
+        caption = f'<p class="caption" id="{name}">{escape(table.caption)}</p>' if table.caption else ""
         tools = []
         if table.sortable and len(rows) >= FILTERED:
             tools.append(
@@ -70,10 +72,10 @@ class Parts:
         if table.csv is not None:
             tools.append(_csv_link(table.csv, table.name))
         above = f'<div class="tools">{"".join(tools)}</div>' if tools else ""
-        label = escape(table.caption or f"table {self.tables}")
+        label = f'aria-labelledby="{name}"' if caption else f'aria-label="table {self.tables}"'
         return (
-            f'<div class="table">{above}<div class="scroll" role="region" tabindex="0" aria-label="{label}">'
-            f"<table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n"
+            f'<div class="table">{above}{caption}<div class="scroll" role="region" tabindex="0" {label}>'
+            f"<table {label}><thead><tr>{head}</tr></thead>\n<tbody>\n"
             + "\n".join(lines)
             + "\n</tbody></table></div></div>"
         )
@@ -118,9 +120,10 @@ def _compiled(chart: Any, alt: str) -> tuple[dict, list[dict]]:
     for_page["config"]["font"] = "system-ui, sans-serif"
     for_page.setdefault("params", []).append({"name": INTERACTIVE, "value": []})
     for_page["transform"] = [{"filter": f"indexof({INTERACTIVE}, datum.c) < 0"}, *for_page.get("transform", [])]
-    faceted = whole["usermeta"]["facet"]
+    facets = whole["usermeta"]["facet"]
     specs = []
-    for columns in FACETS if faceted else (None,):
+    for most in FACETS if facets else (None,):
+        columns = most and -(-facets // -(-facets // most))  # no more than fill the rows that it takes
         if columns:
             for_page["columns"] = columns
         specs.append(vl_convert.vegalite_to_vega(for_page, vl_version=vega_lite()))
@@ -188,6 +191,16 @@ def _numeric(cells: Sequence[Cell]) -> bool:
     return bool(told) and all(cell.value is not None for cell in told)
 
 
+def _spec(text: str) -> str:
+    """A spec breaks after its commas, never inside a word."""
+    return ",<wbr>".join(f"<span>{escape(part)}</span>" for part in text.split(","))
+
+
+def _together(text: str) -> str:
+    """A number and its unit stay on one line."""
+    return re.sub(r"(?<=\d) (?=(?:%|ns|us|ms|s|B|KiB|MiB|GiB)(?!\w))", "\u00a0", text)
+
+
 def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool) -> str:
     found = []
     for at, cell in enumerate(cells):
@@ -196,7 +209,7 @@ def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool) -> str:
         kind = f' class="{" ".join(kinds)}"' if kinds else ""
         value = f' data-value="{cell.value!r}"' if cell.value is not None else ""
         star = ' <span class="star">best</span>' if best and at == 0 else ""
-        text = escape(cell.text)
+        text = _spec(cell.text) if "=" in cell.text and " " not in cell.text else escape(cell.text)
         if cell.href.startswith("#"):
             text = f'<a href="{escape(cell.href)}">{text}</a>'
         found.append(f"<{tag}{kind}{value}>{text}{star}</{tag[:2]}>")
