@@ -113,3 +113,34 @@ def test_what_is_wrong_is_one_line(cli, folder, old, new, said):
     assert done.code in (1, 2)
     assert said in one_line(done.err)
     assert not (folder / "report.md").exists()
+
+
+def test_two_kinds_of_command_share_what_both_have(cli, folder):
+    """`each` needs a column of compare and is not derived of misses; the `setting` of a sweep of one is the recording."""
+    text = """
+question = "?"
+answer = "{each}, {worst}"
+[commands]
+counts = ["sweep", "tlb_bits=8,9", "--trace", "copy"]
+fills = ["misses", "copy"]
+[columns]
+each = "tlb_fills / accesses"
+misses_each = "conflict / lookups"
+[figures]
+each = { value = "each", take = "max" }
+worst = { of = "fills", value = "misses_each", format = ".1f" }
+[chart]
+mark = "line"
+x = "tlb_bits"
+y = ["tlb_fills", "table_bytes"]
+facet = "setting"
+across = 1
+"""
+    (folder / "experiment.toml").write_text(text)
+    done = cli("rerun", folder)
+    assert done.code == 0, done.err
+    assert "\n1, 0.9\n" in (folder / "report.md").read_text()  # 20 fills of 20 accesses; 18 of them conflicts
+    picture = (folder / "chart.svg").read_text()
+    assert ">tlb_fills<" in picture and ">table_bytes<" in picture and ">copy<" in picture
+    (folder / "experiment.toml").write_text(text.replace("conflict / lookups", "conflicts"))
+    assert "no column 'conflicts'" in one_line(cli("rerun", folder).err)

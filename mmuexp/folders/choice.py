@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mmuexp import misses
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.expression import Expression, NoValue, Number, parse
 from mmuexp.folders.about import FILE, About, Choice
-from mmuexp.result import IDENTITY, Result, rows_of
+from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, Result, rows_of
 from mmuexp.turns import Row, Turn, is_of, stem, turns, value_in
 
 
@@ -76,7 +77,10 @@ def rows_in(about: About, result: Result) -> Rows:
     for name, text in about.columns.items():
         if name in given[0]:
             raise MmuexpError(f"columns.{name} is there already", where=f"{about.name}/{FILE}", todo="rename it")
-        expression = found.parse(text, f"columns.{name}")
+        known = replace(found, numbers=found.numbers | {*COUNTS, *PRICES, *LATER, *misses.COLUMNS})
+        expression = known.parse(text, f"columns.{name}")
+        if any(term.column not in found.numbers for term in expression.terms):
+            continue  # the other command's: misses counts other things than compare
         values = [_derived(found, expression, row, name) for row in given]
         for row, value in zip(given, values, strict=True):
             row[name] = value
@@ -103,7 +107,10 @@ def plain(values: Iterable[Any]) -> list[Any]:
 
 
 def chart_columns(rows: Rows, choice: Choice) -> Mapping[str, list[Any]]:
-    """The columns of the rows that are chosen, and `recording`, a trace's name alone."""
+    """The columns of the rows that are chosen; `recording`, a trace's name alone; `setting`, that and the swept values
+    but for those of the first parameter, which is for the x axis."""
     found = [row for row in rows.chosen(choice) if _is_chosen(row, choice)]
     columns = {name: plain(row[name] for row in found) for name in rows.rows[0]}
-    return columns | {"recording": [stem(row["trace"]) for row in found]}
+    told = rows.parameters[1:]
+    settings = [", ".join([stem(row["trace"]), *(f"{name} {row[name]}" for name in told)]) for row in found]
+    return columns | {"recording": [stem(row["trace"]) for row in found], "setting": settings}

@@ -51,7 +51,7 @@ verdict = { check = "map-block:ns < softmmu:ns", yes = "was right", no = "was wr
 rows = "trace"
 columns = [{ head = "faults", value = "map-block:faults", when = "map-block:faults > 0", otherwise = "none" }]
 
-[chart]                                   # for mmuexp.render.chart; x, y, color may be derived, or `recording`
+[chart]              # for mmuexp.render.chart; columns may be derived, `recording`, or `setting`: it and swept values
 mark = "line"
 x = "map_block_bits"
 y = "ns"
