@@ -6,7 +6,7 @@
 Everything else is imported when it is first used (PEP 562 for `open_trace`): importing mmuexp costs nothing.
 """
 
-__all__ = ["__version__", "claims", "compare", "diff", "faults", "open_trace", "report", "rerun", "sweep"]
+__all__ = ["__version__", "claims", "compare", "diff", "faults", "open_trace", "report", "rerun", "sweep", "tlb_misses"]
 
 
 def compare(traces=None, strategies=None, **options):
@@ -81,6 +81,15 @@ def rerun(folder, **options):
     from mmuexp.folders import rerun as folders
 
     return folders.rerun(folder, **options)
+
+
+def tlb_misses(traces=None, strategies=None, **options):
+    """Why softmmu's TLB fills (compulsory, flush, write right, capacity, conflict): a DataFrame, a row each trace, softmmu
+    spec and load seed. Options: load_seed join_pages move_bits progress, see `mmuexp.misses.misses`.
+    """
+    from mmuexp.misses import misses
+
+    return misses(traces, strategies, **options).frame
 
 
 def __getattr__(name: str):

@@ -12,6 +12,7 @@ from tracefiles import write
 from tracegen import any_traces, random_trace, traces
 from tracerows import flush, flush_page, io_store, load, map_, store
 
+import mmuexp
 from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES, Columns
 from mmuexp.misses import KINDS, misses, split
@@ -190,6 +191,7 @@ def test_the_frame_of_two_sizes_and_two_seeds(copy):
     assert set(frame["lookups"]) == set(frame["rows"]) == {len(COPY)}
     assert set(frame["flushes"]) == {0}
     assert found.manifest["load_seed"] == [0, 1]
+    assert mmuexp.tlb_misses(copy, load_seed=[0, 1], join_pages=16).equals(frame[:2])
     assert found.manifest["join_pages"] == 16
 
 
