@@ -84,8 +84,10 @@ def rerun(folder, **options):
 
 
 def tlb_misses(traces=None, strategies=None, **options):
-    """Why softmmu's TLB fills (compulsory, flush, write right, capacity, conflict): a DataFrame, a row each trace, softmmu
-    spec and load seed. Options: load_seed join_pages move_bits progress, see `mmuexp.misses.misses`.
+    """Why softmmu's TLB fills (compulsory, flush, write right, capacity, conflict): a DataFrame.
+
+    A row each trace, softmmu spec and load seed. Options: load_seed join_pages move_bits progress, see
+    `mmuexp.misses.misses`.
     """
     from mmuexp.misses import misses
 
