@@ -113,7 +113,7 @@ def test_ticks_of_a_logarithmic_axis(values, expected):
 
 
 def test_formats():
-    assert number_format([1, 20_000]) == ","
+    assert number_format([1, 20_000]) == ",d"
     assert number_format([1, 20_000_000]) == "~s"
     assert number_format([0.5, 20]) == ",.3~r"
 
@@ -146,7 +146,9 @@ def test_a_plot_tells_series_apart_without_colours():
 
 def test_words_on_the_x_axis_and_nothing_at_all():
     frame = pd.DataFrame({"x": ["fifo", "lifo"], "y": [1.0, 1.0]})
-    assert drawn(frame, LINE)[18].split() == ["fifo", "lifo"]
+    lines = drawn(frame, LINE)
+    assert lines[18].split() == ["fifo", "lifo"]
+    assert not set("".join(lines[1:17])) - set(" ●┤│.0123456789")  # marks, and nothing that joins them
     assert drawn(frame.head(0), LINE) == []
 
 

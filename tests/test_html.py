@@ -5,9 +5,11 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from cli_cases import one_line, write_trace
 
 from mmuexp.errors import MmuexpError
 from mmuexp.export import load
@@ -17,6 +19,7 @@ from mmuexp.render.html import html
 from mmuexp.render.page import Cell, Chart, Heading, Table, Text, page
 from mmuexp.result import Result, make_frame
 
+OWNPAGE = Path(__file__).parent.parent / "traces" / "ownpage.arrow"
 HOSTILE = '</script><script>alert("1")</script>&'
 
 
@@ -122,6 +125,7 @@ def test_the_parts_of_a_bar_by_hand():
     plan = plan_of(result(row(), row(strategy="map-block", kernel_ns=8.0, ns=28.0)))
     first, second = plan.frame.to_dict("records")
     assert first == {
+        "recording": "t",
         "trace": "t",
         "scheme": "softmmu",
         "hit path": 3.0,
@@ -155,7 +159,11 @@ def test_a_sweep_over_powers_is_logarithmic_and_a_narrow_one_is_not():
 
 
 def test_several_traces_share_one_picture_and_no_access_makes_none():
-    assert plan_of(result(row(), row(trace="u"))).spec["facet"] == "trace"
+    plan = plan_of(result(row(trace="a/t.arrow"), row(trace="u.arrow")))
+    assert plan.spec["facet"] == "recording"
+    assert plan.frame["recording"].tolist() == ["t", "u"]
+    same = plan_of(result(row(trace="a/t.arrow"), row(trace="b/t.arrow")))
+    assert same.frame["recording"].tolist() == ["a/t.arrow", "b/t.arrow"]
     with pytest.raises(MmuexpError, match="nothing to draw"):
         plan_of(result(row(accesses=0)))
 
@@ -205,3 +213,26 @@ def test_small_charts_fill_their_rows():
     reader = Reader(page("T", [Chart(chart, frame, "alt")], {}))
     specs = json.loads(next(text for text in reader.inside["script"] if text.startswith("[{")))
     assert [spec["layout"]["columns"] for spec in specs] == [1, 2, 2]
+
+
+def test_verify_writes_a_page_that_says_equal_or_different(cli, trace, tmp_path):
+    done = cli("verify", trace, "-s", "map-block", "-o", tmp_path / "v.html")
+    assert (done.code, done.err) == (0, f"mmuexp: wrote {tmp_path / 'v.html'}\n")
+    text = (tmp_path / "v.html").read_text()
+    assert "Model and engine agree on every count and every fault of 1 run" in text
+    assert '<span class="unit">equal</span>' in text
+    assert ">faults_unmapped<" in text
+    done = cli("verify", OWNPAGE, "-s", "map-block", "-o", tmp_path / "w.html", "--plant", "no-protect")
+    assert done.code == 3
+    text = (tmp_path / "w.html").read_text()
+    assert '<span class="unit">DIFFERENT</span>' in text
+    assert "the first row where they part" in text
+
+
+def test_a_chart_of_nothing_fails_in_one_line_and_leaves_nothing(cli, tmp_path):
+    empty = write_trace(tmp_path / "empty.arrow", rows=1)  # a block of code, and no access
+    done = cli("compare", empty, "-o", tmp_path / "x.svg")
+    assert done.code == 1
+    assert "nothing to draw" in one_line(done.err)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.arrow"]
+    assert cli("compare", empty, "-o", tmp_path / "x.html").code == 0  # a page has its tables still

@@ -45,9 +45,8 @@ def chart_of(frame: pd.DataFrame, spec: Mapping[str, Any]) -> altair.Chart:
         by = altair.Facet("f:N", title=None, sort=values)
         chart = small.facet(facet=by, columns=spec.get("across", COLUMNS), data=data)
     else:
-        chart = chart.properties(
-            width=WIDTH, height=asked.height, autosize=altair.AutoSizeParams(type="fit", contains="padding")
-        )
+        fit = altair.AutoSizeParams(type="fit-x" if asked.lies else "fit", contains="padding")
+        chart = chart.properties(width=WIDTH, height=asked.height, autosize=fit)
     if asked.text["title"]:
         chart = chart.properties(title=asked.text["title"])
     chart.config = config()
@@ -177,7 +176,12 @@ class _Asked:
 
         values = list(dict.fromkeys(row["x"] for row in self.records))
         found: dict[str, Any] = {
-            "y": altair.Y("x:N", sort=values, title=None, axis=altair.Axis(labelLimit=230, ticks=False, domain=False)),
+            "y": altair.Y(
+                "x:N",
+                sort=values,
+                title=None,
+                axis=altair.Axis(labelLimit=230, labelOverlap=False, ticks=False, domain=False),
+            ),
             "x": self._position("y", channel=altair.X),
             **self._look(),
         }
@@ -198,6 +202,8 @@ class _Asked:
         for look in ("color", *more):
             scale = altair.Scale(domain=self.names, range=[one[look] for one in self.series])
             found[look] = channels[look]("c:N", scale=scale, title=self.text["color_title"], sort=None)
+            if len(self.names) == 1:
+                found[look] = found[look].legend(None)  # there is nothing to tell apart
         if "dash" in found:
             found["strokeDash"] = found.pop("dash")
         return found

@@ -6,6 +6,7 @@ All times are ns for each memory access, so that recordings of any length share 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmuexp import misses
@@ -20,6 +21,7 @@ PARTS = {"hit path": "hit_insns", "helpers and handlers": "handler_insns", "tran
 KERNEL, EMULATOR = "host kernel", "emulator instructions"
 TIME = "memory access time (ns per access)"
 Y = "ns_per_access"
+RECORDING = "recording"  # a trace by its file name alone, where that says which
 WIDE = 20  # an axis whose largest value is so many times its smallest is logarithmic
 
 
@@ -79,7 +81,7 @@ def _parts(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
     names = [name for name in (*PARTS, EMULATOR, KERNEL) if any(name in record for record in records)]
     spec: dict[str, Any] = {"mark": "stacked", "x": "scheme", "y": names, "y_title": TIME}
     if several:
-        spec["facet"] = "trace"
+        spec["facet"] = RECORDING
     alt = "Stacked bars of memory access time per access: " + "; ".join(
         f"{row['strategy']}{' on ' + row['trace'] if several else ''} {row['ns'] / row['accesses']:.2f} ns"
         for row in rows
@@ -95,7 +97,7 @@ def _windows(rows: Sequence[dict[str, Any]]) -> Plan:
         for row in rows
     ]
     spec = {"mark": "line", "x": "window", "y": Y, "color": "scheme", "x_title": "window", "y_title": TIME}
-    spec |= {"facet": "trace"} if several else {}
+    spec |= {"facet": RECORDING} if several else {}
     spec["log_y"] = _wide([record[Y] for record in records])
     return Plan(_frame(records), spec, _lines_alt("window", records, "scheme"), "Time in each window of rows.")
 
@@ -104,7 +106,7 @@ def _swept(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
     """A line for each combination of the other parameters, or for each trace; a scheme of another kind lies flat."""
     x, rest = _axes(result.parameters, rows)
     several = len({row["trace"] for row in rows}) > 1
-    series = "setting" if rest else "trace"
+    series = "setting" if rest else RECORDING
     records = []
     for row in rows:
         if row[x] is not None:
@@ -117,18 +119,18 @@ def _swept(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
             records += [{**flat, x: value} for value in values]
     numeric = all(not isinstance(value, str) for value in values)
     spec: dict[str, Any] = {
-        "mark": "line" if numeric and x != LOAD_SEED else "point",
+        "mark": "bar" if not numeric else "point" if x == LOAD_SEED else "line",
         "x": x,
         "y": Y,
         "color": series,
         "y_title": TIME,
     }
-    spec |= {"x_title": x, "color_title": ", ".join(rest) or "trace"}
+    spec |= {"x_title": x, "color_title": ", ".join(rest) or RECORDING}
     if rest and several:
-        spec["facet"] = "trace"
+        spec["facet"] = RECORDING
     spec["log_x"] = numeric and min(values) > 0 and max(values) >= 2 * WIDE * min(values)
     spec["log_y"] = _wide([record[Y] for record in records])
-    return Plan(_frame(records), spec, _lines_alt(x, records, series), f"Memory access time over {x}.")
+    return Plan(_frame(records), spec, _lines_alt(x, _with_recording(records), series), f"Memory access time over {x}.")
 
 
 def _axes(parameters: Sequence[str], rows: Sequence[dict[str, Any]]) -> tuple[str, list[str]]:
@@ -170,4 +172,11 @@ def _wide(values: Sequence[float]) -> bool:
 def _frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(list(records))
+    return pd.DataFrame(_with_recording(records))
+
+
+def _with_recording(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    short = {record["trace"]: PurePath(record["trace"]).stem for record in records if "trace" in record}
+    if len(set(short.values())) < len(short):
+        short = {trace: trace for trace in short}
+    return [{RECORDING: short[record["trace"]], **record} if "trace" in record else record for record in records]

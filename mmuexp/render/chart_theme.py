@@ -24,7 +24,7 @@ def ticks(distinct: Sequence[float]) -> list[float]:
 def number_format(values: Sequence[Any], fine: str = ",.3~r") -> str:
     """d3's: whole numbers with commas, very large ones with a letter, others to some digits."""
     if values and all(float(value).is_integer() for value in values):
-        return "," if fine != ",.3~r" or max(map(abs, values)) < 1e6 else "~s"
+        return ",d" if fine != ",.3~r" or max(map(abs, values)) < 1e6 else "~s"
     return fine if values and max(map(abs, values)) < 1e6 else "~s"
 
 

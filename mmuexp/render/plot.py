@@ -62,7 +62,7 @@ def plot(frame: Any, spec: dict[str, Any], *, unicode: bool = True, width: int =
     names = list(dict.fromkeys(record.get("c", "") for record in records))
     for series, name in enumerate(names):
         points = [(x_axis.share(r["x"]), y_axis.share(r["y"])) for r in records if r.get("c", "") == name]
-        canvas.line(sorted(points), series)
+        canvas.line(sorted(points), series, joined=not words)
     found = [[Run(f"{spec.get('y_title', spec['y'])}{', logarithmic' if y_axis.log else ''}", "bold")]]
     found += _rows(canvas, labels, margin)
     ticks = {x_axis.share(xs.index(x) if words else x): str(x) for x in xs}
@@ -102,11 +102,11 @@ class _Canvas:
         self.marks = MARKS if unicode else PLAIN_MARKS
         self.cells: dict[tuple[int, int], tuple[str, int]] = {}
 
-    def line(self, points: Sequence[tuple[float, float]], series: int) -> None:
-        """From point to point, each 0..1; marks lie over lines."""
+    def line(self, points: Sequence[tuple[float, float]], series: int, *, joined: bool = True) -> None:
+        """From point to point, each 0..1; marks lie over lines. Between words there is nothing to join."""
         across, up = (self.width * 2 - 1, self.height * 4 - 1) if self.unicode else (self.width - 1, self.height - 1)
         placed = [(round(x * across), round((1 - y) * up)) for x, y in points]
-        for (x0, y0), (x1, y1) in pairwise(placed):
+        for (x0, y0), (x1, y1) in pairwise(placed if joined else ()):
             steps = max(abs(x1 - x0), abs(y1 - y0), 1)
             for step in range(steps + 1):
                 self._dot(round(x0 + (x1 - x0) * step / steps), round(y0 + (y1 - y0) * step / steps), series)
