@@ -184,3 +184,13 @@ def test_the_command(cli, file, tmp_path):
     assert done.code == 1
     assert "cannot be read" in one_line(done.err)
     assert not (tmp_path / "other.arrow").exists()
+
+
+@pytest.mark.long
+def test_a_moved_recording_runs_for_real(cli, tmp_path):
+    """Model and engine agree on it, as on the recording itself."""
+    moved = tmp_path / "moved.arrow"
+    relocate_file("traces/huffman.arrow", str(moved), 5)
+    done = cli("verify", moved, "-s", "softmmu", "-s", "map-block", "-s", "byte-lookup")
+    assert done.code == 0, done.err
+    assert "agree on every count and every fault of 3 runs" in done.out
