@@ -122,7 +122,7 @@ class _Asked:
             return full
         bars = len({row["x"] for row in self.records})
         grouped = len(self.names) if self.mark == "bar" and self.names else 1
-        return BAR * bars * max(1, min(grouped, 4) * 2 // 3) + 50
+        return BAR * bars * max(1, min(grouped, 4) * 2 // 3)
 
     def _series(self) -> list[dict[str, Any]]:
         """One entry of the legend each: its name, and how it is drawn."""
