@@ -30,7 +30,7 @@ class Rows:
         self.columns = rows if isinstance(rows, Columns) else columns_of(rows)
         self.mode, self.rows, self.chunk, self.path = mode, len(self.columns.op), chunk, "rows"
 
-    def batches(self):
+    def batches(self, **_):
         for at in range(0, self.rows, self.chunk):
             yield Columns(*(column[at : at + self.chunk] for column in self.columns))
 
