@@ -85,6 +85,8 @@ class Browser:
         from selenium.webdriver import ActionChains
 
         self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+        # scrolling hides what is told of a mark, and is reported with the next frame
+        self.run("return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         ActionChains(self.driver).move_to_element(element).perform()
 
 

@@ -30,8 +30,8 @@ def summary_sections(evidence: Evidence, hosts: Sequence[Profile], live: Sequenc
         found += [Text([sentence(portable), _fault_price(portable)]), _table(every, portable, live)]
         details += [_line(one, live, portable=one in portable) for one in (*every, *portable)]
     found += rates_sections(evidence, hosts[0])
-    head = ["recording", "workload", "host", "among", "best", "next", "by", "while a host fault costs"]
-    head += ["a fault costs there", "how sure", "why"]
+    head = ["recording", "workload", "host", "among", "best", "next", "by", "how sure", "why"]
+    head += ["while a host fault costs", "a fault costs there"]
     found.append(Details("Every recording, with why it is sure or not", [Table(head, details, name="recordings")]))
     return found
 
@@ -120,7 +120,7 @@ def _line(one: Contest, live: Sequence[Measured], *, portable: bool) -> list[Any
     ratio = Cell(f"{one.margin:.2f}x", one.margin)
     sure = Cell(verdict.level, mark="" if verdict.level == SURE else "warn")
     who = [one.recording, one.kind.name, one.host, among, one.winner, one.runner_up]
-    return [*who, ratio, _range([one]), _now([one]), sure, verdict.why]
+    return [*who, ratio, sure, verdict.why, _range([one]), _now([one])]
 
 
 def rates_sections(evidence: Evidence, host: Profile) -> list[Any]:

@@ -13,7 +13,7 @@ from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text, ancho
 
 FILTERED = 8  # a table with so many rows gets a box that filters them
 STILL = "This chart needs JavaScript; the file below has its data."
-LONG = 24  # characters, from which on a cell keeps some width for itself
+LONG, PROSE = 24, 70  # characters, from which on a cell keeps some width for itself
 FACETS = (1, 2, 3)  # small charts beside each other: as many as fit
 INTERACTIVE = "hidden"  # the signal that holds the series which a reader has switched off
 
@@ -191,6 +191,10 @@ def _numeric(cells: Sequence[Cell]) -> bool:
     return bool(told) and all(cell.value is not None for cell in told)
 
 
+def _length(text: str) -> str:
+    return "prose" if len(text) > PROSE else "long" if len(text) > LONG else ""
+
+
 def _spec(text: str) -> str:
     """A spec breaks after its commas, never inside a word."""
     return ",<wbr>".join(f"<span>{escape(part)}</span>" for part in text.split(","))
@@ -205,8 +209,9 @@ def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool) -> str:
     found = []
     for at, cell in enumerate(cells):
         tag = 'th scope="row"' if at == 0 else "td"
-        kinds = ["number"] * numeric[at] + [cell.mark] * bool(cell.mark) + ["long"] * (len(cell.text) > LONG)
-        kind = f' class="{" ".join(kinds)}"' if kinds else ""
+        kinds = ["number"] * numeric[at] + [cell.mark] * bool(cell.mark) + [_length(cell.text)]
+        named = " ".join(filter(None, kinds))
+        kind = f' class="{named}"' if named else ""
         value = f' data-value="{cell.value!r}"' if cell.value is not None else ""
         star = ' <span class="star">best</span>' if best and at == 0 else ""
         text = _spec(cell.text) if "=" in cell.text and " " not in cell.text else escape(cell.text)
