@@ -116,7 +116,7 @@ def test_what_is_wrong_is_one_line(cli, folder, old, new, said):
 
 
 def test_two_kinds_of_command_share_what_both_have(cli, folder):
-    """`each` needs a column of compare and is not derived of misses; the `setting` of a sweep of one is the recording."""
+    """`each` needs a column of compare, and is not derived of misses."""
     text = """
 question = "?"
 answer = "{each}, {worst}"
