@@ -13,6 +13,7 @@ from cli_cases import one_line, write_trace
 
 from mmuexp.errors import MmuexpError
 from mmuexp.export import load
+from mmuexp.render import bundle
 from mmuexp.render.chart import chart_of
 from mmuexp.render.chart_runs import TIME, plan_of
 from mmuexp.render.html import html
@@ -236,3 +237,21 @@ def test_a_chart_of_nothing_fails_in_one_line_and_leaves_nothing(cli, tmp_path):
     assert "nothing to draw" in one_line(done.err)
     assert [path.name for path in tmp_path.iterdir()] == ["empty.arrow"]
     assert cli("compare", empty, "-o", tmp_path / "x.html").code == 0  # a page has its tables still
+
+
+@pytest.mark.long
+def test_vega_is_kept_and_a_damaged_copy_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    bundle.vega.cache_clear()
+    script = bundle.vega()
+    kept = next((tmp_path / "mmuexp" / "vega").iterdir())
+    assert kept.read_text() == script
+    assert "BSD-3-Clause" in script[:300]  # its licence asks for that
+    assert "</script" not in script
+    kept.write_text(script[: len(script) // 2])
+    bundle.vega.cache_clear()
+    assert bundle.vega() == script
+    assert kept.read_text() == script
+    bundle.vega.cache_clear()
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda *_: pytest.fail("it was kept"))
+    assert bundle.vega() == script

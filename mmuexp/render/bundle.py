@@ -18,11 +18,10 @@ def vega() -> str:
     place = cache_folder() / "vega" / f"{version('vl-convert-python')}.js"
     with suppress(OSError, UnicodeDecodeError):
         kept = place.read_text(encoding="utf-8")
-        if kept.endswith(_END):
+        if kept.startswith(_LICENCES) and kept.endswith(_END):
             return kept
-    script = (
-        vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;").replace("</script", "<\\/script").rstrip() + _END
-    )
+    code = vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;").replace("\r\n", "\n")
+    script = _LICENCES + code.replace("</script", "<\\/script").rstrip() + _END
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=place.parent)
@@ -32,4 +31,9 @@ def vega() -> str:
     return script
 
 
+# both licences ask for this in every copy
+_LICENCES = (
+    "/* Vega, Vega-Embed and what they stand on: (c) University of Washington Interactive Data Lab, BSD-3-Clause;"
+    " D3: (c) Mike Bostock, ISC. Bundled by vl-convert. */\n"
+)
 _END = "\n/* end */\n"
