@@ -53,7 +53,7 @@ def counted_over(strategy: Strategy, mode: str, columns: Columns, *, chunk: int 
     survey, replay = Survey(mode, "sample"), Replay(strategy, mode, filtered=filtered, where="sample")
     for first in range(0, len(columns.op), chunk):
         part = Columns(*(c[first : first + chunk] for c in columns))
-        replay.feed(part, survey.feed(part), survey.frame_numbers())
+        replay.feed(survey.feed(part))
     return survey.counts() | replay.counts()
 
 
@@ -154,7 +154,7 @@ def faults_are_logged(strategy: Strategy) -> None:
         for log in (1, 4 * ROWS):
             survey, replay = Survey(mode, "sample"), Replay(strategy, mode, where="sample", log=log)
             sample = sample_trace(7, ROWS, mode)
-            replay.feed(sample, survey.feed(sample), survey.frame_numbers())
+            replay.feed(survey.feed(sample))
             logs.append(replay.faults())
             replay.check_log()
         if not np.array_equal(*logs):

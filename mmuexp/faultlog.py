@@ -51,8 +51,7 @@ def fault_batches(
         progress(label, 0, trace.rows)
     survey, replay = Survey(trace.mode, label), Replay(strategy, trace.mode, where=label, log=log)
     for columns in trace.batches():
-        frames = survey.feed(columns)
-        replay.feed(columns, frames, survey.frame_numbers() if trace.mode == "system" else None)
+        replay.feed(survey.feed(columns))
         yield replay.faults()
         if progress is not None:
             progress(label, replay.rows, trace.rows)

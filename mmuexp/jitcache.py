@@ -1,7 +1,9 @@
 """numba's disk cache, made harmless: a damaged or full cache costs a compilation, never a run."""
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 
@@ -13,6 +15,33 @@ def kept(function: Callable) -> Any:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
         return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def kept_with(*sources: str) -> Callable[[Callable], Any]:
+    """As `kept`, of a function that calls `inside` functions of other files: what is kept is theirs, too.
+
+    numba's cache looks at the time of the function's own file alone.
+    """
+
+    def decorate(function: Callable) -> Any:
+        dispatcher = kept(function)
+        if hasattr(dispatcher, "_cache"):
+            digest = hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
+            with suppress(AttributeError):  # not kept at all
+                kept_file = dispatcher._cache._cache_file
+                kept_file._source_stamp = (kept_file._source_stamp, digest)
+        return dispatcher
+
+    return decorate
+
+
+def inside(function: Callable) -> Any:
+    """Compiled as a part of each compiled function that calls it: a call would pass every array."""
+    import numba
+
+    return numba.njit(
+        nogil=True, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )(function)
 
 
 class Guarded:

@@ -1,8 +1,9 @@
 """The only loop that drives a strategy's kernels over the rows of a trace.
 
-A row costs little when nothing can happen: the loop remembers, for each virtual page, which plain accesses (RAM, inside
-the page, aligned) the strategy called SETTLED, and skips them until it hears LOST. Translated blocks that were entered
-are remembered the same way.
+A row costs little when nothing can happen. The loop remembers, for each virtual page, which plain accesses (RAM, inside
+the page) the strategy called SETTLED, until it hears LOST or `unsettle`; and the translated blocks that were
+entered. While nothing is lost it therefore looks at the firsts of an era alone (firsts.py); when something is, it reads
+the rest of the era, in pieces that it skips whole if all that they hold is known.
 
 replay.py loads this file anew for each strategy and puts the strategy's kernels in the place of the names below, so
 that one compilation serves all its parameter values.
@@ -14,25 +15,38 @@ from mmuexp.emulator.code import add_block, find_block, is_code_page, room_for_b
 from mmuexp.emulator.faults import log_faults
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, kernel, nothing
 from mmuexp.emulator.reserve import watch_peak
-from mmuexp.emulator.state import CODE_EPOCH, TOLD, Row, forget_all_pages, forget_page, frame_of, learn_page
+from mmuexp.emulator.state import (
+    ENTERED,
+    GUEST_INSNS,
+    TOLD,
+    UNSETTLED,
+    Row,
+    forget_all_pages,
+    forget_page,
+    frame_of,
+    learn_own_page,
+    learn_page,
+    unsettle,
+)
+from mmuexp.firsts import END_FIRST, END_INSNS, END_ROW, PIECE
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
-from mmuexp.keys import EXEC_KEY, KINDS
+from mmuexp.keys import ALIGNED, EXEC_KEY, KINDS
 
 access = io = execute = protect = flush = flush_page = nothing
 HAS_RESERVE = False
 
 DONE, NO_ROOM, STOPPED, LOG_FULL = range(4)
+ERA, FIRST, ROW, LOSSY, PLACES = range(5)  # where in a batch the loop is; LOSSY: it reads every row of this era
 FULL = 1 << 8  # beside a kernel's answer: the log has no room for another row
-PLAIN = (1 << KINDS) - 1  # bits of a key, and of a page's memory: load and store, kernel and user
+PLAIN = (1 << KINDS) - 1  # bits of a key, and of a page's memory: the kinds of plain access
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
-ENTERED = 1 << 13  # blocks remembered as entered
 EPOCH_BITS = 16  # of the code epoch that are kept with each
 EPOCH_MASK = (1 << EPOCH_BITS) - 1
 
 
 @kernel
 def enter_block(s, e, n, vaddr, size, insns, user_mode):
-    """An EXEC row of a block not remembered. Returns its answer, or -1: no room for a new block."""
+    """An EXEC row of a block not remembered. Returns its answer and the block; -1: no room for a new one."""
     page = vaddr >> PAGE_BITS
     offset = vaddr & PAGE_MASK
     crosses = offset + size > PAGE_BYTES
@@ -40,24 +54,46 @@ def enter_block(s, e, n, vaddr, size, insns, user_mode):
     frame = frame_of(e, page, user_mode)
     second = frame_of(e, other, user_mode) if crosses else np.int64(-1)
     start = frame << PAGE_BITS | offset
-    if find_block(e, start, size, second) < 0:
+    block = find_block(e, start, size, second)
+    answer = np.int64(0)
+    if block < 0:
         if not room_for_block(e):
-            return -1
+            return answer, np.int64(-1)
         new = not is_code_page(e, frame)
         second_new = crosses and second != frame and not is_code_page(e, second)
-        add_block(e, n, start, size, second, insns)
+        block = add_block(e, n, start, size, second, insns)
         if new:
             protect(s, e, n, frame)
         if second_new:
             protect(s, e, n, second)
-        answer = LOST if new or second_new else 0
-    else:
-        answer = 0
+        if user_mode:  # a frame is one virtual page
+            if new:
+                unsettle(e, page)
+            if second_new:
+                unsettle(e, other)
+        elif new or second_new:
+            answer = np.int64(LOST)
     if user_mode:
-        learn_page(e, page, page)
+        learn_own_page(e, page)
         if crosses:
-            learn_page(e, other, other)
-    return answer
+            learn_own_page(e, other)
+    return answer, block
+
+
+@kernel
+def slot_of(vaddr):
+    """Where a block is remembered as entered."""
+    return (vaddr ^ vaddr >> PAGE_BITS) & (ENTERED - 1)
+
+
+@kernel
+def remember_block(e, vaddr, size, block, code_epoch):
+    """The block was entered at this address. It is remembered once, so that it is forgotten when it is dropped."""
+    slot = slot_of(vaddr)
+    if e.block[block].entered:
+        e.entered[e.block[block].entered - 1] = 0
+    e.entered[slot] = (vaddr << 16 | size) << EPOCH_BITS | code_epoch
+    e.block[block].entered = slot + 1
 
 
 @kernel
@@ -75,72 +111,120 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
     row = Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1)
     answer = access(s, e, n, row)
     if user_mode:  # known from the next row on
-        learn_page(e, page, page)
+        learn_own_page(e, page)
         if over > 0:
-            learn_page(e, second, second)
+            learn_own_page(e, second)
     return answer
 
 
+@kernel
+def all_known(pages, entered, keys, vaddrs, sizes, row, epoch, code_epoch):
+    """Is each of the PIECE rows from `row` on a settled access or a remembered block? No branches: vector code."""
+    unknown = np.int64(0)
+    for i in range(row, row + PIECE):
+        key = np.int64(keys[i])
+        known = np.int64(pages[key >> PAGE_BITS].settled)
+        plain = np.int64(known >> KINDS == epoch) & np.int64(known & key & PLAIN != 0)
+        vaddr = np.int64(vaddrs[i])
+        block = (vaddr << 16 | np.int64(sizes[i])) << EPOCH_BITS | code_epoch
+        remembered = np.int64(entered[slot_of(vaddr)] == block)
+        unknown |= 1 - (plain | remembered & key >> KINDS & 1)
+    return unknown == 0
+
+
 @entry
-def loop(s, e, n, entered, clock, log, keys, vaddrs, sizes, insns, ops, flags, frames, first_row, user_mode, filtered):
-    """Replay rows from `first_row` on. Returns the row it stopped before, and why."""
+def loop(
+    s, e, n, clock, place, log, keys, vaddrs, sizes, insns, ops, flags, frames, firsts, eras, user_mode,
+    filtered,
+):  # fmt: skip
+    """Replay a batch from `place` on. Returns why it stops; `place` tells where it goes on, place[ROW] the row that
+    stopped it."""
     epoch, watching = clock[0], clock[2]
-    code_epoch = e.control[CODE_EPOCH] & EPOCH_MASK
-    for i in range(first_row, keys.size):
+    code_epoch = clock[1]
+    era, at, row, lossy = place[ERA], place[FIRST], place[ROW], place[LOSSY]
+    looked = row  # rows before it were looked at together, and some are not known
+    why = DONE
+    while era < eras.shape[0]:
+        if lossy or not filtered or watching:
+            lossy = 1
+            if row >= eras[era, END_ROW]:
+                at, lossy = eras[era, END_FIRST], 0
+                era += 1
+                continue
+            if row >= looked and filtered and not watching:
+                whole = row + PIECE <= eras[era, END_ROW]
+                if whole and all_known(e.page, e.entered, keys, vaddrs, sizes, row, epoch, code_epoch):
+                    row += PIECE
+                    continue
+                looked = row + PIECE
+            i = row
+        else:
+            if at >= eras[era, END_FIRST]:
+                row = looked = eras[era, END_ROW]
+                era += 1
+                continue
+            i = np.int64(firsts[at])
+            at += 1
+        row = i + 1
         key = np.int64(keys[i])
         kind = key & PLAIN
         if kind:
-            known = np.int64(e.settled[key >> PAGE_BITS])
+            known = np.int64(e.page[key >> PAGE_BITS].settled)
             if known >> KINDS == epoch and known & kind:
                 continue
         elif key & EXEC_KEY and not watching:
             vaddr = np.int64(vaddrs[i])
             block = (vaddr << 16 | np.int64(sizes[i])) << EPOCH_BITS
-            if entered[(vaddr ^ vaddr >> PAGE_BITS) & (ENTERED - 1)] == block | code_epoch:
+            if e.entered[slot_of(vaddr)] == block | code_epoch:
                 continue
         op = ops[i]
         answer = 0
+        unsettled = e.control[UNSETTLED]
         if op <= Op.STORE:
             vaddr, size, flag = np.int64(vaddrs[i]), np.int64(sizes[i]), np.int64(flags[i])
             user = np.int64(1) if user_mode else (flag & USER) >> 1
             page = vaddr >> PAGE_BITS
             if flag & IO:
-                row = Row(vaddr, size, np.int64(op), user, np.int64(0), page, np.int64(-1), vaddr & PAGE_MASK,
-                          np.int64(0), np.int64(-1), np.int64(-1), np.int64(-1))  # fmt: skip
-                answer = np.int64(io(s, e, n, row)) & ~SETTLED
+                access_to = Row(vaddr, size, np.int64(op), user, np.int64(0), page, np.int64(-1), vaddr & PAGE_MASK,
+                                np.int64(0), np.int64(-1), np.int64(-1), np.int64(-1))  # fmt: skip
+                answer = np.int64(io(s, e, n, access_to)) & ~SETTLED
             else:
                 misaligned = np.int64((size & (size - 1)) == 0 and (vaddr & (size - 1)) != 0)
                 answer = np.int64(access_row(s, e, n, vaddr, size, np.int64(op), user, misaligned, user_mode))
-                if kind and answer & SETTLED and filtered:
-                    known = np.int64(e.settled[page])  # the strategy may have unsettled it
-                    if answer & LOST or known >> KINDS != epoch:
-                        known = 0
-                    after = epoch + 1 if answer & LOST else epoch
-                    e.settled[page] = after << KINDS | (known & PLAIN) | kind
+                if kind and answer & SETTLED:
+                    if filtered:
+                        known = np.int64(e.page[page].settled)  # the strategy may have unsettled it
+                        if answer & LOST or known >> KINDS != epoch:
+                            known = 0
+                        after = epoch + 1 if answer & LOST else epoch
+                        e.page[page].settled = after << KINDS | (known & PLAIN) | kind
+                elif kind & ALIGNED:
+                    lossy = 1  # what repeats this row must be asked about
         elif op == Op.EXEC:
             vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])
             if watching:
                 execute(s, e, n)
                 watching = 0
-            answer = enter_block(s, e, n, vaddr, size, np.int64(insns[i]), user_mode)
-            if answer < 0:
-                clock[0], clock[2] = epoch, watching
-                return i, NO_ROOM
+            answer, entered = enter_block(s, e, n, vaddr, size, np.int64(insns[i]), user_mode)
+            if entered < 0:
+                row, lossy, why = i, 1, NO_ROOM
+                break
             if filtered:
-                at = (vaddr ^ vaddr >> PAGE_BITS) & (ENTERED - 1)
-                entered[at] = (vaddr << 16 | size) << EPOCH_BITS | (e.control[CODE_EPOCH] & EPOCH_MASK)
-        elif op == Op.FLUSH:
-            flush(s, e, n)
-            if not user_mode:
-                forget_all_pages(e)
-            e.control[CODE_EPOCH] += 1
-            answer = LOST
-        elif op == Op.FLUSH_PAGE:
-            page = np.int64(vaddrs[i]) >> PAGE_BITS
-            flush_page(s, e, n, page)
-            if not user_mode:
-                forget_page(e, page)
-            e.control[CODE_EPOCH] += 1
+                remember_block(e, vaddr, size, entered, code_epoch)
+        elif op == Op.FLUSH or op == Op.FLUSH_PAGE:
+            e.control[GUEST_INSNS] = eras[era, END_INSNS]
+            if op == Op.FLUSH:
+                flush(s, e, n)
+                if not user_mode:
+                    forget_all_pages(e)
+            else:
+                page = np.int64(vaddrs[i]) >> PAGE_BITS
+                flush_page(s, e, n, page)
+                if not user_mode:
+                    forget_page(e, page)
+            code_epoch = (code_epoch + 1) & EPOCH_MASK
+            if code_epoch == 0:  # what is kept of the epoch begins anew
+                e.entered[:] = 0
             answer = LOST
         elif op == Op.MAP:
             learn_page(e, np.int64(vaddrs[i]) >> PAGE_BITS, np.int64(frames[i]))
@@ -150,19 +234,20 @@ def loop(s, e, n, entered, clock, log, keys, vaddrs, sizes, insns, ops, flags, f
             e.control[TOLD] = 0
         if HAS_RESERVE:
             watch_peak(s.reserve, n)
-        code_epoch = e.control[CODE_EPOCH] & EPOCH_MASK
-        if e.control[CODE_EPOCH] >> EPOCH_BITS != clock[1]:  # what is kept of the epoch begins anew
-            clock[1] = e.control[CODE_EPOCH] >> EPOCH_BITS
-            entered[:] = 0
+        if e.control[UNSETTLED] != unsettled:
+            lossy = 1
         if answer & WATCH_EXEC:
             watching = 1
         if answer & LOST:
+            lossy = 1
             epoch += 1
             if epoch == LAST_EPOCH:
-                e.settled[:] = 0
+                for each in range(PAGES):
+                    e.page[each].settled = 0
                 epoch = 1
         if answer & (CONFLICT | FULL):
-            clock[0], clock[2] = epoch, watching
-            return (i, STOPPED) if answer & CONFLICT else (i + 1, LOG_FULL)
-    clock[0], clock[2] = epoch, watching
-    return ops.size, DONE
+            why = STOPPED if answer & CONFLICT else LOG_FULL
+            break
+    place[ERA], place[FIRST], place[ROW], place[LOSSY] = era, at, row if why != STOPPED else row - 1, lossy
+    clock[0], clock[1], clock[2] = epoch, code_epoch, watching
+    return why

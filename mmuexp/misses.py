@@ -117,7 +117,7 @@ def _one_pass(trace, tlb_bits, region, offsets, label, progress):
     survey, state = Survey(trace.mode, label), new_state(tlb_bits, region, offsets)
     none, user_mode, done = np.zeros(0, np.int32), trace.mode == "user", 0
     for columns in trace.batches():
-        frames = survey.feed(columns)
+        frames = survey.feed(columns).frames
         told = none if frames is None else frames
         feed(state, columns.vaddr, columns.size, columns.op, columns.flags, told, user_mode)
         done += len(columns.op)

@@ -10,14 +10,16 @@ from mmuexp.emulator.faults import FAULT, FIRST_ROW, LOGGED
 from mmuexp.emulator.state import MAX_BLOCKS, ROW_FAULTS, new_emulator, records
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
-from mmuexp.guest import PAGE_BITS, Columns
-from mmuexp.keys import keys_of
-from mmuexp.loop import ENTERED, LOG_FULL, NO_ROOM, STOPPED
+from mmuexp.guest import PAGE_BITS
+from mmuexp.loop import DONE, LOG_FULL, NO_ROOM, PLACES, ROW, STOPPED
+from mmuexp.shape import Surveyed
 from mmuexp.strategy import Strategy
+
+NO_FRAMES = np.empty(0, np.int32)
 
 
 class Replay:
-    """One strategy over one trace of `mode` "user" or "system"; feed it validated batches in order.
+    """One strategy over one trace of `mode` "user" or "system"; feed it in order what the survey accepted.
 
     `filtered=False` asks the strategy about every row; the counts must be the same. With `log` above 0 every host fault
     is logged, in pieces of about so many, for `faults` to hand out.
@@ -34,41 +36,32 @@ class Replay:
         self._by_cause = np.zeros(256, np.int64)  # what was logged in all
         self._n = np.zeros(FIRST_EXTRA + len(strategy.extra_events), np.int64)
         self._n[Event.PEAK_MAPPINGS] = 1  # the empty reserve is one mapping
-        self._entered = np.zeros(ENTERED, np.int64)  # vaddr, size and code epoch of blocks; no block has size 0
-        # the epoch of what is settled; of the code epoch, what `entered` does not hold; is the next block watched for?
+        # the epoch of what is settled, that of what is entered; is the next block watched for?
         # the number of the batch's first row; faults in the log
         self._clock = np.array([1, 0, 0, 0, 0], np.int64)
+        self._place = np.zeros(PLACES, np.int64)  # where in the batch the loop is, should it stop to be helped
         self._frames = 0
         self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"))
 
-    def feed(
-        self,
-        columns: Columns,
-        frames: np.ndarray | None = None,
-        numbers: np.ndarray | None = None,
-        keys: np.ndarray | None = None,
-    ) -> None:
-        """Replay one batch. `frames` (int32, a row each): the frame of each MAP row; `numbers` (by frame): its
-        guest-physical page number. Both come from the Survey that validated the batch. `keys`: what `keys_of` makes of
-        it, if it was made for another scheme already.
+    def feed(self, rows: Surveyed) -> None:
+        """Replay one batch that the survey accepted.
 
         Raises SchemeStopped on the row that the strategy cannot serve; nothing can be fed after it.
         """
-        if keys is None:
-            keys = keys_of(columns, self.mode)
-        if frames is None:
-            frames = np.empty(0, np.int32)
-        if numbers is not None and self.mode == "system" and len(numbers) > self._frames:
-            self._emulator.frame.number[self._frames : len(numbers)] = numbers[self._frames :]
-            self._frames = len(numbers)
-        row, rows = 0, len(columns.op)
+        if rows.numbers is not None and len(rows.numbers) > self._frames:
+            self._emulator.frame.number[self._frames : len(rows.numbers)] = rows.numbers[self._frames :]
+            self._frames = len(rows.numbers)
+        columns, frames = rows.columns, NO_FRAMES if rows.frames is None else rows.frames
         self._clock[FIRST_ROW] = self.rows
-        while row < rows:
-            row, why = self._loop(
-                self._state, self._emulator, self._n, self._entered, self._clock, self._log, keys,
-                columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
-                row, self.mode == "user", self._filtered,
+        self._place[:] = 0
+        why = None
+        while why != DONE:
+            why = self._loop(
+                self._state, self._emulator, self._n, self._clock, self._place, self._log, rows.keys,
+                columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames, rows.firsts, rows.eras,
+                self.mode == "user", self._filtered,
             )  # fmt: skip
+            row = int(self._place[ROW])
             if why == NO_ROOM:
                 self._more_room(self.rows + row)
             elif why == LOG_FULL:
@@ -79,7 +72,7 @@ class Replay:
                     f"row {self.rows + row}: {self.strategy.conflict(page)}",
                     where=self.where, row=self.rows + row, todo=f"leave {self.strategy} out, or change its parameters",
                 )  # fmt: skip
-        self.rows += rows
+        self.rows += len(columns.op)
 
     def _more_room(self, row: int) -> None:
         if self._emulator.block.size >= MAX_BLOCKS:

@@ -1,13 +1,17 @@
 """The survey: one pass over the rows, before any scheme sees them.
 
-It refuses the rows that are errors (MODEL.md section 1) and takes the *shape counts*, which depend on the trace
-alone. What it adds to the page: a LOAD or STORE of size 0 or above 64, an EXEC that reaches a third page, a MAP that
-does not begin a page, and a `page` other than 0 outside MAP and annotations are errors; MAP of what is known already,
-unchanged, is none; an IO row is judged by its first page alone; IO means something on LOAD, STORE and EXEC only.
+It refuses the rows that are errors (MODEL.md section 1), takes the *shape counts*, which depend on the trace alone, and
+finds once what every scheme must know of the rows that it accepted: `Surveyed`. What it adds to the page: a LOAD or
+STORE of size 0 or above 64, an EXEC that reaches a third page, a MAP that does not begin a page, and a `page` other
+than 0 outside MAP and annotations are errors; MAP of what is known already, unchanged, is none; an IO row is judged by
+its first page alone; IO means something on LOAD, STORE and EXEC only.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
+from mmuexp import firsts, keys
 from mmuexp import shape_scan as scan
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGES, Columns, Op
@@ -19,10 +23,31 @@ _SHAPE = """rows accesses loads stores execs guest_insns misaligned page_cross i
 SHAPE = tuple(_SHAPE.split())
 
 
+class Surveyed(NamedTuple):
+    """Rows that the survey accepted, with what replay must know of them."""
+
+    columns: Columns
+    frames: (
+        np.ndarray | None
+    )  # int32[rows]: the frame of each MAP row, see `Survey.frame_numbers`; None: there are none
+    numbers: np.ndarray | None  # int64[frames so far]: their guest-physical page numbers; None in user mode
+    keys: np.ndarray  # uint32[rows], see keys.py
+    firsts: np.ndarray  # int32[firsts], ascending rows of the batch, see firsts.py
+    eras: np.ndarray  # int64[eras, 3], END_ROW, END_FIRST, END_INSNS of firsts.py
+
+
+class _Room:
+    """Arrays for one batch, used again for a later one."""
+
+    def __init__(self, rows: int):
+        self.keys, self.firsts = np.empty(rows, np.uint32), np.empty(rows, np.int32)
+        self.eras = np.empty((rows + rows // firsts.ERA_ROWS + 2, 3), np.int64)
+
+
 class Survey:
     """Validates the rows of one trace, batch by batch, and counts its shape.
 
-    `mode` is the trace's; `where` names it in errors. Memory is 13 MiB, however long the trace.
+    `mode` is the trace's; `where` names it in errors. Memory is 46 MiB, however long the trace.
     """
 
     def __init__(self, mode: str, where: str = ""):
@@ -36,29 +61,40 @@ class Survey:
         self._stamp = np.zeros(PAGES if self._system else 1, np.int64)
         self._page_of = np.zeros(PAGES if self._system else 1, np.uint32)
         self._frames: dict[int, int] = {}
+        self._numbers = np.empty(0, np.int64)
+        self._rooms = [_Room(0), _Room(0)]  # one is read while the other is filled
+        self._seen, self._era = firsts.new_seen(), np.ones(1, np.int64)
+        self._some = np.zeros(keys.USER_ACCESSES + 1, np.int64)
+        self._words, self._slots = np.zeros(firsts.STRIP, np.uint64), np.zeros(firsts.STRIP, np.uint16)
 
     @property
     def rows(self) -> int:
         """Rows fed so far."""
         return int(self._sums[scan.ROWS])
 
-    def feed(self, columns: Columns) -> np.ndarray | None:
-        """Take the next rows. Raises TraceError, with `row` counted from the trace's first, on the first bad one.
+    def feed(self, columns: Columns) -> Surveyed:
+        """Take the next rows. Raises TraceError, with `row` counted from the trace's first, on the first bad one;
+        nothing can be fed after it.
 
-        Returns int32[rows] that holds in MAP rows the physical page's number in order of first appearance (see
-        `frame_numbers`), 0 elsewhere; None when there is no MAP row.
+        What it returns is good until the next but one call: arrays are used again.
         """
-        rows = len(columns.op)
-        if not rows:
-            return None
+        rows, first, maps = len(columns.op), self.rows, self._sums[scan.MAPS]
+        self._rooms.reverse()
+        if len(self._rooms[0].keys) < rows:
+            self._rooms[0] = _Room(rows)
+        room = self._rooms[0]
         columns = Columns(*(np.require(c, dtype, ["C", "W"]) for c, dtype in zip(columns, DTYPES, strict=True)))
-        first, maps = self.rows, self._sums[scan.MAPS]
-        bad, code = scan.scan(*columns, self._sums, self._touched, self._stamp, self._page_of, self._system)
-        stop = rows if code == 0 else bad
-        frame = self._number(columns, stop, first) if self._sums[scan.MAPS] != maps else None
+        bad, code, found, eras = scan.scan(
+            *columns, self._sums, self._touched, self._stamp, self._page_of, self._system,
+            room.keys, room.firsts, self._seen, self._era, room.eras, self._some, self._words, self._slots,
+        )  # fmt: skip
+        frames = self._number(columns, bad, first) if self._sums[scan.MAPS] != maps else None
         if code:
             raise self._refusal(first + bad, code, Columns(*(int(column[bad]) for column in columns)))
-        return frame
+        if self._system and len(self._numbers) != len(self._frames):
+            self._numbers = self.frame_numbers()
+        numbers = self._numbers if self._system else None
+        return Surveyed(columns, frames, numbers, room.keys[:rows], room.firsts[:found], room.eras[:eras])
 
     def counts(self) -> dict[str, int]:
         """Every shape column of the contract, and the sums over accesses other than IO that prices need."""
@@ -69,7 +105,7 @@ class Survey:
         return {name: n[name] for name in (*SHAPE, "ram_accesses", *scan.COUNTED[scan.MAPS :])}
 
     def frame_numbers(self) -> np.ndarray:
-        """int64[frames]: the guest-physical page number of each dense number that `feed` gave out."""
+        """int64[frames]: the guest-physical page number of each frame, in order of first appearance."""
         return np.fromiter(self._frames, np.int64, len(self._frames))
 
     def known_pages(self) -> tuple[np.ndarray, np.ndarray]:

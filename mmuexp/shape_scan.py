@@ -1,15 +1,17 @@
 """The loops of the survey: what a row must be, and what it counts.
 
-`_seldom` is the whole truth about a row. `_usual` counts blocks of rows in which nothing is unusual, several times
-faster; tests hold the two equal.
+Plain accesses and blocks are summed as their keys are made (keys.py), and looked at one by one only where they are
+firsts of their era (firsts.py): a repeated row touches no other page, and is known as the first was. Every other row is
+odd, thus a first, and `_odd` is the whole truth about it.
 """
 
 import numpy as np
 
+from mmuexp import firsts
+from mmuexp import keys as key_of
+from mmuexp.firsts import END_ROW, ERA_ROWS, STRIP, count_insns, end_era, find, words_of
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
-from mmuexp.jitcache import guarded, kept
-
-BLOCK = 1024  # rows that are counted together if there is nothing unusual about any
+from mmuexp.jitcache import guarded, inside, kept_with
 
 # What the kernel counts, by its place in `sums`. From RAM_LOADS on of accesses that are not IO: `units8` sums
 # ceil(size / 8), `wide_units8` does so over accesses of more than 4 bytes, `ram_misaligned_units8` over misaligned
@@ -40,16 +42,15 @@ EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER
 ) = range(1, 13)
 
 
-@kept
-def _seldom(op, flag, vaddr, size, frame, insns, sums, touched, stamp, page_of, system):
-    """Count one row of any kind. Returns why it is refused, 0 if it is not."""
+@inside
+def _odd(op, flag, vaddr, size, frame, sums, touched, stamp, page_of, system):
+    """Count an odd row. Returns why it is refused, 0 if it is not."""
     page, high = vaddr >> 12, ((vaddr >> 12) + 1) & (PAGES - 1)
     epoch = sums[EPOCH]
     crosses = (vaddr & 4095) + size > 4096
     if 5 < op < 128:
         return BAD_OP
     if op >= 128:
-        sums[ROWS] += 1
         return 0
     if frame != 0 and op != 5:
         return BAD_PAGE
@@ -76,26 +77,11 @@ def _seldom(op, flag, vaddr, size, frame, insns, sums, touched, stamp, page_of, 
                 touched[high] = 1
                 sums[RAM_CROSS_LOADS + op] += 1
                 sums[RAM_CROSS_STORE_BYTES] += op * size
-            elif odd:
-                sums[RAM_MISALIGNED_IN_PAGE] += 1
-                sums[RAM_MISALIGNED_UNITS8] += units
         sums[LOADS + op] += 1
         sums[MISALIGNED] += odd
         sums[PAGE_CROSS] += crosses
-        mode = flag & 2
-        sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
-        sums[MODE] = mode
     elif op == 2:
-        if size == 0:
-            return BAD_EXEC_EMPTY
-        if flag & 1:
-            return BAD_EXEC_IO
-        if (vaddr & 4095) + size > 8192:
-            return BAD_EXEC_LONG
-        if system and (stamp[page] != epoch or (crosses and stamp[high] != epoch)):
-            return BAD_UNKNOWN
-        sums[EXECS] += 1
-        sums[GUEST_INSNS] += insns
+        return BAD_EXEC_EMPTY if size == 0 else BAD_EXEC_IO if flag & 1 else BAD_EXEC_LONG
     elif op == 3:
         sums[EPOCH] += 1
         sums[FLUSHES] += 1
@@ -113,104 +99,93 @@ def _seldom(op, flag, vaddr, size, frame, insns, sums, touched, stamp, page_of, 
         stamp[page] = epoch
         page_of[page] = frame
         sums[MAPS] += 1
-    sums[ROWS] += 1
     return 0
 
 
-@kept
-def _usual(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, system):
-    """Count rows that are all LOAD, STORE or EXEC, not IO and no errors. False, and nothing counted, if some are not.
-
-    The first loop has no branches: the compiler makes vector code of it.
-    """
-    bad = np.uint32(0)
-    accesses = stores = execs = guest_insns = misaligned = units8 = wide8 = odd8 = user = crosses = np.uint32(0)
-    one, most = np.uint32(1), np.uint32(MAX_ACCESS_BYTES - 1)
-    for i in range(len(ops)):
-        op, size, flag, vaddr = np.uint32(ops[i]), np.uint32(sizes[i]), np.uint32(flags[i]), np.uint32(vaddrs[i])
-        less = size - np.uint32(size != 0)
-        end = np.uint32((vaddr & np.uint32(4095)) + less)  # of the last byte, in the page
-        access = np.uint32(op < 2)
-        is_exec = np.uint32(op == 2)
-        bad |= np.uint32(pages[i]) | (flag & one) | np.uint32(op > 2) | np.uint32(size == 0) | np.uint32(end > 8191)
-        bad |= access & np.uint32(less > most)
-        units = ((size + np.uint32(7)) >> np.uint32(3)) * access
-        accesses += access
-        stores += np.uint32(op == 1)
-        execs += is_exec
-        guest_insns += is_exec * np.uint32(insns[i])
-        odd = access & np.uint32((vaddr & less) != 0) & np.uint32((size & less) == 0)
-        misaligned += odd
-        odd8 += units * odd
-        crosses += access & np.uint32(end > 4095)
-        units8 += units
-        wide8 += units * np.uint32(size > 4)
-        user += access * (flag >> one & one)
-    if bad:
-        return False
+@inside
+def _first(key, vaddr, size, touched, stamp, epoch, system):
+    """A plain access or a block is seen for the first time in its era. Returns why it is refused, 0 if it is not."""
+    page = vaddr >> 12
     if system:
-        known = True
-        epoch = sums[EPOCH]
-        for i in range(len(ops)):
-            vaddr = np.int64(vaddrs[i])
-            last = (vaddr + np.int64(sizes[i]) - 1) & 0xFFFFFFFF
-            known &= (stamp[vaddr >> 12] == epoch) & (stamp[last >> 12] == epoch)
-        if not known:
-            return False
+        last = (vaddr + size - 1) & 0xFFFFFFFF  # a block may cross
+        if stamp[page] != epoch or stamp[last >> 12] != epoch:
+            return BAD_UNKNOWN
+    if not key & key_of.EXEC_KEY:
+        touched[page] = 1
+    return 0
+
+
+@inside
+def _count_modes(ops, flags, accesses, users, sums):
+    """Kernel and user mode taking turns in a strip; mostly it is all one or the other."""
+    if not accesses:
+        return
+    mode = np.int64(2 if users else 0)
+    if users == 0 or users == accesses:
+        sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
+        sums[MODE] = mode
+        return
     for i in range(len(ops)):
-        touched[np.int64(vaddrs[i]) >> 12 if ops[i] < 2 else PAGES] = 1
-    sums[RAM_MISALIGNED_IN_PAGE] += misaligned
-    sums[RAM_MISALIGNED_UNITS8] += odd8
-    if crosses:
-        for i in range(len(ops)):
-            op, size, vaddr = np.int64(ops[i]), np.int64(sizes[i]), np.int64(vaddrs[i])
-            if op < 2 and (vaddr & 4095) + size > 4096:
-                touched[((vaddr >> 12) + 1) & (PAGES - 1)] = 1
-                sums[RAM_CROSS_LOADS + op] += 1
-                sums[RAM_CROSS_STORE_BYTES] += op * size
-                odd_and_crosses = (size & (size - 1)) == 0  # such a size that crosses is misaligned
-                sums[RAM_MISALIGNED_IN_PAGE] -= odd_and_crosses
-                sums[RAM_MISALIGNED_UNITS8] -= odd_and_crosses * ((size + 7) >> 3)
-    if accesses:
-        mode = np.int64(2 * (user == accesses))
-        if sums[MODE] != mode or (user != 0 and user != accesses):
-            for i in range(len(ops)):
-                if ops[i] < 2:
-                    mode = np.int64(flags[i] & 2)
-                    sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
-                    sums[MODE] = mode
-    loads = accesses - stores
-    sums[ROWS] += len(ops)
+        if ops[i] < 2:
+            mode = np.int64(flags[i] & 2)
+            sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
+            sums[MODE] = mode
+
+
+@inside
+def _count_usual(some, sums):
+    """Add what keys.py summed of a strip's plain accesses and blocks."""
+    loads = some[key_of.PLAIN] - some[key_of.PLAIN_STORES]
     sums[LOADS] += loads
-    sums[STORES] += stores
-    sums[MISALIGNED] += misaligned
-    sums[PAGE_CROSS] += crosses
-    sums[EXECS] += execs
-    sums[GUEST_INSNS] += guest_insns
+    sums[STORES] += some[key_of.PLAIN_STORES]
     sums[RAM_LOADS] += loads
-    sums[RAM_STORES] += stores
-    sums[UNITS8] += units8
-    sums[WIDE_UNITS8] += wide8
-    return True
+    sums[RAM_STORES] += some[key_of.PLAIN_STORES]
+    sums[MISALIGNED] += some[key_of.MISALIGNED]
+    sums[RAM_MISALIGNED_IN_PAGE] += some[key_of.MISALIGNED]
+    sums[RAM_MISALIGNED_UNITS8] += some[key_of.MISALIGNED_UNITS8]
+    sums[EXECS] += some[key_of.BLOCKS]
+    sums[GUEST_INSNS] += some[key_of.INSNS]
+    sums[UNITS8] += some[key_of.UNITS8]
+    sums[WIDE_UNITS8] += some[key_of.WIDE_UNITS8]
 
 
-@guarded(_usual, _seldom)
-@kept
-def scan(vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system):
-    """Count the rows up to the first bad one into `sums`. Returns (its index, why), or (rows, 0)."""
+@guarded()
+@kept_with(firsts.__file__, key_of.__file__)
+def scan(
+    vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system, keys, firsts, seen, era, eras, some,
+    words, slots
+):  # fmt: skip
+    """Count the rows up to the first bad one into `sums`, write their keys, and find the firsts and the eras.
+
+    Returns (its index, why), or (rows, 0); firsts; eras. After a bad row only `sums[ROWS]` means something.
+    """
     rows = len(ops)
-    for start in range(0, rows, BLOCK):
-        end = min(start + BLOCK, rows)
+    found = ended = 0
+    for start in range(0, rows, STRIP):
+        end = min(start + STRIP, rows)
         part = slice(start, end)
-        if _usual(
-            vaddrs[part], pages[part], sizes[part], insns[part], ops[part], flags[part], sums, touched, stamp, system
-        ):
-            continue
-        for i in range(start, end):
-            op, flag, vaddr, size = np.int64(ops[i]), np.int64(flags[i]), np.int64(vaddrs[i]), np.int64(sizes[i])
-            code = _seldom(
-                op, flag, vaddr, size, np.int64(pages[i]), np.int64(insns[i]), sums, touched, stamp, page_of, system
-            )
+        key_of.fill(
+            vaddrs[part], pages[part], sizes[part], insns[part], ops[part], flags[part], not system, keys[part], some
+        )
+        words_of(keys[part], vaddrs[part], sizes[part], words, slots)
+        before, eras_before = found, ended
+        found, ended = find(words, slots, ops[part], start, found, firsts, seen, era, eras, ended)
+        for at in range(before, found):
+            i = firsts[at]
+            vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])
+            if keys[i] & key_of.NOT_ODD:
+                code = _first(keys[i], vaddr, size, touched, stamp, sums[EPOCH], system)
+            else:
+                op, flag, page = np.int64(ops[i]), np.int64(flags[i]), np.int64(pages[i])
+                code = _odd(op, flag, vaddr, size, page, sums, touched, stamp, page_of, system)
             if code:
-                return i, code
-    return rows, 0
+                sums[ROWS] += i
+                return i, code, found, ended
+        insns_before = sums[GUEST_INSNS]
+        _count_usual(some, sums)
+        _count_modes(ops[part], flags[part], some[key_of.ACCESSES], some[key_of.USER_ACCESSES], sums)
+        if (end % ERA_ROWS == 0 or end == rows) and (ended == 0 or eras[ended - 1, END_ROW] != end):
+            ended = end_era(end, found, seen, era, eras, ended)
+        count_insns(keys, insns, start, insns_before, eras, eras_before, ended)
+    sums[ROWS] += rows
+    return rows, 0, found, ended

@@ -130,7 +130,7 @@ def flush(s, e, n):
             n[Event.MUNMAP_CALLS] += 1
             s.lookup[s.owner[window] - 1] = 0
             s.owner[window] = 0
-    unmap_all(s.reserve, n)
+    unmap_all(s.reserve, e, n)
     s.control[HAND] = 0
 
 

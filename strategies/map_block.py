@@ -41,7 +41,7 @@ import numpy as np
 from mmuexp.emulator.faults import fault
 from mmuexp.emulator.handler import allow_store, io_fault, map_page, protect_windows
 from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_window
-from mmuexp.emulator.state import unsettle
+from mmuexp.emulator.state import unsettle, zeros
 from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES
 from mmuexp.strategy import SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
@@ -181,7 +181,7 @@ def flush(s, e, n):
         n[Event.MUNMAP_CALLS] += 1
         s.table[s.owner[block] - 1] = 0
         s.owner[block] = 0
-    unmap_all(s.reserve, n)
+    unmap_all(s.reserve, e, n)
     s.control[USED] = 0
     s.control[HAND] = 0
 
@@ -273,7 +273,7 @@ class MapBlock(Strategy):
             map_pages=self.map_pages,
             evict=EVICT[self.evict],
             pointer_bytes=self.pointer_bytes,
-            table=np.zeros(1 << (ADDRESS_BITS - self.map_block_bits), np.int32),
+            table=zeros(1 << (ADDRESS_BITS - self.map_block_bits), np.int32),
             owner=np.zeros(self.blocks, np.int32),
             reserve=new_reserve(self.reserved_bytes() >> PAGE_BITS),
             control=np.array([0, 0, 1], np.int64),

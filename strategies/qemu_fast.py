@@ -28,8 +28,8 @@ import numpy as np
 
 from mmuexp.emulator.faults import fault
 from mmuexp.emulator.handler import allow_store, map_page, protect_windows
-from mmuexp.emulator.kernel import inlined
 from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, unmap_all, unmap_window
+from mmuexp.emulator.state import zeros
 from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
 from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGES
@@ -107,7 +107,7 @@ def _serve(s, e, n, window, page, frame, store, first, last):
     return SETTLED
 
 
-@inlined
+@kernel
 def _direct_access(s, e, n, row, window):
     answer = _serve(s, e, n, window, row.page, row.frame, row.store, row.first, row.last)
     if row.second >= 0 and not answer & CONFLICT:
@@ -147,7 +147,7 @@ def execute(s, e, n):
 def flush(s, e, n):
     if s.reserve.control[MAPPED]:
         n[Event.MUNMAP_CALLS] += 1
-    unmap_all(s.reserve, n)
+    unmap_all(s.reserve, e, n)
     tlb_flush(s.tlb)
 
 
@@ -200,7 +200,7 @@ class QemuFast(Strategy):
             guest_limit=self.guest_limit,
             kernel_offset=self.kernel_offset,
             reserve=new_reserve(windows),
-            owner=np.zeros(windows, np.int32),
+            owner=zeros(windows, np.int32),
             tlb=new_tlb(SPELL_TLB_BITS),
             control=np.zeros(1, np.int64),
         )

@@ -21,8 +21,7 @@ def run(rows, spec: str, mode: str, *, chunk: int = 1 << 20, filtered: bool = Tr
     replay = Replay(parse_spec(spec), mode, filtered=filtered)
     for at in range(0, len(columns.op), chunk):
         part = Columns(*(c[at : at + chunk] for c in columns))
-        frames = survey.feed(part)
-        replay.feed(part, frames, survey.frame_numbers())
+        replay.feed(survey.feed(part))
     return survey.counts() | replay.counts()
 
 

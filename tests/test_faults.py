@@ -34,7 +34,7 @@ def logged(rows, strategy, mode: str, *, log: int = 1 << 16, chunk: int = 1 << 2
     found = [replay.faults()]
     for at in range(0, len(columns.op), chunk):
         part = Columns(*(c[at : at + chunk] for c in columns))
-        replay.feed(part, survey.feed(part), survey.frame_numbers())
+        replay.feed(survey.feed(part))
         found.append(replay.faults())
     replay.check_log()
     return np.concatenate(found)

@@ -29,8 +29,7 @@ def replayed(spec: str, mode: str, rows: int, **options) -> None:
     """Model and engine over a random trace, to its end."""
     strategy, columns = parse_spec(spec), columns_of(random_trace(rows, rows, mode))
     survey, replay = Survey(mode), Replay(strategy, mode)
-    frames = survey.feed(columns)
-    replay.feed(columns, frames, survey.frame_numbers() if mode == "system" else None)
+    replay.feed(survey.feed(columns))
     with Engine(strategy, mode, **options) as engine:
         engine.feed(columns)
         engine.end()

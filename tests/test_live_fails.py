@@ -53,8 +53,7 @@ def row_by_row(columns: Columns, mode: str, spec: str, plant: Plant) -> int:
     with Engine(strategy, mode, plant=plant) as engine:
         for row in range(len(columns.op)):
             one = Columns(*(column[row : row + 1] for column in columns))
-            frames = survey.feed(one)
-            replay.feed(one, frames, survey.frame_numbers() if mode == "system" else None)
+            replay.feed(survey.feed(one))
             try:
                 engine.feed(one)
             except WrongData:

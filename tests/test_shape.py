@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mmuexp.errors import TraceError
+from mmuexp.firsts import STRIP as BLOCK
 from mmuexp.guest import DTYPES, IO, PAGES, USER, Columns, Op
 from mmuexp.shape import SHAPE, Survey
-from mmuexp.shape_scan import BLOCK
 
 LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE, MAP = Op
 
@@ -124,7 +124,7 @@ def test_counts_equal_the_closed_form_however_the_rows_are_cut(seed):
     cuts = np.sort(np.random.default_rng(seed).integers(0, len(columns.op), seed * 3))
     one = Survey("user")
     for part in zip(*(np.split(column, cuts) for column in columns), strict=True):
-        assert one.feed(Columns(*part)) is None
+        assert one.feed(Columns(*part)).frames is None
     assert one.counts() == closed_form(columns)
 
 
@@ -195,11 +195,12 @@ def test_what_is_no_error():
 
 def test_physical_pages_are_numbered_in_order_of_appearance():
     one = Survey("system")
-    assert one.feed(rows((200, 0))) is None
+    assert one.feed(rows((200, 0))).frames is None
     first = one.feed(rows((MAP, 0, 0, 0, 0, 900), (MAP, 0x1000, 0, 0, 0, 5), (LOAD, 0, 4), (MAP, 0x2000, 0, 0, 0, 900)))
+    first = first.frames
     assert first.dtype == np.int32 and first.tolist() == [0, 1, 0, 0]
-    assert one.feed(rows((LOAD, 0, 4))) is None
-    assert one.feed(rows((MAP, 0x3000, 0, 0, 0, 2**32 - 1), (MAP, 0x4000, 0, 0, 0, 5))).tolist() == [2, 1]
+    assert one.feed(rows((LOAD, 0, 4))).frames is None
+    assert one.feed(rows((MAP, 0x3000, 0, 0, 0, 2**32 - 1), (MAP, 0x4000, 0, 0, 0, 5))).frames.tolist() == [2, 1]
     assert one.frame_numbers().tolist() == [900, 5, 2**32 - 1]
 
 

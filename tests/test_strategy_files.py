@@ -45,7 +45,7 @@ def test_a_wrong_settled_is_found():
 @pytest.mark.long
 def test_a_flush_that_unmaps_nothing_is_found(tmp_path):
     text = (HERE.parent / "strategies" / "map_block.py").read_text()
-    begin, end = text.index("    unmap_all(s.reserve, n)\n"), text.index("    s.control[USED] = 0\n")
+    begin, end = text.index("    unmap_all(s.reserve, e, n)\n"), text.index("    s.control[USED] = 0\n")
     (tmp_path / "leaky.py").write_text(text[:begin] + text[end:].replace('name = "map-block"', 'name = "leaky"'))
     done = run_cli("strategy", "check", str(tmp_path / "leaky.py"))
     assert done.returncode == 3
@@ -124,9 +124,8 @@ def test_a_registered_scheme_counts_what_it_says():
 
     rows = [exec_(0x5000), load(0x1000), load(0x1004), store(0x1FFE), flush_page(0x1000), load(0x1000)]
     columns = columns_of(rows)
-    Survey("user").feed(columns)
     replay = Replay(cls(), "user")
-    replay.feed(columns)
+    replay.feed(Survey("user").feed(columns))
     # pages 1 and 2 (the store crosses), then page 1 again: 3 entries made; one block translated
     assert replay.counts()["tlb_fills"] == replay.counts()["pages_entered"] == 3
     assert replay.counts()["translations"] == 1

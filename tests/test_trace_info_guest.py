@@ -52,7 +52,7 @@ def of(columns: Columns, mode: str, *cuts: int) -> dict:
     survey, guest = Survey(mode), GuestInfo(mode)
     for start, stop in pairwise((0, *cuts, len(columns.op))):
         part = Columns(*(column[start:stop] for column in columns))
-        guest.feed(part, survey.feed(part))
+        guest.feed(part, survey.feed(part).frames)
     return guest.told()
 
 

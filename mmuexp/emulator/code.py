@@ -6,8 +6,8 @@ the list of each page it lies in by a link: link 2b for its first page, 2b + 1 f
 
 import numpy as np
 
-from mmuexp.emulator.kernel import entry, kernel
-from mmuexp.emulator.state import CODE_EPOCH, FREE_BLOCK, USED_BLOCKS, Emulator
+from mmuexp.emulator.kernel import entry, kernel, seldom
+from mmuexp.emulator.state import FREE_BLOCK, UNSETTLED, USED_BLOCKS, Emulator
 from mmuexp.events import Event
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK
 
@@ -62,13 +62,14 @@ def _unlink(e, link, frame):
     e.frame[frame].quiet_stores = 0
 
 
-@kernel
+@seldom
 def add_block(e, n, start, size, second, insns):
-    """Translate a block that `find_block` did not find; `room_for_block` must hold."""
+    """Translate a block that `find_block` did not find, and return it; `room_for_block` must hold."""
     n[Event.TRANSLATIONS] += 1
     n[Event.TRANSLATED_INSNS] += insns
     b = e.control[FREE_BLOCK] - 1
     if b >= 0:
+        e.block[b].entered = 0
         e.control[FREE_BLOCK] = e.block[b].chain
     else:
         b = e.control[USED_BLOCKS]
@@ -82,6 +83,7 @@ def add_block(e, n, start, size, second, insns):
     _link(e, 2 * b, start >> PAGE_BITS)
     if second >= 0:
         _link(e, 2 * b + 1, second)
+    return b
 
 
 @kernel
@@ -99,7 +101,9 @@ def drop_block(e, b):
         e.block[at].chain = e.block[b].chain
     e.block[b].chain = e.control[FREE_BLOCK]
     e.control[FREE_BLOCK] = b + 1
-    e.control[CODE_EPOCH] += 1
+    if e.block[b].entered:
+        e.entered[e.block[b].entered - 1] = 0
+    e.control[UNSETTLED] += 1
 
 
 @kernel
@@ -123,7 +127,7 @@ def overlapped_block(e, frame, first, last):
     return -1
 
 
-@kernel
+@seldom
 def store_drops_page(e, n, frame, first, last):
     """A store to a code page, noticed by a handler that sees pages, not bytes: all its blocks go."""
     if overlapped_block(e, frame, first, last) >= 0:
@@ -134,7 +138,7 @@ def store_drops_page(e, n, frame, first, last):
         drop_block(e, (e.frame[frame].first_link - 1) >> 1)
 
 
-@kernel
+@seldom
 def store_drops_overlapped(e, n, frame, first, last):
     """A store to a code page, noticed by a helper that sees bytes: only the blocks that it overlaps go."""
     b = overlapped_block(e, frame, first, last)

@@ -9,14 +9,14 @@ A kernel leaves what it has to tell in `Emulator.control`; the loop, which knows
 
 import numpy as np
 
-from mmuexp.emulator.kernel import inlined, kernel
+from mmuexp.emulator.kernel import kernel
 from mmuexp.emulator.state import FIRST_FAULT, ROW_FAULTS, TOLD
 
 FAULT = np.dtype([("row", "u8"), ("vaddr", "u4"), ("cause", "u1")])  # row of the trace, from 0; cause: an Event
 FIRST_ROW, LOGGED = 3, 4  # places in the loop's clock: number of the batch's first row; faults that the log holds
 
 
-@inlined
+@kernel
 def fault(e, n, cause, vaddr):
     """The access faults at guest address `vaddr`: one SIGSEGV, counted as n[cause] (an Event, or an extra one)."""
     n[cause] += 1

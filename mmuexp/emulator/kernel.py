@@ -6,9 +6,11 @@ import numba
 OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
 # Kernels call each other and are called by the loop in loop.py alone: wrappers for Python and C would be dead weight,
 # a third of the time it takes to compile them.
-kernel = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-# small, and called where it hardly ever happens: what a call passes (each array of `e`) would cost the rows around it
-inlined = numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+INSIDE = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# Part of whatever calls it: a call passes each array of `s` and `e`, and took 0.1 us and more.
+kernel = numba.njit(**INSIDE, forceinline=True)
+# Called: for what is long, stands in many places and hardly ever happens, to keep the code, and its compilation, short.
+seldom = numba.njit(**INSIDE)
 entry = numba.njit(**OPTIONS, no_cfunc_wrapper=True)  # a kernel that Python calls
 
 # What an access kernel returns, or-ed together.

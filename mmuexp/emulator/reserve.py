@@ -9,17 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
-from mmuexp.emulator.state import FRAMES, records
+from mmuexp.emulator.state import records
 from mmuexp.events import Event
 
 MAPPED, MAPPINGS = range(2)  # places in Reserve.control
 
 
 class Reserve(NamedTuple):
-    """The windows, and by which of them a frame is shown."""
+    """The windows. A frame's record says by which it is shown."""
 
     window: np.ndarray  # WINDOW[windows]
-    first: np.ndarray  # int32[FRAMES], a window + 1 that shows the frame, 0 = none
     control: np.ndarray  # int64[2]
 
 
@@ -37,7 +36,7 @@ WINDOW = np.dtype(
 
 def new_reserve(windows: int) -> Reserve:
     """An inaccessible reserve of `windows` host pages: one mapping."""
-    return Reserve(records(windows, WINDOW), np.zeros(FRAMES, np.int32), np.array([0, 1], np.int64))
+    return Reserve(records(windows, WINDOW), np.array([0, 1], np.int64))
 
 
 @kernel
@@ -74,12 +73,12 @@ def map_window(r, e, n, w, frame, writable):
     r.window[w].frame = frame + 1
     r.window[w].writable = writable
     r.control[MAPPINGS] += _borders(r, e, w) - before
-    head = r.first[frame]
+    head = e.frame[frame].window
     r.window[w].next = head
     r.window[w].prev = 0
     if head:
         r.window[head - 1].prev = w + 1
-    r.first[frame] = w + 1
+    e.frame[frame].window = w + 1
     at = r.control[MAPPED]
     r.window[at].mapped = w
     r.window[w].mapped_at = at
@@ -98,7 +97,7 @@ def unmap_window(r, e, n, w):
     if r.window[w].prev:
         r.window[r.window[w].prev - 1].next = r.window[w].next
     else:
-        r.first[frame] = r.window[w].next
+        e.frame[frame].window = r.window[w].next
     if r.window[w].next:
         r.window[r.window[w].next - 1].prev = r.window[w].prev
     top = r.control[MAPPED] - 1
@@ -110,12 +109,12 @@ def unmap_window(r, e, n, w):
 
 
 @kernel
-def unmap_all(r, n):
+def unmap_all(r, e, n):
     """Every window becomes inaccessible."""
     n[Event.UNMAPS] += r.control[MAPPED]
     for i in range(r.control[MAPPED]):
         w = r.window[i].mapped
-        r.first[r.window[w].frame - 1] = 0
+        e.frame[r.window[w].frame - 1].window = 0
         r.window[w].frame = 0
         r.window[w].writable = 0
     r.control[MAPPED] = 0
@@ -125,7 +124,7 @@ def unmap_all(r, n):
 @kernel
 def protect_frame(r, e, n, frame):
     """The frame became a code page: each writable window of it is protected by an mprotect of its own."""
-    w = r.first[frame] - 1
+    w = e.frame[frame].window - 1
     while w >= 0:
         if r.window[w].writable:
             n[Event.PROTECTS] += 1

@@ -5,19 +5,22 @@ virtual page. Links and frames are kept plus one, so that 0 means none and an ar
 until it is touched) is an empty state.
 """
 
-from typing import NamedTuple
+from mmap import mmap
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
 from mmuexp.guest import PAGES
 
+OWN_MAPPING_BYTES = 1 << 18
 FRAMES = PAGES  # distinct physical pages that a trace may have
 FIRST_BLOCKS = 1 << 12
+ENTERED = 1 << 15  # blocks that can be remembered as entered
 MAX_BLOCKS = 1 << 22  # translated blocks alive at once; a real guest has some hundred thousand
 
 # places in Emulator.control
-FREE_BLOCK, USED_BLOCKS, CODE_EPOCH, KNOWN_PAGES, TOLD, FIRST_FAULT = range(6)
+FREE_BLOCK, USED_BLOCKS, KNOWN_PAGES, UNSETTLED, GUEST_INSNS, TOLD, FIRST_FAULT = range(7)
 ROW_FAULTS = 16  # faults that one row may take, a power of two; of our schemes none takes more than 2
 
 
@@ -25,28 +28,33 @@ class Emulator(NamedTuple):
     """Record arrays, so that what belongs together lies together; see the dtypes below for the fields."""
 
     page: np.ndarray  # PAGE[PAGES], by virtual page
+    listed: np.ndarray  # LISTED[PAGES], the pages that a system trace knows
     frame: np.ndarray  # FRAME[FRAMES], by frame
     block: np.ndarray  # BLOCK[room for blocks]
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
-    settled: np.ndarray  # uint32[PAGES], epoch << KINDS | kinds of access that are settled in it; the loop's memory
-    control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; TOLD: faults of this row, vaddr << 8 | cause each
+    entered: np.ndarray  # int64[ENTERED], vaddr, size and code epoch of blocks that were; the loop's memory
+    control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; UNSETTLED: how often
+    # something that was settled or entered was taken back; GUEST_INSNS: up to this FLUSH or
+    # FLUSH_PAGE row, since the trace's first; TOLD: faults of this row, vaddr << 8 | cause each
 
 
 PAGE = np.dtype(
     [
+        ("settled", "u4"),  # epoch << KINDS | kinds of access that are settled in it; the loop's memory
         ("frame", "i4"),  # frame + 1 that backs the page, 0 = unknown
-        ("known", "i4"),  # slot i of the list of known pages (the rest of the record is page i's own)
-        ("known_at", "i4"),  # where the page stands in that list
     ]
 )
+LISTED = np.dtype([("page", "i4"), ("at", "i4")])  # slot i of the list; where page i stands in it
 FRAME = np.dtype(
     [
         ("first_link", "i4"),  # link + 1 of a block that lies in the frame, 0 = no code page
         ("number", "u4"),  # guest-physical page number
+        ("window", "i4"),  # window + 1 of the scheme's reserve that shows the frame, 0 = none
         ("dirty", "u1"),
         ("quiet_stores", "u1"),  # softmmu: stores that hit no block since the page's blocks changed
-    ]
+    ],
+    align=True,  # 16 bytes, so that none lies in two cache lines
 )
 BLOCK = np.dtype(
     [
@@ -54,14 +62,24 @@ BLOCK = np.dtype(
         ("length", "i4"),  # bytes; not "size", which a NumPy record has of its own
         ("second", "i4"),  # frame + 1 of the second page, 0 = none
         ("chain", "i4"),  # next block + 1 in the bucket, or in the free list
+        ("entered", "i4"),  # slot + 1 of Emulator.entered in which it is remembered, 0 = none
     ]
 )
 LINK = np.dtype([("next", "i4"), ("prev", "i4")])  # link + 1 in the frame's list
 
 
+def zeros(count: int, dtype: Any) -> np.ndarray:
+    """A zeroed array whose memory is not touched until it is.
+
+    np.zeros says the same, and clears by hand what the heap hands out a second time: tens of milliseconds a scheme.
+    """
+    size = count * np.dtype(dtype).itemsize
+    return np.frombuffer(mmap(-1, size), dtype) if size >= OWN_MAPPING_BYTES else np.zeros(count, dtype)
+
+
 def records(count: int, dtype: np.dtype) -> np.recarray:
-    """Zeroed records; their memory is not touched until they are."""
-    return np.zeros(count, dtype).view(np.recarray)
+    """`zeros`, as records."""
+    return zeros(count, dtype).view(np.recarray)
 
 
 class Row(NamedTuple):
@@ -85,11 +103,12 @@ def new_emulator() -> Emulator:
     """The empty state at a trace's first row."""
     return Emulator(
         page=records(PAGES, PAGE),
+        listed=records(PAGES, LISTED),
         frame=records(FRAMES, FRAME),
         block=records(FIRST_BLOCKS, BLOCK),
         link=records(2 * FIRST_BLOCKS, LINK),
         bucket=np.zeros(2 * FIRST_BLOCKS, np.int32),
-        settled=np.zeros(PAGES, np.uint32),
+        entered=zeros(ENTERED, np.int64),
         control=np.zeros(FIRST_FAULT + ROW_FAULTS, np.int64),
     )
 
@@ -97,7 +116,8 @@ def new_emulator() -> Emulator:
 @kernel
 def unsettle(e, page):
     """Accesses to the page were settled, and may be so no longer. (LOST says it of all pages.)"""
-    e.settled[page] = 0
+    e.page[page].settled = 0
+    e.control[UNSETTLED] += 1
 
 
 @kernel
@@ -111,13 +131,19 @@ def frame_of(e, page, user_mode):
 
 @kernel
 def learn_page(e, page, frame):
-    """From here on `page` is backed by `frame`."""
+    """From here on `page` of a system trace is backed by `frame`."""
     if e.page[page].frame == 0:
         at = e.control[KNOWN_PAGES]
-        e.page[at].known = page
-        e.page[page].known_at = at
+        e.listed[at].page = page
+        e.listed[page].at = at
         e.control[KNOWN_PAGES] = at + 1
     e.page[page].frame = frame + 1
+
+
+@kernel
+def learn_own_page(e, page):
+    """`page` of a user-mode trace was touched; it stays known."""
+    e.page[page].frame = page + 1
 
 
 @kernel
@@ -126,15 +152,15 @@ def forget_page(e, page):
         return
     e.page[page].frame = 0
     top = e.control[KNOWN_PAGES] - 1
-    moved = e.page[top].known
-    at = e.page[page].known_at
-    e.page[at].known = moved
-    e.page[moved].known_at = at
+    moved = e.listed[top].page
+    at = e.listed[page].at
+    e.listed[at].page = moved
+    e.listed[moved].at = at
     e.control[KNOWN_PAGES] = top
 
 
 @kernel
 def forget_all_pages(e):
     for i in range(e.control[KNOWN_PAGES]):
-        e.page[e.page[i].known].frame = 0
+        e.page[e.listed[i].page].frame = 0
     e.control[KNOWN_PAGES] = 0

@@ -92,4 +92,5 @@ def tlb_access(t, e, n, row):
         _serve_page(t, e, n, row.second, row.second_frame, row.store, row.user, 0, row.second_last)
     elif row.misaligned:
         n[Event.SLOW_MISALIGNED] += 1
+        return 0  # and again the next time
     return answer

@@ -80,8 +80,7 @@ class _Pair:
         self._event = np.array([place.get(name, 255) for name in self.engine.counters], np.uint8)
 
     def feed(self, columns: Columns) -> None:
-        frames = self.survey.feed(columns)
-        self.replay.feed(columns, frames, self.survey.frame_numbers() if self.mode == "system" else None)
+        self.replay.feed(self.survey.feed(columns))
         self.engine.feed(columns)
 
     def faults(self) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,6 @@ def mappings_needed(trace: Any, strategy: Strategy, label: str) -> str:
     """How many mappings the whole trace needs, as the model knows, and how many the host allows."""
     survey, replay = Survey(trace.mode, label), Replay(strategy, trace.mode, where=label)
     for columns in trace.batches():
-        frames = survey.feed(columns)
-        replay.feed(columns, frames, survey.frame_numbers() if trace.mode == "system" else None)
+        replay.feed(survey.feed(columns))
     allowed = MAP_COUNT.read_text().strip() if MAP_COUNT.exists() else "unknown"
     return f"the trace needs {replay.counts()['peak_mappings']:,}, and vm.max_map_count is {allowed}"

@@ -24,9 +24,9 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
     with open_trace(path) as trace:
         survey, own, guest = Survey(trace.mode, trace.path), _Own(), guest_info.GuestInfo(trace.mode)
         for columns in trace.batches():
-            frames = survey.feed(columns)
+            accepted = survey.feed(columns)
             own.feed(columns)
-            guest.feed(columns, frames)
+            guest.feed(columns, accepted.frames)
             if progress:
                 progress(utf8(os.path.basename(trace.path)), survey.rows, trace.file_rows)
         n = survey.counts()

@@ -8,8 +8,8 @@ import numpy as np
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import BATCH_ROWS, PAGES, USER, Columns, Op
+from mmuexp.jitcache import kept
 from mmuexp.shape import Survey
-from mmuexp.shape_scan import kept
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32, utf8
 from mmuexp.trace.reader import Trace, open_trace, window_trouble

@@ -4,7 +4,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import mmuexp
-from mmuexp.keys import keys_of
 from mmuexp.manifest import commit
 from mmuexp.registry import parse_spec
 from mmuexp.replay import Replay
@@ -42,7 +41,7 @@ def sweep(trace: str, params: list[str], strategy: str | None = None) -> dict:
 
 def stages(trace: str, scheme: str) -> dict:
     """One scheme, stage by stage in one thread: seconds of each."""
-    spent = dict.fromkeys(("decode", "survey", "keys", "replay"), 0.0)
+    spent = dict.fromkeys(("decode", "survey", "replay"), 0.0)
 
     def timed(stage: str, work, *arguments):
         start = time.perf_counter()
@@ -51,13 +50,10 @@ def stages(trace: str, scheme: str) -> dict:
         return answer
 
     with open_trace(trace) as opened:
-        survey, replay, keys = Survey(opened.mode, trace), Replay(parse_spec(scheme), opened.mode), None
+        survey, replay = Survey(opened.mode, trace), Replay(parse_spec(scheme), opened.mode)
         pieces = opened.pieces()
         while (columns := timed("decode", next, pieces, None)) is not None:
-            frame = timed("survey", survey.feed, columns)
-            numbers = survey.frame_numbers() if opened.mode == "system" else None
-            keys = timed("keys", keys_of, columns, opened.mode, keys)
-            timed("replay", replay.feed, columns, frame, numbers, keys)
+            timed("replay", replay.feed, timed("survey", survey.feed, columns))
     start = time.perf_counter()
     digest(trace)
     spent["digest of the file"] = time.perf_counter() - start

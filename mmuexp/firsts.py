@@ -1,0 +1,91 @@
+"""Which rows of a batch can matter to a scheme that loses nothing: the *firsts*.
+
+Rows are cut into eras of at most ERA_ROWS; a row that drops translations (FLUSH, FLUSH_PAGE) ends its era. In an era
+the first aligned plain access of each kind to each page is a first, the first entry of each block, and every other row
+(keys.py). A scheme that has seen a first, and has lost nothing since, would change and count nothing at the rows that
+repeat it: so it is asked about the firsts alone, a few in a hundred rows, and they are found once for all schemes. A
+scheme that loses something reads the rest of the era row by row (loop.py).
+"""
+
+import numpy as np
+
+from mmuexp.jitcache import inside
+from mmuexp.keys import ALIGNED, EXEC_KEY
+
+ERA_ROWS = 1 << 13
+STRIP = 1 << 10  # rows whose words are made at once, so that they stay in the first-level cache
+PIECE = 1 << 6  # rows that are looked up together: mostly none is a first
+
+SLOT_BITS = 13  # of the table of what was seen; two words of one slot make each other firsts again, which is no error
+SLOTS = 1 << SLOT_BITS
+EACH_SLOT = SLOTS  # always empty, so that each row that is looked up there is a first
+LAST_ERA = (1 << 16) - 1
+
+# of an era: the row before which it ends; how many firsts were found, and guest instructions were in the trace, by then
+END_ROW, END_FIRST, END_INSNS = range(3)
+
+
+def new_seen() -> np.ndarray:
+    """uint64[SLOTS + 1]: the table of what was seen. A word is the key (of a block: address and size) and the era."""
+    return np.zeros(SLOTS + 1, np.uint64)
+
+
+@inside
+def words_of(keys, vaddrs, sizes, words, slots):
+    """The words to look up, without the era, and where."""
+    u4, u8 = np.uint32, np.uint64
+    for i in range(len(keys)):
+        key = keys[i]
+        block = u4(u4(key & u4(EXEC_KEY)) != u4(0))
+        what = u4(vaddrs[i]) if block else key
+        words[i] = u8(what) << u8(32) | u8(u4(u4(sizes[i]) * block)) << u8(16)
+        slot = u4(u4(what ^ u4(what >> u4(SLOT_BITS))) & u4(SLOTS - 1))
+        slots[i] = slot if u4(key & u4(EXEC_KEY | ALIGNED)) else u4(EACH_SLOT)
+
+
+@inside
+def find(words, slots, ops, first, found, firsts, seen, era, eras, ended):
+    """Append the firsts of a strip that begins with row `first`. Returns the numbers of firsts and of eras ended."""
+    u8 = np.uint64
+    rows, n = u8(len(ops)), u8(found)
+    for start in range(u8(0), rows, u8(PIECE)):
+        end = min(start + u8(PIECE), rows)
+        unseen = u8(0)
+        for i in range(start, end):
+            unseen |= seen[slots[i]] ^ (words[i] | u8(era[0]))
+        if not unseen:
+            continue
+        for i in range(start, end):
+            word = words[i] | u8(era[0])
+            if seen[slots[i]] == word:
+                continue
+            seen[slots[i]] = word
+            seen[EACH_SLOT] = 0
+            firsts[n] = first + np.int64(i)
+            n += u8(1)
+            if ops[i] == 3 or ops[i] == 4:
+                ended = end_era(first + np.int64(i) + 1, np.int64(n), seen, era, eras, ended)
+    return np.int64(n), ended
+
+
+@inside
+def end_era(row, found, seen, era, eras, ended):
+    """The era ends before `row`; the firsts found so far are its own. Returns the number of eras ended."""
+    eras[ended, END_ROW] = row
+    eras[ended, END_FIRST] = found
+    era[0] += 1
+    if era[0] > LAST_ERA:
+        seen[:] = 0
+        era[0] = 1
+    return ended + 1
+
+
+@inside
+def count_insns(keys, insns, row, before, eras, first, ended):
+    """Of the eras from `first` on, write how many guest instructions the trace had by their end: `before` up to `row`,
+    where the first of them may have begun earlier."""
+    for at in range(first, ended):
+        for i in range(row, eras[at, END_ROW]):
+            before += np.int64(insns[i]) * np.int64((keys[i] & EXEC_KEY) != 0)
+        row = eras[at, END_ROW]
+        eras[at, END_INSNS] = before
