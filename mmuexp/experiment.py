@@ -11,7 +11,7 @@ from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import UsageError
 from mmuexp.host import Profile, load_profile
 from mmuexp.loadseed import LOAD_SEED
-from mmuexp.passes import DEFAULT_NAME, LeaveOut, Progress, Run, run_pass, trace_path
+from mmuexp.passes import DEFAULT_NAME, LeaveOut, Progress, Run, run_passes, trace_path
 from mmuexp.price import price
 from mmuexp.progress import part_of
 from mmuexp.ranges import load_seeds, plan
@@ -20,8 +20,8 @@ from mmuexp.relocate import at_load_seeds
 from mmuexp.result import LIVE, Result, make_frame
 from mmuexp.windows import check_windows
 
-TOGETHER = 8  # schemes that one decode feeds; more of them read the trace again, so that memory stays bounded
 ROUNDS = 5  # of a live measurement
+MAX_JOBS = 256
 
 
 class Interrupted(KeyboardInterrupt):
@@ -41,6 +41,7 @@ def compare(
     every: int | None = None,
     live: bool = False,
     rounds: int | None = None,
+    jobs: int | None = None,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
 ) -> Result:
@@ -55,6 +56,7 @@ def compare(
     live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
                 empty for a scheme without an engine (`live` in the manifest says which, and why)
     rounds      how often; None is 5
+    jobs        threads that replay, each a scheme; None is one a core; 1 decodes in the same thread, too
     progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each; of live
                 runs the name is "TRACE, for real"
 
@@ -72,7 +74,8 @@ def compare(
         raise UsageError("nothing is measured", where="rounds", todo="say --live, too (live=True)")
     if rounds is not None and rounds < 1:
         raise UsageError(f"{rounds} rounds", where="rounds", todo="give at least 1")
-    return _experiment("compare", traces, given, base, host, every, progress, {}, command, live and (rounds or ROUNDS))
+    rounds = live and (rounds or ROUNDS)
+    return _experiment("compare", traces, given, base, host, every, _jobs(jobs), progress, {}, command, rounds)
 
 
 def sweep(
@@ -82,6 +85,7 @@ def sweep(
     strategy: str | None = None,
     reference: Any = None,
     host: str | os.PathLike | Profile | None = None,
+    jobs: int | None = None,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
 ) -> Result:
@@ -92,8 +96,8 @@ def sweep(
     strategy    whose parameters they are, as a spec that may fix others; None finds the only one that has them
     reference   a spec to measure against; None is the strategy at its defaults if swept, else the first combination
 
-    LOAD_SEED is a parameter of user-mode traces, under any strategy: where the program was loaded (mmuexp.relocate),
-    0 as recorded.
+    `jobs` is as for compare. LOAD_SEED is a parameter of user-mode traces, under any strategy: where the program was
+    loaded (mmuexp.relocate), 0 as recorded.
 
     Adds a column for each parameter. map_block_bits is shown for a pool of 64 blocks and for one of 64 MiB, unless the
     pool is fixed by `strategy` or swept too. Raises UsageError, TraceError.
@@ -102,7 +106,7 @@ def sweep(
     values = {str(c.strategy): c.values for c in found}
     base = None if reference is None else _reference(reference)
     chosen, seeds = [c.strategy for c in found], load_seeds(params)
-    return _experiment("sweep", traces, chosen, base, host, None, progress, values, command, seeds=seeds)
+    return _experiment("sweep", traces, chosen, base, host, None, _jobs(jobs), progress, values, command, seeds=seeds)
 
 
 def _whole(given: Any, where: str, todo: str) -> int | None:
@@ -111,6 +115,13 @@ def _whole(given: Any, where: str, todo: str) -> int | None:
     if isinstance(given, bool) or not isinstance(given, Integral):
         raise UsageError(f"{given!r} is of type {type(given).__name__}", where=where, todo=todo)
     return int(given)
+
+
+def _jobs(given: Any) -> int | None:
+    jobs = _whole(given, "jobs", "give whole threads")
+    if jobs is not None and not 1 <= jobs <= MAX_JOBS:
+        raise UsageError(f"{jobs} threads", where="jobs", todo=f"give 1 to {MAX_JOBS}")
+    return jobs
 
 
 def _reference(given: Any) -> Any:
@@ -136,7 +147,9 @@ def _choose_reference(strategies: Sequence[Any]) -> Any:
     return next(s for wanted in by_preference for s in strategies if wanted(s))
 
 
-def _experiment(kind, traces, strategies, base, host, every, progress, values, command, rounds=0, seeds=None) -> Result:
+def _experiment(
+    kind, traces, strategies, base, host, every, jobs, progress, values, command, rounds=0, seeds=None
+) -> Result:
     from mmuexp.registry import default_strategies
     from mmuexp.trace import open_trace
 
@@ -182,7 +195,7 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
 
                 try:
                     tell = part_of(progress, part, len(seeds or [0]))
-                    _replay(shown, chosen, label, every, tell, runs, leave_out)
+                    _replay(shown, chosen, label, every, jobs, tell, runs, leave_out)
                     if rounds:
                         able = [run.strategy for run in runs if str(run.strategy) not in without]
                         live = measured(trace, able, label, rounds, progress, ledger.between)
@@ -200,12 +213,14 @@ def _experiment(kind, traces, strategies, base, host, every, progress, values, c
     return ledger.result("yes")
 
 
-def _replay(trace, strategies, label, every, progress, runs: list[Run], leave_out: LeaveOut) -> None:
-    """Replay group by group; `runs` grows by what is finished."""
-    groups = [strategies[first : first + TOGETHER] for first in range(0, len(strategies), TOGETHER)]
-    for at, some in enumerate(groups):
-        tell = part_of(progress, at, len(groups))
-        runs += run_pass(trace, some, label=label, every=every, progress=tell, leave_out=leave_out)
+def _replay(trace, strategies, label, every, jobs, progress, runs: list[Run], leave_out: LeaveOut) -> None:
+    """`runs` grows by what each pass finished; in the end they stand in the order of the strategies."""
+    for found in run_passes(
+        trace, strategies, label=label, every=every, jobs=jobs, progress=progress, leave_out=leave_out
+    ):
+        runs += found
+    place = {str(strategy): at for at, strategy in enumerate(strategies)}
+    runs.sort(key=lambda run: place[str(run.strategy)])
 
 
 class _Ledger:

@@ -1,9 +1,11 @@
 """One pass over one trace: a single decode feeds the survey and every scheme, in bounded memory."""
 
+import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ from mmuexp.result import complete_counts
 Progress = Callable[[str, int, int | None], None]  # (trace, rows done, rows in all if declared)
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
 
+SCHEMES_BYTES = 160 << 20  # that the schemes of one pass may take together, beside what the process had before
 DEFAULT_NAME = "default"  # what the bundled trace is called in the column `trace`
 
 
@@ -57,72 +60,148 @@ def trace_path(path: str | os.PathLike | None) -> Iterator[str]:
         yield str(file)
 
 
-def run_pass(
+def run_passes(
     trace: Any,
     strategies: Sequence[Any],
     *,
     label: str,
     every: int | None = None,
+    jobs: int | None = None,
     progress: Progress | None = None,
     leave_out: LeaveOut = lambda strategy, error: False,
-) -> list[Run]:
-    """Replay `trace` under all strategies at once. Runs come strategy by strategy: the windows, then the total.
+) -> Iterator[list[Run]]:
+    """Replay `trace` under all strategies. Gives out what each pass over the trace finished, mostly all in one.
+
+    Runs come strategy by strategy: the windows, then the total. Where the schemes need more than SCHEMES_BYTES
+    together, some of them wait for another pass.
 
     A strategy that cannot serve a row ends the pass with SchemeStopped, unless `leave_out` lets the others go on: then
-    it has no run.
+    it has no run. `jobs` (None: a core each) are the threads that replay; 1 is one thread for all, decoding included.
 
     A window is `every` rows. What it counts is the total after it less the total before it, whatever the column, so
     the windows of a run add up to its total: `pages` is new pages, `peak_mappings` the rise of the peak, and the
     sizes of tables stand in the first window, where they are set aside.
     """
-    from mmuexp.keys import keys_of
-    from mmuexp.replay import Replay
-    from mmuexp.shape import Survey
+    left, passes = list(strategies), 0
+    while left:
+        one = _Pass(trace, left, label, jobs or cores(), leave_out)
+        tell = None
+        if progress is not None:
 
-    if progress is not None:
-        progress(label, 0, trace.rows)
-    survey = Survey(trace.mode, label)
-    lanes = [_Lane(strategy, Replay(strategy, trace.mode, where=label)) for strategy in strategies]
+            def tell(done: int, one=one, before=passes):
+                if trace.rows is None:
+                    progress(label, done, None)
+                else:
+                    parts = before + 1 + bool(one.put_off)
+                    progress(label, before * trace.rows + done, parts * trace.rows)
 
-    def close_window() -> None:
-        shape = survey.counts()
-        for lane in lanes:
+        yield one.run(every, tell)
+        left, passes = one.put_off, passes + 1
+
+
+class _Pass:
+    """One decode, and the schemes that it feeds."""
+
+    def __init__(self, trace: Any, strategies: Sequence[Any], label: str, jobs: int, leave_out: LeaveOut):
+        from mmuexp.replay import Replay
+        from mmuexp.shape import Survey
+
+        self.trace, self.jobs, self.leave_out = trace, jobs, leave_out
+        self.survey = Survey(trace.mode, label)
+        self.lanes = [_Lane(strategy, Replay(strategy, trace.mode, where=label)) for strategy in strategies]
+        self.put_off: list[Any] = []  # strategies
+        self._resident_bytes = resident_bytes()
+
+    def run(self, every: int | None, tell: Callable[[int], None] | None) -> list[Run]:
+        # the kernels hold no lock of Python's, so each core replays a scheme of its own, while the next batch is
+        # decoded by a thread of the reader's, and surveyed here
+        done = 0
+        if tell:
+            tell(0)
+        with ThreadPoolExecutor(self.jobs) if self.jobs > 1 else nullcontext() as pool:
+            before: _Fed | None = None
+            for columns, ends in _pieces(self.trace, every, ahead=pool is not None):
+                try:
+                    rows = self.survey.feed(columns)
+                except MmuexpError:
+                    self._settle(before)  # what a scheme says of an earlier row comes first
+                    raise
+                shape = self.survey.counts() if ends else None
+                self._settle(before)
+                if before and tell:
+                    tell(done)
+                done += len(columns.op)
+                before = _Fed([(lane, self._fed(pool, lane, rows)) for lane in list(self.lanes)], shape)
+            self._settle(before)
+            if tell:
+                tell(done)
+        shape = self.survey.counts()
+        if every is not None and (not done or done % every):
+            self._close_windows(shape)
+        runs: list[Run] = []
+        for lane in self.lanes:
+            runs += [*lane.windows, Run(lane.strategy, None, _merge(shape, lane.replay.counts()))]
+        return runs
+
+    def _fed(self, pool: ThreadPoolExecutor | None, lane: _Lane, rows: Any) -> Callable[[], bool]:
+        """A function that returns when the lane has replayed the rows: False if it was put off instead."""
+        if pool is None:
+            return partial(self._feed, lane, rows)
+        return pool.submit(self._feed, lane, rows).result
+
+    def _feed(self, lane: _Lane, rows: Any) -> bool:
+        if lane is not self.lanes[0] and resident_bytes() - self._resident_bytes > SCHEMES_BYTES:
+            return False
+        lane.replay.feed(rows)
+        return True
+
+    def _settle(self, fed: "_Fed | None") -> None:
+        """Wait for the lanes; drop those that must wait for another pass, and those that are left out."""
+        if fed is None:
+            return
+        for lane, result in fed.lanes:
+            try:
+                if result():
+                    continue
+                self.put_off.append(lane.strategy)
+            except SchemeStopped as error:
+                if not self.leave_out(lane.strategy, error):
+                    raise
+            self.lanes.remove(lane)
+            lane.replay = None  # its memory is what the others need
+        if fed.shape is not None:
+            self._close_windows(fed.shape)
+
+    def _close_windows(self, shape: dict) -> None:
+        for lane in self.lanes:
             lane.close_window(shape)
 
-    done, keys = 0, None
-    # the kernels hold no lock of Python's, so each core replays a scheme of its own
-    with ThreadPoolExecutor(max_workers=max(1, min(len(lanes), os.cpu_count() or 1))) as pool:
-        for columns, ends in _pieces(trace, every):
-            frame = survey.feed(columns)
-            numbers = survey.frame_numbers() if trace.mode == "system" else None
-            keys = keys_of(columns, trace.mode, keys)
-            batch = (columns, frame, numbers, keys)
-            fed = [(lane, pool.submit(lane.replay.feed, *batch)) for lane in lanes]
-            for lane, future in fed:
-                try:
-                    future.result()
-                except SchemeStopped as error:
-                    if not leave_out(lane.strategy, error):
-                        raise
-                    lanes.remove(lane)
-            done += len(columns.op)
-            if ends:
-                close_window()
-            if progress is not None:
-                progress(label, done, trace.rows)
-    if every is not None and (not done or done % every):
-        close_window()
-    shape = survey.counts()
-    runs: list[Run] = []
-    for lane in lanes:
-        runs += [*lane.windows, Run(lane.strategy, None, _merge(shape, lane.replay.counts()))]
-    return runs
+
+class _Fed(NamedTuple):
+    """A batch that is being replayed. `shape`: the survey's counts after it, if it ends a window."""
+
+    lanes: list[tuple[_Lane, Callable[[], bool]]]
+    shape: dict | None
 
 
-def _pieces(trace: Any, every: int | None) -> Iterator[tuple[Columns, bool]]:
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def resident_bytes() -> int:
+    """Memory that this process has now; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return 0
+
+
+def _pieces(trace: Any, every: int | None, ahead: bool) -> Iterator[tuple[Columns, bool]]:
     """The trace's batches, cut where a window ends; True with the piece that ends one."""
     left = every
-    for columns in trace.batches():
+    for columns in trace.batches(ahead=ahead):
         if every is None:
             yield columns, False
             continue

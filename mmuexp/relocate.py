@@ -137,9 +137,9 @@ class Relocated:
         for region, offset in zip(regions, offsets, strict=True):
             self._bytes[region.first : region.first + region.pages] = (offset << PAGE_BITS) & 0xFFFFFFFF
 
-    def batches(self) -> Iterator[Columns]:
+    def batches(self, *, ahead: bool = True) -> Iterator[Columns]:
         """As `Trace.batches`."""
-        return map(self.moved, self.trace.batches())
+        return map(self.moved, self.trace.batches(ahead=ahead))
 
     def moved(self, columns: Columns) -> Columns:
         """These rows of the trace, moved. FLUSH rows (a value of CR3) and annotations stay as they are."""

@@ -22,8 +22,9 @@ from mmuexp.cli import output
     help="Measure each value against this scheme.  [the swept one at its defaults if they are swept, else the first]",
 )
 @click.option("--plot", is_flag=True, help="Also draw the sweep below its table, in text.")
+@output.jobs_option
 @output.output_options
-def command(params, traces, host, specs, reference, plot, outputs, format_, checks) -> None:
+def command(params, traces, host, specs, reference, jobs, plot, outputs, format_, checks) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.
 
     \b
@@ -53,7 +54,8 @@ def command(params, traces, host, specs, reference, plot, outputs, format_, chec
     schemes = possible_schemes([one.strategy for one in planned], reference)
 
     def work(progress):
-        return sweep(params, traces or None, strategy=strategy, reference=reference, host=host, progress=progress)
+        options = {"reference": reference, "host": host, "jobs": jobs}
+        return sweep(params, traces or None, strategy=strategy, **options, progress=progress)
 
     output.run_and_save(
         work,

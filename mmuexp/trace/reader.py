@@ -118,12 +118,17 @@ class Trace:
             raise TraceError(what, where=self.path, todo="mend its writer, or slice the original again")
         return int(parts[0]), int(parts[1])
 
-    def batches(self, start: int = 0) -> Iterator[Columns]:
+    def batches(self, start: int = 0, *, ahead: bool = True) -> Iterator[Columns]:
         """The rows from number `start` on, in pieces of 1 to 2**20 rows, C-contiguous, exactly of `guest.DTYPES`.
+
+        `ahead`: a second thread decodes the next piece meanwhile.
 
         Raises TraceError at the piece that does not decode; its `row` is where that piece begins.
         """
         pieces = self.pieces(start)
+        if not ahead:
+            yield from pieces
+            return
         with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
             ahead = pool.submit(next, pieces, None)
             while (columns := ahead.result()) is not None:
