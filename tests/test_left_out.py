@@ -9,7 +9,7 @@ from cli_cases import one_line
 from tracefiles import system_rows, write
 
 import mmuexp
-from mmuexp import experiment
+from mmuexp import passes
 from mmuexp.errors import SchemeStopped
 from mmuexp.export import load
 from mmuexp.guest import Op
@@ -84,10 +84,10 @@ def test_it_has_no_window_either(meeting):
     assert frame.groupby("strategy")["rows"].sum().to_dict() == dict.fromkeys(OTHERS, 5)
 
 
-@pytest.mark.parametrize("together", [1, 2])
-def test_in_whichever_pass_it_comes(meeting, monkeypatch, together):
+def test_in_a_pass_of_its_own(meeting, monkeypatch):
     """A pass may lose its only scheme."""
-    monkeypatch.setattr(experiment, "TOGETHER", together)
+    growing = iter(range(0, 1 << 40, passes.SCHEMES_BYTES + 1))
+    monkeypatch.setattr(passes, "resident_bytes", lambda: next(growing))
     assert list(mmuexp.compare(meeting)["strategy"]) == OTHERS
 
 
