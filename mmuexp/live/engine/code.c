@@ -175,23 +175,31 @@ static bool bitmap_hit(uint32_t frame, uint32_t first, uint32_t last)
     return false;
 }
 
+static bool drop_overlapped(uint32_t frame, uint32_t first, uint32_t last)
+{
+    uint32_t at = overlapped(frame, first, last);
+    bool dropped = at;
+    count[dropped ? COUNT_smc_stores : COUNT_code_page_data_stores]++;
+    for (; at; at = overlapped(frame, first, last))
+        drop(at / 2);
+    return dropped;
+}
+
 /* softmmu's helper saw a store to a code page. It sees bytes: by its bitmap, once there is one, else by the list. */
 void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last)
 {
-    uint32_t at;
     count[COUNT_slow_code]++;
     if (bitmap_of[frame] && !bitmap_hit(frame, first, last)) {
         count[COUNT_code_page_data_stores]++;
         return;
     }
     count[COUNT_code_list_walks]++;
-    if (!overlapped(frame, first, last)) {
-        count[COUNT_code_page_data_stores]++;
-        if (++quiet_stores[frame] >= WALKS_BEFORE_BITMAP)
-            build_bitmap(frame);
-        return;
-    }
-    count[COUNT_smc_stores]++;
-    while ((at = overlapped(frame, first, last)))
-        drop(at / 2);
+    if (!drop_overlapped(frame, first, last) && ++quiet_stores[frame] >= WALKS_BEFORE_BITMAP)
+        build_bitmap(frame);
+}
+
+void store_to_code_by_list(uint32_t frame, uint32_t first, uint32_t last)
+{
+    count[COUNT_slow_code]++;
+    drop_overlapped(frame, first, last);
 }

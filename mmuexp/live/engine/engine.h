@@ -86,6 +86,8 @@ extern volatile uint32_t run_row;          /* in translated code: the row at wor
 extern volatile bool run_left;             /* a handler ended the loop or the run, if only behind its last row */
 struct row current_row(void);
 void populate_ram(uint32_t n);
+void count_insns(uint32_t n);
+uint64_t guest_insns(void); /* at a FLUSH: of all blocks entered before it; the guest's clock */
 void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
 
 /* What a scheme gives; a function that has nothing to do may be NULL. */
@@ -148,6 +150,7 @@ bool is_code_page(uint32_t frame);
 void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns);
 void store_drops_page(uint32_t frame, uint32_t first, uint32_t last);
 void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last);
+void store_to_code_by_list(uint32_t frame, uint32_t first, uint32_t last); /* the same without a bitmap */
 
 static inline bool entered_before(uint32_t row)
 {

@@ -89,6 +89,7 @@ static void replay(uint32_t n)
         fail("a chunk of %u rows", n);
     header->logged = 0;
     row_at = 0;
+    count_insns(n);
     if (!checked) {
         populate_ram(n);
         plan_runs(n);

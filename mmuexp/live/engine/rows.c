@@ -111,6 +111,23 @@ void populate_ram(uint32_t n)
     }
 }
 
+static uint64_t insns_before[CHUNK_ROWS]; /* at FLUSH rows of the chunk: guest instructions of the trace so far */
+
+void count_insns(uint32_t n)
+{
+    static uint64_t total;
+    for (uint32_t i = 0; i < n; i++)
+        if (rows.op[i] == OP_EXEC)
+            total += rows.insns[i];
+        else if (rows.op[i] == OP_FLUSH)
+            insns_before[i] = total;
+}
+
+uint64_t guest_insns(void)
+{
+    return insns_before[row_at];
+}
+
 struct row current_row(void)
 {
     uint32_t i = row_at + run_row, vaddr = rows.vaddr[i], size = rows.size[i], first = vaddr & PAGE_MASK;

@@ -21,8 +21,10 @@ void tlb_start(unsigned tlb_bits);
 void tlb_flush(void);
 void tlb_flush_page(uint32_t page);
 void tlb_protect(uint32_t frame); /* the page became a code page: stores to it must come to the helper */
+extern void (*const tlb_slow_vector)(void); /* the stub that calls it, for code that may be copied */
 uint64_t tlb_slow_row(uint64_t stored, uint64_t from, uint64_t rbx);
 void tlb_serve(const struct row *row); /* the helper: counts, fills, does not access */
+extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_serve, or a scheme's own */
 
 #define TLB_READ "0"
 #define TLB_WRITE "16 << 16" /* sizeof read */

@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #include "engine.h"
 #include "paths.h"
+#include "tlb.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -36,6 +37,7 @@ volatile uint32_t run_row; /* of the code at work; 0 in the loop */
 volatile bool run_left;
 uint32_t (*moved_address)(uint32_t vaddr);
 static const struct path *template[KINDS];
+static uint32_t leave_at[KINDS]; /* behind the jump out of the path, from its begin; 0: it has none */
 static struct run *runs;
 static uint32_t run_count = 1, bucket[BUCKETS], instances, cursor;
 static struct instance *instance;
@@ -60,13 +62,22 @@ static void forget_runs(void)
     code_used = 1;
 }
 
+static void note_template(const struct path *t)
+{
+    unsigned kind = (unsigned)__builtin_ctz(t->bytes) << 1 | t->store;
+    for (const uint64_t *leave = __start_mmuexp_leaves; leave < __stop_mmuexp_leaves; leave++)
+        if (*leave > t->begin && *leave <= t->end)
+            leave_at[kind] = *leave - t->begin;
+    template[kind] = t;
+}
+
 static bool prepare(void)
 {
     const struct path *t = __start_mmuexp_templates;
     if (t == __stop_mmuexp_templates)
         return false;
     for (; t < __stop_mmuexp_templates; t++)
-        template[__builtin_ctz(t->bytes) << 1 | t->store] = t;
+        note_template(t);
     runs = memory(RUNS * sizeof *runs, PROT_READ | PROT_WRITE);
     instance = memory((2 * CHUNK_ROWS + 1) * sizeof *instance, PROT_READ | PROT_WRITE);
     target = memory((2 * CHUNK_ROWS + 1) * sizeof *target, PROT_READ | PROT_WRITE);
@@ -104,6 +115,17 @@ static uint32_t low(const void *address)
     return (uintptr_t)address; /* ours lie below 2 GiB: not position independent */
 }
 
+/* Behind the run: the helper's call for a path that has it out of line, and the jump back to where the path ends. */
+static uint8_t *emit_call_out_of_line(uint8_t *to, const struct run *run, uint32_t access)
+{
+    const struct path *t = template[run->kind[access]];
+    const uint8_t *end = run->code + run->end[access];
+    uint8_t *leave = code + (end - code) - (t->end - t->begin) + leave_at[run->kind[access]];
+    emit_word(leave - 4, "", 0, to - leave);
+    to = emit_word(to, "\xff\x14\x25", 3, low(&tlb_slow_vector)); /* call *tlb_slow_vector */
+    return emit_word(to, "\xe9", 1, end - (to + 5));               /* jmp end */
+}
+
 static void translate(struct run *run)
 {
     uint8_t *to = code + code_used;
@@ -129,8 +151,10 @@ static void translate(struct run *run)
         run->end[j] = to - run->code;
     }
     to = emit_word(to, "\x48\x81\xc3", 3, 4 * (before + run->accesses)); /* addq $, %rbx */
-    to = emit(to, "\x49\x83\xc4\x08", 4);                                /* addq $8, %r12 */
-    to = emit(to, "\x41\xff\x24\x24", 4);                                /* jmp *(%r12) */
+    to = emit(to, "\x49\x83\xc4\x08\x41\xff\x24\x24", 8);                /* addq $8, %r12; jmp *(%r12) */
+    for (uint32_t j = 0; j < run->accesses; j++)
+        if (leave_at[run->kind[j]])
+            to = emit_call_out_of_line(to, run, j);
     code_used = to - code;
 }
 
