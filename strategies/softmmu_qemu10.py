@@ -21,17 +21,19 @@ compare rejects goes to a helper, which looks into 8 *victims* of the mode, then
 
 Source: QEMU 10.0.13: accel/tcg/cputlb.c:96-330 (resize 168-240, flush 274-285), 471-516, 1019-1205 (fill), 1301-1330
 (victims), 1331-1360 (code pages), 1612-1794 (helper); accel/tcg/tb-internal.h:29-48; include/hw/core/cpu.h:203;
-tcg/i386/tcg-target.c.inc:2122-2205; tb-maint.c:1105-1220; no bitmap since qemu-devel, 2022-08-22, "Remove PageDesc
-code_bitmap". What MODEL.md says in sections 1 and 2 holds here too.
-Where the issue is silent: entries used are QEMU's own counter, and it miscounts: a fill adds 1 even over the same page,
-pushing out takes 1 off, dropping an entry by page takes 1 off, of a victim for the second time; a swap changes nothing.
-It is unsigned, so below zero reads as full. Time is guest instructions of the EXEC rows before the FLUSH: `window_insns`,
-100 ms of 0.8 G/s (measured: 7.2 G of results/linux-boot in 8.3 to 10.4 s under QEMU 10.0.2, no plugin, 2.6 GHz Xeon). A
-window is over when more than that has passed. `table_bytes` is both tables at their largest, `table_lines` counts a
-set's line once, however often its table was made anew; mask and pointer of a mode are the CPU's, not the table's.
-Leaves out: entries that code fetches and device memory take up (favours it); large pages, where INVLPG flushes the mode
-(favours it); NOTDIRTY for screen and migration; modes beside these two; page 2 of a dropped crossing block calls the
-helper once more; accesses above 8 bytes as QEMU splits them. Assumed: instructions inside the helpers (see the costs).
+tcg/i386/tcg-target.c.inc:2122-2205; accel/tcg/tb-maint.c:1105-1220. No bitmap since "Remove PageDesc code_bitmap",
+qemu-devel, 2022-08-22. Pages, blocks and dirty bits are those of MODEL.md, sections 1 and 2.
+Where nobody says it, as QEMU does: entries used are its own counter, which miscounts. A fill adds 1, even over the same
+page; pushing an entry out takes 1 off, dropping one by its page takes 1 off, of a victim for the second time; a swap
+changes nothing. It is unsigned: below zero reads as full. A window is over when more than its time has passed. Time is
+guest instructions of the EXEC rows before the FLUSH; `window_insns` is 100 ms at 0.8 G/s (measured: the 7.2 G of
+results/linux-boot took 8.3 to 10.4 s under QEMU 10.0.2 without a plugin, on a 2.6 GHz Xeon). `table_bytes` is both
+tables at their largest; `table_lines` counts a line of a mode's table once, however often the table is made anew. Mask
+and pointer of a mode are part of the CPU's state.
+Leaves out: entries that code fetches and device memory take up, INVLPG of a large page, which flushes its mode (both
+favour it); marks for screen and migration; modes beside these two; one more helper call where a crossing block was
+dropped through its other page. The compare of 1 byte is a mov in QEMU where here is a lea.
+Assumed: instructions inside the helpers (see the costs).
 """
 
 from typing import NamedTuple

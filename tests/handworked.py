@@ -8,6 +8,7 @@ import handworked_map_block
 import handworked_qemu_fast
 import handworked_shape
 import handworked_softmmu
+import handworked_softmmu_qemu10
 from handworked_shape import ERRORS, Error
 from tracerows import Case
 
@@ -19,4 +20,5 @@ CASES: list[Case] = [
     *handworked_byte_lookup.CASES,
     *handworked_map_block.CASES,
     *handworked_qemu_fast.CASES,
+    *handworked_softmmu_qemu10.CASES,
 ]

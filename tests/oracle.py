@@ -5,7 +5,8 @@
 Rows are tuples (op, vaddr, size, insns, flags, page). Dictionaries and sets stand for tables; nothing is fast.
 An empty column is None. Three columns more than the contract's say which host calls were made: mmap_calls
 (1 for each fault that maps), mprotect_calls (faults_write, faults_code, protects) and munmap_calls (the rest).
-Parts: oracle_guest (sections 1 and 2), oracle_softmmu (3), oracle_reserve (2, the mmap schemes), oracle_mmap (4-6).
+Parts: oracle_guest (sections 1 and 2), oracle_softmmu (3), oracle_reserve (2, the mmap schemes), oracle_mmap (4-6),
+oracle_softmmu_qemu10. A scheme's own columns follow the others'.
 
 Readings, where MODEL.md is silent or can be read in two ways:
 
@@ -38,10 +39,12 @@ from collections.abc import Iterable
 from oracle_guest import EXEC, FLUSH, FLUSH_PAGE, LOAD, MAP, PAGE, STORE, Guest, Refused, TraceError
 from oracle_mmap import ByteLookup, MapBlock, QemuFast
 from oracle_softmmu import Softmmu
+from oracle_softmmu_qemu10 import SoftmmuQemu10
 
 __all__ = ["CALLS", "COLUMNS", "SCHEMES", "TraceError", "parse", "run"]
 
-SCHEMES = {"softmmu": Softmmu, "byte-lookup": ByteLookup, "map-block": MapBlock, "qemu-fast": QemuFast}
+SCHEMES = {"softmmu": Softmmu, "byte-lookup": ByteLookup, "map-block": MapBlock, "qemu-fast": QemuFast,
+           "softmmu-qemu10": SoftmmuQemu10}  # fmt: skip
 
 _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross io_accesses flushes page_flushes
     pages mode_switches faults faults_unmapped faults_block faults_write faults_code faults_cross faults_io
@@ -50,6 +53,7 @@ _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross
     table_bytes table_lines reserved_bytes"""
 COLUMNS = _COLUMNS.split()
 CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
+OWN = {"softmmu-qemu10": ["victim_hits", "tlb_resizes", "flushed_entries"]}
 
 _TLB = "tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses"
 EMPTY = {
@@ -59,6 +63,7 @@ EMPTY = {
     "map-block": "faults_cross faults_softmmu " + _TLB,
     "qemu-fast": "faults_block faults_cross faults_io evictions",
 }
+EMPTY["softmmu-qemu10"] = EMPTY["softmmu"] + " slow_misaligned code_list_walks"
 
 
 def parse(spec: str) -> tuple[str, dict[str, int | str]]:
@@ -75,7 +80,7 @@ def parse(spec: str) -> tuple[str, dict[str, int | str]]:
 def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int | None]:
     """Every integer column of the contract for this trace under this scheme; TraceError for a row that is an error."""
     name, options = parse(spec)
-    n = dict.fromkeys(COLUMNS + CALLS, 0)
+    n = dict.fromkeys(COLUMNS + CALLS + OWN.get(name, []), 0)
     guest = Guest(mode, n)
     scheme = SCHEMES[name](guest, **options)
     for index, row in enumerate(rows):

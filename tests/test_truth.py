@@ -16,6 +16,8 @@ SPECS = [
     "map-block,map_block_bits=20,map_pages=16,pool_blocks=2", "map-block,map_block_bits=13,map_pages=1024",
     "qemu-fast", "qemu-fast,guest_limit=0x100000000", "qemu-fast,guest_limit=0x40000000",
     "qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000,kernel_offset=0x30000000",
+    "softmmu-qemu10", "softmmu-qemu10,window_insns=0", "softmmu-qemu10,window_insns=3000,min_bits=1,first_bits=2",
+    "softmmu-qemu10,window_insns=20000,min_bits=2,first_bits=3,max_bits=5",
 ]  # fmt: skip
 
 

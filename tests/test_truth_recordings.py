@@ -15,11 +15,11 @@ from mmuexp.trace import open_trace
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "traces").glob("*.arrow"))
-SPECS = ["softmmu", "byte-lookup", "map-block", "qemu-fast"]
+SPECS = ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10"]
 TIGHT = [  # small enough that windows, blocks and sets are fought over
     "softmmu,tlb_bits=3", "byte-lookup,entries=7", "map-block,pool_blocks=3,map_block_bits=14,map_pages=4",
     "map-block,evict=lifo,pool_blocks=4,map_block_bits=13", "map-block,evict=random,pool_mib=1",
-    "qemu-fast,guest_limit=0x40001000",
+    "qemu-fast,guest_limit=0x40001000", "softmmu-qemu10,min_bits=2,first_bits=3,window_insns=5000",
 ]  # fmt: skip
 
 

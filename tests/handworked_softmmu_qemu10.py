@@ -1,0 +1,224 @@
+"""Hand-worked: softmmu-qemu10. Its tables begin with 256 sets: pages 1, 0x101, 0x201 and so on meet in set 1."""
+
+from oracle_guest import USER
+from tracerows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, store
+
+_DATA = store(0x1100)  # beside the block 0x1000..0x100f
+_CODE = 0x900000
+
+
+def _pages(count: int, first: int = 0) -> list[Row]:
+    """Loads of so many neighbouring pages."""
+    return [load((first + i) * 0x1000) for i in range(count)]
+
+
+def _set_one(number: int) -> int:
+    """The address of the page that is this one of those in set 1."""
+    return 0x1000 + number * 0x100000
+
+
+def _wait(insns: int) -> Row:
+    """So much time passes, by the guest's clock."""
+    return exec_(_CODE, 16, insns)
+
+
+def _case(name: str, rows: list[Row], expect: dict, why: str, mode: str = "user", **options: int) -> Case:
+    settings = "".join(f",{key}={value}" for key, value in options.items())
+    return Case(name, "softmmu-qemu10" + settings, mode, rows, expect, why)
+
+
+CASES = [
+    _case(
+        "load, then first store: two fills",
+        [load(0x1000), load(0x1004), store(0x1008), store(0x100C), load(0x1000)],
+        dict(tlb_fills=2, victim_hits=0, tlb_resizes=0, flushed_entries=0, slow_cross=0, slow_io=0, slow_code=0,
+             table_bytes=16384, table_lines=1, faults=0, translations=0,
+             slow_misaligned=None, code_list_walks=None, softmmu_accesses=None, faults_unmapped=None,
+             faults_block=None, faults_write=None, faults_code=None, faults_cross=None, faults_io=None,
+             faults_softmmu=None, maps=None, unmaps=None, host_calls=None, protects=None, evictions=None,
+             peak_mappings=None, reserved_bytes=None, mmap_calls=None, mprotect_calls=None, munmap_calls=None),
+        "The load misses: the page is clean, so stores may not pass. The store misses, makes it dirty. 2 tables * 256 "
+        "entries * 32 bytes; read and write side lie in one entry, so in one line.",
+    ),
+    _case(
+        "misaligned within a page is a hit",
+        [load(0x1000), load(0x1002), load(0x1001, 3), load(0x1004, 8), store(0x1001, 2), load(0x1FC1, 63)],
+        dict(tlb_fills=2, misaligned=3, slow_cross=0),
+        "The first load and the first store miss; misalignment counts in the shape alone. 0x1fc1 + 63 ends the page.",
+    ),
+    _case(
+        "a copy between two pages of one set lives on the victims",
+        [load(_set_one(0)), store(_set_one(1)), load(_set_one(0)), store(_set_one(1)), load(_set_one(0))],
+        dict(tlb_fills=2, victim_hits=3),
+        "Each is filled once. Then they trade places: load 1, store 0x101, load 1.",
+    ),
+    _case(
+        "eight victims, the oldest goes",
+        [load(_set_one(i)) for i in (*range(10), 0, 8, 1)], dict(tlb_fills=12, victim_hits=1),
+        "10 fills push pages 0..7 into victims 0..7, page 8 into victim 0 again: page 0 is lost. Load 0: fill, which "
+        "pushes 9 into victim 1, page 1 is lost. Load 8: in victim 0, swap. Load 1: fill.",
+    ),
+    _case(
+        "a clean victim serves no store",
+        [load(_set_one(0)), load(_set_one(1)), store(_set_one(0)), load(_set_one(1)), load(_set_one(0))],
+        dict(tlb_fills=3, victim_hits=2),
+        "The store finds its page among the victims without the right: fill 3, the victim is dropped, page 0x101 is "
+        "pushed out. Then two swaps.",
+    ),
+    _case(
+        "a store to a code page finds no victim",
+        [exec_(0x1000), _DATA, load(0x101000), _DATA, load(0x101000), load(0x1104)],
+        dict(tlb_fills=3, victim_hits=2, slow_code=2, code_page_data_stores=2),
+        "Fill, helper. Page 0x101: fill, page 1 is a victim, marked as code: the store is a fill again, and a helper. "
+        "The loads swap, for the mark is for stores.",
+    ),
+    _case(
+        "crossing: both pages looked up each time", [load(0x7FFE), store(0x7FFF, 2), load(0x7FFD, 5)],
+        dict(slow_cross=3, page_cross=3, tlb_fills=4, table_lines=1),
+        "Load: 7 and 8 miss. First store to each: miss. Then hits. The hit path read entry 7 alone.",
+    ),
+    _case(
+        "crossing from page 0xfffff to page 0, and both are there", [load(0xFFFFFFFE), load(0), load(0xFFFFF000)],
+        dict(slow_cross=1, tlb_fills=2, table_lines=2), "Sets 255 and 0: lines 127 and 0.",
+    ),
+    _case(
+        "device memory", [io_load(0x5FFE), io_store(0x5001), io_store(0x5000), flush()],
+        dict(slow_io=3, slow_cross=0, tlb_fills=0, slow_code=0, table_lines=0, io_accesses=3, flushed_entries=0),
+        "IO counts slow_io and nothing else: nothing was filled, so there is nothing to flush.", "system",
+    ),
+    _case(
+        "kernel and user have tables of their own",
+        [map_(0x1000, 0x10)] + [op(0x1000, 4, flags) for op in (load, store, load) for flags in (0, USER)],
+        dict(tlb_fills=4, mode_switches=5, table_lines=2),
+        "Load and first store of each miss: the user's entry was filled when the page was clean.", "system",
+    ),
+    _case(
+        "a mode has victims of its own",
+        [map_(0x1000, 0x10), map_(0x101000, 0x11), load(0x1000), load(0x101000), load(0x1000, 4, 0), load(0x1000)],
+        dict(tlb_fills=3, victim_hits=1), "The kernel does not find the user's victim: fill. The user does.", "system",
+    ),
+    _case(
+        "a user-mode trace runs in user mode", [load(0x1000, 4, 0), load(0x1000, 4, USER)],
+        dict(tlb_fills=1, mode_switches=1), "The flag of the first row is wrong; the user's table serves it.",
+    ),
+    _case(
+        "a helper for every store to a code page, while it is one",
+        [exec_(0x1000)] + [_DATA] * 12 + [store(0x1008), _DATA, exec_(0x1000), _DATA],
+        dict(tlb_fills=1, slow_code=14, code_page_data_stores=13, smc_stores=1, translations=2, translated_insns=8),
+        "12 data stores, 1 on the block, which goes: the next store is plain. Translated again: helper 14.",
+    ),
+    _case(
+        "only the blocks that the store overlaps are dropped",
+        [exec_(0x1000, 16, 4), exec_(0x1008, 16, 3), exec_(0x1010, 16, 2), store(0x100C, 4), exec_(0x1000, 16, 4),
+         exec_(0x1008, 16, 3), exec_(0x1010, 16, 2)],
+        dict(translations=5, translated_insns=16, smc_stores=1, slow_code=1), "4 + 3 + 2 and again 4 + 3.",
+    ),
+    _case(
+        "the low page's drop frees the high page", [exec_(0x1FF8, 16), store(0x1FFE), exec_(0x1FF8)],
+        dict(slow_cross=1, slow_code=1, tlb_fills=2, smc_stores=1, code_page_data_stores=0, translations=2),
+        "The only block goes with the store to page 1: page 2 is no code page when its turn comes.",
+    ),
+    _case(
+        "FLUSH_PAGE reaches entry and victim of both modes",
+        [map_(0x1000, 0x10), map_(0x101000, 0x11)]
+        + [load(page, 4, flags) for flags in (0, USER) for page in (0x1000, 0x101000)]
+        + [flush_page(0x1FFF), map_(0x1000, 0x12), load(0x1000, 4, 0), load(0x1000), load(0x101000, 4, 0),
+           flush_page(0x101000), map_(0x101000, 0x11), load(0x101000, 4, 0), load(0x101000)],
+        dict(tlb_fills=8, victim_hits=1, page_flushes=2, flushed_entries=0),
+        "4 fills; page 1 is a victim in both: 2 fills, which push 0x101 out; the kernel swaps it back. Dropped: from "
+        "the kernel's table, from the user's victims: 2 fills.", "system",
+    ),
+    _case(
+        "FLUSH drops victims too",
+        [load(_set_one(0)), load(_set_one(1)), flush(), load(_set_one(1)), load(_set_one(0)), flush()],
+        dict(tlb_fills=4, victim_hits=0, flushed_entries=512, tlb_resizes=0), "256 entries are cleared, twice.",
+    ),
+    _case(
+        "a clean mode is not flushed",
+        [map_(0x1000, 0x10), load(0x1000, 4, 0), flush(), flush(), map_(0x1000, 0x10), load(0x1000), flush()],
+        dict(flushes=3, tlb_fills=2, flushed_entries=512), "The kernel's 256, nothing, the user's 256.", "system",
+    ),
+    _case(
+        "182 of 256 entries: it doubles",
+        [*_pages(182), flush(), load(0x1000), load(0x101000), load(0x1000)],
+        dict(tlb_fills=184, victim_hits=0, tlb_resizes=1, flushed_entries=512, table_bytes=24576, table_lines=92),
+        "18200 / 256 is 71 in whole numbers. 512 sets are cleared, pages 1 and 0x101 no longer meet. 256 + 512 entries "
+        "of 32 bytes. Lines: 91 for pages 0..181, page 1's is one of them, 0x101's is new.",
+    ),
+    _case(
+        "181 of 256 entries: it stays", [*_pages(181), flush(), load(0x1000), load(0x101000), load(0x1000)],
+        dict(tlb_fills=183, victim_hits=1, tlb_resizes=0, flushed_entries=256, table_bytes=16384),
+        "18100 / 256 is 70, which is not above 70.",
+    ),
+    _case(
+        "an entry filled twice counts twice",
+        [row for i in range(91) for row in (load(i * 0x1000), store(i * 0x1000))] + [flush()],
+        dict(tlb_fills=182, tlb_resizes=1), "91 pages, loaded and then stored to: QEMU counts 182 entries in use.",
+    ),
+    _case(
+        "an entry that is pushed out counts no more", [load(i * 0x1000) for i in range(300)] + [flush(), *_pages(300)],
+        dict(tlb_fills=600, tlb_resizes=1, victim_hits=0, flushed_entries=512),
+        "300 fills, 44 pushed out: all 256 are in use, so it doubles; then 300 pages fit.",
+    ),
+    _case(
+        "a table grows no further than max_bits", [*_pages(182), flush(), *_pages(182), flush()],
+        dict(tlb_resizes=0, flushed_entries=512, tlb_fills=364), "max_bits=8: it stays at 256.", max_bits=8,
+    ),
+    _case(
+        "46 entries in the window: 128 sets", [*_pages(46), _wait(11), flush(), flush()],
+        dict(tlb_resizes=1, flushed_entries=128, table_bytes=16384),
+        "4600 / 256 is 17, and 11 instructions are more than 10. 64 sets would be 71 % full: 128. Nothing was filled "
+        "before the second FLUSH. The largest was 256 + 256 entries.", window_insns=10,
+    ),
+    _case(
+        "45 entries in the window: 64 sets", [*_pages(45), _wait(11), flush(), *_pages(46), flush()],
+        dict(tlb_resizes=2, flushed_entries=192), "4500 / 64 is 70: 64 sets. 46 of 64 are 71 %: it doubles at once, "
+        "whatever the window.", window_insns=10,
+    ),
+    _case(
+        "nothing shrinks below min_bits", [*_pages(1), _wait(11), flush(), *_pages(1), _wait(11), flush()],
+        dict(tlb_resizes=1, flushed_entries=128), "One entry would do; 64 is the least.", window_insns=10,
+    ),
+    _case(
+        "nothing shrinks before the window is over", [*_pages(45), _wait(10), flush()],
+        dict(tlb_resizes=0, flushed_entries=256), "10 instructions are not more than 10.", window_insns=10,
+    ),
+    _case(
+        "at 30 % it stays, a window later it does not",
+        [*_pages(77), _wait(11), flush(), *_pages(76), _wait(11), flush(), *_pages(1), _wait(11), flush()],
+        dict(tlb_resizes=1, flushed_entries=640),
+        "7700 / 256 is 30: it stays, and a window begins with 77. FLUSH 2 ends it (22 > 11 + 10): 77 is its most. "
+        "The next begins with 76: 29 % at FLUSH 3, and 76 of 128 are 59 %. 256 + 256 + 128.", window_insns=10,
+    ),
+    _case(
+        "the most in use of a whole window counts",
+        [*_pages(100), flush(), _wait(11), *_pages(1), flush(), _wait(11), *_pages(1), flush()],
+        dict(tlb_resizes=1, flushed_entries=576),
+        "FLUSH 1 at 0 instructions: 100 in use. FLUSH 2 at 11: the most is 100, 39 %, stays; the window is over, a new "
+        "one begins with 1. FLUSH 3 at 22: over again, the most is 1: 64 sets. 256 + 256 + 64.", window_insns=10,
+    ),
+    _case(
+        "a resize begins a window", [*_pages(182), _wait(11), flush(), _wait(10), *_pages(1), flush(), _wait(1),
+                                     *_pages(1), flush()],
+        dict(tlb_resizes=2, flushed_entries=1088),
+        "512 sets from 11 on. At 21 the window is not over; at 22 it is, with 1 entry at most: 64. 512 + 512 + 64.",
+        window_insns=10,
+    ),
+    _case(
+        "blocks that are entered again pass the time too", [*_pages(1), *[_wait(4)] * 3, flush()],
+        dict(tlb_resizes=1, translations=1), "4 + 4 + 4 is more than 11.", window_insns=11,
+    ),
+    _case(
+        "QEMU's count of entries in use goes below zero",
+        [load(_set_one(0)), load(_set_one(1)), flush_page(_set_one(0)), flush_page(_set_one(1)), flush()],
+        dict(tlb_fills=2, tlb_resizes=1, flushed_entries=512),
+        "1; pushed out and filled: 1; the victim is dropped and taken off again: 0; the entry: -1, which is unsigned "
+        "and so above 70 %: it doubles.",
+    ),
+    _case(
+        "two sets: neighbours never meet", [load(0x1FFE), load(0x1000), load(0x2000), load(0x3000), load(0x1000)],
+        dict(slow_cross=1, tlb_fills=3, victim_hits=1, table_bytes=128, table_lines=1),
+        "Pages 1 and 2 fill sets 1 and 0; page 3 pushes 1 out; it comes back. 2 * 2 * 32 bytes, a line a mode.",
+        first_bits=1, min_bits=1,
+    ),
+]  # fmt: skip
