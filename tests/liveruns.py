@@ -10,7 +10,7 @@ from mmuexp.live.check import Outcome, _differ, _Pair, verify_one
 from mmuexp.registry import parse_spec
 from mmuexp.strategy import Strategy
 
-SCHEMES = ("softmmu", "byte-lookup", "map-block", "qemu-fast")
+SCHEMES = ("softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10")
 
 
 class Rows:

@@ -27,6 +27,8 @@ COLUMNS = CONTRACT.split()
 EMPTY = {
     "softmmu": "faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu maps "
     "unmaps host_calls protects evictions peak_mappings reserved_bytes softmmu_accesses",
+    "softmmu-qemu10": "faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu maps "
+    "unmaps host_calls protects evictions peak_mappings reserved_bytes softmmu_accesses slow_misaligned code_list_walks",
     "byte-lookup": "faults_block faults_softmmu tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks "
     "softmmu_accesses",
     "map-block": "faults_cross faults_softmmu tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks "

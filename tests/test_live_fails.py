@@ -33,6 +33,8 @@ from mmuexp.shape import Survey
 HERE = Path(__file__).parent
 BUGS = [  # scheme, bug, mode and seed of a trace that meets it
     ("softmmu", "no-protect", "user", 5), ("softmmu", "stale-entry", "system", 5), ("softmmu", "lost-fill", "user", 5),
+    ("softmmu-qemu10", "no-protect", "user", 5), ("softmmu-qemu10", "stale-entry", "system", 5),
+    ("softmmu-qemu10", "lost-fill", "user", 5),
     ("byte-lookup,entries=5", "wrong-page", "user", 5), ("byte-lookup,entries=5", "no-protect", "system", 5),
     ("byte-lookup,entries=5", "small-pool", "user", 5), ("byte-lookup,entries=5", "stale-entry", "system", 5),
     ("map-block,pool_blocks=4", "wrong-page", "system", 5), ("map-block,pool_blocks=4", "no-protect", "user", 5),

@@ -16,7 +16,8 @@ from mmuexp.live.engine import Engine
 from mmuexp.registry import parse_spec
 from mmuexp.strategy import is_instruction
 
-LOOPS = {"softmmu": 1, "byte-lookup": 1, "map-block": 1, "qemu-fast": 2}  # loops over rows: direct, and with moved data
+LOOPS = dict.fromkeys(SCHEMES, 1) | {"qemu-fast": 2}  # loops over rows: direct, and with moved data
+JUMPS = ("je", "jne")
 SHAPES = [(store, size) for store in (0, 1) for size in (1, 2, 4, 8)]
 WIDE = 8  # bytes; softmmu's listing is one of a 32-bit host, which does two accesses for them
 FAMILY = {f"{x}{half}": f"r{x}x" for x in "abcd" for half in "lhx"}
@@ -61,7 +62,7 @@ def kind(operand: str) -> str:
     """memory, immediate or register; of the listing or of objdump."""
     if "[" in operand:
         return "memory"
-    return "register" if FAMILY.get(operand) or operand in ("reg", "off", "data", "vaddr") else "immediate"
+    return "register" if FAMILY.get(operand) or operand in ("reg", "off", "last", "data", "vaddr") else "immediate"
 
 
 def mnemonic(instruction: Instruction, listed: str) -> str:
@@ -121,6 +122,8 @@ def test_instructions_are_those_of_the_listing(runs, listing):
             if name == "je":
                 assert int(instruction.operands[0].split()[0], 16) == path.resume
                 continue
+            if name == "jne":  # test_the_helper_is_called_out_of_line
+                continue
             kinds = [kind(operand) for operand in operands]
             if path.store and operands[0] == "data":
                 kinds.reverse()
@@ -129,7 +132,7 @@ def test_instructions_are_those_of_the_listing(runs, listing):
             assert [kind(operand) for operand in instruction.operands] == kinds, (path, instruction)
 
 
-NAMES = {*FAMILY, "reg", "off", "vaddr"}
+NAMES = {*FAMILY, "reg", "off", "last", "vaddr"}
 
 
 def names_in(operand: str) -> list[str]:
@@ -146,10 +149,14 @@ def test_registers_carry_what_the_listing_names(runs, listing):
         assert FAMILY[data] == "rdx"  # where the handler and the helper look for it
         for instruction, (name, operands) in zip(compiled, listing_of(listing), strict=False):
             theirs = operands[::-1] if path.store and operands[0] == "data" else operands
-            pairs = zip(theirs, instruction.operands, strict=name != "je")
-            for theirs, ours in pairs if name != "je" else ():
+            pairs = () if name in JUMPS else zip(theirs, instruction.operands, strict=True)
+            for theirs, ours in pairs:
                 if theirs == "[vaddr]":
                     assert len(registers(ours)) == 2  # and the reserve: page 0 of a process cannot be mapped
+                elif theirs in ("[mask]", "[table]"):  # of the mode, side by side
+                    assert len(registers(ours)) == 1
+                    bound.setdefault("mode", set()).update(registers(ours))
+                    assert ("+0x8]" in ours) == (theirs == "[table]")
                 elif theirs == "[tlb + edx + ebp]":
                     (table,) = {*registers(ours)} - bound["edx"]
                     bound["ebp"] = {table}
@@ -171,7 +178,7 @@ def test_constants_are_those_of_the_listing(runs, listing):
         behind = [instruction.at for instruction in compiled[1:]] + [path.end]
         for instruction, end, (name, operands) in zip(compiled, behind, listing_of(listing), strict=False):
             theirs, ours = operands[-1], instruction.operands[-1]
-            if name == "je" or kind(theirs) != "immediate" or kind(ours) != "immediate":
+            if name in JUMPS or kind(theirs) != "immediate" or kind(ours) != "immediate":
                 assert end not in patched
             elif theirs in ("MAP_BLOCK_BITS", "0x7f8"):
                 assert end in patched
@@ -224,7 +231,31 @@ def test_the_helper_is_called_between_compare_and_hit(scheme):
             assert (jump.name, int(jump.operands[0].split()[0], 16)) == ("jmp", path.end)
 
 
-RUNNING = [(f"map-block,map_block_bits={bits}", bits) for bits in (12, 13, 16, 22)]
+def test_the_helper_is_called_out_of_line():
+    """Where the jump out of the path leads: a call, and the way back to the end of the path."""
+    program = program_of("softmmu-qemu10")
+    vector, found = symbol(program, "tlb_slow_vector"), paths(program) + templates(program)
+    for path in found:
+        (jump,) = [one for one in hit_path(program, path) if one.name == "jne"]
+        there = int(jump.operands[0].split()[0], 16)
+        assert not any(path.begin <= there < path.end for path in found)
+        call, back = [code(program)[at] for at in sorted(code(program)) if at >= there][:2]
+        assert (call.name, back.name) == ("call", "jmp")
+        assert int(re.fullmatch(r"QWORD PTR (?:ds:)?(0x[0-9a-f]+)", call.operands[0])[1], 16) == vector
+        assert int(back.operands[0].split()[0], 16) == path.end
+
+
+def test_the_sides_of_an_entry_and_its_addend():
+    """addr_read, addr_write, addr_code, addend: 8 bytes each."""
+    program = program_of("softmmu-qemu10")
+    for path in paths(program) + templates(program):
+        compiled = hit_path(program, path)
+        assert compiled[6].operands[1] == ("DWORD PTR [rax+0x8]" if path.store else "DWORD PTR [rax]")
+        assert compiled[8].operands[1] == "QWORD PTR [rax+0x18]"
+
+
+RUNNING = [("softmmu-qemu10,first_bits=9", None), ("softmmu-qemu10", None)]
+RUNNING += [(f"map-block,map_block_bits={bits}", bits) for bits in (12, 13, 16, 22)]
 RUNNING += [(f"softmmu,tlb_bits={bits}", ((1 << bits) - 1) << 4) for bits in (0, 1, 8, 16)]
 RUNNING += [("qemu-fast", 255 << 4), ("byte-lookup,entries=7", None)]
 

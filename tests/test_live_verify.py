@@ -34,6 +34,8 @@ GRID += ["map-block,map_block_bits=13,map_pages=1024", "map-block,map_block_bits
 GRID += ["map-block,pool_mib=1", "map-block,map_block_bits=22,pool_mib=9,evict=random"]
 GRID += [f"qemu-fast,guest_limit={limit}" for limit in ("0x1000", "0x40001000", "0xa8000000", "0x100000000")]
 GRID += ["qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000,kernel_offset=0x30000000"]
+GRID += [f"softmmu-qemu10,window_insns={insns}" for insns in (0, 3000, 80_000_000)]
+GRID += ["softmmu-qemu10,min_bits=1,first_bits=1,window_insns=100", "softmmu-qemu10,min_bits=2,first_bits=3,max_bits=4"]
 
 
 def agree(rows, mode: str, spec: str, **options) -> int:
@@ -75,6 +77,10 @@ def any_spec(rng: random.Random) -> str:
     scheme = rng.choice(SCHEMES)
     if scheme == "softmmu":
         return f"softmmu,tlb_bits={rng.randrange(17)}"
+    if scheme == "softmmu-qemu10":
+        least, first, most = sorted(rng.randrange(1, 13) for _ in range(3))
+        window = rng.choice([0, 10, 1000, 20_000, 80_000_000])
+        return f"{scheme},window_insns={window},min_bits={least},first_bits={first},max_bits={most}"
     if scheme == "byte-lookup":
         return f"byte-lookup,entries={rng.choice([1, 2, 3, 7, 50, 254, 255])}"
     if scheme == "qemu-fast":
@@ -115,7 +121,10 @@ def test_every_size_from_1_to_64(spec):
         assert outcome(every_size(seed), "user", spec).equal
 
 
-@pytest.mark.parametrize("spec", ["softmmu", "byte-lookup", "map-block", "qemu-fast,guest_limit=0x60000000"])
+@pytest.mark.parametrize(
+    "spec",
+    ["softmmu", "byte-lookup", "map-block", "qemu-fast,guest_limit=0x60000000", "softmmu-qemu10,window_insns=500"],
+)
 @pytest.mark.parametrize("batch", [1, 2, 37])
 def test_batches_of_any_length(spec, batch):
     """A spell of qemu-fast goes on over the end of a batch, and a map-block page is known from the next row on."""
@@ -140,6 +149,7 @@ def test_translated_code_keeps_to_the_tables_of_its_mode():
         ]
         rows += [map_(0x1000, 1)]
     assert timed_apart(rows, "system", "softmmu") == ""
+    assert timed_apart(rows, "system", "softmmu-qemu10") == ""
 
 
 NUMBERS = [0, 1, 0xFFFFF, 0x100000, 0x100001, 0xFFFFFF, 0x1000000, 0xFFFFFFFE, 0xFFFFFFFF]
@@ -171,7 +181,8 @@ def test_pages_that_turn_into_devices_and_back(spec):
         rows += [load(0x6000, 10), store(0x6FFE, 2), exec_(0x6000)]
     found = outcome(rows, "system", spec)
     assert found.equal
-    counted = {"softmmu": "slow_io", "qemu-fast": "softmmu_accesses"}.get(spec, "faults_io")
+    helped = {"softmmu": "slow_io", "softmmu-qemu10": "slow_io", "qemu-fast": "softmmu_accesses"}
+    counted = helped.get(spec, "faults_io")
     assert found.live[counted] >= 80
 
 

@@ -98,7 +98,7 @@ def test_a_missing_file_is_one_line():
 def test_a_registered_scheme_is_one_of_all():
     listed = run_cli("strategy", "list", "--format", "json", packages="third_party")
     names = [one["name"] for one in json.loads(listed.stdout)]
-    assert names == ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-large"]
+    assert names == ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10", "softmmu-large"]
 
     trace = str(HERE.parent / "traces" / "crossing.arrow")
     done = run_cli("compare", trace, "-s", "softmmu-large,associativity=2", "--format", "csv", packages="third_party")

@@ -26,7 +26,7 @@ DEVICES = [(Op.STORE, 0xB8000, 1), (Op.LOAD, 0xA0000, 4), (Op.LOAD, 0xFEE00030, 
 DEVICES += [(Op.LOAD, 0x49000, 4), (Op.STORE, 0x4AFFE, 4)]
 SPECS = ["softmmu", "softmmu,tlb_bits=4", "byte-lookup", "byte-lookup,entries=4", "map-block"]
 SPECS += ["map-block,map_block_bits=13,pool_blocks=3", "map-block,map_pages=4", "qemu-fast"]
-SPECS += ["qemu-fast,guest_limit=0x100000000"]
+SPECS += ["qemu-fast,guest_limit=0x100000000", "softmmu-qemu10"]
 
 
 def phases(n: int) -> list[dict[str, int]]:
@@ -139,6 +139,8 @@ def expected(spec: str, n: int) -> dict[str, int]:
     name = spec.split(",")[0]
     if name == "softmmu":
         return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1, "slow_misaligned": n + 2}
+    if name == "softmmu-qemu10":
+        return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1}
     if name == "byte-lookup":
         return counts | {"faults_io": 5 * n, "faults_cross": 2 * n + 1}
     if name == "map-block":

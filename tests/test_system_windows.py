@@ -17,7 +17,14 @@ from mmuexp.trace.verify import OK, verify
 TRACES = Path(__file__).parent.parent / "traces"
 WINDOWS = ["linux_firmware", "linux_early", "linux_patching", "linux_user"]
 SLICES = [("linux_firmware", 1_500_000), ("linux_early", 0), ("linux_patching", 2_000_000), ("linux_user", 2_500_000)]
-SPECS = ["softmmu", "byte-lookup", "map-block", "map-block,map_block_bits=13,pool_blocks=8", "qemu-fast"]
+SPECS = [
+    "softmmu",
+    "byte-lookup",
+    "map-block",
+    "map-block,map_block_bits=13,pool_blocks=8",
+    "qemu-fast",
+    "softmmu-qemu10",
+]
 SPECS += ["qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000"]
 ROWS = 150_000
 
