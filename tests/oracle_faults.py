@@ -8,7 +8,7 @@ which page it is at. Whatever it counts outside of `serve` is a fault of the acc
 
 from collections.abc import Iterable
 
-from oracle import COLUMNS, SCHEMES, parse, step
+from oracle import CALLS, COLUMNS, OWN, SCHEMES, parse, step
 from oracle_guest import PAGE, Guest
 
 CAUSES = [column for column in COLUMNS if column.startswith("faults_")]
@@ -17,7 +17,7 @@ CAUSES = [column for column in COLUMNS if column.startswith("faults_")]
 def faults(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> list[tuple[int, int, str]]:
     """(row, vaddr, cause) of every host fault, in order."""
     name, options = parse(spec)
-    n = dict.fromkeys([*COLUMNS, "mmap_calls", "mprotect_calls", "munmap_calls"], 0)
+    n = dict.fromkeys([*COLUMNS, *CALLS, *OWN.get(name, [])], 0)
     guest = Guest(mode, n)
     scheme = SCHEMES[name](guest, **options)
     found: list[tuple[int, int, str]] = []

@@ -13,7 +13,7 @@ from mmuexp.guest import Op
 
 KERNELS = ["numeric_sort", "string_sort", "bit_field", "fp_emulation", "fourier"]
 KERNELS += ["assignment", "idea", "huffman", "neural_net", "lu"]
-SCHEMES = ["softmmu", "byte-lookup", "map-block", "qemu-fast"]
+SCHEMES = ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10"]
 
 
 def rounds_of(program: str) -> int:
@@ -39,6 +39,7 @@ def per_scheme(program: str, scheme: str, n: int) -> dict[str, int | None]:
     if program == "crossing":
         return {"translations": 3} | {
             "softmmu": {"slow_cross": 6 * n, "slow_misaligned": 2 * n, "tlb_fills": 3},
+            "softmmu-qemu10": {"slow_cross": 6 * n, "tlb_fills": 3},
             "byte-lookup": {"faults_cross": 6 * n, "faults_unmapped": 2},
             "map-block": {"faults_block": 1, "faults_unmapped": 2},
             "qemu-fast": {"faults_unmapped": 3},
@@ -47,16 +48,22 @@ def per_scheme(program: str, scheme: str, n: int) -> dict[str, int | None]:
         stores = {"code_page_data_stores": 2 * n - 1}
         if scheme == "softmmu":
             return stores | {"slow_code": 2 * n - 1, "code_list_walks": 21, "translations": 4, "tlb_fills": 2}
+        if scheme == "softmmu-qemu10":
+            return stores | {"slow_code": 2 * n - 1, "translations": 4, "tlb_fills": 2}
         return stores | mapped | {"faults_code": 2 * n - 2, "translations": 2 * n + 1, "protects": 2 * n - 1}
     if program == "ownpage":
         stores = {"code_page_data_stores": n}
         if scheme == "softmmu":
             return stores | {"slow_code": n, "code_list_walks": 11, "translations": 5, "tlb_fills": 1}
+        if scheme == "softmmu-qemu10":
+            return stores | {"slow_code": n, "translations": 5, "tlb_fills": 1}
         one = {"faults_block": 1} if scheme == "map-block" else {"faults_unmapped": 1}
         return stores | one | {"faults_code": n - 1, "translations": 3 * n + 1, "protects": n}
     stores = {"smc_stores": n - 1, "translations": n + 4}
     if scheme == "softmmu":
         return stores | {"slow_code": n - 1, "code_list_walks": n - 1, "slow_misaligned": n, "tlb_fills": 2}
+    if scheme == "softmmu-qemu10":
+        return stores | {"slow_code": n - 1, "tlb_fills": 2}
     pages = {"faults_block": 2} if scheme == "map-block" else {"faults_unmapped": 2}  # the stack lies far off
     return stores | pages | {"faults_code": n - 1, "protects": n}
 

@@ -16,7 +16,7 @@ def markdown(result: Result) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("-\n", "-").replace("\n", " ") for cell in cells) + " |"
 
 
 def _summary(summary: Summary) -> str:

@@ -15,6 +15,8 @@ from mmuexp.result import TOLERANCE, TOLERANCE_NS, Result, rows_of, within_toler
 
 MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process
 PAGE = 120  # characters: an upright table wider than this is laid down where there is no terminal to measure
+NARROW = 80  # characters: an upright table wider than this is folded, if it fits them then
+LONG_CELL = 11  # characters: a longer one is folded
 GAP = 2  # between columns
 
 CAUSES = {
@@ -59,6 +61,15 @@ class Summary:
 
         left = {at - (at > column) for at in self.left if at != column}
         return replace(self, heads=cut(self.heads), cells=[cut(row) for row in self.cells], left=left)
+
+    def folded(self) -> "Summary":
+        """The same with names and long cells on two lines each; labels stay whole."""
+
+        def fold(cell: str) -> str:
+            return cell.replace(" ", "\n", 1) if len(cell) > LONG_CELL else cell
+
+        heads = [head.replace("-", "-\n") for head in self.heads]
+        return replace(self, heads=heads, cells=[[row[0], *map(fold, row[1:])] for row in self.cells])
 
 
 def summaries(result: Result, width: int = PAGE) -> list[Summary]:
@@ -107,8 +118,12 @@ class _Table:
     def summary(self, width: int) -> Summary:
         if self.result.kind == "compare" and not self.result.windowed:
             upright = self._summary(upright=True)
-            if upright.width <= width:
-                return upright
+            folded = upright.folded()
+            if upright.width > NARROW >= folded.width:
+                upright = folded
+            for one in (upright, folded):
+                if one.width <= width:
+                    return one
         return self._summary(upright=False)
 
     def _summary(self, *, upright: bool) -> Summary:
