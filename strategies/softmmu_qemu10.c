@@ -185,6 +185,7 @@ static void mark(struct long_entry *entry, uint32_t frame)
 static void protect(uint32_t frame)
 {
     for (unsigned i = 0; i < 2; i++) {
+        count[COUNT_extra_3] += entries_of(&modes[i]) + VICTIMS;
         for (uint64_t set = 0; set < entries_of(&modes[i]); set++)
             mark(&modes[i].table[set], frame);
         for (unsigned j = 0; j < VICTIMS; j++)

@@ -13,26 +13,27 @@ compare rejects goes to a helper, which looks into 8 *victims* of the mode, then
 * A fill enters the write side only if the page is dirty: load, then first store = 2 fills, as in 2004.
 * Device memory and stores to code pages call the helper each time. No bitmap: every such store walks the page's list of
   blocks; those that it overlaps go. With the last block the page is an ordinary one. Until then its mark makes every
-  compare for a store fail, among the victims too: there a store to a code page is a fill.
+  compare for a store fail, among the victims too: there a store to a code page is a fill. To set the mark when a page
+  becomes a code page, every entry and victim of all modes is looked at (`scanned_entries`).
 * FLUSH clears table and victims of each mode that was filled since its last one (the others are clean already), and
   only then may a table be resized: rate = most entries used since the last decision * 100 / entries, in whole numbers.
   Above 70 it doubles. Below 30, with the window of 100 ms over, it shrinks to the power of two not below that most,
   doubled where that would be above 70 % full. A decision, or a window that ends without one, begins the next window.
 
 Source: QEMU 10.0.13: accel/tcg/cputlb.c:96-330 (resize 168-240, flush 274-285), 471-516, 1019-1205 (fill), 1301-1330
-(victims), 1331-1360 (code pages), 1612-1794 (helper); accel/tcg/tb-internal.h:29-48; include/hw/core/cpu.h:203;
-tcg/i386/tcg-target.c.inc:2122-2205; accel/tcg/tb-maint.c:1105-1220. No bitmap since "Remove PageDesc code_bitmap",
-qemu-devel, 2022-08-22. Pages, blocks and dirty bits are those of MODEL.md, sections 1 and 2.
+(victims), 1331-1360 (code pages), 1612-1794 (helper), tlb_reset_dirty (marks); accel/tcg/tb-internal.h:29-48;
+include/hw/core/cpu.h:203; tcg/i386/tcg-target.c.inc:2122-2205; accel/tcg/tb-maint.c:1105-1220. No bitmap since "Remove
+PageDesc code_bitmap", qemu-devel, 2022-08-22. Pages, blocks and dirty bits are those of MODEL.md, sections 1 and 2.
 Where nobody says it, as QEMU does: entries used are its own counter, which miscounts. A fill adds 1, even over the same
 page; pushing an entry out takes 1 off, dropping one by its page takes 1 off, of a victim for the second time; a swap
 changes nothing. It is unsigned: below zero reads as full. A window is over when more than its time has passed. Time is
 guest instructions of the EXEC rows before the FLUSH; `window_insns` is 100 ms at 0.8 G/s (measured: the 7.2 G of
-results/linux-boot took 8.3 to 10.4 s under QEMU 10.0.2 without a plugin, on a 2.6 GHz Xeon). `table_bytes` is both
-tables at their largest; `table_lines` counts a line of a mode's table once, however often the table is made anew. Mask
-and pointer of a mode are part of the CPU's state.
-Leaves out: entries that code fetches and device memory take up, INVLPG of a large page, which flushes its mode (both
-favour it); marks for screen and migration; modes beside these two; one more helper call where a crossing block was
-dropped through its other page. The compare of 1 byte is a mov in QEMU where here is a lea.
+results/linux-boot took 8.3 to 10.4 s under QEMU 10.0.2 without a plugin, on an AMD EPYC). `table_bytes` is both tables
+at their largest; `table_lines` counts a line of a mode's table once, however often the table is made anew. Mask and
+pointer of a mode are part of the CPU's state.
+Leaves out: entries that code fetches and device memory take up; INVLPG of a large page, which flushes its mode; 14
+modes beside these two, which are scanned for marks too (all three favour it); marks for screen and migration; one more
+helper call where a crossing block was dropped through its other page. For 1 byte QEMU has a mov where here is the lea.
 Assumed: instructions inside the helpers (see the costs).
 """
 
@@ -45,12 +46,16 @@ from mmuexp.emulator.state import GUEST_INSNS, records, unsettle
 from mmuexp.events import CODE, meanings
 from mmuexp.strategy import FIRST_EXTRA, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
 
-VICTIM_HITS, TLB_RESIZES, FLUSHED_ENTRIES = range(FIRST_EXTRA, FIRST_EXTRA + 3)
+VICTIM_HITS, TLB_RESIZES, FLUSHED_ENTRIES, SCANNED_ENTRIES = range(FIRST_EXTRA, FIRST_EXTRA + 4)
 EVENTS = meanings(CODE) | {
     Event.TLB_FILLS: "the page is neither in its set nor among the victims: page walk, entry filled",
     Event.SLOW_CROSS: "crosses a page: a helper looks both up",
     Event.SLOW_IO: "device memory: a helper calls the device",
     Event.SLOW_CODE: "store to a code page: a helper walks the page's list of blocks",
+    VICTIM_HITS: "the page is among the victims: two entries are swapped",
+    TLB_RESIZES: "a FLUSH makes a mode's table anew, larger or smaller",
+    FLUSHED_ENTRIES: "entries that FLUSH clears",
+    SCANNED_ENTRIES: "entries and victims looked at because a page became a code page",
 }
 
 FAST_PATH = """
@@ -77,6 +82,7 @@ COSTS = {
     "flushes": Cost(insn=100, source="assumed: clock, lock, a decision for each mode, cputlb.c:274-400"),
     FLUSHED_ENTRIES: Cost(insn=1, source="assumed: memset with stores of 32 bytes"),
     TLB_RESIZES: Cost(insn=400, source="assumed: two g_free, two g_try_new"),
+    SCANNED_ENTRIES: Cost(insn=8, source="assumed: load, flags, test, step; cputlb.c, tlb_reset_dirty"),
     "page_flushes": Cost(insn=700, source="assumed: 16 modes, an entry and 8 victims each, cputlb.c:499-570"),
 }
 
@@ -244,14 +250,19 @@ def flush_page(s, e, n, page):
         _drop_victim(s, mode, page)
 
 
+@kernel
+def protect(s, e, n, frame):
+    n[SCANNED_ENTRIES] += s.mode[0].entries + s.mode[1].entries + 2 * VICTIMS
+
+
 class SoftmmuQemu10(Strategy):
     name = "softmmu-qemu10"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = "read: tcg/i386/tcg-target.c.inc:2122-2205"
     events = EVENTS
-    extra_events = ("victim_hits", "tlb_resizes", "flushed_entries")
+    extra_events = ("victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries")
     costs = COSTS
-    kernels = Kernels(access=access, io=io, execute=nothing, protect=nothing, flush=flush, flush_page=flush_page)
+    kernels = Kernels(access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page)
     COUNTS_INSNS = True
 
     window_insns: int = param(

@@ -31,8 +31,8 @@ CASES = [
     _case(
         "load, then first store: two fills",
         [load(0x1000), load(0x1004), store(0x1008), store(0x100C), load(0x1000)],
-        dict(tlb_fills=2, victim_hits=0, tlb_resizes=0, flushed_entries=0, slow_cross=0, slow_io=0, slow_code=0,
-             table_bytes=16384, table_lines=1, faults=0, translations=0,
+        dict(tlb_fills=2, victim_hits=0, tlb_resizes=0, flushed_entries=0, scanned_entries=0, slow_cross=0,
+             slow_io=0, slow_code=0, table_bytes=16384, table_lines=1, faults=0, translations=0,
              slow_misaligned=None, code_list_walks=None, softmmu_accesses=None, faults_unmapped=None,
              faults_block=None, faults_write=None, faults_code=None, faults_cross=None, faults_io=None,
              faults_softmmu=None, maps=None, unmaps=None, host_calls=None, protects=None, evictions=None,
@@ -104,8 +104,16 @@ CASES = [
     _case(
         "a helper for every store to a code page, while it is one",
         [exec_(0x1000)] + [_DATA] * 12 + [store(0x1008), _DATA, exec_(0x1000), _DATA],
-        dict(tlb_fills=1, slow_code=14, code_page_data_stores=13, smc_stores=1, translations=2, translated_insns=8),
-        "12 data stores, 1 on the block, which goes: the next store is plain. Translated again: helper 14.",
+        dict(tlb_fills=1, slow_code=14, code_page_data_stores=13, smc_stores=1, translations=2, translated_insns=8,
+             scanned_entries=1056),
+        "12 data stores, 1 on the block, which goes: the next store is plain. Translated again: helper 14. It becomes "
+        "a code page twice: 2 * (256 + 256 + 8 + 8) entries are looked at.",
+    ),
+    _case(
+        "what a page that becomes a code page costs grows with the tables",
+        [exec_(0x1FF8, 16), exec_(0x1000), *_pages(182), flush(), exec_(0x5000)],
+        dict(scanned_entries=1840, translations=3),
+        "The block lies in pages 1 and 2: 2 * 528; page 1 is a code page already. With 512 user entries: 784 more.",
     ),
     _case(
         "only the blocks that the store overlaps are dropped",
@@ -206,7 +214,7 @@ CASES = [
     ),
     _case(
         "blocks that are entered again pass the time too", [*_pages(1), *[_wait(4)] * 3, flush()],
-        dict(tlb_resizes=1, translations=1), "4 + 4 + 4 is more than 11.", window_insns=11,
+        dict(tlb_resizes=1, translations=1, scanned_entries=528), "4 + 4 + 4 is more than 11.", window_insns=11,
     ),
     _case(
         "QEMU's count of entries in use goes below zero",

@@ -53,7 +53,7 @@ _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross
     table_bytes table_lines reserved_bytes"""
 COLUMNS = _COLUMNS.split()
 CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
-OWN = {"softmmu-qemu10": ["victim_hits", "tlb_resizes", "flushed_entries"]}
+OWN = {"softmmu-qemu10": ["victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries"]}
 
 _TLB = "tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses"
 EMPTY = {

@@ -157,7 +157,8 @@ class SoftmmuQemu10:
             mode.drop(page)
 
     def protect(self, frame: int) -> None:
-        """A page became a code page: stores ask the code anyway."""
+        """A page became a code page: stores ask the code anyway, but QEMU looks through all entries to mark its own."""
+        self.guest.n["scanned_entries"] += sum(mode.entries + len(mode.victims) for mode in self.modes.values())
 
     def executed(self) -> None:
         """An EXEC row passed."""

@@ -61,8 +61,8 @@ def put(row: int, column: str, value: str):
     [
         (lambda lines: lines.clear(), "it is empty"),
         (lambda lines: lines.__delitem__(slice(1, None)), "it holds no rows"),
-        (lambda lines: lines[2].pop(), "row 2 has 58 fields, the header 59"),
-        (lambda lines: lines[2].append(""), "row 2 has 60 fields, the header 59"),
+        (lambda lines: lines[2].pop(), "row 2 has 59 fields, the header 60"),
+        (lambda lines: lines[2].append(""), "row 2 has 61 fields, the header 60"),
         (put(0, "loads", "stores"), "it has column 'stores' twice"),
         (put(0, "loads", "burdens"), "it has no column loads"),
         (put(3, "ns", "much"), "row 3 has 'much' as ns, a number belongs there"),
