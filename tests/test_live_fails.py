@@ -23,7 +23,7 @@ from tracerows import load, store
 
 from mmuexp.guest import Columns
 from mmuexp.live import build
-from mmuexp.live.check import verify_one
+from mmuexp.live.check import _counted_as, verify_one
 from mmuexp.live.engine import Engine, EngineDied, EngineFailed, Plant, WrongData
 from mmuexp.live.limits import MAP_COUNT
 from mmuexp.registry import parse_spec
@@ -52,6 +52,7 @@ def row_by_row(columns: Columns, mode: str, spec: str, plant: Plant) -> int:
     """The first row behind which model and engine differ: found by hand, one row after another."""
     strategy = parse_spec(spec)
     survey, replay = Survey(mode), Replay(strategy, mode, log=64)
+    counted = {name: _counted_as(name, at) for name, at in strategy.columns().items()}
     with Engine(strategy, mode, plant=plant) as engine:
         for row in range(len(columns.op)):
             one = Columns(*(column[row : row + 1] for column in columns))
@@ -61,7 +62,8 @@ def row_by_row(columns: Columns, mode: str, spec: str, plant: Plant) -> int:
             except WrongData:
                 return row
             model, live = replay.counts(), engine.counts()
-            if any(model[name] != live[name] for name in model.keys() & live.keys()):
+            both = [(name, live_name) for name, live_name in counted.items() if live_name in live]
+            if any(model[name] != live[live_name] for name, live_name in both):
                 return row
             theirs, ours = replay.faults(), engine.faults()
             if [*zip(ours["row"], ours["vaddr"])] != [*zip(theirs["row"], theirs["vaddr"])]:  # noqa: B905
