@@ -14,6 +14,12 @@ from mmuexp.render import words
 from mmuexp.render.chart import chart_of
 from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text
 
+LEVELS = (
+    "How sure: of several recordings the least sure counts. sure: nothing below turns it. assumed price: one assumed"
+    " price alone, half or double, would put another scheme first. too close: the second is nearer than the model's"
+    " typical error. measured otherwise: the live engine found the second faster in every round. The table of every"
+    " recording, below the chart, names the price or the margin."
+)
 WORST = [DISPUTED, CLOSE, ASSUMED, SURE]
 HEAD = ["workload", "best of all", "times as fast as", "how sure"]
 HEAD += ["best without qemu-fast", "times as fast as", "how sure", "while a host fault costs"]
@@ -29,7 +35,7 @@ def summary_sections(evidence: Evidence, hosts: Sequence[Profile], live: Sequenc
         found += [Heading(f"At the prices of {host.name}", 3), Text(f"{host.about}.", "note")]
         found += [Text([sentence(portable), _fault_price(portable)]), _table(every, portable, live)]
         details += [_line(one, live, portable=one in portable) for one in (*every, *portable)]
-    found += rates_sections(evidence, hosts[0])
+    found += [Text(LEVELS, "note"), *rates_sections(evidence, hosts[0])]
     head = ["recording", "workload", "host", "among", "best", "next", "by", "how sure", "why"]
     head += ["while a host fault costs", "a fault costs there"]
     found.append(Details("Every recording, with why it is sure or not", [Table(head, details, name="recordings")]))
