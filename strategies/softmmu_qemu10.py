@@ -263,7 +263,6 @@ class SoftmmuQemu10(Strategy):
     extra_events = ("victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries")
     costs = COSTS
     kernels = Kernels(access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page)
-    COUNTS_INSNS = True
 
     window_insns: int = param(
         80_000_000, minimum=0, maximum=1 << 40, sweep=(0, 8_000_000, 80_000_000, 800_000_000),
