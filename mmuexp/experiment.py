@@ -177,10 +177,9 @@ def _experiment(
             ledger.between, ledger.measured_host = sampler.between, sampler.profile
     for at, path in enumerate(paths):
         label = DEFAULT_NAME if path is None else path
-        with trace_path(path) as file, open_trace(file) as trace:
+        with trace_path(path) as file, open_trace(file) as trace, manifest.digested(file, jobs) as digest:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
             chosen, against = _with_reference(chosen, base)
-            facts = manifest.trace_facts(trace, label, file)
             for part, (seed, shown) in enumerate(at_load_seeds(trace, seeds)):
                 runs: list[Run] = []
                 left_out: dict[str, str] = {}
@@ -205,10 +204,12 @@ def _experiment(
                     done = sum(run.window is None for run in runs)
                     of_this = f" and {done} of {len(chosen)} schemes of the next" if runs else ""
                     if runs:
+                        facts = manifest.trace_facts(trace, label, file, digest())
                         ledger.add(label, facts, runs, str(against), left_out, {}, seed)
                     of_seeds = "" if seeds is None else f", {part} of {len(seeds)} load seeds"
                     what = f"interrupted after {at} of {len(paths)} traces{of_seeds}{of_this}"
                     raise Interrupted(ledger.result(what)) from None
+                facts = manifest.trace_facts(trace, label, file, digest())
                 ledger.add(label, facts, runs, str(against), left_out, live, seed)
     return ledger.result("yes")
 

@@ -8,8 +8,11 @@ import os
 import platform
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +80,25 @@ def expanded(strategy: Any) -> dict[str, Any]:
     return {"spec": str(strategy), "name": strategy.name, "parameters": values}
 
 
-def trace_facts(trace: Any, label: str, file: str) -> dict[str, Any]:
+@contextmanager
+def digested(file: str, jobs: int | None) -> Iterator[Callable[[], str]]:
+    """A function that tells the file's SHA-256, computed beside the work of the block, unless there is one job."""
+    from mmuexp.trace import digest
+
+    if jobs == 1:
+        yield cache(partial(digest, file))
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="digest") as aside:
+        yield aside.submit(digest, file).result
+
+
+def trace_facts(trace: Any, label: str, file: str, sha256: str | None = None) -> dict[str, Any]:
+    """What a manifest tells of an open trace; `sha256`, if `digested` computed it already."""
     from mmuexp.trace import digest
 
     return {
         "trace": label,
-        "sha256": digest(file),
+        "sha256": sha256 or digest(file),
         "size_bytes": trace.size_bytes,
         "mode": trace.mode,
         "rows": trace.rows,
@@ -92,8 +108,12 @@ def trace_facts(trace: Any, label: str, file: str) -> dict[str, Any]:
     }
 
 
+@cache
 def commit() -> dict[str, Any]:
-    """The git commit that the package runs from, if it runs from a checkout of its own; `modified` if edited since."""
+    """The git commit that the package runs from, if it runs from a checkout of its own; `modified` if edited since.
+
+    Asked once: what runs is what was imported.
+    """
     package = Path(__file__).resolve().parent
     if not (package.parent / ".git").exists():
         return {"commit": None, "modified": None}
@@ -112,6 +132,7 @@ def _git(folder: Path, *args: str) -> str:
     return done.stdout.strip()
 
 
+@cache
 def machine() -> dict[str, Any]:
     return {
         "processor": _processor(),
@@ -131,6 +152,7 @@ def _processor() -> str | None:
     return platform.processor() or None
 
 
+@cache
 def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 

@@ -73,19 +73,24 @@ def make_frame(records: Iterable[Mapping[str, Any]], appended: Iterable[str] = (
     appended = list(appended)
     own = dict.fromkeys(k for record in records for k in record if k not in COLUMNS and k not in appended)
     columns = [*COLUMNS, *own, *appended]
-    return pd.DataFrame({c: _series([record.get(c) for record in records], c) for c in columns}, columns=columns)
+    return pd.DataFrame({c: _array([record.get(c) for record in records], c) for c in columns}, copy=False)
 
 
-def _series(values: list, column: str) -> Any:
-    import pandas as pd
+def _array(values: list, column: str) -> Any:
+    """A column; not as pandas builds one from a list, which costs more than a replay of a short trace."""
+    import numpy as np
+    from pandas.arrays import IntegerArray
 
     known = [v for v in values if v is not None]
     if column in IDENTITY or any(isinstance(v, str) for v in known):
-        return pd.Series(values, dtype=object)
+        cells = np.empty(len(values), object)
+        cells[:] = values
+        return cells
     whole = all(isinstance(v, int) or float(v).is_integer() for v in known)
     if column in FLOATS or (column in MAYBE_FLOATS and not whole):
-        return pd.Series([None if v is None else float(v) for v in values], dtype="float64")
-    return pd.Series([None if v is None else int(v) for v in values], dtype="Int64")
+        return np.array([np.nan if v is None else float(v) for v in values], np.float64)
+    empty = np.array([v is None for v in values], bool)
+    return IntegerArray(np.array([0 if v is None else int(v) for v in values], np.int64), empty)
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:

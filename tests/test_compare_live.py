@@ -249,7 +249,7 @@ def test_a_file_of_ones_own_beside_one_of_ours(cli, trace, known):
 
 def test_if_none_has_an_engine_nothing_is_done(cli, trace, monkeypatch, tmp_path):
     monkeypatch.setattr("mmuexp.live.calibrate.calibrate", lambda **_: pytest.fail("it calibrates"))
-    monkeypatch.setattr("mmuexp.experiment.run_pass", lambda *_, **__: pytest.fail("it replays"))
+    monkeypatch.setattr("mmuexp.experiment.run_passes", lambda *_, **__: pytest.fail("it replays"))
     file = PACKAGES / "mmuexp_victim.py"
     assert cli("compare", "--live", trace, "-s", file, "-o", tmp_path / "result.csv").code == 1
     assert "softmmu-large: has no live engine" in one_line(cli.err)

@@ -160,7 +160,7 @@ def test_a_failure_leaves_nothing_half_written(cli, trace, tmp_path, monkeypatch
     def fail(*_, **__):
         raise failure
 
-    monkeypatch.setattr("mmuexp.experiment.run_pass", fail)
+    monkeypatch.setattr("mmuexp.experiment.run_passes", fail)
     before = sorted(p.name for p in tmp_path.iterdir())
     done = cli("compare", trace, "-o", tmp_path / "r.csv", "-o", tmp_path / "s.json")
     assert done.code == (130 if failure is KeyboardInterrupt else 1)

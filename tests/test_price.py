@@ -1,5 +1,7 @@
 """Prices, worked by hand: counts x costs, the crossing's share, break-even points, what an assumed price decides."""
 
+from itertools import chain
+
 import pytest
 
 from mmuexp.host import PRIMITIVES, Profile
@@ -221,15 +223,15 @@ def test_numbers_have_three_digits():
 
 @pytest.mark.parametrize("mode", ["user", "system"])
 def test_every_price_is_of_something_that_is_counted(mode):
-    from mmuexp.passes import run_pass
+    from mmuexp.passes import run_passes
 
     class Empty:
         rows = 0
 
-        def batches(self):
+        def batches(self, *, ahead):
             return iter(())
 
     trace = Empty()
     trace.mode = mode
-    for run in run_pass(trace, default_strategies(mode), label=""):
+    for run in chain.from_iterable(run_passes(trace, default_strategies(mode), label="")):
         assert set(run.strategy.price_list()) <= set(run.counts), run.strategy
