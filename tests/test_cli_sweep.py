@@ -7,6 +7,7 @@ import pytest
 from cli_cases import one_line
 
 import mmuexp
+from mmuexp import passes
 from mmuexp.errors import UsageError
 from mmuexp.experiment import compare
 
@@ -76,19 +77,20 @@ def test_a_parameter_of_several_schemes_asks_which(cli, trace, monkeypatch):
 
 
 def test_an_interrupted_sweep_keeps_what_was_finished(cli, trace, tmp_path, monkeypatch):
-    monkeypatch.setattr("mmuexp.experiment.TOGETHER", 2)
+    growing = iter(range(0, 1 << 40, passes.SCHEMES_BYTES + 1))  # each scheme needs a pass of its own
+    monkeypatch.setattr(passes, "resident_bytes", lambda: next(growing))
     calls = []
 
     def interrupt(name, done, rows):
         calls.append(done)
-        if len(calls) == 5:  # two for each group: the third begins
+        if len(calls) == 5:  # two for each pass: the third begins
             raise KeyboardInterrupt
 
     monkeypatch.setattr("mmuexp.cli.output.telling", lambda progress: interrupt)
     done = cli("sweep", "entries=8..14", "--trace", trace, "-o", tmp_path / "r.csv", "-o", "-")
     assert done.code == 130
-    assert [row["entries"] for row in table((tmp_path / "r.csv").read_text())] == ["8", "9", "10", "11"]
-    assert "interrupted after 0 of 1 traces and 4 of 7 schemes" in done.out
+    assert [row["entries"] for row in table((tmp_path / "r.csv").read_text())] == ["8", "9"]
+    assert "interrupted after 0 of 1 traces and 2 of 7 schemes" in done.out
 
 
 def test_a_check_may_name_a_parameter(cli, trace, tmp_path):
