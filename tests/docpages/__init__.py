@@ -1,0 +1,1 @@
+"""The documentation held against what the commands do today; `python -m tests.docpages` writes that into it."""
