@@ -32,7 +32,7 @@ def new_seen() -> np.ndarray:
 
 @inside
 def words_of(keys, vaddrs, sizes, words, slots):
-    """The words to look up, without the era, and where."""
+    """The words to look up, and where. A word is key or vaddr (32 bits), 0 or size of a block (16), the era (16)."""
     u4, u8 = np.uint32, np.uint64
     for i in range(len(keys)):
         key = keys[i]
@@ -44,8 +44,9 @@ def words_of(keys, vaddrs, sizes, words, slots):
 
 
 @inside
-def find(words, slots, ops, first, found, firsts, seen, era, eras, ended):
-    """Append the firsts of a strip that begins with row `first`. Returns the numbers of firsts and of eras ended."""
+def find(words, slots, ops, first, found, firsts, first_words, seen, era, eras, ended):
+    """Append the firsts of a strip that begins with row `first`, and their words, so that who reads them need not go
+    to the columns. Returns the numbers of firsts and of eras ended."""
     u8 = np.uint64
     rows, n = u8(len(ops)), u8(found)
     for start in range(u8(0), rows, u8(PIECE)):
@@ -62,6 +63,7 @@ def find(words, slots, ops, first, found, firsts, seen, era, eras, ended):
             seen[slots[i]] = word
             seen[EACH_SLOT] = 0
             firsts[n] = first + np.int64(i)
+            first_words[n] = words[i] >> u8(16)
             n += u8(1)
             if ops[i] == 3 or ops[i] == 4:
                 ended = end_era(first + np.int64(i) + 1, np.int64(n), seen, era, eras, ended)

@@ -40,6 +40,8 @@ ERA, FIRST, ROW, LOSSY, PLACES = range(5)  # where in a batch the loop is; LOSSY
 FULL = 1 << 8  # beside a kernel's answer: the log has no room for another row
 PLAIN = (1 << KINDS) - 1  # bits of a key, and of a page's memory: the kinds of plain access
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
+SIZE_MASK = (1 << 16) - 1  # of a word (firsts.py): a block has a size
+BUNCH = 16  # firsts that are looked at together
 EPOCH_BITS = 16  # of the code epoch that are kept with each
 EPOCH_MASK = (1 << EPOCH_BITS) - 1
 
@@ -82,8 +84,8 @@ def enter_block(s, e, n, vaddr, size, insns, user_mode):
 
 @kernel
 def slot_of(vaddr):
-    """Where a block is remembered as entered."""
-    return (vaddr ^ vaddr >> PAGE_BITS) & (ENTERED - 1)
+    """Where a block is remembered as entered: neighbours side by side, so that a line of the cache holds several."""
+    return (vaddr >> 2 ^ vaddr >> PAGE_BITS) & (ENTERED - 1)
 
 
 @kernel
@@ -132,17 +134,31 @@ def all_known(pages, entered, keys, vaddrs, sizes, row, epoch, code_epoch):
     return unknown == 0
 
 
+@kernel
+def all_firsts_known(pages, entered, first_words, at, epoch, code_epoch):
+    """As `all_known`, of the BUNCH firsts from number `at` on."""
+    unknown = np.int64(0)
+    for i in range(at, at + BUNCH):
+        word = np.int64(first_words[i])
+        what = word >> 16 & 0xFFFFFFFF
+        known = np.int64(pages[what >> PAGE_BITS].settled)
+        plain = np.int64(known >> KINDS == epoch) & np.int64(known & what & PLAIN != 0)
+        remembered = np.int64(entered[slot_of(what)] == word << EPOCH_BITS | code_epoch)
+        unknown |= 1 - (remembered if word & SIZE_MASK else plain)
+    return unknown == 0
+
+
 @entry
 def loop(
-    s, e, n, clock, place, log, keys, vaddrs, sizes, insns, ops, flags, frames, firsts, eras, user_mode,
-    filtered,
+    s, e, n, clock, place, log, keys, vaddrs, sizes, insns, ops, flags, frames, firsts, first_words, eras,
+    user_mode, filtered,
 ):  # fmt: skip
     """Replay a batch from `place` on. Returns why it stops; `place` tells where it goes on, place[ROW] the row that
     stopped it."""
     epoch, watching = clock[0], clock[2]
     code_epoch = clock[1]
     era, at, row, lossy = place[ERA], place[FIRST], place[ROW], place[LOSSY]
-    looked = row  # rows before it were looked at together, and some are not known
+    looked, asked = row, at  # rows, and firsts, before it were looked at together, and some are not known
     why = DONE
     while era < eras.shape[0]:
         if lossy or not filtered or watching:
@@ -158,24 +174,30 @@ def loop(
                     continue
                 looked = row + PIECE
             i = row
+            key = np.int64(keys[i])
+            word = np.int64(vaddrs[i]) << 16 | np.int64(sizes[i]) if key & EXEC_KEY else key << 16
         else:
             if at >= eras[era, END_FIRST]:
                 row = looked = eras[era, END_ROW]
                 era += 1
                 continue
+            if at >= asked and at + BUNCH <= eras[era, END_FIRST]:
+                if all_firsts_known(e.page, e.entered, first_words, at, epoch, code_epoch):
+                    at += BUNCH
+                    continue
+                asked = at + BUNCH
             i = np.int64(firsts[at])
+            word = np.int64(first_words[at])
             at += 1
         row = i + 1
-        key = np.int64(keys[i])
-        kind = key & PLAIN
-        if kind:
-            known = np.int64(e.page[key >> PAGE_BITS].settled)
-            if known >> KINDS == epoch and known & kind:
+        kind = np.int64(0)
+        if word & SIZE_MASK:
+            if e.entered[slot_of(word >> 16)] == word << EPOCH_BITS | code_epoch and not watching:
                 continue
-        elif key & EXEC_KEY and not watching:
-            vaddr = np.int64(vaddrs[i])
-            block = (vaddr << 16 | np.int64(sizes[i])) << EPOCH_BITS
-            if e.entered[slot_of(vaddr)] == block | code_epoch:
+        else:
+            kind = word >> 16 & PLAIN
+            known = np.int64(e.page[word >> 16 + PAGE_BITS].settled)
+            if known >> KINDS == epoch and known & kind:
                 continue
         op = ops[i]
         answer = 0

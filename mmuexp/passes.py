@@ -16,7 +16,7 @@ from mmuexp.result import complete_counts
 Progress = Callable[[str, int, int | None], None]  # (trace, rows done, rows in all if declared)
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
 
-SCHEMES_BYTES = 160 << 20  # that the schemes of one pass may take together, beside what the process had before
+SCHEMES_BYTES = 128 << 20  # that the schemes of one pass may take together, beside what the process had before
 DEFAULT_NAME = "default"  # what the bundled trace is called in the column `trace`
 
 

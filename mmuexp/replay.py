@@ -58,8 +58,8 @@ class Replay:
         while why != DONE:
             why = self._loop(
                 self._state, self._emulator, self._n, self._clock, self._place, self._log, rows.keys,
-                columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames, rows.firsts, rows.eras,
-                self.mode == "user", self._filtered,
+                columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames, rows.firsts,
+                rows.first_words, rows.eras, self.mode == "user", self._filtered,
             )  # fmt: skip
             row = int(self._place[ROW])
             if why == NO_ROOM:

@@ -33,6 +33,7 @@ class Surveyed(NamedTuple):
     numbers: np.ndarray | None  # int64[frames so far]: their guest-physical page numbers; None in user mode
     keys: np.ndarray  # uint32[rows], see keys.py
     firsts: np.ndarray  # int32[firsts], ascending rows of the batch, see firsts.py
+    first_words: np.ndarray  # uint64[firsts]: of a block vaddr << 16 | size, of other rows key << 16
     eras: np.ndarray  # int64[eras, 3], END_ROW, END_FIRST, END_INSNS of firsts.py
 
 
@@ -41,6 +42,7 @@ class _Room:
 
     def __init__(self, rows: int):
         self.keys, self.firsts = np.empty(rows, np.uint32), np.empty(rows, np.int32)
+        self.first_words = np.empty(rows, np.uint64)
         self.eras = np.empty((rows + rows // firsts.ERA_ROWS + 2, 3), np.int64)
 
 
@@ -86,7 +88,8 @@ class Survey:
         columns = Columns(*(np.require(c, dtype, ["C", "W"]) for c, dtype in zip(columns, DTYPES, strict=True)))
         bad, code, found, eras = scan.scan(
             *columns, self._sums, self._touched, self._stamp, self._page_of, self._system,
-            room.keys, room.firsts, self._seen, self._era, room.eras, self._some, self._words, self._slots,
+            room.keys, room.firsts, room.first_words, self._seen, self._era, room.eras,
+            self._some, self._words, self._slots,
         )  # fmt: skip
         frames = self._number(columns, bad, first) if self._sums[scan.MAPS] != maps else None
         if code:
@@ -94,7 +97,9 @@ class Survey:
         if self._system and len(self._numbers) != len(self._frames):
             self._numbers = self.frame_numbers()
         numbers = self._numbers if self._system else None
-        return Surveyed(columns, frames, numbers, room.keys[:rows], room.firsts[:found], room.eras[:eras])
+        return Surveyed(
+            columns, frames, numbers, room.keys[:rows], room.firsts[:found], room.first_words[:found], room.eras[:eras]
+        )
 
     def counts(self) -> dict[str, int]:
         """Every shape column of the contract, and the sums over accesses other than IO that prices need."""

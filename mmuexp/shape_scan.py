@@ -152,8 +152,8 @@ def _count_usual(some, sums):
 @guarded()
 @kept_with(firsts.__file__, key_of.__file__)
 def scan(
-    vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system, keys, firsts, seen, era, eras, some,
-    words, slots
+    vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system, keys, firsts, first_words, seen,
+    era, eras, some, words, slots
 ):  # fmt: skip
     """Count the rows up to the first bad one into `sums`, write their keys, and find the firsts and the eras.
 
@@ -169,7 +169,7 @@ def scan(
         )
         words_of(keys[part], vaddrs[part], sizes[part], words, slots)
         before, eras_before = found, ended
-        found, ended = find(words, slots, ops[part], start, found, firsts, seen, era, eras, ended)
+        found, ended = find(words, slots, ops[part], start, found, firsts, first_words, seen, era, eras, ended)
         for at in range(before, found):
             i = firsts[at]
             vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])

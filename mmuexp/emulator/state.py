@@ -15,7 +15,7 @@ from mmuexp.guest import PAGES
 
 OWN_MAPPING_BYTES = 1 << 18
 FRAMES = PAGES  # distinct physical pages that a trace may have
-FIRST_BLOCKS = 1 << 12
+FIRST_BLOCKS = 1 << 14
 ENTERED = 1 << 15  # blocks that can be remembered as entered
 MAX_BLOCKS = 1 << 22  # translated blocks alive at once; a real guest has some hundred thousand
 
@@ -107,7 +107,7 @@ def new_emulator() -> Emulator:
         frame=records(FRAMES, FRAME),
         block=records(FIRST_BLOCKS, BLOCK),
         link=records(2 * FIRST_BLOCKS, LINK),
-        bucket=np.zeros(2 * FIRST_BLOCKS, np.int32),
+        bucket=zeros(2 * FIRST_BLOCKS, np.int32),
         entered=zeros(ENTERED, np.int64),
         control=np.zeros(FIRST_FAULT + ROW_FAULTS, np.int64),
     )
