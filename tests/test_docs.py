@@ -7,8 +7,10 @@ from docpages import pictures
 from docpages.blocks import difference, renewed
 from docpages.pages import LONG, NOT_RUN, PAGES, ROOT, commands, links, mentioned, pieces
 from docpages.run import execute, look_up, program, scratch
+from mmuexp.strategies.softmmu_qemu10 import VICTIMS
 
-from mmuexp.registry import all_strategies
+from mmuexp.registry import all_strategies, parse_spec
+from mmuexp.result import TOLERANCE, TOLERANCE_NS
 
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 TEXTS = {name: page.read_text() for name, page in zip(NAMES, PAGES, strict=True)}
@@ -78,6 +80,12 @@ def test_the_readme_lists_every_scheme_with_its_instructions():
     assert rows == {name: str(cls.hit_insns()) for name, cls in all_strategies().items()}
 
 
+def test_figures_in_sentences_are_those_of_the_code():
+    assert f"; {parse_spec('byte-lookup').entries} windows" in README
+    assert f"{VICTIMS} victims" in README
+    assert f"within {TOLERANCE:.0%}".replace("%", " %") + f" or {TOLERANCE_NS} ns" in TEXTS["docs/prices.md"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_pieces_of_files_are_what_the_files_hold(name):
     assert [piece for file, piece in pieces(TEXTS[name]) if piece not in (ROOT / file).read_text()] == []
@@ -88,6 +96,45 @@ def test_the_tutorial_follows_the_file_that_it_builds():
     places = [built.find(piece) for file, piece in pieces(TEXTS["docs/writing-a-scheme.md"]) if "qemu10.py" in file]
     assert len(places) >= 6
     assert places[:-1] == sorted(places[:-1])
+
+
+PAGE = """Text, `mmuexp compare
+-s softmmu` and so on.
+
+    mmuexp one     # what it does
+    not a command
+
+<!-- not run: it takes a kernel -->
+
+    mmuexp two
+    make three
+
+    mmuexp four
+
+```console
+$ mmuexp five
+head
+...
+$ mmuexp six
+```
+```python some/file.py
+    mmuexp = 7
+```
+"""
+
+
+def test_commands_of_a_page():
+    found = [(c.line, c.first, c.shown, c.runs) for c in commands(PAGE)]
+    assert found == [
+        ("mmuexp one", 3, None, ""),
+        ("mmuexp two", 8, None, NOT_RUN),
+        ("make three", 9, None, NOT_RUN),
+        ("mmuexp four", 11, None, ""),
+        ("mmuexp five", 15, ("head", "..."), ""),
+        ("mmuexp six", 18, (), ""),
+    ]
+    assert mentioned(PAGE) == ["mmuexp compare -s softmmu"]
+    assert pieces(PAGE) == [("some/file.py", "    mmuexp = 7\n")]
 
 
 SHOWN = ("head", "...", "b    1", "c    2", "...", "That is 3 in all.")

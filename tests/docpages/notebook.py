@@ -16,7 +16,9 @@ def executed() -> Any:
 
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
-    return nbclient.NotebookClient(notebook, timeout=100, resources=resources).execute()
+    quiet = ["--HistoryManager.enabled=False", "--IPKernelApp.log_level=ERROR"]
+    client = nbclient.NotebookClient(notebook, timeout=100, resources=resources, extra_arguments=quiet)
+    return client.execute()
 
 
 def kept() -> Any:
