@@ -9,6 +9,7 @@ from docpages.pages import LONG, NOT_RUN, PAGES, ROOT, commands, links, mentione
 from docpages.run import execute, look_up, program, scratch
 from mmuexp.strategies.softmmu_qemu10 import VICTIMS
 
+from mmuexp.cli.main import COMMANDS
 from mmuexp.registry import all_strategies, parse_spec
 from mmuexp.result import TOLERANCE, TOLERANCE_NS
 
@@ -78,6 +79,10 @@ def test_the_readme_shows_a_picture_and_the_two_commands():
 def test_the_readme_lists_every_scheme_with_its_instructions():
     rows = dict(re.findall(r"^\| \[`([\w-]+)`\]\(strategies/\w+\.py\)[^|]*\| (\d+):", README, re.M))
     assert rows == {name: str(cls.hit_insns()) for name, cls in all_strategies().items()}
+
+
+def test_the_readme_names_every_command():
+    assert [name for name in COMMANDS if f"`mmuexp {name}" not in README] == []
 
 
 def test_figures_in_sentences_are_those_of_the_code():
