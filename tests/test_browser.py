@@ -10,7 +10,8 @@ from browser import CONTRAST, DESKTOP, PHONE, Browser, start
 
 from mmuexp.cli.main import run
 from mmuexp.render.chart import chart_of
-from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text, page
+from mmuexp.render.page import page
+from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 FRAME = pd.DataFrame(

@@ -17,7 +17,8 @@ from mmuexp.render import bundle
 from mmuexp.render.chart import chart_of
 from mmuexp.render.chart_runs import TIME, plan_of
 from mmuexp.render.html import html
-from mmuexp.render.page import Cell, Chart, Heading, Table, Text, page
+from mmuexp.render.page import page
+from mmuexp.render.sections import Cell, Chart, Heading, Table, Text
 from mmuexp.result import Result, make_frame
 
 OWNPAGE = Path(__file__).parent.parent / "traces" / "ownpage.arrow"

@@ -17,7 +17,7 @@ from mmuexp.overview.experiments import plain
 from mmuexp.overview.summary import RATE, TIMES, rates_sections, sentence, summary_sections
 from mmuexp.overview.workloads import KINDS, Contest, by_kind, contests
 from mmuexp.registry import parse_spec
-from mmuexp.render.page import Chart, Table
+from mmuexp.render.sections import Chart, Table
 from mmuexp.result import rows_of
 
 ROOT = Path(__file__).parent.parent

@@ -54,7 +54,8 @@ def to_md(report: Report) -> bytes:
 
 
 def to_html(report: Report) -> bytes:
-    from mmuexp.render.page import Heading, page
+    from mmuexp.render.page import page
+    from mmuexp.render.sections import Heading
 
     sections = [Heading("Claims and verdicts"), *report.sections()]
     return page(TITLE, sections, report.manifest).encode()

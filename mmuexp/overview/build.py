@@ -20,7 +20,8 @@ from mmuexp.overview.certainty import measured
 from mmuexp.overview.experiments import can_price, digest_of, experiment_sections, index_of
 from mmuexp.overview.summary import summary_sections
 from mmuexp.overview.sure import sure_sections
-from mmuexp.render.page import Details, Heading, Text, page
+from mmuexp.render.page import page
+from mmuexp.render.sections import Details, Heading, Text
 from mmuexp.result import Result
 
 TITLE = "How should an emulator translate guest memory?"

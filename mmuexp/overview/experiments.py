@@ -22,7 +22,7 @@ from mmuexp.registry import parse_spec
 from mmuexp.render import words
 from mmuexp.render.chart import chart_of
 from mmuexp.render.chart_runs import plan_of
-from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text
+from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.result import Result, rows_of
 
 HEAD = ["recording", "scheme", "time", "instructions", "accesses", "host faults", "in all", "kernel", "page crossings"]

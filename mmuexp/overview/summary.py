@@ -12,7 +12,7 @@ from mmuexp.overview.certainty import ASSUMED, CLOSE, DISPUTED, SURE, Measured, 
 from mmuexp.overview.workloads import Contest, Kind, by_kind, contests
 from mmuexp.render import words
 from mmuexp.render.chart import chart_of
-from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text
+from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
 
 LEVELS = (
     "How sure: of several recordings the least sure counts. sure: nothing below turns it. assumed price: one assumed"

@@ -7,7 +7,7 @@ from typing import Any
 from mmuexp.host import PRIMITIVES, Profile
 from mmuexp.overview.certainty import Measured, typical_error
 from mmuexp.price import TRANSLATE, WALK
-from mmuexp.render.page import Cell, Heading, Table, Text
+from mmuexp.render.sections import Cell, Heading, Table, Text
 
 # of MODEL.md, the section on what is left out, and the README
 LIMITS = (

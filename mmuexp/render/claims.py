@@ -155,7 +155,7 @@ def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -
 
 def sections(report: Any) -> list[Any]:
     """The sections of a page (render/page.py), from headings of level 3 on."""
-    from mmuexp.render.page import Cell, Details, Heading, Table, Text
+    from mmuexp.render.sections import Cell, Details, Heading, Table, Text
 
     def marked(verdict: str) -> Cell:
         return Cell(verdict, mark=MARKS.get(verdict, ""))

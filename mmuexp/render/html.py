@@ -10,7 +10,8 @@ from mmuexp.render.chart import chart_of
 from mmuexp.render.chart_runs import plan_of
 from mmuexp.render.counts import every_count
 from mmuexp.render.misses import sections as sections_of_misses
-from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text, page
+from mmuexp.render.page import page
+from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.render.summary import Summary, summaries
 from mmuexp.result import Result, rows_of
 

@@ -44,7 +44,7 @@ def _table(rows: list[dict[str, Any]]) -> tuple[str, list[str], list[list[str]]]
 
 def sections(result: Result) -> list[Any]:
     """The same tables on a page, and every count."""
-    from mmuexp.render.page import Details, Heading, Table
+    from mmuexp.render.sections import Details, Heading, Table
 
     found: list[Any] = []
     for title, heads, cells in tables(result):

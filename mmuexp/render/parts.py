@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from html import escape
 from typing import Any
 
 from mmuexp.render import palette, words
-from mmuexp.render.page import Cell, Chart, Details, Heading, Table, Text, anchor, data_link
+from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text, anchor
 
 FILTERED = 8  # a table with so many rows gets a box that filters them
 STILL = "This chart needs JavaScript; the file below has its data."
@@ -220,3 +221,9 @@ def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool) -> str:
         found.append(f"<{tag}{kind}{value}>{text}{star}</{tag[:2]}>")
     kind = ' class="best"' if best else ""
     return f"<tr{kind}>" + "".join(found) + "</tr>"
+
+
+def data_link(content: bytes, kind: str, name: str, label: str) -> str:
+    """A link that saves `content`, which is in the page, as the file `name`."""
+    data = base64.b64encode(content).decode()
+    return f'<a class="save" download="{escape(name)}" href="data:{kind};base64,{data}">{escape(label)}</a>'

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmuexp.live.check import Outcome
-from mmuexp.render.page import Cell, Heading, Table, Text, page
+from mmuexp.render.page import page
+from mmuexp.render.sections import Cell, Heading, Table, Text
 from mmuexp.render.verify import TOTALS, cell_of, parting_line, verdict
 
 
