@@ -68,6 +68,7 @@ def test_installed_apart_it_compares_from_another_folder(wheel, no_compiler, tmp
         "byte-lookup",
         "map-block",
         "qemu-fast",
+        "softmmu-qemu10",
     ]
     here = run(sys.executable, "-m", "mmuexp", "compare", "--format", "csv", cwd=elsewhere)
     assert done.stdout == here.stdout
