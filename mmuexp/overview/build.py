@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,32 +15,36 @@ from mmuexp.folders.about import About, read
 from mmuexp.folders.rerun import experiments
 from mmuexp.host import Profile
 from mmuexp.mail.evidence import Evidence, runs_of
-from mmuexp.mail.gather import LIVE, hosts_of, results_folder
+from mmuexp.mail.gather import hosts_of, results_folder
 from mmuexp.overview.certainty import measured
 from mmuexp.overview.experiments import can_price, digest_of, experiment_sections, index_of
+from mmuexp.overview.rehearsed import live_hosts, live_results
 from mmuexp.overview.summary import summary_sections
 from mmuexp.overview.sure import sure_sections
+from mmuexp.overview.workloads import ours, scheme_of
 from mmuexp.render.page import page
 from mmuexp.render.sections import Details, Heading, Text
 from mmuexp.result import Result
 
 TITLE = "How should an emulator translate guest memory?"
 LEAD = (
-    "Four schemes, on recordings of real programs, firmware and a Linux boot: which one to choose for a workload like"
-    " yours, why, and how sure to be. Every number can be made again."
+    "{count} schemes, on recordings of real programs, firmware and a Linux boot: which one to choose for a workload"
+    " like yours, why, and how sure to be. Every number can be made again."
 )
 
 
 @dataclass(frozen=True)
 class Overview:
-    """What the page shows; `manifest` says what it was made of. `left_out`: experiments that were never made."""
+    """What the page shows; `manifest` says what it was made of. `left_out`: experiments that were never made; `lead`
+    stands below the title."""
 
     sections: list[Any]
     manifest: dict[str, Any]
     left_out: tuple[str, ...] = ()
+    lead: str = ""
 
     def html(self) -> str:
-        return page(TITLE, self.sections, self.manifest, LEAD)
+        return page(TITLE, self.sections, self.manifest, self.lead)
 
 
 def report(
@@ -65,9 +69,10 @@ def report(
     if not abouts:
         raise MmuexpError("holds no experiment", where=str(results or folder), todo="name a folder such as results/")
     saved = {about.name: _results(about) for about in abouts}
-    live = measured([result for one in saved.values() for result in one.values()] + _live(folder))
+    tables = live_results(folder)
+    live = measured([*(result for one in saved.values() for result in one.values()), *tables.values()])
     sections = [
-        *_answers(saved, hosts, live),
+        *_answers(saved, hosts, live, live_hosts(tables)),
         Heading("How sure to be", id="sure"),
         *sure_sections(hosts, live),
         *_claims(hosts, results),
@@ -78,21 +83,36 @@ def report(
     ]
     for about in abouts:
         sections += experiment_sections(about, saved[about.name], hosts[0])
-    return Overview(sections, _manifest(abouts, saved, hosts, left_out, command, started), left_out)
+    about = _manifest(abouts, saved, hosts, left_out, command, started)
+    return Overview(sections, about, left_out, LEAD.format(count=_count(schemes_of(saved))))
+
+
+def schemes_of(saved: Mapping[str, Mapping[str, Result]]) -> list[str]:
+    """The schemes of ours that any experiment ran."""
+    frames = [result.frame for one in saved.values() for result in one.values()]
+    ran = {scheme_of(spec) for frame in frames if "strategy" in frame.columns for spec in frame["strategy"].unique()}
+    return [name for name in ours() if name in ran]
+
+
+def _count(names: Sequence[str]) -> str:
+    few = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+    return few[len(names)] if len(names) < len(few) else str(len(names))
 
 
 def _is_made(about: About) -> bool:
     return all((about.folder / f"{name}.csv").is_file() for name in about.commands)
 
 
-def _answers(saved: dict[str, dict[str, Result]], hosts: Sequence[Profile], live: Sequence[Any]) -> list[Any]:
+def _answers(
+    saved: dict[str, dict[str, Result]], hosts: Sequence[Profile], live: Sequence[Any], also: Sequence[Profile]
+) -> list[Any]:
     tables = {}
     for name, results in saved.items():
         first = next(iter(results.values()))
         if first.kind == "compare" and can_price(first):
             tables[name] = runs_of(first)
     heading = Heading("Which scheme for a workload like yours", id="choose")
-    return [heading, *summary_sections(Evidence(tables, hosts), hosts, live)]
+    return [heading, *summary_sections(Evidence(tables, hosts), hosts, live, also)]
 
 
 def _claims(hosts: Sequence[Profile], results: Any) -> list[Any]:
@@ -107,12 +127,6 @@ def _claims(hosts: Sequence[Profile], results: Any) -> list[Any]:
         first,
         Details("Each claim, with the figures that its verdict is made of", others),
     ]
-
-
-def _live(folder: Path) -> list[Result]:
-    """Measured figures that are no experiment of their own."""
-    file = folder.joinpath(*LIVE)
-    return [load(str(file))] if file.is_file() else []
 
 
 def _results(about: About) -> dict[str, Result]:

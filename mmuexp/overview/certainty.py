@@ -13,7 +13,9 @@ from typing import Any
 from mmuexp.overview.workloads import Contest
 from mmuexp.result import Result, rows_of
 
-SURE, CLOSE, ASSUMED, DISPUTED = "sure", "too close", "assumed price", "measured otherwise"
+SURE, CLOSE, ASSUMED, DISPUTED = "sure at these prices", "too close", "assumed price", "measured otherwise"
+ELSEWHERE = "another winner at the prices measured in results/live"
+SPLIT = "recordings disagree"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`level` is one of SURE, CLOSE, ASSUMED, DISPUTED; `why` a sentence."""
+    """`level` is one of SURE, CLOSE, ASSUMED, ELSEWHERE, DISPUTED; `why` a sentence."""
 
     level: str
     why: str
@@ -70,11 +72,13 @@ def typical_error(live: Sequence[Measured]) -> float | None:
 
 
 def judge(contest: Contest, live: Sequence[Measured], *, today: bool = True) -> Verdict:
-    """How sure the winner of a contest is. What was measured speaks for hosts of `today` alone."""
+    """How sure the winner of a contest is. What was measured, prices too, speaks for hosts of `today` alone."""
     tried = {one.spec: one for one in live if one.recording == contest.recording and today}
     first, second = tried.get(contest.winner), tried.get(contest.runner_up)
     if first and second and second.most < first.least:
         return Verdict(DISPUTED, f"the live engine found {contest.runner_up} faster in every round")
+    if contest.elsewhere and today:
+        return Verdict(ELSEWHERE, "; ".join(f"{spec} wins at those of {at}" for at, spec in contest.elsewhere.items()))
     if contest.assumed:
         turned = "; ".join(f"{rival} would be faster: {name}" for name, rival in contest.assumed.items())
         return Verdict(ASSUMED, f"if one of these were half or double, {turned}")

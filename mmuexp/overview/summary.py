@@ -3,41 +3,45 @@
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
 from mmuexp.host import Profile
-from mmuexp.mail.evidence import SOFTMMU, Evidence
+from mmuexp.mail.evidence import PATCHED, QEMU_FAST, SOFTMMU, WIDE, Evidence
 from mmuexp.mail.gather import DAY
-from mmuexp.overview.certainty import ASSUMED, CLOSE, DISPUTED, SURE, Measured, judge
-from mmuexp.overview.workloads import Contest, Kind, by_kind, contests
+from mmuexp.overview.certainty import ASSUMED, CLOSE, DISPUTED, ELSEWHERE, SPLIT, SURE, Measured, judge
+from mmuexp.overview.rates import own_sections, rates_sections
+from mmuexp.overview.workloads import Contest, Kind, by_kind, contests, scheme_of
 from mmuexp.render import words
-from mmuexp.render.chart import chart_of
-from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
+from mmuexp.render.sections import Cell, Details, Heading, Table, Text
 
 LEVELS = (
-    "How sure: of several recordings the least sure counts. sure: nothing below turns it. assumed price: one assumed"
-    " price alone, half or double, would put another scheme first. too close: the second is nearer than the model's"
-    " typical error. measured otherwise: the live engine found the second faster in every round. The table of every"
-    " recording, below the chart, names the price or the margin."
+    f"How sure: of several recordings the least sure counts. {SURE}: nothing named here turns it, and another host has"
+    f" other prices. {ASSUMED}: one assumed price alone, half or double, would put another scheme first. {CLOSE}: the"
+    f" second is nearer than the model's typical error. {SPLIT}: they have not all the same winner. {ELSEWHERE}: the"
+    f" machine of the live engine was calibrated, and its prices put another scheme first. {DISPUTED}: the live engine"
+    " found the second faster in every round. The table of every recording, below the chart, says why."
 )
-WORST = [DISPUTED, CLOSE, ASSUMED, SURE]
-HEAD = ["workload", "best of all", "times as fast as", "how sure"]
-HEAD += ["best without qemu-fast", "times as fast as", "how sure", "while a host fault costs"]
-RATE, TIMES = "host faults per 1,000 accesses", "time, as a multiple of softmmu's"
+WORST = [DISPUTED, ELSEWHERE, SPLIT, CLOSE, ASSUMED, SURE]
+HEAD = ["workload", *["best", "times as fast as", "how sure"] * 2, "while a host fault costs"]
+GROUPS = [("", 1), ("best of all", 3), (f"best without {QEMU_FAST}", 4)]
+WHERE = {WIDE: "on a 64-bit host", PATCHED: "with a patched guest kernel"}
 
 
-def summary_sections(evidence: Evidence, hosts: Sequence[Profile], live: Sequence[Measured]) -> list[Any]:
-    """For each host a sentence and a table of workloads; then what decides, as a chart; then every recording."""
-    found: list[Any] = []
+def summary_sections(
+    evidence: Evidence, hosts: Sequence[Profile], live: Sequence[Measured], also: Sequence[Profile] = ()
+) -> list[Any]:
+    """What `how sure` says; for each host a sentence and a table of workloads; what decides, as a chart; then every
+    recording. `also` are hosts without a table, whose winners are told where they are others."""
+    found: list[Any] = [*own_sections(evidence, hosts[0]), Text(LEVELS, "note")]
     details: list[list[Any]] = []
     for host in hosts:
-        every, portable = contests(evidence, host), contests(evidence, host, portable=True)
+        every = contests(evidence, host, also=also)
+        but = contests(evidence, host, without=QEMU_FAST, also=also)
         found += [Heading(f"At the prices of {host.name}", 3), Text(f"{host.about}.", "note")]
-        found += [Text([sentence(portable), _fault_price(portable)]), _table(every, portable, live)]
-        details += [_line(one, live, portable=one in portable) for one in (*every, *portable)]
-    found += [Text(LEVELS, "note"), *rates_sections(evidence, hosts[0])]
+        found += [Text([sentence(but), _fault_price(but)]), _table(every, but, live)]
+        details += [_line(one, live, "all") for one in every]
+        details += [_line(one, live, f"all but {QEMU_FAST}") for one in but]
+    found += rates_sections(evidence, hosts[0])
     head = ["recording", "workload", "host", "among", "best", "next", "by", "how sure", "why"]
-    head += ["while a host fault costs", "a fault costs there"]
+    head += ["while a host fault costs", "a fault costs there", "not run"]
     found.append(Details("Every recording, with why it is sure or not", [Table(head, details, name="recordings")]))
     return found
 
@@ -46,8 +50,8 @@ def sentence(found: Sequence[Contest]) -> str:
     """Which scheme wins where, in words."""
     places: dict[str, list[str]] = {}
     for kind, several in by_kind(found).items():
-        for winner in dict.fromkeys(_name(one.winner) for one in several):
-            all_of = all(_name(one.winner) == winner for one in several)
+        for winner in dict.fromkeys(scheme_of(one.winner) for one in several):
+            all_of = all(scheme_of(one.winner) == winner for one in several)
             name = kind.name[0].lower() + kind.name[1:]
             places.setdefault(winner, []).append(name if all_of else f"{name} (in part)")
     told = [f"{winner} is best for {', '.join(kinds)}" for winner, kinds in places.items()]
@@ -60,40 +64,49 @@ def _fault_price(found: Sequence[Contest]) -> str:
     return f"A host fault costs {_now(found).text} here, by what it makes the host's kernel do."
 
 
-def _table(every: Sequence[Contest], portable: Sequence[Contest], live: Sequence[Measured]) -> Table:
+def _table(every: Sequence[Contest], but: Sequence[Contest], live: Sequence[Measured]) -> Table:
     rows = []
-    others = by_kind(portable)
+    others = by_kind(but)
     for kind, several in by_kind(every).items():
         mine = others.get(kind, [])
         rows.append([_kind(kind), _winner(several), _by(several), _level(several, live)])
         rows[-1] += [_winner(mine), _by(mine), _level(mine, live), _range(mine)]
-    return Table(HEAD, rows, caption="The best scheme for each kind of workload", name="workloads")
+    caption = "The best scheme for each kind of workload"
+    return Table(HEAD, rows, caption=caption, name="workloads", groups=GROUPS, wrap=True)
 
 
 def _kind(kind: Kind) -> Cell:
     return Cell(f"{kind.name}: {kind.about}")
 
 
-def _name(spec: str) -> str:
-    return spec.partition(",")[0]
+def _called(spec: str) -> str:
+    """With its setting, where it is not the default one, and what that wants."""
+    return f"{spec} ({WHERE[spec]})" if spec in WHERE else spec
 
 
 def _winner(found: Sequence[Contest]) -> Cell:
-    winners = [_name(one.winner) for one in found]
-    if len(set(winners)) == 1:
-        return Cell(winners[0], mark="best")
-    return Cell(", ".join(f"{name} in {winners.count(name)}" for name in dict.fromkeys(winners)))
+    """Who wins; how many recordings each where they differ; and which scheme was never run on some."""
+    winners = [_called(one.winner) for one in found]
+    told = ", ".join(f"{name} in {winners.count(name)}" for name in dict.fromkeys(winners))
+    not_run = list(dict.fromkeys(name for one in found for name in one.not_run))
+    missing = f"; {', '.join(not_run)} not run" if not_run else ""
+    text = (winners[0] if len(set(winners)) == 1 else told) + missing if found else words.DASH
+    return Cell(text, mark="warn" if missing else "" if _differ(found) or not found else "best")
+
+
+def _differ(found: Sequence[Contest]) -> bool:
+    return len({scheme_of(one.winner) for one in found}) > 1
 
 
 def _by(found: Sequence[Contest]) -> Cell:
     """How many times faster than softmmu, or where that wins, than the next; a range over recordings."""
-    if not found or len({_name(one.winner) for one in found}) > 1:
+    if not found or _differ(found):
         return Cell(words.DASH)
-    wins = _name(found[0].winner) == SOFTMMU
+    wins = scheme_of(found[0].winner) == SOFTMMU
     ratios = [one.margin if wins else one.against(SOFTMMU) for one in found]
     if None in ratios:
         return Cell(words.DASH)
-    than = _same([_name(one.runner_up) for one in found], "the next") if wins else SOFTMMU
+    than = _same([scheme_of(one.runner_up) for one in found], "the next") if wins else SOFTMMU
     span = _span([words.significant(ratio) for ratio in (min(ratios), max(ratios))])
     return Cell(f"{span}x {than}", min(ratios))
 
@@ -116,51 +129,17 @@ def _now(found: Sequence[Contest]) -> Cell:
 
 def _level(found: Sequence[Contest], live: Sequence[Measured]) -> Cell:
     levels = [judge(one, live, today=one.host != DAY).level for one in found]
+    levels += [SPLIT] * _differ(found)
     worst = min(levels, key=WORST.index, default=words.DASH)
     return Cell(worst, mark="" if worst == SURE else "warn")
 
 
-def _line(one: Contest, live: Sequence[Measured], *, portable: bool) -> list[Any]:
+def _line(one: Contest, live: Sequence[Measured], among: str) -> list[Any]:
     verdict = judge(one, live, today=one.host != DAY)
-    among = "portable" if portable else "all"
     ratio = Cell(f"{one.margin:.2f}x", one.margin)
     sure = Cell(verdict.level, mark="" if verdict.level == SURE else "warn")
     who = [one.recording, one.kind.name, one.host, among, one.winner, one.runner_up]
-    return [*who, ratio, sure, verdict.why, _range([one]), _now([one])]
-
-
-def rates_sections(evidence: Evidence, host: Profile) -> list[Any]:
-    """What decides: each recording's faults for 1,000 accesses, and what it then takes beside softmmu."""
-    records = []
-    for one in contests(evidence, host):
-        runs = {str(run.strategy): run for run in _runs(evidence, one)}
-        for spec, ns in one.ns.items():
-            if spec != SOFTMMU and SOFTMMU in one.ns and runs[spec].faults:
-                rate = 1000 * runs[spec].share("faults")
-                records.append([one.recording, one.kind.name, _name(spec), rate, ns / one.ns[SOFTMMU]])
-    if not records:
-        return []
-    frame = pd.DataFrame(records, columns=["recording", "workload", "scheme", RATE, TIMES])
-    spec = {"mark": "point", "x": RATE, "y": TIMES, "color": "scheme", "label": "recording", "rule": 1}
-    chart = chart_of(frame, {**spec, "log_x": True, "log_y": True})
-    slower = frame[frame[TIMES] > 1]
-    least, most = slower[RATE].min(), frame[frame[TIMES] < 1][RATE].max()
-    told = f"No recording with fewer than {words.significant(least)} faults per 1,000 accesses is slower than softmmu"
-    told += f", and none with more than {words.significant(most)} is faster."
-    alt = f"Points: {RATE} across, {TIMES} up, both logarithmic. {told}"
-    return [
-        Heading("What decides it: host faults", 3),
-        Text(f"{told} mmuexp compare on a recording of your own says where it stands."),
-        Chart(chart, frame, alt, f"Each point is a recording under a scheme, at the prices of {host.name}.", "faults"),
-    ]
-
-
-def _runs(evidence: Evidence, one: Contest) -> list[Any]:
-    for experiment in one.kind.recordings:
-        runs = evidence.recordings(experiment).get(one.recording)
-        if runs:
-            return list(runs.values())
-    return []
+    return [*who, ratio, sure, verdict.why, _range([one]), _now([one]), ", ".join(one.not_run)]
 
 
 def _span(texts: Sequence[str]) -> str:

@@ -37,8 +37,9 @@ def _told(live: Sequence[Measured]) -> str:
     agreed = [(one, two) for one, two in ordered if one.model < two.model]
     return (
         f"The live engine ran {len(live)} pairs of recording and scheme for real. The model was off by"
-        f" {100 * error:.2g} % in the median; of the {len(ordered)} pairs of neighbours that every round set apart it"
-        f" has {len(agreed)} in the same order."
+        f" {100 * error:.2g} % in the median. Of {len(_neighbours(live))} pairs of schemes that follow each other on a"
+        f" recording {len(ordered)} could be told apart in every round; the model has {len(agreed)} of those in the"
+        " same order. The other pairs lie within the spread of the rounds, and test nothing."
     )
 
 

@@ -5,10 +5,13 @@ comes from their counts at the prices of a host.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
 
 from mmuexp.host import Profile
 from mmuexp.mail.evidence import Evidence, Run
+from mmuexp.registry import all_strategies
 from mmuexp.render.sentence import Line, turns
 
 
@@ -33,7 +36,6 @@ KINDS = (
     Kind("Processes taking turns", "each CR3 write drops every translation", {"linux-windows": ("linux_user",)}),
     Kind("A whole Linux boot", "from power-on to a shell and off", {"linux-boot": ()}),
 )
-PORTABLE = ("softmmu", "byte-lookup", "map-block")  # need no layout of the host's address space
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Contest:
 
     `below_ns` and `above_ns`: the winner stays first while a host fault costs less, and more, than that (None: no such
     end); `fault_ns` is what one costs there now. `assumed`: assumed price -> the scheme that would be faster than the
-    winner if that price alone were half or double.
+    winner if that price alone were half or double. `not_run`: schemes of ours that have no counts of it. `elsewhere`:
+    another host -> the scheme that wins there, if it is another.
     """
 
     kind: Kind
@@ -53,6 +56,8 @@ class Contest:
     above_ns: float | None = None
     fault_ns: float | None = None
     assumed: dict[str, str] = field(default_factory=dict, hash=False)
+    not_run: tuple[str, ...] = ()
+    elsewhere: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def winner(self) -> str:
@@ -72,16 +77,40 @@ class Contest:
         return self.ns[spec] / self.ns[self.winner] if spec in self.ns else None
 
 
-def contests(evidence: Evidence, host: Profile, *, portable: bool = False) -> list[Contest]:
-    """Every recording of every kind that the evidence has, under all schemes or the portable ones alone."""
+def contests(evidence: Evidence, host: Profile, *, without: str = "", also: Sequence[Profile] = ()) -> list[Contest]:
+    """Every recording of every kind that the evidence has, under all schemes but `without`; `also` are hosts at which
+    another winner is told."""
     found = []
     for kind in KINDS:
         for experiment, names in kind.recordings.items():
             for recording, runs in evidence.recordings(experiment).items():
-                entered = [run for run in runs.values() if not portable or run.strategy.name in PORTABLE]
+                entered = [run for run in runs.values() if run.strategy.name != without]
                 if (not names or recording in names) and len(entered) > 1 and entered[0].counts["accesses"]:
-                    found.append(_contest(kind, recording, _best_of_each(entered, evidence, host), evidence, host))
+                    one = _contest(kind, recording, _best_of_each(entered, evidence, host), evidence, host)
+                    others = {at.name: _best_of_each(entered, evidence, at)[0].strategy for at in also}
+                    found.append(replace(one, not_run=_not_run(entered, without), elsewhere=_other(one, others)))
     return [one for one in found if len(one.ns) > 1]
+
+
+def _not_run(runs: Sequence[Run], without: str) -> tuple[str, ...]:
+    names = {run.strategy.name for run in runs} | {without}
+    return tuple(name for name in ours() if name not in names)
+
+
+@cache
+def ours() -> tuple[str, ...]:
+    """The schemes of this package; nobody expects those of another one in results/."""
+    return tuple(name for name, cls in all_strategies().items() if cls.__module__.startswith("mmuexp.strategies."))
+
+
+def _other(one: Contest, winners: Mapping[str, Any]) -> dict[str, str]:
+    """A scheme in another setting is the same winner."""
+    return {at: str(spec) for at, spec in winners.items() if spec.name != scheme_of(one.winner)}
+
+
+def scheme_of(spec: str) -> str:
+    """The name in a spec, without its settings."""
+    return spec.partition(",")[0]
 
 
 def _best_of_each(runs: Sequence[Run], evidence: Evidence, host: Profile) -> list[Run]:

@@ -61,6 +61,9 @@ class Parts:
         rows = [[_cell(value) for value in row] for row in table.rows]
         numeric = [_numeric([row[at] for row in rows]) for at in range(len(table.head))]
         head = "".join(self._head(table, at, numeric[at]) for at in range(len(table.head)))
+        groups = "".join(_group(text, columns) for text, columns in table.groups)
+        over = f'<tr class="groups">{groups}</tr>' if groups else ""
+        wrap = ' class="wrap"' if table.wrap else ""
         lines = [_line(row, numeric, best=at in table.best) for at, row in enumerate(rows)]
         name = f"table-{self.tables}"
         caption = f'<p class="caption" id="{name}">{escape(table.caption)}</p>' if table.caption else ""
@@ -76,7 +79,7 @@ class Parts:
         label = f'aria-labelledby="{name}"' if caption else f'aria-label="table {self.tables}"'
         return (
             f'<div class="table">{above}{caption}<div class="scroll" role="region" tabindex="0" {label}>'
-            f"<table {label}><thead><tr>{head}</tr></thead>\n<tbody>\n"
+            f"<table{wrap} {label}><thead>{over}<tr>{head}</tr></thead>\n<tbody>\n"
             + "\n".join(lines)
             + "\n</tbody></table></div></div>"
         )
@@ -192,6 +195,10 @@ def _numeric(cells: Sequence[Cell]) -> bool:
     return bool(told) and all(cell.value is not None for cell in told)
 
 
+def _group(text: str, columns: int) -> str:
+    return f'<th scope="colgroup" colspan="{columns}">{escape(text)}</th>' if text else f'<td colspan="{columns}"></td>'
+
+
 def _length(text: str) -> str:
     return "prose" if len(text) > PROSE else "long" if len(text) > LONG else ""
 
@@ -215,7 +222,7 @@ def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool) -> str:
         kind = f' class="{named}"' if named else ""
         value = f' data-value="{cell.value!r}"' if cell.value is not None else ""
         star = ' <span class="star">best</span>' if best and at == 0 else ""
-        text = _spec(cell.text) if "=" in cell.text and " " not in cell.text else escape(cell.text)
+        text = " ".join(_spec(word) if "=" in word else escape(word) for word in cell.text.split(" "))
         if cell.href.startswith("#"):
             text = f'<a href="{escape(cell.href)}">{text}</a>'
         found.append(f"<{tag}{kind}{value}>{text}{star}</{tag[:2]}>")

@@ -46,6 +46,8 @@ class Table:
     best      numbers of the rows that win
     sortable  off for a table of two columns of words, or one whose rows have an order that means something
     csv       the exact data as a frame, and `name` what its file is called
+    groups    (head, columns below it), from the left, over all columns; "" heads none
+    wrap      cells of words may break, so that more columns are seen at once
     """
 
     head: Sequence[str]
@@ -56,6 +58,8 @@ class Table:
     sortable: bool = True
     csv: pd.DataFrame | None = None
     name: str = "table"
+    groups: Sequence[tuple[str, int]] = ()
+    wrap: bool = False
 
 
 @dataclass(frozen=True)

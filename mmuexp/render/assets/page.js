@@ -28,7 +28,7 @@
   for (const table of document.querySelectorAll(".table")) {
     const body = table.querySelector("tbody");
     const original = [...body.rows];
-    const heads = [...table.querySelectorAll("thead th")];
+    const heads = [...table.querySelectorAll("thead tr:last-child th")];
     heads.forEach((head, at) => head.querySelector("button")?.addEventListener("click", () => {
       const next = { none: "ascending", ascending: "descending", descending: "none" }[head.ariaSort];
       for (const other of heads) if (other.ariaSort) other.ariaSort = "none";
