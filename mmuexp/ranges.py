@@ -133,7 +133,7 @@ def _listed(values: Any) -> list[str]:
 def _parse_one(text: str) -> tuple[str, list[str] | None]:
     name, equals, values = text.partition("=")
     if not equals and Path(text).is_file():
-        raise UsageError(f"{text} is a file, not a parameter", todo="repeat --trace before each further file")
+        raise UsageError(f"{text} is a file, not a parameter", todo="give recordings with --trace FILE, once for each")
     if not name.strip():
         raise UsageError(f"{text!r} names no parameter", todo="write PARAM or PARAM=RANGE")
     return name, expand(values, what=name) if equals else None

@@ -10,7 +10,9 @@ from mmuexp.export import load
 from mmuexp.mail.evidence import runs_of
 from mmuexp.mail.gather import evidence_for, hosts_of, results_folder
 from mmuexp.mail.model import LIVE, UNTESTED
+from mmuexp.mail.report import Report
 from mmuexp.price import price
+from mmuexp.render.claims import notes
 from mmuexp.result import Result
 from mmuexp.strategy import Cost
 
@@ -126,3 +128,7 @@ def test_an_experiment_that_is_not_there_leaves_its_claim_untested(monkeypatch, 
     monkeypatch.setattr("mmuexp.mail.gather.results_folder", lambda: tmp_path)
     nothing = evidence_for(["linux-boot", "windows-habit"], hosts=[host()])
     assert [finding(number, nothing).verdict for number in (6, 7)] == [UNTESTED, UNTESTED]
+    untested = finding(6, nothing)
+    assert notes(untested, Report((untested,), ()))[0] == (
+        f"Not tested: no recording has what its rule takes ({untested.claim.rule})."
+    )

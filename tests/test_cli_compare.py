@@ -159,8 +159,10 @@ def test_the_table_tells_a_newcomer(cli, trace):
         "page crossings",
         "reference",
         "translator (assumed)",
-        "ahead if a fault costs",
-        "a fault costs here",
+        "  per 1,000 accesses",
+        "a host fault costs",
+        "  ahead of softmmu",
+        "at the prices of xeon-2.6-vm",
     ):
         assert words in done.out
     assert max(map(len, done.out.split("\n\n")[1].splitlines())) <= 80
@@ -183,7 +185,7 @@ def test_no_label_of_an_upright_table_breaks(trace, reference):
     shown = summaries(compare(trace, reference=reference), 100)[0]
     assert shown.upright
     assert not [row[0] for row in shown.cells if "\n" in row[0]]
-    assert any("ahead if a fault costs" in note for note in shown.notes)
+    assert any(f"ahead of {reference}: the price" in note for note in shown.notes)
 
 
 def test_the_prices_come_from_the_host(cli, trace):
@@ -279,3 +281,11 @@ def test_an_interruption_keeps_the_traces_that_were_finished(cli, trace, tmp_pat
     assert done.code == 130
     assert [row["trace"] for row in table(out.read_text())] == [trace]
     assert "interrupted after 1 of 2" in (tmp_path / "kept.csv.manifest.json").read_text()
+
+
+def test_faults_are_told_for_each_thousand_accesses(trace):
+    shown = summaries(compare(trace, ["softmmu", "byte-lookup"]))[0]
+    lines = {row[0]: row[1:] for row in shown.cells}
+    faults = int(lines["host faults"][1])
+    assert faults > 0
+    assert lines["  per 1,000 accesses"] == ["0", f"{1000 * faults / 11:.0f}"]  # of 11 accesses

@@ -75,3 +75,11 @@ def test_a_profile_of_ones_own(tmp_path, monkeypatch):
         load_profile("other")
     with pytest.raises(UsageError):
         load_profile(str(tmp_path / "other.toml"))
+
+
+def test_a_host_that_was_never_measured_is_told_how(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="`mmuexp calibrate` measures this host"):
+        load_profile("here")
+    with pytest.raises(UsageError, match="no host profile named 'there'; there are pentium4-2004"):
+        load_profile("there")

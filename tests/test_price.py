@@ -177,24 +177,26 @@ def test_the_sentence_names_the_winner_and_where_it_turns():
     lines = [Line("softmmu", 10_000, 0, 0), Line("m", 4000, 2000, 2), Line("b", 8000, 1000, 1)]
     winner, dearer, cheaper = turns(lines)  # 4,000 + 2,000 x meets 10,000 at 3 and 8,000 + 1,000 x at 4
     assert (winner.name, dearer.line.name, dearer.x, cheaper) == ("m", "softmmu", 3.0, None)
-    assert sentence(lines[:2], "softmmu") == (
-        "m wins: its memory accesses cost 1.67 times less than softmmu's; it stays ahead while a host fault costs"
-        " less than 3.00 us (at this host's prices 1.00 us); above that, softmmu is ahead."
+    told = (
+        "m wins: its memory accesses cost 1.67 times less than softmmu's; it stays ahead of softmmu while a host fault"
+        " costs less than 3.00 us (1.00 us {}); above that, softmmu wins."
     )
+    assert sentence(lines[:2], "softmmu", "p4") == told.format("at the prices of p4")
+    assert sentence(lines[:2], "softmmu", "here") == told.format("at the prices measured here")
 
 
 def test_the_sentence_when_faults_are_too_dear():
     lines = [Line("softmmu", 10_000, 0, 0), Line("m", 4000, 20_000, 2)]
-    assert sentence(lines, "softmmu") == (
+    assert sentence(lines, "softmmu", "p4") == (
         "softmmu wins: its memory accesses cost 10.0 us, m's 24.0 us;"
-        " m would win if a host fault cost less than 3.00 us (at this host's prices 10.0 us)."
+        " m would win if a host fault cost less than 3.00 us (10.0 us at the prices of p4)."
     )
 
 
 def test_the_sentence_does_not_call_a_hair_a_win():
     lines = [Line("a", 10_000, 0, 0), Line("b", 10_050, 0, 0), Line("c", 12_000, 0, 0)]
-    assert sentence(lines, "a") == "a and b are equal within 1 %; c is 1.20x dearer."
-    assert sentence(lines[:2], "a") == "a and b are equal within 1 %."
+    assert sentence(lines, "a", "p4") == "a and b are equal within 1 %; c is 1.20x dearer."
+    assert sentence(lines[:2], "a", "p4") == "a and b are equal within 1 %."
     assert clear_winner(lines) is None
     assert clear_winner(lines[1:]) == lines[1]
 
@@ -202,13 +204,13 @@ def test_the_sentence_does_not_call_a_hair_a_win():
 def test_the_sentence_of_a_sweep_contracts_its_values():
     times = {12: 75_000, 13: 15_000, 14: 10_010, 15: 10_000, 16: 10_000, 17: 12_000, 18: 10_000}
     lines = [Line(f"bits={value}", ns, 0, 0) for value, ns in times.items()]
-    assert sentence(lines, "bits=16") == (
+    assert sentence(lines, "bits=16", "p4") == (
         "bits=14..16,18 are equal within 1 %; 17 is 1.20x, 13 1.50x, 12 7.50x dearer."
     )
     other = [Line("softmmu", 30_000, 0, 0), *lines[2:5]]
-    assert sentence(other, "softmmu") == "bits=14..16 are equal within 1 %; softmmu is 3.00x dearer."
+    assert sentence(other, "softmmu", "p4") == "bits=14..16 are equal within 1 %; softmmu is 3.00x dearer."
     words = [Line(f"evict={value}", 10_000, 0, 0) for value in ("fifo", "lifo", "lru")]
-    assert sentence(words, "") == "evict=fifo,lifo,lru are equal within 1 %."
+    assert sentence(words, "", "p4") == "evict=fifo,lifo,lru are equal within 1 %."
 
 
 def test_numbers_have_three_digits():

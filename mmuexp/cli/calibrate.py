@@ -9,8 +9,6 @@ import click
 
 from mmuexp.cli import output
 
-NAME = "here"  # the profile's, if -o does not say
-
 
 @click.command(short_help="Measure this host's prices, and write them as a host profile.")
 @click.option("-o", "path", metavar="FILE", help="Write the profile to FILE.toml, or to stdout (-).")
@@ -27,13 +25,13 @@ def command(path, rounds) -> None:
     medians of rounds on synthetic streams; the profile holds their spread, the kernel, the processor and the date.
     """
     from mmuexp.export import Output
-    from mmuexp.host import user_folder
+    from mmuexp.host import CALIBRATED, user_folder
     from mmuexp.live.calibrate import calibrate, profile_text
 
     class ProfileFile(Output):
         writers: ClassVar[Mapping[str, Callable]] = {".toml": lambda found: profile_text(found).encode()}
 
-    target = path or str(user_folder() / f"{NAME}.toml")
+    target = path or str(user_folder() / f"{CALIBRATED}.toml")
     with ExitStack() as stack:
         file = None
         if target != output.STDOUT:
@@ -47,7 +45,7 @@ def command(path, rounds) -> None:
             click.echo(profile_text(found), nl=False)
             return
         file.save(found)
-    output.say(f"wrote {target}; `--host {NAME if path is None else target}` takes these prices")
+    output.say(f"wrote {target}; `--host {CALIBRATED if path is None else target}` takes these prices")
     click.echo(_table(found))
 
 

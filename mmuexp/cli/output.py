@@ -82,7 +82,8 @@ def output_options(command: Callable) -> Callable:
             "outputs",
             metavar="FILE",
             multiple=True,
-            help="Write the result to FILE, a .csv .json .md .parquet .html .svg or .png, or - for stdout; repeatable.",
+            help="Write the result to FILE, a .csv .json .md .parquet .html .svg or .png, instead of the table;"
+            " -o - also prints it. Repeatable.",
         ),
         click.option("--format", "format_", type=click.Choice(FORMATS), help="Write stdout in this format.  [table]"),
         click.option(

@@ -20,6 +20,7 @@ PRIMITIVES = ("insn", "signal", "mmap", "munmap", "mprotect", "page_in", "page_o
 ACCESS = "access"  # may be missing; beyond its instructions, what the access itself takes of every hit
 SOURCES = ("read:", "measured:", "assumed:")
 DEFAULT = "xeon-2.6-vm"
+CALIBRATED = "here"  # as `mmuexp calibrate` names what it measured, if -o does not say
 MOST = 1_000_000_000  # ns: no primitive takes a second
 
 
@@ -88,7 +89,9 @@ def load_profile(name_or_path: str | os.PathLike | None = None) -> Profile:
         found = {**shipped, **_names_in(user_folder())}
         name = asked if asked in found else asked.lower()  # ours are in lower case
         if name not in found or (name != asked and name not in shipped):
-            raise UsageError(f"no host profile named {asked!r}", todo=f"there are {_known()}; a path ends in .toml")
+            known = f"there are {_known()}; a path ends in .toml"
+            todo = f"`mmuexp calibrate` measures this host and writes it; {known}" if name == CALIBRATED else known
+            raise UsageError(f"no host profile named {asked!r}", todo=todo)
         file = found[name]
     return _parse(file, name)
 

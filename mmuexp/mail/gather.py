@@ -8,14 +8,13 @@ from pathlib import Path
 
 from mmuexp.errors import MmuexpError
 from mmuexp.export import load
-from mmuexp.host import Profile, load_profile, user_folder
+from mmuexp.host import CALIBRATED, Profile, load_profile, user_folder
 from mmuexp.mail.evidence import COMMITTED, COUNTED, YOURS, Evidence, Run, Source, measured_in, runs_of
 from mmuexp.mail.windows import EXPERIMENTS as HABIT
 from mmuexp.result import Result
 
 COUNTS, LIVE = "counts.csv", ("live", "live.csv")
 DAY = "pentium4-2004"  # the mail's
-CALIBRATED = "here"  # as `mmuexp calibrate` names it
 SWEEPS = {"map-block-bits": "map_block_bits", "pool-size": "pool_blocks"}  # the others are comparisons
 GUEST = "habit-guest"  # the recordings that say what one store beside running code costs
 Progress = Callable[[str, int, int | None], None]

@@ -12,7 +12,9 @@ from mmuexp.render import words
 NAMED = 8  # of more recordings so many are named on a terminal
 DECIDING = 3  # and so many of the assumed prices that decide
 ANY, LIVE = "", "measured live"  # as mmuexp/mail/model.py has them
+UNTESTED = "not tested"
 ALL_HOSTS = "any host"
+WHEN = "holds when"
 MARKS = {"holds": "best", "does not hold": "warn"}
 COLOURS = {"holds": "bold green", "holds when": "bold yellow", "does not hold": "bold red"}
 
@@ -108,6 +110,8 @@ def notes(finding: Any, report: Any) -> list[str]:
     found = []
     if finding.assumed:
         found.append(f"An assumed price decides, on some recording: {_some(finding.assumed, DECIDING)}.")
+    if finding.verdict == UNTESTED:
+        found.append(f"Not tested: no recording has what its rule takes ({finding.claim.rule}).")
     if finding.stand_in:
         found.append(f"Stand-in: {finding.stand_in}.")
     if report.live_about and any(one.host == LIVE and one.key for part in finding.parts for one in part.figures):
@@ -126,6 +130,17 @@ def overview(report: Any) -> tuple[list[str], list[list[str]]]:
         each = [finding.verdict_at(host) for host in report.hosts]
         lines.append([str(finding.claim.number), finding.claim.says, *each])
     return heads, lines
+
+
+def with_condition(finding: Any, host: str) -> str:
+    """The verdict at a host's prices, and where it holds in part the condition of each part that does."""
+    verdict = finding.verdict_at(host)
+    found = []
+    for part in finding.parts:
+        at = host if host in part.hosts else part.hosts[0]
+        if part.verdict(at) == verdict == WHEN and at in part.conditions:
+            found.append(part.conditions[at])
+    return f"{verdict} {'; '.join(dict.fromkeys(found))}".rstrip()
 
 
 def markdown(report: Any) -> str:
@@ -157,17 +172,19 @@ def sections(report: Any) -> list[Any]:
     """The sections of a page (render/page.py), from headings of level 3 on."""
     from mmuexp.render.sections import Cell, Details, Heading, Table, Text
 
-    def marked(verdict: str) -> Cell:
-        return Cell(verdict, mark=MARKS.get(verdict, ""))
+    def marked(finding: Any, host: str) -> Cell:
+        return Cell(with_condition(finding, host), mark=MARKS.get(finding.verdict_at(host), ""))
 
     def table(one: Told, **options: Any) -> Table:
         pairs = zip(one.cells, one.values, strict=True)
         return Table(one.heads, [[name, *map(Cell, texts, values)] for (name, *texts), values in pairs], **options)
 
     heads, lines = overview(report)
-    found: list[Any] = [
-        Table(heads, [[n, says, *map(marked, verdicts)] for n, says, *verdicts in lines], sortable=False),
+    rows = [
+        [number, says, *(marked(finding, host) for host in report.hosts)]
+        for finding, (number, says, *_) in zip(report.findings, lines, strict=True)
     ]
+    found: list[Any] = [Table(heads, rows, sortable=False, wrap=True)]
     for finding in report.findings:
         claim = finding.claim
         found.append(Heading(f"{claim.number}. {claim.says}", 3, f"claim-{claim.number}"))

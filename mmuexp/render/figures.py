@@ -56,6 +56,7 @@ class Figures:
         found += [
             Figure("kernel time", False, lambda r: words.duration(r["kernel_ns"])),
             Figure("host faults", False, lambda r: words.number(r["faults"])),
+            Figure("  per 1,000 accesses", False, _per_thousand),
         ]
         for cause in FAULT_CAUSES:
             if any(row.get(cause) for row in self.rows):
@@ -72,8 +73,8 @@ class Figures:
             Figure("host mappings at most", False, lambda r: words.number(r["peak_mappings"])),
         ]
         if self.has_rivals():
-            found.append(Figure("ahead if a fault costs", False, self._while))
-            found.append(Figure("  a fault costs here", False, self._now))
+            found.append(Figure("a host fault costs", False, self._now))
+            found.append(Figure(f"  ahead of {against}", False, self._while))
         return found
 
     def columns(self) -> list[Figure]:
@@ -192,6 +193,13 @@ class Figures:
 def _per_access(row: Row) -> str:
     value = row["insns_per_access"]
     return words.DASH if value is None else f"{value:.2f}"
+
+
+def _per_thousand(row: Row) -> str:
+    """Host faults for each 1,000 accesses: the x axis of the report's chart."""
+    if row["faults"] is None or not row["accesses"]:
+        return words.DASH
+    return words.significant(1000 * row["faults"] / row["accesses"])
 
 
 def _live(column: str) -> Callable[[Row], str]:

@@ -7,7 +7,7 @@ scheme alike. The winner is the lowest line at x = 1; the sentence names where i
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mmuexp.render.words import duration
+from mmuexp.render.words import at_prices, duration
 
 NAMED = 4  # of many equal runs so many are named
 CLOSE = 0.01  # runs nearer to the winner than this are called equal: no price is known that well
@@ -71,7 +71,8 @@ def clear_winner(lines: Sequence[Line]) -> Line | None:
     return winner if winner and len(lines) > 1 and close_to(winner, lines) == [winner] else None
 
 
-def sentence(lines: Sequence[Line], reference: str) -> str:
+def sentence(lines: Sequence[Line], reference: str, host: str) -> str:
+    """`host` names the profile whose prices the lines are at."""
     if not lines or all(line.ns == 0 for line in lines):
         return "There is nothing to compare: no access costs anything."
     if len(lines) == 1:
@@ -83,12 +84,12 @@ def sentence(lines: Sequence[Line], reference: str) -> str:
     parts = [f"{winner.name} wins: its memory accesses {_margin(winner, lines, reference)}"]
     if dearer is not None:
         who = winner if winner.fault_ns else dearer.line
-        price = f"{_price(dearer.x, who)}{_now(who)}"
-        parts.append(f"it stays ahead while a host fault costs less than {price}")
-        parts.append(f"above that, {dearer.line.name} is ahead")
+        price = f"{_price(dearer.x, who)}{_now(who, host)}"
+        parts.append(f"it stays ahead of {dearer.line.name} while a host fault costs less than {price}")
+        parts.append(f"above that, {dearer.line.name} wins")
     if cheaper is not None:
         who = cheaper.line if cheaper.line.fault_ns else winner
-        price = f"{_price(cheaper.x, who)}{_now(who)}"
+        price = f"{_price(cheaper.x, who)}{_now(who, host)}"
         parts.append(f"{cheaper.line.name} would win if a host fault cost less than {price}")
     if dearer is None and cheaper is None:
         parts.append("it wins at any price of a host fault")
@@ -160,5 +161,5 @@ def _price(x: float, who: Line) -> str:
     return duration(x * who.fault_ns) if who.fault_ns else f"{x:.2f} times today's price"
 
 
-def _now(who: Line) -> str:
-    return f" (at this host's prices {duration(who.fault_ns)})" if who.fault_ns else ""
+def _now(who: Line, host: str) -> str:
+    return f" ({duration(who.fault_ns)} {at_prices(host)})" if who.fault_ns else ""

@@ -109,6 +109,7 @@ class _Table:
         self.result, self.trace, self.rows, self.caption = result, trace, rows, caption
         self.parameters = [p for p in result.parameters if not caption or p not in ("pool_blocks", "pool_mib")]
         self.figures = Figures(result, trace, rows, all_rows, self.parameters)
+        self.host = result.manifest.get("prices", {}).get("host", {}).get("name", "its host profile")
         self.names = [self._name(row) for row in rows]
         self.lines = lines_of(rows, self.names)
         winner = None if result.windowed else clear_winner(self.lines)
@@ -140,7 +141,7 @@ class _Table:
         base = next((n for n, r in zip(self.names, self.rows, strict=True) if r["strategy"] == reference), "")
         best = None if self.best is None else self.best + upright
         bars = self.lines if self.result.kind == "sweep" else []
-        text = sentence(self.lines, base)
+        text = sentence(self.lines, base, self.host)
         return Summary(self._title(), heads, cells, left, best, upright, text, self._notes(upright), bars)
 
     def _name(self, row: Row) -> str:
@@ -182,14 +183,14 @@ class _Table:
             )
         if any(row.get("live_ns_per_access") is not None and not within_tolerance(row) for row in self.rows):
             notes.append(
-                f"! The model is off by more than {TOLERANCE:.0%} and {TOLERANCE_NS} ns an access: the README says what"
-                " that may be. On a busy machine, or where least and most lie far apart, measure again: --rounds."
+                f"! The model is off by more than {TOLERANCE:.0%} and {TOLERANCE_NS} ns an access: docs/prices.md says"
+                " what that may be. On a busy machine, or where least and most lie far apart, measure again: --rounds."
             )
         notes += [f"{one['strategy']} is not measured, {one['why']}." for one in live.get("without_engine", [])]
         if upright and self.figures.has_rivals():
             notes.append(
-                "ahead if a fault costs: the price of a host fault (kernel time / host faults) under or over which the"
-                f" scheme beats {self.figures.reference}; here = at this host's prices."
+                f"a host fault costs: kernel time / host faults, {words.at_prices(self.host)}; ahead of"
+                f" {self.figures.reference}: the price under or over which the scheme beats it."
             )
         causes = [text for cause, text in CAUSES.items() if any(row.get(cause) for row in self.rows)]
         if causes:

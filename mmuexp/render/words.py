@@ -3,6 +3,8 @@
 import re
 from math import floor, log10
 
+from mmuexp.host import CALIBRATED
+
 DASH = "-"  # the scheme has no such event
 EQUAL = "as fast"
 
@@ -32,6 +34,11 @@ def duration(ns: float | None) -> str:
         if abs(ns) >= 0.9995 * size:  # 999.9 us is 1.00 ms
             return f"{significant(ns / size)} {unit}"
     return f"{significant(ns)} ns"
+
+
+def at_prices(host: str) -> str:
+    """Whose prices a figure is at: `here` is the profile that was measured on the reader's own host."""
+    return "at the prices measured here" if host == CALIBRATED else f"at the prices of {host}"
 
 
 def size(count: int | None) -> str:
