@@ -90,6 +90,13 @@ class Browser:
         ActionChains(self.driver).move_to_element(element).perform()
 
 
+@pytest.fixture(scope="module", name="browser")
+def one_browser():
+    driver = start()
+    yield Browser(driver)
+    driver.quit()
+
+
 # Every text that shows: its colour over the ground behind it, by WCAG 2.1's contrast ratio; the worst of each colour.
 CONTRAST = """
 const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});

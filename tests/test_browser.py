@@ -6,9 +6,8 @@ import io
 
 import pandas as pd
 import pytest
-from browser import CONTRAST, DESKTOP, PHONE, Browser, start
+from browser import CONTRAST, DESKTOP, PHONE, one_browser  # noqa: F401
 
-from mmuexp.cli.main import run
 from mmuexp.render.chart import chart_of
 from mmuexp.render.page import page
 from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
@@ -46,21 +45,6 @@ def sample() -> str:
     sections += [Heading("Three"), Chart(stacked, PARTS, "Bars", "", "bars"), Text("mmuexp compare", "code")]
     sections += [Details("More", [Text("folded"), Heading("Four", 3)])]
     return page(f"A page {HOSTILE}", sections, {"mmuexp": "0.1", "odd": HOSTILE}, "What it is about.")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    driver = start()
-    yield Browser(driver)
-    driver.quit()
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """The report of results/, as it is."""
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    assert run(["report", "-o", str(path)]) == 0
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +175,29 @@ def test_a_phone_scrolls_tables_and_not_the_page(browser, file):
     assert clipped() == []
 
 
+def test_a_table_that_goes_on_shows_it_and_rows_keep_their_lines(browser, file):
+    browser.open(file, size=PHONE)
+    ground = browser.run("return getComputedStyle(document.querySelectorAll('.scroll')[2]).backgroundImage")
+    assert ground.count("linear-gradient") == 2  # a shadow at the edge, and what covers it at the end
+    first = "return getComputedStyle(document.querySelectorAll('.table')[0].querySelectorAll('tbody th')[1])"
+    assert browser.run(f"{first}.borderTopWidth") == "1px"
+    collapse = "return getComputedStyle(document.querySelector('table')).borderCollapse"
+    assert browser.run(collapse) == "separate"  # collapsed lines do not stay with a cell that stays
+
+
+def test_a_group_of_columns_has_a_head_of_its_own_and_the_columns_sort(browser, tmp_path):
+    table = Table(["a", "b", "c"], [["x", 2, 1], ["y", 1, 2]], groups=[("", 1), ("both", 2)], wrap=True)
+    path = tmp_path / "groups.html"
+    path.write_text(page("T", [table], {}), encoding="utf-8")
+    browser.open(path)
+    group = browser.find("th[scope=colgroup]")
+    assert (group.text, group.get_attribute("colspan")) == ("both", "2")
+    browser.all("thead button")[1].click()
+    assert column(browser, 0) == ["y", "x"]
+    browser.all("thead button")[2].click()
+    assert column(browser, 0) == ["x", "y"]
+
+
 def test_the_data_downloads_as_it_was(browser, file, tmp_path):
     browser.open(file)
     behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
@@ -228,45 +235,3 @@ def test_it_can_be_read_without_seeing_and_without_a_mouse(browser, file):
     browser.keys("\ue004", "\ue008\ue004\ue000")  # there and back by Tab: it shows where one is
     outline = "return getComputedStyle(document.activeElement).outlineStyle"
     assert browser.run(outline) == "solid"
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(("size", "dark"), [(DESKTOP, False), (DESKTOP, True), (PHONE, False)])
-def test_the_whole_report_renders(browser, report, size, dark):
-    browser.open(report, size=size, dark=dark)
-    assert (browser.log(), browser.requests()) == ([], [report.as_uri()])
-    assert browser.run("return document.documentElement.scrollWidth") == size[0]
-    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)")
-    assert browser.run("return document.documentElement.scrollWidth") == size[0]
-    undrawn = "return [...document.querySelectorAll('.plot')].filter(p => !p.querySelector('svg path')).map(p => p.id)"
-    assert browser.run(undrawn) == []
-    assert len(browser.all(".plot")) >= 5
-    assert {key: value for key, value in browser.run(CONTRAST).items() if value[0] < 4.5} == {}
-    twice = "const ids = [...document.querySelectorAll('[id]')].map(e => e.id); return ids.length - new Set(ids).size"
-    assert browser.run(twice) == 0
-    broken = """return [...document.querySelectorAll('a[href^="#"]')].map(a => a.getAttribute('href').slice(1))
-        .filter(id => !document.getElementById(id))"""
-    assert browser.run(broken) == []
-
-
-@pytest.mark.long
-def test_every_table_of_the_report_sorts(browser, report):
-    """The smallest number is first after one click, the largest after two, in each column of numbers."""
-    browser.open(report)
-    wrong = browser.run("""
-      const wrong = [];
-      const heads = (table) => [...table.querySelectorAll('thead th')];
-      document.querySelectorAll('.table').forEach((table, t) => heads(table).forEach((head, at) => {
-        const button = head.querySelector('button');
-        if (!button || !head.classList.contains('number')) return;
-        const values = () => [...table.querySelectorAll('tbody tr')].map(row => row.cells[at].dataset.value)
-          .filter(v => v !== undefined).map(Number);
-        const up = [...values()].sort((a, b) => a - b);
-        button.click();
-        if (values().join() !== up.join()) wrong.push([t, at, 'up']);
-        button.click();
-        if (values().join() !== up.reverse().join()) wrong.push([t, at, 'down']);
-        button.click();
-      }));
-      return wrong;""")
-    assert wrong == []

@@ -16,6 +16,7 @@ from mmuexp.mail import REGISTRY
 from mmuexp.mail.gather import CALIBRATED, results_folder
 from mmuexp.mail.model import FAILS, HOLDS, UNTESTED, WHEN
 from mmuexp.mail.report import COLUMNS, claims
+from mmuexp.render.claims import with_condition
 
 ROOT = Path(__file__).parent.parent
 VERDICTS = {HOLDS, WHEN, FAILS, UNTESTED}
@@ -181,3 +182,12 @@ def test_a_recording_of_next_to_nothing(cli, tmp_path, rows):
     assert "Infinity" not in text
     assert "NaN" not in text
     assert len(json.loads(text)["claims"]) == len(REGISTRY)
+
+
+def test_the_summary_carries_the_condition(report):
+    """Claim 5 holds in a range of instructions; claim 1 holds, and has none."""
+    one, five = (next(f for f in report.findings if f.claim.number == number) for number in (1, 5))
+    for host in report.hosts:
+        part = five.parts[0]
+        assert with_condition(five, host) == f"holds when {part.conditions[host]}"
+        assert with_condition(one, host) == "holds"

@@ -188,6 +188,13 @@ def test_every_kind_of_result_makes_a_page(cli, trace, tmp_path):
         assert links[-2:] == [f"{command[0]}.csv", "manifest.json"]
 
 
+def test_the_bundled_recording_is_named_and_others_are_as_given():
+    text = html(result(row(trace="default"), row(trace="default", strategy="map-block")))
+    assert "<title>mmuexp compare: luajit (bundled)</title>" in text
+    assert '<h2 id="luajit-bundled">luajit (bundled)</h2>' in text
+    assert "<title>mmuexp compare: a/t.arrow</title>" in html(result(row(trace="a/t.arrow")))
+
+
 def test_a_sweep_is_drawn_in_the_terminal(cli, trace):
     done = cli("sweep", "pool_blocks=8,64", "--trace", trace, "--plot")
     assert done.code == 0

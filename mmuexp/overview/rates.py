@@ -52,7 +52,10 @@ def own_sections(evidence: Evidence, host: Profile) -> list[Any]:
             " either."
         )
     return [
-        Text(f"A workload of your own: record it, price it on your machine, and make any figure here again.{rule}"),
+        Text(
+            f"A workload of your own: record it, price it on your machine (compare tells its host faults per 1,000"
+            f" accesses), and make any figure here again.{rule}"
+        ),
         Text("\n".join(OWN), "code"),
     ]
 

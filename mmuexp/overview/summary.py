@@ -12,12 +12,18 @@ from mmuexp.overview.workloads import Contest, Kind, by_kind, contests, scheme_o
 from mmuexp.render import words
 from mmuexp.render.sections import Cell, Details, Heading, Table, Text
 
+MEANINGS = {
+    SURE: "nothing named here turns it, and another host has other prices",
+    ASSUMED: "one assumed price alone, half or double, would put another scheme first",
+    CLOSE: "the second is nearer than the model's typical error",
+    SPLIT: "they have not all the same winner",
+    ELSEWHERE: "the machine of the live engine was calibrated, and its prices put another scheme first",
+    DISPUTED: "the live engine found the second faster in every round",
+}
 LEVELS = (
-    f"How sure: of several recordings the least sure counts. {SURE}: nothing named here turns it, and another host has"
-    f" other prices. {ASSUMED}: one assumed price alone, half or double, would put another scheme first. {CLOSE}: the"
-    f" second is nearer than the model's typical error. {SPLIT}: they have not all the same winner. {ELSEWHERE}: the"
-    f" machine of the live engine was calibrated, and its prices put another scheme first. {DISPUTED}: the live engine"
-    " found the second faster in every round. The table of every recording, below the chart, says why."
+    "How sure: of several recordings the least sure counts. "
+    + " ".join(f'"{level}": {meaning}.' for level, meaning in MEANINGS.items())
+    + " The table of every recording, below the chart, says why."
 )
 WORST = [DISPUTED, ELSEWHERE, SPLIT, CLOSE, ASSUMED, SURE]
 HEAD = ["workload", *["best", "times as fast as", "how sure"] * 2, "while a host fault costs"]

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmuexp import misses
 from mmuexp.errors import MmuexpError
+from mmuexp.passes import DEFAULT_NAME, bundled_trace
 from mmuexp.render import words
 from mmuexp.render.chart import chart_of
 from mmuexp.render.chart_runs import plan_of
@@ -21,7 +22,7 @@ WORDS = {"scheme", "of these"}  # columns that are never numbers
 def html(result: Result) -> str:
     """The page of a result, its manifest included."""
     traces = list(dict.fromkeys(row["trace"] for row in rows_of(result.frame)))
-    title = f"{result.kind}: {', '.join(traces[:3])}{' and more' if len(traces) > 3 else ''}"
+    title = f"{result.kind}: {', '.join(map(called, traces[:3]))}{' and more' if len(traces) > 3 else ''}"
     return page(f"mmuexp {title}", result_sections(result), result.manifest)
 
 
@@ -35,11 +36,16 @@ def result_sections(result: Result) -> list[Any]:
     for trace in traces:
         mine = [summary for summary in shown if summary.title.startswith(f"{trace}: ")]
         facts = mine[0].title.partition("\n")[0].removeprefix(f"{trace}: ")
-        found += [Heading(trace), Text(facts, "note"), *map(_verdict, mine), *chart_sections(result, trace)]
+        found += [Heading(called(trace)), Text(facts, "note"), *map(_verdict, mine), *chart_sections(result, trace)]
         found += [table_of(summary) for summary in mine]
     found += [Text(note, "note") for note in notes_of(shown)]
     found += [Heading("Every count"), Details("All columns, exact", [counts_table(result)])]
     return found
+
+
+def called(trace: str) -> str:
+    """A recording as headings name it: the one that comes with the package by its own name."""
+    return f"{bundled_trace().name.partition('.')[0]} (bundled)" if trace == DEFAULT_NAME else trace
 
 
 def notes_of(shown: Sequence[Summary]) -> list[str]:

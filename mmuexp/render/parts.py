@@ -64,7 +64,7 @@ class Parts:
         groups = "".join(_group(text, columns) for text, columns in table.groups)
         over = f'<tr class="groups">{groups}</tr>' if groups else ""
         wrap = ' class="wrap"' if table.wrap else ""
-        lines = [_line(row, numeric, best=at in table.best) for at, row in enumerate(rows)]
+        lines = [_line(row, numeric, best=at in table.best, wrap=table.wrap) for at, row in enumerate(rows)]
         name = f"table-{self.tables}"
         caption = f'<p class="caption" id="{name}">{escape(table.caption)}</p>' if table.caption else ""
         tools = []
@@ -213,7 +213,7 @@ def _together(text: str) -> str:
     return re.sub(r"(?<=\d) (?=(?:%|ns|us|ms|s|B|KiB|MiB|GiB)(?!\w))", "\u00a0", text)
 
 
-def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool) -> str:
+def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool, wrap: bool) -> str:
     found = []
     for at, cell in enumerate(cells):
         tag = 'th scope="row"' if at == 0 else "td"
@@ -222,7 +222,8 @@ def _line(cells: Sequence[Cell], numeric: Sequence[bool], *, best: bool) -> str:
         kind = f' class="{named}"' if named else ""
         value = f' data-value="{cell.value!r}"' if cell.value is not None else ""
         star = ' <span class="star">best</span>' if best and at == 0 else ""
-        text = " ".join(_spec(word) if "=" in word else escape(word) for word in cell.text.split(" "))
+        told = _together(cell.text) if wrap else cell.text
+        text = " ".join(_spec(word) if "=" in word else escape(word) for word in told.split(" "))
         if cell.href.startswith("#"):
             text = f'<a href="{escape(cell.href)}">{text}</a>'
         found.append(f"<{tag}{kind}{value}>{text}{star}</{tag[:2]}>")
