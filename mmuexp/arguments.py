@@ -15,7 +15,11 @@ def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
     found = {}
     for one in _listed(given, (str, Strategy), what, todo):
         strategy = one if isinstance(one, Strategy) else parse_spec(one)
-        found.setdefault(str(strategy), strategy)
+        other = found.setdefault(str(strategy), strategy)
+        if type(other) is not type(strategy):
+            raise UsageError(
+                "two schemes have this name", where=f"strategy {strategy}", todo="rename yours in its file"
+            )
     if not found:
         raise UsageError("no strategy is named", todo="leave the list out for all of them")
     return list(found.values())

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -15,6 +16,7 @@ from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.strategy import Strategy
 
 GROUP = "mmuexp.strategies"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 ORDER = ("softmmu", "byte-lookup", "map-block", "qemu-fast")  # as the story is told; others follow by name
 
 
@@ -47,6 +49,9 @@ def load_third_party(point: EntryPoint) -> type[Strategy]:
 def _checked(cls: object, where: str) -> type[Strategy]:
     if not (inspect.isclass(cls) and issubclass(cls, Strategy)):
         raise MmuexpError("is not a subclass of mmuexp.strategy.Strategy", where=where)
+    if not NAME.fullmatch(str(getattr(cls, "name", "x"))):
+        what = f"has the name {cls.name!r}, which no SPEC can hold"
+        raise MmuexpError(what, where=where, todo="name it with letters, digits, - and _")
     missing = [a for a in ("name", "FAST_PATH", "events", "costs", "kernels") if not hasattr(cls, a)]
     if missing:
         raise MmuexpError(f"lacks {', '.join(missing)}", where=where, todo="see `mmuexp strategy check FILE`")

@@ -247,3 +247,14 @@ def test_the_examples_of_the_help_run(cli, saved, tmp_path, monkeypatch):
         assert cli("export", saved["after" in name], "-o", name).code == 0
     examples = [line.split()[1:] for line in command.help.splitlines() if line.strip().startswith("mmuexp ")]
     assert [cli(*words).code for words in examples] == [3, 3]
+
+
+def test_what_is_compared_is_not_written_over(cli, trace, tmp_path):
+    a, b, link = tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "link.csv"
+    assert cli("compare", trace, "-s", "softmmu", "-o", a, "-o", b).code == 0
+    link.symlink_to(b)
+    before = b.read_bytes()
+    for target in (a, b, link):
+        assert cli("diff", a, b, "-o", target).code == 2
+        assert "is one of the results to be compared" in cli.err
+    assert b.read_bytes() == before

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -241,3 +242,25 @@ def test_80_columns_break_no_word_of_a_table_of_rows(trace, tmp_path, cli):
     assert max(map(len, table.splitlines())) <= 80
     whole = {"scheme", "instructions", "/access", "access", "evict=lifo", "softmmu", "reference"}
     assert whole <= set(table.replace("*", "").split())
+
+
+def test_markdown_takes_no_name_for_html(cli, trace, tmp_path):
+    odd = tmp_path / "<script>a|b&c.arrow"
+    odd.write_bytes(Path(trace).read_bytes())
+    assert cli("compare", odd, "-s", "softmmu", "-o", tmp_path / "r.md").code == 0
+    text = (tmp_path / "r.md").read_text()
+    assert "<script" not in text and "&lt;script>a|b&amp;c.arrow" in text
+
+
+def test_two_schemes_of_one_name_are_refused(cli, trace, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        (Path(__file__).parent / "strategy_files" / "honest.py").read_text().replace('"honest"', '"softmmu"')
+    )
+    assert cli("compare", trace, "-s", "softmmu", "-s", mine).code == 2
+    assert "strategy softmmu: two schemes have this name" in cli.err
+    mine.write_text(mine.read_text().replace('"softmmu"', '"<b>"'))
+    other = tmp_path / "other.py"
+    mine.rename(other)
+    assert cli("compare", trace, "-s", other).code == 1
+    assert "has the name '<b>'" in cli.err

@@ -162,9 +162,7 @@ def markdown(report: Any) -> str:
 
 
 def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
+    line = words.markdown_line
     return [line(heads), line([*[":--"] * left, *("--:" for _ in heads[left:])]), *(line(cells) for cells in lines)]
 
 

@@ -41,7 +41,12 @@ def print_diff(found: Difference, console: Console) -> None:
 def markdown(found: Difference) -> str:
     parts = [f"**{headline(found)}**\n", *(f"* {line}" for line in _alone(found))]
     for title, lines in _groups(found):
-        parts += [f"\n## {title}\n", _line(HEADS), "|:--|" + "--:|" * (len(HEADS) - 1), *map(_line, lines)]
+        parts += [
+            f"\n## {title}\n",
+            words.markdown_line(HEADS),
+            "|:--|" + "--:|" * (len(HEADS) - 1),
+            *map(words.markdown_line, lines),
+        ]
     if found and found.why:
         parts += ["", *(f"* {line}" for line in found.why)]
     return "\n".join(parts) + "\n"
@@ -95,7 +100,3 @@ def _exact(value: Any) -> str:
 def _difference(value: float) -> str:
     """Of integers every digit; the last ones of a float are those of its subtraction."""
     return f"{value:+,}" if isinstance(value, int) else f"{value:+,.12g}"
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -5,6 +5,7 @@ from mmuexp.render.counts import every_count
 from mmuexp.render.misses import markdown as markdown_of_misses
 from mmuexp.render.plot import bars
 from mmuexp.render.summary import Summary, summaries
+from mmuexp.render.words import markdown_line, markdown_text
 from mmuexp.result import Result
 
 
@@ -15,23 +16,26 @@ def markdown(result: Result) -> str:
     return "\n".join(parts) + "\n## Every count\n\n" + _counts(result)
 
 
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("-\n", "-").replace("\n", " ") for cell in cells) + " |"
-
-
 def _summary(summary: Summary) -> str:
     marks = [":--" if at in summary.left else "--:" for at in range(len(summary.heads))]
-    title = summary.title.replace("\n", ", ")
-    lines = [f"## {title}", "", _line(summary.heads), _line(marks), *(_line(row) for row in summary.cells), ""]
+    title = markdown_text(summary.title).replace("\n", ", ")
+    lines = [
+        f"## {title}",
+        "",
+        markdown_line(summary.heads),
+        markdown_line(marks),
+        *(markdown_line(row) for row in summary.cells),
+        "",
+    ]
     if len(summary.bars) > 1:
         lines += ["```", bars(summary.bars), "```", ""]
-    lines += [f"**{summary.sentence}**", ""]
+    lines += [f"**{markdown_text(summary.sentence)}**", ""]
     for note in summary.notes:
-        lines += [note, ""]
+        lines += [markdown_text(note), ""]
     return "\n".join(lines)
 
 
 def _counts(result: Result) -> str:
     head, *rest = every_count(result)
     marks = [":--", *("--:" for _ in head[1:])]
-    return "\n".join([_line(head), _line(marks), *(_line(line) for line in rest)]) + "\n"
+    return "\n".join([markdown_line(head), markdown_line(marks), *(markdown_line(line) for line in rest)]) + "\n"

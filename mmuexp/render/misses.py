@@ -75,6 +75,6 @@ def markdown(result: Result) -> str:
     found = []
     for title, heads, cells in tables(result):
         rule = [":--", *["--:"] * (len(heads) - 2), ":--"]
-        lines = [f"| {' | '.join(row)} |" for row in (heads, rule, *cells)]
-        found.append("\n".join([f"## {title}\n", *lines]))
+        lines = [words.markdown_line(row) for row in (heads, rule, *cells)]
+        found.append("\n".join([f"## {words.markdown_text(title)}\n", *lines]))
     return "\n\n".join(found) + "\n"

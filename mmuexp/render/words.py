@@ -1,6 +1,7 @@
 """Numbers as people read them: durations, counts, sizes, factors."""
 
 import re
+from collections.abc import Sequence
 from math import floor, log10
 
 from mmuexp.host import CALIBRATED
@@ -88,3 +89,14 @@ def share(part: int, whole: int) -> str:
         return "0 %"
     percent = 100 * part / whole
     return f"{percent:.2f} %" if percent >= 0.01 else "under 0.01 %"
+
+
+def markdown_line(cells: Sequence[str]) -> str:
+    """A row of a Markdown table; nothing in a cell ends it, or is taken for HTML."""
+    told = (cell.replace("-\n", "-").replace("\n", " ") for cell in cells)
+    return "| " + " | ".join(markdown_text(cell).replace("|", "\\|") for cell in told) + " |"
+
+
+def markdown_text(text: str) -> str:
+    """Text in which Markdown finds no HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
