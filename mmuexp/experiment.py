@@ -11,9 +11,9 @@ from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import UsageError
 from mmuexp.host import Profile, load_profile
 from mmuexp.loadseed import LOAD_SEED
-from mmuexp.passes import DEFAULT_NAME, LeaveOut, Progress, Run, run_passes, trace_path
+from mmuexp.passes import DEFAULT_NAME, LeaveOut, Run, run_passes, trace_path
 from mmuexp.price import price
-from mmuexp.progress import part_of
+from mmuexp.progress import Progress, part_of
 from mmuexp.ranges import load_seeds, plan
 from mmuexp.records import record_of, verdicts
 from mmuexp.relocate import at_load_seeds

@@ -18,7 +18,8 @@ from mmuexp import manifest
 from mmuexp.errors import UsageError
 from mmuexp.events import FAULTS
 from mmuexp.guest import PAGE_BITS, PAGES
-from mmuexp.passes import DEFAULT_NAME, Progress, trace_path
+from mmuexp.passes import DEFAULT_NAME, trace_path
+from mmuexp.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError, SchemeStopped
 from mmuexp.guest import Columns
+from mmuexp.progress import Progress, part_of
 from mmuexp.result import complete_counts
 
-Progress = Callable[[str, int, int | None], None]  # (trace, rows done, rows in all if declared)
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
 
 SCHEMES_BYTES = 128 << 20  # that the schemes of one pass may take together, beside what the process had before
@@ -89,11 +89,7 @@ def run_passes(
         if progress is not None:
 
             def tell(done: int, one=one, before=passes):
-                if trace.rows is None:
-                    progress(label, done, None)
-                else:
-                    parts = before + 1 + bool(one.put_off)
-                    progress(label, before * trace.rows + done, parts * trace.rows)
+                part_of(progress, before, before + 1 + bool(one.put_off))(label, done, trace.rows)
 
         yield one.run(every, tell)
         left, passes = one.put_off, passes + 1

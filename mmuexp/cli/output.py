@@ -66,7 +66,7 @@ def trace_options(command: Callable) -> Callable:
 def jobs_option(command: Callable) -> Callable:
     """-j, --jobs."""
     help_ = "Replay with N threads; 1 decodes in the same one, too.  [as many as cores]"
-    return click.option("-j", "--jobs", type=click.IntRange(1, 256), metavar="N", help=help_)(command)
+    return click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help=help_)(command)
 
 
 def schemes_option(help_: str) -> Callable[[Callable], Callable]:

@@ -29,7 +29,7 @@ from mmuexp.host import Profile, profile_of_text
 from mmuexp.live import streams
 from mmuexp.live.build import primitives_program
 from mmuexp.live.engine import Engine
-from mmuexp.passes import Progress
+from mmuexp.progress import Progress
 from mmuexp.registry import ORDER, strategy_class
 
 ROUNDS = 15

@@ -23,7 +23,8 @@ from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_of, source_of
 from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
 from mmuexp.live.limits import mappings_needed
-from mmuexp.passes import Progress, trace_path
+from mmuexp.passes import trace_path
+from mmuexp.progress import Progress
 from mmuexp.replay import Replay
 from mmuexp.shape import Survey
 from mmuexp.strategy import Strategy

@@ -6,8 +6,9 @@ from typing import Any
 from mmuexp.host import Profile
 from mmuexp.live.build import NoEngine, engine_of
 from mmuexp.live.measure import Measured, measure
-from mmuexp.passes import Progress, Run
+from mmuexp.passes import Run
 from mmuexp.price import engine_ns
+from mmuexp.progress import Progress
 from mmuexp.result import LIVE
 
 

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from mmuexp.live.engine import Engine
-from mmuexp.passes import Progress
+from mmuexp.progress import Progress
 from mmuexp.shape import Survey
 from mmuexp.strategy import Strategy
 
