@@ -79,6 +79,7 @@ def test_a_full_disk_ends_the_guest(tmp_path):
         assert time.monotonic() < end
         time.sleep(0.002)
     process.send_signal(signal.SIGSTOP)  # it must not write more before it has its limit
+    os.waitpid(process.pid, os.WUNTRACED)
     most_bytes = path.stat().st_size + 100_000  # no room for one more chunk, but for the end
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))  # of the recorder alone
     process.send_signal(signal.SIGCONT)
