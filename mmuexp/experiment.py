@@ -12,6 +12,7 @@ from mmuexp.errors import UsageError
 from mmuexp.host import Profile, load_profile
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import DEFAULT_NAME, LeaveOut, Run, run_passes, trace_path
+from mmuexp.plausible import check_counts
 from mmuexp.price import price
 from mmuexp.progress import Progress, part_of
 from mmuexp.ranges import load_seeds, plan
@@ -219,6 +220,8 @@ def _replay(trace, strategies, label, every, jobs, progress, runs: list[Run], le
     for found in run_passes(
         trace, strategies, label=label, every=every, jobs=jobs, progress=progress, leave_out=leave_out
     ):
+        for run in found:
+            check_counts(str(run.strategy), run.counts, window=run.window is not None)
         runs += found
     place = {str(strategy): at for at, strategy in enumerate(strategies)}
     runs.sort(key=lambda run: place[str(run.strategy)])

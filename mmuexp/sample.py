@@ -41,8 +41,8 @@ def rows_of_op(op: Op, vaddrs: np.ndarray) -> Columns:
     return nothing._replace(vaddr=vaddrs.astype(np.uint32), op=np.full(rows, op, np.uint8))
 
 
-def joined(first: Columns, second: Columns) -> Columns:
-    return Columns(*map(np.concatenate, zip(first, second, strict=True)))
+def joined(*parts: Columns) -> Columns:
+    return Columns(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def sample_trace(seed: int, rows: int, mode: str) -> Columns:
@@ -75,3 +75,38 @@ def sample_trace(seed: int, rows: int, mode: str) -> Columns:
             w.row(Op.FLUSH, 0, 1)
     table = np.array(w.rows, np.int64).reshape(-1, len(DTYPES))
     return Columns(*(np.ascontiguousarray(table[:, i], dtype) for i, dtype in enumerate(DTYPES)))
+
+
+CALM_PAGES = 0x8000  # neither by a limit of 2004 nor by the device
+FAR_PAGES = 0x30000
+NEIGHBOURS = CALM_PAGES + np.arange(64)
+FAR_APART = CALM_PAGES + np.ravel(np.add.outer((0, 1, 2, 3), np.add.outer((0, 16, 64, 80), (0, 256, 1024, 1 << 17))))
+
+
+def calm_trace(mode: str, pages: np.ndarray) -> Columns:
+    """Loads and stores of all `pages`, again and again; between them, one thing that may take a translation away.
+
+    Each page in turn becomes a code page; then there is a crossing (in a system trace: an access to the device), then
+    another page's first touch. In `sample_trace` so much else happens that what one of them takes away may not show.
+    """
+    user = USER if mode == "user" else 0
+
+    def rows(op: Op, pages: np.ndarray, offset: int, size: int, insns: int = 1, flags: int = user) -> Columns:
+        of = rows_of_op(op, np.asarray(pages) * PAGE_BYTES + offset)
+        given = {"size": size, "insns": insns, "flags": flags}
+        return of._replace(**{name: np.full_like(getattr(of, name), value) for name, value in given.items()})
+
+    far = FAR_PAGES + np.arange(len(pages))
+    look = joined(rows(Op.LOAD, pages, 0x800, 4), rows(Op.STORE, pages, 0x800, 4))
+    parts = []
+    if mode == "system":
+        maps = rows(Op.MAP, np.concatenate([pages, far]), 0, PAGE_BITS, 0)
+        parts = [maps._replace(page=np.tile(np.arange(len(pages), dtype=np.uint32), 2))]  # far ones are aliases
+    for page, other in zip(pages, far, strict=True):
+        between = (
+            rows(Op.EXEC, [page], 0x100, 16, 4),
+            rows(Op.LOAD, [page], PAGE_BYTES - 2, 4) if user else rows(Op.LOAD, [DEVICE], 0, 4, 1, IO),
+            rows(Op.LOAD, [other], 0, 4),
+        )
+        parts += [part for one in between for part in (one, look)]
+    return joined(*parts)

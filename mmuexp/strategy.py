@@ -41,6 +41,9 @@ class Cost:
         kind = self.source.partition(":")[0]
         if kind not in ("read", "measured", "assumed"):
             raise ValueError(f"a cost's source begins with read:, measured: or assumed:, not {self.source!r}")
+        for name, amount in self.primitives().items():
+            if not 0 <= amount < float("inf"):
+                raise ValueError(f"a cost holds {amount} {name}; none is negative")
 
     def primitives(self) -> dict[str, float]:
         """The primitives that this bundle holds, without the zeros."""

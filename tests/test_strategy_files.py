@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmuexp.contract import check
+from mmuexp.contract import Broken, check, filter_does_not_matter
 from mmuexp.registry import all_strategies, parse_spec, strategies_of_file
 
 HERE = Path(__file__).parent
@@ -42,6 +42,12 @@ def test_a_wrong_settled_is_found():
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_a_protect_that_takes_a_neighbour_away_is_found():
+    (cls,) = strategies_of_file(FILES / "wrong_protect.py")
+    with pytest.raises(Broken, match=r"user mode.*wrong SETTLED or LOST.*tlb_fills is.*unsettle\(e, page\)"):
+        filter_does_not_matter(cls())
+
+
 @pytest.mark.long
 def test_a_flush_that_unmaps_nothing_is_found(tmp_path):
     text = (HERE.parent / "strategies" / "map_block.py").read_text()
@@ -50,16 +56,6 @@ def test_a_flush_that_unmaps_nothing_is_found(tmp_path):
     done = run_cli("strategy", "check", str(tmp_path / "leaky.py"))
     assert done.returncode == 3
     assert "stay mapped after FLUSH" in done.stdout
-
-
-def test_what_numba_refuses_is_said_once_and_with_its_line(tmp_path):
-    text = (FILES / "honest.py").read_text().replace("s.only[0] != row.page", "s.only[0] != row.pages")
-    (tmp_path / "typo.py").write_text(text)
-    done = run_cli("strategy", "check", str(tmp_path / "typo.py"))
-    assert done.returncode == 3
-    assert done.stdout.count("FAILED") == 1
-    assert "Unknown attribute 'pages'" in done.stdout
-    assert f'typo.py", line {text[: text.index("row.pages")].count(chr(10)) + 1}' in done.stdout
 
 
 def test_a_file_is_a_scheme_for_compare(tmp_path):

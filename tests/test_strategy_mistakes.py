@@ -1,0 +1,83 @@
+"""A scheme of one's own that is wrong: one line says what, before memory is overwritten or a price is made of it."""
+
+from pathlib import Path
+
+import pytest
+
+from mmuexp.contract import check
+from mmuexp.errors import MmuexpError
+from mmuexp.plausible import check_counts
+from mmuexp.registry import strategies_of_file
+
+HERE = Path(__file__).parent
+
+
+def honest_but(tmp_path, old: str, new: str) -> Path:
+    """honest.py with a change, as a file of its own."""
+    text = (HERE / "strategy_files" / "honest.py").read_text()
+    assert old in text
+    (tmp_path / "own.py").write_text(text.replace(old, new))
+    return tmp_path / "own.py"
+
+
+REFUSED = {  # what is wrong, and what is said of it
+    "no such field": ("s.only[0] != row.page:", "s.only[0] != row.pages:", "'pages' (own.py:17)"),
+    "numba knows less": ("s.only[0] != row.page:", "type(s).__name__ != 'x':", "Unknown attribute '__name__'"),
+    "an index too far": ("s.only[0] = row.page", "s.only[1000] = row.page", "IndexError: index 1000 is out of bounds"),
+    "a kernel that is a function": ("@kernel\ndef flush(", "def flush(", "flush is no kernel; write @kernel above"),
+    "a kernel with other arguments": ("flush(s, e, n)", "flush(s, e)", "the kernel flush is not def flush(s, e, n)"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_kernels_that_cannot_run_are_told_once_and_nothing_crashes(tmp_path, case):
+    old, new, said = REFUSED[case]
+    (cls,) = strategies_of_file(honest_but(tmp_path, old, new))
+    wrong = [str(wrong) for _, wrong in check(cls) if wrong]
+    assert len(wrong) == 1
+    assert said in wrong[0]
+    assert "\n" not in wrong[0]
+
+
+def test_a_file_without_a_docstring_is_told(tmp_path):
+    file = honest_but(tmp_path, '"""A scheme with one entry, which says what it takes away."""', "")
+    (cls,) = strategies_of_file(file)
+    assert "no docstring" in str(next(wrong for _, wrong in check(cls)))
+
+
+def test_a_cost_below_nothing_is_refused(tmp_path):
+    with pytest.raises(MmuexpError, match="a cost holds -1 insn"):
+        strategies_of_file(honest_but(tmp_path, "Cost(insn=1,", "Cost(insn=-1,"))
+
+
+def test_a_scheme_that_counts_backwards_is_refused(tmp_path, cli):
+    """compare names the scheme and the counter, and writes nothing."""
+    file = honest_but(tmp_path, "n[Event.TLB_FILLS] += 1", "n[Event.TLB_FILLS] -= 1")
+    trace = HERE.parent / "traces" / "ownpage.arrow"
+    for words in ([], ["--every", "5000"]):
+        done = cli("compare", trace, "-s", file, *words, "-o", tmp_path / "out.csv")
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith("mmuexp: honest: counts -1 tlb_fills, less than nothing; its kernels miscount")
+        assert done.err.count("\n") == 1
+        assert not list(tmp_path.glob("*out*"))
+
+
+COUNTED = {"rows": 10, "execs": 4, "guest_insns": 20, "translations": 4, "translated_insns": 20, "maps": 3, "unmaps": 3}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"maps": 2}, "counts 3 unmaps, and 2 maps"),
+        ({"translations": 5}, "counts 5 translations, and 4 execs"),
+        ({"translated_insns": 21}, "counts 21 translated_insns, and 20 guest_insns"),
+        ({"faults": 2**21 * 10 + 2}, "counts 20,971,522 faults in 10 rows"),
+        ({"faults": -1}, "counts -1 faults"),
+    ],
+)
+def test_counts_that_cannot_be(changed, said):
+    check_counts("x", COUNTED)
+    check_counts("x", COUNTED | {"faults": 2**21 * 10 + 1, "reserved_bytes": 2**34, "evictions": None})
+    check_counts("x", COUNTED | {"maps": 2}, window=True)  # the third was mapped in an earlier one
+    with pytest.raises(MmuexpError, match=f"^x: {said}"):
+        check_counts("x", COUNTED | changed)
