@@ -137,6 +137,20 @@ def test_a_disk_that_is_full_when_the_program_ends(tmp_path):
     assert not (tmp_path / "waits.arrow").exists()
 
 
+@pytest.mark.parametrize("most_bytes", [1000, 1 << 20])
+def test_a_limit_below_the_recorders_own_memory(tmp_path, most_bytes):
+    """`ulimit -f` counts shared memory, too: nothing ran, so nothing is left."""
+    limits = (most_bytes, most_bytes)
+    process = start(
+        "-o", "echo.arrow", "--", build("echo"), cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
+    )  # fmt: skip
+    out, err = finish(process)
+    assert (process.returncode, out, err.count("\n")) == (1, "", 1)
+    assert "MiB of shared memory cannot be had: file too large; see `ulimit -f`" in err
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_program_that_crashes(tmp_path):
     done = record("--", build("crash"), cwd=tmp_path)
     assert done.code == 128 + signal.SIGSEGV

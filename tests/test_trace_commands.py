@@ -99,6 +99,8 @@ def test_head(tmp_path, cli):
     assert [row["row"] for row in json.loads(cli("trace", "head", path, "--format", "json").out)] == list(range(10))
     assert list(head_rows(path, 99, 5)) == []
     bad = write(tmp_path / "b.arrow", system_rows((7, 0, 0, 0, 0xFF)))
+    missing = cli("trace", "head", tmp_path / "missing.arrow")
+    assert (missing.code, missing.out) == (1, "")  # no titles over rows that never come
     assert "op 7" in cli("trace", "head", bad).out and "IO|USER|0xfc" in cli("trace", "head", bad).out
 
 

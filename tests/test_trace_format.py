@@ -197,6 +197,12 @@ def test_in_place_an_exception_keeps_what_was_recorded(tmp_path):
     assert trace.rows == 2500 and trace.complete == "cut short: half way"
 
 
+def test_in_place_what_fails_before_the_first_row_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), TraceWriter(tmp_path / "t.arrow", mode="user", in_place=True):
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path) == []
+
+
 def test_targets_that_cannot_be_written(tmp_path):
     for target in (tmp_path, tmp_path / "none" / "t.arrow", "/proc/t.arrow"):
         with pytest.raises(MmuexpError, match="cannot be written"):

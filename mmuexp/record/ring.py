@@ -10,6 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from mmuexp.errors import MmuexpError
 from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
 
 MAGIC, VERSION = 0x584D4D55, 2
@@ -55,8 +56,15 @@ class Ring:
         size = HEADER_BYTES + chunks * chunk_bytes
         self.mode, self.chunks = mode, chunks
         self.fd = os.memfd_create("mmuexp", os.MFD_CLOEXEC)
-        os.ftruncate(self.fd, size)
-        memory = mmap.mmap(self.fd, size, mmap.MAP_SHARED)
+        try:
+            os.ftruncate(self.fd, size)
+            memory = mmap.mmap(self.fd, size, mmap.MAP_SHARED)
+        except OSError as error:
+            os.close(self.fd)
+            what = f"its {size >> 20} MiB of shared memory cannot be had: {error.strerror.lower()}"
+            raise MmuexpError(
+                what, where="the recorder", todo="see `ulimit -f` and `ulimit -v`, and /proc/meminfo"
+            ) from None
         self._header = np.frombuffer(memory, _HEADER, 1)[0:1].view(np.recarray)
         self._header.magic, self._header.version = MAGIC, VERSION
         self._header.mode, self._header.chunks = mode, chunks

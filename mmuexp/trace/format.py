@@ -57,7 +57,7 @@ class TraceWriter:
 
     The file is made beside the target and renamed on `close`. With `in_place=True` it is the target from the first
     byte, and leaving by an exception closes it with what was written, marked as cut short: a recording is worth
-    keeping. `metadata` keys may be given without their `mmuexp.` prefix.
+    keeping, if it has a row. `metadata` keys may be given without their `mmuexp.` prefix.
 
     Raises `MmuexpError` when the target cannot be written: a bad path at once, a full disk in `append` or `close`.
     After a full disk the rows written so far (`.rows`) are whole and `close` may still be called.
@@ -171,7 +171,7 @@ class TraceWriter:
                 if not self.in_place:
                     self.abort()
                 raise
-        elif self.in_place:
+        elif self.in_place and (self.rows or self._held):
             self.close(complete=f"cut short: {error or kind.__name__}")
         else:
             self.abort()

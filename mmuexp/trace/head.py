@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mmuexp.guest import FIRST_ANNOTATION, IO, USER, Op
-from mmuexp.trace.reader import open_trace
+from mmuexp.trace.reader import Trace, open_trace
 
 
 class Row(NamedTuple):
@@ -24,8 +24,15 @@ COLUMNS = Row._fields
 
 
 def rows(path: str | os.PathLike, start: int = 0, count: int = 10) -> Iterator[Row]:
-    """Rows start to start + count, as far as the trace goes; errors among them are shown as they are."""
-    with open_trace(path) as trace:
+    """Rows start to start + count, as far as the trace goes; errors among them are shown as they are.
+
+    What is no trace is refused at once, not when the first row is asked for.
+    """
+    return _rows(open_trace(path), start, count)
+
+
+def _rows(trace: Trace, start: int, count: int) -> Iterator[Row]:
+    with trace:
         row, stop = start, start + count
         for columns in trace.pieces(start) if count else ():
             lists = (column[: stop - row].tolist() for column in columns)

@@ -49,6 +49,8 @@ def verify(path: str | os.PathLike, progress: Callable[[str, int, int | None], N
 
 def _is_arrow(path) -> bool:
     try:
+        if not os.path.isfile(path):  # opening a pipe waits for its writer
+            return False
         with open(path, "rb") as file:
             return file.read(len(layout.MAGIC)) == layout.MAGIC
     except OSError:
