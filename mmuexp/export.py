@@ -23,6 +23,7 @@ from mmuexp.render.check import check_columns, check_manifest, checked
 from mmuexp.result import IDENTITY, Result, rows_of
 
 FORMAT = "mmuexp-result-1"
+TEXT = "utf-8-sig"  # read with or without the byte order mark that spreadsheets write
 
 
 def to_csv(result: Result) -> bytes:
@@ -211,7 +212,7 @@ def load(path: str) -> Result:
 
 
 def _load_json(path: str) -> Result:
-    document = json.loads(Path(path).read_text(encoding="utf-8"))
+    document = json.loads(Path(path).read_text(encoding=TEXT))
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
     missing = {"kind", "parameters", "manifest", "columns", "rows"} - set(document)
@@ -224,7 +225,7 @@ def _load_json(path: str) -> Result:
 
 def _load_csv(path: str) -> Result:
     # not pandas: what it makes of a float's last digit depends on its version
-    text = Path(path).read_bytes().decode()
+    text = Path(path).read_bytes().decode(TEXT)
     if not text:
         raise ValueError("it is empty")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -267,7 +268,7 @@ def _beside(path: str, rows: list[dict], columns: list[str]) -> Result:
     if not file.is_file():
         return checked("compare", rows, columns, {}, [])
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
+        about = json.loads(file.read_text(encoding=TEXT))
         check_manifest(about)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its manifest {file}: {error}") from None

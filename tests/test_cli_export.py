@@ -49,6 +49,16 @@ def test_a_csv_cut_anywhere(cli, saved, tmp_path):
     refused(cli, tmp_path / "r.csv")
 
 
+@pytest.mark.parametrize("name", ["r.csv", "r.json"])
+def test_a_byte_order_mark_is_no_part_of_the_table(cli, saved, tmp_path, name):
+    """Spreadsheets and some editors write one, into the manifest beside the table, too."""
+    for file in (name, "r.csv.manifest.json"):
+        (tmp_path / file).write_bytes(b"\xef\xbb\xbf" + (saved / file).read_bytes())
+    with_mark, without = (cli("export", folder / name, "--format", "csv") for folder in (tmp_path, saved))
+    assert with_mark.code == 0, with_mark.err
+    assert with_mark.out == without.out != ""
+
+
 def put(row: int, column: str, value: str):
     def edit(lines):
         lines[row][lines[0].index(column)] = value

@@ -108,7 +108,7 @@ def _known() -> str:
 def _parse(file, name: str) -> Profile:
     where = f"host profile {file}"
     try:
-        return _profile(file.read_text(encoding="utf-8"), name, where)
+        return _profile(file.read_text(encoding="utf-8-sig"), name, where)  # some editors begin with a BOM
     except OSError as error:
         raise MmuexpError(error.strerror or "cannot be read", where=where) from error
     except UnicodeDecodeError as error:
