@@ -1,6 +1,7 @@
 """Short random traces that hold every op, for checks: valid as a recorder's are, and the same for the same seed."""
 
 import random
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,6 +46,7 @@ def joined(*parts: Columns) -> Columns:
     return Columns(*map(np.concatenate, zip(*parts, strict=True)))
 
 
+@lru_cache(maxsize=32)  # `strategy check` replays the same ones under each variant
 def sample_trace(seed: int, rows: int, mode: str) -> Columns:
     """About `rows` rows (0 gives none) of a trace of this mode."""
     rng = random.Random(f"{seed} {mode}")

@@ -1,6 +1,5 @@
 """Every host fault of a run: which row, which address, why. By hand, by the oracle, and as compare counts them."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -168,18 +167,13 @@ def test_one_scheme_is_asked_for():
 
 
 ROOT = Path(__file__).parent.parent
-COUNTS_ALONE = """    n[Event.FAULTS_UNMAPPED] += 1
-        n[Event.MMAP_CALLS]"""
 
 
 @pytest.fixture
 def silent(tmp_path) -> Path:
-    """byte-lookup, as somebody may write it who does not know the word."""
-    text = (ROOT / "strategies" / "byte_lookup.py").read_text().replace('name = "byte-lookup"', 'name = "silent"')
-    text, replaced = re.subn(
-        r"    fault\(e, n, Event.FAULTS_UNMAPPED.*\)\n        n\[Event.MMAP_CALLS\]", COUNTS_ALONE, text
-    )
-    assert replaced == 1
+    """A scheme that faults, as somebody may write it who does not know the word."""
+    text = (ROOT / "tests" / "strategy_files" / "honest.py").read_text().replace('name = "honest"', 'name = "silent"')
+    text = text.replace("TLB_FILLS", "FAULTS_UNMAPPED").replace("Cost(insn=1", "Cost(signal=1, insn=1")
     path = tmp_path / "silent.py"
     path.write_text(text)
     return path
