@@ -54,6 +54,8 @@ def test_paths_that_are_no_file(tmp_path):
     assert "is no regular file" in line_of("/dev/null")
     os.mkfifo(tmp_path / "pipe")
     assert "is no regular file" in line_of(tmp_path / "pipe")
+    with pytest.raises(TraceError, match="is no regular file"):  # and does not wait for somebody to write to it
+        verify(tmp_path / "pipe")
     assert "cannot be read" in line_of(tmp_path / ("x" * 300))
 
 
