@@ -9,12 +9,12 @@ scheme that loses something reads the rest of the era row by row (loop.py).
 
 import numpy as np
 
+from mmuexp.bits import lowest_bit
 from mmuexp.jitcache import inside
 from mmuexp.keys import ALIGNED, EXEC_KEY
 
 ERA_ROWS = 1 << 13
-STRIP = 1 << 10  # rows whose words are made at once, so that they stay in the first-level cache
-PIECE = 1 << 6  # rows that are looked up together: mostly none is a first
+PIECE = 1 << 6  # rows that are looked up together: a bit each of what is not known
 
 SLOT_BITS = 13  # of the table of what was seen; two words of one slot make each other firsts again, which is no error
 SLOTS = 1 << SLOT_BITS
@@ -31,42 +31,55 @@ def new_seen() -> np.ndarray:
 
 
 @inside
-def words_of(keys, vaddrs, sizes, words, slots):
-    """The words to look up, and where. A word is key or vaddr (32 bits), 0 or size of a block (16), the era (16)."""
+def word_of(key, vaddr, size, era):
+    """What is looked up, and in which slot: key or vaddr (32 bits), 0 or size of a block (16), the era (16)."""
     u4, u8 = np.uint32, np.uint64
-    for i in range(len(keys)):
-        key = keys[i]
-        block = u4(u4(key & u4(EXEC_KEY)) != u4(0))
-        what = u4(vaddrs[i]) if block else key
-        words[i] = u8(what) << u8(32) | u8(u4(u4(sizes[i]) * block)) << u8(16)
-        slot = u4(u4(what ^ u4(what >> u4(SLOT_BITS))) & u4(SLOTS - 1))
-        slots[i] = slot if u4(key & u4(EXEC_KEY | ALIGNED)) else u4(EACH_SLOT)
+    block = u4(key & u4(EXEC_KEY)) != u4(0)
+    what = vaddr if block else key
+    word = u8(what) << u8(32) | u8(u4(era | (u4(size << u4(16)) if block else u4(0))))
+    slot = u4(u4(what ^ u4(what >> u4(SLOT_BITS))) & u4(SLOTS - 1))
+    return word, slot if u4(key & u4(EXEC_KEY | ALIGNED)) else u4(EACH_SLOT)
 
 
 @inside
-def find(words, slots, ops, first, found, firsts, first_words, seen, era, eras, ended):
-    """Append the firsts of a strip that begins with row `first`, and their words, so that who reads them need not go
-    to the columns. Returns the numbers of firsts and of eras ended."""
-    u8 = np.uint64
-    rows, n = u8(len(ops)), u8(found)
-    for start in range(u8(0), rows, u8(PIECE)):
-        end = min(start + u8(PIECE), rows)
-        unseen = u8(0)
-        for i in range(start, end):
-            unseen |= seen[slots[i]] ^ (words[i] | u8(era[0]))
-        if not unseen:
-            continue
-        for i in range(start, end):
-            word = words[i] | u8(era[0])
-            if seen[slots[i]] == word:
-                continue
-            seen[slots[i]] = word
-            seen[EACH_SLOT] = 0
+def unseen(keys, vaddrs, sizes, seen, era, start, rows):
+    """A bit for each of `rows` rows from `start` on whose word is not in the table. No branches: vector code."""
+    u4, u8 = np.uint32, np.uint64
+    bits = u8(0)
+    for j in range(rows):
+        i = start + j
+        word, slot = word_of(keys[i], u4(vaddrs[i]), u4(sizes[i]), era)
+        bits |= u8(seen[slot] != word) << j
+    return bits
+
+
+@inside
+def find(keys, vaddrs, sizes, ops, first, found, firsts, first_words, seen, era, eras, ended):
+    """Append the firsts of some rows, of which the first is row `first` of the batch, and their words, so that who
+    reads them need not go to the columns. Returns the numbers of firsts and of eras ended."""
+    u4, u8 = np.uint32, np.uint64
+    rows, n, start = u8(len(ops)), u8(found), u8(0)
+    while start < rows:
+        now = u4(era[0])
+        if start + u8(PIECE) <= rows:
+            bits = unseen(keys, vaddrs, sizes, seen, now, start, u8(PIECE))
+        else:
+            bits = unseen(keys, vaddrs, sizes, seen, now, start, rows - start)
+        after = start + u8(PIECE)
+        while bits:
+            i = start + lowest_bit(bits)
+            bits &= bits - u8(1)
+            word, slot = word_of(keys[i], u4(vaddrs[i]), u4(sizes[i]), now)
             firsts[n] = first + np.int64(i)
-            first_words[n] = words[i] >> u8(16)
-            n += u8(1)
+            first_words[n] = word >> u8(16)
+            n += u8(seen[slot] != word)  # it may have come earlier in the piece
+            seen[slot] = word
+            seen[EACH_SLOT] = 0
             if ops[i] == 3 or ops[i] == 4:
                 ended = end_era(first + np.int64(i) + 1, np.int64(n), seen, era, eras, ended)
+                after = i + u8(1)  # what comes next is looked up anew
+                break
+        start = after
     return np.int64(n), ended
 
 
@@ -83,11 +96,15 @@ def end_era(row, found, seen, era, eras, ended):
 
 
 @inside
-def count_insns(keys, insns, row, before, eras, first, ended):
-    """Of the eras from `first` on, write how many guest instructions the trace had by their end: `before` up to `row`,
-    where the first of them may have begun earlier."""
+def count_insns(keys, insns, start, before, after, eras, first, ended):
+    """Of the eras from `first` on, write how many guest instructions the trace had by their end: `before` up to row
+    `start`, which is that of `keys`, and `after` at their end."""
+    row, end = start, start + len(keys)
     for at in range(first, ended):
-        for i in range(row, eras[at, END_ROW]):
-            before += np.int64(insns[i]) * np.int64((keys[i] & EXEC_KEY) != 0)
+        if eras[at, END_ROW] == end:
+            before = after
+        else:
+            for i in range(row - start, eras[at, END_ROW] - start):
+                before += np.int64(insns[i]) * np.int64((keys[i] & EXEC_KEY) != 0)
         row = eras[at, END_ROW]
         eras[at, END_INSNS] = before

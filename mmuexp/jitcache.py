@@ -7,24 +7,26 @@ from pathlib import Path
 from typing import Any
 
 
-def kept(function: Callable) -> Any:
+def kept(function: Callable, **options: Any) -> Any:
     """Compiled and kept on disk, where there is a place to keep it."""
     import numba
 
+    options |= {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return numba.njit(**options)(function)
 
 
 def kept_with(*sources: str) -> Callable[[Callable], Any]:
     """As `kept`, of a function that calls `inside` functions of other files: what is kept is theirs, too.
 
-    numba's cache looks at the time of the function's own file alone.
+    numba's cache looks at the time of the function's own file alone. The function must allocate nothing: no references
+    to arrays are counted, which would take longer than what is done with a short part of one.
     """
 
     def decorate(function: Callable) -> Any:
-        dispatcher = kept(function)
+        dispatcher = kept(function, _nrt=False)
         if hasattr(dispatcher, "_cache"):
             digest = hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
             with suppress(AttributeError):  # not kept at all

@@ -67,7 +67,6 @@ class Survey:
         self._rooms = [_Room(0), _Room(0)]  # one is read while the other is filled
         self._seen, self._era = firsts.new_seen(), np.ones(1, np.int64)
         self._some = np.zeros(keys.USER_ACCESSES + 1, np.int64)
-        self._words, self._slots = np.zeros(firsts.STRIP, np.uint64), np.zeros(firsts.STRIP, np.uint16)
 
     @property
     def rows(self) -> int:
@@ -89,7 +88,7 @@ class Survey:
         bad, code, found, eras = scan.scan(
             *columns, self._sums, self._touched, self._stamp, self._page_of, self._system,
             room.keys, room.firsts, room.first_words, self._seen, self._era, room.eras,
-            self._some, self._words, self._slots,
+            self._some,
         )  # fmt: skip
         frames = self._number(columns, bad, first) if self._sums[scan.MAPS] != maps else None
         if code:

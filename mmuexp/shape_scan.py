@@ -7,9 +7,9 @@ odd, thus a first, and `_odd` is the whole truth about it.
 
 import numpy as np
 
-from mmuexp import firsts
+from mmuexp import bits, firsts
 from mmuexp import keys as key_of
-from mmuexp.firsts import END_ROW, ERA_ROWS, STRIP, count_insns, end_era, find, words_of
+from mmuexp.firsts import END_ROW, ERA_ROWS, count_insns, end_era, find
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
 from mmuexp.jitcache import guarded, inside, kept_with
 
@@ -110,8 +110,7 @@ def _first(key, vaddr, size, touched, stamp, epoch, system):
         last = (vaddr + size - 1) & 0xFFFFFFFF  # a block may cross
         if stamp[page] != epoch or stamp[last >> 12] != epoch:
             return BAD_UNKNOWN
-    if not key & key_of.EXEC_KEY:
-        touched[page] = 1
+    touched[PAGES if key & key_of.EXEC_KEY else page] = 1  # it may be either with equal chances: no branch
     return 0
 
 
@@ -125,11 +124,13 @@ def _count_modes(ops, flags, accesses, users, sums):
         sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
         sums[MODE] = mode
         return
-    for i in range(len(ops)):
-        if ops[i] < 2:
-            mode = np.int64(flags[i] & 2)
-            sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
-            sums[MODE] = mode
+    mode, switches = sums[MODE], np.int64(0)
+    for i in range(len(ops)):  # no branches: who is next cannot be guessed
+        now = np.int64(flags[i] & 2) if ops[i] < 2 else mode
+        switches += np.int64(now != mode) & np.int64(mode >= 0)
+        mode = now
+    sums[MODE] = mode
+    sums[MODE_SWITCHES] += switches
 
 
 @inside
@@ -150,10 +151,10 @@ def _count_usual(some, sums):
 
 
 @guarded()
-@kept_with(firsts.__file__, key_of.__file__)
+@kept_with(bits.__file__, firsts.__file__, key_of.__file__)
 def scan(
     vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system, keys, firsts, first_words, seen,
-    era, eras, some, words, slots
+    era, eras, some
 ):  # fmt: skip
     """Count the rows up to the first bad one into `sums`, write their keys, and find the firsts and the eras.
 
@@ -161,15 +162,16 @@ def scan(
     """
     rows = len(ops)
     found = ended = 0
-    for start in range(0, rows, STRIP):
-        end = min(start + STRIP, rows)
+    for start in range(0, rows, key_of.STRIP):
+        end = min(start + key_of.STRIP, rows)
         part = slice(start, end)
         key_of.fill(
             vaddrs[part], pages[part], sizes[part], insns[part], ops[part], flags[part], not system, keys[part], some
         )
-        words_of(keys[part], vaddrs[part], sizes[part], words, slots)
         before, eras_before = found, ended
-        found, ended = find(words, slots, ops[part], start, found, firsts, first_words, seen, era, eras, ended)
+        found, ended = find(
+            keys[part], vaddrs[part], sizes[part], ops[part], start, found, firsts, first_words, seen, era, eras, ended
+        )
         for at in range(before, found):
             i = firsts[at]
             vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])
@@ -186,6 +188,6 @@ def scan(
         _count_modes(ops[part], flags[part], some[key_of.ACCESSES], some[key_of.USER_ACCESSES], sums)
         if (end % ERA_ROWS == 0 or end == rows) and (ended == 0 or eras[ended - 1, END_ROW] != end):
             ended = end_era(end, found, seen, era, eras, ended)
-        count_insns(keys, insns, start, insns_before, eras, eras_before, ended)
+        count_insns(keys[part], insns[part], start, insns_before, sums[GUEST_INSNS], eras, eras_before, ended)
     sums[ROWS] += rows
     return rows, 0, found, ended

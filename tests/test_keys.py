@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from kernels import columns_of
 from tracegen import random_trace
 
-from mmuexp.firsts import ERA_ROWS, LAST_ERA, PIECE, STRIP
+from mmuexp.firsts import ERA_ROWS, LAST_ERA, PIECE
 from mmuexp.guest import IO, USER, Columns, Op
-from mmuexp.keys import EXEC_KEY
+from mmuexp.keys import EXEC_KEY, STRIP
 from mmuexp.shape import Survey
 
 ROW = st.tuples(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mmuexp.errors import TraceError
-from mmuexp.firsts import STRIP as BLOCK
 from mmuexp.guest import DTYPES, IO, PAGES, USER, Columns, Op
+from mmuexp.keys import STRIP as BLOCK
 from mmuexp.shape import SHAPE, Survey
 
 LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE, MAP = Op
