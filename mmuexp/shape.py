@@ -7,6 +7,7 @@ than 0 outside MAP and annotations are errors; MAP of what is known already, unc
 its first page alone; IO means something on LOAD, STORE and EXEC only.
 """
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,15 @@ class _Room:
         self.keys, self.firsts = np.empty(rows, np.uint32), np.empty(rows, np.int32)
         self.first_words = np.empty(rows, np.uint64)
         self.eras = np.empty((rows + rows // firsts.ERA_ROWS + 2, 3), np.int64)
+
+
+def _for_kernels(column: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The column as the one type that kernels are compiled for: a read-only array has another. None writes to it."""
+    if not column.flags.writeable:
+        with suppress(ValueError):  # what it shows belongs to nobody who would let us
+            column = column.view()
+            column.flags.writeable = True
+    return np.require(column, dtype, ["C", "W"])
 
 
 class Survey:
@@ -84,7 +94,7 @@ class Survey:
         if len(self._rooms[0].keys) < rows:
             self._rooms[0] = _Room(rows)
         room = self._rooms[0]
-        columns = Columns(*(np.require(c, dtype, ["C", "W"]) for c, dtype in zip(columns, DTYPES, strict=True)))
+        columns = Columns(*(_for_kernels(c, dtype) for c, dtype in zip(columns, DTYPES, strict=True)))
         bad, code, found, eras = scan.scan(
             *columns, self._sums, self._touched, self._stamp, self._page_of, self._system,
             room.keys, room.firsts, room.first_words, self._seen, self._era, room.eras,

@@ -20,6 +20,7 @@ from mmuexp.trace.layout import Batch, Broken, Buffer
 
 WHOLE_ROWS = BATCH_ROWS
 SLACK = 1 << 16  # bytes that a writer may pad a buffer by
+SMALL_BYTES = 1 << 12  # stored; a buffer of the same bytes as the column's one before is the same when decoded
 
 
 def damaged(path: str, error: Exception, row: int | None = None) -> TraceError:
@@ -95,6 +96,7 @@ class Decoder:
 
     def __init__(self, schema: pa.Schema, fd: int, path: str):
         self.columns, self.fd, self.path = columns_of(schema, path), fd, path
+        self._small: dict[str, tuple[tuple, np.ndarray]] = {}  # by column: the last small buffer, and its values
 
     def pieces(self, batch: Batch, first: int, skip: int = 0) -> Iterator[Columns]:
         """The rows of a batch that begins with row `first` of the file, without the first `skip`."""
@@ -192,8 +194,20 @@ class Decoder:
         else:
             if stored.length > 2 * size + SLACK:
                 raise Broken(f"column {column.name!r} is larger compressed than decoded")
-            data = pa.Codec(codec).decompress(_raw(self.fd, stored.offset, stored.length), size)
+            data = _raw(self.fd, stored.offset, stored.length)
+            if stored.length <= SMALL_BYTES:
+                return self._whole_small(column, batch.rows, codec, data.tobytes(), size)
+            data = pa.Codec(codec).decompress(data, size)
         return np.frombuffer(data, column.kind, batch.rows)
+
+    def _whole_small(self, column: Column, rows: int, codec: str, data: bytes, size: int) -> np.ndarray:
+        """Columns of one value throughout, as `page` is in user mode, are decoded once. Read-only: batches share it."""
+        same = (data, codec, size, rows)
+        if column.name not in self._small or self._small[column.name][0] != same:
+            values = np.frombuffer(pa.Codec(codec).decompress(data, size), column.kind, rows)
+            values.flags.writeable = False
+            self._small[column.name] = same, values
+        return self._small[column.name][1]
 
     def _stream(self, column: Column, batch: Batch):
         """A function that reads the next `count` values."""
