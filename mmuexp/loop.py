@@ -11,6 +11,7 @@ that one compilation serves all its parameter values.
 
 import numpy as np
 
+from mmuexp.bits import lowest_bit
 from mmuexp.emulator.code import add_block, find_block, is_code_page, room_for_block
 from mmuexp.emulator.faults import log_faults
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, kernel, nothing
@@ -41,7 +42,6 @@ FULL = 1 << 8  # beside a kernel's answer: the log has no room for another row
 PLAIN = (1 << KINDS) - 1  # bits of a key, and of a page's memory: the kinds of plain access
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
 SIZE_MASK = (1 << 16) - 1  # of a word (firsts.py): a block has a size
-BUNCH = 16  # firsts that are looked at together
 EPOCH_BITS = 16  # of the code epoch that are kept with each
 EPOCH_MASK = (1 << EPOCH_BITS) - 1
 
@@ -120,32 +120,46 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
 
 
 @kernel
-def all_known(pages, entered, keys, vaddrs, sizes, row, epoch, code_epoch):
-    """Is each of the PIECE rows from `row` on a settled access or a remembered block? No branches: vector code."""
-    unknown = np.int64(0)
-    for i in range(row, row + PIECE):
-        key = np.int64(keys[i])
-        known = np.int64(pages[key >> PAGE_BITS].settled)
-        plain = np.int64(known >> KINDS == epoch) & np.int64(known & key & PLAIN != 0)
-        vaddr = np.int64(vaddrs[i])
-        block = (vaddr << 16 | np.int64(sizes[i])) << EPOCH_BITS | code_epoch
-        remembered = np.int64(entered[slot_of(vaddr)] == block)
-        unknown |= 1 - (plain | remembered & key >> KINDS & 1)
-    return unknown == 0
+def is_known(pages, entered, word, epoch, code_epoch):
+    """Is this a settled access, or a remembered block? `word` as in firsts.py. Returns 1 or 0, without branches."""
+    what = word >> 16 & 0xFFFFFFFF
+    known = np.int64(pages[what >> PAGE_BITS].settled)
+    plain = np.int64(known >> KINDS == epoch) & np.int64(known & what & PLAIN != 0)
+    remembered = np.int64(entered[slot_of(what)] == word << EPOCH_BITS | code_epoch)
+    return remembered if word & SIZE_MASK else plain
 
 
 @kernel
-def all_firsts_known(pages, entered, first_words, at, epoch, code_epoch):
-    """As `all_known`, of the BUNCH firsts from number `at` on."""
-    unknown = np.int64(0)
-    for i in range(at, at + BUNCH):
-        word = np.int64(first_words[i])
-        what = word >> 16 & 0xFFFFFFFF
-        known = np.int64(pages[what >> PAGE_BITS].settled)
-        plain = np.int64(known >> KINDS == epoch) & np.int64(known & what & PLAIN != 0)
-        remembered = np.int64(entered[slot_of(what)] == word << EPOCH_BITS | code_epoch)
-        unknown |= 1 - (remembered if word & SIZE_MASK else plain)
-    return unknown == 0
+def word_of(key, vaddr, size):
+    """The word of a row that is no first."""
+    return vaddr << 16 | size if key & EXEC_KEY else key << 16
+
+
+@kernel
+def unknown_rows(pages, entered, keys, vaddrs, sizes, row, count, epoch, code_epoch):
+    """A bit for each of `count` rows from `row` on that is not known. No branches: vector code."""
+    bits = np.uint64(0)
+    for j in range(count):
+        i = row + j
+        word = word_of(np.int64(keys[i]), np.int64(vaddrs[i]), np.int64(sizes[i]))
+        bits |= np.uint64(1 - is_known(pages, entered, word, epoch, code_epoch)) << np.uint64(j)
+    return bits
+
+
+@kernel
+def unknown_firsts(pages, entered, first_words, at, count, epoch, code_epoch):
+    """As `unknown_rows`, of `count` firsts from number `at` on."""
+    bits = np.uint64(0)
+    for j in range(count):
+        word = np.int64(first_words[at + j])
+        bits |= np.uint64(1 - is_known(pages, entered, word, epoch, code_epoch)) << np.uint64(j)
+    return bits
+
+
+@kernel
+def lowest_bits(count):
+    """A bit for each of `count` rows, 1 to 64."""
+    return ~np.uint64(0) >> np.uint64(64 - count)
 
 
 @entry
@@ -158,47 +172,44 @@ def loop(
     epoch, watching = clock[0], clock[2]
     code_epoch = clock[1]
     era, at, row, lossy = place[ERA], place[FIRST], place[ROW], place[LOSSY]
-    looked, asked = row, at  # rows, and firsts, before it were looked at together, and some are not known
+    # what is looked at together: `count` rows, or firsts, from `base` on, and a bit for each that is not known
+    base = count = np.int64(0)
+    bits = np.uint64(0)
     why = DONE
     while era < eras.shape[0]:
-        if lossy or not filtered or watching:
-            lossy = 1
-            if row >= eras[era, END_ROW]:
-                at, lossy = eras[era, END_FIRST], 0
-                era += 1
-                continue
-            if row >= looked and filtered and not watching:
-                whole = row + PIECE <= eras[era, END_ROW]
-                if whole and all_known(e.page, e.entered, keys, vaddrs, sizes, row, epoch, code_epoch):
-                    row += PIECE
-                    continue
-                looked = row + PIECE
-            i = row
-            key = np.int64(keys[i])
-            word = np.int64(vaddrs[i]) << 16 | np.int64(sizes[i]) if key & EXEC_KEY else key << 16
+        if not bits:
+            if lossy or not filtered or watching:
+                lossy = 1
+                base, count = row, min(eras[era, END_ROW] - row, PIECE)
+                if not count:
+                    at, lossy = eras[era, END_FIRST], 0
+                    era += 1
+                elif not filtered or watching:
+                    bits = lowest_bits(count)
+                else:
+                    bits = unknown_rows(e.page, e.entered, keys, vaddrs, sizes, row, count, epoch, code_epoch)
+                row += count
+            else:
+                base, count = at, min(eras[era, END_FIRST] - at, PIECE)
+                if count:
+                    bits = unknown_firsts(e.page, e.entered, first_words, at, count, epoch, code_epoch)
+                else:
+                    row = eras[era, END_ROW]
+                    era += 1
+                at += count
+            continue
+        j = np.int64(lowest_bit(bits))
+        bits &= bits - np.uint64(1)
+        if lossy:
+            i = base + j
+            word = word_of(np.int64(keys[i]), np.int64(vaddrs[i]), np.int64(sizes[i]))
         else:
-            if at >= eras[era, END_FIRST]:
-                row = looked = eras[era, END_ROW]
-                era += 1
-                continue
-            if at >= asked and at + BUNCH <= eras[era, END_FIRST]:
-                if all_firsts_known(e.page, e.entered, first_words, at, epoch, code_epoch):
-                    at += BUNCH
-                    continue
-                asked = at + BUNCH
-            i = np.int64(firsts[at])
-            word = np.int64(first_words[at])
-            at += 1
-        row = i + 1
-        kind = np.int64(0)
-        if word & SIZE_MASK:
-            if e.entered[slot_of(word >> 16)] == word << EPOCH_BITS | code_epoch and not watching:
-                continue
-        else:
-            kind = word >> 16 & PLAIN
-            known = np.int64(e.page[word >> 16 + PAGE_BITS].settled)
-            if known >> KINDS == epoch and known & kind:
-                continue
+            i = np.int64(firsts[base + j])
+            word = np.int64(first_words[base + j])
+        if is_known(e.page, e.entered, word, epoch, code_epoch) and not (watching and word & SIZE_MASK):
+            continue  # since a row that came after they were looked at
+        kind = np.int64(0) if word & SIZE_MASK else word >> 16 & PLAIN
+        lost = False
         op = ops[i]
         answer = 0
         unsettled = e.control[UNSETTLED]
@@ -221,7 +232,7 @@ def loop(
                         after = epoch + 1 if answer & LOST else epoch
                         e.page[page].settled = after << KINDS | (known & PLAIN) | kind
                 elif kind & ALIGNED:
-                    lossy = 1  # what repeats this row must be asked about
+                    lost = not lossy  # what repeats this row must be asked about
         elif op == Op.EXEC:
             vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])
             if watching:
@@ -256,20 +267,22 @@ def loop(
             e.control[TOLD] = 0
         if HAS_RESERVE:
             watch_peak(s.reserve, n)
-        if e.control[UNSETTLED] != unsettled:
-            lossy = 1
         if answer & WATCH_EXEC:
             watching = 1
         if answer & LOST:
-            lossy = 1
             epoch += 1
             if epoch == LAST_EPOCH:
                 for each in range(PAGES):
                     e.page[each].settled = 0
                 epoch = 1
         if answer & (CONFLICT | FULL):
-            why = STOPPED if answer & CONFLICT else LOG_FULL
+            row, lossy, why = (i, 1, STOPPED) if answer & CONFLICT else (i + 1, 1, LOG_FULL)
             break
-    place[ERA], place[FIRST], place[ROW], place[LOSSY] = era, at, row if why != STOPPED else row - 1, lossy
+        if lost or answer & (LOST | WATCH_EXEC) or e.control[UNSETTLED] != unsettled:
+            if lossy:
+                bits = lowest_bits(count) & ~lowest_bits(j + 1)  # those after this one
+            else:
+                row, lossy, bits = i + 1, 1, np.uint64(0)
+    place[ERA], place[FIRST], place[ROW], place[LOSSY] = era, at, row, lossy
     clock[0], clock[1], clock[2] = epoch, code_epoch, watching
     return why
