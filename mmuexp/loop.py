@@ -41,9 +41,9 @@ ERA, FIRST, ROW, LOSSY, PLACES = range(5)  # where in a batch the loop is; LOSSY
 FULL = 1 << 8  # beside a kernel's answer: the log has no room for another row
 PLAIN = (1 << KINDS) - 1  # bits of a key, and of a page's memory: the kinds of plain access
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
-SIZE_MASK = (1 << 16) - 1  # of a word (firsts.py): a block has a size
-EPOCH_BITS = 16  # of the code epoch that are kept with each
-EPOCH_MASK = (1 << EPOCH_BITS) - 1
+SIZE_BITS = 16  # of a word (firsts.py): a block has a size
+SIZE_MASK = (1 << SIZE_BITS) - 1
+EPOCH_MASK = (1 << 16) - 1  # of the code epoch that are kept with each block
 
 
 @kernel
@@ -85,16 +85,23 @@ def enter_block(s, e, n, vaddr, size, insns, user_mode):
 @kernel
 def slot_of(vaddr):
     """Where a block is remembered as entered: neighbours side by side, so that a line of the cache holds several."""
-    return (vaddr >> 2 ^ vaddr >> PAGE_BITS) & (ENTERED - 1)
+    u4 = np.uint32
+    return u4(u4(u4(vaddr >> u4(2)) ^ u4(vaddr >> u4(PAGE_BITS))) & u4(ENTERED - 1))
+
+
+@kernel
+def entered_word(vaddr, size, code_epoch):
+    """What is remembered of a block that was entered: vaddr (32 bits), size (16), the code epoch (16)."""
+    return np.uint64(vaddr) << np.uint64(32) | np.uint64(np.uint32(np.uint32(size << np.uint32(16)) | code_epoch))
 
 
 @kernel
 def remember_block(e, vaddr, size, block, code_epoch):
     """The block was entered at this address. It is remembered once, so that it is forgotten when it is dropped."""
-    slot = slot_of(vaddr)
+    slot = np.int64(slot_of(np.uint32(vaddr)))
     if e.block[block].entered:
         e.entered[e.block[block].entered - 1] = 0
-    e.entered[slot] = (vaddr << 16 | size) << EPOCH_BITS | code_epoch
+    e.entered[slot] = entered_word(np.uint32(vaddr), np.uint32(size), np.uint32(code_epoch))
     e.block[block].entered = slot + 1
 
 
@@ -120,39 +127,38 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
 
 
 @kernel
-def is_known(pages, entered, word, epoch, code_epoch):
-    """Is this a settled access, or a remembered block? `word` as in firsts.py. Returns 1 or 0, without branches."""
-    what = word >> 16 & 0xFFFFFFFF
-    known = np.int64(pages[what >> PAGE_BITS].settled)
-    plain = np.int64(known >> KINDS == epoch) & np.int64(known & what & PLAIN != 0)
-    remembered = np.int64(entered[slot_of(what)] == word << EPOCH_BITS | code_epoch)
-    return remembered if word & SIZE_MASK else plain
+def is_known(e, what, size, epoch, code_epoch):
+    """Is this a remembered block, of some size at vaddr `what`, or a settled access, of key `what` and size 0? All is
+    uint32. No branches, and no more bits than needed: vector code."""
+    u4 = np.uint32
+    remembered = e.entered[slot_of(what)] == entered_word(what, size, code_epoch)
+    settled = u4(e.page[u4(what >> u4(PAGE_BITS))].settled ^ u4(epoch << u4(KINDS)))  # in this epoch: kinds alone
+    plain = (settled <= u4(PLAIN)) & (u4(settled & what) != u4(0))
+    return plain if size == u4(0) else remembered
 
 
 @kernel
-def word_of(key, vaddr, size):
-    """The word of a row that is no first."""
-    return vaddr << 16 | size if key & EXEC_KEY else key << 16
-
-
-@kernel
-def unknown_rows(pages, entered, keys, vaddrs, sizes, row, count, epoch, code_epoch):
-    """A bit for each of `count` rows from `row` on that is not known. No branches: vector code."""
-    bits = np.uint64(0)
-    for j in range(count):
-        i = row + j
-        word = word_of(np.int64(keys[i]), np.int64(vaddrs[i]), np.int64(sizes[i]))
-        bits |= np.uint64(1 - is_known(pages, entered, word, epoch, code_epoch)) << np.uint64(j)
+def unknown_rows(e, keys, vaddrs, sizes, row, count, epoch, code_epoch):
+    """A bit for each of `count` rows from `row` on that is not known."""
+    u4, u8 = np.uint32, np.uint64
+    bits = u8(0)
+    for j in range(u8(count)):
+        i = u8(row) + j
+        block = u4(keys[i] & u4(EXEC_KEY)) != u4(0)
+        what, size = u4(vaddrs[i]) if block else keys[i], u4(sizes[i]) if block else u4(0)
+        bits |= u8(not is_known(e, what, size, u4(epoch), u4(code_epoch))) << j
     return bits
 
 
 @kernel
-def unknown_firsts(pages, entered, first_words, at, count, epoch, code_epoch):
+def unknown_firsts(e, first_words, at, count, epoch, code_epoch):
     """As `unknown_rows`, of `count` firsts from number `at` on."""
-    bits = np.uint64(0)
-    for j in range(count):
-        word = np.int64(first_words[at + j])
-        bits |= np.uint64(1 - is_known(pages, entered, word, epoch, code_epoch)) << np.uint64(j)
+    u4, u8 = np.uint32, np.uint64
+    bits = u8(0)
+    for j in range(u8(count)):
+        word = first_words[u8(at) + j]
+        what, size = u4(word >> u8(SIZE_BITS)), u4(word & u8(SIZE_MASK))
+        bits |= u8(not is_known(e, what, size, u4(epoch), u4(code_epoch))) << j
     return bits
 
 
@@ -187,12 +193,12 @@ def loop(
                 elif not filtered or watching:
                     bits = lowest_bits(count)
                 else:
-                    bits = unknown_rows(e.page, e.entered, keys, vaddrs, sizes, row, count, epoch, code_epoch)
+                    bits = unknown_rows(e, keys, vaddrs, sizes, row, count, epoch, code_epoch)
                 row += count
             else:
                 base, count = at, min(eras[era, END_FIRST] - at, PIECE)
                 if count:
-                    bits = unknown_firsts(e.page, e.entered, first_words, at, count, epoch, code_epoch)
+                    bits = unknown_firsts(e, first_words, at, count, epoch, code_epoch)
                 else:
                     row = eras[era, END_ROW]
                     era += 1
@@ -202,13 +208,15 @@ def loop(
         bits &= bits - np.uint64(1)
         if lossy:
             i = base + j
-            word = word_of(np.int64(keys[i]), np.int64(vaddrs[i]), np.int64(sizes[i]))
+            block = keys[i] & np.uint32(EXEC_KEY)
+            what, length = vaddrs[i] if block else keys[i], np.uint32(sizes[i]) if block else np.uint32(0)
         else:
             i = np.int64(firsts[base + j])
-            word = np.int64(first_words[base + j])
-        if is_known(e.page, e.entered, word, epoch, code_epoch) and not (watching and word & SIZE_MASK):
+            word = first_words[base + j]
+            what, length = np.uint32(word >> np.uint64(SIZE_BITS)), np.uint32(word & np.uint64(SIZE_MASK))
+        if is_known(e, what, length, np.uint32(epoch), np.uint32(code_epoch)) and not (watching and length):
             continue  # since a row that came after they were looked at
-        kind = np.int64(0) if word & SIZE_MASK else word >> 16 & PLAIN
+        kind = np.int64(0) if length else np.int64(what) & PLAIN
         lost = False
         op = ops[i]
         answer = 0

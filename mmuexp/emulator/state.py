@@ -33,7 +33,7 @@ class Emulator(NamedTuple):
     block: np.ndarray  # BLOCK[room for blocks]
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
-    entered: np.ndarray  # int64[ENTERED], vaddr, size and code epoch of blocks that were; the loop's memory
+    entered: np.ndarray  # uint64[ENTERED], vaddr, size and code epoch of blocks that were; the loop's memory
     control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; UNSETTLED: how often
     # something that was settled or entered was taken back; GUEST_INSNS: up to this FLUSH or
     # FLUSH_PAGE row, since the trace's first; TOLD: faults of this row, vaddr << 8 | cause each
@@ -108,7 +108,7 @@ def new_emulator() -> Emulator:
         block=records(FIRST_BLOCKS, BLOCK),
         link=records(2 * FIRST_BLOCKS, LINK),
         bucket=zeros(2 * FIRST_BLOCKS, np.int32),
-        entered=zeros(ENTERED, np.int64),
+        entered=zeros(ENTERED, np.uint64),
         control=np.zeros(FIRST_FAULT + ROW_FAULTS, np.int64),
     )
 
