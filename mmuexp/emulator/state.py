@@ -14,7 +14,6 @@ from mmuexp.emulator.kernel import kernel
 from mmuexp.guest import PAGES
 
 OWN_MAPPING_BYTES = 1 << 18
-FRAMES = PAGES  # distinct physical pages that a trace may have
 FIRST_BLOCKS = 1 << 14
 ENTERED = 1 << 15  # blocks that can be remembered as entered
 MAX_BLOCKS = 1 << 22  # translated blocks alive at once; a real guest has some hundred thousand
@@ -29,7 +28,7 @@ class Emulator(NamedTuple):
 
     page: np.ndarray  # PAGE[PAGES], by virtual page
     listed: np.ndarray  # LISTED[PAGES], the pages that a system trace knows
-    frame: np.ndarray  # FRAME[FRAMES], by frame
+    frame: np.ndarray  # FRAME[PAGES], by frame
     block: np.ndarray  # BLOCK[room for blocks]
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
@@ -39,23 +38,30 @@ class Emulator(NamedTuple):
     # FLUSH_PAGE row, since the trace's first; TOLD: faults of this row, vaddr << 8 | cause each
 
 
-PAGE = np.dtype(
-    [
-        ("settled", "u4"),  # epoch << KINDS | kinds of access that are settled in it; the loop's memory
-        ("frame", "i4"),  # frame + 1 that backs the page, 0 = unknown
-    ]
+# One record of 32 bytes, half a line of the cache, holds what is kept of virtual page i, of frame i and of slot i of
+# the list: in user mode a page is its own frame, so that an access that misses finds both at one place.
+RECORD_BYTES = 32
+
+
+def _part(**fields: tuple[str, int]) -> np.dtype:
+    """Some fields of that record: type and offset of each."""
+    formats, offsets = zip(*fields.values(), strict=True)
+    layout = {"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": RECORD_BYTES, "aligned": True}
+    return np.dtype(layout)
+
+
+PAGE = _part(
+    settled=("u4", 0),  # epoch << KINDS | kinds of access that are settled in it; the loop's memory
+    frame=("i4", 4),  # frame + 1 that backs the page, 0 = unknown
 )
-LISTED = np.dtype([("page", "i4"), ("at", "i4")])  # slot i of the list; where page i stands in it
-FRAME = np.dtype(
-    [
-        ("first_link", "i4"),  # link + 1 of a block that lies in the frame, 0 = no code page
-        ("number", "u4"),  # guest-physical page number
-        ("window", "i4"),  # window + 1 of the scheme's reserve that shows the frame, 0 = none
-        ("dirty", "u1"),
-        ("quiet_stores", "u1"),  # softmmu: stores that hit no block since the page's blocks changed
-    ],
-    align=True,  # 16 bytes, so that none lies in two cache lines
+FRAME = _part(
+    first_link=("i4", 8),  # link + 1 of a block that lies in the frame, 0 = no code page
+    number=("u4", 12),  # guest-physical page number
+    window=("i4", 16),  # window + 1 of the scheme's reserve that shows the frame, 0 = none
+    dirty=("u1", 20),
+    quiet_stores=("u1", 21),  # softmmu: stores that hit no block since the page's blocks changed
 )
+LISTED = _part(page=("i4", 24), at=("i4", 28))  # slot i of the list; where page i stands in it
 BLOCK = np.dtype(
     [
         ("start", "i8"),  # frame << 12 | offset of the first byte
@@ -101,10 +107,11 @@ class Row(NamedTuple):
 
 def new_emulator() -> Emulator:
     """The empty state at a trace's first row."""
+    shared = zeros(PAGES * RECORD_BYTES, np.uint8)
     return Emulator(
-        page=records(PAGES, PAGE),
-        listed=records(PAGES, LISTED),
-        frame=records(FRAMES, FRAME),
+        page=shared.view(PAGE).view(np.recarray),
+        listed=shared.view(LISTED).view(np.recarray),
+        frame=shared.view(FRAME).view(np.recarray),
         block=records(FIRST_BLOCKS, BLOCK),
         link=records(2 * FIRST_BLOCKS, LINK),
         bucket=zeros(2 * FIRST_BLOCKS, np.int32),
