@@ -137,6 +137,8 @@ def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Stra
         if not equals or key not in params:
             near = difflib.get_close_matches(key, params, 1)
             todo = f"did you mean {near[0]}?" if near else f"its keys are {', '.join(params) or '(none)'}"
+            if key in params:
+                todo = f"write {key}={params[key].text(params[key].default)}, or one of {params[key].range}"
             what = f"{setting!r} is not key=value" if not equals else f"{cls.name} has no key {key!r}"
             raise UsageError(what, where=where, todo=todo)
         if key in given:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from mmuexp.contract import check
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.plausible import check_counts
-from mmuexp.registry import strategies_of_file
+from mmuexp.registry import parse_spec, strategies_of_file
 
 HERE = Path(__file__).parent
 
@@ -60,6 +60,12 @@ def test_a_scheme_that_counts_backwards_is_refused(tmp_path, cli):
         assert done.err.startswith("mmuexp: honest: counts -1 tlb_fills, less than nothing; its kernels miscount")
         assert done.err.count("\n") == 1
         assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_key_without_a_value_is_shown_with_one():
+    with pytest.raises(UsageError) as told:
+        parse_spec("map-block,map_block_bits")
+    assert str(told.value).endswith("is not key=value; write map_block_bits=16, or one of 12..22")
 
 
 COUNTED = {"rows": 10, "execs": 4, "guest_insns": 20, "translations": 4, "translated_insns": 20, "maps": 3, "unmaps": 3}
