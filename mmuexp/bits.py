@@ -1,4 +1,4 @@
-"""The number of the lowest bit that is set: one instruction, for which neither Python nor NumPy has a word."""
+"""Sets of up to 64 rows in a uint64, a bit each."""
 
 import numba
 import numpy as np
@@ -9,7 +9,7 @@ from numba.extending import intrinsic
 from mmuexp.jitcache import inside
 
 
-@intrinsic
+@intrinsic  # one instruction, for which neither Python nor NumPy has a word
 def _count_trailing_zeros(_, bits):
     def generate(context, builder, signature, args):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
@@ -17,7 +17,8 @@ def _count_trailing_zeros(_, bits):
     return types.uint64(types.uint64), generate
 
 
-def _plain(bits: np.uint64) -> np.uint64:
+def plain_lowest_bit(bits: np.uint64) -> np.uint64:
+    """`lowest_bit` where nothing is compiled."""
     return np.uint64((int(bits) & -int(bits)).bit_length() - 1)
 
 
@@ -26,4 +27,10 @@ def _compiled(bits):
     return _count_trailing_zeros(bits)
 
 
-lowest_bit = _plain if numba.config.DISABLE_JIT else _compiled  # of a uint64 other than 0
+lowest_bit = plain_lowest_bit if numba.config.DISABLE_JIT else _compiled  # of a uint64 other than 0
+
+
+@inside
+def lowest_bits(count):
+    """The lowest `count` bits, 1 to 64."""
+    return ~np.uint64(0) >> np.uint64(np.uint64(64) - np.uint64(count))

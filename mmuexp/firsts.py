@@ -9,7 +9,7 @@ scheme that loses something reads the rest of the era row by row (loop.py).
 
 import numpy as np
 
-from mmuexp.bits import lowest_bit
+from mmuexp.bits import lowest_bit, lowest_bits
 from mmuexp.jitcache import inside
 from mmuexp.keys import ALIGNED, EXEC_KEY
 
@@ -58,14 +58,13 @@ def find(keys, vaddrs, sizes, ops, first, found, firsts, first_words, seen, era,
     """Append the firsts of some rows, of which the first is row `first` of the batch, and their words, so that who
     reads them need not go to the columns. Returns the numbers of firsts and of eras ended."""
     u4, u8 = np.uint32, np.uint64
-    rows, n, start = u8(len(ops)), u8(found), u8(0)
-    while start < rows:
-        now = u4(era[0])
-        if start + u8(PIECE) <= rows:
+    rows, n, now = u8(len(ops)), u8(found), u4(era[0])
+    for start in range(u8(0), rows, u8(PIECE)):
+        count = min(u8(PIECE), rows - start)
+        if count == PIECE:  # of a length that the compiler knows
             bits = unseen(keys, vaddrs, sizes, seen, now, start, u8(PIECE))
         else:
-            bits = unseen(keys, vaddrs, sizes, seen, now, start, rows - start)
-        after = start + u8(PIECE)
+            bits = unseen(keys, vaddrs, sizes, seen, now, start, count)
         while bits:
             i = start + lowest_bit(bits)
             bits &= bits - u8(1)
@@ -77,9 +76,8 @@ def find(keys, vaddrs, sizes, ops, first, found, firsts, first_words, seen, era,
             seen[EACH_SLOT] = 0
             if ops[i] == 3 or ops[i] == 4:
                 ended = end_era(first + np.int64(i) + 1, np.int64(n), seen, era, eras, ended)
-                after = i + u8(1)  # what comes next is looked up anew
-                break
-        start = after
+                now = u4(era[0])
+                bits = lowest_bits(count) & ~lowest_bits(i - start + u8(1))  # each that comes later may be one now
     return np.int64(n), ended
 
 

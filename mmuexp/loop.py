@@ -11,7 +11,7 @@ that one compilation serves all its parameter values.
 
 import numpy as np
 
-from mmuexp.bits import lowest_bit
+from mmuexp.bits import lowest_bit, lowest_bits
 from mmuexp.emulator.code import add_block, find_block, is_code_page, room_for_block
 from mmuexp.emulator.faults import log_faults
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, kernel, nothing
@@ -160,12 +160,6 @@ def unknown_firsts(e, first_words, at, count, epoch, code_epoch):
         what, size = u4(word >> u8(SIZE_BITS)), u4(word & u8(SIZE_MASK))
         bits |= u8(not is_known(e, what, size, u4(epoch), u4(code_epoch))) << j
     return bits
-
-
-@kernel
-def lowest_bits(count):
-    """A bit for each of `count` rows, 1 to 64."""
-    return ~np.uint64(0) >> np.uint64(64 - count)
 
 
 @entry

@@ -6,7 +6,7 @@ import pytest
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, IO, PAGES, USER, Columns, Op
 from mmuexp.keys import STRIP as BLOCK
-from mmuexp.shape import SHAPE, Survey
+from mmuexp.shape import SHAPE, Survey, _for_kernels
 
 LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE, MAP = Op
 
@@ -228,3 +228,14 @@ def test_flushes_cost_nothing_to_speak_of():
 
     seconds(FLUSH)
     assert seconds(FLUSH) < 10 * seconds(FLUSH_PAGE)
+
+
+def test_a_read_only_column_is_taken_as_it_is_where_its_owner_would_let_us():
+    owned = np.arange(4, dtype=np.uint32)
+    shown = owned.view()
+    shown.flags.writeable = False
+    taken = _for_kernels(shown, owned.dtype)
+    assert taken.flags.writeable and np.shares_memory(taken, owned) and not shown.flags.writeable
+    frozen = np.frombuffer(b"abcd", np.uint8)  # nobody may write to bytes
+    copied = _for_kernels(frozen, frozen.dtype)
+    assert copied.flags.writeable and not np.shares_memory(copied, frozen) and copied.tolist() == list(b"abcd")

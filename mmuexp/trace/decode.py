@@ -202,12 +202,12 @@ class Decoder:
 
     def _whole_small(self, column: Column, rows: int, codec: str, data: bytes, size: int) -> np.ndarray:
         """Columns of one value throughout, as `page` is in user mode, are decoded once. Read-only: batches share it."""
-        same = (data, codec, size, rows)
-        if column.name not in self._small or self._small[column.name][0] != same:
+        kept, same = self._small.get(column.name), (data, codec, size, rows)
+        if kept is None or kept[0] != same:
             values = np.frombuffer(pa.Codec(codec).decompress(data, size), column.kind, rows)
             values.flags.writeable = False
-            self._small[column.name] = same, values
-        return self._small[column.name][1]
+            self._small[column.name] = kept = same, values  # another thread may replace it: look once
+        return kept[1]
 
     def _stream(self, column: Column, batch: Batch):
         """A function that reads the next `count` values."""

@@ -1,0 +1,24 @@
+"""`mmuexp.bits`: sets of rows in a word, compiled and as plain Python."""
+
+import numba
+import numpy as np
+import pytest
+
+from mmuexp import bits
+
+compiled_lowest = numba.njit(lambda word: bits.lowest_bit(word))
+compiled_lowest_bits = numba.njit(lambda count: bits.lowest_bits(count))
+
+
+@pytest.mark.parametrize(
+    ("word", "number"), [(1, 0), (0b1010, 1), (1 << 63, 63), (2**64 - 1, 0), (0b11 << 40, 40), (2**64 - 2**33, 33)]
+)
+def test_the_lowest_bit_by_hand(word, number):
+    assert compiled_lowest(np.uint64(word)) == number
+    assert bits.plain_lowest_bit(np.uint64(word)) == number
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 63, 64])
+def test_so_many_of_the_lowest_bits(count):
+    assert compiled_lowest_bits(count) == 2**count - 1
+    assert bits.lowest_bits.py_func(count) == 2**count - 1
