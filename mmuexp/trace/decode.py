@@ -8,6 +8,7 @@ larger ones (a foreign writer's single batch) as streams.
 import os
 import zlib
 from collections.abc import Iterator
+from threading import local
 
 import numpy as np
 import pyarrow as pa
@@ -96,6 +97,7 @@ class Decoder:
 
     def __init__(self, schema: pa.Schema, fd: int, path: str):
         self.columns, self.fd, self.path = columns_of(schema, path), fd, path
+        self._raw = local()  # bytes: room for a buffer as stored, a thread each
         self._small: dict[str, tuple[tuple, np.ndarray]] = {}  # by column: the last small buffer, and its values
 
     def pieces(self, batch: Batch, first: int, skip: int = 0) -> Iterator[Columns]:
@@ -190,11 +192,12 @@ class Decoder:
     def _whole(self, column: Column, batch: Batch) -> np.ndarray:
         stored, codec, size = self._declared(column, batch)
         if codec is None:
-            data = _raw(self.fd, stored.offset, batch.rows * column.kind.itemsize)
+            data = np.empty(batch.rows * column.kind.itemsize, np.uint8)
+            _read_into(data, self.fd, stored.offset)
         else:
             if stored.length > 2 * size + SLACK:
                 raise Broken(f"column {column.name!r} is larger compressed than decoded")
-            data = _raw(self.fd, stored.offset, stored.length)
+            data = self._stored(stored)
             if stored.length <= SMALL_BYTES:
                 return self._whole_small(column, batch.rows, codec, data.tobytes(), size)
             data = pa.Codec(codec).decompress(data, size)
@@ -208,6 +211,14 @@ class Decoder:
             values.flags.writeable = False
             self._small[column.name] = kept = same, values  # another thread may replace it: look once
         return kept[1]
+
+    def _stored(self, stored: Buffer) -> np.ndarray:
+        """The bytes of a buffer, good until this thread's next call: fresh memory would cost as much as the reading."""
+        room = getattr(self._raw, "bytes", None)
+        if room is None or len(room) < stored.length:
+            room = self._raw.bytes = np.empty(stored.length + stored.length // 4, np.uint8)
+        _read_into(room[: stored.length], self.fd, stored.offset)
+        return room[: stored.length]
 
     def _stream(self, column: Column, batch: Batch):
         """A function that reads the next `count` values."""
@@ -225,15 +236,13 @@ class Decoder:
         return read
 
 
-def _raw(fd: int, offset: int, length: int) -> np.ndarray:
-    data = np.empty(length, np.uint8)
+def _read_into(data: np.ndarray, fd: int, offset: int) -> None:
     done = 0
-    while done < length:
+    while done < len(data):
         got = os.preadv(fd, [data[done:]], offset + done)
         if not got:
             raise Broken("the file ends too early")
         done += got
-    return data
 
 
 class _Range:
