@@ -17,6 +17,7 @@ from mmuexp import shape_scan as scan
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGES, Columns, Op
 
+NOTHING_BEFORE = "nothing stands before it: record it again"
 MAX_FRAMES = 1 << 20  # physical pages that a trace may name: 4 GiB of them, so state stays bounded
 
 _SHAPE = """rows accesses loads stores execs guest_insns misaligned page_cross io_accesses flushes page_flushes pages
@@ -163,4 +164,5 @@ class Survey:
             scan.BAD_PAGE: f"{here} has {at.page:#x} in column page, which belongs to MAP rows",
         }[code]
         todo = f"keep the rows before it: mmuexp trace slice {self.where or 'FILE'} 0:{row} -o NEW.arrow"
+        todo = todo if row else NOTHING_BEFORE
         return TraceError(f"row {row:,}: {why}", where=self.where, todo=todo, row=row)

@@ -1,5 +1,8 @@
 """map-block: Piotras's indirection table. Load an offset, add it, access; the host's MMU checks.
 
+QEMU's softmmu compares each guest address with a table of its own, its software TLB, before it accesses the host's
+memory. This scheme compares nothing: guest pages are mapped with mmap, and what is not there faults (SIGSEGV).
+
     host = vaddr + table[vaddr >> MAP_BLOCK_BITS]
 
 The guest's address space is cut into blocks of 2**MAP_BLOCK_BITS bytes. An entry of the table leads to a block of host

@@ -42,6 +42,12 @@ def digest(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def refuse_itself(path: str | os.PathLike, output: str, done: str) -> None:
+    """Raises UsageError if `output` is the very trace that is to be `done`, such as "cut"."""
+    if os.path.exists(output) and os.path.samefile(path, output):
+        raise UsageError(f"is the trace to be {done}", where=output, todo="name another file with -o")
+
+
 def concat(parts: list[Columns]) -> Columns:
     """One batch from several."""
     return Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -57,13 +63,21 @@ class TraceWriter:
 
     The file is made beside the target and renamed on `close`. With `in_place=True` it is the target from the first
     byte, and leaving by an exception closes it with what was written, marked as cut short: a recording is worth
-    keeping, if it has a row. `metadata` keys may be given without their `mmuexp.` prefix.
+    keeping, if it has a row. `metadata` keys may be given without their `mmuexp.` prefix. `level` is ZSTD's, 1 to 22.
 
     Raises `MmuexpError` when the target cannot be written: a bad path at once, a full disk in `append` or `close`.
     After a full disk the rows written so far (`.rows`) are whole and `close` may still be called.
     """
 
-    def __init__(self, path, *, mode: str, metadata: dict[str, str] | None = None, in_place: bool = False):
+    def __init__(
+        self,
+        path,
+        *,
+        mode: str,
+        metadata: dict[str, str] | None = None,
+        in_place: bool = False,
+        level: int = ZSTD_LEVEL,
+    ):
         import pyarrow as pa
 
         if mode not in MODES:
@@ -79,7 +93,7 @@ class TraceWriter:
             pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in DTYPES._asdict().items()
         ]
         self._schema = pa.schema(fields, metadata={PREFIX + key: value for key, value in self._head.items()})
-        codec = pa.Codec("zstd", compression_level=ZSTD_LEVEL)
+        codec = pa.Codec("zstd", compression_level=level)
         options = pa.ipc.IpcWriteOptions(compression=codec, use_threads=True)
         try:
             with self._sink.guard():

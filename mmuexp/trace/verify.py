@@ -9,7 +9,7 @@ import numpy as np
 from mmuexp.errors import TraceError
 from mmuexp.guest import BATCH_ROWS, PAGES, USER, Columns, Op
 from mmuexp.jitcache import kept
-from mmuexp.shape import Survey
+from mmuexp.shape import NOTHING_BEFORE, Survey
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32, utf8
 from mmuexp.trace.reader import Trace, open_trace, window_trouble
@@ -139,7 +139,7 @@ class _Pass:
 
     def _refuse(self, error: TraceError) -> None:
         """The first one counts: from there on it is not known what the rows mean."""
-        todo = error.todo if error.row else "nothing stands before it: record it again"
+        todo = error.todo if error.row else NOTHING_BEFORE
         self.bad_rows = self.bad_rows or Check("rows", FAILED, f"{error.what}; {todo}" if todo else error.what)
 
     def _digests(self) -> Check:
