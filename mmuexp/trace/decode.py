@@ -100,6 +100,10 @@ class Decoder:
         self._raw = local()  # bytes: room for a buffer as stored, a thread each
         self._small: dict[str, tuple[tuple, np.ndarray]] = {}  # by column: the last small buffer, and its values
 
+    def in_one_piece(self, rows: int) -> bool:
+        """Does `pieces` give out a batch of so many rows as one?"""
+        return rows <= WHOLE_ROWS
+
     def pieces(self, batch: Batch, first: int, skip: int = 0) -> Iterator[Columns]:
         """The rows of a batch that begins with row `first` of the file, without the first `skip`."""
         if not batch.rows:
@@ -107,7 +111,7 @@ class Decoder:
         position = 0
         try:
             self._check(batch, first)
-            if batch.rows <= WHOLE_ROWS:
+            if self.in_one_piece(batch.rows):
                 arrays = [self._whole(column, batch) for column in self.columns]
                 yield self._fit([array[skip:] for array in arrays], first + skip)
                 return

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice, repeat
 
 from mmuexp.errors import TraceError
-from mmuexp.guest import BATCH_ROWS, Columns
+from mmuexp.guest import Columns
 from mmuexp.trace import layout
 from mmuexp.trace.format import FORMAT, MODES, PREFIX, metadata_crc32
 
@@ -132,7 +132,7 @@ class Trace:
         if not ahead:
             yield from self.pieces(start)
             return
-        whole = all(rows <= BATCH_ROWS for rows in self.layouts.rows)
+        whole = all(map(self.decoder.in_one_piece, self.layouts.rows))
         calls = self._whole_batches(start) if whole else repeat(partial(next, self.pieces(start), None))
         threads = WHOLE_AHEAD if whole else 1
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
