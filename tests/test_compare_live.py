@@ -239,6 +239,7 @@ def test_one_that_has_no_engine_is_said_and_the_others_are_measured(trace, tmp_p
     assert "softmmu-large is not measured" in cli.out
 
 
+@pytest.mark.long
 def test_a_file_of_ones_own_beside_one_of_ours(cli, trace, known):
     file = PACKAGES / "mmuexp_victim.py"
     done = cli("compare", "--live", "--rounds", "1", trace, "-s", file, "-s", "map-block", "--format", "csv")

@@ -58,6 +58,7 @@ def test_a_flush_that_unmaps_nothing_is_found(tmp_path):
     assert "stay mapped after FLUSH" in done.stdout
 
 
+@pytest.mark.long
 def test_a_file_is_a_scheme_for_compare(tmp_path):
     trace = str(HERE.parent / "traces" / "crossing.arrow")
     done = run_cli("compare", trace, "-s", str(FILES / "honest.py"), "-s", "map-block", "--format", "csv")

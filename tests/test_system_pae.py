@@ -116,6 +116,7 @@ def test_every_count_under_every_scheme(recorded, spec):
     assert not differences(rows, spec, "system", counts)
 
 
+@pytest.mark.long
 def test_more_pages_than_are_numbered(tmp_path):
     """One line says so, and the rows before it are a valid trace."""
     done, path = record_pae(tmp_path, 200_000, DIMM)

@@ -16,7 +16,9 @@ from mmuexp.trace.verify import OK, verify
 
 TRACES = Path(__file__).parent.parent / "traces"
 WINDOWS = ["linux_firmware", "linux_early", "linux_patching", "linux_user"]
-SLICES = [("linux_firmware", 1_500_000), ("linux_early", 0), ("linux_patching", 2_000_000), ("linux_user", 2_500_000)]
+SLICES = [("linux_firmware", 1_500_000), ("linux_early", 0)]
+SLICES += [pytest.param("linux_patching", 2_000_000, marks=pytest.mark.long)]
+SLICES += [pytest.param("linux_user", 2_500_000, marks=pytest.mark.long)]
 SPECS = [
     "softmmu",
     "byte-lookup",
