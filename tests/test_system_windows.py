@@ -16,9 +16,7 @@ from mmuexp.trace.verify import OK, verify
 
 TRACES = Path(__file__).parent.parent / "traces"
 WINDOWS = ["linux_firmware", "linux_early", "linux_patching", "linux_user"]
-SLICES = [("linux_firmware", 1_500_000), ("linux_early", 0)]
-SLICES += [pytest.param("linux_patching", 2_000_000, marks=pytest.mark.long)]
-SLICES += [pytest.param("linux_user", 2_500_000, marks=pytest.mark.long)]
+SLICES = [("linux_firmware", 1_500_000), ("linux_early", 0), ("linux_patching", 2_000_000), ("linux_user", 2_500_000)]
 SPECS = [
     "softmmu",
     "byte-lookup",
@@ -55,10 +53,7 @@ def test_each_window_holds_what_it_was_chosen_for():
 
 @pytest.mark.parametrize(
     ("name", "start"),
-    [
-        pytest.param(*one, marks=[pytest.mark.long] if one[0] in ("linux_firmware", "linux_early") else [])
-        for one in SLICES
-    ],
+    [pytest.param(*one, marks=[] if one[0] == "linux_user" else [pytest.mark.long]) for one in SLICES],
 )
 def test_kernels_agree_with_the_oracle(tmp_path, name, start):
     slice_trace(TRACES / f"{name}.arrow", start, start + ROWS, str(tmp_path / "slice.arrow"))
