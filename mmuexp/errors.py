@@ -1,5 +1,7 @@
 """The errors that a user sees as one line: what is wrong, where, and what to do next."""
 
+import os
+
 
 class MmuexpError(Exception):
     """An input, a strategy or the machine failed (exit code 1).
@@ -40,3 +42,9 @@ class CheckFailed(MmuexpError):
     """A check said no (exit code 3)."""
 
     exit_code = 3
+
+
+def refuse_itself(path: str | os.PathLike, output: str | os.PathLike, what: str) -> None:
+    """Raises UsageError with `what` if the file to be written is the very one to be read. Either may be missing."""
+    if os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output):
+        raise UsageError(what, where=str(output), todo="name another file with -o")

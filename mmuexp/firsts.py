@@ -20,6 +20,7 @@ SLOT_BITS = 13  # of the table of what was seen; two words of one slot make each
 SLOTS = 1 << SLOT_BITS
 EACH_SLOT = SLOTS  # always empty, so that each row that is looked up there is a first
 LAST_ERA = (1 << 16) - 1
+SIZE_BITS = 16  # the size of a block, in a word; the era below it takes as many
 
 # of an era: the row before which it ends; how many firsts were found, and guest instructions were in the trace, by then
 END_ROW, END_FIRST, END_INSNS = range(3)
@@ -36,7 +37,7 @@ def word_of(key, vaddr, size, era):
     u4, u8 = np.uint32, np.uint64
     block = u4(key & u4(EXEC_KEY)) != u4(0)
     what = vaddr if block else key
-    word = u8(what) << u8(32) | u8(u4(era | (u4(size << u4(16)) if block else u4(0))))
+    word = u8(what) << u8(32) | u8(u4(era | (u4(size << u4(SIZE_BITS)) if block else u4(0))))
     slot = u4(u4(what ^ u4(what >> u4(SLOT_BITS))) & u4(SLOTS - 1))
     return word, slot if u4(key & u4(EXEC_KEY | ALIGNED)) else u4(EACH_SLOT)
 
@@ -70,7 +71,7 @@ def find(keys, vaddrs, sizes, ops, first, found, firsts, first_words, seen, era,
             bits &= bits - u8(1)
             word, slot = word_of(keys[i], u4(vaddrs[i]), u4(sizes[i]), now)
             firsts[n] = first + np.int64(i)
-            first_words[n] = word >> u8(16)
+            first_words[n] = word >> u8(SIZE_BITS)
             n += u8(seen[slot] != word)  # it may have come earlier in the piece
             seen[slot] = word
             seen[EACH_SLOT] = 0

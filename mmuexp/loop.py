@@ -3,7 +3,7 @@
 A row costs little when nothing can happen. The loop remembers, for each virtual page, which plain accesses (RAM, inside
 the page) the strategy called SETTLED, until it hears LOST or `unsettle`; and the translated blocks that were
 entered. While nothing is lost it therefore looks at the firsts of an era alone (firsts.py); when something is, it reads
-the rest of the era, in pieces that it skips whole if all that they hold is known.
+the rest of the era. Either way it looks at 64 together, and then only at those that are not known.
 
 replay.py loads this file anew for each strategy and puts the strategy's kernels in the place of the names below, so
 that one compilation serves all its parameter values.
@@ -29,9 +29,9 @@ from mmuexp.emulator.state import (
     learn_page,
     unsettle,
 )
-from mmuexp.firsts import END_FIRST, END_INSNS, END_ROW, PIECE
+from mmuexp.firsts import END_FIRST, END_INSNS, END_ROW, PIECE, SIZE_BITS
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
-from mmuexp.keys import ALIGNED, EXEC_KEY, KINDS
+from mmuexp.keys import ALIGNED, EXEC_KEY, KINDS, PLAIN_KINDS
 
 access = io = execute = protect = flush = flush_page = nothing
 HAS_RESERVE = False
@@ -39,10 +39,8 @@ HAS_RESERVE = False
 DONE, NO_ROOM, STOPPED, LOG_FULL = range(4)
 ERA, FIRST, ROW, LOSSY, PLACES = range(5)  # where in a batch the loop is; LOSSY: it reads every row of this era
 FULL = 1 << 8  # beside a kernel's answer: the log has no room for another row
-PLAIN = (1 << KINDS) - 1  # bits of a key, and of a page's memory: the kinds of plain access
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
-SIZE_BITS = 16  # of a word (firsts.py): a block has a size
-SIZE_MASK = (1 << SIZE_BITS) - 1
+SIZE_MASK = (1 << SIZE_BITS) - 1  # of a first's word
 EPOCH_MASK = (1 << 16) - 1  # of the code epoch that are kept with each block
 
 
@@ -133,8 +131,22 @@ def is_known(e, what, size, epoch, code_epoch):
     u4 = np.uint32
     remembered = e.entered[slot_of(what)] == entered_word(what, size, code_epoch)
     settled = u4(e.page[u4(what >> u4(PAGE_BITS))].settled ^ u4(epoch << u4(KINDS)))  # in this epoch: kinds alone
-    plain = (settled <= u4(PLAIN)) & (u4(settled & what) != u4(0))
+    plain = (settled <= u4(PLAIN_KINDS)) & (u4(settled & what) != u4(0))
     return plain if size == u4(0) else remembered
+
+
+@kernel
+def row_to_look_up(keys, vaddrs, sizes, i):
+    """What `is_known` asks for, of row `i`: `what` and `size`."""
+    u4 = np.uint32
+    block = u4(keys[i] & u4(EXEC_KEY)) != u4(0)
+    return u4(vaddrs[i]) if block else keys[i], u4(sizes[i]) if block else u4(0)
+
+
+@kernel
+def first_to_look_up(word):
+    """The same of a first, from its word (firsts.py)."""
+    return np.uint32(word >> np.uint64(SIZE_BITS)), np.uint32(word & np.uint64(SIZE_MASK))
 
 
 @kernel
@@ -143,9 +155,7 @@ def unknown_rows(e, keys, vaddrs, sizes, row, count, epoch, code_epoch):
     u4, u8 = np.uint32, np.uint64
     bits = u8(0)
     for j in range(u8(count)):
-        i = u8(row) + j
-        block = u4(keys[i] & u4(EXEC_KEY)) != u4(0)
-        what, size = u4(vaddrs[i]) if block else keys[i], u4(sizes[i]) if block else u4(0)
+        what, size = row_to_look_up(keys, vaddrs, sizes, u8(row) + j)
         bits |= u8(not is_known(e, what, size, u4(epoch), u4(code_epoch))) << j
     return bits
 
@@ -156,8 +166,7 @@ def unknown_firsts(e, first_words, at, count, epoch, code_epoch):
     u4, u8 = np.uint32, np.uint64
     bits = u8(0)
     for j in range(u8(count)):
-        word = first_words[u8(at) + j]
-        what, size = u4(word >> u8(SIZE_BITS)), u4(word & u8(SIZE_MASK))
+        what, size = first_to_look_up(first_words[u8(at) + j])
         bits |= u8(not is_known(e, what, size, u4(epoch), u4(code_epoch))) << j
     return bits
 
@@ -202,15 +211,13 @@ def loop(
         bits &= bits - np.uint64(1)
         if lossy:
             i = base + j
-            block = keys[i] & np.uint32(EXEC_KEY)
-            what, length = vaddrs[i] if block else keys[i], np.uint32(sizes[i]) if block else np.uint32(0)
+            what, length = row_to_look_up(keys, vaddrs, sizes, i)
         else:
             i = np.int64(firsts[base + j])
-            word = first_words[base + j]
-            what, length = np.uint32(word >> np.uint64(SIZE_BITS)), np.uint32(word & np.uint64(SIZE_MASK))
+            what, length = first_to_look_up(first_words[base + j])
         if is_known(e, what, length, np.uint32(epoch), np.uint32(code_epoch)) and not (watching and length):
             continue  # since a row that came after they were looked at
-        kind = np.int64(0) if length else np.int64(what) & PLAIN
+        kind = np.int64(0) if length else np.int64(what) & PLAIN_KINDS
         lost = False
         op = ops[i]
         answer = 0
@@ -232,7 +239,7 @@ def loop(
                         if answer & LOST or known >> KINDS != epoch:
                             known = 0
                         after = epoch + 1 if answer & LOST else epoch
-                        e.page[page].settled = after << KINDS | (known & PLAIN) | kind
+                        e.page[page].settled = after << KINDS | (known & PLAIN_KINDS) | kind
                 elif kind & ALIGNED:
                     lost = not lossy  # what repeats this row must be asked about
         elif op == Op.EXEC:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmuexp.errors import TraceError, UsageError
+from mmuexp.errors import TraceError, UsageError, refuse_itself
 from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
 from mmuexp.jitcache import guarded, kept
 from mmuexp.loadseed import checked_seeds
@@ -168,12 +168,12 @@ def relocate_file(
     path: str | os.PathLike, output: str, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int = MOVE_BITS
 ) -> Relocated:
     """Write the trace at `path` as load seed `seed` shows it. Raises TraceError, UsageError, MmuexpError."""
-    from mmuexp.trace.format import UNKNOWN, TraceWriter, digest, refuse_itself
+    from mmuexp.trace.format import UNKNOWN, TraceWriter, digest
     from mmuexp.trace.reader import open_trace
     from mmuexp.trace.recover import END_KEYS
     from mmuexp.trace.slice import checked
 
-    refuse_itself(path, output, "moved")
+    refuse_itself(path, output, "is the trace to be moved")
     with open_trace(path) as trace:
         moved = relocated(trace, seed, join_pages=join_pages, move_bits=move_bits)
         source = f"{os.path.basename(trace.path)} load_seed {seed} join_pages {join_pages} move_bits {move_bits}"

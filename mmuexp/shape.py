@@ -163,6 +163,5 @@ class Survey:
             scan.BAD_IO_KNOWN: f"{here} has the IO flag, but its page is known as RAM; FLUSH_PAGE must come first",
             scan.BAD_PAGE: f"{here} has {at.page:#x} in column page, which belongs to MAP rows",
         }[code]
-        todo = f"keep the rows before it: mmuexp trace slice {self.where or 'FILE'} 0:{row} -o NEW.arrow"
-        todo = todo if row else NOTHING_BEFORE
-        return TraceError(f"row {row:,}: {why}", where=self.where, todo=todo, row=row)
+        keep = f"keep the rows before it: mmuexp trace slice {self.where or 'FILE'} 0:{row} -o NEW.arrow"
+        return TraceError(f"row {row:,}: {why}", where=self.where, todo=keep if row else NOTHING_BEFORE, row=row)

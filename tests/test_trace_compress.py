@@ -67,3 +67,9 @@ def test_what_is_damaged_leaves_no_file(tmp_path, path, cli):
     (tmp_path / "bad.arrow").write_bytes(data)
     done = cli("trace", "compress", tmp_path / "bad.arrow", "-o", tmp_path / "n.arrow")
     assert done.code == 1 and "is damaged at row 0" in done.err and not (tmp_path / "n.arrow").exists()
+
+
+def test_a_missing_trace_is_told_as_such_whatever_stands_at_the_output(tmp_path, path, cli):
+    done = cli("trace", "compress", tmp_path / "none.arrow", "-o", path)
+    assert done.code == 1 and "none.arrow: cannot be read: no such file or directory" in done.err
+    assert same(read(open_trace(path)), ROWS)

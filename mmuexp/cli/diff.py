@@ -1,6 +1,5 @@
 """`mmuexp diff`."""
 
-import os
 import sys
 
 import click
@@ -40,7 +39,7 @@ def command(a, b, columns, tolerance, outputs, format_) -> int:
     code is 0 if they are equal, 3 if not. The manifests say why, if they tell.
     """
     from mmuexp.difffile import WRITERS, DiffFile, diff_of
-    from mmuexp.errors import UsageError
+    from mmuexp.errors import refuse_itself
     from mmuexp.manifest import utc_now
 
     started = utc_now()
@@ -48,8 +47,8 @@ def command(a, b, columns, tolerance, outputs, format_) -> int:
     files: list[DiffFile] = []
     try:
         for path in dict.fromkeys(path for path in outputs if path != output.STDOUT):
-            if any(os.path.exists(path) and os.path.exists(one) and os.path.samefile(path, one) for one in (a, b)):
-                raise UsageError("is one of the results to be compared", where=path, todo="name another file with -o")
+            for one in (a, b):
+                refuse_itself(one, path, "is one of the results to be compared")
             files.append(DiffFile(path))
         output.refuse_twice(files)
         found = diff_of(a, b, columns=wanted, tolerance=tolerance)

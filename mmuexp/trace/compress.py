@@ -3,8 +3,8 @@
 import os
 from typing import NamedTuple
 
-from mmuexp.errors import UsageError
-from mmuexp.trace.format import UNKNOWN, TraceWriter, refuse_itself
+from mmuexp.errors import UsageError, refuse_itself
+from mmuexp.trace.format import UNKNOWN, TraceWriter
 from mmuexp.trace.reader import open_trace
 from mmuexp.trace.recover import END_KEYS
 from mmuexp.trace.slice import checked
@@ -29,7 +29,7 @@ def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> 
     """
     if not 1 <= level <= MOST_LEVEL:
         raise UsageError(f"{level} is no level of ZSTD", where="level", todo=f"give 1 to {MOST_LEVEL}")
-    refuse_itself(path, output, "compressed")
+    refuse_itself(path, output, "is the trace to be compressed")
     with open_trace(path) as trace:
         metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS}
         with TraceWriter(output, mode=trace.mode, metadata=metadata, level=level) as writer:

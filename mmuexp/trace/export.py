@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from mmuexp.errors import UsageError
+from mmuexp.errors import UsageError, refuse_itself
 from mmuexp.guest import DTYPES
 from mmuexp.trace.format import PREFIX
 from mmuexp.trace.reader import Trace, open_trace
@@ -18,8 +18,8 @@ def export(path: str | os.PathLike, output: str) -> int:
     if suffix not in WRITERS:
         known = " or ".join(WRITERS)
         raise UsageError(f"has the suffix {suffix!r}, expected {known}", where=output, todo="or - for CSV on stdout")
-    if output != "-" and os.path.exists(output) and os.path.samefile(path, output):
-        raise UsageError("is the trace itself", where=output, todo="name another file with -o")
+    if output != "-":
+        refuse_itself(path, output, "is the trace itself")
     with open_trace(path) as trace:
         if output == "-":
             WRITERS[suffix](trace, sys.stdout.buffer)

@@ -42,12 +42,6 @@ def digest(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refuse_itself(path: str | os.PathLike, output: str, done: str) -> None:
-    """Raises UsageError if `output` is the very trace that is to be `done`, such as "cut"."""
-    if os.path.exists(output) and os.path.samefile(path, output):
-        raise UsageError(f"is the trace to be {done}", where=output, todo="name another file with -o")
-
-
 def concat(parts: list[Columns]) -> Columns:
     """One batch from several."""
     return Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mmuexp.errors import TraceError, UsageError
+from mmuexp.errors import TraceError, refuse_itself
 from mmuexp.trace import layout
 from mmuexp.trace.decode import Decoder
 from mmuexp.trace.format import PREFIX, UNKNOWN, TraceWriter
@@ -25,8 +25,7 @@ class Recovered(NamedTuple):
 def recover(path: str | os.PathLike, output: str) -> Recovered:
     """Write the whole batches of a damaged trace to `output`. Raises TraceError where not even its schema is left."""
     path = os.fspath(path)
-    if os.path.exists(output) and os.path.samefile(path, output):
-        raise UsageError("is the file to be mended", where=output, todo="name another file with -o")
+    refuse_itself(path, output, "is the file to be mended")
     fd, size = open_input(path)
     try:
         return _Recovery(path, fd, size).write(output)

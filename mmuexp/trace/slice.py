@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.errors import UsageError
+from mmuexp.errors import UsageError, refuse_itself
 from mmuexp.guest import PAGE_BITS, Columns, Op
 from mmuexp.shape import Survey
-from mmuexp.trace.format import UNKNOWN, TraceWriter, digest, empty, refuse_itself
+from mmuexp.trace.format import UNKNOWN, TraceWriter, digest, empty
 from mmuexp.trace.reader import Trace, open_trace
 from mmuexp.trace.recover import END_KEYS
 
@@ -43,7 +43,7 @@ def parse_range(text: str, rows: int) -> tuple[int, int]:
 
 def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> Sliced:
     """Write rows start:stop of a trace to `output`. Raises TraceError if a row that it must look at is bad."""
-    refuse_itself(path, output, "cut")
+    refuse_itself(path, output, "is the trace to be cut")
     with open_trace(path) as trace:
         stop = min(stop, trace.file_rows)
         before = _prefix(trace)
