@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from numbers import Integral
 from typing import Any
 
@@ -11,7 +12,7 @@ from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import UsageError
 from mmuexp.host import Profile, load_profile
 from mmuexp.loadseed import LOAD_SEED
-from mmuexp.passes import DEFAULT_NAME, LeaveOut, Run, run_passes, trace_path
+from mmuexp.passes import DEFAULT_NAME, LeaveOut, Run, opened_trace, run_passes
 from mmuexp.plausible import check_counts
 from mmuexp.price import price
 from mmuexp.progress import Progress, part_of
@@ -23,6 +24,7 @@ from mmuexp.windows import check_windows
 
 ROUNDS = 5  # of a live measurement
 MAX_JOBS = 256
+KEPT_OPEN = 64  # traces that stay open from the first look at them; others are opened again
 
 
 class Interrupted(KeyboardInterrupt):
@@ -152,19 +154,21 @@ def _experiment(
     kind, traces, strategies, base, host, every, jobs, progress, values, command, rounds=0, seeds=None
 ) -> Result:
     from mmuexp.registry import default_strategies
-    from mmuexp.trace import open_trace
 
     profile = host if isinstance(host, Profile) else load_profile(host)
     ledger = _Ledger(kind, profile, every, values, sys.argv if command is None else command)
     paths = given_traces(traces)
     # every file is opened before the first is replayed: a wrong name must not surface after minutes
-    sizes, wanted = [], {}
+    sizes, wanted, ready = [], {}, {}
     for path in paths:
-        with trace_path(path) as file, open_trace(file) as trace:
+        stack, trace = _opened(path)
+        with stack:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
             chosen, _ = _with_reference(chosen, base)
             sizes.append((trace.file_rows, len(chosen)))
             wanted |= {str(strategy): strategy for strategy in chosen}
+            if len(ready) < KEPT_OPEN:
+                ready[path] = stack.pop_all(), trace
     check_windows(sizes, every)
     if rounds:
         from mmuexp.live.columns import measured, with_engine
@@ -178,7 +182,8 @@ def _experiment(
             ledger.between, ledger.measured_host = sampler.between, sampler.profile
     for at, path in enumerate(paths):
         label = DEFAULT_NAME if path is None else path
-        with trace_path(path) as file, open_trace(file) as trace, manifest.digested(file, jobs) as digest:
+        stack, trace = ready.pop(path, None) or _opened(path)
+        with stack, manifest.digested(trace, jobs) as digest:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
             chosen, against = _with_reference(chosen, base)
             for part, (seed, shown) in enumerate(at_load_seeds(trace, seeds)):
@@ -205,14 +210,20 @@ def _experiment(
                     done = sum(run.window is None for run in runs)
                     of_this = f" and {done} of {len(chosen)} schemes of the next" if runs else ""
                     if runs:
-                        facts = manifest.trace_facts(trace, label, file, digest())
+                        facts = manifest.trace_facts(trace, label, digest())
                         ledger.add(label, facts, runs, str(against), left_out, {}, seed)
                     of_seeds = "" if seeds is None else f", {part} of {len(seeds)} load seeds"
                     what = f"interrupted after {at} of {len(paths)} traces{of_seeds}{of_this}"
                     raise Interrupted(ledger.result(what)) from None
-                facts = manifest.trace_facts(trace, label, file, digest())
+                facts = manifest.trace_facts(trace, label, digest())
                 ledger.add(label, facts, runs, str(against), left_out, live, seed)
     return ledger.result("yes")
+
+
+def _opened(path: str | None) -> tuple[ExitStack, Any]:
+    """The trace, open until the stack is closed."""
+    stack = ExitStack()
+    return stack, stack.enter_context(opened_trace(path))
 
 
 def _replay(trace, strategies, label, every, jobs, progress, runs: list[Run], leave_out: LeaveOut) -> None:

@@ -18,7 +18,7 @@ from mmuexp import manifest
 from mmuexp.errors import UsageError
 from mmuexp.events import FAULTS
 from mmuexp.guest import PAGE_BITS, PAGES
-from mmuexp.passes import DEFAULT_NAME, trace_path
+from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress
 
 if TYPE_CHECKING:
@@ -143,12 +143,10 @@ def list_faults(
 ) -> Listed:
     """Replay the trace at this path (None: the bundled one) under one scheme, and `append(records)` each batch's faults
     to the writers. Raises UsageError for a wrong spec, TraceError for a wrong trace, MmuexpError as `fault_batches`."""
-    from mmuexp.trace import open_trace
-
     strategy, label = _strategy(strategy), DEFAULT_NAME if trace is None else os.fsdecode(trace)
     started, sums = manifest.utc_now(), Sums(strategy)
-    with trace_path(trace) as file, open_trace(file) as opened:
-        facts = manifest.trace_facts(opened, label, file)
+    with opened_trace(trace) as opened:
+        facts = manifest.trace_facts(opened, label)
         for records in fault_batches(opened, strategy, label=label, progress=progress):
             sums.add(records)
             for writer in writers:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,24 +81,20 @@ def expanded(strategy: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def digested(file: str, jobs: int | None) -> Iterator[Callable[[], str]]:
-    """A function that tells the file's SHA-256, computed beside the work of the block, unless there is one job."""
-    from mmuexp.trace import digest
-
+def digested(trace: Any, jobs: int | None) -> Iterator[Callable[[], str]]:
+    """A function that tells the trace's SHA-256, computed beside the work of the block unless there is one job."""
     if jobs == 1:
-        yield cache(partial(digest, file))
+        yield cache(trace.sha256)
         return
     with ThreadPoolExecutor(1, thread_name_prefix="digest") as aside:
-        yield aside.submit(digest, file).result
+        yield aside.submit(trace.sha256).result
 
 
-def trace_facts(trace: Any, label: str, file: str, sha256: str | None = None) -> dict[str, Any]:
+def trace_facts(trace: Any, label: str, sha256: str | None = None) -> dict[str, Any]:
     """What a manifest tells of an open trace; `sha256`, if `digested` computed it already."""
-    from mmuexp.trace import digest
-
     return {
         "trace": label,
-        "sha256": sha256 or digest(file),
+        "sha256": sha256 or trace.sha256(),
         "size_bytes": trace.size_bytes,
         "mode": trace.mode,
         "rows": trace.rows,

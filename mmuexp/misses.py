@@ -26,7 +26,7 @@ from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES
 from mmuexp.loadseed import checked_seeds
-from mmuexp.passes import DEFAULT_NAME, trace_path
+from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress, part_of
 from mmuexp.relocate import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
 from mmuexp.result import IDENTITY, Result
@@ -66,11 +66,9 @@ def misses(
     seeds = checked_seeds(list(dict.fromkeys([load_seed] if isinstance(load_seed, int) else load_seed)))
     started, records, facts = manifest.utc_now(), [], []
     for path in given_traces(traces):
-        from mmuexp.trace import open_trace
-
         label = DEFAULT_NAME if path is None else path
-        with trace_path(path) as file, open_trace(file) as trace:
-            facts.append(manifest.trace_facts(trace, label, file))
+        with opened_trace(path) as trace:
+            facts.append(manifest.trace_facts(trace, label))
             moved = any(seeds)
             regions = regions_of(trace, join_pages) if moved else [Region(0, PAGES)]
             offsets = np.array([offsets_of(regions, seed, move_bits) for seed in seeds], np.int64).T

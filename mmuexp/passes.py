@@ -2,10 +2,11 @@
 
 import mmap
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from mmuexp.result import complete_counts
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
 
 SCHEMES_BYTES = 128 << 20  # that the schemes of one pass may take together, beside what the process had before
+ASK_SECONDS = 0.001  # between two looks at how much memory there is
 DEFAULT_NAME = "default"  # what the bundled trace is called in the column `trace`
 
 
@@ -58,6 +60,15 @@ def trace_path(path: str | os.PathLike | None) -> Iterator[str]:
         raise MmuexpError("this installation has no bundled trace", todo="name one: --trace FILE")
     with resources.as_file(bundled) as file:
         yield str(file)
+
+
+@contextmanager
+def opened_trace(path: str | os.PathLike | None) -> Iterator[Any]:
+    """The trace of a trace argument, open."""
+    from mmuexp.trace import open_trace
+
+    with trace_path(path) as file, open_trace(file) as trace:
+        yield trace
 
 
 def run_passes(
@@ -106,15 +117,15 @@ class _Pass:
         self.survey = Survey(trace.mode, label)
         self.lanes = [_Lane(strategy, Replay(strategy, trace.mode, where=label)) for strategy in strategies]
         self.put_off: list[Any] = []  # strategies
-        self._resident_bytes = resident_bytes()
+        self._resident_bytes, self._grown_bytes, self._asked = resident_bytes(), 0, 0.0
 
     def run(self, every: int | None, tell: Callable[[int], None] | None) -> list[Run]:
-        # the kernels hold no lock of Python's, so each core replays a scheme of its own, while the next batch is
-        # decoded by a thread of the reader's, and surveyed here
+        # the kernels hold no lock of Python's, so each core replays a scheme of its own, while the batch after the next
+        # is decoded by threads of the reader's, and the next is surveyed here; who is done with it helps to replay
         done = 0
         if tell:
             tell(0)
-        with ThreadPoolExecutor(self.jobs) if self.jobs > 1 else nullcontext() as pool:
+        with ThreadPoolExecutor(self.jobs - 1) if self.jobs > 1 else nullcontext() as pool:
             before: _Fed | None = None
             for columns, ends in _pieces(self.trace, every, ahead=pool is not None):
                 try:
@@ -127,7 +138,7 @@ class _Pass:
                 if before and tell:
                     tell(done)
                 done += len(columns.op)
-                before = _Fed([(lane, self._fed(pool, lane, rows)) for lane in list(self.lanes)], shape)
+                before = self._fed(pool, rows, shape)
             self._settle(before)
             if tell:
                 tell(done)
@@ -139,30 +150,48 @@ class _Pass:
             runs += [*lane.windows, Run(lane.strategy, None, _merge(shape, lane.replay.counts()))]
         return runs
 
-    def _fed(self, pool: ThreadPoolExecutor | None, lane: _Lane, rows: Any) -> Callable[[], bool]:
-        """A function that returns when the lane has replayed the rows: False if it was put off instead."""
-        if pool is None:
-            return partial(self._feed, lane, rows)
-        return pool.submit(self._feed, lane, rows).result
+    def _fed(self, pool: ThreadPoolExecutor | None, rows: Any, shape: dict | None) -> "_Fed":
+        """Have every lane replay the rows: threads of the pool take one after the other, `_settle` what they left."""
+        fed = _Fed(list(self.lanes), deque(self.lanes), rows, {}, [], shape)
+        if pool is not None:
+            fed.threads.extend(pool.submit(self._feed, fed) for _ in range(min(self.jobs - 1, len(self.lanes))))
+        return fed
 
-    def _feed(self, lane: _Lane, rows: Any) -> bool:
-        if lane is not self.lanes[0] and resident_bytes() - self._resident_bytes > SCHEMES_BYTES:
-            return False
-        lane.replay.feed(rows)
-        return True
+    def _feed(self, fed: "_Fed") -> None:
+        while True:
+            try:
+                lane = fed.left.popleft()  # several threads do so
+            except IndexError:
+                return
+            try:
+                fed.came_of[lane] = lane is self.lanes[0] or self._has_room()
+                if fed.came_of[lane]:
+                    lane.replay.feed(fed.rows)
+            except Exception as error:
+                fed.came_of[lane] = error
+
+    def _has_room(self) -> bool:
+        """May another scheme go on? Asking the system takes as long as a short replay: it is not done each time."""
+        now = time.monotonic()
+        if now > self._asked + ASK_SECONDS:
+            self._asked, self._grown_bytes = now, resident_bytes() - self._resident_bytes
+        return self._grown_bytes <= SCHEMES_BYTES
 
     def _settle(self, fed: "_Fed | None") -> None:
         """Wait for the lanes; drop those that must wait for another pass, and those that are left out."""
         if fed is None:
             return
-        for lane, result in fed.lanes:
-            try:
-                if result():
-                    continue
+        self._feed(fed)  # this thread is one of the jobs
+        for thread in fed.threads:
+            thread.result()
+        for lane in fed.lanes:
+            came_of = fed.came_of[lane]
+            if came_of is True:
+                continue
+            if came_of is False:
                 self.put_off.append(lane.strategy)
-            except SchemeStopped as error:
-                if not self.leave_out(lane.strategy, error):
-                    raise
+            elif not isinstance(came_of, SchemeStopped) or not self.leave_out(lane.strategy, came_of):
+                raise came_of
             self.lanes.remove(lane)
             lane.replay = None  # its memory is what the others need
         if fed.shape is not None:
@@ -174,10 +203,14 @@ class _Pass:
 
 
 class _Fed(NamedTuple):
-    """A batch that is being replayed. `shape`: the survey's counts after it, if it ends a window."""
+    """A batch that is being replayed."""
 
-    lanes: list[tuple[_Lane, Callable[[], bool]]]
-    shape: dict | None
+    lanes: list[_Lane]
+    left: deque  # lanes that no thread has taken yet
+    rows: Any
+    came_of: dict  # by lane: True, False if it was put off, or the error
+    threads: list  # futures
+    shape: dict | None  # the survey's counts after it, if it ends a window
 
 
 def cores() -> int:

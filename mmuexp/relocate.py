@@ -168,7 +168,7 @@ def relocate_file(
     path: str | os.PathLike, output: str, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int = MOVE_BITS
 ) -> Relocated:
     """Write the trace at `path` as load seed `seed` shows it. Raises TraceError, UsageError, MmuexpError."""
-    from mmuexp.trace.format import UNKNOWN, TraceWriter, digest
+    from mmuexp.trace.format import UNKNOWN, TraceWriter
     from mmuexp.trace.reader import open_trace
     from mmuexp.trace.recover import END_KEYS
     from mmuexp.trace.slice import checked
@@ -178,7 +178,7 @@ def relocate_file(
         moved = relocated(trace, seed, join_pages=join_pages, move_bits=move_bits)
         source = f"{os.path.basename(trace.path)} load_seed {seed} join_pages {join_pages} move_bits {move_bits}"
         metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS}
-        metadata["relocation_of"] = f"{source} sha256 {digest(trace.path)}"
+        metadata["relocation_of"] = f"{source} sha256 {trace.sha256()}"
         with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
             for columns in checked(trace, 0):
                 writer.append(moved.moved(columns))

@@ -7,6 +7,7 @@ line argument, CSV value, cache key. `str(strategy)` writes the spec and `parse_
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, kernel, nothing
@@ -156,10 +157,14 @@ class Strategy:
         super().__init_subclass__(**kwargs)
         dataclass(frozen=True, repr=False)(cls)
 
-    def __str__(self) -> str:
+    @cached_property
+    def _spec(self) -> str:
         params = self.params()
         changed = [f",{p.name}={p.text(v)}" for p in params.values() if (v := getattr(self, p.name)) != p.default]
         return self.name + "".join(changed)
+
+    def __str__(self) -> str:
+        return self._spec
 
     __repr__ = __str__
 

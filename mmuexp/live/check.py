@@ -23,7 +23,7 @@ from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_of, source_of
 from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
 from mmuexp.live.limits import mappings_needed
-from mmuexp.passes import trace_path
+from mmuexp.passes import opened_trace
 from mmuexp.progress import Progress
 from mmuexp.replay import Replay
 from mmuexp.shape import Survey
@@ -252,7 +252,6 @@ def verify(
     """
     from mmuexp.passes import DEFAULT_NAME
     from mmuexp.registry import default_strategies
-    from mmuexp.trace import open_trace
 
     chosen = None if strategies is None else given_strategies(strategies)
     started = manifest.utc_now()
@@ -262,8 +261,8 @@ def verify(
         engine_of(type(strategy))  # a scheme without an engine is said before the work
     for path in given_traces(traces):
         label = DEFAULT_NAME if path is None else os.fsdecode(path)
-        with trace_path(path) as file, open_trace(file) as trace:
-            facts.append(manifest.trace_facts(trace, label, file))
+        with opened_trace(path) as trace:
+            facts.append(manifest.trace_facts(trace, label))
             for strategy in chosen or _with_engine(default_strategies(trace.mode), note):
                 try:
                     outcomes.append(verify_one(trace, strategy, label, progress=progress, **options))

@@ -5,8 +5,6 @@ Batches of 2**20 rows, ZSTD buffers; each batch carries the CRC of its rows, and
 once, in order, and what a killed writer leaves can be read up to its last whole batch.
 """
 
-import hashlib
-import os
 import zlib
 
 import numpy as np
@@ -34,12 +32,6 @@ def metadata_crc32(metadata: dict[str, str]) -> str:
     """`mmuexp.metadata_crc32`: of the lines key=value of all other `mmuexp.` keys, without prefix, sorted, UTF-8."""
     lines = sorted(f"{key}={value}\n" for key, value in metadata.items() if key != "metadata_crc32")
     return f"{zlib.crc32(''.join(lines).encode()):08x}"
-
-
-def digest(path: str | os.PathLike) -> str:
-    """sha256 of a file, as hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def concat(parts: list[Columns]) -> Columns:

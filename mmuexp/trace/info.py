@@ -8,7 +8,7 @@ import numpy as np
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGES, USER, Op
 from mmuexp.shape import SHAPE, Survey
 from mmuexp.trace import guest_info
-from mmuexp.trace.format import digest, utf8
+from mmuexp.trace.format import utf8
 from mmuexp.trace.reader import open_trace
 
 Progress = Callable[[str, int, int | None], None]
@@ -46,7 +46,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             "complete": trace.complete,
             "declared_rows": trace.rows,
             "window": trace.window,
-            "sha256": digest(trace.path),
+            "sha256": trace.sha256(),
             "size_bytes": trace.size_bytes,
             "bytes_per_row": trace.size_bytes / rows if rows else None,
             "column_bytes": stored,

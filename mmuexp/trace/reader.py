@@ -17,6 +17,7 @@ from mmuexp.errors import TraceError
 from mmuexp.guest import Columns
 from mmuexp.trace import layout
 from mmuexp.trace.format import FORMAT, MODES, PREFIX, metadata_crc32
+from mmuexp.trace.sha256 import digest_of
 
 WHOLE_AHEAD = 2  # batches that are decoded while one is worked on
 IMPORT = "convert it: mmuexp trace import FILE -o NEW.arrow"
@@ -145,6 +146,10 @@ class Trace:
         """As `batches`, decoded in the caller's thread."""
         for index, first, skip in self._batches_from(start):
             yield from self.decoder.pieces(self.layouts[index], first, skip)
+
+    def sha256(self) -> str:
+        """Of the file that is open, as hex digits."""
+        return digest_of(self._fd)
 
     def _whole_batches(self, start: int) -> Iterator[Callable[[], Columns]]:
         for index, first, skip in self._batches_from(start):

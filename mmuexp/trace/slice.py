@@ -13,7 +13,7 @@ import numpy as np
 from mmuexp.errors import UsageError, refuse_itself
 from mmuexp.guest import PAGE_BITS, Columns, Op
 from mmuexp.shape import Survey
-from mmuexp.trace.format import UNKNOWN, TraceWriter, digest, empty
+from mmuexp.trace.format import UNKNOWN, TraceWriter, empty
 from mmuexp.trace.reader import Trace, open_trace
 from mmuexp.trace.recover import END_KEYS
 
@@ -48,7 +48,7 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
         stop = min(stop, trace.file_rows)
         before = _prefix(trace)
         start = max(start, min(before, stop))  # rows of the source's own MAP rows are no rows of the recording
-        source = f"{os.path.basename(trace.path)} rows {start}:{stop} sha256 {digest(trace.path)}"
+        source = f"{os.path.basename(trace.path)} rows {start}:{stop} sha256 {trace.sha256()}"
         metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS} | {"slice_of": source}
         with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
             maps = _known(trace, start) if trace.mode == "system" and start else empty()
