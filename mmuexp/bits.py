@@ -17,6 +17,14 @@ def _count_trailing_zeros(_, bits):
     return types.uint64(types.uint64), generate
 
 
+@intrinsic  # the same
+def _count_ones(_, bits):
+    def generate(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), generate
+
+
 def plain_lowest_bit(bits: np.uint64) -> np.uint64:
     """`lowest_bit` where nothing is compiled."""
     return np.uint64((int(bits) & -int(bits)).bit_length() - 1)
@@ -28,6 +36,19 @@ def _compiled(bits):
 
 
 lowest_bit = plain_lowest_bit if numba.config.DISABLE_JIT else _compiled  # of a uint64 other than 0
+
+
+@inside
+def _compiled_count(bits):
+    return _count_ones(bits)
+
+
+def plain_count_bits(bits: np.uint64) -> np.uint64:
+    """`count_bits` where nothing is compiled."""
+    return np.uint64(int(bits).bit_count())
+
+
+count_bits = plain_count_bits if numba.config.DISABLE_JIT else _compiled_count  # of a uint64
 
 
 @inside

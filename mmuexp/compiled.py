@@ -65,7 +65,9 @@ def _fingerprint() -> str:
     )
     package = Path(__file__).parent
     folders = [package / "emulator", Path(strategies.__path__[0])]
-    files = [package / f"{name}.py" for name in ("bits", "guest", "events", "keys", "firsts", "loop", "strategy")]
+    files = [
+        package / f"{name}.py" for name in ("bits", "guest", "events", "keys", "firsts", "known", "loop", "strategy")
+    ]
     for path in files + [f for folder in folders for f in sorted(folder.glob("*.py"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -11,51 +11,52 @@ import numpy as np
 
 from mmuexp.bits import lowest_bit, lowest_bits
 from mmuexp.jitcache import inside
-from mmuexp.keys import ALIGNED, EXEC_KEY
+from mmuexp.keys import FORM_BITS, LONG, ODD, is_block
 
 ERA_ROWS = 1 << 13
 PIECE = 1 << 6  # rows that are looked up together: a bit each of what is not known
 
-SLOT_BITS = 13  # of the table of what was seen; two words of one slot make each other firsts again, which is no error
+# The table of what was seen. What is stored, and where, together tell key, form and era: a tag of the key's upper bits,
+# the form and the era, in a slot that the key's lower bits choose, less what the upper ones say. Two of one slot make
+# each other firsts again, which is no error.
+SLOT_BITS = 13
 SLOTS = 1 << SLOT_BITS
-EACH_SLOT = SLOTS  # always empty, so that each row that is looked up there is a first
-LAST_ERA = (1 << 16) - 1
-SIZE_BITS = 16  # the size of a block, in a word; the era below it takes as many
+NO_SLOT = SLOTS  # of a row that is always a first; what stands there is never looked at
+FORM_AT, ERA_AT = 32 - SLOT_BITS, 32 - SLOT_BITS + FORM_BITS
+LAST_ERA = (1 << (32 - ERA_AT)) - 1
+WORD_FORM_BITS = 16  # of a first's word, key << 16 | form
+WORD_FORM_MASK = (1 << WORD_FORM_BITS) - 1
 
 # of an era: the row before which it ends; how many firsts were found, and guest instructions were in the trace, by then
 END_ROW, END_FIRST, END_INSNS = range(3)
 
 
 def new_seen() -> np.ndarray:
-    """uint64[SLOTS + 1]: the table of what was seen. A word is the key (of a block: address and size) and the era."""
-    return np.zeros(SLOTS + 1, np.uint64)
+    """uint32[SLOTS + 1]: the table of what was seen, empty."""
+    return np.zeros(SLOTS + 1, np.uint32)
 
 
 @inside
-def word_of(key, vaddr, size, era):
-    """What is looked up, and in which slot: key or vaddr (32 bits), 0 or size of a block (16), the era (16)."""
-    u4, u8 = np.uint32, np.uint64
-    block = u4(key & u4(EXEC_KEY)) != u4(0)
-    what = vaddr if block else key
-    word = u8(what) << u8(32) | u8(u4(era | (u4(size << u4(SIZE_BITS)) if block else u4(0))))
-    slot = u4(u4(what ^ u4(what >> u4(SLOT_BITS))) & u4(SLOTS - 1))
-    return word, slot if u4(key & u4(EXEC_KEY | ALIGNED)) else u4(EACH_SLOT)
+def slot_and_tag(key, form, era):
+    """Where a row is looked up, and what stands there if it was seen in this era. All is uint32."""
+    u4 = np.uint32
+    high = u4(key >> u4(SLOT_BITS))
+    tag = u4(high | u4(form << u4(FORM_AT)) | u4(era << u4(ERA_AT)))
+    return u4(u4(key ^ high) & u4(SLOTS - 1)), tag
 
 
 @inside
-def unseen(keys, vaddrs, sizes, seen, era, start, rows):
-    """A bit for each of `rows` rows from `start` on whose word is not in the table. No branches: vector code."""
-    u4, u8 = np.uint32, np.uint64
-    bits = u8(0)
+def unseen(keys, forms, seen, era, start, rows):
+    """A bit for each of `rows` rows from `start` on that is not in the table. No branches: vector code."""
+    bits = np.uint64(0)
     for j in range(rows):
-        i = start + j
-        word, slot = word_of(keys[i], u4(vaddrs[i]), u4(sizes[i]), era)
-        bits |= u8(seen[slot] != word) << j
+        slot, tag = slot_and_tag(keys[start + j], np.uint32(forms[start + j]), era)
+        bits |= np.uint64(seen[slot] != tag) << j
     return bits
 
 
 @inside
-def find(keys, vaddrs, sizes, ops, first, found, firsts, first_words, seen, era, eras, ended):
+def find(keys, forms, ops, first, found, firsts, first_words, seen, era, eras, ended):
     """Append the firsts of some rows, of which the first is row `first` of the batch, and their words, so that who
     reads them need not go to the columns. Returns the numbers of firsts and of eras ended."""
     u4, u8 = np.uint32, np.uint64
@@ -63,19 +64,19 @@ def find(keys, vaddrs, sizes, ops, first, found, firsts, first_words, seen, era,
     for start in range(u8(0), rows, u8(PIECE)):
         count = min(u8(PIECE), rows - start)
         if count == PIECE:  # of a length that the compiler knows
-            bits = unseen(keys, vaddrs, sizes, seen, now, start, u8(PIECE))
+            bits = unseen(keys, forms, seen, now, start, u8(PIECE))
         else:
-            bits = unseen(keys, vaddrs, sizes, seen, now, start, count)
+            bits = unseen(keys, forms, seen, now, start, count)
         while bits:
             i = start + lowest_bit(bits)
             bits &= bits - u8(1)
-            word, slot = word_of(keys[i], u4(vaddrs[i]), u4(sizes[i]), now)
+            key, form = keys[i], u4(forms[i])
+            slot, tag = slot_and_tag(key, form, now)
             firsts[n] = first + np.int64(i)
-            first_words[n] = word >> u8(SIZE_BITS)
-            n += u8(seen[slot] != word)  # it may have come earlier in the piece
-            seen[slot] = word
-            seen[EACH_SLOT] = 0
-            if ops[i] == 3 or ops[i] == 4:
+            first_words[n] = u8(key) << u8(WORD_FORM_BITS) | u8(form)
+            n += u8(seen[slot] != tag)  # it may have come earlier in the piece
+            seen[slot if form < u4(LONG) else u4(NO_SLOT)] = tag
+            if form == u4(ODD) and (ops[i] == 3 or ops[i] == 4):
                 ended = end_era(first + np.int64(i) + 1, np.int64(n), seen, era, eras, ended)
                 now = u4(era[0])
                 bits = lowest_bits(count) & ~lowest_bits(i - start + u8(1))  # each that comes later may be one now
@@ -95,15 +96,15 @@ def end_era(row, found, seen, era, eras, ended):
 
 
 @inside
-def count_insns(keys, insns, start, before, after, eras, first, ended):
+def count_insns(forms, insns, start, before, after, eras, first, ended):
     """Of the eras from `first` on, write how many guest instructions the trace had by their end: `before` up to row
-    `start`, which is that of `keys`, and `after` at their end."""
-    row, end = start, start + len(keys)
+    `start`, which is that of `forms`, and `after` at their end."""
+    row, end = start, start + len(forms)
     for at in range(first, ended):
         if eras[at, END_ROW] == end:
             before = after
         else:
             for i in range(row - start, eras[at, END_ROW] - start):
-                before += np.int64(insns[i]) * np.int64((keys[i] & EXEC_KEY) != 0)
+                before += np.int64(insns[i]) * np.int64(is_block(forms[i]))
         row = eras[at, END_ROW]
         eras[at, END_INSNS] = before

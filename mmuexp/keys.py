@@ -1,10 +1,11 @@
-"""A word for each row that holds all that a replay must know of it when nothing can happen: its page, and what it is.
+"""Two numbers for each row, *key* and *form*, that hold all that a replay must know of it when nothing can happen.
 
-One pass over the columns makes them, for every scheme that replays the rows; the loop (loop.py) then reads one word of
-four bytes instead of four columns. A *plain* access (RAM, inside its page, of 1 to 64 bytes) is known by its page and
-its kind: load or store, kernel or user, aligned or not. Every other row but EXEC is *odd*: no bit is set.
+A *plain* access (RAM, inside its page, of 1 to 64 bytes) is known by its page and its kind: load or store, kernel or
+user, aligned or not. A block is known by its address and its size. Every other row is *odd*.
 
-The same pass sums what plain accesses and blocks count (shape_scan.py), since it has all of the row in hand.
+The survey makes them of each strip of rows, to find those that repeat others (firsts.py), and sums in the same pass
+what plain accesses and blocks count (shape_scan.py), since it has all of the row in hand. The loop makes them again of
+the rows that it must look at one by one.
 """
 
 import numpy as np
@@ -12,23 +13,53 @@ import numpy as np
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGE_MASK
 from mmuexp.jitcache import inside
 
-KINDS = 8  # bits 0..7 of a key, one for each kind of plain access: op | user << 1 | misaligned << 2
+KINDS = 8  # bits 0..7 of an access's key, one for each kind of plain access: op | user << 1 | misaligned << 2
 ALIGNED = (1 << KINDS // 2) - 1
 PLAIN_KINDS = (1 << KINDS) - 1
-EXEC_KEY = 1 << KINDS  # an EXEC row. Bits 12.. are the virtual page.
-NOT_ODD = EXEC_KEY | PLAIN_KINDS
+
+# A key is the row's vaddr if it is a block, else its page in bits 12.. and the bit of a plain access. Forms of a row:
+# of a block its size in bytes, and of others
+FORM_BITS = 9
+ACCESS = 0  # plain and aligned
+MISALIGNED, ODD = range((1 << FORM_BITS) - 2, 1 << FORM_BITS)  # plain and misaligned; no bit of the key is set
+LONG = MISALIGNED - 1  # a block of that size or more: they are not told apart
 
 # What `fill` adds up, of plain accesses and of EXEC rows that are no errors; the last two of every LOAD and STORE.
-PLAIN, PLAIN_STORES, MISALIGNED, UNITS8, WIDE_UNITS8, MISALIGNED_UNITS8, BLOCKS, INSNS, ACCESSES, USER_ACCESSES = range(
-    10
-)
+PLAIN, PLAIN_STORES, PLAIN_MISALIGNED, UNITS8, WIDE_UNITS8, MISALIGNED_UNITS8, BLOCKS, INSNS = range(8)
+ACCESSES, USER_ACCESSES = range(8, 10)
 STRIP = 1 << 10  # rows that `fill` takes at most: what it adds up is below 2**16 then, guest instructions apart
 UNIT_BYTES = 8
 
 
 @inside
-def fill(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, sums):
-    """Write the key of each row, and the sums.
+def is_block(form):
+    """Is this the form of a block?"""
+    return np.uint32(np.uint32(form) - np.uint32(1)) < np.uint32(LONG)
+
+
+@inside
+def key_and_form(vaddr, size, op, flag, user_mode):
+    """Of one row that the survey accepted, whose columns these are; `fill` says the same of any. All is uint32. No
+    branches, for loops that are to be vector code."""
+    u4 = np.uint32
+    offset, less = u4(vaddr & u4(PAGE_MASK)), u4(size - u4(1))
+    block = op == u4(2)
+    plain = (op < u4(2)) & (u4(flag & u4(1)) == u4(0)) & (u4(offset + less) <= u4(PAGE_MASK))
+    odd = (u4(offset & less) != u4(0)) & (u4(size & less) == u4(0))
+    user = u4(flag & u4(2)) | u4(user_mode)
+    kind = u4(op + u4(1))
+    kind = u4(kind << u4(2)) if user != u4(0) else kind
+    kind = u4(kind << u4(KINDS // 2)) if odd else kind
+    form = u4(MISALIGNED) if odd else u4(ACCESS)
+    form = form if plain else u4(ODD)
+    length = size if size < u4(LONG) else u4(LONG)
+    low = offset if block else (kind if plain else u4(0))
+    return u4(u4(vaddr & ~u4(PAGE_MASK)) | low), length if block else form
+
+
+@inside
+def fill(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, forms, sums):
+    """Write the key and the form of each row, and the sums.
 
     The loop has no branches: the compiler makes vector code of it, of 16 bits where all that is computed is said to be
     of 16 bits, which is most of it.
@@ -53,8 +84,10 @@ def fill(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, sums):
         kind = u2(kind << u2(2)) if u2(user | always) != none else kind
         kind = u2(kind << u2(KINDS // 2)) if odd else kind
         kind = kind if plain else none
-        kind = u2(EXEC_KEY) if block else kind
-        keys[i] = u4(u4(vaddr & ~u4(PAGE_MASK)) | u4(kind))
+        keys[i] = u4(vaddr & ~u4(PAGE_MASK)) | u4(offset if block else kind)
+        form = u2(ACCESS) if plain else u2(ODD)
+        form = u2(MISALIGNED) if odd else form
+        forms[i] = (size if size < u2(LONG) else u2(LONG)) if block else form
         plains = u2(plains + u2(plain))
         stores = u2(stores + (op if plain else none))
         misaligned = u2(misaligned + u2(odd))
@@ -70,25 +103,26 @@ def fill(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, sums):
     sums[INSNS] = guest_insns
     sums[ACCESSES] = accesses
     sums[USER_ACCESSES] = users >> one
-    sums[MISALIGNED] = misaligned
+    sums[PLAIN_MISALIGNED] = misaligned
     if largest < u2(UNIT_BYTES):
         sums[UNITS8], sums[WIDE_UNITS8], sums[MISALIGNED_UNITS8] = plains, wide, misaligned
     else:
-        _count_units(vaddrs, sizes, keys, sums)
+        _count_units(sizes, forms, sums)
 
 
 @inside
-def _count_units(vaddrs, sizes, keys, sums):
+def _count_units(sizes, forms, sums):
     """The sums of units of 8 bytes, where some access has several."""
-    u2, u4 = np.uint16, np.uint32
+    u2 = np.uint16
     none = u2(0)
     units8 = wide8 = odd8 = none
-    for i in range(len(keys)):
-        size, kind = u2(sizes[i]), u2(keys[i] & u4(PLAIN_KINDS))
-        units = u2(u2(size + u2(UNIT_BYTES - 1)) >> u2(3)) if kind != none else none
+    for i in range(len(sizes)):  # there may be room for more forms
+        size, form = u2(sizes[i]), u2(forms[i])
+        odd = form == u2(MISALIGNED)
+        units = u2(u2(size + u2(UNIT_BYTES - 1)) >> u2(3)) if odd | (form == u2(ACCESS)) else none
         units8 = u2(units8 + units)
         wide8 = u2(wide8 + (units if size > u2(4) else none))
-        odd8 = u2(odd8 + (units if kind > u2(ALIGNED) else none))
+        odd8 = u2(odd8 + (units if odd else none))
     sums[UNITS8], sums[WIDE_UNITS8], sums[MISALIGNED_UNITS8] = units8, wide8, odd8
 
 

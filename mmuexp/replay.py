@@ -10,6 +10,7 @@ from mmuexp.emulator.faults import FAULT, FIRST_ROW, LOGGED
 from mmuexp.emulator.state import MAX_BLOCKS, ROW_FAULTS, new_emulator, records
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
+from mmuexp.firsts import PIECE
 from mmuexp.guest import PAGE_BITS
 from mmuexp.loop import DONE, LOG_FULL, NO_ROOM, PLACES, ROW, STOPPED
 from mmuexp.shape import Surveyed
@@ -40,6 +41,7 @@ class Replay:
         # the number of the batch's first row; faults in the log
         self._clock = np.array([1, 0, 0, 0, 0], np.int64)
         self._place = np.zeros(PLACES, np.int64)  # where in the batch the loop is, should it stop to be helped
+        self._looked_up = np.empty(PIECE, np.uint32), np.empty(PIECE, np.uint32)
         self._frames = 0
         self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"))
 
@@ -57,9 +59,9 @@ class Replay:
         why = None
         while why != DONE:
             why = self._loop(
-                self._state, self._emulator, self._n, self._clock, self._place, self._log, rows.keys,
-                columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames, rows.firsts,
-                rows.first_words, rows.eras, self.mode == "user", self._filtered,
+                self._state, self._emulator, self._n, self._clock, self._place, self._log, *self._looked_up,
+                columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
+                rows.firsts, rows.first_words, rows.eras, self.mode == "user", self._filtered,
             )  # fmt: skip
             row = int(self._place[ROW])
             if why == NO_ROOM:

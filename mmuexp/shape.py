@@ -33,9 +33,8 @@ class Surveyed(NamedTuple):
         np.ndarray | None
     )  # int32[rows]: the frame of each MAP row, see `Survey.frame_numbers`; None: there are none
     numbers: np.ndarray | None  # int64[frames so far]: their guest-physical page numbers; None in user mode
-    keys: np.ndarray  # uint32[rows], see keys.py
     firsts: np.ndarray  # int32[firsts], ascending rows of the batch, see firsts.py
-    first_words: np.ndarray  # uint64[firsts]: of a block vaddr << 16 | size, of other rows key << 16
+    first_words: np.ndarray  # uint64[firsts]: key << 16 | form, see keys.py
     eras: np.ndarray  # int64[eras, 3], END_ROW, END_FIRST, END_INSNS of firsts.py
 
 
@@ -43,7 +42,7 @@ class _Room:
     """Arrays for one batch, used again for a later one."""
 
     def __init__(self, rows: int):
-        self.keys, self.firsts = np.empty(rows, np.uint32), np.empty(rows, np.int32)
+        self.firsts = np.empty(rows, np.int32)
         self.first_words = np.empty(rows, np.uint64)
         self.eras = np.empty((rows + rows // firsts.ERA_ROWS + 2, 3), np.int64)
 
@@ -78,6 +77,7 @@ class Survey:
         self._rooms = [_Room(0), _Room(0)]  # one is read while the other is filled
         self._seen, self._era = firsts.new_seen(), np.ones(1, np.int64)
         self._some = np.zeros(keys.USER_ACCESSES + 1, np.int64)
+        self._keys, self._forms = np.empty(keys.STRIP, np.uint32), np.empty(keys.STRIP, np.uint16)
 
     @property
     def rows(self) -> int:
@@ -92,14 +92,13 @@ class Survey:
         """
         rows, first, maps = len(columns.op), self.rows, self._sums[scan.MAPS]
         self._rooms.reverse()
-        if len(self._rooms[0].keys) < rows:
+        if len(self._rooms[0].firsts) < rows:
             self._rooms[0] = _Room(rows)
         room = self._rooms[0]
         columns = Columns(*(_for_kernels(c, dtype) for c, dtype in zip(columns, DTYPES, strict=True)))
         bad, code, found, eras = scan.scan(
             *columns, self._sums, self._touched, self._stamp, self._page_of, self._system,
-            room.keys, room.firsts, room.first_words, self._seen, self._era, room.eras,
-            self._some,
+            self._keys, self._forms, room.firsts, room.first_words, self._seen, self._era, room.eras, self._some,
         )  # fmt: skip
         frames = self._number(columns, bad, first) if self._sums[scan.MAPS] != maps else None
         if code:
@@ -107,9 +106,7 @@ class Survey:
         if self._system and len(self._numbers) != len(self._frames):
             self._numbers = self.frame_numbers()
         numbers = self._numbers if self._system else None
-        return Surveyed(
-            columns, frames, numbers, room.keys[:rows], room.firsts[:found], room.first_words[:found], room.eras[:eras]
-        )
+        return Surveyed(columns, frames, numbers, room.firsts[:found], room.first_words[:found], room.eras[:eras])
 
     def counts(self) -> dict[str, int]:
         """Every shape column of the contract, and the sums over accesses other than IO that prices need."""

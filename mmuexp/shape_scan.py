@@ -9,7 +9,7 @@ import numpy as np
 
 from mmuexp import bits, firsts
 from mmuexp import keys as key_of
-from mmuexp.firsts import END_ROW, ERA_ROWS, count_insns, end_era, find
+from mmuexp.firsts import END_ROW, ERA_ROWS, WORD_FORM_MASK, count_insns, end_era, find
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
 from mmuexp.jitcache import guarded, inside, kept_with
 
@@ -103,14 +103,14 @@ def _odd(op, flag, vaddr, size, frame, sums, touched, stamp, page_of, system):
 
 
 @inside
-def _first(key, vaddr, size, touched, stamp, epoch, system):
+def _first(block, vaddr, size, touched, stamp, epoch, system):
     """A plain access or a block is seen for the first time in its era. Returns why it is refused, 0 if it is not."""
     page = vaddr >> 12
     if system:
         last = (vaddr + size - 1) & 0xFFFFFFFF  # a block may cross
         if stamp[page] != epoch or stamp[last >> 12] != epoch:
             return BAD_UNKNOWN
-    touched[PAGES if key & key_of.EXEC_KEY else page] = 1  # it may be either with equal chances: no branch
+    touched[PAGES if block else page] = 1  # it may be either with equal chances: no branch
     return 0
 
 
@@ -141,8 +141,8 @@ def _count_usual(some, sums):
     sums[STORES] += some[key_of.PLAIN_STORES]
     sums[RAM_LOADS] += loads
     sums[RAM_STORES] += some[key_of.PLAIN_STORES]
-    sums[MISALIGNED] += some[key_of.MISALIGNED]
-    sums[RAM_MISALIGNED_IN_PAGE] += some[key_of.MISALIGNED]
+    sums[MISALIGNED] += some[key_of.PLAIN_MISALIGNED]
+    sums[RAM_MISALIGNED_IN_PAGE] += some[key_of.PLAIN_MISALIGNED]
     sums[RAM_MISALIGNED_UNITS8] += some[key_of.MISALIGNED_UNITS8]
     sums[EXECS] += some[key_of.BLOCKS]
     sums[GUEST_INSNS] += some[key_of.INSNS]
@@ -153,11 +153,12 @@ def _count_usual(some, sums):
 @guarded()
 @kept_with(bits.__file__, firsts.__file__, key_of.__file__)
 def scan(
-    vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system, keys, firsts, first_words, seen,
-    era, eras, some
+    vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system, keys, forms, firsts, first_words,
+    seen, era, eras, some
 ):  # fmt: skip
-    """Count the rows up to the first bad one into `sums`, write their keys, and find the firsts and the eras.
+    """Count the rows up to the first bad one into `sums`, and find the firsts and the eras.
 
+    `keys` and `forms` have room for a strip: what a replay of single rows needs is made again if one comes to it.
     Returns (its index, why), or (rows, 0); firsts; eras. After a bad row only `sums[ROWS]` means something.
     """
     rows = len(ops)
@@ -166,17 +167,16 @@ def scan(
         end = min(start + key_of.STRIP, rows)
         part = slice(start, end)
         key_of.fill(
-            vaddrs[part], pages[part], sizes[part], insns[part], ops[part], flags[part], not system, keys[part], some
+            vaddrs[part], pages[part], sizes[part], insns[part], ops[part], flags[part], not system, keys, forms, some
         )
         before, eras_before = found, ended
-        found, ended = find(
-            keys[part], vaddrs[part], sizes[part], ops[part], start, found, firsts, first_words, seen, era, eras, ended
-        )
+        found, ended = find(keys, forms, ops[part], start, found, firsts, first_words, seen, era, eras, ended)
         for at in range(before, found):
             i = firsts[at]
             vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])
-            if keys[i] & key_of.NOT_ODD:
-                code = _first(keys[i], vaddr, size, touched, stamp, sums[EPOCH], system)
+            form = first_words[at] & np.uint64(WORD_FORM_MASK)
+            if form != key_of.ODD:
+                code = _first(key_of.is_block(form), vaddr, size, touched, stamp, sums[EPOCH], system)
             else:
                 op, flag, page = np.int64(ops[i]), np.int64(flags[i]), np.int64(pages[i])
                 code = _odd(op, flag, vaddr, size, page, sums, touched, stamp, page_of, system)
@@ -188,6 +188,6 @@ def scan(
         _count_modes(ops[part], flags[part], some[key_of.ACCESSES], some[key_of.USER_ACCESSES], sums)
         if (end % ERA_ROWS == 0 or end == rows) and (ended == 0 or eras[ended - 1, END_ROW] != end):
             ended = end_era(end, found, seen, era, eras, ended)
-        count_insns(keys[part], insns[part], start, insns_before, sums[GUEST_INSNS], eras, eras_before, ended)
+        count_insns(forms[: end - start], insns[part], start, insns_before, sums[GUEST_INSNS], eras, eras_before, ended)
     sums[ROWS] += rows
     return rows, 0, found, ended

@@ -1,4 +1,4 @@
-"""`mmuexp.keys`: the word of a row says its page, and whether it is a plain access of which kind, a block or none;
+"""`mmuexp.keys`: key and form of a row say its page, and whether it is a plain access of which kind, a block or none;
 and `mmuexp.firsts`: a row that is no first repeats one of its era."""
 
 import numpy as np
@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels import columns_of
+from numba import njit
 from tracegen import random_trace
 
 from mmuexp.firsts import ERA_ROWS, LAST_ERA, PIECE
 from mmuexp.guest import IO, USER, Columns, Op
-from mmuexp.keys import EXEC_KEY, STRIP
+from mmuexp.keys import ACCESS, LONG, MISALIGNED, ODD, STRIP, USER_ACCESSES, fill, key_and_form
 from mmuexp.shape import Survey
 
 ROW = st.tuples(
@@ -21,15 +22,17 @@ ROW = st.tuples(
 )
 
 
-def key_by_hand(op: int, vaddr: int, size: int, flags: int, mode: str) -> int:
+def by_hand(op: int, vaddr: int, size: int, flags: int, mode: str) -> tuple[int, int]:
+    """Key and form."""
     page = vaddr // 4096 * 4096
     if op == Op.EXEC:
-        return page + EXEC_KEY
+        return vaddr, min(size, LONG)
     if op not in (Op.LOAD, Op.STORE) or flags & IO or vaddr % 4096 + size > 4096:
-        return page
+        return page, ODD
     misaligned = size in (1, 2, 4, 8, 16, 32, 64) and vaddr % size != 0
     user = mode == "user" or bool(flags & USER)
-    return page + {(0, False): 1, (1, False): 2, (0, True): 4, (1, True): 8}[op, user] * (16 if misaligned else 1)
+    kind = {(0, False): 1, (1, False): 2, (0, True): 4, (1, True): 8}[op, user]
+    return (page + 16 * kind, MISALIGNED) if misaligned else (page + kind, ACCESS)
 
 
 def columns(rows) -> Columns:
@@ -39,27 +42,50 @@ def columns(rows) -> Columns:
                    np.array(op, "u1"), np.array(flags, "u1"))  # fmt: skip
 
 
+@njit
+def filled(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, forms):
+    fill(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, forms, np.zeros(USER_ACCESSES + 1, np.int64))
+
+
+@njit
+def one_by_one(vaddrs, sizes, ops, flags, user_mode, keys, forms):
+    u4 = np.uint32
+    for i in range(len(ops)):
+        keys[i], forms[i] = key_and_form(u4(vaddrs[i]), u4(sizes[i]), u4(ops[i]), u4(flags[i]), user_mode)
+
+
+def keys_and_forms(rows: Columns, mode: str) -> list[tuple[int, int]]:
+    """As the survey makes them of a strip, and the loop of a row: the same."""
+    made = np.zeros(len(rows.op), "u4"), np.zeros(len(rows.op), "u2")
+    again = np.zeros(len(rows.op), "u4"), np.zeros(len(rows.op), "u4")
+    filled(*rows, mode == "user", *made)
+    one_by_one(rows.vaddr, rows.size, rows.op, rows.flags, mode == "user", *again)
+    found = [list(zip(*(column.tolist() for column in columns), strict=True)) for columns in (made, again)]
+    assert found[0] == found[1]
+    return found[0]
+
+
 @settings(deadline=None)  # the first example compiles
-@given(rows=st.lists(ROW, min_size=1, max_size=40))
-def test_keys_are_what_they_say(rows):
-    rows = [(op, vaddr, size, flags & ~IO) for op, vaddr, size, flags in rows]
-    keys = Survey("user").feed(columns(rows)).keys
-    assert keys.tolist() == [key_by_hand(*row, "user") for row in rows]
+@given(rows=st.lists(ROW, min_size=1, max_size=40), mode=st.sampled_from(["user", "system"]))
+def test_keys_are_what_they_say(rows, mode):
+    rows = [(op, vaddr, size, flags & ~IO if op == Op.EXEC else flags) for op, vaddr, size, flags in rows]
+    assert keys_and_forms(columns(rows), mode) == [by_hand(*row, mode) for row in rows]
 
 
 def test_keys_of_a_system_trace():
-    one = Survey("system")
-    given = [(5, 0x1000, 0, 0), (0, 0x1000, 4, 0), (1, 0x1002, 4, USER), (0, 0x9000, 1, IO | USER), (2, 0x1FF0, 9, 0)]
-    assert one.feed(columns(given)).keys.tolist() == [0x1000, 0x1001, 0x1080, 0x9000, 0x1000 + EXEC_KEY]
+    given = [(5, 0x1000, 0, 0), (0, 0x1000, 4, 0), (1, 0x1002, 4, USER), (0, 0x9000, 1, IO | USER), (2, 0x1FF0, 9, 0),
+             (2, 0x1FF0, 508, 0), (2, 0x1FF0, 509, 0), (2, 0x1FF0, 8192 - 0xFF0, 0)]  # fmt: skip
+    assert keys_and_forms(columns(given), "system") == [
+        (0x1000, 511), (0x1001, 0), (0x1080, 510), (0x9000, 511), (0x1FF0, 9), (0x1FF0, 508), (0x1FF0, 509),
+        (0x1FF0, 509)]  # fmt: skip
 
 
 def by_sets(rows: Columns, mode: str) -> tuple[list[int], list[int]]:
     """Rows that are firsts, and those before which an era ends, if no two words share a slot."""
     firsts, ends, seen = [], [], set()
     for at, (vaddr, _, size, _, op, flags) in enumerate(zip(*(c.tolist() for c in rows), strict=True)):
-        key = key_by_hand(op, vaddr, size, flags, mode)
-        word = (vaddr, size) if key & EXEC_KEY else key
-        if not key & (EXEC_KEY | 15) or word not in seen:
+        word = by_hand(op, vaddr, size, flags, mode)
+        if word[1] >= LONG or word not in seen:
             firsts.append(at)
         seen.add(word)
         if op in (Op.FLUSH, Op.FLUSH_PAGE) or (at + 1) % ERA_ROWS == 0 or at + 1 == len(rows.op):

@@ -7,7 +7,7 @@ the list of each page it lies in by a link: link 2b for its first page, 2b + 1 f
 import numpy as np
 
 from mmuexp.emulator.kernel import entry, kernel, seldom
-from mmuexp.emulator.state import FREE_BLOCK, UNSETTLED, USED_BLOCKS, Emulator
+from mmuexp.emulator.state import BLOCKS, FREE_BLOCK, USED_BLOCKS, Emulator, lose
 from mmuexp.events import Event
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK
 
@@ -103,7 +103,7 @@ def drop_block(e, b):
     e.control[FREE_BLOCK] = b + 1
     if e.block[b].entered:
         e.entered[e.block[b].entered - 1] = 0
-    e.control[UNSETTLED] += 1
+    lose(e, BLOCKS, e.block[b].start & PAGE_MASK)  # at every address where it can be entered
 
 
 @kernel

@@ -5,7 +5,7 @@ virtual page. Links and frames are kept plus one, so that 0 means none and an ar
 until it is touched) is an empty state.
 """
 
-from mmap import mmap
+from mmap import MAP_ANONYMOUS, MAP_POPULATE, MAP_PRIVATE, mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ ENTERED = 1 << 15  # blocks that can be remembered as entered
 MAX_BLOCKS = 1 << 22  # translated blocks alive at once; a real guest has some hundred thousand
 
 # places in Emulator.control
-FREE_BLOCK, USED_BLOCKS, KNOWN_PAGES, UNSETTLED, GUEST_INSNS, TOLD, FIRST_FAULT = range(7)
+FREE_BLOCK, USED_BLOCKS, KNOWN_PAGES, GUEST_INSNS, TOLD, FIRST_FAULT = range(6)
+ACCESSES, BLOCKS = range(2)  # places in Emulator.lost
 ROW_FAULTS = 16  # faults that one row may take, a power of two; of our schemes none takes more than 2
 
 
@@ -33,9 +34,10 @@ class Emulator(NamedTuple):
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
     entered: np.ndarray  # uint64[ENTERED], vaddr, size and code epoch of blocks that were; the loop's memory
-    control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; UNSETTLED: how often
-    # something that was settled or entered was taken back; GUEST_INSNS: up to this FLUSH or
-    # FLUSH_PAGE row, since the trace's first; TOLD: faults of this row, vaddr << 8 | cause each
+    lost: np.ndarray  # uint64[2]: what was settled (ACCESSES, by page) or entered (BLOCKS, by their offset in the
+    # page) and was taken back since the loop last forgot it: a set of up to 64 each, see `lost_bit`
+    control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; GUEST_INSNS: up to this FLUSH or FLUSH_PAGE row, since the
+    # trace's first; TOLD: faults of this row, vaddr << 8 | cause each
 
 
 # One record of 32 bytes, half a line of the cache, holds what is kept of virtual page i, of frame i and of slot i of
@@ -74,13 +76,16 @@ BLOCK = np.dtype(
 LINK = np.dtype([("next", "i4"), ("prev", "i4")])  # link + 1 in the frame's list
 
 
-def zeros(count: int, dtype: Any) -> np.ndarray:
-    """A zeroed array whose memory is not touched until it is.
+def zeros(count: int, dtype: Any, *, at_once: bool = False) -> np.ndarray:
+    """A zeroed array whose memory is not touched until it is; `at_once`: all of it will be, here and there.
 
     np.zeros says the same, and clears by hand what the heap hands out a second time: tens of milliseconds a scheme.
     """
     size = count * np.dtype(dtype).itemsize
-    return np.frombuffer(mmap(-1, size), dtype) if size >= OWN_MAPPING_BYTES else np.zeros(count, dtype)
+    if size < OWN_MAPPING_BYTES and not at_once:
+        return np.zeros(count, dtype)
+    how = MAP_PRIVATE | MAP_ANONYMOUS | (MAP_POPULATE if at_once else 0)  # a shared one costs twice to touch
+    return np.frombuffer(mmap(-1, size, how), dtype)
 
 
 def records(count: int, dtype: np.dtype) -> np.recarray:
@@ -114,17 +119,36 @@ def new_emulator() -> Emulator:
         frame=shared.view(FRAME).view(np.recarray),
         block=records(FIRST_BLOCKS, BLOCK),
         link=records(2 * FIRST_BLOCKS, LINK),
-        bucket=zeros(2 * FIRST_BLOCKS, np.int32),
-        entered=zeros(ENTERED, np.uint64),
+        bucket=zeros(2 * FIRST_BLOCKS, np.int32, at_once=True),
+        entered=zeros(ENTERED, np.uint64, at_once=True),
+        lost=np.zeros(2, np.uint64),
         control=np.zeros(FIRST_FAULT + ROW_FAULTS, np.int64),
     )
+
+
+@kernel
+def lost_bit(what):
+    """The bit in `Emulator.lost` of a page, or of a block's offset: several share one."""
+    spread = np.uint32(what * np.uint32(0x9E3779B1))  # 2**32 over the golden ratio: regular numbers come apart
+    return np.uint32(spread >> np.uint32(26))
+
+
+@kernel
+def lose(e, place, what):
+    """What repeats this must be asked about again."""
+    e.lost[place] |= np.uint64(1) << np.uint64(lost_bit(np.uint32(what)))
+
+
+@kernel
+def forget_lost(e):
+    e.lost[ACCESSES] = e.lost[BLOCKS] = np.uint64(0)
 
 
 @kernel
 def unsettle(e, page):
     """Accesses to the page were settled, and may be so no longer. (LOST says it of all pages.)"""
     e.page[page].settled = 0
-    e.control[UNSETTLED] += 1
+    lose(e, ACCESSES, page)
 
 
 @kernel
