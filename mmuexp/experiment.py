@@ -59,7 +59,7 @@ def compare(
     live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
                 empty for a scheme without an engine (`live` in the manifest says which, and why)
     rounds      how often; None is 5
-    jobs        threads that replay, each a scheme; None is one a core; 1 decodes in the same thread, too
+    jobs        threads that replay, a scheme at a time; None is one a core; 1 decodes in the same thread, too
     progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each; of live
                 runs the name is "TRACE, for real"
 
@@ -150,8 +150,13 @@ def _choose_reference(strategies: Sequence[Any]) -> Any:
     return next(s for wanted in by_preference for s in strategies if wanted(s))
 
 
-def _experiment(
-    kind, traces, strategies, base, host, every, jobs, progress, values, command, rounds=0, seeds=None
+def _experiment(*given: Any, **options: Any) -> Result:
+    with ExitStack() as kept:
+        return _replayed(kept, *given, **options)
+
+
+def _replayed(
+    kept, kind, traces, strategies, base, host, every, jobs, progress, values, command, rounds=0, seeds=None
 ) -> Result:
     from mmuexp.registry import default_strategies
 
@@ -168,7 +173,7 @@ def _experiment(
             sizes.append((trace.file_rows, len(chosen)))
             wanted |= {str(strategy): strategy for strategy in chosen}
             if len(ready) < KEPT_OPEN:
-                ready[path] = stack.pop_all(), trace
+                ready[path] = kept.enter_context(stack.pop_all()), trace
     check_windows(sizes, every)
     if rounds:
         from mmuexp.live.columns import measured, with_engine

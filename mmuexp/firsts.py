@@ -1,10 +1,10 @@
 """Which rows of a batch can matter to a scheme that loses nothing: the *firsts*.
 
 Rows are cut into eras of at most ERA_ROWS; a row that drops translations (FLUSH, FLUSH_PAGE) ends its era. In an era
-the first aligned plain access of each kind to each page is a first, the first entry of each block, and every other row
-(keys.py). A scheme that has seen a first, and has lost nothing since, would change and count nothing at the rows that
-repeat it: so it is asked about the firsts alone, a few in a hundred rows, and they are found once for all schemes. A
-scheme that loses something reads the rest of the era row by row (loop.py).
+the first aligned plain access of each kind to each page is a first, the first entry of each block but a very long one,
+and every other row (keys.py). A scheme that has seen a first, and has lost nothing since, would change and count
+nothing at the rows that repeat it: so it is asked about the firsts alone, a few in a hundred rows, and they are found
+once for all schemes. For a scheme that loses something the loop looks at more rows, or at all (loop.py).
 """
 
 import numpy as np

@@ -4,8 +4,8 @@ A *plain* access (RAM, inside its page, of 1 to 64 bytes) is known by its page a
 user, aligned or not. A block is known by its address and its size. Every other row is *odd*.
 
 The survey makes them of each strip of rows, to find those that repeat others (firsts.py), and sums in the same pass
-what plain accesses and blocks count (shape_scan.py), since it has all of the row in hand. The loop makes them again of
-the rows that it must look at one by one.
+what plain accesses and blocks count (shape_scan.py), since it has all of the row in hand. The loop makes them again
+where it must look at every row.
 """
 
 import numpy as np

@@ -100,10 +100,9 @@ def rows_of_lost(e, vaddrs, ops, row, count):
 @kernel
 def rows_of_firsts(firsts, at, end, row, count):
     """A bit for each of `count` rows from `row` on that is a first, of those from number `at` to `end`; and the number
-    of the next."""
+    of the next. The first of them is in row `row` or later."""
     bits = np.uint64(0)
     while at < end and firsts[at] < row + count:
-        if firsts[at] >= row:
-            bits |= np.uint64(1) << np.uint64(firsts[at] - row)
+        bits |= np.uint64(1) << np.uint64(firsts[at] - row)
         at += 1
     return bits, at

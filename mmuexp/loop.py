@@ -2,9 +2,10 @@
 
 A row costs little when nothing can happen. The loop remembers, for each virtual page, which plain accesses (RAM, inside
 the page) the strategy called SETTLED, until it hears LOST or `unsettle`; and the translated blocks that were
-entered. While nothing is lost it therefore looks at the firsts of an era alone (firsts.py). When something is, the rest
-of the era also has rows that may repeat it: those that share its page, or, of a block, its offset; where too much is
-lost, all of them. Either way it looks at 64 together (known.py), and then only at those that are not known.
+entered. While nothing is lost it therefore looks at the firsts of an era alone (firsts.py). When something is, it also
+looks at the rows of the era that may repeat it: those that share its page, or, of a block, its offset. Where too much
+is lost, or all (LOST), or the next block is watched for, it reads every row. Either way it looks at 64 together
+(known.py), and then only at those that are not known.
 
 replay.py loads this file anew for each strategy and puts the strategy's kernels in the place of the names below, so
 that one compilation serves all its parameter values.
@@ -52,7 +53,7 @@ HAS_RESERVE = False
 DONE, NO_ROOM, STOPPED, LOG_FULL = range(4)
 ERA, FIRST, ROW, READS, PLACES = range(5)  # where in a batch the loop is; READS: what it reads of this era
 FIRSTS, SOME, ALL = range(3)  # its firsts; also the rows that may repeat what was lost; every row
-MANY = 16  # of 64 rows: where so many may repeat what was lost every row is read
+MANY = 16  # of 64 rows: where more are firsts, or may repeat what was lost, every row is read
 MOST_LOST = 12  # bits in `Emulator.lost`; where more are lost every row is read
 FULL = 1 << 8  # beside a kernel's answer: the log has no room for another row
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
@@ -209,7 +210,7 @@ def loop(
                             known = 0
                         after = epoch + 1 if answer & LOST else epoch
                         e.page[page].settled = after << KINDS | (known & PLAIN_KINDS) | kind
-                elif kind & ALIGNED:
+                elif kind & ALIGNED and reads != ALL:
                     lose(e, ACCESSES, page)  # what repeats this row must be asked about
         elif op == Op.FLUSH or op == Op.FLUSH_PAGE:
             e.control[GUEST_INSNS] = eras[era, END_INSNS]

@@ -50,7 +50,7 @@ def bundled_trace() -> Any:
 
 
 @contextmanager
-def trace_path(path: str | os.PathLike | None) -> Iterator[str]:
+def _trace_path(path: str | os.PathLike | None) -> Iterator[str]:
     """The file behind a trace argument; None is the trace that comes with the package."""
     if path is not None:
         yield os.fspath(path)
@@ -67,7 +67,7 @@ def opened_trace(path: str | os.PathLike | None) -> Iterator[Any]:
     """The trace of a trace argument, open."""
     from mmuexp.trace import open_trace
 
-    with trace_path(path) as file, open_trace(file) as trace:
+    with _trace_path(path) as file, open_trace(file) as trace:
         yield trace
 
 
@@ -120,8 +120,8 @@ class _Pass:
         self._resident_bytes, self._grown_bytes, self._asked = resident_bytes(), 0, 0.0
 
     def run(self, every: int | None, tell: Callable[[int], None] | None) -> list[Run]:
-        # the kernels hold no lock of Python's, so each core replays a scheme of its own, while the batch after the next
-        # is decoded by threads of the reader's, and the next is surveyed here; who is done with it helps to replay
+        # the kernels hold no lock of Python's, so threads replay one scheme after the other, while the reader's threads
+        # decode what comes later, and this one surveys the next batch, and then helps to replay
         done = 0
         if tell:
             tell(0)
@@ -181,11 +181,15 @@ class _Pass:
         """Wait for the lanes; drop those that must wait for another pass, and those that are left out."""
         if fed is None:
             return
-        self._feed(fed)  # this thread is one of the jobs
-        for thread in fed.threads:
-            thread.result()
+        try:
+            self._feed(fed)  # this thread is one of the jobs
+            for thread in fed.threads:
+                thread.result()
+        except BaseException:  # ^C
+            fed.left.clear()
+            raise
         for lane in fed.lanes:
-            came_of = fed.came_of[lane]
+            came_of = fed.came_of.pop(lane)  # an error holds on to all that it came through
             if came_of is True:
                 continue
             if came_of is False:
@@ -193,7 +197,7 @@ class _Pass:
             elif not isinstance(came_of, SchemeStopped) or not self.leave_out(lane.strategy, came_of):
                 raise came_of
             self.lanes.remove(lane)
-            lane.replay = None  # its memory is what the others need
+            lane.replay, self._asked = None, 0.0  # its memory is what the others need
         if fed.shape is not None:
             self._close_windows(fed.shape)
 

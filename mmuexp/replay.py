@@ -31,7 +31,7 @@ class Replay:
         self.rows = 0
         self._filtered = filtered
         self._state = strategy.state()
-        self._emulator = new_emulator()
+        self._emulator: Any = None  # made when it is needed: schemes wait for others, where memory is short
         self._log = records(log + ROW_FAULTS - 1 if log else 0, FAULT)
         self._logged: list[np.ndarray] = []  # FAULT[faults] each, taken from the log when it was full
         self._by_cause = np.zeros(256, np.int64)  # what was logged in all
@@ -50,6 +50,8 @@ class Replay:
 
         Raises SchemeStopped on the row that the strategy cannot serve; nothing can be fed after it.
         """
+        if self._emulator is None:
+            self._emulator = new_emulator()
         if rows.numbers is not None and len(rows.numbers) > self._frames:
             self._emulator.frame.number[self._frames : len(rows.numbers)] = rows.numbers[self._frames :]
             self._frames = len(rows.numbers)

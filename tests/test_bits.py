@@ -7,6 +7,7 @@ import pytest
 from mmuexp import bits
 
 compiled_lowest = numba.njit(lambda word: bits.lowest_bit(word))
+compiled_count = numba.njit(lambda word: bits.count_bits(word))
 compiled_lowest_bits = numba.njit(lambda count: bits.lowest_bits(count))
 
 
@@ -16,6 +17,12 @@ compiled_lowest_bits = numba.njit(lambda count: bits.lowest_bits(count))
 def test_the_lowest_bit_by_hand(word, number):
     assert compiled_lowest(np.uint64(word)) == number
     assert bits.plain_lowest_bit(np.uint64(word)) == number
+
+
+@pytest.mark.parametrize(("word", "count"), [(0, 0), (1, 1), (0b1010, 2), (1 << 63, 1), (2**64 - 1, 64)])
+def test_how_many_bits(word, count):
+    assert compiled_count(np.uint64(word)) == count
+    assert bits.plain_count_bits(np.uint64(word)) == count
 
 
 @pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 63, 64])

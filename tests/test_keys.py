@@ -141,6 +141,8 @@ def test_guest_instructions_up_to_each_era():
 
 
 def test_after_very_many_eras_what_was_seen_is_forgotten():
-    flushes = columns([(3, 0, 1, 0), (0, 0x1000, 4, USER)] * (LAST_ERA + 10))
+    flushes = columns([(3, 0, 1, 0), (0, 0x1000, 4, USER)] * (1000 * LAST_ERA + 10))
     one = accepted(flushes)
-    assert len(one.eras) == LAST_ERA + 10 + len(flushes.op) // ERA_ROWS + 1 and len(one.firsts) == len(flushes.op)
+    assert len(one.eras) == 1000 * LAST_ERA + 10 + len(flushes.op) // ERA_ROWS + 1 and len(one.firsts) == len(
+        flushes.op
+    )

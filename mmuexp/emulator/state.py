@@ -35,7 +35,8 @@ class Emulator(NamedTuple):
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
     entered: np.ndarray  # uint64[ENTERED], vaddr, size and code epoch of blocks that were; the loop's memory
     lost: np.ndarray  # uint64[2]: what was settled (ACCESSES, by page) or entered (BLOCKS, by their offset in the
-    # page) and was taken back since the loop last forgot it: a set of up to 64 each, see `lost_bit`
+    # page) and taken back, or asked about and not settled, since the loop last forgot it: a set of up to 64 each,
+    # see `lost_bit`
     control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; GUEST_INSNS: up to this FLUSH or FLUSH_PAGE row, since the
     # trace's first; TOLD: faults of this row, vaddr << 8 | cause each
 

@@ -23,7 +23,7 @@ from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_of, source_of
 from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
 from mmuexp.live.limits import mappings_needed
-from mmuexp.passes import opened_trace
+from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress
 from mmuexp.replay import Replay
 from mmuexp.shape import Survey
@@ -250,7 +250,6 @@ def verify(
     `note` hears which default scheme has no engine or cannot serve a trace: it is left out. Options: plant time_limit.
     Raises as `verify_one`, UsageError.
     """
-    from mmuexp.passes import DEFAULT_NAME
     from mmuexp.registry import default_strategies
 
     chosen = None if strategies is None else given_strategies(strategies)

@@ -3,11 +3,13 @@
 import hashlib
 import os
 import time
+from threading import Lock
 
 PIECE_BYTES = 1 << 20
 KEPT = 64  # digests
 CALM_NS = 2_000_000_000  # a file that changed less long ago may change again, and its time stay the same
 
+_lock = Lock()
 _known: dict[tuple[int, ...], str] = {}  # by what tells a file, and its state
 
 
@@ -20,23 +22,25 @@ def digest(path: str | os.PathLike) -> str:
 def digest_of(fd: int) -> str:
     """The same of an open file, whatever its name leads to by now."""
     before = _state(fd)
-    if before in _known:
-        return _known[before]
+    if (told := _known.get(before)) is not None:
+        return told
     whole, at = hashlib.sha256(), 0
     while piece := os.pread(fd, PIECE_BYTES, at):
         whole.update(piece)
         at += len(piece)
     changed_ns = max(before[3:])
     if before == _state(fd) and changed_ns + CALM_NS < time.time_ns():
-        while len(_known) >= KEPT:
-            _known.pop(next(iter(_known)), None)
-        _known[before] = whole.hexdigest()
+        with _lock:
+            while len(_known) >= KEPT:
+                del _known[next(iter(_known))]
+            _known[before] = whole.hexdigest()
     return whole.hexdigest()
 
 
 def forget() -> None:
     """Every file is read again."""
-    _known.clear()
+    with _lock:
+        _known.clear()
 
 
 def _state(fd: int) -> tuple[int, ...]:
