@@ -1,6 +1,5 @@
 """One experiment of results/ on the page: question, answer, chart, tables, its CSV, what made it and what redoes it."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +23,7 @@ from mmuexp.render.chart import chart_of
 from mmuexp.render.chart_runs import plan_of
 from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.result import Result, rows_of
+from mmuexp.trace import digest
 
 HEAD = ["recording", "scheme", "time", "instructions", "accesses", "host faults", "in all", "kernel", "page crossings"]
 MOST = 12  # columns of a table that holds no prices
@@ -149,7 +149,7 @@ def _redo(about: About, results: Mapping[str, Result]) -> list[Any]:
 
 def digest_of(file: Path) -> str:
     """sha256 of a file, "" where there is none."""
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    return digest(file) if file.is_file() else ""
 
 
 def index_of(abouts: Sequence[About]) -> Table:

@@ -1,6 +1,5 @@
 """`record(...)`: runs a program under qemu-i386 and writes what it does as a trace."""
 
-import hashlib
 import os
 import re
 import shlex
@@ -13,7 +12,7 @@ from mmuexp.errors import MmuexpError
 from mmuexp.record import build, program
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
-from mmuexp.trace import TraceWriter
+from mmuexp.trace import TraceWriter, digest
 
 QEMU, QEMU_PACKAGE = "qemu-i386", "qemu-user; the static build has no plugins"
 SEED = "1"  # AT_RANDOM and the like: the same program makes the same rows each time
@@ -47,7 +46,7 @@ def record(
     plugin = build.plugin(build.USER, api)
     if os.path.exists(output) and os.path.samefile(output, path):
         raise MmuexpError("is the program that is to be recorded", where=output, todo="say -o FILE.arrow")
-    metadata = metadata_of(command, version, licence, skip) | {"program.sha256": _sha256(path)}
+    metadata = metadata_of(command, version, licence, skip) | {"program.sha256": digest(path)}
     with TraceWriter(output, mode="user", metadata=metadata, in_place=True) as writer:
         session = Session(writer, Mode.USER, skip=skip, limit=limit, seconds=seconds, note=note)
         settings = [*(["-L", root] if root else []), "-seed", SEED, "-0", command[0]]
@@ -108,8 +107,3 @@ def recorder_name() -> str:
     from mmuexp.version import version
 
     return f"mmuexp {version()} (plugin {build.source_hash()})"
-
-
-def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The SHA-256 of a trace file. A file that has not changed since this process read it is not read again."""
+"""The SHA-256 of a file. One that has not changed since this process read it is not read again."""
 
 import hashlib
 import os
