@@ -14,6 +14,7 @@ from recording import guest, record_guest, tuples
 import mmuexp
 from mmuexp.guest import Op
 from mmuexp.trace import open_trace
+from mmuexp.trace.info import info
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
 COPIED = 21  # words
@@ -121,6 +122,18 @@ def test_a_guest_of_debians_has_the_habit_for_longer_than_the_firmware():
     whole = frame[frame["rows"] == 1_000_000]
     assert len(whole) == 5
     assert (1000 * whole["faults_code"] / whole["accesses"]).min() > 8
+
+
+@pytest.mark.parametrize("name", ["kolibri_start", "freedos_prompt"])
+def test_whole_systems_have_it_with_nothing_else_against_the_mmap_schemes(name):
+    rows = [row for row in csv.DictReader((RESULT / "counts.csv").open()) if Path(row["trace"]).stem == name]
+    counts = {row["strategy"]: row for row in rows}
+    assert {row[cause] for row in rows for cause in ("flushes", "io_accesses", "page_cross")} == {"0"}
+    faults = int(counts["map-block"]["faults_code"])
+    assert 1000 * faults / int(counts["map-block"]["accesses"]) > 10
+    assert faults > 0.99 * int(counts["map-block"]["faults"])
+    told = info(RESULT / f"{name}.arrow")["guest"]["code"]  # other code: which pages were executed, then stored to
+    assert int(counts["softmmu"]["slow_code"]) == told["stores"]
 
 
 @pytest.mark.parametrize("table", ["counts", "pentium4"])

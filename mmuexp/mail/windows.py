@@ -102,7 +102,7 @@ CLAIMS = (
         f"of recordings with such stores (faults_code): map-block takes at least {MUCH:g} times softmmu's time, and"
         " those stores, at what one costs in our guest, would do it alone",
         EXPERIMENTS, judge,
-        "no Windows 98 was recorded: a guest of our own with the habit at eight rates, SeaBIOS, boot loaders and"
-        " what else of Debian writes to its code; Linux beside them",
+        "no Windows 98 was recorded: KolibriOS and FreeDOS have its habit, so do SeaBIOS, boot loaders and a guest of"
+        " our own at eight rates; Linux and what else of Debian writes to its code beside them",
     ),
 )  # fmt: skip
