@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.render import words
+from mmuexp.render.clock import NOT_MEASURABLE
 from mmuexp.result import FAULT_CAUSES, Result, within_tolerance
 
 Row = dict[str, Any]
@@ -134,7 +135,7 @@ class Figures:
         """What `compare --live` measured; `gap` stands before the unit."""
         lead = "  " if gap == " " else ""
         return [
-            Figure(f"measured here,{gap}ns/access", False, _live("live_ns_per_access")),
+            Figure(f"measured here,{gap}ns/access", False, _live_measured),
             Figure(f"{lead}least to{gap}most", False, _live_range),
             Figure(f"{lead}modelled", False, _live("live_model_ns_per_access")),
             Figure(f"{lead}error", False, _live_error),
@@ -204,6 +205,11 @@ def _per_thousand(row: Row) -> str:
 
 def _live(column: str) -> Callable[[Row], str]:
     return lambda row: words.DASH if row.get(column) is None else f"{row[column]:.2f}"
+
+
+def _live_measured(row: Row) -> str:
+    ns = row.get("live_ns_per_access")
+    return words.DASH if ns is None else NOT_MEASURABLE if ns <= 0 else f"{ns:.2f}"
 
 
 def _live_range(row: Row) -> str:

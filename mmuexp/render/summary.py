@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.ranges import COMPANIONS
 from mmuexp.render import words
+from mmuexp.render.clock import clock_sentence, first_by_clock, timed
 from mmuexp.render.figures import Figures, Row
 from mmuexp.render.sentence import Line, clear_winner, lines_of, sentence
 from mmuexp.result import TOLERANCE, TOLERANCE_NS, Result, rows_of, within_tolerance
@@ -112,7 +113,12 @@ class _Table:
         self.host = result.manifest.get("prices", {}).get("host", {}).get("name", "its host profile")
         self.names = [self._name(row) for row in rows]
         self.lines = lines_of(rows, self.names)
-        winner = None if result.windowed else clear_winner(self.lines)
+        self.timed = timed(rows, self.names)
+        if self.timed:  # the clock decides, where it was asked
+            first = first_by_clock(self.timed)
+            winner = first[0] if len(first) == 1 and len(self.timed) > 1 else None
+        else:
+            winner = None if result.windowed else clear_winner(self.lines)
         self.best = None if winner is None else self.names.index(winner.name)
         self.figures.best = None if self.best is None else rows[self.best]
 
@@ -141,8 +147,11 @@ class _Table:
         base = next((n for n, r in zip(self.names, self.rows, strict=True) if r["strategy"] == reference), "")
         best = None if self.best is None else self.best + upright
         bars = self.lines if self.result.kind == "sweep" else []
-        text = sentence(self.lines, base, self.host)
-        return Summary(self._title(), heads, cells, left, best, upright, text, self._notes(upright), bars)
+        text, notes = sentence(self.lines, base, self.host), self._notes(upright)
+        if self.timed:
+            notes.insert(0, f"By the model, with the translation of guest code, which no engine does: {text}")
+            text = clock_sentence(self.timed)
+        return Summary(self._title(), heads, cells, left, best, upright, text, notes, bars)
 
     def _name(self, row: Row) -> str:
         told = ",".join(f"{p}={row[p]}" for p in self.parameters if row[p] is not None)

@@ -1,0 +1,75 @@
+"""Says who wins by the clock: where `compare --live` measured schemes, that and not the model decides.
+
+A figure is known to half the distance between its least and its most round, up and down. Two schemes whose medians lie
+no further apart than both of these together tie. What comes out at or below zero is less than the noise of the loop
+that is subtracted from it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+NOT_MEASURABLE = "not measurable"
+
+
+class Timed(NamedTuple):
+    """One scheme as measured, in ns an access: median, least and most of the rounds; and what the model says."""
+
+    name: str
+    ns: float
+    least: float
+    most: float
+    model: float
+
+    @property
+    def measurable(self) -> bool:
+        return self.ns > 0
+
+    def ties_with(self, other: "Timed") -> bool:
+        return abs(self.ns - other.ns) <= (self.most - self.least + other.most - other.least) / 2
+
+
+def timed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Timed]:
+    """Pick the rows that were measured, by the names that a table gives them."""
+    columns = ("live_ns_per_access", "live_least_ns_per_access", "live_most_ns_per_access", "live_model_ns_per_access")
+    found = [(name, [row.get(column) for column in columns]) for row, name in zip(rows, names, strict=True)]
+    return [Timed(name, *values) for name, values in found if None not in values]
+
+
+def first_by_clock(found: Sequence[Timed]) -> list[Timed]:
+    """The fastest that can be measured, and after it those that tie with it."""
+    ordered = sorted((one for one in found if one.measurable), key=lambda one: one.ns)
+    return [one for one in ordered if one.ties_with(ordered[0])]
+
+
+def clock_sentence(found: Sequence[Timed]) -> str:
+    """One sentence on what was measured, one on what the model says of the same accesses."""
+    first = first_by_clock(found)
+    if not first:
+        return "Nothing is measurable on this machine now: what translation takes is less than the noise of the loop."
+    rest = sorted((one for one in found if one.measurable and one not in first), key=lambda one: one.ns)
+    others = ", ".join(f"{one.name} {one.ns:.2f}" for one in rest)
+    if len(first) > 1:
+        told = f"Measured here, {_all(one.name for one in first)} tie: {_all(f'{one.ns:.2f}' for one in first)} ns an"
+        told += " access, no further apart than their rounds" + (f"; {others}" if others else "")
+    elif rest:
+        told = f"Measured here, {first[0].name} wins: {first[0].ns:.2f} ns an access; {others}"
+    else:
+        told = f"Measured here, {first[0].name} takes {first[0].ns:.2f} ns an access"
+    lost = [one.name for one in found if not one.measurable]
+    told += f"; {_all(lost)}: {NOT_MEASURABLE} on this machine now" if lost else ""
+    return f"{told}. {_of_model(found, first)}"
+
+
+def _of_model(found: Sequence[Timed], first: Sequence[Timed]) -> str:
+    best = min(found, key=lambda one: one.model)
+    off = f"{best.model:.2f} ns, {best.model - best.ns:+.2f} off" if best.measurable else f"{best.model:.2f} ns"
+    if best in first or not best.measurable:
+        return (
+            f"The model has {best.name} first, too ({off})." if best in first else f"The model has {best.name} ({off})."
+        )
+    return f"The model has {best.name} first ({off}): it is wrong here, believe the clock."
+
+
+def _all(names: Any) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
