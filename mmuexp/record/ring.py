@@ -88,15 +88,21 @@ class Ring:
     skipped = property(lambda self: int(self._header.skipped[0]))
     prefix = property(lambda self: int(self._header.prefix[0]))
 
+    @property
+    def in_chunk(self) -> int:
+        """How many rows of a chunk that is not yet taken whole are taken: the plugin may not have it back."""
+        return self.taken % BATCH_ROWS
+
     def columns(self, *, partial: bool = False) -> Columns | None:
-        """The next whole chunk (`partial`: or what there is of it), None when there is none. The plugin writes it
-        again only after it was told that it is free."""
-        ready = min(self.rows - self.taken, BATCH_ROWS)
-        if ready <= 0 or (ready < BATCH_ROWS and not partial):
+        """The next rows up to the end of their chunk (`partial`: or as far as there are any), None when there are none.
+        The plugin writes a chunk again only after it was told that it is free."""
+        start = self.in_chunk
+        stop = min(start + self.rows - self.taken, BATCH_ROWS)
+        if stop <= start or (stop < BATCH_ROWS and not partial):
             return None
         chunk = self._chunks[self.taken // BATCH_ROWS % self.chunks]
-        self.taken += ready
-        return Columns(*(column[:ready] for column in chunk))
+        self.taken += stop - start
+        return Columns(*(column[start:stop] for column in chunk))
 
     def close(self) -> None:
         """Forget the descriptor; the memory goes with the last array that looks at it."""

@@ -218,7 +218,8 @@ class Session:
                 self.note(f"{error}; the recording ends here, {self.outlives}")
                 self._send(TOKEN_STOP)
                 return
-            self._send(TOKEN_FREE)
+            if not self.ring.in_chunk:
+                self._send(TOKEN_FREE)
 
     def _send(self, token: bytes) -> None:
         with contextlib.suppress(OSError):  # QEMU may have ended; what it wrote is in the ring
