@@ -19,6 +19,11 @@ check: .venv/test
 	@./.ci/need $(RECORDER_PACKAGES) $(BROWSER_PACKAGES) valgrind
 	@$(BIN)/pytest -n 2 -m long
 
+# 200 signals at random moments of every command; minutes
+torture: .venv/test
+	@./.ci/need $(RECORDER_PACKAGES)
+	@$(BIN)/python -m tests.torture signals
+
 # every figure of results/speed, on this machine, beside peers that pip installs into a venv of their own; minutes
 bench: .venv/run
 	@$(BIN)/python -m tests.bench
@@ -45,4 +50,4 @@ recordings: .venv/run
 clean:
 	rm -rf .venv build dist *.egg-info
 
-.PHONY: demo test check bench recordings clean
+.PHONY: demo test check torture bench recordings clean

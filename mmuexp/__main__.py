@@ -1,14 +1,27 @@
 """`python -m mmuexp` is `mmuexp`."""
 
 import sys
+from contextlib import suppress
+
+from mmuexp import interrupt
 
 
 def main() -> None:
+    interrupt.install()
+    code = 130
     try:
         from mmuexp.cli.main import run
-    except KeyboardInterrupt:  # ^C while Python is still importing
-        sys.exit(130)
-    sys.exit(run())
+
+        code = run()
+        interrupt.over()
+    except KeyboardInterrupt:  # outside `run`: the program loads, or ends
+        pass
+    if number := interrupt.asked():
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # closed, or a full disk
+                stream.flush()
+        interrupt.end(number)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ import io
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.interrupt import temporary_file, whole
 from mmuexp.manifest import SUFFIX
 from mmuexp.render.check import check_columns, check_manifest, checked
 from mmuexp.result import IDENTITY, Result, rows_of
@@ -138,10 +138,11 @@ class Output:
         """The table is written: write the manifest, and give both their names."""
         for temporary, _ in self._pending[1:]:
             Path(temporary).write_bytes((json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
-        while self._pending:
-            temporary, target = self._pending[0]
-            os.replace(temporary, target)
-            del self._pending[0]
+        with whole():
+            while self._pending:
+                temporary, target = self._pending[0]
+                os.replace(temporary, target)
+                del self._pending[0]
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -179,7 +180,7 @@ def _is_special(path: str) -> bool:
 def _claim(path: str) -> tuple[str, str]:
     """An empty temporary file beside the target, with the rights that a new file would get."""
     target = os.path.realpath(path)  # a link stays a link
-    handle, temporary = tempfile.mkstemp(prefix=f".{Path(target).name}.", suffix=".part", dir=Path(target).parent)
+    handle, temporary = temporary_file(Path(target).parent, prefix=f".{Path(target).name}.", suffix=".part")
     try:
         mask = os.umask(0)
         os.umask(mask)

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mmuexp.threads import apart
+
 
 def kept(function: Callable, **options: Any) -> Any:
     """Compiled and kept on disk, where there is a place to keep it."""
@@ -61,12 +63,12 @@ class Guarded:
         if self._proved:
             return self._dispatcher(*args)
         try:
-            answer = self._dispatcher(*args)
+            answer = apart(self._dispatcher, *args)
         except Exception:
             for each in self._all:
                 with suppress(Exception):
                     each._cache.flush()
-            answer = self._dispatcher(*args)
+            answer = apart(self._dispatcher, *args)
         self._proved = True
         return answer
 

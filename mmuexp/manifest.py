@@ -9,7 +9,6 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.price import price_table
+from mmuexp.threads import Threads
 
 MODEL_VERSION = 1  # raised whenever a count changes for the same trace and spec
 SUFFIX = ".manifest.json"
@@ -86,7 +86,7 @@ def digested(trace: Any, jobs: int | None) -> Iterator[Callable[[], str]]:
     if jobs == 1:
         yield cache(trace.sha256)
         return
-    with ThreadPoolExecutor(1, thread_name_prefix="digest") as aside:
+    with Threads(1, thread_name_prefix="digest") as aside:
         yield aside.submit(trace.sha256).result
 
 

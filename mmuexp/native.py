@@ -7,12 +7,17 @@ version share one compile.
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from mmuexp import interrupt
 from mmuexp.errors import MmuexpError
+
+SEAL_BYTES = hashlib.sha256().digest_size
 
 
 def cache_folder() -> Path:
@@ -36,26 +41,70 @@ def compiled(name: str, parts: Mapping[str, bytes], flags: Sequence[str], what: 
     suffix = ".so" if "-shared" in flags else ""
     place = cache_folder() / folder
     target = place / f"{name}-{digest_of(parts, flags)}{suffix}"
-    if target.exists() and target.stat().st_size:  # a full disk may have left an empty one
+    if _whole(target):
         return target
     compiler = _compiler(what)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place, prefix="build-") as build:
+        with _build_folder(place) as build:
             for part, content in parts.items():
-                (Path(build) / part).write_bytes(content)
-            output = Path(build) / "output"
-            sources = [str(Path(build) / part) for part in parts if part.endswith(".c")]
-            done = subprocess.run([*compiler, *flags, "-o", str(output), *sources], capture_output=True, text=True)
-            if done.returncode:
-                lines = (done.stderr or "no message").splitlines()
+                (build / part).write_bytes(content)
+            output = build / "output"
+            sources = [str(build / part) for part in parts if part.endswith(".c")]
+            code, message = _run([*compiler, *flags, "-o", str(output), *sources], build)
+            if code:
+                lines = (message or "no message").splitlines()
                 said = next((line for line in lines if "error" in line), lines[0]).replace(f"{build}/", "")
                 raise MmuexpError(f"{what} does not compile: {said}", todo="mend it, or set CC to another C compiler")
+            if not output.is_file():
+                made = f"{what} does not compile: {compiler[0]} ended well and made nothing"
+                raise MmuexpError(made, todo="set CC to a C compiler")
+            _seal(output)
             os.replace(output, target)  # whoever compiles at the same time makes the same file
     except OSError as error:
         todo = "set XDG_CACHE_HOME to a folder that can be written"
         raise MmuexpError(f"no place for {what}: {error.strerror}", where=str(place), todo=todo) from None
     return target
+
+
+@contextmanager
+def _build_folder(place: Path) -> Iterator[Path]:
+    with ExitStack() as stack:
+        with interrupt.whole():
+            build = stack.enter_context(tempfile.TemporaryDirectory(dir=place, prefix="build-"))
+            interrupt.temporaries.add(build)
+        yield Path(build)
+
+
+def _run(command: Sequence[str], folder: Path) -> tuple[int, str]:
+    """Its exit code and what it said. A compiler starts others: interrupted, it ends with all of them, at once."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(folder)}, process_group=0,
+    ) as process:  # fmt: skip
+        try:
+            _, said = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said.decode(errors="replace")
+
+
+def _seal(output: Path) -> None:
+    """What the system loads does not mind bytes after its end: these tell a damaged file from a whole one."""
+    content = output.read_bytes()
+    with output.open("ab") as file:
+        file.write(hashlib.sha256(content).digest())
+
+
+def _whole(target: Path) -> bool:
+    """Is there what was compiled and sealed, byte for byte, and may it be used?"""
+    try:
+        content = target.read_bytes()
+    except OSError:
+        return False
+    sealed = hashlib.sha256(content[:-SEAL_BYTES]).digest() == content[-SEAL_BYTES:]
+    return sealed and (target.suffix == ".so" or os.access(target, os.X_OK))
 
 
 def _compiler(what: str) -> list[str]:

@@ -5,7 +5,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from importlib import resources
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from mmuexp.errors import MmuexpError, SchemeStopped
 from mmuexp.guest import Columns
 from mmuexp.progress import Progress, part_of
 from mmuexp.result import complete_counts
+from mmuexp.threads import Threads
 
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
 
@@ -125,7 +125,7 @@ class _Pass:
         done = 0
         if tell:
             tell(0)
-        with ThreadPoolExecutor(self.jobs - 1) if self.jobs > 1 else nullcontext() as pool:
+        with Threads(self.jobs - 1) if self.jobs > 1 else nullcontext() as pool:
             before: _Fed | None = None
             for columns, ends in _pieces(self.trace, every, ahead=pool is not None):
                 try:
@@ -150,7 +150,7 @@ class _Pass:
             runs += [*lane.windows, Run(lane.strategy, None, _merge(shape, lane.replay.counts()))]
         return runs
 
-    def _fed(self, pool: ThreadPoolExecutor | None, rows: Any, shape: dict | None) -> "_Fed":
+    def _fed(self, pool: Threads | None, rows: Any, shape: dict | None) -> "_Fed":
         """Have every lane replay the rows: threads of the pool take one after the other, `_settle` what they left."""
         fed = _Fed(list(self.lanes), deque(self.lanes), rows, {}, [], shape)
         if pool is not None:

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
+from mmuexp import interrupt
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.strategy import Strategy
 
@@ -40,6 +41,7 @@ def load_third_party(point: EntryPoint) -> type[Strategy]:
     try:
         cls = point.load()
     except BaseException as error:  # its module may do anything, sys.exit included
+        interrupt.raise_if_asked()
         raise MmuexpError(
             f"cannot be imported: {type(error).__name__}: {error}", where=where, todo="mend or uninstall its package"
         ) from error
@@ -76,6 +78,7 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
     try:
         spec.loader.exec_module(module)
     except BaseException as error:  # somebody's file may do anything, sys.exit included
+        interrupt.raise_if_asked()
         raise MmuexpError(f"cannot be imported: {type(error).__name__}: {error}", where=str(path)) from error
     found = strategies_in(module)
     if not found:

@@ -2,13 +2,12 @@
 
 Nothing heavy is imported here: a command's module is loaded when the command is used, so that `mmuexp --help`
 answers at once. `run` is the only place that turns exceptions into exit codes (interface.md):
-0 done, 1 an input, a strategy or the machine failed, 2 wrong usage, 3 a check failed, 130 interrupted.
+0 done, 1 an input, a strategy or the machine failed, 2 wrong usage, 3 a check failed, 130 interrupted (143 by SIGTERM).
 """
 
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
@@ -16,6 +15,7 @@ from importlib import import_module
 
 import click
 
+from mmuexp import interrupt
 from mmuexp.errors import MmuexpError
 
 # name -> what it does. The module mmuexp.cli.<name> holds it as `command`.
@@ -142,19 +142,8 @@ def _execute(argv: Sequence[str], meta: dict) -> int:
     return code if isinstance(code, int) and not isinstance(code, bool) else 0
 
 
-def _end_on_sigterm() -> None:
-    """SIGTERM ends the program as ^C does, so that nothing is left half-written."""
-
-    def end(*_: object) -> None:
-        sys.exit(128 + signal.SIGTERM)
-
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, end)
-
-
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. A command may return an int to choose its own."""
-    _end_on_sigterm()
     argv = list(sys.argv[1:] if argv is None else argv)
     for name in ("stdout", "stderr"):  # None if the caller closed them (`>&-`)
         if getattr(sys, name) is None:
@@ -176,8 +165,11 @@ def run(argv: Sequence[str] | None = None) -> int:
         return 0
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
-        return 130
+        return 128 + (interrupt.asked() or signal.SIGINT)
     except (MmuexpError, click.ClickException, Exception) as error:
+        if number := interrupt.asked():  # it came of that: a child that ^C reached too, an import cut short
+            _say("interrupted")
+            return 128 + number
         if meta.get("mmuexp.verbosity", 0) >= 2:
             import traceback
 

@@ -10,6 +10,7 @@ from mmuexp.emulator.kernel import entry, kernel, seldom
 from mmuexp.emulator.state import BLOCKS, FREE_BLOCK, USED_BLOCKS, Emulator, lose
 from mmuexp.events import Event
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK
+from mmuexp.threads import apart
 
 
 @kernel
@@ -160,7 +161,7 @@ def with_more_blocks(e: Emulator) -> Emulator:
         link=np.concatenate([e.link, np.zeros_like(e.link)]).view(np.recarray),
         bucket=np.zeros(4 * blocks, np.int32),
     )
-    _rehash(e)
+    apart(_rehash, e)
     return e
 
 

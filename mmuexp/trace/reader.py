@@ -9,12 +9,12 @@ import stat
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice, repeat
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import Columns
+from mmuexp.threads import Threads
 from mmuexp.trace import layout
 from mmuexp.trace.format import FORMAT, MODES, PREFIX, metadata_crc32
 from mmuexp.trace.sha256 import digest_of
@@ -136,7 +136,7 @@ class Trace:
         whole = all(map(self.decoder.in_one_piece, self.layouts.rows))
         calls = self._whole_batches(start) if whole else repeat(partial(next, self.pieces(start), None))
         threads = WHOLE_AHEAD if whole else 1
-        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        with Threads(threads, thread_name_prefix="decode") as pool:
             ahead = deque(pool.submit(call) for call in islice(calls, threads))
             while ahead and (columns := ahead.popleft().result()) is not None:
                 ahead.extend(pool.submit(call) for call in islice(calls, 1))

@@ -6,6 +6,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from mmuexp import interrupt
 from mmuexp.errors import MmuexpError
 
 BALLAST_BYTES = 1 << 20  # the footer takes 24 bytes a batch
@@ -33,6 +34,8 @@ class Sink:
                 raise MmuexpError("is no regular file", where=path, todo="name a file that can be written")
             if os.path.exists(self.target) and not os.access(self.target, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if self.replace:
+                interrupt.temporaries.add(self.name)
             self.fd = os.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise _cannot(path, error) from None

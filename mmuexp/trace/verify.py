@@ -8,7 +8,7 @@ import numpy as np
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import BATCH_ROWS, PAGES, USER, Columns, Op
-from mmuexp.jitcache import kept
+from mmuexp.jitcache import guarded, kept
 from mmuexp.shape import NOTHING_BEFORE, Survey
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32, utf8
@@ -194,6 +194,7 @@ class _Alternation:
         return int(np.count_nonzero(self.times > ALTERNATIONS))
 
 
+@guarded()
 @kept
 def _alternate(ops, vaddrs, frames, last, before, since, times, flushes):
     for i in range(len(ops)):

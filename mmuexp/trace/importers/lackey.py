@@ -20,6 +20,7 @@ import numpy as np
 
 from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import Columns
+from mmuexp.threads import apart
 from mmuexp.trace.format import TraceWriter, empty
 
 CHUNK_BYTES = 1 << 20
@@ -98,7 +99,7 @@ class _Importer:
 
     def finish(self) -> Imported:
         scan, state = self.scan, self.state
-        scan._end_block(state, self.out.size, self.out.insns)
+        apart(scan._end_block, state, self.out.size, self.out.insns)
         self._write(final=True)
         moved = []
         for slot in range(int(state[scan.REGIONS])):

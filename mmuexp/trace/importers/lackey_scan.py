@@ -6,7 +6,7 @@ A record is a line's kind, address and size. Addresses are int64 bit patterns; l
 import numpy as np
 
 from mmuexp.guest import MAX_ACCESS_BYTES, USER
-from mmuexp.jitcache import kept
+from mmuexp.jitcache import guarded, kept
 
 INSTRUCTION, READ, WRITE, MODIFY = 0, 1, 2, 3
 MAX_RECORD_BYTES = 65535
@@ -22,6 +22,7 @@ STATE_WORDS = 8
 MALFORMED, WIDE, CROWDED, LONG = 1, 2, 3, 4
 
 
+@guarded()
 @kept
 def parse(data, length, final, kinds, addresses, sizes, lines):
     """Records of data[:length]. Returns (records, bytes consumed, lines consumed, why).
@@ -130,6 +131,7 @@ def _end_block(state, out_size, out_insns):
         state[EXEC_ROW] = -1
 
 
+@guarded(_slot, _place, _end_block)
 @kept
 def to_rows(kinds, addresses, sizes, start, records, rebase, state, regions, out, row):
     """Turn records[start:] into rows of `out` from `row` on. Returns (records consumed, rows in `out`, why).

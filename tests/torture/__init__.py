@@ -1,0 +1,1 @@
+"""What `make torture` does to the commands: signals at random moments."""
