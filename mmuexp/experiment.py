@@ -10,7 +10,7 @@ from typing import Any
 from mmuexp import manifest
 from mmuexp.arguments import given_strategies, given_traces
 from mmuexp.errors import UsageError
-from mmuexp.host import Profile, load_profile
+from mmuexp.host import Profile, load_profile, split_prices, with_prices
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import DEFAULT_NAME, LeaveOut, Run, opened_trace, run_passes
 from mmuexp.plausible import check_counts
@@ -54,7 +54,8 @@ def compare(
     strategies  specs ("map-block,map_block_bits=20") or Strategy objects; None is all schemes, less those that cannot
                 serve the trace (`left_out` in the manifest says which, and why; one that is named here is an error)
     reference   the spec that others are measured against (added if missing); None is softmmu, else the first
-    host        a profile's name, path or Profile; None is the present-day one, with `live` this host, measured now
+    host        a profile's name, path or Profile; None is the present-day one, with `live` this host, measured now.
+                Prices in ns may follow: "pentium4-2004,signal=900", or alone ",signal=900"
     every       also cut each trace in windows of that many rows (column `window`; windows add up to the total)
     live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
                 empty for a scheme without an engine (`live` in the manifest says which, and why)
@@ -180,11 +181,14 @@ def _replayed(
 
         _, without = with_engine(list(wanted.values()))  # compiled before the work
         ledger.live = {"rounds": rounds, "without_engine": [{"strategy": s, "why": w} for s, w in without.items()]}
-        if host is None:
+        named, prices = (
+            ("", {}) if host is None else (host, {}) if isinstance(host, Profile) else split_prices(str(host))
+        )
+        if not named:
             from mmuexp.live.calibrate import Sampler
 
             sampler = Sampler()
-            ledger.between, ledger.measured_host = sampler.between, sampler.profile
+            ledger.between, ledger.measured_host = sampler.between, lambda: with_prices(sampler.profile(), prices)
     for at, path in enumerate(paths):
         label = DEFAULT_NAME if path is None else path
         stack, trace = ready.pop(path, None) or _opened(path)

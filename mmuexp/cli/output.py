@@ -53,14 +53,38 @@ def _console(file: Any) -> "Console":
 
 
 def trace_options(command: Callable) -> Callable:
-    """--trace FILE and --host PROFILE."""
-    host = click.option(
-        "--host",
-        metavar="PROFILE",
-        help="Take the prices of this host profile, by its name or as a TOML file of your own.  [xeon-2.6-vm]",
-    )
+    """--trace FILE, --host PROFILE and --price."""
+    help_ = "Take the prices of this host profile, by its name or as a TOML file of your own.  [xeon-2.6-vm]"
     trace = click.option("--trace", "traces", metavar="FILE", multiple=True, help="Replay this trace; repeatable.")
-    return trace(host(command))
+    return trace(host_options(help_)(command))
+
+
+def host_options(help_: str) -> Callable[[Callable], Callable]:
+    """--host PROFILE, and --price, whose prices follow the profile's name as settings follow a scheme's."""
+
+    def keep(ctx: click.Context, _param: click.Parameter, prices: Sequence[str]) -> None:
+        for price in prices:
+            if not all(price.partition("=")) or "," in price:
+                raise click.BadParameter(f"{price!r} is not a price; give one as in signal=300 (ns)")
+        ctx.meta["mmuexp.prices"] = prices
+
+    def named(ctx: click.Context, _param: click.Parameter, host: str | None) -> str | None:
+        prices = ctx.meta.get("mmuexp.prices", ())
+        return ",".join([host or "", *prices]) if prices else host
+
+    def add(command: Callable) -> Callable:
+        price = click.option(
+            "--price",
+            metavar="PRIMITIVE=NS",
+            multiple=True,
+            is_eager=True,  # known before the profile is named
+            expose_value=False,
+            callback=keep,
+            help="Take this price in place of the profile's: signal=300; repeatable.",
+        )
+        return click.option("--host", metavar="PROFILE", callback=named, help=help_)(price(command))
+
+    return add
 
 
 def jobs_option(command: Callable) -> Callable:

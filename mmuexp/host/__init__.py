@@ -1,14 +1,17 @@
 """Host profiles: what one machine takes, in ns, for an emulator instruction and for the kernel's primitives.
 
 A profile is a TOML file: `about`, and for each of `PRIMITIVES` a table with `ns` and `source` (and `spread_ns`, for
-people). A source begins with "read:", "measured:" or "assumed:"; only an assumed one can mark a result. `also` is for
-what else was measured. Two profiles are shipped beside this file; `mmuexp calibrate` writes a user's own, which are
-found by path, or by name in `$XDG_CONFIG_HOME/mmuexp/hosts/`.
+people). A source begins with "read:", "measured:", "given:" or "assumed:"; only an assumed one can mark a result.
+`also` is for what else was measured. Two profiles are shipped beside this file; `mmuexp calibrate` writes a user's own,
+which are found by path, or by name in `$XDG_CONFIG_HOME/mmuexp/hosts/`. Prices may follow a name, as settings follow a
+scheme's: `xeon-2.6-vm,signal=300` is that profile with another price of a signal, and its name says so.
 """
 
 import os
+import re
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from math import isfinite
 from pathlib import Path
@@ -18,7 +21,7 @@ from mmuexp.errors import MmuexpError, UsageError
 
 PRIMITIVES = ("insn", "signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
 ACCESS = "access"  # may be missing; beyond its instructions, what the access itself takes of every hit
-SOURCES = ("read:", "measured:", "assumed:")
+SOURCES = ("read:", "measured:", "given:", "assumed:")
 DEFAULT = "xeon-2.6-vm"
 CALIBRATED = "here"  # as `mmuexp calibrate` names what it measured, if -o does not say
 MOST = 1_000_000_000  # ns: no primitive takes a second
@@ -71,15 +74,57 @@ def profile_names() -> list[str]:
     return sorted({**_names_in(resources.files(__name__)), **_names_in(user_folder())})
 
 
+_PRICES = re.compile(r"(?P<profile>.*?)(?P<prices>(,[^,=/]+=[^,]*)+)")  # what may follow a profile's name
+
+
+def split_prices(asked: str) -> tuple[str, dict[str, float]]:
+    """Split `PROFILE,signal=300` into the profile, which may be empty (the default one), and the prices in ns.
+
+    Raises `UsageError` for a primitive that does not exist and for what is not a price.
+    """
+    parts = _PRICES.fullmatch(asked)
+    if parts is None:
+        return asked, {}
+    prices: dict[str, float] = {}
+    for word in parts["prices"][1:].split(","):
+        primitive, _, text = word.partition("=")
+        if primitive not in PRIMITIVES:
+            raise UsageError(
+                f"there is no primitive {primitive!r} to price", where=word, todo=f"there are {', '.join(PRIMITIVES)}"
+            )
+        try:
+            ns = float(text)
+        except ValueError:
+            raise UsageError(f"{text!r} is not a number of ns", where=word, todo=f"as in {primitive}=300") from None
+        if not 0 <= ns <= MOST or (primitive == "insn" and ns == 0):
+            raise UsageError(f"{text} ns cannot be a price", where=word, todo=f"give 0 to {MOST:,}, insn above 0")
+        prices[primitive] = ns
+    return parts["profile"], prices
+
+
+def with_prices(profile: Profile, prices: Mapping[str, float]) -> Profile:
+    """The same profile, but for `prices` (ns by primitive), which its name and its sources tell."""
+    if not prices:
+        return profile
+    return replace(
+        profile,
+        name=",".join([profile.name, *(f"{primitive}={ns:g}" for primitive, ns in prices.items())]),
+        ns={**profile.ns, **prices},
+        source={**profile.source, **dict.fromkeys(prices, "given: by the user, in place of the profile's")},
+        spread_ns={name: ns for name, ns in profile.spread_ns.items() if name not in prices},
+    )
+
+
 def load_profile(name_or_path: str | os.PathLike | None = None) -> Profile:
-    """A profile by name, or from the user's own file (anything that contains a "/" or ends in ".toml").
+    """Read a profile by name, or from the user's own file (what contains a "/" or ends in ".toml"); prices may follow.
 
     Raises `UsageError` for a name or a file that is not there, `MmuexpError` for a file that is not a profile.
     """
     if not isinstance(name_or_path, str | os.PathLike | None):
         kind = type(name_or_path).__name__
         raise UsageError(f"{name_or_path!r} is of type {kind}", where="host", todo="give a name, a path or a Profile")
-    asked = os.fsdecode(name_or_path) if name_or_path is not None else DEFAULT
+    asked, prices = split_prices(os.fsdecode(name_or_path if name_or_path is not None else DEFAULT))
+    asked = asked or DEFAULT
     if os.sep in asked or asked.endswith(".toml"):
         file, name = Path(asked), Path(asked).stem
         if not file.is_file():
@@ -93,7 +138,7 @@ def load_profile(name_or_path: str | os.PathLike | None = None) -> Profile:
             todo = f"`mmuexp calibrate` measures this host and writes it; {known}" if name == CALIBRATED else known
             raise UsageError(f"no host profile named {asked!r}", todo=todo)
         file = found[name]
-    return _parse(file, name)
+    return with_prices(_parse(file, name), prices)
 
 
 def profile_of_text(text: str, name: str) -> Profile:

@@ -37,8 +37,8 @@ def hosts_of(given: str | os.PathLike | Profile | Sequence | None) -> list[Profi
     if isinstance(given, list | tuple):
         asked = [one if isinstance(one, Profile) else load_profile(one) for one in given]
     else:
-        if given is None and (user_folder() / f"{CALIBRATED}.toml").is_file():
-            given = CALIBRATED
+        if not isinstance(given, Profile) and (user_folder() / f"{CALIBRATED}.toml").is_file():
+            given = CALIBRATED if given is None else f"{CALIBRATED}{given}" if str(given).startswith(",") else given
         asked = [load_profile(DAY), given if isinstance(given, Profile) else load_profile(given)]
     found = {profile.name: profile for profile in asked}
     if not found:
