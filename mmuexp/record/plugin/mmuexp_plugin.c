@@ -21,6 +21,7 @@
 #include "ring.h"
 #include "rows.h"
 #include "install.h"
+#include "vectors.h"
 
 EXPORT int qemu_plugin_version = PLUGIN_API;
 
@@ -84,6 +85,15 @@ static void on_access_by_function(unsigned int vcpu, qemu_plugin_meminfo_t info,
 
 static qemu_plugin_vcpu_mem_cb_t access_cb = on_access;
 
+/* of a vector instruction: one row when its pieces are complete */
+static void on_vector(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *packed)
+{
+    (void)vcpu;
+    uint64_t vector = (uintptr_t)packed;
+    if (join(info, vaddr, vector))
+        put(pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), pieces.is_store ? OP_STORE : OP_LOAD);
+}
+
 /* vaddr, bytes and instructions of a block travel in the pointer itself: nothing to allocate, nothing to free */
 _Static_assert(sizeof(void *) == 8, "a block is packed into a pointer");
 #define PACK(vaddr, size, insns) ((void *)((uint64_t)(vaddr) | (uint64_t)(size) << 32 | (uint64_t)(insns) << 48))
@@ -130,6 +140,14 @@ static void on_access_skipped(unsigned int vcpu, qemu_plugin_meminfo_t info, uin
     }
 }
 
+static void on_vector_skipped(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *packed)
+{
+    (void)vcpu;
+    uint64_t vector = (uintptr_t)packed;
+    if (join(info, vaddr, vector) && !skip_row())
+        put(pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), pieces.is_store ? OP_STORE : OP_LOAD);
+}
+
 static void on_block_skipped(unsigned int vcpu, void *packed)
 {
     if (!skip_row())
@@ -142,13 +160,19 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     if (r.over)
         return;
     qemu_plugin_vcpu_mem_cb_t access = r.skip ? on_access_skipped : access_cb;
+    qemu_plugin_vcpu_mem_cb_t vector = r.skip ? on_vector_skipped : on_vector;
     qemu_plugin_vcpu_udata_cb_t block = r.skip ? on_block_skipped : on_block;
     size_t insns = qemu_plugin_tb_n_insns(tb), first = 0;
-    uint32_t vaddr = qemu_plugin_tb_vaddr(tb), bytes = 0;
+    uint32_t vaddr = qemu_plugin_tb_vaddr(tb), bytes = 0, vectors = 0;
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-        void *position = (void *)(uintptr_t)(i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS);
-        qemu_plugin_register_vcpu_mem_cb(insn, access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, position);
+        uint32_t position = i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS;
+        uint32_t joined = vector_bytes(qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn));
+        void *userdata = joined ? PACK_VECTOR(vaddr + bytes, position, joined) : (void *)(uintptr_t)position;
+        if (joined && !vectors++)
+            qemu_plugin_register_vcpu_tb_exec_cb(tb, on_vector_block, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        qemu_plugin_register_vcpu_mem_cb(insn, joined ? vector : access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW,
+                                         userdata);
         bytes += qemu_plugin_insn_size(insn);
         if (i + 1 - first == MAX_INSNS || i + 1 == insns) {
             qemu_plugin_register_vcpu_tb_exec_cb(tb, block, QEMU_PLUGIN_CB_NO_REGS,

@@ -16,6 +16,7 @@
 #include "qemu_plugin.h"
 #include "instructions.h"
 #include "install.h"
+#include "vectors.h"
 #include "where.h"
 
 EXPORT int qemu_plugin_version = PLUGIN_API;
@@ -35,10 +36,10 @@ static void __attribute__((noinline, cold)) io_row(uint32_t vaddr, uint32_t size
     p.due |= MAY_MOVE;
 }
 
-static inline __attribute__((always_inline)) void data_row(uint32_t info, uint32_t vaddr, uint32_t position,
-                                                           uint8_t op, uint8_t flags)
+static inline __attribute__((always_inline)) void data_row(uint32_t info, uint32_t vaddr, uint32_t size,
+                                                           uint32_t position, uint8_t op, uint8_t flags)
 {
-    uint32_t size = SIZE(info), last = vaddr + size - 1;
+    uint32_t last = vaddr + size - 1;
     uint64_t host = host_page(info, vaddr), high = 1;
     bool checked = LIKELY(host) && LIKELY(p.seen[vaddr >> PAGE_BITS] == (p.generation | host));
     if (!checked && host)
@@ -59,9 +60,9 @@ static inline __attribute__((always_inline)) void data_row(uint32_t info, uint32
 }
 
 /* While skipping. True: QEMU was asked about this page in this epoch, so the access is one row, and is counted. */
-static inline bool skip_row(uint32_t info, uint32_t vaddr)
+static inline bool skip_row(uint32_t info, uint32_t vaddr, uint32_t size)
 {
-    if (p.asked[vaddr >> PAGE_BITS][RW(info)] != p.epoch || (vaddr & 0xfff) + SIZE(info) > 0x1000 || r.rows == r.end)
+    if (p.asked[vaddr >> PAGE_BITS][RW(info)] != p.epoch || (vaddr & 0xfff) + size > 0x1000 || r.rows == r.end)
         return false;
     r.rows++;
     return true;
@@ -70,33 +71,52 @@ static inline bool skip_row(uint32_t info, uint32_t vaddr)
 /* One instruction that reads and writes at once: with one processor QEMU makes two accesses of it. */
 static void __attribute__((noinline, cold)) atomic_rows(uint32_t info, uint32_t vaddr, uint32_t position, uint8_t flags)
 {
-    data_row(info, vaddr, position, OP_LOAD, flags);
-    data_row(info, vaddr, position, OP_STORE, flags);
+    data_row(info, vaddr, SIZE(info), position, OP_LOAD, flags);
+    data_row(info, vaddr, SIZE(info), position, OP_STORE, flags);
 }
 
 /* apart, so that a skipped access needs no stack frame */
-static void __attribute__((noinline)) access_rows(uint32_t info, uint32_t vaddr, uint32_t position, uint8_t flags)
+static void __attribute__((noinline)) access_rows(uint32_t info, uint32_t vaddr, uint32_t size, uint32_t position,
+                                                  uint8_t flags)
 {
     if (!LIKELY(g.user_index != NOT_ESTABLISHED))
         establish_user_index(MMU_INDEX(info));
     if (LIKELY(RW(info) != QEMU_PLUGIN_MEM_RW))
-        data_row(info, vaddr, position, RW(info) == QEMU_PLUGIN_MEM_W ? OP_STORE : OP_LOAD, flags);
+        data_row(info, vaddr, size, position, RW(info) == QEMU_PLUGIN_MEM_W ? OP_STORE : OP_LOAD, flags);
     else
         atomic_rows(info, vaddr, position, flags);
 }
 
-static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *userdata)
+/* Flags of the row: the privilege level of the access, which tells that of the block, too. */
+static inline uint8_t learn_from_access(uint32_t info, uint32_t position)
 {
-    (void)vcpu;
-    uint32_t position = (uintptr_t)userdata;
     uint8_t mode = MMU_INDEX(info) == g.user_index;
     if (LIKELY(!(position & UNCLEAR)) || mode == USER) {
         g.mode = mode;
         if (!LIKELY(!g.pending))
             learn_mode(mode);
     }
-    if (!p.skipping || !LIKELY(skip_row(info, vaddr)))
-        access_rows(info, vaddr, position, mode ? FLAG_USER : 0);
+    return mode ? FLAG_USER : 0;
+}
+
+static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *userdata)
+{
+    (void)vcpu;
+    uint32_t position = (uintptr_t)userdata;
+    uint8_t flags = learn_from_access(info, position);
+    if (!p.skipping || !LIKELY(skip_row(info, vaddr, SIZE(info))))
+        access_rows(info, vaddr, SIZE(info), position, flags);
+}
+
+/* Of a vector instruction: one row when its pieces are complete. The last one asks for the pages of all. */
+static void on_vector(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *packed)
+{
+    (void)vcpu;
+    uint64_t vector = (uintptr_t)packed;
+    uint32_t position = VECTOR_POSITION(vector), size = VECTOR_BYTES(vector);
+    uint8_t flags = learn_from_access(info, position);
+    if (join(info, vaddr, vector) && (!p.skipping || !skip_row(info, pieces.vaddr, size)))
+        access_rows(info, pieces.vaddr, size, position, flags);
 }
 
 /* The block before this one held what may move pages. */
@@ -160,6 +180,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     }
     size_t insns = qemu_plugin_tb_n_insns(tb);
     struct block *block = NULL;
+    uint32_t vectors = 0;
     uint8_t mode = mode_of_code(qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)), qemu_plugin_tb_vaddr(tb));
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -190,8 +211,12 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_move, QEMU_PLUGIN_CB_NO_REGS, NULL);
         if (reads_tables(bytes, size))
             position |= UNCLEAR;
-        qemu_plugin_register_vcpu_mem_cb(insn, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW,
-                                         (void *)(uintptr_t)position);
+        uint32_t joined = vector_bytes(bytes, size);
+        void *userdata = joined ? PACK_VECTOR(vaddr, position, joined) : (void *)(uintptr_t)position;
+        if (joined && !vectors++)
+            qemu_plugin_register_vcpu_tb_exec_cb(tb, on_vector_block, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        qemu_plugin_register_vcpu_mem_cb(insn, joined ? on_vector : on_access, QEMU_PLUGIN_CB_NO_REGS,
+                                         QEMU_PLUGIN_MEM_RW, userdata);
     }
 }
 
