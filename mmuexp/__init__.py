@@ -64,7 +64,7 @@ def report(results=None, **options):
 def diff(a, b, **options):
     """What changed between two results (paths, or what compare and sweep return): a DataFrame, a row a change.
 
-    Columns: change trace strategy window column a b difference ratio. Options: columns tolerance, see
+    Columns: change trace strategy window_index column a b difference ratio. Options: columns tolerance, see
     `mmuexp.difference.diff`.
     """
     from mmuexp import difffile

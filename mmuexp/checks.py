@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from mmuexp.errors import CheckFailed, UsageError
 from mmuexp.expression import Expression, NoValue, parse
-from mmuexp.result import COLUMNS, IDENTITY, Result, rows_of
+from mmuexp.result import COLUMNS, IDENTITY, WINDOW, Result, rows_of
 from mmuexp.turns import Turn, is_of, turns, value_in
 
 OPTION = "--fail-if"
@@ -60,7 +60,7 @@ def fail_if(result: Result, checks: Iterable[Expression], say: Callable[[str], N
 
 def _failure(check: Expression, turn: Turn, others: int) -> CheckFailed:
     row = next(iter(turn.values()))
-    window = f" in window {row['window']}" if row.get("window") is not None else ""
+    window = f" in window {row[WINDOW]}" if row.get(WINDOW) is not None else ""
     cells = [f"{turn[t.spec]['strategy']}{window} has {t.column} {turn[t.spec][t.column]}" for t in check.terms]
     more = f", and {others} more" if others else ""
     has = f"{', '.join(dict.fromkeys(cells))}, which {OPTION} {check.text!r} forbids{more}"

@@ -13,13 +13,13 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.result import IDENTITY, Result, rows_of
+from mmuexp.result import IDENTITY, WINDOW, Result, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CHANGED, ONLY_A, ONLY_B = "changed", "only in A", "only in B"
-COLUMNS = ("change", "trace", "strategy", "window", "column", "a", "b", "difference", "ratio")
+COLUMNS = ("change", "trace", "strategy", WINDOW, "column", "a", "b", "difference", "ratio")
 Row = Mapping[str, Any]
 
 
@@ -34,7 +34,7 @@ class Change:
     change: str
     trace: str | None
     strategy: str | None
-    window: int | None
+    window_index: int | None
     column: str | None
     a: Any = None
     b: Any = None
@@ -79,7 +79,7 @@ def diff(a: Result, b: Result, *, columns: Collection[str] | None = None, tolera
     """
     if not (isinstance(tolerance, int | float) and isfinite(tolerance) and tolerance >= 0):
         raise UsageError(f"{tolerance!r} is no tolerance", where="tolerance", todo="give a part, such as 1e-9")
-    keys = [*IDENTITY, "window", *(name for name in a.parameters if name in b.parameters)]
+    keys = [*IDENTITY, WINDOW, *(name for name in a.parameters if name in b.parameters)]
     names_a, names_b = list(a.frame.columns), list(b.frame.columns)
     if columns is not None:
         _all_known(columns, [name for name in dict.fromkeys([*names_a, *names_b]) if name not in keys])
@@ -122,13 +122,13 @@ def _rows_of_one(a: Mapping[tuple, Row], b: Mapping[tuple, Row]) -> Iterator[Cha
     for change, mine, others in ((ONLY_A, a, b), (ONLY_B, b, a)):
         for key, row in mine.items():
             if key not in others:
-                yield Change(change, row["trace"], row["strategy"], row.get("window"), None)
+                yield Change(change, row["trace"], row["strategy"], row.get(WINDOW), None)
 
 
 def _cells(a: Row, b: Row, names: Sequence[str], tolerance: float) -> Iterator[Change]:
     for name in names:
         if not same(a[name], b[name], tolerance):
-            yield Change(CHANGED, a["trace"], a["strategy"], a.get("window"), name, a[name], b[name])
+            yield Change(CHANGED, a["trace"], a["strategy"], a.get(WINDOW), name, a[name], b[name])
 
 
 def same(a: Any, b: Any, tolerance: float = 0.0) -> bool:

@@ -9,7 +9,7 @@ from mmuexp import manifest
 from mmuexp.difference import Difference, diff
 from mmuexp.errors import UsageError
 from mmuexp.export import Output, load
-from mmuexp.result import IDENTITY, Result
+from mmuexp.result import IDENTITY, Result, new_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,4 +62,5 @@ def given_result(given: "str | os.PathLike | pd.DataFrame | Result") -> Result:
         raise UsageError(what, where="diff", todo="give paths of results, or what compare and sweep return")
     about = given.attrs.get("manifest", {})
     parameters = tuple(name for name in about.get("parameters", []) if name in columns)
+    given = given.rename(columns=new_names(columns, parameters))
     return Result(about.get("kind", "compare"), given, about, parameters)

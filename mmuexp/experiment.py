@@ -19,7 +19,7 @@ from mmuexp.progress import Progress, part_of
 from mmuexp.ranges import load_seeds, plan
 from mmuexp.records import record_of, verdicts
 from mmuexp.relocate import at_load_seeds
-from mmuexp.result import LIVE, Result, make_frame
+from mmuexp.result import LIVE, WINDOW, Result, make_frame
 from mmuexp.windows import check_windows
 
 ROUNDS = 5  # of a live measurement
@@ -56,7 +56,7 @@ def compare(
     reference   the spec that others are measured against (added if missing); None is softmmu, else the first
     host        a profile's name, path or Profile; None is the present-day one, with `live` this host, measured now.
                 Prices in ns may follow: "pentium4-2004,signal=900", or alone ",signal=900"
-    every       also cut each trace in windows of that many rows (column `window`; windows add up to the total)
+    every       also cut each trace in windows of that many rows (column `window_index`; windows add up to the total)
     live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
                 empty for a scheme without an engine (`live` in the manifest says which, and why)
     rounds      how often; None is 5
@@ -289,7 +289,7 @@ class _Ledger:
             self._price(*part)
         seeded = [LOAD_SEED] if any(LOAD_SEED in record for record in self.records) else []
         columns = tuple(dict.fromkeys([*seeded, *(name for row in self.values.values() for name in row)]))
-        window = () if self.every is None else ("window",)
+        window = () if self.every is None else (WINDOW,)
         frame = make_frame(self.records, [*window, *columns, *(LIVE if self.live else ())])
         about = manifest.build(self, complete) | {"parameters": list(columns)}
         about |= {} if self.live is None else {"live": self.live}

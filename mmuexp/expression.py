@@ -20,6 +20,7 @@ from fractions import Fraction
 from math import isfinite
 
 from mmuexp.errors import UsageError
+from mmuexp.result import OLD_NAMES
 
 Number = int | float | Fraction
 
@@ -241,6 +242,8 @@ class _Parser:
 
     def _term(self, token: re.Match) -> Term:
         column = token["column"].lower()
+        if column not in self.columns and OLD_NAMES.get(column) in self.columns:
+            column = OLD_NAMES[column]
         if column not in self.columns:
             raise self._unknown(column)
         if token["trace"] and not self.traces:

@@ -6,7 +6,7 @@ from typing import Any
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import Run
 from mmuexp.price import Priced
-from mmuexp.result import COLUMNS
+from mmuexp.result import COLUMNS, WINDOW
 from mmuexp.verdict import break_even, decided_by
 
 
@@ -31,7 +31,7 @@ def record_of(label: str, run: Run, cost: Priced, values: Mapping[str, dict], lo
         "translate_insns": cost.translate_insns,
     }
     if run.window is not None:
-        record["window"] = run.window
+        record[WINDOW] = run.window
     if load_seed is not None:
         record[LOAD_SEED] = load_seed
     return record | values.get(str(run.strategy), {})

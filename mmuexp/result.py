@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IDENTITY = ("trace", "strategy")
+WINDOW = "window_index"  # of compare --every: which window of rows, from 0
+OLD_NAMES = {"window": WINDOW}  # columns of older results, by the name of today; `window` is a keyword of SQL
 SHAPE = ["rows", "accesses", "loads", "stores", "execs", "guest_insns", "misaligned", "page_cross", "io_accesses"]
 SHAPE += ["flushes", "page_flushes", "pages", "mode_switches"]
 FAULT_CAUSES = ["faults_unmapped", "faults_block", "faults_write", "faults_code", "faults_cross", "faults_io"]
@@ -51,7 +53,7 @@ class Result:
 
     @property
     def windowed(self) -> bool:
-        return "window" in self.frame.columns
+        return WINDOW in self.frame.columns
 
 
 def complete_counts(counts: Mapping[str, int | None]) -> dict[str, int | None]:
@@ -63,6 +65,13 @@ def complete_counts(counts: Mapping[str, int | None]) -> dict[str, int | None]:
     if full.get("host_calls") is None and calls:
         full["host_calls"] = sum(calls)
     return full
+
+
+def new_names(columns: Iterable[str], parameters: Iterable[str]) -> dict[str, str]:
+    """Today's names of the columns that an older version wrote under another one; a swept parameter keeps its own."""
+    columns = list(columns)
+    own = {*parameters}
+    return {old: new for old, new in OLD_NAMES.items() if old in columns and new not in columns and old not in own}
 
 
 def make_frame(records: Iterable[Mapping[str, Any]], appended: Iterable[str] = ()) -> pd.DataFrame:

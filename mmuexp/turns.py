@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.expression import Expression, NoValue, Number, Term
+from mmuexp.result import WINDOW
 
 Row = Mapping[str, Any]
 Turn = Mapping[str | None, Row]  # spec as in the expression (None: the row in turn) -> row
@@ -33,7 +34,7 @@ def turns(expression: Expression, rows: Iterable[Row], parameters: Sequence[str]
     specs = list(dict.fromkeys(term.spec for term in expression.terms))
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["trace"], row.get("window")), []).append(row)
+        groups.setdefault((row["trace"], row.get(WINDOW)), []).append(row)
     for group in groups.values():
         for chosen in product(*([row for row in group if is_of(row, spec)] for spec in specs)):
             if _swept_alike([row for row, spec in zip(chosen, specs, strict=True) if not _one_run(spec)], parameters):
@@ -67,7 +68,7 @@ def value_in(expression: Expression, turn: Turn, rows: Iterable[Row] = ()) -> Nu
 def _elsewhere(row: Row, trace: str, rows: Iterable[Row]) -> Row:
     """The row of the same scheme (and window) in another recording."""
     for other in rows:
-        same = (other["strategy"], other.get("window")) == (row["strategy"], row.get("window"))
+        same = (other["strategy"], other.get(WINDOW)) == (row["strategy"], row.get(WINDOW))
         if same and stem(other["trace"]) == trace:
             return other
     raise NoValue(f"there is no row of {row['strategy']} in {trace}")

@@ -122,7 +122,7 @@ def test_swept_values_stand_beside_themselves(text, failures):
 def test_windows_stand_beside_themselves():
     rows = [("a", name, faults, 0, window) for name, base in (("softmmu", 0), ("map-block", 1)) for window, faults in
             enumerate([base, 2 - base])]  # fmt: skip
-    failure, _ = outcome(result(*rows, more=("window",)), "map-block:faults < softmmu:faults")
+    failure, _ = outcome(result(*rows, more=("window_index",)), "map-block:faults < softmmu:faults")
     assert failure.startswith("a: map-block in window 1 has faults 1, softmmu in window 1 has faults 2, which")
     assert failure.endswith("forbids")
 

@@ -93,7 +93,7 @@ def test_crossing_costs(cli, trace):
 def test_windows_add_up(trace, every):
     whole = compare(trace).frame.set_index("strategy")
     parts = compare(trace, every=every).frame
-    assert parts["window"].max() == -(-len(ROWS) // every) - 1
+    assert parts["window_index"].max() == -(-len(ROWS) // every) - 1
     assert parts.groupby("strategy")["rows"].max().max() <= every
     summed = parts.drop(columns="trace").groupby("strategy").sum(min_count=1)
     for column in whole.columns.drop(["trace", "insns_per_access"]):
@@ -252,7 +252,7 @@ def test_a_sweep_of_no_trace_is_refused():
 
 
 def test_a_check_of_a_window(cli, trace):
-    assert cli("compare", trace, "--every", "6", "--fail-if", "window>1").code == 0
+    assert cli("compare", trace, "--every", "6", "--fail-if", "window_index>1").code == 0
     assert cli("compare", trace, "--every", "6", "--fail-if", "window>0").code == 3
 
 

@@ -63,8 +63,8 @@ def test_rows_and_columns_of_only_one():
 
 
 def test_windows_and_swept_values_are_told_apart():
-    a = result(row(window=0, faults=1), row(window=1, faults=2))
-    b = result(row(window=0, faults=1), row(window=1, faults=5))
+    a = result(row(window_index=0, faults=1), row(window_index=1, faults=2))
+    b = result(row(window_index=0, faults=1), row(window_index=1, faults=5))
     assert [line[:5] for line in changes(a, b)] == [("changed", "a", "softmmu", 1, "faults")]
     a = result(row(bits=12, faults=1), row(bits=13, faults=2), kind="sweep", parameters=("bits",))
     b = result(row(bits=12, faults=1), row(bits=13, faults=3), kind="sweep", parameters=("bits",))

@@ -74,14 +74,16 @@ def test_the_counts_of_a_table_add_up(folder):
             continue
         with (folder / f"{name}.csv").open() as file:
             rows = [{k: int(v) if v.isdigit() else v for k, v in row.items() if v} for row in csv.DictReader(file)]
-        shapes = {(row["trace"], row.get("window")): row for row in rows}  # rows, pages and flushes are the recording's
+        shapes = {
+            (row["trace"], row.get("window_index")): row for row in rows
+        }  # rows, pages and flushes are the recording's
         for row in rows:
             assert row["accesses"] == row["loads"] + row["stores"]
             assert row["faults"] == sum(count for column, count in row.items() if column.startswith("faults_"))
             calls = [row[name] for name in ("mmap_calls", "mprotect_calls", "munmap_calls") if name in row]
             assert row.get("host_calls", 0) == sum(calls)
             assert row["translations"] <= row["execs"]
-            assert [row[s] for s in SHAPE] == [shapes[row["trace"], row.get("window")][s] for s in SHAPE]
+            assert [row[s] for s in SHAPE] == [shapes[row["trace"], row.get("window_index")][s] for s in SHAPE]
 
 
 def test_the_index_is_made_from_them():

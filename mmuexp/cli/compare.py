@@ -38,7 +38,7 @@ def command(files, traces, host, specs, reference, every, live, rounds, jobs, ou
     """
     from mmuexp.arguments import own_columns, possible_schemes
     from mmuexp.experiment import compare
-    from mmuexp.result import LIVE
+    from mmuexp.result import LIVE, WINDOW
 
     options = {"reference": reference, "host": host, "every": every, "live": live, "rounds": rounds, "jobs": jobs}
 
@@ -46,5 +46,5 @@ def command(files, traces, host, specs, reference, every, live, rounds, jobs, ou
         return compare([*traces, *files] or None, specs or None, **options, progress=progress)
 
     schemes = possible_schemes(specs or None, reference) if checks else []
-    columns = (*(["window"] if every else []), *(LIVE if live else []), *own_columns(schemes))
+    columns = (*([WINDOW] if every else []), *(LIVE if live else []), *own_columns(schemes))
     output.run_and_save(work, outputs, format_, checks, columns, [str(scheme) for scheme in schemes])

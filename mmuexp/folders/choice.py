@@ -8,7 +8,7 @@ from mmuexp import misses
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.expression import Expression, NoValue, Number, parse
 from mmuexp.folders.about import FILE, About, Choice
-from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, Result, rows_of
+from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, WINDOW, Result, rows_of
 from mmuexp.turns import Row, Turn, is_of, stem, turns, value_in
 
 
@@ -90,7 +90,7 @@ def rows_in(about: About, result: Result) -> Rows:
 
 def _derived(rows: Rows, expression: Expression, row: Row, name: str) -> Number | None:
     """The value of a derived column in one row, None where there is none."""
-    beside = [one for one in rows.rows if (one["trace"], one.get("window")) == (row["trace"], row.get("window"))]
+    beside = [one for one in rows.rows if (one["trace"], one.get(WINDOW)) == (row["trace"], row.get(WINDOW))]
     found = [turn for turn in turns(expression, beside, rows.parameters) if turn.get(None, row) is row]
     if len(found) > 1:
         what = f"columns.{name} names a scheme of which there are several rows"

@@ -10,6 +10,7 @@ from mmuexp.expression import NoValue, Number
 from mmuexp.folders.about import FILE, Choice, Column, Figure, Table
 from mmuexp.folders.choice import Rows
 from mmuexp.render import words
+from mmuexp.result import WINDOW
 from mmuexp.turns import Row, Turn, is_of, stem, value_in
 
 # of (turn, value) by value, the least first; the median is one of them, the lower where two stand in the middle
@@ -87,7 +88,7 @@ def _order(figure: Figure, rows: Rows) -> str:
     for row in rows.chosen(figure.choice):
         wanted = figure.choice.strategies
         if row[column] is not None and (not wanted or any(is_of(row, spec) for spec in wanted)):
-            by_trace.setdefault((row["trace"], row.get("window")), []).append(row)
+            by_trace.setdefault((row["trace"], row.get(WINDOW)), []).append(row)
     orders = {
         tuple(row["strategy"] for row in sorted(group, key=lambda row: row[column])) for group in by_trace.values()
     }

@@ -22,7 +22,7 @@ from mmuexp.render import words
 from mmuexp.render.chart import chart_of
 from mmuexp.render.chart_runs import plan_of
 from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
-from mmuexp.result import Result, rows_of
+from mmuexp.result import WINDOW, Result, rows_of
 from mmuexp.trace import digest
 
 HEAD = ["recording", "scheme", "time", "instructions", "accesses", "host faults", "in all", "kernel", "page crossings"]
@@ -113,7 +113,7 @@ def can_price(result: Result) -> bool:
 
 def _as_saved(about: About, name: str, result: Result) -> Table:
     """The main columns at the prices that the table was saved with."""
-    main = [c for c in ("trace", "window", "strategy", "accesses", "faults", "ns") if c in result.frame.columns]
+    main = [c for c in ("trace", WINDOW, "strategy", "accesses", "faults", "ns") if c in result.frame.columns]
     columns = main if "ns" in main else list(result.frame.columns)[:MOST]
     rows = [[row[c] for c in columns] for row in rows_of(result.frame)]
     caption = f"Every run, as saved; {name}.csv has all columns"

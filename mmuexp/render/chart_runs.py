@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mmuexp import misses
 from mmuexp.errors import MmuexpError
 from mmuexp.loadseed import LOAD_SEED
-from mmuexp.result import Result, rows_of
+from mmuexp.result import WINDOW, Result, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,7 @@ def _parts(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
 def _windows(rows: Sequence[dict[str, Any]]) -> Plan:
     several = len({row["trace"] for row in rows}) > 1
     records = [
-        {"trace": row["trace"], "scheme": row["strategy"], "window": row["window"], Y: row["ns"] / row["accesses"]}
+        {"trace": row["trace"], "scheme": row["strategy"], "window": row[WINDOW], Y: row["ns"] / row["accesses"]}
         for row in rows
     ]
     spec = {"mark": "line", "x": "window", "y": Y, "color": "scheme", "x_title": "window", "y_title": TIME}

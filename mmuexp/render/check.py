@@ -5,12 +5,12 @@ from math import isfinite
 from typing import Any
 
 from mmuexp import misses
-from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, SHAPE, Result, make_frame
+from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, SHAPE, WINDOW, Result, make_frame, new_names
 
 REQUIRED = [*IDENTITY, *COUNTS, *PRICES]
-NEVER_EMPTY = {*IDENTITY, *SHAPE, "faults", *PRICES, "window", *misses.KINDS} - {"insns_per_access"}
-WHOLE = {*COUNTS, "window", *misses.COLUMNS}
-NUMBERS = {*REQUIRED, *LATER, "window", *misses.COLUMNS}
+NEVER_EMPTY = {*IDENTITY, *SHAPE, "faults", *PRICES, WINDOW, *misses.KINDS} - {"insns_per_access"}
+WHOLE = {*COUNTS, WINDOW, *misses.COLUMNS}
+NUMBERS = {*REQUIRED, *LATER, WINDOW, *misses.COLUMNS}
 LARGEST = 1 << 63
 WINS = ("always", "never", "below", "above")
 
@@ -24,11 +24,14 @@ def checked(kind: Any, rows: Any, columns: Any, manifest: dict, parameters: Any)
         raise ValueError("its parameters are no columns of the table")
     if not isinstance(rows, list) or not rows:
         raise ValueError("it holds no rows")
+    if today := new_names(columns, parameters):
+        columns = [today.get(name, name) for name in columns]
+        rows = [{today.get(name, name): row[name] for name in row} if isinstance(row, dict) else row for row in rows]
     for number, row in enumerate(rows, 1):
         _check_row(row, columns, number)
     if kind == misses.KIND:
         return Result(kind, misses.frame_of(rows), manifest, tuple(parameters))
-    frame = make_frame(rows, [c for c in columns if c in ("window", *parameters)])
+    frame = make_frame(rows, [c for c in columns if c in (WINDOW, *parameters)])
     return Result(kind, frame[columns], manifest, tuple(parameters))
 
 

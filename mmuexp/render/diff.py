@@ -58,7 +58,7 @@ def headline(found: Difference) -> str:
     if not found:
         return f"Equal: {compared}."
     cells = sum(change.change == CHANGED for change in found.changes)
-    rows = len({(c.trace, c.strategy, c.window) for c in found.changes if c.change == CHANGED})
+    rows = len({(c.trace, c.strategy, c.window_index) for c in found.changes if c.change == CHANGED})
     alone = len(found.changes) - cells
     beside = f"{_many(alone, 'row')} or columns only in one; " if alone else ""
     return f"Different: {beside}{words.number(cells)} of {compared}, in {_many(rows, 'row')}."
@@ -75,7 +75,9 @@ def _alone(found: Difference) -> Iterator[str]:
 
 
 def _row(change: Change) -> str:
-    return f"{change.trace}, {change.strategy}" + ("" if change.window is None else f", window {change.window}")
+    return f"{change.trace}, {change.strategy}" + (
+        "" if change.window_index is None else f", window {change.window_index}"
+    )
 
 
 def _groups(found: Difference) -> Iterator[tuple[str, list[tuple[str, ...]]]]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.render import words
 from mmuexp.render.clock import NOT_MEASURABLE
-from mmuexp.result import FAULT_CAUSES, Result, within_tolerance
+from mmuexp.result import FAULT_CAUSES, WINDOW, Result, within_tolerance
 
 Row = dict[str, Any]
 SHORT = 12  # a reference's name up to so long stands in the middle of a label
@@ -31,7 +31,7 @@ class Figures:
         self.bases: dict[int | None, Row] = {}  # the reference's rows, by window
         for row in all_rows:
             if row["strategy"] == self.reference:
-                self.bases.setdefault(row.get("window"), row)
+                self.bases.setdefault(row.get(WINDOW), row)
         self.best: Row | None = None  # the run that wins
         self.footnotes: dict[str, int] = {}  # assumed prices that decide, numbered as they are met
 
@@ -85,7 +85,7 @@ class Figures:
         ahead = f"ahead of {self.reference}\nwhile a fault costs" if short else "ahead of it\nwhile a\nfault costs"
         found: list[Figure] = []
         if self.result.windowed:
-            found.append(Figure("window", False, lambda r: words.number(r["window"])))
+            found.append(Figure("window", False, lambda r: words.number(r[WINDOW])))
         if self.parameters:
             if list(self.parameters) == [LOAD_SEED]:
                 found.append(Figure("scheme", True, lambda r: r["strategy"]))
@@ -156,7 +156,7 @@ class Figures:
         return bool(self.verdicts) and not self.result.windowed and not seeded and others
 
     def _base(self, row: Row) -> Row | None:
-        return self.bases.get(row.get("window"))
+        return self.bases.get(row.get(WINDOW))
 
     def _against(self, row: Row) -> str:
         base = self._base(row)
