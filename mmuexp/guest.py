@@ -29,6 +29,7 @@ class Op(IntEnum):
 
 
 FIRST_ANNOTATION = 128
+THREAD = 128  # annotation: the rows from here on are of the thread whose number is in `vaddr`
 
 IO = 1  # device memory, not RAM
 USER = 2  # guest privilege level 3

@@ -96,18 +96,6 @@ def test_a_forked_child_is_not_recorded(tmp_path):
     assert open_trace(tmp_path / "forks.arrow").complete == "yes"
 
 
-def test_a_second_thread_ends_the_recording_but_not_the_program(tmp_path):
-    done = record("--", build("threads"), cwd=tmp_path)
-    assert done.code == 4
-    cell, left = map(int, done.out.split())
-    assert left == 999 + 3_000_000
-    lines = [line for line in done.err.splitlines() if "second thread" in line and "runs on" in line]
-    assert len(lines) == 1
-    rows = rows_of(tmp_path / "threads.arrow")
-    assert ((rows.op == STORE) & (rows.vaddr == cell)).sum() == 1000
-    assert open_trace(tmp_path / "threads.arrow").complete == "the program started a second thread"
-
-
 def test_exec_of_another_program_is_reported(tmp_path):
     done = record("--", build("execs"), "/bin/sh", "-c", "sleep 0.3; echo other; exit 12", cwd=tmp_path)
     assert (done.code, done.out) == (12, "other\n")

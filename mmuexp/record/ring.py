@@ -13,7 +13,7 @@ import numpy as np
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
 
-MAGIC, VERSION = 0x584D4D55, 2
+MAGIC, VERSION = 0x584D4D55, 3
 HEADER_BYTES = 4096
 CHUNKS = 4  # one is filled, one is written out, two take up the slack between the two
 TOKEN_NEWS, TOKEN_FREE, TOKEN_STOP = b"n", b"f", b"s"
@@ -39,7 +39,7 @@ class Ended(IntEnum):
     NOT = 0
     EXIT = 1
     LIMIT = 2
-    THREAD = 3
+    THREADS = 3
     STOPPED = 4
     SOCKET = 5
     VCPUS = 6

@@ -21,7 +21,7 @@ from mmuexp.trace import TraceWriter
 
 # what `mmuexp.complete` says, and the line on stderr, when rows end before the program does
 CUT = {
-    Ended.THREAD: "the program started a second thread",
+    Ended.THREADS: "the program has more threads at a time than are numbered (65,536)",
     Ended.SOCKET: "the program closed the recorder's socket",
     Ended.VCPUS: "the guest has more than one processor: their accesses have no one order",
     Ended.QEMU: "this QEMU tells addresses in a way that is not known here (known: QEMU 5.2 to 8.0, and from 9.1 on)",

@@ -3,8 +3,8 @@
  *
  *   qemu-i386 -plugin FILE,ring=FD,socket=FD,skip=ROWS,limit=ROWS PROGRAM ...
  *
- * ring.h tells the layout, rows.h writes it; here is what QEMU calls. It runs the callbacks of a guest thread one after
- * the other: signals of the guest are delivered between blocks.
+ * ring.h tells the layout, rows.h writes it, threads.h where there are several threads; here is what QEMU calls. It runs
+ * the callbacks of a guest thread one after the other: signals of the guest are delivered between blocks.
  *
  * Copyright (C) 2026 The mmuexp developers
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -21,21 +21,13 @@
 #include "ring.h"
 #include "rows.h"
 #include "install.h"
+#include "syscalls.h"
+#include "threads.h"
 #include "vectors.h"
 
 EXPORT int qemu_plugin_version = PLUGIN_API;
 
 #define MAX_INSNS 255u /* of one EXEC row, and the last position that a data row tells */
-
-/* i386 system call numbers (Linux, arch/x86/entry/syscalls/syscall_32.tbl) */
-enum {
-    SYS32_CLOSE = 6,
-    SYS32_EXECVE = 11,
-    SYS32_DUP2 = 63,
-    SYS32_DUP3 = 330,
-    SYS32_EXECVEAT = 358,
-    SYS32_CLOSE_RANGE = 436,
-};
 
 /*
  * What kind of access it was. The interface has functions for it, but with calls to them a row costs 6.4 ns of QEMU's
@@ -105,6 +97,35 @@ static void on_block(unsigned int vcpu, void *packed)
     put(block, block >> 32, block >> 48, OP_EXEC);
 }
 
+/* Where there are several threads: the same, and rows that are skipped are counted when they are handed on. */
+static void on_access_of_thread(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *position)
+{
+    uint16_t size = 1u << qemu_plugin_mem_size_shift(info);
+    bool is_store = qemu_plugin_mem_is_store(info);
+    if (is_store && access_cb == on_access && READS(info))
+        keep(vcpu, vaddr, size, (uintptr_t)position, OP_LOAD);
+    keep(vcpu, vaddr, size, (uintptr_t)position, is_store ? OP_STORE : OP_LOAD);
+}
+
+static void on_vector_of_thread(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *packed)
+{
+    uint64_t vector = (uintptr_t)packed;
+    if (join(info, vaddr, vector))
+        keep(vcpu, pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), pieces.is_store ? OP_STORE : OP_LOAD);
+}
+
+static void on_more_of_block_of_thread(unsigned int vcpu, void *packed)
+{
+    uint64_t block = (uintptr_t)packed;
+    keep(vcpu, block, block >> 32, block >> 48, OP_EXEC);
+}
+
+static void on_block_of_thread(unsigned int vcpu, void *packed)
+{
+    leave_block(vcpu);
+    on_more_of_block_of_thread(vcpu, packed);
+}
+
 /*
  * While rows are skipped, callbacks count and do nothing else; with the last row that is skipped all blocks are
  * translated again, for the callbacks above. Until QEMU does that (when it leaves the block), these hand rows on.
@@ -162,6 +183,11 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     qemu_plugin_vcpu_mem_cb_t access = r.skip ? on_access_skipped : access_cb;
     qemu_plugin_vcpu_mem_cb_t vector = r.skip ? on_vector_skipped : on_vector;
     qemu_plugin_vcpu_udata_cb_t block = r.skip ? on_block_skipped : on_block;
+    if (t.several) {
+        access = on_access_of_thread;
+        vector = on_vector_of_thread;
+        block = on_block_of_thread;
+    }
     size_t insns = qemu_plugin_tb_n_insns(tb), first = 0;
     uint32_t vaddr = qemu_plugin_tb_vaddr(tb), bytes = 0, vectors = 0;
     for (size_t i = 0; i < insns; i++) {
@@ -180,52 +206,42 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             vaddr += bytes;
             bytes = 0;
             first = i + 1;
+            if (t.several)
+                block = on_more_of_block_of_thread;
         }
-    }
-}
-
-static void on_vcpu(qemu_plugin_id_t id, unsigned int vcpu)
-{
-    (void)id;
-    if (vcpu) /* called by the first thread, before the second runs */
-        finish(ENDED_THREAD);
-}
-
-/* The guest shares our file descriptors: when it is about to close the socket's number, the socket moves away. */
-static void guard_socket(int64_t number, uint64_t a1, uint64_t a2)
-{
-    uint64_t fd = r.socket;
-    if ((number == SYS32_CLOSE && a1 == fd) || ((number == SYS32_DUP2 || number == SYS32_DUP3) && a2 == fd)) {
-        int moved = fcntl(r.socket, F_DUPFD_CLOEXEC, r.socket > 512 ? 256 : 768);
-        if (moved >= 0)
-            r.socket = moved; /* the old number is closed by the guest's own call */
-    } else if (number == SYS32_CLOSE_RANGE && a1 <= fd && fd <= a2) {
-        finish(ENDED_SOCKET);
     }
 }
 
 static void on_syscall(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, uint64_t a1, uint64_t a2, uint64_t a3,
                        uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8)
 {
-    (void)id, (void)vcpu, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
-    if (r.over)
+    (void)id, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
+    if (__atomic_load_n(&r.over, __ATOMIC_RELAXED))
         return;
+    leave_block(vcpu);
+    pthread_mutex_lock(&t.lock);
     guard_socket(number, a1, a2);
-    if (number == SYS32_EXECVE || number == SYS32_EXECVEAT) /* on success no line of ours runs again */
-        __atomic_store_n(&r.header->in_exec, 1, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&t.lock);
+    if (is_exec(number)) /* on success no line of ours runs again */
+        __atomic_add_fetch(&r.header->in_exec, 1, __ATOMIC_RELEASE);
 }
 
 static void on_syscall_return(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, int64_t result)
 {
     (void)id, (void)vcpu, (void)result;
-    if (!r.over && (number == SYS32_EXECVE || number == SYS32_EXECVEAT))
-        __atomic_store_n(&r.header->in_exec, 0, __ATOMIC_RELEASE);
+    if (!r.over && is_exec(number))
+        __atomic_sub_fetch(&r.header->in_exec, 1, __ATOMIC_RELEASE);
 }
 
 static void on_exit_of_program(qemu_plugin_id_t id, void *userdata)
 {
     (void)id, (void)userdata;
+    if (__atomic_load_n(&r.over, __ATOMIC_RELAXED))
+        return;
+    pthread_mutex_lock(&t.lock);
+    leave_all_blocks();
     finish(ENDED_EXIT);
+    pthread_mutex_unlock(&t.lock);
 }
 
 static void hook(qemu_plugin_id_t id)

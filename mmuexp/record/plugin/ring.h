@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define RING_MAGIC 0x584d4d55u
-#define RING_VERSION 2u
+#define RING_VERSION 3u
 #define HEADER_BYTES 4096u
 #define CHUNK_BITS 20
 #define CHUNK_ROWS (1u << CHUNK_BITS)
@@ -34,7 +34,7 @@ enum ended {
     ENDED_NOT = 0,
     ENDED_EXIT = 1,    /* the program ended */
     ENDED_LIMIT = 2,   /* all rows that were asked for are there */
-    ENDED_THREAD = 3,  /* a second thread begins: rows of several have no one order */
+    ENDED_THREADS = 3, /* more threads at a time than we number */
     ENDED_STOPPED = 4, /* the encoder asked for it */
     ENDED_SOCKET = 5,  /* the program closed our socket */
     ENDED_VCPUS = 6,   /* the guest has more than one processor */
@@ -47,11 +47,11 @@ struct ring_header {
     uint32_t magic, version, mode, chunks; /* written by the encoder before QEMU starts */
     uint32_t started;                      /* the plugin is in place */
     uint32_t ended;                        /* enum ended */
-    uint32_t in_exec;                      /* an execve system call has begun and has not failed (yet) */
+    uint32_t in_exec;                      /* execve system calls that have begun and have not failed (yet) */
     uint32_t pid;                          /* of QEMU */
     uint64_t skipped;                      /* rows passed over so far */
     uint64_t rows;                         /* rows written so far */
-    uint64_t prefix;                       /* the first of them: MAP rows for what was known when skipping ended */
+    uint64_t prefix;                       /* the first of them: what was known when skipping ended, MAP or OP_THREAD */
 };
 
 /* columns of one chunk, in this order; in user mode `page` and `flags` are constant and never touched */
@@ -64,7 +64,7 @@ struct chunk {
     uint8_t flags[CHUNK_ROWS];
 };
 
-enum op { OP_LOAD = 0, OP_STORE = 1, OP_EXEC = 2, OP_FLUSH = 3, OP_FLUSH_PAGE = 4, OP_MAP = 5 };
+enum op { OP_LOAD = 0, OP_STORE = 1, OP_EXEC = 2, OP_FLUSH = 3, OP_FLUSH_PAGE = 4, OP_MAP = 5, OP_THREAD = 128 };
 enum flag { FLAG_IO = 1, FLAG_USER = 2 };
 enum flush { FLUSH_CR3 = 1, FLUSH_CR0 = 2, FLUSH_CR4 = 3 };
 

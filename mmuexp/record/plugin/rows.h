@@ -1,7 +1,8 @@
 /*
  * The plugin's way of writing rows into the ring: put() for a row, finish() for the end. It is included, so that put()
  * is inlined into the callbacks: a row is a few stores and one compare; all else is in turn(), which runs once for each
- * chunk. Only one guest thread writes (a second one ends the recording), so there are no locks.
+ * chunk. One thread at a time writes: a program's only one, or the one that has the lock of threads.h; so there are no
+ * locks here.
  *
  * Copyright (C) 2026 The mmuexp developers
  * SPDX-License-Identifier: GPL-2.0-or-later

@@ -1,0 +1,43 @@
+/*
+ * System calls of the program that the recorder must know of: those that replace it, and those that would close the
+ * recorder's socket.
+ *
+ * Copyright (C) 2026 The mmuexp developers
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MMUEXP_SYSCALLS_H
+#define MMUEXP_SYSCALLS_H
+
+#include <fcntl.h>
+
+#include "rows.h"
+
+/* i386 system call numbers (Linux, arch/x86/entry/syscalls/syscall_32.tbl) */
+enum {
+    SYS32_CLOSE = 6,
+    SYS32_EXECVE = 11,
+    SYS32_DUP2 = 63,
+    SYS32_DUP3 = 330,
+    SYS32_EXECVEAT = 358,
+    SYS32_CLOSE_RANGE = 436,
+};
+
+static bool is_exec(int64_t number)
+{
+    return number == SYS32_EXECVE || number == SYS32_EXECVEAT;
+}
+
+/* The guest shares our file descriptors: when it is about to close the socket's number, the socket moves away. */
+static void guard_socket(int64_t number, uint64_t a1, uint64_t a2)
+{
+    uint64_t fd = r.socket;
+    if ((number == SYS32_CLOSE && a1 == fd) || ((number == SYS32_DUP2 || number == SYS32_DUP3) && a2 == fd)) {
+        int moved = fcntl(r.socket, F_DUPFD_CLOEXEC, r.socket > 512 ? 256 : 768);
+        if (moved >= 0)
+            r.socket = moved; /* the old number is closed by the guest's own call */
+    } else if (number == SYS32_CLOSE_RANGE && a1 <= fd && fd <= a2) {
+        finish(ENDED_SOCKET);
+    }
+}
+
+#endif
