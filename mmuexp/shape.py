@@ -59,14 +59,15 @@ def _for_kernels(column: np.ndarray, dtype: np.dtype) -> np.ndarray:
 class Survey:
     """Validates the rows of one trace, batch by batch, and counts its shape.
 
-    `mode` is the trace's; `where` names it in errors. Memory is 38 MiB, however long the trace.
+    `mode` is the trace's; `where` names it in errors, in which rows count from `first`. Memory is 38 MiB, however long
+    the trace.
     """
 
-    def __init__(self, mode: str, where: str = ""):
+    def __init__(self, mode: str, where: str = "", first: int = 0):
         self.mode, self.where = mode, where
         self._system = mode == "system"
         self._sums = np.zeros(len(scan.COUNTED) + 2, np.int64)
-        self._sums[scan.EPOCH] = 1
+        self._sums[scan.EPOCH], self._sums[scan.ROWS] = 1, first
         self._sums[scan.MODE] = -1
         self._touched = np.zeros(PAGES + 1, np.uint8)  # the last is where EXEC rows write
         # a page is known while its stamp is the present epoch: FLUSH, of which traces have thousands, starts a new one

@@ -89,6 +89,7 @@ def test_recover_of_a_whole_file_says_so(tmp_path, cli):
     trace = open_trace(new)
     assert (trace.complete, trace.window, trace.metadata["command"]) == ("yes", (0, 2500), "ls")
     with TraceWriter(path, mode="user", metadata={}) as writer:
+        writer.append(ROWS)
         writer.close(complete="cut short: ^C")
     recover(path, str(new))
     assert open_trace(new).complete == "cut short: ^C"

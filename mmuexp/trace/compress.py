@@ -4,6 +4,7 @@ import os
 from typing import NamedTuple
 
 from mmuexp.errors import UsageError, refuse_itself
+from mmuexp.shape import Survey
 from mmuexp.trace.format import UNKNOWN, TraceWriter
 from mmuexp.trace.reader import open_trace
 from mmuexp.trace.recover import END_KEYS
@@ -24,8 +25,8 @@ class Compressed(NamedTuple):
 def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> Compressed:
     """Write the same rows and metadata to `output`, at ZSTD `level` (1 to 22).
 
-    Raises TraceError where the trace does not decode or a batch has not the CRC that it was written with, UsageError
-    for a level that is none.
+    Raises TraceError where the trace does not decode, a batch has not the CRC that it was written with or a row is bad,
+    UsageError for a level that is none.
     """
     if not 1 <= level <= MOST_LEVEL:
         raise UsageError(f"{level} is no level of ZSTD", where="level", todo=f"give 1 to {MOST_LEVEL}")
@@ -33,7 +34,9 @@ def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> 
     with open_trace(path) as trace:
         metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS}
         with TraceWriter(output, mode=trace.mode, metadata=metadata, level=level) as writer:
+            survey = Survey(trace.mode, trace.path)
             for columns in checked(trace, 0):
+                survey.feed(columns)  # what gets a right CRC must be a right trace
                 writer.append(columns)
             writer.close(trace.complete or "unknown", trace.window or UNKNOWN)
         return Compressed(trace.file_rows, trace.size_bytes, os.path.getsize(output))

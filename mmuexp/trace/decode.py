@@ -7,7 +7,8 @@ larger ones (a foreign writer's single batch) as streams.
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from threading import local
 
 import numpy as np
@@ -18,9 +19,11 @@ from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32
 from mmuexp.trace.layout import Batch, Broken, Buffer
+from mmuexp.trace.zstdwindows import Windows
 
 WHOLE_ROWS = BATCH_ROWS
 SLACK = 1 << 16  # bytes that a writer may pad a buffer by
+FAILURES = (Broken, pa.ArrowException, OSError, ValueError, MemoryError)  # of bytes that do not decode
 SMALL_BYTES = 1 << 12  # stored; a buffer of the same bytes as the column's one before is the same when decoded
 
 
@@ -112,29 +115,33 @@ class Decoder:
         try:
             self._check(batch, first)
             if self.in_one_piece(batch.rows):
-                arrays = [self._whole(column, batch) for column in self.columns]
-                yield self._fit([array[skip:] for array in arrays], first + skip)
+                yield self._fit((self._whole(column, batch)[skip:] for column in self.columns), first + skip)
                 return
             streams = [self._stream(column, batch) for column in self.columns]
             while position < batch.rows:
                 count = min(BATCH_ROWS, batch.rows - position)
-                arrays = [read(count) for read in streams]
                 drop = min(max(0, skip - position), count)
+                arrays = (read(count)[drop:] for read in streams)
                 if drop < count:
-                    yield self._fit([array[drop:] for array in arrays], first + position + drop)
+                    yield self._fit(arrays, first + position + drop)
+                else:
+                    deque(arrays, 0)
                 position += count
-        except (Broken, pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        except FAILURES as error:
             raise damaged(self.path, error, first + position) from None
 
-    def crc32(self, batch: Batch) -> str:
+    def crc32(self, batch: Batch, first: int) -> str:
         """`mmuexp.crc32` of a batch of any size, column by column in bounded pieces."""
         value = 0
-        for column, dtype in zip(self.columns, DTYPES, strict=True):
-            read, left = self._stream(column, batch), batch.rows
-            while left:
-                count = min(BATCH_ROWS, left)
-                value = zlib.crc32(np.ascontiguousarray(read(count), dtype), value)
-                left -= count
+        try:
+            for column, dtype in zip(self.columns if batch.rows else (), DTYPES, strict=False):
+                read, left = self._stream(column, batch), batch.rows
+                while left:
+                    count = min(BATCH_ROWS, left)
+                    value = zlib.crc32(np.ascontiguousarray(read(count), dtype), value)
+                    left -= count
+        except FAILURES as error:
+            raise damaged(self.path, error, first) from None
         return f"{value:08x}"
 
     def whole(self, batch: Batch, first: int) -> Iterator[Columns]:
@@ -143,7 +150,7 @@ class Decoder:
         for columns in self.pieces(batch, first):
             if batch.rows <= BATCH_ROWS:
                 held.append(columns)
-        if told is not None and told != (crc32(held[0]) if held else self.crc32(batch)):
+        if told is not None and told != (crc32(held[0]) if held else self.crc32(batch, first)):
             raise damaged(self.path, Broken("the rows do not have the CRC that they were written with"), first)
         yield from held or self.pieces(batch, first)
 
@@ -163,8 +170,10 @@ class Decoder:
                     row=first,
                 )
 
-    def _fit(self, arrays: list[np.ndarray], first: int) -> Columns:
-        """The arrays in the trace's types. A value that does not fit is refused with its row."""
+    def _fit(self, arrays: Iterable[np.ndarray], first: int) -> Columns:
+        """The arrays in the trace's types, each before the next is decoded: in a file they may be twice to eight times
+        as wide. A value that does not fit is refused with its row.
+        """
         fitted = []
         for name, dtype, array in zip(DTYPES._fields, DTYPES, arrays, strict=True):
             if array.dtype != dtype and array.dtype.itemsize > dtype.itemsize:
@@ -191,6 +200,8 @@ class Decoder:
             codec, size = (None, stored.length) if size == -1 else (batch.codec, size)
         if stored.length < 0 or not needed <= size <= 2 * needed + SLACK:
             raise Broken(f"column {column.name!r} declares {size} bytes where its rows take {needed}")
+        if codec is not None and stored.length > 2 * size + SLACK:
+            raise Broken(f"column {column.name!r} is larger compressed than decoded")
         return stored, codec, size
 
     def _whole(self, column: Column, batch: Batch) -> np.ndarray:
@@ -199,19 +210,17 @@ class Decoder:
             data = np.empty(batch.rows * column.kind.itemsize, np.uint8)
             _read_into(data, self.fd, stored.offset)
         else:
-            if stored.length > 2 * size + SLACK:
-                raise Broken(f"column {column.name!r} is larger compressed than decoded")
             data = self._stored(stored)
             if stored.length <= SMALL_BYTES:
                 return self._whole_small(column, batch.rows, codec, data.tobytes(), size)
-            data = pa.Codec(codec).decompress(data, size)
+            data = decompressed(codec, data, size)
         return np.frombuffer(data, column.kind, batch.rows)
 
     def _whole_small(self, column: Column, rows: int, codec: str, data: bytes, size: int) -> np.ndarray:
         """Columns of one value throughout, as `page` is in user mode, are decoded once. Read-only: batches share it."""
         kept, same = self._small.get(column.name), (data, codec, size, rows)
         if kept is None or kept[0] != same:
-            values = np.frombuffer(pa.Codec(codec).decompress(data, size), column.kind, rows)
+            values = np.frombuffer(decompressed(codec, data, size), column.kind, rows)
             values.flags.writeable = False
             self._small[column.name] = kept = same, values  # another thread may replace it: look once
         return kept[1]
@@ -226,18 +235,38 @@ class Decoder:
 
     def _stream(self, column: Column, batch: Batch):
         """A function that reads the next `count` values."""
-        stored, codec, _ = self._declared(column, batch)
-        source = _Range(self.fd, stored)
+        stored, codec, left = self._declared(column, batch)
+        needed, source = batch.rows * column.kind.itemsize, _Range(self.fd, stored)
         if codec is not None:
+            source.check = Windows(column.name, self.path) if codec == "zstd" else None
             source = pa.CompressedInputStream(pa.PythonFile(source, "r"), codec)
 
         def read(count: int) -> np.ndarray:
+            nonlocal left, needed
             data = source.read(count * column.kind.itemsize)
+            left, needed = left - len(data), needed - len(data)
             if len(data) != count * column.kind.itemsize:
                 raise Broken(f"column {column.name!r} ends before its batch")
+            if not needed and codec is not None:  # behind the rows there is what the buffer is padded with
+                while left > 0 and (padding := source.read(min(left, 1 << 20))):
+                    left -= len(padding)
+                if left or source.read(1):
+                    raise Broken(f"column {column.name!r} does not hold the bytes that it declares")
             return np.frombuffer(bytearray(data), column.kind, count)  # a copy that kernels may take as their own
 
         return read
+
+
+def decompressed(codec: str, data, size: int) -> pa.Buffer:
+    """`data` decompressed, if that makes exactly `size` bytes. Raises Broken if not."""
+    if codec == "zstd":
+        return pa.Codec(codec).decompress(data, size)  # fails by itself
+    # in one call, LZ4 would leave memory as it was where there is less, and say nothing
+    with pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
+        found = stream.read_buffer(size)
+        if len(found) != size or stream.read(1):
+            raise Broken(f"a buffer does not hold the {size:,} bytes that it declares")
+        return found
 
 
 def _read_into(data: np.ndarray, fd: int, offset: int) -> None:
@@ -256,11 +285,14 @@ class _Range:
 
     def __init__(self, fd: int, part: Buffer):
         self.fd, self.at, self.end = fd, part.offset, part.offset + part.length
+        self.check: Windows | None = None
 
     def read(self, length: int = -1) -> bytes:
         left = self.end - self.at
         data = os.pread(self.fd, left if length < 0 else min(length, left), self.at)
         self.at += len(data)
+        if self.check is not None:
+            self.check.feed(data)
         return data
 
     def readable(self) -> bool:

@@ -5,22 +5,25 @@ from anybody and its batches may have any size, so this module reads the few fla
 buffers are; the reader checks them against each other before a byte is decoded. Arrow's specification:
 https://arrow.apache.org/docs/format/Columnar.html (File.fbs, Message.fbs).
 
-Everything here raises `Broken` for bytes that make no sense, and allocates no more than the file is long.
+Everything here raises `Broken` for bytes that make no sense. Memory is bounded whatever a file says of itself: a
+header or a footer has at most 16 MB, of which at most 65,536 entries and 1 MB of text are looked at.
 """
 
 import os
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+import numpy as np
+
+from mmuexp.trace.flatbuffer import Broken, Table
+
 MAGIC = b"ARROW1"
 SCHEMA, DICTIONARY, RECORD_BATCH = 1, 2, 3  # Message.fbs: MessageHeader
+TIMESTAMP, UNION = 10, 14  # Schema.fbs: the types whose own tables have a text or a list
 CODECS = {0: "lz4", 1: "zstd"}  # Message.fbs: CompressionType
 MAX_HEADER_BYTES = 16 << 20
-
-
-class Broken(Exception):
-    """Bytes that are no Arrow file, in words for the user."""
 
 
 class Buffer(NamedTuple):
@@ -39,90 +42,6 @@ class Batch(NamedTuple):
     codec: str | None  # "lz4", "zstd" or None
     custom: dict[str, str]
     end: int  # byte of the file after the batch
-
-
-class Table:
-    """A flatbuffer table: fields by number, every offset checked."""
-
-    def __init__(self, data: bytes, at: int):
-        self.data, self.at = data, at
-        self.vtable = at - self._int("<i", at)
-        self.entries = (self._int("<H", self.vtable) - 4) // 2
-
-    @classmethod
-    def root(cls, data: bytes) -> "Table":
-        return cls(data, cls._read(data, "<I", 0))
-
-    @staticmethod
-    def _read(data: bytes, kind: str, at: int) -> int:
-        if at < 0:
-            raise Broken("an offset points outside its header")
-        try:
-            return struct.unpack_from(kind, data, at)[0]
-        except struct.error:
-            raise Broken("an offset points outside its header") from None
-
-    def _int(self, kind: str, at: int) -> int:
-        return self._read(self.data, kind, at)
-
-    def _field(self, number: int) -> int:
-        """Where a field lies, 0 if it is absent."""
-        if number >= self.entries:
-            return 0
-        offset = self._int("<H", self.vtable + 4 + 2 * number)
-        return self.at + offset if offset else 0
-
-    def int(self, number: int, kind: str, default: int = 0) -> int:
-        at = self._field(number)
-        return self._int("<" + kind, at) if at else default
-
-    def _target(self, number: int) -> int:
-        at = self._field(number)
-        return at + self._int("<I", at) if at else 0
-
-    def table(self, number: int) -> "Table | None":
-        at = self._target(number)
-        return Table(self.data, at) if at else None
-
-    def structs(self, number: int, kind: str) -> list[tuple]:
-        """A vector of structs."""
-        at = self._target(number)
-        if not at:
-            return []
-        width, count = struct.calcsize("<" + kind), self._int("<I", at)
-        if at + 4 + width * count > len(self.data):
-            raise Broken("a list is longer than its header")
-        return list(struct.iter_unpack("<" + kind, self.data[at + 4 : at + 4 + width * count]))
-
-    def tables(self, number: int) -> list["Table"]:
-        at = self._target(number)
-        if not at:
-            return []
-        count = self._int("<I", at)
-        if at + 4 + 4 * count > len(self.data):
-            raise Broken("a list is longer than its header")
-        spots = (at + 4 + 4 * i for i in range(count))
-        return [Table(self.data, spot + self._int("<I", spot)) for spot in spots]
-
-    def text(self, number: int) -> str:
-        at = self._target(number)
-        if not at:
-            return ""
-        length = self._int("<I", at)
-        if at + 4 + length > len(self.data):
-            raise Broken("a text is longer than its header")
-        return self.data[at + 4 : at + 4 + length].decode("utf-8", "replace")
-
-    def pairs(self, number: int) -> dict[str, str]:
-        """Keys and values. Many of them may point to one long text: together they may not exceed the header."""
-        found, size = {}, 0
-        for pair in self.tables(number):
-            key, value = pair.text(0), pair.text(1)
-            size += len(key) + len(value)
-            if size > len(self.data):
-                raise Broken("its metadata is longer than its header")
-            found[key] = value
-        return found
 
 
 class Message(NamedTuple):
@@ -163,8 +82,10 @@ def message(fd: int, start: int, size: int) -> Message | None:
         length, head = mark, start + 4
     if length == 0:
         return None
-    if not 0 < length <= min(MAX_HEADER_BYTES, size - head):
+    if not 0 < length <= size - head:
         raise Broken("a message's header is longer than the file")
+    if length > MAX_HEADER_BYTES:
+        raise Broken(f"a message's header has {length:,} bytes, more than {MAX_HEADER_BYTES:,}")
     raw = pread(fd, length, head)
     root = Table.root(raw)
     header, body_length = root.table(2), root.int(3, "q")
@@ -205,6 +126,22 @@ class Block(NamedTuple):
     body: int
 
 
+_BLOCK = np.dtype({"names": Block._fields, "formats": ["<i8", "<i4", "<i8"], "offsets": [0, 8, 16], "itemsize": 24})
+
+
+class Blocks(Sequence):
+    """The blocks that a footer lists, 24 bytes each: each is made a `Block` when it is asked for."""
+
+    def __init__(self, listed: np.ndarray):
+        self.listed = listed
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def __getitem__(self, index: int) -> Block:
+        return Block(*self.listed[index].item())
+
+
 MAX_PADDING = 64  # a writer may align its messages, as far as to this
 EOS_BYTES = 8
 
@@ -228,8 +165,8 @@ def schema_end(fd: int, size: int) -> int:
 class Footer(NamedTuple):
     """Where the record batches are, in file order; `others`: the same of dictionary batches; its first byte."""
 
-    blocks: list[Block]
-    others: list[Block]
+    blocks: Blocks
+    others: Blocks
     start: int
 
 
@@ -241,6 +178,8 @@ def footer(fd: int, size: int) -> Footer | None:
     (length,) = struct.unpack("<i", pread(fd, 4, size - tail))
     if not 0 < length <= size - tail - 8:
         raise Broken("its footer is longer than the file")
+    if length > MAX_HEADER_BYTES:
+        raise Broken(f"its footer has {length:,} bytes, more than {MAX_HEADER_BYTES:,}; write larger batches")
     start = size - tail - length
     root = Table.root(pread(fd, length, start))
     schema = root.table(1)
@@ -248,25 +187,45 @@ def footer(fd: int, size: int) -> Footer | None:
         raise Broken("its footer has no schema")
     if schema.int(0, "h") != 0:
         raise Broken("its numbers are big-endian; write it on a little-endian machine")
-    for table, number in ((schema, 2), *((field, 6) for field in schema.tables(1))):
-        table.pairs(number)  # before Arrow's own reader copies them
-    blocks, others = ([Block(*block) for block in root.structs(number, "qixxxxq")] for number in (3, 2))
-    return Footer(blocks, others, start)
+    check_schema(schema)
+    root.pairs(4)
+    return Footer(Blocks(root.array(3, _BLOCK)), Blocks(root.array(2, _BLOCK)), start)
+
+
+def check_schema(schema: Table) -> None:
+    """Look at all of a schema that takes memory, before Arrow's own reader copies it (Schema.fbs)."""
+    schema.pairs(2)
+    left = schema.tables(1)
+    while left:
+        field = left.pop()
+        field.text(0)
+        field.pairs(6)
+        left += field.tables(5)
+        kind, about = field.int(2, "B"), field.table(3)
+        if kind == TIMESTAMP and about:
+            about.text(1)
+        elif kind == UNION and about:
+            about.structs(1, "i")
 
 
 def check_cover(fd: int, size: int, found: Footer) -> None:
     """Raise Broken unless the footer lists all that stands between the schema and itself."""
-    end = schema_end(fd, size)
-    for block in sorted(found.blocks + found.others):
-        if not 0 <= block.offset - end < MAX_PADDING:
-            break
-        end = block.offset + block.header + block.body
-    else:
-        if 0 <= found.start - end < EOS_BYTES + MAX_PADDING:
+    first = schema_end(fd, size)
+    listed = np.concatenate([found.blocks.listed, found.others.listed])
+    listed = listed[np.argsort(listed["offset"], kind="stable")]
+    offset, header, body = (listed[name].astype(np.int64) for name in Block._fields)
+    if all(low >= 0 and high <= size for low, high in map(_span, (offset, header, body))):  # sums stay in range
+        ends = np.concatenate([[first], offset + header + body])
+        gaps = offset - ends[:-1]
+        if np.all((gaps >= 0) & (gaps < MAX_PADDING)) and 0 <= found.start - ends[-1] < EOS_BYTES + MAX_PADDING:
             return
     there = count_batches(fd, size)
-    listed = f"its footer lists {len(found.blocks):,} of {there:,} batches"
-    raise Broken(listed if len(found.blocks) < there else "its footer does not list the batches that there are")
+    told = f"its footer lists {len(found.blocks):,} of {there:,} batches"
+    raise Broken(told if len(found.blocks) < there else "its footer does not list the batches that there are")
+
+
+def _span(values: np.ndarray) -> tuple[int, int]:
+    return (int(values.min()), int(values.max())) if len(values) else (0, 0)
 
 
 def count_batches(fd: int, size: int) -> int:

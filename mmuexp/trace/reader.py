@@ -16,6 +16,7 @@ from mmuexp.errors import TraceError
 from mmuexp.guest import Columns
 from mmuexp.threads import Threads
 from mmuexp.trace import layout
+from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.format import FORMAT, MODES, PREFIX, metadata_crc32
 from mmuexp.trace.sha256 import digest_of
 
@@ -231,7 +232,7 @@ class Layouts:
                 )
             self.schema_start = layout.schema_start(fd, size)
             layout.check_cover(fd, size, footer)
-            end = 0
+            end, tail = 0, Budget()
             for block in footer.blocks:
                 found = layout.message(fd, block.offset, size)
                 if found is None or found.kind != layout.RECORD_BATCH or block.offset < end:
@@ -243,22 +244,33 @@ class Layouts:
                 self.starts.append(block.offset)
                 self.rows.append(batch.rows)
                 if not batch.rows:
-                    self.tail |= batch.custom
+                    self.tail |= kept_tail(batch, tail)
         except layout.Broken as error:
             raise _damaged(path, error) from None
 
     def __len__(self) -> int:
         return len(self.starts)
 
+    def message(self, start: int) -> layout.Message | None:
+        """The message at a byte of the file. Raises Broken."""
+        return layout.message(self.fd, start, self.size)
+
     def __getitem__(self, index: int) -> layout.Batch:
         try:
-            found = layout.message(self.fd, self.starts[index], self.size)
+            found = self.message(self.starts[index])
             batch = layout.batch(found) if found else None
             if batch is None or batch.rows != self.rows[index]:
                 raise layout.Broken("the file changes while it is read")
             return batch
         except layout.Broken as error:
             raise _damaged(self.path, error) from None
+
+
+def kept_tail(batch: layout.Batch, budget: Budget) -> dict[str, str]:
+    """What a batch of no rows tells of the trace, its keys with prefix; all such batches share one budget."""
+    keys = {key: text for key, text in batch.custom.items() if key.startswith(PREFIX)}
+    budget.spend(len(keys), sum(len(key) + len(text) for key, text in keys.items()))
+    return keys
 
 
 def _damaged(path: str, error: Exception) -> TraceError:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from mmuexp.errors import TraceError, refuse_itself
 from mmuexp.trace import layout
 from mmuexp.trace.decode import Decoder
+from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.format import PREFIX, UNKNOWN, TraceWriter
 from mmuexp.trace.layout import Broken
-from mmuexp.trace.reader import checked_mode, is_number, open_input, open_trace, window_trouble
+from mmuexp.trace.reader import checked_mode, is_number, kept_tail, open_input, open_trace, window_trouble
 
 WHOLE = "the file was whole, nothing needed mending"
 END_KEYS = ("rows", "window", "complete", "metadata_crc32", "crc32")  # what a writer knows only at the end
@@ -23,7 +24,7 @@ class Recovered(NamedTuple):
 
 
 def recover(path: str | os.PathLike, output: str) -> Recovered:
-    """Write the whole batches of a damaged trace to `output`. Raises TraceError where not even its schema is left."""
+    """Write the whole batches of a damaged trace to `output`. Raises TraceError where no row is left."""
     path = os.fspath(path)
     refuse_itself(path, output, "is the file to be mended")
     fd, size = open_input(path)
@@ -52,6 +53,7 @@ class _Recovery:
             found = layout.message(self.fd, layout.schema_start(self.fd, self.size), self.size)
             if found is None or found.kind != layout.SCHEMA:
                 raise Broken("it does not begin with a schema")
+            layout.check_schema(found.header)
             schema = pa.ipc.read_schema(pa.py_buffer(layout.pread(self.fd, found.end - found.start, found.start)))
             _ = schema.names  # decoded only when asked for
             return schema, found.end
@@ -74,6 +76,8 @@ class _Recovery:
                 rows += batch.rows
             self.ends = self._whole_file(rows)
             self.reason = self.reason or self._trouble() or WHOLE
+            if not rows:
+                raise TraceError(f"no row of it can be saved: {self.reason}", where=self.path, todo="record it again")
             window, complete = self._end(rows)
             more = {key: value for key, value in self.tail.items() if key not in END_KEYS}
             writer.close(complete, window, more)
@@ -97,7 +101,7 @@ class _Recovery:
             return f"read to its end; it was refused: {error.what}"
 
     def _batches(self) -> Iterator[layout.Batch]:
-        at = self.start
+        at, tail = self.start, Budget()
         while True:
             try:
                 found = layout.message(self.fd, at, self.size)
@@ -107,7 +111,7 @@ class _Recovery:
                 if found.kind == layout.RECORD_BATCH:
                     batch = layout.batch(found)
                     if not batch.rows:
-                        keys = {key: text for key, text in batch.custom.items() if key.startswith(PREFIX)}
+                        keys = kept_tail(batch, tail)
                         self.tail |= {key.removeprefix(PREFIX): text for key, text in keys.items()}
                     yield batch
             except Broken as error:

@@ -42,7 +42,9 @@ def parse_range(text: str, rows: int) -> tuple[int, int]:
 
 
 def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> Sliced:
-    """Write rows start:stop of a trace to `output`. Raises TraceError if a row that it must look at is bad."""
+    """Write rows start:stop of a trace to `output`. Raises TraceError if one of them is bad, or in system mode one
+    before them: what is written has right CRCs, and so must be a right trace.
+    """
     refuse_itself(path, output, "is the trace to be cut")
     with open_trace(path) as trace:
         stop = min(stop, trace.file_rows)
@@ -51,14 +53,15 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
         source = f"{os.path.basename(trace.path)} rows {start}:{stop} sha256 {trace.sha256()}"
         metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS} | {"slice_of": source}
         with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
-            maps = _known(trace, start) if trace.mode == "system" and start else empty()
+            survey, maps = Survey(trace.mode, trace.path, 0 if trace.mode == "system" else start), empty()
+            if trace.mode == "system" and start:
+                for columns in _first(checked(trace, 0), start):
+                    survey.feed(columns)
+                maps = _known(survey)
             writer.append(maps)
-            left = stop - start
-            for columns in checked(trace, start) if left else ():
-                writer.append(Columns(*(column[:left] for column in columns)))
-                left -= min(left, len(columns.op))
-                if not left:
-                    break
+            for columns in _first(checked(trace, start), stop - start):
+                survey.feed(columns)
+                writer.append(columns)
             window = UNKNOWN
             if trace.window is not None:
                 window = trace.window[0] + max(0, start - before), stop - start
@@ -87,14 +90,16 @@ def _prefix(trace: Trace) -> int:
     return max(0, trace.file_rows - trace.window[1])
 
 
-def _known(trace: Trace, start: int) -> Columns:
-    """MAP rows for the pages that are known before row `start`."""
-    survey, left = Survey(trace.mode, trace.path), start
-    for columns in checked(trace, 0):
-        survey.feed(Columns(*(column[:left] for column in columns)))
-        left -= min(left, len(columns.op))
-        if not left:
-            break
+def _first(pieces: Iterator[Columns], rows: int) -> Iterator[Columns]:
+    """As many rows of the pieces, and no piece behind them."""
+    while rows:
+        columns = Columns(*(column[:rows] for column in next(pieces)))
+        rows -= len(columns.op)
+        yield columns
+
+
+def _known(survey: Survey) -> Columns:
+    """MAP rows for the pages that are known by now."""
     pages, frames = survey.known_pages()
     maps = empty(len(pages))
     maps.vaddr[:] = pages << PAGE_BITS

@@ -61,12 +61,16 @@ def _metadata(trace: Trace) -> Check:
     import pyarrow as pa
 
     try:
+        start = trace.layouts.message(trace.layouts.schema_start)
+        if start is None or start.kind != layout.SCHEMA:
+            raise layout.Broken("it is another message")
+        layout.check_schema(start.header)
         with pa.OSFile(os.fsencode(trace.path)) as file:
             file.seek(trace.layouts.schema_start)
             first = pa.ipc.read_schema(file)
         if not first.equals(trace.schema, check_metadata=True):
             return Check("metadata", FAILED, "the schema at the file's start and the one at its end differ")
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (layout.Broken, pa.ArrowException, OSError, ValueError) as error:
         return Check(
             "metadata", FAILED, f"the schema at the file's start does not decode: {' '.join(str(error).split())}"
         )
@@ -110,7 +114,8 @@ class _Pass:
                 self._rows(columns, first)
                 first += len(columns.op)
             if batch.rows > BATCH_ROWS:  # no batch of ours: its CRC goes over whole columns, which takes another pass
-                self._crc(index, batch, first - batch.rows, told, self.trace.decoder.crc32(batch) if told else None)
+                begin = first - batch.rows
+                self._crc(index, batch, begin, told, self.trace.decoder.crc32(batch, begin) if told else None)
         except TraceError as error:
             self._refuse(error)
 
