@@ -1,20 +1,16 @@
 """`mmuexp record --system` under QEMU from 9.1 on, whose interface for plugins is another one than Debian 12's.
 
-It is looked for in the folder that MMUEXP_NEWER_QEMU names, then in PATH; `make check` fetches Debian's backport (10.0,
-14 MB) where neither has it. What needs no such QEMU is tested anyhow: that the plugins compile for its interface, and
-ask for nothing that it does not have.
+What needs no such QEMU (qemus.py finds one) is tested anyhow: that the plugins compile for its interface, and ask for
+nothing that it does not have.
 """
 
-import functools
-import os
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
-from recording import GUEST_DEVICES, REPOSITORY, guest, need, record, rows_of, tuples, workshop
+from qemus import NAME, environment, newer_ones
+from recording import GUEST_DEVICES, guest, need, record, rows_of, tuples
 from test_system import DETERMINED, N, found_phases, phases
 
 from mmuexp.errors import MmuexpError
@@ -23,41 +19,16 @@ from mmuexp.record import build, qemu
 from mmuexp.trace.slice import slice_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
-NAME = "qemu-system-i386"
-FETCH = REPOSITORY / "tests" / "record_programs" / "fetch_qemu"
 # what the interface has, and GLib and libc beside it
 INTERFACE = re.compile(r"^(qemu_plugin_\w+|g_byte_array_\w+|\w+@GLIBC_[\d.]+|__\w+|_ITM_\w+)$")
 SINCE_VERSION_1 = {"qemu_plugin_get_registers", "qemu_plugin_read_register"}
 PAGES_1, PAGES_2 = 0x10000, 0x12000  # known.S: its two page directories
 
 
-def is_newer(path: str | None) -> bool:
-    line = subprocess.run([path, "--version"], capture_output=True, text=True).stdout if path else ""
-    found = re.search(r"version (\d+)\.(\d+)", line)
-    return bool(found) and (int(found[1]), int(found[2])) >= (9, 1)
-
-
-def there() -> str | None:
-    """The folder of a newer QEMU on this machine."""
-    named = os.environ.get("MMUEXP_NEWER_QEMU")
-    path = f"{named}/{NAME}" if named else shutil.which(NAME)
-    return str(Path(path).parent) if is_newer(path) else None
-
-
-@functools.cache
-def fetched() -> str:
-    folder = workshop() / "newer-qemu"
-    done = subprocess.run(["sh", str(FETCH), str(folder)], capture_output=True, text=True)
-    if done.returncode or not is_newer(f"{folder}/{NAME}"):
-        no = pytest.fail if os.environ.get("CI") else pytest.skip  # a machine without network may do without it
-        no(f"no {NAME} from 9.1 on is here (MMUEXP_NEWER_QEMU=FOLDER), and none could be fetched: {done.stderr[:200]}")
-    return str(folder)
-
-
-@pytest.fixture(params=["there"] if there() else [pytest.param("fetched", marks=pytest.mark.long)])
+@pytest.fixture(params=newer_ones())
 def newer(request):
     """The environment in which qemu-system-i386 is a newer one."""
-    return {"PATH": f"{there() or fetched()}:{os.environ['PATH']}"}
+    return environment(request.param)
 
 
 def record_known(cwd, env, *options):
@@ -85,7 +56,7 @@ def test_each_phase_makes_the_rows_that_its_source_says(tmp_path, newer):
 
     flushes = [(FlushReason(size), vaddr) for op, vaddr, size, *_ in rows if op == Op.FLUSH]
     turns = [(FlushReason.CR3, (PAGES_2, PAGES_1)[i % 2]) for i in range(N)]
-    assert flushes == [(FlushReason.CR0, 0), (FlushReason.CR3, PAGES_1), (FlushReason.CR0, 0), *turns]
+    assert flushes == [(FlushReason.CR0, 0), (FlushReason.CR0, 0), *turns]
 
     shown = {}
     for op, vaddr, _, _, _, page in rows:

@@ -34,7 +34,7 @@ def phases(n: int) -> list[dict[str, int]]:
     return [
         {"loads": 10, "stores": 1, "execs": 11, "flush CR0": 1, "maps": 4, "misaligned": 1},
         {"stores": 1030, "execs": 1024, "maps": 4},
-        {"stores": 1, "execs": 2, "flush CR3": 1, "flush CR0": 1, "maps": 3},
+        {"stores": 1, "execs": 2, "flush CR0": 1, "maps": 2},
         {"loads": n, "stores": 1, "execs": 2 * n, "flush CR3": n, "maps": 2 * n + 1},
         {"loads": n, "stores": n + 1, "execs": 2 * n, "page_flushes": n - 1, "maps": n + 1},
         {"loads": 2 * n, "stores": n + 1, "execs": n, "io": 3 * n},
@@ -127,7 +127,7 @@ def expected(spec: str, n: int) -> dict[str, int]:
         "stores": 11 * n + 1054,
         "execs": 21 * n + 1044,
         "io_accesses": 5 * n,
-        "flushes": n + 3,
+        "flushes": n + 2,
         "page_flushes": 3 * n - 2,
         "misaligned": 4 * n + 3,
         "page_cross": 3 * n + 1,

@@ -7,8 +7,7 @@ from mmuexp.native import compiled, digest_of
 
 SOURCE = files("mmuexp.record") / "plugin"
 USER, SYSTEM = "mmuexp_plugin", "mmuexp_system"  # the plugins: for a program, for a whole guest
-HEADERS = ("blocks.h", "install.h", "instructions.h", "pages.h", "qemu_plugin.h", "ring.h", "rows.h")
-HEADERS += ("syscalls.h", "threads.h", "vectors.h", "where.h", "where_v1.h", "where_v3.h")
+HEADERS = sorted(path.name for path in SOURCE.iterdir() if path.name.endswith(".h"))
 APIS = (1, 3)  # versions of QEMU's plugin interface: of QEMU 5.2 to 8.2, from 9.1 on
 CFLAGS = ("-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall")
 

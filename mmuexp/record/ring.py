@@ -13,7 +13,7 @@ import numpy as np
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
 
-MAGIC, VERSION = 0x584D4D55, 3
+MAGIC, VERSION = 0x584D4D55, 4
 HEADER_BYTES = 4096
 CHUNKS = 4  # one is filled, one is written out, two take up the slack between the two
 TOKEN_NEWS, TOKEN_FREE, TOKEN_STOP = b"n", b"f", b"s"
@@ -24,6 +24,7 @@ _HEADER = np.dtype(
         ("skipped", "u8"),
         ("rows", "u8"),
         ("prefix", "u8"),
+        ("flushes_unsure", "u8"),
     ]
 )
 
@@ -87,6 +88,7 @@ class Ring:
     rows = property(lambda self: int(self._header.rows[0]))
     skipped = property(lambda self: int(self._header.skipped[0]))
     prefix = property(lambda self: int(self._header.prefix[0]))
+    flushes_unsure = property(lambda self: int(self._header.flushes_unsure[0]))
 
     @property
     def in_chunk(self) -> int:

@@ -244,13 +244,19 @@ class Session:
         count = self.writer.rows if self.failure else self.ring.taken
         window = (self.ring.skipped, max(0, count - self.ring.prefix))
         try:
-            self.writer.close(complete=complete, window=window if window[0] else None)
+            self.writer.close(complete=complete, window=window if window[0] else None, metadata=self._counted(count))
         except MmuexpError as error:
             self.failure = error
         if self.writer.rows < self.ring.taken and not self.failure:  # it held rows, and could not write them
             self.failure = MmuexpError("the last rows cannot be written", where=self.writer.path, todo=NO_ROOM)
         if self.failure and not self.writer.rows:  # not one row: no file either
             self.writer.remove()
+
+    def _counted(self, rows: int) -> dict[str, str]:
+        """What the plugin has counted beside the rows, where all of them are in the file: else nobody knows."""
+        if self.failure or rows != self.ring.rows or self.ring.mode != Mode.SYSTEM:
+            return {}
+        return {"flushes_unsure": str(self.ring.flushes_unsure)}
 
     def end(self) -> None:
         """Whatever happened: QEMU does not outlive the recorder."""

@@ -5,9 +5,11 @@ memory, by which the plugin knows pages. The processor's own accesses make no ro
 writes when it delivers an interrupt or an exception. A store to ROM is a row like any other, without effect.
 
 What differs with QEMU's version (7.2 and 10.0 are tested): from 9.1 on plugins see registers, so FLUSH rows carry the
-value that a move to CR3 loads, and 0 before; and pages have their guest-physical numbers, ROM too, so that ROM which is
-shadowed by RAM stays the same page. From 8.2 on, and with -icount in any, each device access ends its block and begins
-another with what is left of it, so there are more EXEC rows.
+value that CR3 is loaded with, and 0 before. Older ones are asked whether their table of translations was emptied, which
+also tells of memory that a device rearranges; where the answer is open, the row is counted in `mmuexp.flushes_unsure`.
+From 9.1 on pages have their guest-physical numbers, ROM too, so that ROM which is shadowed by RAM stays the same page.
+From 8.2 on, and with -icount in any, each device access ends its block and begins another with what is left of it, so
+there are more EXEC rows.
 """
 
 import os
@@ -25,6 +27,7 @@ from mmuexp.trace import TraceWriter
 QEMU, QEMU_PACKAGE = "qemu-system-i386", "qemu-system-x86"
 DEFAULT_RAM = 128 << 20  # bytes: QEMU's own default
 UNITS = {"": 20, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}  # of -m: log2 bytes; a bare number is MiB
+NEWER = "QEMU from 9.1 on does (Debian 12: apt-get install -t bookworm-backports qemu-system-x86)"
 REFUSED = {
     "accel": "the guest is recorded under -accel tcg,thread=single",
     "enable-kvm": "KVM runs the guest on the processor itself: nothing to record",
@@ -61,7 +64,10 @@ def record_system(
     metadata = metadata_of([QEMU, *arguments], version, licence, skip)
     with TraceWriter(output, mode="system", metadata=metadata, in_place=True) as writer:
         session = Session(writer, Mode.SYSTEM, skip=skip, limit=limit, seconds=seconds, note=note)
-        return run(session, [qemu, *machine, "-plugin", session.plugin_option(plugin), *arguments])
+        done = run(session, [qemu, *machine, "-plugin", session.plugin_option(plugin), *arguments])
+    if unsure := session.ring.flushes_unsure:
+        note(f"of {unsure:,} FLUSH rows this QEMU did not tell whether it dropped anything; {NEWER}")
+    return done
 
 
 def machine_arguments(arguments: Sequence[str]) -> list[str]:

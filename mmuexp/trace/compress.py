@@ -7,7 +7,7 @@ from mmuexp.errors import UsageError, refuse_itself
 from mmuexp.shape import Survey
 from mmuexp.trace.format import UNKNOWN, TraceWriter
 from mmuexp.trace.reader import open_trace
-from mmuexp.trace.recover import END_KEYS
+from mmuexp.trace.recover import COUNTED, END_KEYS
 from mmuexp.trace.slice import checked
 
 LEVEL = 15  # measured on recordings: see docs/trace-format.md; above it files shrink on, and decode slower
@@ -38,5 +38,6 @@ def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> 
             for columns in checked(trace, 0):
                 survey.feed(columns)  # what gets a right CRC must be a right trace
                 writer.append(columns)
-            writer.close(trace.complete or "unknown", trace.window or UNKNOWN)
+            counted = {key: trace.metadata[key] for key in COUNTED if key in trace.metadata}
+            writer.close(trace.complete or "unknown", trace.window or UNKNOWN, counted)
         return Compressed(trace.file_rows, trace.size_bytes, os.path.getsize(output))

@@ -13,7 +13,9 @@ from mmuexp.trace.layout import Broken
 from mmuexp.trace.reader import checked_mode, is_number, kept_tail, open_input, open_trace, window_trouble
 
 WHOLE = "the file was whole, nothing needed mending"
-END_KEYS = ("rows", "window", "complete", "metadata_crc32", "crc32")  # what a writer knows only at the end
+COUNTED = ("flushes_unsure",)  # by the recorder, over all rows: not known of a part
+# what a writer knows only at the end
+END_KEYS = ("rows", "window", "complete", "metadata_crc32", "crc32", *COUNTED)
 
 
 class Recovered(NamedTuple):
@@ -79,7 +81,8 @@ class _Recovery:
             if not rows:
                 raise TraceError(f"no row of it can be saved: {self.reason}", where=self.path, todo="record it again")
             window, complete = self._end(rows)
-            more = {key: value for key, value in self.tail.items() if key not in END_KEYS}
+            kept = COUNTED if self.ends else ()
+            more = {key: value for key, value in self.tail.items() if key in kept or key not in END_KEYS}
             writer.close(complete, window, more)
         return Recovered(rows, self.reason)
 

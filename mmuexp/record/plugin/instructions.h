@@ -12,7 +12,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "qemu_plugin.h"
 #include "ring.h"
+
+#define MAX_INSN_BYTES 16
+
+/* The bytes of an instruction; `place` is where they are put if QEMU copies them. */
+static inline const uint8_t *bytes_of(const struct qemu_plugin_insn *insn, uint8_t place[MAX_INSN_BYTES])
+{
+#if PLUGIN_API == 1
+    (void)place;
+    return qemu_plugin_insn_data(insn);
+#else
+    qemu_plugin_insn_data(insn, place, MAX_INSN_BYTES);
+    return place;
+#endif
+}
 
 /* How many prefixes an instruction begins with. LOCK is none here: with a control register it means CR8. */
 static size_t prefixes(const uint8_t *bytes, size_t size)
@@ -24,33 +39,74 @@ static size_t prefixes(const uint8_t *bytes, size_t size)
     return n;
 }
 
-/* Of what control_write() answers: why translations are dropped, and the number of the general register. */
-#define REASON(control) ((control) & 0xff)
-#define SOURCE(control) ((control) >> 9)
+enum kind {
+    HARMLESS,
+    MOVE,      /* mov to CR0, CR3 or CR4 */
+    LMSW,
+    JUMP,      /* far jump: it may switch tasks, as the next three may */
+    CALL,
+    RETURN,    /* iret */
+    INTERRUPT, /* int */
+    RESUME,    /* what loads several control registers at once: rsm, SVM */
+    OUT,       /* to a device: A20 and rearranged memory at once, an SMI when the block has ended */
+};
 
-/* Reason of the FLUSH row after `mov %reg, %crN` (0F 22 /N) and its register, 0 for any other instruction. */
-static uint32_t control_write(const uint8_t *bytes, size_t size)
+/* What an instruction may do to all translations at once. */
+struct suspect {
+    uint8_t kind;    /* enum kind */
+    uint8_t reason;  /* MOVE, LMSW: of the FLUSH row */
+    uint8_t control; /* MOVE: number of the control register */
+    uint8_t source;  /* MOVE, LMSW: number of the general register, 8 where it is memory */
+    int16_t port;    /* OUT to a constant port; -1 where %dx has it */
+};
+
+static inline struct suspect suspect_of_0f(const uint8_t *code, size_t rest)
+{
+    uint8_t second = code[1], third = rest > 2 ? code[2] : 0;
+    static const uint8_t reasons[8] = {FLUSH_CR0, 0, 0, FLUSH_CR3, FLUSH_CR4};
+    if (second == 0x22 && rest > 2 && reasons[third >> 3 & 7])
+        return (struct suspect){
+            .kind = MOVE, .reason = reasons[third >> 3 & 7], .control = third >> 3 & 7, .source = third & 7};
+    if (second == 0x01 && rest > 2 && (third >> 3 & 7) == 6)
+        return (struct suspect){.kind = LMSW, .reason = FLUSH_CR0, .source = third >> 6 == 3 ? third & 7 : 8};
+    if (second == 0xaa || (second == 0x01 && (third == 0xd8 || third == 0xd9))) /* rsm, vmrun, vmmcall */
+        return (struct suspect){.kind = RESUME};
+    return (struct suspect){.kind = HARMLESS};
+}
+
+static inline struct suspect suspect_of(const uint8_t *bytes, size_t size)
 {
     size_t at = prefixes(bytes, size);
-    if (at + 3 > size || bytes[at] != 0x0f || bytes[at + 1] != 0x22)
-        return 0;
-    uint32_t source = (bytes[at + 2] & 7) << 9; /* above MAY_MOVE */
-    switch (bytes[at + 2] >> 3 & 7) {
-    case 0:
-        return FLUSH_CR0 | source;
-    case 3:
-        return FLUSH_CR3 | source;
-    case 4:
-        return FLUSH_CR4 | source;
+    const uint8_t *code = bytes + at;
+    if (at + 1 > size)
+        return (struct suspect){.kind = HARMLESS};
+    uint8_t next = at + 1 < size ? code[1] : 0;
+    switch (code[0]) {
+    case 0x0f:
+        return at + 1 < size ? suspect_of_0f(code, size - at) : (struct suspect){.kind = HARMLESS};
+    case 0xea:
+        return (struct suspect){.kind = JUMP};
+    case 0x9a:
+        return (struct suspect){.kind = CALL};
+    case 0xff: /* through memory */
+        return (struct suspect){.kind = (next >> 3 & 7) == 5 ? JUMP : (next >> 3 & 7) == 3 ? CALL : HARMLESS};
+    case 0xcf:
+        return (struct suspect){.kind = RETURN};
+    case 0xcc: case 0xcd: case 0xce:
+        return (struct suspect){.kind = INTERRUPT};
+    case 0xe6: case 0xe7:
+        return (struct suspect){.kind = OUT, .port = next};
+    case 0xee: case 0xef: case 0x6e: case 0x6f:
+        return (struct suspect){.kind = OUT, .port = -1};
     }
-    return 0;
+    return (struct suspect){.kind = HARMLESS};
 }
 
 /*
  * True where virtual pages may show other physical pages after it: what drops translations or loads CR3 beside moves to
  * control registers, and the ways to a device, which may rearrange memory (SMM, A20, shadowed ROM, banks).
  */
-static bool may_move_pages(const uint8_t *bytes, size_t size)
+static inline bool may_move_pages(const uint8_t *bytes, size_t size)
 {
     size_t at = prefixes(bytes, size);
     if (at + 1 > size)
@@ -76,7 +132,7 @@ static bool may_move_pages(const uint8_t *bytes, size_t size)
  * True where an access may be the processor's own, made with the kernel's rights at every privilege level: loads of
  * segment registers, far transfers, task switches, the I/O permission bitmap.
  */
-static bool reads_tables(const uint8_t *bytes, size_t size)
+static inline bool reads_tables(const uint8_t *bytes, size_t size)
 {
     size_t at = prefixes(bytes, size);
     if (at + 1 > size)

@@ -193,7 +193,8 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         uint32_t position = i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS;
-        uint32_t joined = vector_bytes(qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn));
+        uint8_t place[MAX_INSN_BYTES];
+        uint32_t joined = vector_bytes(bytes_of(insn, place), qemu_plugin_insn_size(insn));
         void *userdata = joined ? PACK_VECTOR(vaddr + bytes, position, joined) : (void *)(uintptr_t)position;
         if (joined && !vectors++)
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_vector_block, QEMU_PLUGIN_CB_NO_REGS, NULL);

@@ -16,13 +16,12 @@
 #include "qemu_plugin.h"
 #include "instructions.h"
 #include "install.h"
+#include "flush.h"
 #include "vectors.h"
-#include "where.h"
 
 EXPORT int qemu_plugin_version = PLUGIN_API;
 
 #define MAX_INSNS 255u /* of one EXEC row, and the last position that a data row tells */
-#define MAX_INSN_BYTES 16
 #define UNCLEAR 0x100u /* in a position: the access may be the processor's own, whatever the privilege level */
 
 /* A crossing access touches the device when one of its pages is the device's. */
@@ -33,7 +32,7 @@ static void __attribute__((noinline, cold)) io_row(uint32_t vaddr, uint32_t size
         forget(vaddr >> PAGE_BITS);
     put_row(vaddr, 0, size, position, op, flags | FLAG_IO, true);
     new_epoch();
-    p.due |= MAY_MOVE;
+    p.moved = true;
 }
 
 static inline __attribute__((always_inline)) void data_row(uint32_t info, uint32_t vaddr, uint32_t size,
@@ -88,7 +87,7 @@ static void __attribute__((noinline)) access_rows(uint32_t info, uint32_t vaddr,
 }
 
 /* Flags of the row: the privilege level of the access, which tells that of the block, too. */
-static inline uint8_t learn_from_access(uint32_t info, uint32_t position)
+static inline uint8_t learn_from_access(uint32_t info, uint32_t vaddr, uint32_t position)
 {
     uint8_t mode = MMU_INDEX(info) == g.user_index;
     if (LIKELY(!(position & UNCLEAR)) || mode == USER) {
@@ -96,6 +95,9 @@ static inline uint8_t learn_from_access(uint32_t info, uint32_t position)
         if (!LIKELY(!g.pending))
             learn_mode(mode);
     }
+    note_access(info, vaddr);
+    if (!LIKELY(!(position & UNCLEAR)))
+        note_table_access(info, vaddr);
     return mode ? FLAG_USER : 0;
 }
 
@@ -103,7 +105,7 @@ static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t va
 {
     (void)vcpu;
     uint32_t position = (uintptr_t)userdata;
-    uint8_t flags = learn_from_access(info, position);
+    uint8_t flags = learn_from_access(info, vaddr, position);
     if (!p.skipping || !LIKELY(skip_row(info, vaddr, SIZE(info))))
         access_rows(info, vaddr, SIZE(info), position, flags);
 }
@@ -114,17 +116,24 @@ static void on_vector(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t va
     (void)vcpu;
     uint64_t vector = (uintptr_t)packed;
     uint32_t position = VECTOR_POSITION(vector), size = VECTOR_BYTES(vector);
-    uint8_t flags = learn_from_access(info, position);
+    uint8_t flags = learn_from_access(info, vaddr, position);
     if (join(info, vaddr, vector) && (!p.skipping || !skip_row(info, pieces.vaddr, size)))
         access_rows(info, pieces.vaddr, size, position, flags);
 }
 
-/* The block before this one held what may move pages. */
-static void __attribute__((noinline, cold)) after_a_move(void)
+static void flush_if(uint32_t reason)
 {
-    if (REASON(p.due))
-        flush_all(REASON(p.due));
-    p.due = 0;
+    if (reason)
+        flush_all(reason);
+    p.unsure = false;
+}
+
+/* The block before this one held what may move pages. */
+static void __attribute__((noinline, cold)) after_a_move(const struct block *block)
+{
+    p.moved = false;
+    if (f.watch)
+        flush_if(end_watch(block));
     new_epoch();
 }
 
@@ -138,8 +147,8 @@ static void on_block(unsigned int vcpu, void *userdata)
         mode = g.page_mode[vpage] != NOT_YET ? g.page_mode[vpage] : g.mode;
     g.pending = NULL;
     g.mode = mode;
-    if (!LIKELY(!p.due))
-        after_a_move();
+    if (!LIKELY(!p.moved))
+        after_a_move(block);
     if (!LIKELY(!touch(vpage, block->host[0])))
         new_epoch(); /* an SMI or a task gate may have led here, and no instruction */
     if (!LIKELY(!block->host[1]))
@@ -152,13 +161,21 @@ static void on_block(unsigned int vcpu, void *userdata)
     }
 }
 
-/* Before a move to CR0, CR3 or CR4, which ends its block; privilege level 3 faults instead. */
-static void on_control(unsigned int vcpu, void *userdata)
+/* Before an instruction that may make QEMU drop every translation. */
+static void on_watched(unsigned int vcpu, void *userdata)
 {
     (void)vcpu;
-    uintptr_t control = (uintptr_t)userdata;
-    p.due = MAY_MOVE | (g.mode == KERNEL ? REASON(control) : REASON(p.due));
-    p.cr3 = general_register(SOURCE(control));
+    new_epoch();
+    p.moved = true;
+    begin_watch(userdata);
+}
+
+/* Before the instruction that follows OUT in its block. */
+static void on_device_done(unsigned int vcpu, void *userdata)
+{
+    (void)vcpu, (void)userdata;
+    flush_if(look_at_device());
+    new_epoch();
 }
 
 /* Before an instruction that may move pages: at once, or when its block ends (an SMI; work that QEMU puts off). */
@@ -166,7 +183,24 @@ static void on_move(unsigned int vcpu, void *userdata)
 {
     (void)vcpu, (void)userdata;
     new_epoch();
-    p.due |= MAY_MOVE;
+    p.moved = true;
+}
+
+/* Registers what must be called for an instruction beside its accesses; `values` are of its block so far. */
+static void watch_instruction(struct qemu_plugin_insn *insn, const uint8_t *bytes, size_t size, struct value *values)
+{
+    struct suspect suspect = suspect_of(bytes, size);
+    if (is_watched(suspect.kind)) {
+        struct watch *watch = new_watch(suspect, qemu_plugin_insn_vaddr(insn) + size);
+        if (suspect.kind == MOVE)
+            watch->value = as_of(values[suspect.source], suspect.control);
+        else if (suspect.kind == LMSW)
+            watch->value = of_lmsw(values[suspect.source]);
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_watched, CONTROL_CALLBACK, watch);
+    } else if (p.skipping && may_move_pages(bytes, size)) {
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_move, QEMU_PLUGIN_CB_NO_REGS, NULL);
+    }
+    follow(values, bytes, size);
 }
 
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
@@ -181,23 +215,21 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     size_t insns = qemu_plugin_tb_n_insns(tb);
     struct block *block = NULL;
     uint32_t vectors = 0;
+    struct value values[9] = {0}; /* of the general registers, and of memory, which nobody knows */
+    bool after_out = false;
     uint8_t mode = mode_of_code(qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)), qemu_plugin_tb_vaddr(tb));
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         size_t size = qemu_plugin_insn_size(insn);
-#if PLUGIN_API == 1
-        const uint8_t *bytes = qemu_plugin_insn_data(insn);
-#else
-        uint8_t bytes[MAX_INSN_BYTES];
-        qemu_plugin_insn_data(insn, bytes, sizeof bytes);
-#endif
+        uint8_t place[MAX_INSN_BYTES];
+        const uint8_t *bytes = bytes_of(insn, place);
         uint32_t vaddr = qemu_plugin_insn_vaddr(insn), last = vaddr + size - 1;
-        uint32_t position = i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS, control = control_write(bytes, size);
+        uint32_t position = i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS;
         if (!block || block->insns == MAX_INSNS) {
             block = new_block();
             *block = (struct block){.vaddr = vaddr, .mode = mode};
             block->host[0] = place_of_code(qemu_plugin_insn_haddr(insn), vaddr, mode);
-            qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, block);
+            qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, CONTROL_CALLBACK, block);
         }
         block->insns++;
         block->size += size;
@@ -205,10 +237,10 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             block->host[1] = vaddr >> PAGE_BITS == last >> PAGE_BITS
                                  ? place_of_code(qemu_plugin_insn_haddr(insn), vaddr, mode)
                                  : place_of_second_page(last & ~0xfffu, block->host[0], mode);
-        if (control)
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_control, CONTROL_CALLBACK, (void *)(uintptr_t)control);
-        else if (p.skipping && may_move_pages(bytes, size))
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_move, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        if (after_out)
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_device_done, QEMU_PLUGIN_CB_NO_REGS, NULL);
+        watch_instruction(insn, bytes, size, values);
+        after_out = suspect_of(bytes, size).kind == OUT;
         if (reads_tables(bytes, size))
             position |= UNCLEAR;
         uint32_t joined = vector_bytes(bytes, size);
@@ -227,6 +259,12 @@ static void on_vcpu(qemu_plugin_id_t id, unsigned int vcpu)
         finish(ENDED_VCPUS);
     else if (!learn_registers())
         finish(ENDED_QEMU);
+}
+
+static void on_everything_dropped(qemu_plugin_id_t id)
+{
+    on_all_blocks_dropped(id);
+    drop_watches();
 }
 
 static void on_exit_of_qemu(qemu_plugin_id_t id, void *userdata)
@@ -254,7 +292,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
         finish(ENDED_VCPUS);
     qemu_plugin_register_vcpu_init_cb(id, on_vcpu);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
-    qemu_plugin_register_flush_cb(id, on_all_blocks_dropped);
+    qemu_plugin_register_flush_cb(id, on_everything_dropped);
     qemu_plugin_register_atexit_cb(id, on_exit_of_qemu, NULL);
     r.header->pid = getpid();
     __atomic_store_n(&r.header->started, 1, __ATOMIC_RELEASE);

@@ -37,14 +37,13 @@ static struct {
     uint64_t named[2][PAGES / 64];   /* pages of RAM, pages without a place: those that have been numbered */
     uint32_t numbered;               /* physical pages: a trace names 2**20 at most */
     uint32_t cr3;                    /* for the FLUSH row that is due; 0 not known */
-    uint32_t due;                    /* before the next EXEC row: reason of a FLUSH row, MAY_MOVE */
+    bool unsure;                     /* nobody knows whether what makes the FLUSH row dropped anything */
+    bool moved;                      /* the last block held what may move pages */
     bool skipping;                   /* rows are counted, not written */
     uint8_t no_flags;                /* where the flags of a skipped row go */
     uint32_t epoch;                  /* raised wherever pages may move; 0 is none */
     uint32_t asked[PAGES][4];        /* epoch in which QEMU was asked about a page, by QEMU_PLUGIN_MEM_R or _W */
 } p = {.generation = 1ull << HOST_BITS, .epoch = 1};
-
-#define MAY_MOVE 0x100u /* in `due`: the last block held what may move pages */
 
 static bool __attribute__((noinline, cold)) system_turn(void);
 
@@ -160,7 +159,10 @@ static inline bool touch(uint32_t vpage, uint64_t host)
 
 static void flush_all(uint32_t reason)
 {
-    put_row(reason == FLUSH_CR3 ? p.cr3 : 0, 0, reason, 0, OP_FLUSH, 0, true);
+    bool written = put_row(reason == FLUSH_CR3 ? p.cr3 : 0, 0, reason, 0, OP_FLUSH, 0, true);
+    if (p.unsure && written && !p.skipping)
+        r.header->flushes_unsure++;
+    p.unsure = false;
     p.generation += 1ull << HOST_BITS;
     if (!p.generation) { /* after 2**28 of them */
         memset(p.seen, 0, sizeof p.seen);

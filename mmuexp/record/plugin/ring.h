@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define RING_MAGIC 0x584d4d55u
-#define RING_VERSION 3u
+#define RING_VERSION 4u
 #define HEADER_BYTES 4096u
 #define CHUNK_BITS 20
 #define CHUNK_ROWS (1u << CHUNK_BITS)
@@ -52,6 +52,7 @@ struct ring_header {
     uint64_t skipped;                      /* rows passed over so far */
     uint64_t rows;                         /* rows written so far */
     uint64_t prefix;                       /* the first of them: what was known when skipping ended, MAP or OP_THREAD */
+    uint64_t flushes_unsure;               /* FLUSH rows of which it is not known whether QEMU dropped anything */
 };
 
 /* columns of one chunk, in this order; in user mode `page` and `flags` are constant and never touched */
@@ -66,6 +67,6 @@ struct chunk {
 
 enum op { OP_LOAD = 0, OP_STORE = 1, OP_EXEC = 2, OP_FLUSH = 3, OP_FLUSH_PAGE = 4, OP_MAP = 5, OP_THREAD = 128 };
 enum flag { FLAG_IO = 1, FLAG_USER = 2 };
-enum flush { FLUSH_CR3 = 1, FLUSH_CR0 = 2, FLUSH_CR4 = 3 };
+enum flush { FLUSH_CR3 = 1, FLUSH_CR0 = 2, FLUSH_CR4 = 3, FLUSH_OTHER = 4 };
 
 #endif

@@ -82,10 +82,5 @@ static bool learn_registers(void)
 }
 
 #define CONTROL_CALLBACK QEMU_PLUGIN_CB_NO_REGS
-static uint32_t general_register(uint32_t number)
-{
-    (void)number;
-    return 0;
-}
 
 #endif

@@ -9,7 +9,7 @@
 #ifndef MMUEXP_WHERE_V3_H
 #define MMUEXP_WHERE_V3_H
 
-enum known_register { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EFLAGS, CS, CR0, CR4, REGISTERS };
+enum known_register { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EFLAGS, CS, CR0, CR3, CR4, REGISTERS };
 #define CR0_PE 1u
 #define CR4_SMAP (1u << 21)
 #define EFLAGS_VM (1u << 17)
@@ -23,8 +23,8 @@ static struct {
 /* When the processor is there. False: a register is not shown. */
 static bool learn_registers(void)
 {
-    static const char *names[REGISTERS] = {"eax", "ecx", "edx", "ebx",    "esp", "ebp",
-                                           "esi", "edi", "eflags", "cs", "cr0", "cr4"};
+    static const char *names[REGISTERS] = {"eax", "ecx", "edx",    "ebx", "esp", "ebp", "esi",
+                                           "edi", "eflags", "cs",  "cr0", "cr3", "cr4"};
     const GArray *all = qemu_plugin_get_registers();
     const qemu_plugin_reg_descriptor *shown = (const void *)all->data;
     x.bytes = g_byte_array_new();
@@ -51,10 +51,6 @@ static uint32_t read_register(enum known_register name)
 }
 
 #define CONTROL_CALLBACK QEMU_PLUGIN_CB_R_REGS
-static uint32_t general_register(uint32_t number)
-{
-    return read_register(EAX + number);
-}
 
 /* Place of the page of an address that was just accessed, 0 for device memory. */
 static inline uint64_t host_page(uint32_t info, uint32_t vaddr)

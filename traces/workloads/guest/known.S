@@ -11,7 +11,7 @@
  *  phase              loads  stores  execs   other rows; what it is there for
  *   0 power-on        10     1       11      1 FLUSH CR0; 4 MAP: top page; after the FLUSH that, GDT and code, MARKER
  *   1 page tables     0      1030    1024    4 MAP. 1024 entries in a loop, 5 single ones, in 4 pages
- *   2 paging on       0      1       2       1 FLUSH CR3, 1 FLUSH CR0; 3 MAP: code, after the second code and MARKER
+ *   2 paging on       0      1       2       1 FLUSH CR0, none for CR3 while paging is off; 2 MAP: code and MARKER
  *   3 CR3 writes      N      1       2N      N FLUSH CR3; 2N + 1 MAP: code and data in each round, at last MARKER
  *   4 remapping       N      N+1     2N      N - 1 FLUSH_PAGE, N + 1 MAP. The page shows A, B, A, ...
  *   5 devices         2N     N+1     N       3N of the accesses are IO: video memory, local APIC

@@ -1,13 +1,12 @@
 /*
  * A whole guest that uses physical address extension (CR4.PAE), with counts known by construction; known.S says how it
  * is started, how it ends and how phases are told apart. N = ROUNDS, B = BEYOND pages above 4 GiB in G = B / 512 (rounded
- * up) pieces of 2 MiB; RAM must be there: -m 4096, whose last GiB QEMU puts there, or a pc-dimm. Without paging bits that
- * change, each write of CR0, CR3 or CR4 is a FLUSH all the same.
+ * up) pieces of 2 MiB; RAM must be there: -m 4096, whose last GiB QEMU puts there, or a pc-dimm.
  *
  *  phase              loads  stores  execs      other rows; what it is there for
  *   0 power-on        10     1       8          1 FLUSH CR0; 4 MAP: top page; after the FLUSH that, GDT and code, MARKER
  *   1 page tables     0      1029    512        3 MAP. 512 entries of 8 bytes in a loop, 4 single ones, in 3 pages
- *   2 paging on       0      1       3          1 FLUSH CR3, CR4, CR0 each; 4 MAP: code after each, MARKER
+ *   2 paging on       0      1       3          1 FLUSH CR4, CR0 each, none for CR3; 3 MAP: code after each, MARKER
  *   3 CR3 writes      N      1       2N         N FLUSH CR3; 2N + 1 MAP: code and data in each round, at last MARKER
  *   4 CR4 writes      N      1       2N         N FLUSH CR4; 2N + 1 MAP. CR4.PGE turns
  *   5 CR0 writes      N      1       2N         N FLUSH CR0; 2N + 1 MAP. CR0.WP turns
