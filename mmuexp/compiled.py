@@ -21,7 +21,7 @@ from types import ModuleType
 import numba
 import numpy as np
 
-from mmuexp import interrupt
+from mmuexp import partfile
 from mmuexp.jitcache import Guarded
 from mmuexp.native import cache_folder
 from mmuexp.strategy import Strategy
@@ -81,10 +81,10 @@ def _cached_copy(source: Path, cls: type[Strategy]) -> Path | None:
     try:
         if not copy.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            part = folder / f".{copy.name}.{os.getpid()}"
-            interrupt.temporaries.add(str(part))
+            fd, part = partfile.create(str(copy))
+            os.close(fd)
             shutil.copy2(source, part)  # with its time: numba takes a newer source for a changed one
-            part.replace(copy)
+            os.replace(part, copy)
         return copy if os.access(folder, os.W_OK) else None
     except OSError:
         return None

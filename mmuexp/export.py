@@ -14,10 +14,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+from mmuexp import partfile
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.interrupt import temporary_file, whole
+from mmuexp.interrupt import whole
 from mmuexp.manifest import SUFFIX
 from mmuexp.render.check import check_columns, check_manifest, checked
 from mmuexp.result import IDENTITY, Result, rows_of
@@ -107,7 +108,7 @@ class Output:
             raise UsageError("is the name of a manifest", where=path, todo=f"end it in .json, but not in {SUFFIX}")
         self.writer = self.writers[suffix]
         self.manifest = None if suffix == ".json" else path + SUFFIX
-        self._pending: list[tuple[str, str]] = []
+        self._pending: list[_Part] = []
         try:
             self._direct = _is_special(path)
             for target in [] if self._direct else self.targets():
@@ -132,16 +133,17 @@ class Output:
 
     def _data_file(self) -> Path:
         """Where the table is written: its temporary file, or the pipe or device itself."""
-        return Path(self.path if self._direct else self._pending[0][0])
+        return Path(self.path if self._direct else self._pending[0].name)
 
     def _finish(self, manifest: dict) -> None:
         """The table is written: write the manifest, and give both their names."""
-        for temporary, _ in self._pending[1:]:
-            Path(temporary).write_bytes((json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+        for part in self._pending[1:]:
+            Path(part.name).write_bytes((json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
         with whole():
             while self._pending:
-                temporary, target = self._pending[0]
-                os.replace(temporary, target)
+                part = self._pending[0]
+                os.replace(part.name, part.target)
+                os.close(part.fd)
                 del self._pending[0]
 
     @contextlib.contextmanager
@@ -158,10 +160,19 @@ class Output:
 
     def discard(self) -> None:
         """Leave nothing behind. Harmless after `save`."""
-        for temporary, _ in self._pending:
+        for part in self._pending:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                os.unlink(part.name)
+            os.close(part.fd)
         self._pending = []
+
+
+class _Part(NamedTuple):
+    """The temporary file beside `target`; its descriptor holds its lock."""
+
+    name: str
+    target: str
+    fd: int
 
 
 def _is_special(path: str) -> bool:
@@ -177,20 +188,11 @@ def _is_special(path: str) -> bool:
     return not stat.S_ISREG(mode)
 
 
-def _claim(path: str) -> tuple[str, str]:
-    """An empty temporary file beside the target, with the rights that a new file would get."""
+def _claim(path: str) -> _Part:
+    """An empty temporary file beside the target."""
     target = os.path.realpath(path)  # a link stays a link
-    handle, temporary = temporary_file(Path(target).parent, prefix=f".{Path(target).name}.", suffix=".part")
-    try:
-        mask = os.umask(0)
-        os.umask(mask)
-        os.fchmod(handle, 0o666 & ~mask)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    finally:
-        os.close(handle)
-    return temporary, target
+    fd, name = partfile.create(target)
+    return _Part(name, target, fd)
 
 
 def load(path: str) -> Result:

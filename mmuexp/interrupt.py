@@ -13,7 +13,6 @@ import select
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -106,14 +105,6 @@ def whole() -> Iterator[None]:
         _State.held -= 1
     if _State.asked and not _State.held:
         _raise()
-
-
-def temporary_file(folder: Path, prefix: str = "", suffix: str = "") -> tuple[int, str]:
-    """A new file that does not outlive the process under this name: its descriptor, and its path."""
-    with whole():
-        handle, path = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=folder)
-        temporaries.add(path)
-    return handle, path
 
 
 def raise_if_asked() -> None:

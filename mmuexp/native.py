@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mmuexp import interrupt
+from mmuexp import interrupt, partfile
 from mmuexp.errors import MmuexpError
 
 SEAL_BYTES = hashlib.sha256().digest_size
+BUILD = "build-"  # a folder to compile in is named so, and after its process
 
 
 def cache_folder() -> Path:
@@ -46,6 +47,7 @@ def compiled(name: str, parts: Mapping[str, bytes], flags: Sequence[str], what: 
     compiler = _compiler(what)
     try:
         place.mkdir(parents=True, exist_ok=True)
+        partfile.sweep_folders(str(place), BUILD)
         with _build_folder(place) as build:
             for part, content in parts.items():
                 (build / part).write_bytes(content)
@@ -71,7 +73,7 @@ def compiled(name: str, parts: Mapping[str, bytes], flags: Sequence[str], what: 
 def _build_folder(place: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         with interrupt.whole():
-            build = stack.enter_context(tempfile.TemporaryDirectory(dir=place, prefix="build-"))
+            build = stack.enter_context(tempfile.TemporaryDirectory(dir=place, prefix=f"{BUILD}{os.getpid()}-"))
             interrupt.temporaries.add(build)
         yield Path(build)
 

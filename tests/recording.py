@@ -136,7 +136,7 @@ def spinning(tmp_path) -> subprocess.Popen:
     size = 0
     while size < 40_000 and time.monotonic() < end:  # the first batch takes 28 kB, those after it 2 kB each
         time.sleep(0.05)
-        size = os.path.getsize(tmp_path / "spin.arrow")
+        size = os.path.getsize(tmp_path / "spin.arrow.part")
     return process
 
 

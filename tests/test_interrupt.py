@@ -24,10 +24,10 @@ MOMENTS = {
 }
 SCRIPT = """
 import subprocess, sys
-from mmuexp import __main__, interrupt
+from mmuexp import __main__, interrupt, partfile
 def run():
     child = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], stdout=-3, stderr=-3)
-    _, part = interrupt.temporary_file(sys.argv[1])
+    _, part = partfile.create(sys.argv[1] + '/file')
     print(child.pid, flush=True)
 {}
 import mmuexp.cli.main

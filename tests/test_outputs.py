@@ -134,7 +134,7 @@ def test_outputs_do_not_replace_each_other(cli, trace, tmp_path, monkeypatch, se
     assert sorted(os.listdir(tmp_path)) == before
 
 
-@pytest.mark.parametrize("place", ["os.fchmod", "os.replace", "mmuexp.export._claim"])
+@pytest.mark.parametrize("place", ["mmuexp.partfile.lock", "os.replace", "mmuexp.export._claim"])
 @pytest.mark.parametrize("failure", [SystemExit(143), KeyboardInterrupt(), OSError(5, "Input/output error")])
 def test_no_part_is_left_wherever_it_stops(trace, tmp_path, monkeypatch, place, failure):
     from mmuexp import export

@@ -73,7 +73,7 @@ def test_skip_and_limit_count_rows(tmp_path, skip, limit):
     assert all(np.array_equal(w[skip:][:limit], p) for w, p in zip(whole, part, strict=True))
     trace = open_trace(tmp_path / "part.arrow")
     assert trace.window == (skip, len(part.op))
-    assert trace.complete == "yes"
+    assert trace.complete == (f"the limit of {limit:,} rows" if limit else "yes")
 
 
 def test_skipping_more_than_there_is_leaves_an_empty_trace(tmp_path):

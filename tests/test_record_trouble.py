@@ -89,7 +89,7 @@ def test_killing_the_recorder(tmp_path):
         open_trace(tmp_path / "spin.arrow")
     from mmuexp.cli.main import run
 
-    assert run(["trace", "recover", str(tmp_path / "spin.arrow"), "-o", str(tmp_path / "mended.arrow")]) == 0
+    assert run(["trace", "recover", str(tmp_path / "spin.arrow.part"), "-o", str(tmp_path / "mended.arrow")]) == 0
     assert open_trace(tmp_path / "mended.arrow").complete != "yes"
     rows = rows_of(tmp_path / "mended.arrow")
     assert len(rows.op) >= 1 << 20
@@ -264,7 +264,7 @@ def test_a_compiled_plugin_needs_no_compiler(tmp_path):
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache, with a comma")}
     assert record("--", workload("ownpage", 10), cwd=tmp_path, env=env).code == 0
     env["PATH"] = folder_with(tmp_path, "qemu-i386")
-    assert record("--", workload("ownpage", 10), cwd=tmp_path, env=env).code == 0
+    assert record("--force", "--", workload("ownpage", 10), cwd=tmp_path, env=env).code == 0
     assert len(list((tmp_path / "cache, with a comma" / "mmuexp").iterdir())) == 1
 
 

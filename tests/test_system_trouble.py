@@ -21,7 +21,7 @@ def endless(tmp_path, *options):
     words = ["--system", "-o", "guest.arrow", *options, "--", "-bios", guest("known", ENDLESS), *GUEST_DEVICES]
     process = start(*words, cwd=tmp_path)
     end = time.monotonic() + 30
-    path = tmp_path / "guest.arrow"
+    path = tmp_path / "guest.arrow.part"
     while time.monotonic() < end and (not path.exists() or path.stat().st_size < 6_000):
         time.sleep(0.05)
     return process
@@ -39,8 +39,8 @@ def test_a_limit_ends_a_guest_that_never_would(tmp_path):
     done = record_guest("-o", "g.arrow", "--limit", 50_000, image=guest("known", ENDLESS), cwd=tmp_path)
     assert done.code == 0
     trace = open_trace(tmp_path / "g.arrow")
-    assert (trace.rows, trace.complete) == (50_000, "yes")
-    check_rows(tmp_path / "g.arrow", "yes")
+    assert (trace.rows, trace.complete) == (50_000, "the limit of 50,000 rows")
+    check_rows(tmp_path / "g.arrow", "the limit of 50,000 rows")
 
 
 def test_a_time_limit(tmp_path):
@@ -74,7 +74,7 @@ def test_qemu_dies(tmp_path):
 def test_a_full_disk_ends_the_guest(tmp_path):
     """QEMU's own firmware, whose chunks take some 100 kB each."""
     process = start("--system", "-o", "guest.arrow", "--", "-display", "none", "-net", "none", cwd=tmp_path)
-    path, end = tmp_path / "guest.arrow", time.monotonic() + 30
+    path, end = tmp_path / "guest.arrow.part", time.monotonic() + 30
     while not path.exists() or path.stat().st_size < 300_000:
         assert time.monotonic() < end
         time.sleep(0.002)

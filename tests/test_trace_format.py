@@ -186,10 +186,10 @@ def test_an_abandoned_writer_leaves_nothing(tmp_path):
     assert (tmp_path / "t.arrow").read_text() == "what was there"
 
 
-def test_in_place_an_exception_keeps_what_was_recorded(tmp_path):
+def test_of_a_recording_an_exception_keeps_what_was_recorded(tmp_path):
     with (
         pytest.raises(ZeroDivisionError),
-        TraceWriter(tmp_path / "t.arrow", mode="user", metadata={}, in_place=True) as writer,
+        TraceWriter(tmp_path / "t.arrow", mode="user", metadata={}, recording=True) as writer,
     ):
         writer.append(ROWS)
         raise ZeroDivisionError("half way")
@@ -197,8 +197,8 @@ def test_in_place_an_exception_keeps_what_was_recorded(tmp_path):
     assert trace.rows == 2500 and trace.complete == "cut short: half way"
 
 
-def test_in_place_what_fails_before_the_first_row_leaves_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), TraceWriter(tmp_path / "t.arrow", mode="user", in_place=True):
+def test_of_a_recording_what_fails_before_the_first_row_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), TraceWriter(tmp_path / "t.arrow", mode="user", recording=True):
         raise ZeroDivisionError
     assert os.listdir(tmp_path) == []
 
@@ -218,7 +218,7 @@ from tracefiles import dense_rows
 format.BATCH_ROWS = 1000
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
-writer = TraceWriter(sys.argv[1], mode="user", metadata={}, in_place=True)
+writer = TraceWriter(sys.argv[1], mode="user", metadata={}, recording=True, force=True)
 try:
     for _ in range(10):
         writer.append(dense_rows(1000))
@@ -252,7 +252,7 @@ from mmuexp.trace import TraceWriter
 import mmuexp.trace.format as format
 from tracefiles import program_rows
 format.BATCH_ROWS = 1000
-with TraceWriter(sys.argv[1], mode="user", metadata={"command": "c"}, in_place=True) as writer:
+with TraceWriter(sys.argv[1], mode="user", metadata={"command": "c"}, recording=True) as writer:
     writer.append(program_rows(2500))
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -264,6 +264,9 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path):
     path = tmp_path / "t.arrow"
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], cwd=os.path.dirname(__file__))
     assert done.returncode == -signal.SIGKILL
+    with pytest.raises(TraceError, match=r"no such file.*t.arrow.part: mmuexp trace recover .*t.arrow.part -o"):
+        open_trace(path)
+    path = tmp_path / "t.arrow.part"
     with pytest.raises(TraceError, match=r"its writer was killed.*trace recover"):
         open_trace(path)
     assert recover(path, str(tmp_path / "new.arrow")).rows == 2000

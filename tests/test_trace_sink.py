@@ -27,24 +27,22 @@ def test_a_device_is_written_to_and_never_taken_away(device, monkeypatch):
     monkeypatch.setattr("mmuexp.trace.sink.os.replace", lambda *_: pytest.fail("renames over a device"))
     with pytest.raises(MmuexpError, match="no space left"), TraceWriter(device, mode="user", metadata={}) as writer:
         writer.append(ROWS)
-    for end in ("abort", "remove"):
-        getattr(TraceWriter(device, mode="user", metadata={}), end)()
+    TraceWriter(device, mode="user", metadata={}).abort()
     assert stat.S_ISCHR(os.stat(device).st_mode)
 
 
-def test_in_place_devices_and_pipes_are_refused(tmp_path, device):
+def test_recordings_to_devices_and_pipes_are_refused(tmp_path, device):
     os.mkfifo(tmp_path / "pipe")
     for target in (device, tmp_path / "pipe"):
         with pytest.raises(MmuexpError, match="is no regular file"):
-            TraceWriter(target, mode="user", metadata={}, in_place=True)
+            TraceWriter(target, mode="user", metadata={}, recording=True)
     assert sorted(os.listdir(tmp_path)) == ["full", "pipe"]
 
 
 def test_what_stands_there_by_now_is_not_taken_away(tmp_path):
-    for in_place in (True, False):
-        path = tmp_path / f"{in_place}.arrow"
-        writer = TraceWriter(path, mode="user", metadata={}, in_place=in_place)
-        name = path if in_place else next(tmp_path.glob("*.part"))
+    for recording in (True, False):
+        writer = TraceWriter(tmp_path / f"{recording}.arrow", mode="user", metadata={}, recording=recording)
+        name = next(tmp_path.glob(f"{recording}*.part"))
         name.unlink()
         os.mkfifo(name)
         writer.abort()

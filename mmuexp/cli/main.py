@@ -16,6 +16,7 @@ from importlib import import_module
 import click
 
 from mmuexp import interrupt
+from mmuexp.cli.inputs import guard_inputs
 from mmuexp.errors import MmuexpError
 
 # name -> what it does. The module mmuexp.cli.<name> holds it as `command`.
@@ -48,6 +49,7 @@ class LazyGroup(click.Group):
             return None
         command = import_module(f"mmuexp.cli.{name}").command
         _accept_verbose(command)
+        guard_inputs(name, command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -14,10 +14,11 @@ import click
 @click.option("--limit", metavar="ROWS", type=click.IntRange(min=1), help="Record at most ROWS; a guest ends then.")
 @click.option("--time-limit", metavar="S", type=click.FloatRange(min=0, min_open=True), help="End it after S seconds.")
 @click.option("-L", "--root", metavar="FOLDER", help="Look in FOLDER for the program's loader and libraries.")
+@click.option("--force", is_flag=True, help="Overwrite an earlier recording of that name.")
 @click.option("--licence", metavar="TEXT", help="Write into the trace what it may be used under.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGS]...")
 @click.pass_context
-def command(ctx, system, output, skip, limit, time_limit, root, licence, command):
+def command(ctx, system, output, skip, limit, time_limit, root, force, licence, command):
     """Record a 32-bit x86 Linux program, or a whole guest: each load, each store and each block of code that it runs.
 
     \b
@@ -35,17 +36,25 @@ def command(ctx, system, output, skip, limit, time_limit, root, licence, command
     from mmuexp.record import record, record_system
     from mmuexp.record.system import default_output
 
-    how = {"skip": skip, "limit": limit, "seconds": time_limit, "licence": licence, "note": say}
     if system and root:
         raise click.UsageError("-L is for programs; a guest has QEMU's own -L after the --")
-    if system:
-        done = record_system(command, output or default_output(command), **how)
-    else:
-        done = record(command, output or Path(command[0]).name + ".arrow", root=root, **how)
+    output = output or (default_output(command) if system else Path(command[0]).name + ".arrow")
+    how = {"skip": skip, "limit": limit, "seconds": time_limit, "licence": licence, "note": say}
+    how["force"] = force or may_overwrite(output)
+    done = record_system(command, output, **how) if system else record(command, output, root=root, **how)
     if done.failure:
         raise done.failure
     say(summary(done))
     ctx.exit(done.exit_code)
+
+
+def may_overwrite(output: str) -> bool:
+    """Ask, on a terminal, if there is a recording already. Off a terminal the answer is no."""
+    from mmuexp.trace.left import older
+
+    if not (older(output) and sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return click.confirm(f"mmuexp record: {output} is there already; overwrite it?", err=True)
 
 
 def say(line: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mmuexp.difference import Difference, diff
-from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.errors import MmuexpError, UsageError, refuse_itself
 from mmuexp.export import Output, load
 from mmuexp.folders.about import FILE, About, read
 from mmuexp.folders.command import Call, calls_of, run
@@ -89,7 +89,7 @@ def rerun(folder: Path | str, *, check: bool = False, saved: bool = False, progr
     calls = calls_of(about)
     if check:
         return _check(about, calls, saved, progress)
-    with _claimed(about, () if saved else calls) as files:
+    with _claimed(about, {} if saved else calls) as files:
         results = {name: _result(about, name, call, saved, progress) for name, call in calls.items()}
         report = Report(about, results)
         contents = {REPORT: report.text().encode(), CHART: report.chart()}
@@ -102,11 +102,13 @@ def rerun(folder: Path | str, *, check: bool = False, saved: bool = False, progr
 
 
 @contextlib.contextmanager
-def _claimed(about: About, tables: object) -> Iterator[dict[str, Output]]:
+def _claimed(about: About, tables: Mapping[str, Call]) -> Iterator[dict[str, Output]]:
     names = [f"{name}.csv" for name in tables] + [REPORT] + ([CHART] if about.chart else [])
     files: dict[str, Output] = {}
     try:
         for name in names:
+            for recording in [file for call in tables.values() for file in call.traces.values() if file]:
+                refuse_itself(recording, about.folder / name, "is a recording that the experiment reads")
             kind = Output if name.endswith(".csv") else Made
             files[name] = kind(str(about.folder / name))
         yield files

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, refuse_itself
 from mmuexp.record import build, program
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
@@ -27,13 +27,15 @@ def record(
     seconds: float | None = None,
     root: str | None = None,
     licence: str | None = None,
+    force: bool = False,
     note: Callable[[str], None] = lambda line: None,
 ) -> Recording:
     """Run `command` (a 32-bit x86 Linux program and its arguments) and write its rows to `output`.
 
     The first `skip` rows are left out, and at most `limit` are recorded; the program always runs to its end, with our
     standard input, output and error, unless it runs longer than `seconds`. `root` is the folder where its loader and
-    libraries are looked up first (QEMU's -L). `licence` goes into the file. `note` gets a line when the recording ends
+    libraries are looked up first (QEMU's -L). `licence` goes into the file. An earlier recording is
+    replaced only with `force`, and only when this one has rows. `note` gets a line when the recording ends
     before the program.
 
     Raises `MmuexpError` before the program starts: what cannot be run or recorded, no QEMU, no compiler, an output
@@ -46,11 +48,26 @@ def record(
     plugin = build.plugin(build.USER, api)
     if os.path.exists(output) and os.path.samefile(output, path):
         raise MmuexpError("is the program that is to be recorded", where=output, todo="say -o FILE.arrow")
+    refuse_inputs(command[1:], output)
     metadata = metadata_of(command, version, licence, skip) | {"program.sha256": digest(path)}
-    with TraceWriter(output, mode="user", metadata=metadata, in_place=True) as writer:
+    with TraceWriter(output, mode="user", metadata=metadata, recording=True, force=force) as writer:
+        tell_of_kept(writer, note)
         session = Session(writer, Mode.USER, skip=skip, limit=limit, seconds=seconds, note=note)
         settings = [*(["-L", root] if root else []), "-seed", SEED, "-0", command[0]]
         return run(session, [qemu, *settings, "-plugin", session.plugin_option(plugin), path, *command[1:]])
+
+
+def refuse_inputs(words: Sequence[str], output: str) -> None:
+    """Raises UsageError if a file that is named among the arguments, as FILE or in KEY=FILE,... is the output."""
+    for word in words:
+        for part in (word, *re.split("[,=]", word)):
+            refuse_itself(part, output, "is named by the command that is to be recorded")
+
+
+def tell_of_kept(writer: TraceWriter, note: Callable[[str], None]) -> None:
+    """Say where the rows are that an earlier recorder left, which was killed."""
+    if writer.kept:
+        note(f"a recorder that was killed left rows, now in {writer.kept}; mmuexp trace recover {writer.kept} -o NEW")
 
 
 def run(session: Session, command: Sequence[str]) -> Recording:

@@ -95,6 +95,11 @@ class Ring:
         """How many rows of a chunk that is not yet taken whole are taken: the plugin may not have it back."""
         return self.taken % BATCH_ROWS
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a whole chunk waits to be written."""
+        return self.rows - self.taken >= BATCH_ROWS - self.in_chunk
+
     def columns(self, *, partial: bool = False) -> Columns | None:
         """The next rows up to the end of their chunk (`partial`: or as far as there are any), None when there are none.
         The plugin writes a chunk again only after it was told that it is free."""

@@ -10,13 +10,13 @@ import select
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mmuexp.errors import MmuexpError
 from mmuexp.record.ring import TOKEN_FREE, TOKEN_STOP, Ended, Mode, Ring
+from mmuexp.record.signals import ENDING, Signals
 from mmuexp.trace import TraceWriter
 
 # what `mmuexp.complete` says, and the line on stderr, when rows end before the program does
@@ -30,7 +30,7 @@ CUT = {
 }
 EXEC = "the program executed another program"
 NO_ROOM = "free some space or name another disk"
-PATIENCE_SECONDS = 5.0  # for QEMU to end after it was told to
+PATIENCE_SECONDS = 1.5  # for QEMU to end after it was told to
 
 
 class Recording(NamedTuple):
@@ -68,9 +68,10 @@ class Session:
         self.failure: MmuexpError | None = None
         self.complete: str | None = None  # known once the file is closed
         self.seconds = 0.0
-        self.handlers: dict[int, object] = {}
-        self.signal: int | None = None  # that asked us to end
-        self.told_to_end: float | None = None  # when QEMU was
+        self.signals = Signals()
+        self.told_to_end = False  # QEMU was, by us
+        self.kill_at: float | None = None  # when patience with it ends
+        self.killed = False  # it was, when patience had ended
 
     @property
     def outlives(self) -> str:
@@ -83,25 +84,17 @@ class Session:
 
     def start(self, command: Sequence[str]) -> None:
         self.qemu = os.path.basename(command[0])
-        self._take_signals()
+        self.signals.take(self._pass_on)
         self.began = time.monotonic()
         self.process = subprocess.Popen(command, pass_fds=[self.ring.fd, self.theirs.fileno()])
         self.theirs.close()
 
-    def _take_signals(self) -> None:
-        """^C reaches QEMU too, through the terminal: the recorder outlives it. TERM and HUP are passed on."""
-
-        if threading.current_thread() is not threading.main_thread():
-            return  # Python gives signals to the main thread alone
-
-        def pass_on(number, _frame):
-            self.signal = self.signal or number
-            if self.process and number != signal.SIGINT:
-                self.process.send_signal(number)
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:
-                self.handlers[number] = signal.signal(number, pass_on)
+    def _pass_on(self, number: int) -> None:
+        """A program may do with INT what it likes; after the other signals its time is short."""
+        if self.process:
+            self.process.send_signal(number)
+        if number in ENDING and self.kill_at is None:
+            self.kill_at = time.monotonic() + PATIENCE_SECONDS
 
     def watch(self) -> Recording:
         """Write chunks as they fill, until the program has ended."""
@@ -110,16 +103,21 @@ class Session:
             poll = select.poll()
             poll.register(self.socket, select.POLLIN)
             poll.register(pidfd, select.POLLIN)
+            poll.register(self.signals.waker, select.POLLIN)
             while True:
                 ready = [fd for fd, _ in poll.poll(self._milliseconds_left())]
+                self.signals.clear()
                 if self.socket.fileno() in ready and not self._read_tokens():
                     poll.unregister(self.socket)
                     if pidfd not in ready and self.ring.in_exec:
                         self._finish(EXEC)
-                self._write_full_chunks()
+                self._write_chunk()
                 if self.ring.ended in (Ended.LIMIT, *CUT):
                     self._refuse_an_empty_one()
-                    self._finish(CUT.get(self.ring.ended, "yes"))
+                    limited = self.ring.ended == Ended.LIMIT
+                    self._finish(
+                        f"the limit of {self.limit:,} rows" if limited else CUT[self.ring.ended], quiet=limited
+                    )
                 if pidfd in ready:
                     break
                 self._end_what_has_no_end()
@@ -128,10 +126,10 @@ class Session:
         code = self.process.wait()
         self._refuse_what_did_not_start(code)
         self._finish(self._why(code), quiet=True)
-        if self.told_to_end is not None or (self.ring.mode == Mode.SYSTEM and self.ring.ended == Ended.LIMIT):
+        if self.told_to_end or (self.ring.mode == Mode.SYSTEM and self.ring.ended == Ended.LIMIT):
             code = 0  # we ended it, or were about to when it ended by itself
-        elif self.ring.mode == Mode.SYSTEM and self.signal:  # QEMU says 0 then
-            code = -self.signal
+        elif self.signals.first and (self.ring.mode == Mode.SYSTEM or self.killed):  # QEMU says 0 then
+            code = -self.signals.first
         return Recording(
             path=self.writer.path,
             rows=self.writer.rows,
@@ -145,11 +143,13 @@ class Session:
 
     def _milliseconds_left(self) -> int | None:
         """Until something must be done though nothing happens."""
+        if self.complete is None and self.failure is None and self.ring.is_full:
+            return 0
         ends = []
         if self.time_limit is not None and self.complete is None:
             ends.append(self.began + self.time_limit)
-        if self.told_to_end is not None:
-            ends.append(self.told_to_end + PATIENCE_SECONDS)
+        if self.kill_at is not None and not self.killed:
+            ends.append(self.kill_at)
         return max(0, int((min(ends) - time.monotonic()) * 1000) + 1) if ends else None
 
     def _end_what_has_no_end(self) -> None:
@@ -161,22 +161,24 @@ class Session:
             self._finish(f"the time limit of {self.time_limit:g} s", ends=True)
         if self.ring.mode == Mode.SYSTEM and (self.complete is not None or self.failure):
             self._end_guest()
-        if self.told_to_end is not None and now >= self.told_to_end + PATIENCE_SECONDS:
+        if self.kill_at is not None and now >= self.kill_at and not self.killed:
+            self.killed = True
             self.process.kill()
 
     def _end_guest(self) -> None:
-        if self.told_to_end is None:
-            self.told_to_end = time.monotonic()
+        if not self.told_to_end:
+            self.told_to_end = True
+            self.kill_at = time.monotonic() + PATIENCE_SECONDS
             self.process.terminate()
 
     def _refuse_what_did_not_start(self, code: int) -> None:
-        """QEMU said no, or died while it loaded the program: no file. What we or the user ended is kept."""
-        if self.ring.ended != Ended.NOT or self.ring.rows + self.ring.skipped:
+        """QEMU said no, or died while it loaded the program: no file."""
+        if self.ring.rows + self.ring.skipped or self.signals.first or self.told_to_end or self.complete is not None:
             return
         if code > 0:
             self.writer.abort()
             raise MmuexpError(f"did not start (exit code {code})", where=self.qemu, todo="its own message stands above")
-        if code < 0 and self.signal is None and self.told_to_end is None and self.complete is None:
+        if code < 0:
             self.writer.abort()
             how = f"did not start: {signal.Signals(-code).name} ended it before a row"
             raise MmuexpError(how, where=self.qemu, todo=f"the {self.noun} may be cut or damaged")
@@ -189,8 +191,8 @@ class Session:
 
     def _why(self, code: int) -> str:
         """`mmuexp.complete` of a recording whose program has ended."""
-        if self.ring.mode == Mode.SYSTEM and self.signal:
-            return f"interrupted by {signal.Signals(self.signal).name}"
+        if self.ring.mode == Mode.SYSTEM and self.signals.first:
+            return f"interrupted by {signal.Signals(self.signals.first).name}"
         if self.ring.ended == Ended.EXIT:
             return "yes"
         if self.ring.in_exec:
@@ -206,20 +208,24 @@ class Session:
         except ConnectionResetError:
             return False
 
-    def _write_full_chunks(self, *, partial: bool = False) -> None:
-        while self.complete is None and self.failure is None:
-            columns = self.ring.columns(partial=partial)
-            if columns is None:
-                return
-            try:
-                self.writer.append(columns)
-            except MmuexpError as error:
-                self.failure = error
-                self.note(f"{error}; the recording ends here, {self.outlives}")
-                self._send(TOKEN_STOP)
-                return
-            if not self.ring.in_chunk:
-                self._send(TOKEN_FREE)
+    def _write_chunk(self, *, partial: bool = False) -> bool:
+        """Write one chunk, if there is one: a fast program fills the next meanwhile, and signals and the time limit
+        must be looked at in between. False when there was none to write."""
+        if self.complete is not None or self.failure is not None:
+            return False
+        columns = self.ring.columns(partial=partial)
+        if columns is None:
+            return False
+        try:
+            self.writer.append(columns)
+        except MmuexpError as error:
+            self.failure = error
+            self.note(f"{error}; the recording ends here, {self.outlives}")
+            self._send(TOKEN_STOP)
+            return False
+        if not self.ring.in_chunk:
+            self._send(TOKEN_FREE)
+        return True
 
     def _send(self, token: bytes) -> None:
         with contextlib.suppress(OSError):  # QEMU may have ended; what it wrote is in the ring
@@ -229,7 +235,9 @@ class Session:
         """Write the rest and close the file; the program may run on. `ends`: it does not."""
         if self.complete is not None:
             return
-        self._write_full_chunks(partial=True)
+        end = self.ring.rows  # the program may run on, and make more
+        while self.ring.taken < end and self._write_chunk(partial=True):
+            pass
         if self.failure:
             complete = f"cut short: {self.failure.what}"
         elif complete != "yes" and not quiet:
@@ -241,6 +249,10 @@ class Session:
         self.seconds = time.monotonic() - self.began
 
     def _close(self, complete: str) -> None:
+        if trouble := self._without_a_row(complete):
+            self.writer.abort()
+            self.failure = self.failure or trouble
+            return
         count = self.writer.rows if self.failure else self.ring.taken
         window = (self.ring.skipped, max(0, count - self.ring.prefix))
         try:
@@ -249,8 +261,18 @@ class Session:
             self.failure = error
         if self.writer.rows < self.ring.taken and not self.failure:  # it held rows, and could not write them
             self.failure = MmuexpError("the last rows cannot be written", where=self.writer.path, todo=NO_ROOM)
-        if self.failure and not self.writer.rows:  # not one row: no file either
-            self.writer.remove()
+
+    def _without_a_row(self, complete: str) -> MmuexpError | None:
+        """Why there is nothing to be kept. A trace without rows, of a run that was shorter than what was to be skipped,
+        is one, but none to replace another with."""
+        if self.ring.taken or (self.ring.skipped and not self.failure and not self.writer.replaces):
+            return None
+        why = f"{self.ring.skipped:,} rows were skipped, and none came after them" if self.ring.skipped else complete
+        stays = "; what was there stays" if self.writer.replaces else ""
+        error = MmuexpError(f"no row was recorded: {why}{stays}", where=self.writer.path)
+        if self.signals.first:
+            error.exit_code = 128 + self.signals.first
+        return error
 
     def _counted(self, rows: int) -> dict[str, str]:
         """What the plugin has counted beside the rows, where all of them are in the file: else nobody knows."""
@@ -260,8 +282,7 @@ class Session:
 
     def end(self) -> None:
         """Whatever happened: QEMU does not outlive the recorder."""
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
+        self.signals.give_back()
         self.socket.close()
         self.theirs.close()
         self.ring.close()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.guest import PAGE_BYTES, PAGES
 from mmuexp.record import build
-from mmuexp.record.qemu import find_qemu, metadata_of, run
+from mmuexp.record.qemu import find_qemu, metadata_of, refuse_inputs, run, tell_of_kept
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
 from mmuexp.trace import TraceWriter
@@ -44,6 +44,7 @@ def record_system(
     limit: int | None = None,
     seconds: float | None = None,
     licence: str | None = None,
+    force: bool = False,
     note: Callable[[str], None] = lambda line: None,
 ) -> Recording:
     """Run `qemu-system-i386 ARGUMENTS` and write its guest's rows to `output`.
@@ -51,7 +52,7 @@ def record_system(
     The first `skip` rows are left out; what follows begins with MAP rows for the pages that are known by then, which
     `limit` does not count. Skipping counts the rows that recording would make, exactly, for a guest that drops the
     translation of a page in use when it moves the page (`plugin/pages.h`). After `limit` rows, or `seconds` of QEMU's
-    running, the guest is ended.
+    running, the guest is ended. An earlier recording is replaced only with `force`, and only when this one has rows.
 
     Raises `MmuexpError` before the guest starts: no QEMU, no compiler, an argument that cannot be recorded, more than
     one processor, an output that cannot be written.
@@ -61,8 +62,10 @@ def record_system(
     qemu, version, api = find_qemu(QEMU, QEMU_PACKAGE)
     machine = machine_arguments(arguments)
     plugin = build.plugin(build.SYSTEM, api)
+    refuse_inputs(arguments, output)
     metadata = metadata_of([QEMU, *arguments], version, licence, skip)
-    with TraceWriter(output, mode="system", metadata=metadata, in_place=True) as writer:
+    with TraceWriter(output, mode="system", metadata=metadata, recording=True, force=force) as writer:
+        tell_of_kept(writer, note)
         session = Session(writer, Mode.SYSTEM, skip=skip, limit=limit, seconds=seconds, note=note)
         done = run(session, [qemu, *machine, "-plugin", session.plugin_option(plugin), *arguments])
     if unsure := session.ring.flushes_unsure:

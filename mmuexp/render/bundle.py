@@ -4,7 +4,7 @@ import functools
 import os
 from contextlib import suppress
 
-from mmuexp.interrupt import temporary_file
+from mmuexp import partfile
 from mmuexp.native import cache_folder
 
 
@@ -24,7 +24,7 @@ def vega() -> str:
     script = _LICENCES + code.replace("</script", "<\\/script").rstrip() + _END
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = temporary_file(place.parent)
+        handle, temporary = partfile.create(str(place))
         with open(handle, "w", encoding="utf-8") as file:
             file.write(script)
         os.replace(temporary, place)

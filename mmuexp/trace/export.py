@@ -25,7 +25,7 @@ def export(path: str | os.PathLike, output: str) -> int:
             WRITERS[suffix](trace, sys.stdout.buffer)
             sys.stdout.buffer.flush()
             return trace.file_rows
-        sink = Sink(output, in_place=False)
+        sink = Sink(output)
         try:
             with sink.guard():
                 WRITERS[suffix](trace, sink)

@@ -47,9 +47,11 @@ def empty(rows: int = 0) -> Columns:
 class TraceWriter:
     """Writes a trace. A context manager: leaving it closes the file, leaving it by an exception takes the file away.
 
-    The file is made beside the target and renamed on `close`. With `in_place=True` it is the target from the first
-    byte, and leaving by an exception closes it with what was written, marked as cut short: a recording is worth
-    keeping, if it has a row. `metadata` keys may be given without their `mmuexp.` prefix. `level` is ZSTD's, 1 to 22.
+    The file is made beside the target and renamed on `close`, so that what was there stays until then. With
+    `recording=True` an earlier file is replaced only if `force` says so, and leaving by an exception closes the file
+    with what was written, marked as cut short: a recording is worth keeping, if it has a row. What a killed recorder
+    leaves is in the file that `left.part_of` names; where an earlier one's rows stood there, `.kept` is the name that
+    they have now. `metadata` keys may be given without their `mmuexp.` prefix. `level` is ZSTD's, 1 to 22.
 
     Raises `MmuexpError` when the target cannot be written: a bad path at once, a full disk in `append` or `close`.
     After a full disk the rows written so far (`.rows`) are whole and `close` may still be called.
@@ -61,7 +63,8 @@ class TraceWriter:
         *,
         mode: str,
         metadata: dict[str, str] | None = None,
-        in_place: bool = False,
+        recording: bool = False,
+        force: bool = False,
         level: int = ZSTD_LEVEL,
     ):
         import pyarrow as pa
@@ -70,10 +73,10 @@ class TraceWriter:
             raise ValueError(f"mode is {mode!r}, not one of {MODES}")
         if str(path) == "-":
             raise UsageError("a trace cannot go to stdout", todo="name a file with -o; `trace export` prints CSV")
-        self.path, self.mode, self.in_place, self.rows = str(path), mode, in_place, 0
+        self.path, self.mode, self.recording, self.rows = str(path), mode, recording, 0
         self._pa = pa
         self._buffer, self._held = empty(BATCH_ROWS), 0
-        self._sink = Sink(self.path, in_place)
+        self._sink = Sink(self.path, recording, force)
         self._head = {"format": FORMAT, "mode": mode, "guest": "i386"} | _bare(metadata)
         fields = [
             pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in DTYPES._asdict().items()
@@ -116,7 +119,7 @@ class TraceWriter:
             self._flush()
         except MmuexpError as error:
             complete = f"cut short: {error.what}" if complete == "yes" else complete
-            if not self.in_place:
+            if not self.recording or not self.rows:
                 self.abort()
                 raise
         first, count = window or (0, self.rows)
@@ -130,21 +133,27 @@ class TraceWriter:
                 self._writer.close()
             self._sink.finish()
         except MmuexpError as error:
-            if self.in_place:
+            if self.recording and self.rows:
                 self._sink.leave()
-                error.todo = f"free some space, then mend it: mmuexp trace recover {self.path} -o NEW"
-            else:
-                self._sink.discard()
+                todo = f"its rows are in {self._sink.name}: mmuexp trace recover {self._sink.name} -o NEW"
+                raise MmuexpError(error.what, where=error.where, todo=todo) from None
+            self._sink.discard()
             raise
 
     def abort(self) -> None:
-        """Take away what was written; the target is as it was (in place: gone)."""
+        """Take away what was written; the target is as it was."""
         if not self._sink.closed:
             self._sink.discard()
 
-    def remove(self) -> None:
-        """As `abort`, also after `close`: a file that holds nothing worth keeping."""
-        self._sink.discard()
+    @property
+    def replaces(self) -> bool:
+        """Is there a recording that this one will replace?"""
+        return self._sink.recording and self._sink.older is not None
+
+    @property
+    def kept(self) -> str:
+        """Where the rows are that an earlier recorder, which was killed, left for this target; "" if there are none."""
+        return self._sink.kept
 
     def _flush(self) -> None:
         held, self._held = self._held, 0
@@ -168,10 +177,10 @@ class TraceWriter:
             try:
                 self.close()
             except BaseException:
-                if not self.in_place:
+                if not self.recording:
                     self.abort()
                 raise
-        elif self.in_place and (self.rows or self._held):
+        elif self.recording and (self.rows or self._held):
             self.close(complete=f"cut short: {error or kind.__name__}")
         else:
             self.abort()

@@ -15,7 +15,7 @@ from itertools import islice, repeat
 from mmuexp.errors import TraceError
 from mmuexp.guest import Columns
 from mmuexp.threads import Threads
-from mmuexp.trace import layout
+from mmuexp.trace import layout, left
 from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.format import FORMAT, MODES, PREFIX, metadata_crc32
 from mmuexp.trace.sha256 import digest_of
@@ -42,7 +42,10 @@ def open_input(path: str) -> tuple[int, int]:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would wait for a writer
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise TraceError(f"cannot be read: {reason}", where=path, todo="name a trace file") from None
+        todo = "name a trace file"
+        if isinstance(error, FileNotFoundError) and os.path.isfile(part := left.part_of(path)):
+            todo = f"a recorder that is at work, or was killed, has {part}: mmuexp trace recover {part} -o NEW"
+        raise TraceError(f"cannot be read: {reason}", where=path, todo=todo) from None
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)

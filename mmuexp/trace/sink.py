@@ -1,4 +1,4 @@
-"""The file that a trace is written to: whole or not at all, beside its target or in place."""
+"""The file that a trace is written to: beside its target, until it is whole and is given the target's name."""
 
 import errno
 import os
@@ -6,8 +6,9 @@ import stat
 import tempfile
 from pathlib import Path
 
-from mmuexp import interrupt
+from mmuexp import partfile
 from mmuexp.errors import MmuexpError
+from mmuexp.trace import left
 
 BALLAST_BYTES = 1 << 20  # the footer takes 24 bytes a batch
 
@@ -17,31 +18,55 @@ class Sink:
 
     Arrow notes where a batch lies after its last byte, so with the bytes gone it may go on to write the end:
     a full disk costs one batch and not the file.
+
+    A recording is made in the file that `left.part_of` names, so that what a killed recorder leaves is found, and so
+    that two recorders meet there: the second is refused. So is one that would replace an earlier recording, unless it
+    is told to by `force`.
     """
 
-    def __init__(self, path: str, in_place: bool):
+    def __init__(self, path: str, recording: bool = False, force: bool = False):
         self.target = os.path.realpath(path)
         self.path = path
         self.safe = self.position = 0
         self.closed = False
+        self.recording, self.force = recording, force
+        self.kept = ""  # where an earlier recorder's rows are, if they stood in the way
         # a device or a pipe cannot be replaced by a file of its name
-        self.replace = not in_place and (not os.path.exists(self.target) or os.path.isfile(self.target))
-        self.name = f"{self.target}.{os.getpid()}.part" if self.replace else self.target
+        self.replace = recording or not os.path.exists(path) or os.path.isfile(path)
         try:
             if os.path.isdir(self.target):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if in_place and os.path.exists(self.target) and not os.path.isfile(self.target):
+            if recording and os.path.exists(path) and not os.path.isfile(path):
                 raise MmuexpError("is no regular file", where=path, todo="name a file that can be written")
-            if os.path.exists(self.target) and not os.access(self.target, os.W_OK):
+            if os.path.exists(path) and not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            if self.replace:
-                interrupt.temporaries.add(self.name)
-            self.fd = os.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+            self._open()
         except OSError as error:
             raise _cannot(path, error) from None
         status = os.fstat(self.fd)
         self.regular, self.file = stat.S_ISREG(status.st_mode), (status.st_dev, status.st_ino)
-        self.ballast = _ballast(os.path.dirname(self.target)) if in_place and self.regular else None
+        self.ballast = _ballast(os.path.dirname(self.target)) if recording else None
+
+    def _open(self) -> None:
+        if self.recording:
+            self._refuse_to_replace()
+            partfile.sweep(self.target)
+            self.fd, self.name, self.kept = left.claim(self.target)
+            try:
+                self._refuse_to_replace()  # another recorder may have ended meanwhile
+            except MmuexpError:
+                os.unlink(self.name)
+                os.close(self.fd)
+                raise
+        elif self.replace:
+            self.fd, self.name = partfile.create(self.target)
+        else:
+            self.fd, self.name = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC), self.path
+
+    def _refuse_to_replace(self) -> None:
+        self.older = left.older(self.target)
+        if self.older and not self.force:
+            raise MmuexpError("is there already", where=self.path, todo="--force overwrites it; -o names another file")
 
     def guard(self) -> "_Guard":
         """What happens inside is written whole or not at all; OSError becomes a line for the user."""
@@ -78,16 +103,21 @@ class Sink:
             self.ballast = None
 
     def finish(self) -> None:
-        """Close the file and give it its name."""
+        """Give the file its name, and close it. A recording that cannot have its name stays where it is."""
         try:
-            self.leave()
+            os.close(os.dup(self.fd))  # a network file system tells here what it could not write
             if self.replace:
                 if os.path.exists(self.target) and not os.path.isfile(self.target):
                     raise OSError(errno.EEXIST, "is no regular file")
-                os.replace(self.name, self.target)
+                if self.recording and left.older(self.target) not in (None, self.older):
+                    raise OSError(errno.EEXIST, "another file was given this name meanwhile")
+                os.replace(
+                    self.name, self.target
+                )  # before the lock goes: no other recorder may take it for left behind
+            self.leave()
         except BaseException as error:
-            if self.replace:
-                self._unlink()
+            if self.replace and not self.recording:
+                self.discard()
             if isinstance(error, OSError):
                 raise _cannot(self.path, error) from None
             raise

@@ -48,7 +48,7 @@ static void nothing(qemu_plugin_id_t id)
 static void recorder_gone(void)
 {
     static const char line[] = "mmuexp: the recorder is gone, so this program ends; "
-                               "mmuexp trace recover mends its file\n";
+                               "mmuexp trace recover mends its file, OUTPUT.part\n";
     if (write(STDERR_FILENO, line, sizeof line - 1) < 0) {
         /* stderr is gone too */
     }
