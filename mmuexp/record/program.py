@@ -43,6 +43,12 @@ def find(program: str, root: str | None) -> str:
     return path
 
 
+def loader_of(path: str) -> str | None:
+    """The loader that a program names, as the guest sees it; None for a static one."""
+    with open(path, "rb") as file:
+        return _interpreter(file, file.read(64), path)
+
+
 def _interpreter(file, head: bytes, path: str) -> str | None:
     """PT_INTERP of an i386 ELF file, None for a static program."""
     if head[:2] == b"#!":

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from mmuexp.errors import MmuexpError, refuse_itself
-from mmuexp.record import build, program
+from mmuexp.record import build, libraries, program
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
 from mmuexp.trace import TraceWriter, digest
+from mmuexp.trace.format import utf8
 
 QEMU, QEMU_PACKAGE = "qemu-i386", "qemu-user; the static build has no plugins"
 SEED = "1"  # AT_RANDOM and the like: the same program makes the same rows each time
@@ -53,8 +54,24 @@ def record(
     with TraceWriter(output, mode="user", metadata=metadata, recording=True, force=force) as writer:
         tell_of_kept(writer, note)
         session = Session(writer, Mode.USER, skip=skip, limit=limit, seconds=seconds, note=note)
-        settings = [*(["-L", root] if root else []), "-seed", SEED, "-0", command[0]]
+        settings = ["-seed", SEED, "-0", command[0]]
+        if root:
+            loader = program.loader_of(path)
+            settings += ["-L", root, *(libraries.guest_environment(root) if loader else [])]
+            session.at_end = lambda: _from_outside(session, root, loader)
         return run(session, [qemu, *settings, "-plugin", session.plugin_option(plugin), path, *command[1:]])
+
+
+def _from_outside(session: Session, root: str, loader: str | None) -> dict[str, str]:
+    """What the metadata says of libraries that were not found below -L; a line says it, too."""
+    loaded = session.ring.loaded
+    if loader and not os.path.exists(os.path.join(root, loader.lstrip("/"))):
+        loaded = [loader, *loaded]
+    found = libraries.outside(root, loaded)
+    if not found:
+        return {}
+    session.note(f"loaded from outside {root}: {', '.join(map(utf8, found))}")
+    return {"outside_root": shlex.join(found)}
 
 
 def refuse_inputs(words: Sequence[str], output: str) -> None:

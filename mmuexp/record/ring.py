@@ -13,7 +13,7 @@ import numpy as np
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
 
-MAGIC, VERSION = 0x584D4D55, 4
+MAGIC, VERSION = 0x584D4D55, 5
 HEADER_BYTES = 4096
 CHUNKS = 4  # one is filled, one is written out, two take up the slack between the two
 TOKEN_NEWS, TOKEN_FREE, TOKEN_STOP = b"n", b"f", b"s"
@@ -25,6 +25,8 @@ _HEADER = np.dtype(
         ("rows", "u8"),
         ("prefix", "u8"),
         ("flushes_unsure", "u8"),
+        ("loaded_bytes", "u4"),
+        ("loaded", "u1", 3072),
     ]
 )
 
@@ -94,6 +96,12 @@ class Ring:
     def in_chunk(self) -> int:
         """How many rows of a chunk that is not yet taken whole are taken: the plugin may not have it back."""
         return self.taken % BATCH_ROWS
+
+    @property
+    def loaded(self) -> list[str]:
+        """The files that the program mapped to execute, its libraries, beside what QEMU itself loaded."""
+        names = bytes(self._header.loaded[0][: int(self._header.loaded_bytes[0])])
+        return [os.fsdecode(name) for name in names.split(b"\0") if name]
 
     @property
     def is_full(self) -> bool:

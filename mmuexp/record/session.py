@@ -64,6 +64,7 @@ class Session:
         self.noun = "guest" if mode == Mode.SYSTEM else "program"
         self.ring = Ring(mode)
         self.socket, self.theirs = socket.socketpair()
+        self.at_end: Callable[[], dict[str, str]] = dict  # more metadata, asked for when no more rows come
         self.process: subprocess.Popen | None = None
         self.failure: MmuexpError | None = None
         self.complete: str | None = None  # known once the file is closed
@@ -256,7 +257,8 @@ class Session:
         count = self.writer.rows if self.failure else self.ring.taken
         window = (self.ring.skipped, max(0, count - self.ring.prefix))
         try:
-            self.writer.close(complete=complete, window=window if window[0] else None, metadata=self._counted(count))
+            more = self._counted(count) | self.at_end()
+            self.writer.close(complete=complete, window=window if window[0] else None, metadata=more)
         except MmuexpError as error:
             self.failure = error
         if self.writer.rows < self.ring.taken and not self.failure:  # it held rows, and could not write them

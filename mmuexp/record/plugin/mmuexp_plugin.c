@@ -216,12 +216,13 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 static void on_syscall(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, uint64_t a1, uint64_t a2, uint64_t a3,
                        uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8)
 {
-    (void)id, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
+    (void)id, (void)a6, (void)a7, (void)a8;
     if (__atomic_load_n(&r.over, __ATOMIC_RELAXED))
         return;
     leave_block(vcpu);
     pthread_mutex_lock(&t.lock);
     guard_socket(number, a1, a2);
+    note_library(number, a3, a4, a5);
     pthread_mutex_unlock(&t.lock);
     if (is_exec(number)) /* on success no line of ours runs again */
         __atomic_add_fetch(&r.header->in_exec, 1, __ATOMIC_RELEASE);

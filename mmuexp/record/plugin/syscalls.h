@@ -9,6 +9,9 @@
 #define MMUEXP_SYSCALLS_H
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "rows.h"
 
@@ -18,6 +21,7 @@ enum {
     SYS32_EXECVE = 11,
     SYS32_DUP2 = 63,
     SYS32_DUP3 = 330,
+    SYS32_MMAP2 = 192,
     SYS32_EXECVEAT = 358,
     SYS32_CLOSE_RANGE = 436,
 };
@@ -25,6 +29,27 @@ enum {
 static bool is_exec(int64_t number)
 {
     return number == SYS32_EXECVE || number == SYS32_EXECVEAT;
+}
+
+/* The program maps a file to execute it, a library that is: its name goes to the recorder, once. */
+static void note_library(int64_t number, uint64_t rights, uint64_t flags, uint64_t fd)
+{
+    if (number != SYS32_MMAP2 || !(rights & PROT_EXEC) || flags & MAP_ANONYMOUS)
+        return;
+    char link[32], name[1024];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", (int)fd);
+    ssize_t length = readlink(link, name, sizeof name - 1);
+    if (length <= 0 || name[0] != '/' || !strncmp(name, "/memfd:", 7) || !strncmp(name, "/dev/", 5))
+        return;
+    name[length++] = 0;
+    uint32_t used = r.header->loaded_bytes;
+    for (uint32_t at = 0; at < used; at += strlen(r.header->loaded + at) + 1)
+        if (!strcmp(r.header->loaded + at, name))
+            return;
+    if (used + length > sizeof r.header->loaded)
+        return;
+    memcpy(r.header->loaded + used, name, length);
+    __atomic_store_n(&r.header->loaded_bytes, used + length, __ATOMIC_RELEASE);
 }
 
 /* The guest shares our file descriptors: when it is about to close the socket's number, the socket moves away. */
