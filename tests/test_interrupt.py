@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cli_cases import write_trace
 
 ROOT = Path(__file__).parent.parent
 PROMISE_SECONDS = 2.0
@@ -70,8 +71,38 @@ def test_a_signal_that_the_caller_ignores_is_ignored():
     assert done.stdout == "True\n", done.stderr
 
 
+KEEPS = """
+import os
+from contextlib import contextmanager
+from mmuexp import __main__, interrupt
+from mmuexp.cli import output
+@contextmanager
+def progress_bar():
+    yield lambda name, done, rows: name.endswith("second.arrow") and done and os.kill(os.getpid(), {number})
+output.progress_bar = progress_bar
+interrupt.PATIENCE_SECONDS = 60  # a busy machine needs longer for the drawing
+__main__.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_finished_is_kept(number, tmp_path):
+    first, second = (write_trace(tmp_path / f"{name}.arrow", repeat=3) for name in ("first", "second"))
+    files = [str(tmp_path / name) for name in ("c.svg", "c.csv")]
+    command = [sys.executable, "-c", KEEPS.format(number=int(number)), "compare", first, second, "-s", "softmmu"]
+    command += ["-o", files[0], "-o", files[1]]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 128 + number, done.stderr
+    wrote = [f"mmuexp: wrote {name}" for name in reversed(files)]
+    assert done.stderr.splitlines() == [*wrote, "mmuexp: interrupted"]
+    assert len(Path(files[1]).read_text().splitlines()) == 2
+    assert "interrupted after 1 of 2 traces" in Path(files[1] + ".manifest.json").read_text()
+
+
 @pytest.mark.long
 def test_signals_at_random_moments():
     command = [sys.executable, "-m", "tests.torture", "signals", "--seed", "19", "--count", "40", "--busy"]
+    for name in ("compare", "faults", "verify", "record", "export", "trace slice"):
+        command += ["--only", name]
     done = subprocess.run([*command, "--seconds", "60"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

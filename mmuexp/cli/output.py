@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json", "md")
 STDOUT = "-"
+DRAWN = (".html", ".svg", ".png")
 
 
 def say(line: str) -> None:
@@ -156,9 +157,9 @@ class Outputs:
         for file in self.files:
             file.discard()
 
-    def save(self, result: "Result") -> None:
-        """Files first: a closed pipe must not cost what was asked for on disk."""
-        for file in self.files:
+    def save(self, result: "Result", *, hurried: bool = False) -> None:
+        """Files first: a closed pipe must not cost what was asked for on disk. `hurried`: drawings last."""
+        for file in sorted(self.files, key=lambda file: hurried and file.path.lower().endswith(DRAWN)):
             file.save(result)
             say(f"wrote {file.path}")
         if self.stdout:
@@ -272,7 +273,7 @@ def run_and_save(
                 result = work(telling(progress))
         except Interrupted as stopped:
             _say_what_is_left_out(stopped.result)
-            outputs.save(stopped.result)
+            outputs.save(stopped.result, hurried=True)
             raise
         _say_what_is_left_out(result)
         outputs.save(result)

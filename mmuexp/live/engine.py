@@ -26,6 +26,7 @@ from mmuexp.strategy import Strategy
 
 HEADER_BYTES, MESSAGE_BYTES = 4096, 512  # engine.h
 LOG_RECORDS = 2 * BATCH_ROWS
+COUNTERS_SECONDS = 10.0  # to start and to say what it counts takes some milliseconds
 TIME_LIMIT_SECONDS = 120.0  # of one chunk: 2**20 rows that all fault take some ten
 
 
@@ -75,12 +76,19 @@ FAILURES = (EngineFailed, WrongData, NoMappings)  # enum failure
 def counters(program: Path) -> tuple[str, ...]:
     """Names of what an engine counts, in its order: columns of the CSV."""
     try:
-        done = subprocess.run([str(program)], capture_output=True, text=True)
+        done = subprocess.run([str(program)], capture_output=True, timeout=COUNTERS_SECONDS)
+        lines = [line.split() for line in done.stdout.decode(errors="replace").splitlines()]
+        why = f"it ended with code {done.returncode}" if done.returncode else None
+        if why is None and not (lines and all(len(line) == 2 and line[0] == "counter" for line in lines)):
+            why = "it does not list its counters"
+    except subprocess.TimeoutExpired:
+        why = f"it took more than {COUNTERS_SECONDS:g} s to list its counters"
     except OSError as error:
-        raise EngineFailed(f"cannot be started: {error.strerror}", where=str(program)) from None
-    if done.returncode:
-        raise EngineFailed(f"cannot be started: it ended with code {done.returncode}", where=str(program))
-    return tuple(line.split()[1] for line in done.stdout.splitlines() if line.startswith("counter "))
+        why = error.strerror
+    if why is not None:
+        todo = "mend the scheme's C half; if it has none of its own, remove this file, and it is compiled anew"
+        raise EngineFailed(f"cannot be started: {why}", where=str(program), todo=todo)
+    return tuple(line[1] for line in lines)
 
 
 class Engine:

@@ -55,6 +55,10 @@ class Torturer:
     """`busy` stretches the two seconds by how many more processes want to run than there are processors."""
 
     def __init__(self, folder: Path, seed: int, only: list[str] | None = None, *, busy: bool = False):
+        if (
+            signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        ):  # a shell's background job: what it starts ignores ^C, too
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder, self.random, self.busy = folder, random.Random(seed), busy
         self.done: list[Shot] = []
         self.cache = folder / "cache"
