@@ -103,3 +103,11 @@ def test_each_instruction_makes_the_rows_of_the_manual_and_of_lackey(tmp_path, n
         subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-o", program, source], check=True)
     found = rows_of_cases(lackey(program, tmp_path, ONE_BY_ONE), program, len(expected))
     assert list(zip(words, found, strict=True)) == [(insn, theirs) for insn, _, theirs in expected]
+
+
+def test_a_half_that_faults_makes_no_row_before_the_whole_is_done(tmp_path):
+    done = record("-o", "fault.arrow", "--", build("vectorfault"), cwd=tmp_path)
+    assert done.code == 0, done.err
+    border = 0x50001000
+    there = [row for row in accesses(tmp_path / "fault.arrow") if border - 64 <= row[1] < border + 64]
+    assert there == [(Op.LOAD, border - 8, 16), (Op.STORE, border - 4, 16), (Op.LOAD, border - 24, 32)]
