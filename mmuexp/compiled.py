@@ -23,7 +23,7 @@ import numpy as np
 
 from mmuexp import partfile
 from mmuexp.jitcache import Guarded
-from mmuexp.native import cache_folder
+from mmuexp.places import cache_folder
 from mmuexp.strategy import Strategy
 
 OWN = "mmuexp.strategies."

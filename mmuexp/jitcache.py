@@ -1,11 +1,12 @@
 """numba's disk cache, made harmless: a damaged or full cache costs a compilation, never a run."""
 
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from mmuexp.places import cache_folder
 from mmuexp.threads import apart
 
 
@@ -15,9 +16,26 @@ def kept(function: Callable, **options: Any) -> Any:
 
     options |= {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        with _users_cache():
+            return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
         return numba.njit(**options)(function)
+
+
+@contextmanager
+def _users_cache() -> Iterator[None]:
+    """Have numba keep what is decorated meanwhile in the user's cache folder, unless NUMBA_CACHE_DIR names another.
+
+    Beside the sources, where numba would keep it, `pip uninstall` would leave it.
+    """
+    from numba.core import config
+
+    before = config.CACHE_DIR
+    config.CACHE_DIR = before or str(cache_folder() / "kernels")
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
 
 
 def kept_with(*sources: str) -> Callable[[Callable], Any]:

@@ -16,14 +16,10 @@ from pathlib import Path
 
 from mmuexp import interrupt, partfile
 from mmuexp.errors import MmuexpError
+from mmuexp.places import cache_folder
 
 SEAL_BYTES = hashlib.sha256().digest_size
 BUILD = "build-"  # a folder to compile in is named so, and after its process
-
-
-def cache_folder() -> Path:
-    """Where what is compiled for this user is kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmuexp"
 
 
 def digest_of(parts: Mapping[str, bytes], flags: Sequence[str]) -> str:

@@ -108,6 +108,23 @@ def test_installed_apart_it_compares_from_another_folder(which, wheel, no_compil
     assert version.stdout.startswith("mmuexp 0.")
 
 
+def test_uninstalled_it_leaves_nothing_in_site_packages(wheel, tmp_path):
+    """Not even the machine code that numba would keep beside the sources; and `cache clear` leaves no cache."""
+    venv, cache = tmp_path / "venv", tmp_path / "cache"
+    run(sys.executable, "-m", "venv", venv)
+    run(venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", wheel)
+    env = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    env.pop("PYTHONPATH", None)
+    trace = ROOT / "traces" / "crossing.arrow"
+    run(venv / "bin" / "mmuexp", "compare", trace, cwd=tmp_path, env=env)
+    run(venv / "bin" / "mmuexp", "trace", "verify", trace, cwd=tmp_path, env=env)
+    assert list(cache.glob("mmuexp/kernels/*/*.nbc"))
+    run(venv / "bin" / "mmuexp", "cache", "clear", cwd=tmp_path, env=env)
+    assert not list(cache.iterdir())
+    run(venv / "bin" / "pip", "uninstall", "-q", "-y", "mmuexp")
+    assert [path for path in venv.rglob("*") if "mmuexp" in path.name] == []
+
+
 def test_the_recorder_says_that_it_needs_a_compiler(no_compiler, tmp_path):
     program = tmp_path / "program"
     program.write_bytes(b"\x7fELF\x01\x01\x01" + bytes(9) + b"\x02\0\x03\0" + bytes(200))

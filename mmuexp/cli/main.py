@@ -35,6 +35,7 @@ COMMANDS = {
     "record": "Record a real 32-bit x86 program as a trace.",
     "trace": "Look at, check, cut and convert recordings.",
     "strategy": "List, explain and check the translation schemes.",
+    "cache": "Say what mmuexp keeps in your home folder, and remove it.",
 }
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.places import settings_folder
 
 PRIMITIVES = ("insn", "signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
 ACCESS = "access"  # may be missing; beyond its instructions, what the access itself takes of every hit
@@ -59,8 +60,7 @@ class Profile:
 
 def user_folder() -> Path:
     """Where `mmuexp calibrate` writes and where names are looked up: $XDG_CONFIG_HOME/mmuexp/hosts."""
-    root = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(root) / "mmuexp" / "hosts"
+    return settings_folder() / "hosts"
 
 
 def _names_in(folder) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 
 from mmuexp import partfile
-from mmuexp.native import cache_folder
+from mmuexp.places import cache_folder
 
 
 @functools.cache

@@ -1,0 +1,113 @@
+"""`mmuexp cache`: says what lies in the user's folders, and removes what mmuexp made there, nothing else."""
+
+import json
+
+import pytest
+
+from mmuexp import places
+from mmuexp.errors import MmuexpError
+
+OURS = {
+    "loops": [
+        "loops/0123456789abcdef/map_block_MapBlock.py",
+        "loops/0123456789abcdef/.map_block_MapBlock.py.4711",
+        "loops/0123456789abcdef/__pycache__/map_block_MapBlock.loop-9.py311.1.nbc",
+    ],
+    "kernels": ["kernels/mmuexp_" + 40 * "0" + "/keys.fill-9.py311.nbi"],
+    "engines": ["engines/softmmu-0123456789abcdef", "engines/build-x1/engine.c"],
+    "vega": ["vega/1.7.0.js"],
+    "plugins": ["mmuexp_plugin-0123456789abcdef.so", "build-x2/output"],
+}
+OTHERS = ["notes.txt", "loops/notes.txt", "engines/mine", "other/map_block.py"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path
+
+
+def fill(home, paths):
+    for path in paths:
+        target = home / "cache" / "mmuexp" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(bytes(10))
+
+
+def everything():
+    return [path for paths in OURS.values() for path in paths]
+
+
+def test_info_says_how_much_of_what(home, cli):
+    fill(home, [*everything(), *OTHERS])
+    told = json.loads(cli("cache", "info", "--format", "json").out)
+    assert told["cache"] == str(home / "cache" / "mmuexp")
+    assert {one["kind"]: (one["files"], one["size_bytes"]) for one in told["kinds"]} == {
+        **{kind: (len(paths), 10 * len(paths)) for kind, paths in OURS.items()},
+        "other": (len(OTHERS), 10 * len(OTHERS)),
+    }
+    table = cli("cache", "info").out
+    assert all(kind in table for kind in OURS)
+    assert str(home / "config" / "mmuexp") in table
+
+
+def test_info_of_nothing(home, cli):
+    assert cli("cache", "info").code == 0
+    assert {one.files for one in places.cached()} == {0}
+    assert cli("cache", "clear").code == 0
+    assert "removed 0 files" in cli.err
+
+
+def test_clear_removes_all_that_is_ours_and_the_folder(home, cli):
+    fill(home, everything())
+    (home / "config" / "mmuexp" / "hosts").mkdir(parents=True)
+    (home / "config" / "mmuexp" / "hosts" / "here.toml").write_text("mine")
+    done = cli("cache", "clear")
+    assert (done.code, done.out) == (0, "")
+    assert f"removed {len(everything())} files" in done.err
+    assert list((home / "cache").iterdir()) == []
+    assert (home / "config" / "mmuexp" / "hosts" / "here.toml").read_text() == "mine"
+
+
+def test_clear_leaves_what_others_made_and_what_links_lead_to(home, cli):
+    outside = home / "outside"
+    outside.mkdir()
+    (outside / "a-0123456789abcdef.so").write_text("")
+    fill(home, [*everything(), *OTHERS])
+    root = home / "cache" / "mmuexp"
+    (root / "vega" / "link").symlink_to(outside)
+    (root / "b-0123456789abcdef.so").symlink_to(outside / "a-0123456789abcdef.so")
+    done = cli("cache", "clear")
+    assert done.err.rstrip().endswith(f"left {len(OTHERS) + 2} that mmuexp did not make")
+    left = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_symlink() or path.is_file()}
+    assert left == {*OTHERS, "vega/link", "b-0123456789abcdef.so"}
+    assert (outside / "a-0123456789abcdef.so").exists()
+
+
+def test_what_cannot_be_removed_is_one_line(home, monkeypatch):
+    fill(home, everything())
+
+    def refuse(self, *_, **__):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    with pytest.raises(MmuexpError, match="cannot be removed: permission denied"):
+        places.clear()
+
+
+def test_all_that_is_made_is_known(home, cli, trace):
+    """Whatever a run puts into the cache, `clear` takes out of it."""
+    from mmuexp.jitcache import kept
+    from mmuexp.render.bundle import vega
+
+    def double(x):
+        return 2 * x
+
+    assert kept(double)(2) == 4
+    vega.__wrapped__()
+    cli("compare", trace, "-s", "map-block")
+    kinds = {one.kind: one.files for one in places.cached()}
+    assert kinds["kernels"] >= 2 and kinds["vega"] == 1 and kinds["other"] == 0
+    places.clear()
+    assert list((home / "cache").iterdir()) == []
