@@ -110,6 +110,15 @@ class Torturer:
         place = self._place()
         with (place / "stderr").open("wb") as errors:
             process = self._start(command, place, errors, cold=shot.cold)
+        try:
+            self._interrupt(shot, process)
+        finally:  # nothing outlives this program either
+            shot.wrong += _orphans(process.pid)
+        process.wait()
+        if not shot.missed:
+            shot.wrong += self._judged(shot, command, place)
+
+    def _interrupt(self, shot: Shot, process: subprocess.Popen) -> None:
         time.sleep(shot.after)
         shot.late = _has(process.pid, "SigIgn", signal.SIGTERM)
         shot.early = not shot.late and not _has(process.pid, "SigCgt", signal.SIGTERM)
@@ -125,22 +134,15 @@ class Torturer:
         shot.took = time.monotonic() - began
         if shot.took > limit:
             shot.wrong.append(f"took {shot.took:.2f} s")
-        shot.wrong += _orphans(process.pid)
-        if process.poll() is None:
-            process.wait()
-        if not shot.missed:
-            shot.wrong += self._judged(shot, command, place)
 
     def _judged(self, shot: Shot, command: Command, place: Path) -> Iterator[str]:
         said = (place / "stderr").read_text(errors="replace")
         fine = {128 + shot.number}
-        if shot.early:
-            fine.add(-shot.number)
-        elif [word for word in BAD_WORDS if word in said]:
+        if not shot.early and [word for word in BAD_WORDS if word in said]:
             yield said.strip()
         if (shot.late or shot.took < LAST_SECONDS) and not command.endless:
             fine.add(0)
-        if shot.code is not None and shot.code not in fine:
+        if shot.code is not None and shot.code not in fine and not shot.early:
             yield f"exit code {shot.code}: {said.strip()}"
         here = {path.name for path in (place / "here").rglob("*")}
         if strange := here - set(command.writes):
