@@ -16,6 +16,9 @@ from mmuexp.trace import TraceWriter, digest
 from mmuexp.trace.format import utf8
 
 QEMU, QEMU_PACKAGE = "qemu-i386", "qemu-user; the static build has no plugins"
+# It says the same as -L. The other variables of QEMU's are options of it too, which the file would not tell: they make
+# other rows (QEMU_SINGLESTEP), or a recording that never begins (QEMU_GDB).
+KEPT_VARIABLE = "QEMU_LD_PREFIX"
 SEED = "1"  # AT_RANDOM and the like: the same program makes the same rows each time
 
 
@@ -37,7 +40,7 @@ def record(
     standard input, output and error, unless it runs longer than `seconds`. `root` is the folder where its loader and
     libraries are looked up first (QEMU's -L). `licence` goes into the file. An earlier recording is
     replaced only with `force`, and only when this one has rows. `note` gets a line when the recording ends
-    before the program.
+    before the program, and when a variable of our environment is kept from QEMU.
 
     Raises `MmuexpError` before the program starts: what cannot be run or recorded, no QEMU, no compiler, an output
     that cannot be written.
@@ -59,7 +62,8 @@ def record(
             loader = program.loader_of(path)
             settings += ["-L", root, *(libraries.guest_environment(root) if loader else [])]
             session.at_end = lambda: _from_outside(session, root, loader)
-        return run(session, [qemu, *settings, "-plugin", session.plugin_option(plugin), path, *command[1:]])
+        words = [qemu, *settings, "-plugin", session.plugin_option(plugin), path, *command[1:]]
+        return run(session, words, clean_environment(note))
 
 
 def _from_outside(session: Session, root: str, loader: str | None) -> dict[str, str]:
@@ -87,10 +91,21 @@ def tell_of_kept(writer: TraceWriter, note: Callable[[str], None]) -> None:
         note(f"a recorder that was killed left rows, now in {writer.kept}; mmuexp trace recover {writer.kept} -o NEW")
 
 
-def run(session: Session, command: Sequence[str]) -> Recording:
-    """Start QEMU and record it to its end. Raises `MmuexpError` when it cannot be started."""
+def clean_environment(note: Callable[[str], None]) -> dict[str, str]:
+    """Our environment without the options of QEMU that are in it, of which `note` gets a line."""
+    ours = {name for name in os.environ if name.startswith("QEMU_") and name != KEPT_VARIABLE}
+    if ours:
+        note(f"{', '.join(sorted(ours))}: left out of the environment, because QEMU takes it for an option")
+    return {name: text for name, text in os.environ.items() if name not in ours}
+
+
+def run(session: Session, command: Sequence[str], environment: dict[str, str] | None = None) -> Recording:
+    """Start QEMU, in our environment or the one that is given, and record it to its end.
+
+    Raises `MmuexpError` when it cannot be started.
+    """
     try:
-        session.start(command)
+        session.start(command, environment)
         return session.watch()
     except OSError as error:  # the system refused a process or a descriptor: nothing ran
         session.writer.abort()

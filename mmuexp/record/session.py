@@ -83,11 +83,11 @@ class Session:
         option = f"{str(plugin).replace(',', ',,')},ring={self.ring.fd},socket={self.theirs.fileno()},skip={self.skip}"
         return option if self.limit is None else f"{option},limit={self.limit}"
 
-    def start(self, command: Sequence[str]) -> None:
+    def start(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         self.qemu = os.path.basename(command[0])
         self.signals.take(self._pass_on)
         self.began = time.monotonic()
-        self.process = subprocess.Popen(command, pass_fds=[self.ring.fd, self.theirs.fileno()])
+        self.process = subprocess.Popen(command, pass_fds=[self.ring.fd, self.theirs.fileno()], env=environment)
         self.theirs.close()
 
     def _pass_on(self, number: int) -> None:

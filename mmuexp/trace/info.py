@@ -11,14 +11,16 @@ from mmuexp.trace import guest_info
 from mmuexp.trace.format import utf8
 from mmuexp.trace.reader import open_trace
 
+LATER = 255  # a data row's position that says so
 Progress = Callable[[str, int, int | None], None]
 
 
 def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
     """Everything that `trace info` prints, in types that JSON has; None is unknown.
 
-    Shares are of accesses (null when there are none); `code_bytes` counts a byte each time it is executed. `guest`
-    is what guest_info tells: counts of rows, of pages of 4,096 bytes and of windows; shares are fractions of 1.
+    Shares are of accesses (null when there are none); `repeated_insns` are those of `guest_insns` that are no more than
+    another iteration of a rep, or an instruction begun anew; `code_bytes` counts a byte each time it is executed.
+    `guest` is what guest_info tells: counts of rows, of pages of 4,096 bytes and of windows; shares are fractions of 1.
     Raises TraceError at the first row that is an error.
     """
     with open_trace(path) as trace:
@@ -57,6 +59,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             "counts": {name: n[name] for name in SHAPE},
             "mix": {name: n[name] for name in known} | {"annotations": rows - sum(n[name] for name in known)},
             "access_sizes": {str(size): int(count) for size, count in enumerate(own.sizes) if count},
+            "repeated_insns": own.repeated,
             "footprint": {
                 "data_pages": n["pages"],
                 "data_bytes": n["pages"] * PAGE_BYTES,
@@ -78,18 +81,39 @@ class _Own:
     """What no scheme and no price needs, so that the survey does not count it."""
 
     def __init__(self):
-        self.code_bytes = self.user = 0
+        self.code_bytes = self.user = self.repeated = 0
+        self.last = None  # the last EXEC row: where its code ends, its instructions, did the last of them access data
         self.sizes = np.zeros(MAX_ACCESS_BYTES + 1, np.int64)
         self.code = np.zeros(PAGES, bool)
 
     def feed(self, columns) -> None:
         access, code = columns.op < Op.EXEC, columns.op == Op.EXEC
+        self._count_repeated(columns)
         self.sizes += np.bincount(columns.size[access], minlength=MAX_ACCESS_BYTES + 1)
         self.user += int(np.count_nonzero(columns.flags[access] & USER))
         starts, sizes = columns.vaddr[code].astype(np.int64), columns.size[code].astype(np.int64)
         self.code_bytes += int(sizes.sum())
         self.code[starts >> PAGE_BITS] = True
         self.code[(starts + sizes - 1 >> PAGE_BITS) & (PAGES - 1)] = True
+
+    def _count_repeated(self, columns) -> None:
+        """Count blocks of one instruction that repeat the last one of the block before, which has accessed data.
+
+        Only a rep does so (or an instruction that QEMU had to begin anew); a jump to itself accesses no data.
+        """
+        at = np.flatnonzero(columns.op == Op.EXEC)
+        block = np.cumsum(columns.op == Op.EXEC)  # of each row; 0 is the one before this batch
+        before = self.last or (-1, 0, False)
+        insns = np.concatenate(([before[1]], columns.insns[at].astype(np.int64)))
+        ends = columns.vaddr[at].astype(np.int64) + columns.size[at]
+        ends = np.concatenate(([before[0]], ends))
+        data = np.flatnonzero((columns.op < Op.EXEC) & (columns.insns > 0))
+        position = columns.insns[data]
+        accessed = np.zeros(len(ends), bool)
+        accessed[0] = before[2]
+        accessed[block[data][(position == insns[block[data]]) | (position == LATER)]] = True
+        self.repeated += int(np.count_nonzero((insns[1:] == 1) & (ends[1:] == ends[:-1]) & accessed[:-1]))
+        self.last = int(ends[-1]), int(insns[-1]), bool(accessed[-1])
 
 
 def lines(told: dict) -> list[str]:
@@ -120,7 +144,7 @@ def lines(told: dict) -> list[str]:
         ("", ""),
         ("rows", f"{n['rows']:,} (declared: {count(told['declared_rows'])})"),
         *((name.replace("_", " "), f"{value:,}{_percent(value, n['rows'])}") for name, value in told["mix"].items()),
-        ("guest insns", f"{n['guest_insns']:,}"),
+        ("guest insns", f"{n['guest_insns']:,}{_executed(n['guest_insns'], told['repeated_insns'])}"),
         ("access sizes", ", ".join(f"{size}: {value:,}" for size, value in told["access_sizes"].items()) or "none"),
         ("", ""),
         ("misaligned", f"{n['misaligned']:,}, {share('misaligned')}"),
@@ -142,6 +166,10 @@ def lines(told: dict) -> list[str]:
     told_of_file = [f"{printable(label):<{width}}{printable(text)}".rstrip() for label, text in table]
     of_guest = [("", ""), *guest_info.table(told["guest"], told["mode"])]
     return told_of_file + [f"{label:<{width}}{text}".rstrip() for label, text in of_guest]
+
+
+def _executed(insns: int, repeated: int) -> str:
+    return f" ({insns - repeated:,} if a rep is one, {repeated:,} repeat it)" if repeated else ""
 
 
 def _percent(value: int, rows: int) -> str:
