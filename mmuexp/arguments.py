@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 from mmuexp.errors import UsageError
+
+MAX_JOBS = 256
 
 
 def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
@@ -49,6 +52,23 @@ def given_traces(traces: Any) -> list[str | None]:
     if not paths:
         raise UsageError("no trace is named", where="traces", todo="give a path, or None for the bundled trace")
     return list(dict.fromkeys(None if path is None else os.fsdecode(path) for path in paths))
+
+
+def whole_number(given: Any, where: str, todo: str) -> int | None:
+    """A whole number that may be left out. Raises UsageError."""
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, Integral):
+        raise UsageError(f"{given!r} is of type {type(given).__name__}", where=where, todo=todo)
+    return int(given)
+
+
+def given_jobs(given: Any) -> int | None:
+    """How many threads replay; None is one a core. Raises UsageError."""
+    jobs = whole_number(given, "jobs", "give whole threads")
+    if jobs is not None and not 1 <= jobs <= MAX_JOBS:
+        raise UsageError(f"{jobs} threads", where="jobs", todo=f"give 1 to {MAX_JOBS}")
+    return jobs
 
 
 def _listed(given: Any, kinds: tuple[type, ...], what: str, todo: str) -> list[Any]:

@@ -4,11 +4,10 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from numbers import Integral
 from typing import Any
 
 from mmuexp import manifest
-from mmuexp.arguments import given_strategies, given_traces
+from mmuexp.arguments import given_jobs, given_strategies, given_traces, whole_number
 from mmuexp.errors import UsageError
 from mmuexp.host import Profile, load_profile, split_prices, with_prices
 from mmuexp.loadseed import LOAD_SEED
@@ -20,10 +19,10 @@ from mmuexp.ranges import load_seeds, plan
 from mmuexp.records import record_of, verdicts
 from mmuexp.relocate import at_load_seeds
 from mmuexp.result import LIVE, WINDOW, Result, make_frame
+from mmuexp.trace.threads import checked_thread
 from mmuexp.windows import check_windows
 
 ROUNDS = 5  # of a live measurement
-MAX_JOBS = 256
 KEPT_OPEN = 64  # traces that stay open from the first look at them; others are opened again
 
 
@@ -44,6 +43,7 @@ def compare(
     every: int | None = None,
     live: bool = False,
     rounds: int | None = None,
+    thread: int | str | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
@@ -60,26 +60,30 @@ def compare(
     live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
                 empty for a scheme without an engine (`live` in the manifest says which, and why)
     rounds      how often; None is 5
+    thread      replay the rows of this thread alone, by its number; None, or "all", is all in the order of the trace
     jobs        threads that replay, a scheme at a time; None is one a core; 1 decodes in the same thread, too
     progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each; of live
                 runs the name is "TRACE, for real"
 
     Raises UsageError for specs, references and hosts that are wrong, TraceError for traces that are.
     """
-    every = _whole(every, "every", "give whole rows")
+    every = whole_number(every, "every", "give whole rows")
     if every is not None and every < 1:
         raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
     given = None if strategies is None else given_strategies(strategies)
     base = None if reference is None else _reference(reference)
     if live and every is not None:
         raise UsageError("windows are not measured", where="live", todo="leave --every out, or --live")
-    rounds = _whole(rounds, "rounds", "give whole rounds")
+    rounds = whole_number(rounds, "rounds", "give whole rounds")
     if rounds is not None and not live:
         raise UsageError("nothing is measured", where="rounds", todo="say --live, too (live=True)")
     if rounds is not None and rounds < 1:
         raise UsageError(f"{rounds} rounds", where="rounds", todo="give at least 1")
     rounds = live and (rounds or ROUNDS)
-    return _experiment("compare", traces, given, base, host, every, _jobs(jobs), progress, {}, command, rounds)
+    one = checked_thread(thread)
+    return _experiment(
+        "compare", traces, given, base, host, every, given_jobs(jobs), progress, {}, command, rounds, thread=one
+    )
 
 
 def sweep(
@@ -89,6 +93,7 @@ def sweep(
     strategy: str | None = None,
     reference: Any = None,
     host: str | os.PathLike | Profile | None = None,
+    thread: int | str | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
@@ -100,8 +105,8 @@ def sweep(
     strategy    whose parameters they are, as a spec that may fix others; None finds the only one that has them
     reference   a spec to measure against; None is the strategy at its defaults if swept, else the first combination
 
-    `jobs` is as for compare. LOAD_SEED is a parameter of user-mode traces, under any strategy: where the program was
-    loaded (mmuexp.relocate), 0 as recorded.
+    `thread` and `jobs` are as for compare. LOAD_SEED is a parameter of user-mode traces, under any strategy: where the
+    program was loaded (mmuexp.relocate), 0 as recorded.
 
     Adds a column for each parameter. map_block_bits is shown for a pool of 64 blocks and for one of 64 MiB, unless the
     pool is fixed by `strategy` or swept too. Raises UsageError, TraceError.
@@ -110,22 +115,8 @@ def sweep(
     values = {str(c.strategy): c.values for c in found}
     base = None if reference is None else _reference(reference)
     chosen, seeds = [c.strategy for c in found], load_seeds(params)
-    return _experiment("sweep", traces, chosen, base, host, None, _jobs(jobs), progress, values, command, seeds=seeds)
-
-
-def _whole(given: Any, where: str, todo: str) -> int | None:
-    if given is None:
-        return None
-    if isinstance(given, bool) or not isinstance(given, Integral):
-        raise UsageError(f"{given!r} is of type {type(given).__name__}", where=where, todo=todo)
-    return int(given)
-
-
-def _jobs(given: Any) -> int | None:
-    jobs = _whole(given, "jobs", "give whole threads")
-    if jobs is not None and not 1 <= jobs <= MAX_JOBS:
-        raise UsageError(f"{jobs} threads", where="jobs", todo=f"give 1 to {MAX_JOBS}")
-    return jobs
+    more = {"seeds": seeds, "thread": checked_thread(thread)}
+    return _experiment("sweep", traces, chosen, base, host, None, given_jobs(jobs), progress, values, command, **more)
 
 
 def _reference(given: Any) -> Any:
@@ -157,7 +148,20 @@ def _experiment(*given: Any, **options: Any) -> Result:
 
 
 def _replayed(
-    kept, kind, traces, strategies, base, host, every, jobs, progress, values, command, rounds=0, seeds=None
+    kept,
+    kind,
+    traces,
+    strategies,
+    base,
+    host,
+    every,
+    jobs,
+    progress,
+    values,
+    command,
+    rounds=0,
+    seeds=None,
+    thread=None,
 ) -> Result:
     from mmuexp.registry import default_strategies
 
@@ -167,7 +171,7 @@ def _replayed(
     # every file is opened before the first is replayed: a wrong name must not surface after minutes
     sizes, wanted, ready = [], {}, {}
     for path in paths:
-        stack, trace = _opened(path)
+        stack, trace = _opened(path, thread)
         with stack:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
             chosen, _ = _with_reference(chosen, base)
@@ -191,7 +195,7 @@ def _replayed(
             ledger.between, ledger.measured_host = sampler.between, lambda: with_prices(sampler.profile(), prices)
     for at, path in enumerate(paths):
         label = DEFAULT_NAME if path is None else path
-        stack, trace = ready.pop(path, None) or _opened(path)
+        stack, trace = ready.pop(path, None) or _opened(path, thread)
         with stack, manifest.digested(trace, jobs) as digest:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
             chosen, against = _with_reference(chosen, base)
@@ -229,10 +233,10 @@ def _replayed(
     return ledger.result("yes")
 
 
-def _opened(path: str | None) -> tuple[ExitStack, Any]:
+def _opened(path: str | None, thread: int | None) -> tuple[ExitStack, Any]:
     """The trace, open until the stack is closed."""
     stack = ExitStack()
-    return stack, stack.enter_context(opened_trace(path))
+    return stack, stack.enter_context(opened_trace(path, thread))
 
 
 def _replay(trace, strategies, label, every, jobs, progress, runs: list[Run], leave_out: LeaveOut) -> None:

@@ -20,6 +20,7 @@ from mmuexp.events import FAULTS
 from mmuexp.guest import PAGE_BITS, PAGES
 from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress
+from mmuexp.trace.threads import OfThread, checked_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,10 @@ def fault_batches(
     survey, replay = Survey(trace.mode, label), Replay(strategy, trace.mode, where=label, log=log)
     for columns in trace.batches():
         replay.feed(survey.feed(columns))
-        yield replay.faults()
+        found = replay.faults()
+        if len(found) and isinstance(trace, OfThread):
+            found["row"] = trace.in_file(found["row"])
+        yield found
         if progress is not None:
             progress(label, replay.rows, trace.rows)
     replay.check_log()
@@ -138,14 +142,16 @@ def list_faults(
     strategy: Any,
     writers: Sequence[Any] = (),
     *,
+    thread: int | str | None = None,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
 ) -> Listed:
     """Replay the trace at this path (None: the bundled one) under one scheme, and `append(records)` each batch's faults
-    to the writers. Raises UsageError for a wrong spec, TraceError for a wrong trace, MmuexpError as `fault_batches`."""
+    to the writers. `thread` is as for compare; rows keep their numbers in the file. Raises UsageError for a wrong spec,
+    TraceError for a wrong trace, MmuexpError as `fault_batches`."""
     strategy, label = _strategy(strategy), DEFAULT_NAME if trace is None else os.fsdecode(trace)
     started, sums = manifest.utc_now(), Sums(strategy)
-    with opened_trace(trace) as opened:
+    with opened_trace(trace, checked_thread(thread)) as opened:
         facts = manifest.trace_facts(opened, label)
         for records in fault_batches(opened, strategy, label=label, progress=progress):
             sums.add(records)
@@ -157,10 +163,12 @@ def list_faults(
     return Listed(label, rows, sums, manifest.of_run("faults", said, started, "yes", **about))
 
 
-def faults(trace: Any, strategy: Any, *, progress: Progress | None = None) -> pd.DataFrame:
+def faults(
+    trace: Any, strategy: Any, *, thread: int | str | None = None, progress: Progress | None = None
+) -> pd.DataFrame:
     """Every host fault of a run, a row each: row vaddr cause block page, see `mmuexp.faults`."""
     found = _Collect(_strategy(strategy))
-    listed = list_faults(trace, found.strategy, [found], progress=progress)
+    listed = list_faults(trace, found.strategy, [found], thread=thread, progress=progress)
     frame = found.frame()
     frame.attrs["manifest"] = listed.manifest
     return frame

@@ -91,8 +91,10 @@ def digested(trace: Any, jobs: int | None) -> Iterator[Callable[[], str]]:
 
 
 def trace_facts(trace: Any, label: str, sha256: str | None = None) -> dict[str, Any]:
-    """What a manifest tells of an open trace; `sha256`, if `digested` computed it already."""
-    return {
+    """What a manifest tells of an open trace; `sha256`, if `digested` computed it already. `thread` stands in it where
+    the rows are those of one thread alone."""
+    thread = getattr(trace, "thread", None)
+    return ({} if thread is None else {"thread": thread}) | {
         "trace": label,
         "sha256": sha256 or trace.sha256(),
         "size_bytes": trace.size_bytes,

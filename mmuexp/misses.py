@@ -30,6 +30,7 @@ from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress, part_of
 from mmuexp.relocate import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
 from mmuexp.result import IDENTITY, Result
+from mmuexp.trace.threads import checked_thread
 
 KIND = "misses"  # of the Result
 KINDS = ("compulsory", "flush", "write_right", "capacity", "conflict")
@@ -44,6 +45,7 @@ def misses(
     load_seed: int | Iterable[int] = 0,
     join_pages: int = JOIN_PAGES,
     move_bits: int = MOVE_BITS,
+    thread: int | str | None = None,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
 ) -> Result:
@@ -53,6 +55,7 @@ def misses(
     strategies  softmmu specs ("softmmu,tlb_bits=6"); None is softmmu
     load_seed  where the program was loaded (mmuexp.relocate): 0 is as recorded; others for user-mode traces only
     join_pages, move_bits   what a region is, and how far it moves
+    thread      as for compare
     progress    called with (trace, rows done, rows in all)
 
     Counts are whole numbers; `lookups` are those of the TLB: one for each page that an access to RAM touches.
@@ -64,10 +67,10 @@ def misses(
             what = f"{strategy} has no direct-mapped TLB whose fills could be told apart"
             raise UsageError(what, where="strategy", todo="give softmmu, or softmmu,tlb_bits=N")
     seeds = checked_seeds(list(dict.fromkeys([load_seed] if isinstance(load_seed, int) else load_seed)))
-    started, records, facts = manifest.utc_now(), [], []
+    started, records, facts, one = manifest.utc_now(), [], [], checked_thread(thread)
     for path in given_traces(traces):
         label = DEFAULT_NAME if path is None else path
-        with opened_trace(path) as trace:
+        with opened_trace(path, one) as trace:
             facts.append(manifest.trace_facts(trace, label))
             moved = any(seeds)
             regions = regions_of(trace, join_pages) if moved else [Region(0, PAGES)]

@@ -63,12 +63,13 @@ def _trace_path(path: str | os.PathLike | None) -> Iterator[str]:
 
 
 @contextmanager
-def opened_trace(path: str | os.PathLike | None) -> Iterator[Any]:
-    """The trace of a trace argument, open."""
+def opened_trace(path: str | os.PathLike | None, thread: int | None = None) -> Iterator[Any]:
+    """The trace of a trace argument, open: all of it, or the rows of one thread."""
     from mmuexp.trace import open_trace
+    from mmuexp.trace.threads import shown
 
-    with _trace_path(path) as file, open_trace(file) as trace:
-        yield trace
+    with _trace_path(path) as file, open_trace(file) as trace, shown(trace, thread) as rows:
+        yield rows
 
 
 def run_passes(

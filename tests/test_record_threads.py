@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from recording import build, finish, qemu_of, record, rows_of, start
 
+import mmuexp
 from mmuexp.guest import THREAD, Columns, Op
 from mmuexp.trace import open_trace
 
@@ -154,3 +155,19 @@ def test_a_window_says_whose_its_first_rows_are(tmp_path, skip, limit):
     assert (before, rows.op[0] == THREAD) in ((0, False), (1, True))
     middle = limit // 2
     assert owners(rows)[before + middle] == owners(whole)[skip + middle]
+
+
+def test_a_recording_of_threads_in_every_command(tmp_path, cli):
+    """The model and the live engine agree on all threads and on one; each thread's share adds up to the whole."""
+    assert record("-o", "crew.arrow", "--", build("crew"), 4, 2000, cwd=tmp_path).code == 4
+    path = tmp_path / "crew.arrow"
+    assert cli("trace", "verify", path).code == 0
+    every = mmuexp.compare(path, "softmmu")
+    each = [mmuexp.compare(path, "softmmu", thread=thread) for thread in range(5)]
+    for name in ("accesses", "loads", "stores", "execs", "guest_insns", "page_cross"):
+        assert sum(int(one[name].iloc[0]) for one in each) == int(every[name].iloc[0])
+    rows = rows_of(path)
+    assert [int(one["rows"].iloc[0]) for one in each] == [int((owners(rows) == thread).sum()) for thread in range(5)]
+    for thread in ("all", 2):
+        done = cli("verify", path, "--thread", thread)
+        assert done.code == 0, done.err

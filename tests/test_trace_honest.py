@@ -7,7 +7,7 @@ import pytest
 from tracefiles import SYSTEM, program_rows, read, same, write, write_foreign
 
 from mmuexp.errors import TraceError
-from mmuexp.guest import Columns
+from mmuexp.guest import THREAD, Columns
 from mmuexp.trace import TraceWriter, open_trace
 from mmuexp.trace.recover import recover
 from mmuexp.trace.slice import slice_trace
@@ -128,7 +128,7 @@ def test_names_that_are_not_utf_8(tmp_path, cli):
 
 
 def test_the_rows_of_a_slice_are_checked_only_where_it_reads(tmp_path):
-    """A slice from a row on does not decode what stands before it in user mode."""
+    """In user mode a slice needs of what stands before it only whose turn it was, if there are threads."""
     path = tmp_path / "t.arrow"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmuexp.trace.format.BATCH_ROWS", 1000)
@@ -139,3 +139,18 @@ def test_the_rows_of_a_slice_are_checked_only_where_it_reads(tmp_path):
     path.write_bytes(data)
     slice_trace(path, 1000, 2500, str(tmp_path / "n.arrow"))
     assert np.array_equal(read(open_trace(tmp_path / "n.arrow")).vaddr, ROWS.vaddr[1000:])
+
+
+def test_a_slice_of_threads_needs_what_stands_before_it(tmp_path):
+    path, rows = tmp_path / "t.arrow", Columns(*(column.copy() for column in ROWS))
+    rows.op[[500, 2000]] = THREAD
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmuexp.trace.format.BATCH_ROWS", 1000)
+        write(path, rows)
+    data = bytearray(path.read_bytes())
+    with open_trace(path) as trace:
+        data[trace.layouts[0].buffers[1].offset + 12] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(TraceError, match="is damaged"):
+        slice_trace(path, 1000, 2500, str(tmp_path / "n.arrow"))
+    assert not (tmp_path / "n.arrow").exists()

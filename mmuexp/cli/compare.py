@@ -21,9 +21,10 @@ from mmuexp.cli import output
     "--live", is_flag=True, help="Also run the schemes for real, and say what translation takes on this host."
 )
 @click.option("--rounds", type=click.IntRange(1, 10_000), metavar="N", help="With --live: measure N times.  [5]")
+@output.thread_option
 @output.jobs_option
 @output.output_options
-def command(files, traces, host, specs, reference, every, live, rounds, jobs, outputs, format_, checks) -> None:
+def command(files, traces, host, specs, reference, every, live, rounds, thread, jobs, outputs, format_, checks) -> None:
     """Replay recordings through the translation schemes and print what each one costs.
 
     \b
@@ -40,7 +41,8 @@ def command(files, traces, host, specs, reference, every, live, rounds, jobs, ou
     from mmuexp.experiment import compare
     from mmuexp.result import LIVE, WINDOW
 
-    options = {"reference": reference, "host": host, "every": every, "live": live, "rounds": rounds, "jobs": jobs}
+    options = {"reference": reference, "host": host, "every": every, "live": live, "rounds": rounds}
+    options |= {"thread": thread, "jobs": jobs}
 
     def work(progress):
         return compare([*traces, *files] or None, specs or None, **options, progress=progress)

@@ -22,6 +22,7 @@ TOP = 10
     multiple=True,
     help="The scheme, one: NAME or NAME,key=value.",
 )
+@output.thread_option
 @click.option(
     "-o",
     "outputs",
@@ -41,7 +42,7 @@ TOP = 10
     metavar="N",
     help=f"Sum up, and show the N pages and blocks with most.  [{TOP}]",
 )
-def command(file, trace, specs, outputs, format_, top) -> None:
+def command(file, trace, specs, thread, outputs, format_, top) -> None:
     """List every host fault of a run: why, not only how many.
 
     \b
@@ -78,7 +79,7 @@ def command(file, trace, specs, outputs, format_, top) -> None:
         to_stdout = CsvWriter(sys.stdout.buffer, strategy) if listing else None
         writers = [*opened, *([to_stdout] if listing else [])]
         with output.progress_bar() as progress:
-            listed = list_faults(trace or file, strategy, writers, progress=output.telling(progress))
+            listed = list_faults(trace or file, strategy, writers, thread=thread, progress=output.telling(progress))
         for one in opened:
             one.finish(listed.manifest)
             output.say(f"wrote {one.path}")

@@ -17,8 +17,9 @@ from mmuexp.cli import output
 )
 @click.option("--join-pages", metavar="N", type=int, help="Pages at most N apart are one region, which moves.  [256]")
 @click.option("--move-bits", metavar="N", type=int, help="Draw each region's offset from 2**N pages around 0.  [8]")
+@output.thread_option
 @output.output_options
-def command(files, traces, specs, seeds, join_pages, move_bits, outputs, format_, checks) -> None:
+def command(files, traces, specs, seeds, join_pages, move_bits, thread, outputs, format_, checks) -> None:
     """Tell compulsory, capacity and conflict misses of softmmu's TLB apart, wherever the program was loaded.
 
     \b
@@ -41,6 +42,6 @@ def command(files, traces, specs, seeds, join_pages, move_bits, outputs, format_
         options["load_seed"] = seeds_of(expand(seeds, what="--load-seed"), "--load-seed")
 
     def work(progress):
-        return misses([*traces, *files] or None, specs or None, progress=progress, **options)
+        return misses([*traces, *files] or None, specs or None, thread=thread, progress=progress, **options)
 
     output.run_and_save(work, outputs, format_, checks, COLUMNS[2:])

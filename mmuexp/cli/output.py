@@ -94,6 +94,24 @@ def jobs_option(command: Callable) -> Callable:
     return click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help=help_)(command)
 
 
+def thread_option(command: Callable) -> Callable:
+    """--thread, as the number that the Python interface takes, None for all."""
+
+    def checked(_context, _parameter, text: str) -> int | None:
+        if text == "all":
+            return None
+        from mmuexp.errors import UsageError
+        from mmuexp.trace.threads import checked_thread
+
+        try:
+            return checked_thread(text)
+        except UsageError as error:
+            raise click.BadParameter(f"{error.what}; {error.todo}") from None
+
+    help_ = "Take the rows of this thread alone; `mmuexp trace info` names them.  [all]"
+    return click.option("--thread", metavar="ID|all", default="all", callback=checked, help=help_)(command)
+
+
 def schemes_option(help_: str) -> Callable[[Callable], Callable]:
     """-s SPEC, repeatable, as `specs`."""
     return click.option("-s", "--strategy", "specs", metavar="SPEC", multiple=True, help=help_)

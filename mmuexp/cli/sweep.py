@@ -22,9 +22,10 @@ from mmuexp.cli import output
     help="Measure each value against this scheme.  [the swept one at its defaults if they are swept, else the first]",
 )
 @click.option("--plot", is_flag=True, help="Also draw the sweep below its table, in text.")
+@output.thread_option
 @output.jobs_option
 @output.output_options
-def command(params, traces, host, specs, reference, jobs, plot, outputs, format_, checks) -> None:
+def command(params, traces, host, specs, reference, thread, jobs, plot, outputs, format_, checks) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.
 
     \b
@@ -54,7 +55,7 @@ def command(params, traces, host, specs, reference, jobs, plot, outputs, format_
     schemes = possible_schemes([one.strategy for one in planned], reference)
 
     def work(progress):
-        options = {"reference": reference, "host": host, "jobs": jobs}
+        options = {"reference": reference, "host": host, "thread": thread, "jobs": jobs}
         return sweep(params, traces or None, strategy=strategy, **options, progress=progress)
 
     output.run_and_save(

@@ -144,16 +144,18 @@ def slice_(file, range_, target) -> None:
       mmuexp trace slice gzip.arrow 0:1000000 -o start.arrow
       mmuexp trace slice gzip.arrow 5000000: -o rest.arrow
 
-    In system mode the new trace begins with MAP rows for what is known at its start.
+    The new trace begins with what is known at its start: MAP rows in system mode, else whose turn it is (THREAD).
     """
     from mmuexp.trace.reader import open_trace
     from mmuexp.trace.slice import parse_range, slice_trace
 
     with open_trace(file) as trace:
         start, stop = parse_range(range_, trace.file_rows)
+        mode = trace.mode
     done = slice_trace(file, start, stop, target)
-    maps = f" after {done.maps:,} MAP rows for what is known there" if done.maps else ""
-    output.say(f"wrote {_name(target)}: {done.rows:,} rows{maps}")
+    before = f"{done.known:,} MAP rows" if mode == "system" else "a THREAD row"
+    known = f" after {before} for what is known there" if done.known else ""
+    output.say(f"wrote {_name(target)}: {done.rows:,} rows{known}")
 
 
 @command.command()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("files", metavar="[FILE]...", nargs=-1)
 @click.option("--trace", "traces", metavar="FILE", multiple=True, help="Run this trace; repeatable.")
 @output.schemes_option("Run this scheme: NAME or NAME,key=value; repeatable.  [all]")
+@output.thread_option
 @click.option(
     "-o",
     "outputs",
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     help="End an engine that takes S seconds over 2**20 rows.  [120]",
 )
 @click.option("--plant", metavar="BUG", hidden=True, help="Let the engine do something wrong, to see it found.")
-def command(files, traces, specs, outputs, format_, time_limit, plant) -> None:
+def command(files, traces, specs, thread, outputs, format_, time_limit, plant) -> None:
     """Run the schemes for real, with mmap and SIGSEGV on this processor, and compare with the model.
 
     \b
@@ -56,7 +57,7 @@ def command(files, traces, specs, outputs, format_, time_limit, plant) -> None:
         compiled.on_compile = lambda name: output.say(f"compiling {name} for this machine; it takes some seconds")
     if time_limit is not None and time_limit != time_limit:
         raise click.BadParameter("nan is no time", param_hint="--time-limit")
-    options = {} if time_limit is None else {"time_limit": time_limit}
+    options = {"thread": thread} | ({} if time_limit is None else {"time_limit": time_limit})
     if plant is not None:
         options["plant"] = _plant(plant)
     paths = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))

@@ -28,6 +28,7 @@ from mmuexp.progress import Progress
 from mmuexp.replay import Replay
 from mmuexp.shape import Survey
 from mmuexp.strategy import Strategy
+from mmuexp.trace.threads import checked_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -240,6 +241,7 @@ def verify(
     traces: Any = None,
     strategies: Any = None,
     *,
+    thread: int | str | None = None,
     progress: Progress | None = None,
     note: Callable[[str], None] = lambda line: None,
     command: Sequence[str] | None = None,
@@ -247,20 +249,21 @@ def verify(
 ) -> Verified:
     """Each trace (paths; None is the bundled one) under each strategy (specs; None is all schemes), model and engine.
 
-    `note` hears which default scheme has no engine or cannot serve a trace: it is left out. Options: plant time_limit.
+    `note` hears which default scheme has no engine or cannot serve a trace: it is left out. `thread` is as for
+    compare; rows are then numbered without those of other threads. Options: plant time_limit.
     Raises as `verify_one`, UsageError.
     """
     from mmuexp.registry import default_strategies
 
     chosen = None if strategies is None else given_strategies(strategies)
-    started = manifest.utc_now()
+    started, one = manifest.utc_now(), checked_thread(thread)
     outcomes: list[Outcome] = []
     facts = []
     for strategy in chosen or []:
         engine_of(type(strategy))  # a scheme without an engine is said before the work
     for path in given_traces(traces):
         label = DEFAULT_NAME if path is None else os.fsdecode(path)
-        with opened_trace(path) as trace:
+        with opened_trace(path, one) as trace:
             facts.append(manifest.trace_facts(trace, label))
             for strategy in chosen or _with_engine(default_strategies(trace.mode), note):
                 try:

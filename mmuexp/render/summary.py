@@ -166,6 +166,7 @@ class _Table:
             total = {k: sum(row[k] for row in mine) for k in ("rows", "accesses", "page_cross", "misaligned")}
         facts = next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
         mode = f", {facts['mode']} mode" if "mode" in facts else ""
+        mode += f", thread {facts['thread']} alone" if "thread" in facts else ""
         swept = f"\n{self.rows[-1]['strategy'].split(',')[0]} with {self.caption}" if self.caption else ""
         return (
             f"{self.trace}: {words.number(total['rows'])} rows, {words.number(total['accesses'])} memory accesses"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mmuexp.guest import FIRST_ANNOTATION, IO, USER, Op
+from mmuexp.guest import FIRST_ANNOTATION, IO, THREAD, USER, Op
 from mmuexp.trace.reader import Trace, open_trace
 
 
@@ -44,6 +44,8 @@ def _rows(trace: Trace, start: int, count: int) -> Iterator[Row]:
 
 
 def _op(op: int) -> str:
+    if op == THREAD:
+        return "THREAD"
     if op <= max(Op):
         return Op(op).name
     return f"NOTE {op}" if op >= FIRST_ANNOTATION else f"op {op}"

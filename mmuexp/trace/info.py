@@ -10,8 +10,10 @@ from mmuexp.shape import SHAPE, Survey
 from mmuexp.trace import guest_info
 from mmuexp.trace.format import utf8
 from mmuexp.trace.reader import open_trace
+from mmuexp.trace.threads import ThreadRows
 
 LATER = 255  # a data row's position that says so
+TOP_THREADS = 16  # that people get to see
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -21,13 +23,17 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
     Shares are of accesses (null when there are none); `repeated_insns` are those of `guest_insns` that are no more than
     another iteration of a rep, or an instruction begun anew; `code_bytes` counts a byte each time it is executed.
     `guest` is what guest_info tells: counts of rows, of pages of 4,096 bytes and of windows; shares are fractions of 1.
+    `threads` lists each thread that has rows, null where none is told or there are more than are counted.
     Raises TraceError at the first row that is an error.
     """
     with open_trace(path) as trace:
         survey, own, guest = Survey(trace.mode, trace.path), _Own(), guest_info.GuestInfo(trace.mode)
+        threads = ThreadRows()
         for columns in trace.batches():
             accepted = survey.feed(columns)
             own.feed(columns)
+            if trace.mode == "user":
+                threads.feed(columns)
             guest.feed(columns, accepted.frames)
             if progress:
                 progress(utf8(os.path.basename(trace.path)), survey.rows, trace.file_rows)
@@ -58,6 +64,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             },
             "counts": {name: n[name] for name in SHAPE},
             "mix": {name: n[name] for name in known} | {"annotations": rows - sum(n[name] for name in known)},
+            "threads": _threads(threads.rows),
             "access_sizes": {str(size): int(count) for size, count in enumerate(own.sizes) if count},
             "repeated_insns": own.repeated,
             "footprint": {
@@ -75,6 +82,10 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             },
             "guest": guest.told(),
         }
+
+
+def _threads(rows: dict[int, int] | None) -> list[dict] | None:
+    return [{"thread": thread, "rows": count} for thread, count in rows.items()] if rows else None
 
 
 class _Own:
@@ -144,6 +155,7 @@ def lines(told: dict) -> list[str]:
         ("", ""),
         ("rows", f"{n['rows']:,} (declared: {count(told['declared_rows'])})"),
         *((name.replace("_", " "), f"{value:,}{_percent(value, n['rows'])}") for name, value in told["mix"].items()),
+        *_thread_lines(told["threads"]),
         ("guest insns", f"{n['guest_insns']:,}{_executed(n['guest_insns'], told['repeated_insns'])}"),
         ("access sizes", ", ".join(f"{size}: {value:,}" for size, value in told["access_sizes"].items()) or "none"),
         ("", ""),
@@ -170,6 +182,22 @@ def lines(told: dict) -> list[str]:
 
 def _executed(insns: int, repeated: int) -> str:
     return f" ({insns - repeated:,} if a rep is one, {repeated:,} repeat it)" if repeated else ""
+
+
+def _thread_lines(threads: list[dict] | None) -> list[tuple[str, str]]:
+    """How many there are, and the rows of those that have most."""
+    if not threads:
+        return []
+    most = sorted(threads, key=lambda one: -one["rows"])[:TOP_THREADS]
+    shown = [one for one in threads if one in most]
+    lines = [
+        ("threads", f"{len(threads):,}"),
+        *(("", f"thread {one['thread']:,}: {one['rows']:,} rows") for one in shown),
+    ]
+    if rest := len(threads) - len(shown):
+        others = sum(one["rows"] for one in threads) - sum(one["rows"] for one in shown)
+        lines.append(("", f"{rest:,} others: {others:,} rows"))
+    return lines
 
 
 def _percent(value: int, rows: int) -> str:

@@ -9,11 +9,12 @@ import stat
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import islice, repeat
 
 from mmuexp.errors import TraceError
-from mmuexp.guest import Columns
+from mmuexp.guest import THREAD, Columns
 from mmuexp.threads import Threads
 from mmuexp.trace import layout, left
 from mmuexp.trace.flatbuffer import Budget
@@ -151,6 +152,13 @@ class Trace:
         for index, first, skip in self._batches_from(start):
             yield from self.decoder.pieces(self.layouts[index], first, skip)
 
+    def first_op(self) -> int | None:
+        """What the first row is; None where there is none that decodes."""
+        with suppress(TraceError):
+            for columns in self.pieces():
+                return int(columns.op[0])
+        return None
+
     def sha256(self) -> str:
         """Of the file that is open, as hex digits."""
         return digest_of(self._fd)
@@ -282,9 +290,14 @@ def _damaged(path: str, error: Exception) -> TraceError:
     return damaged(path, error)
 
 
-def window_trouble(mode: str, window: tuple[int, int] | None, rows: int) -> str:
-    """What a window contradicts in a file of so many rows; "" if nothing. MAP rows may stand before it."""
+def window_trouble(
+    mode: str, window: tuple[int, int] | None, rows: int, first_op: Callable[[], int | None] = lambda: None
+) -> str:
+    """What a window contradicts in a file of so many rows; "" if nothing. MAP rows may stand before it, or in user mode
+    one THREAD row: `first_op` tells what the first row is."""
     if window is None or (window[1] == rows if mode == "user" else window[1] <= rows):
+        return ""
+    if mode == "user" and window[1] == rows - 1 and first_op() == THREAD:
         return ""
     return f"mmuexp.window says {window[1]:,} rows, and the file holds {rows:,}"
 

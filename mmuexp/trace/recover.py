@@ -39,6 +39,7 @@ def recover(path: str | os.PathLike, output: str) -> Recovered:
 class _Recovery:
     def __init__(self, path: str, fd: int, size: int):
         self.path, self.fd, self.size = path, fd, size
+        self.first_op: int | None = None
         self.reason, self.tail = "", {}  # why the rows end where they do, other than that the file does
         if os.pread(fd, len(layout.MAGIC), 0) != layout.MAGIC:
             raise TraceError("does not begin as a trace does", where=path, todo="nothing in it can be recovered")
@@ -71,6 +72,8 @@ class _Recovery:
             for batch in self._batches():
                 try:
                     for columns in decoder.whole(batch, rows):
+                        if self.first_op is None and len(columns.op):
+                            self.first_op = int(columns.op[0])
                         writer.append(columns)
                 except TraceError as error:
                     self.reason = error.what
@@ -95,7 +98,7 @@ class _Recovery:
             if layout.footer(self.fd, self.size) is None:
                 return "its footer was missing"
             with open_trace(self.path) as trace:
-                if trouble := window_trouble(trace.mode, trace.window, trace.file_rows):
+                if trouble := window_trouble(trace.mode, trace.window, trace.file_rows, trace.first_op):
                     return f"read to its end; {trouble}"
                 return "" if trace.metadata_intact is not False else "read to its end; its metadata had a wrong CRC"
         except Broken as error:
@@ -127,7 +130,7 @@ class _Recovery:
         window = UNKNOWN
         if self.ends and len(parts) == 2 and all(is_number(part) for part in parts):
             window = int(parts[0]), int(parts[1])
-            window = UNKNOWN if window_trouble(self.mode, window, rows) else window
+            window = UNKNOWN if window_trouble(self.mode, window, rows, lambda: self.first_op) else window
         elif "skip" in self.metadata and self.metadata["skip"].isdigit() and self.mode == "user":
             window = int(self.metadata["skip"]), rows
         told = self.tail.get("complete")

@@ -1,28 +1,29 @@
 """Cut a range of rows out of a trace, as a trace of its own.
 
-In system mode it begins with MAP rows for what is known at its start. Its window is in rows of the original
-recording, also when a slice is sliced.
+It begins with what is known at its start: in system mode MAP rows, in user mode a THREAD row where it is not the turn
+of thread 0. Its window is in rows of the original recording, also when a slice is sliced.
 """
 
 import os
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.errors import UsageError, refuse_itself
-from mmuexp.guest import PAGE_BITS, Columns, Op
+from mmuexp.errors import TraceError, UsageError, refuse_itself
+from mmuexp.guest import PAGE_BITS, THREAD, USER, Columns, Op
 from mmuexp.shape import Survey
 from mmuexp.trace.format import UNKNOWN, TraceWriter, empty
-from mmuexp.trace.reader import Trace, open_trace
+from mmuexp.trace.reader import Trace, open_trace, window_trouble
 from mmuexp.trace.recover import END_KEYS
 
 
 class Sliced(NamedTuple):
-    """What a slice holds: rows of the source, MAP rows before them, and the window if it is known."""
+    """What a slice holds: rows of the source, rows that stand before them for what is known, the window if it is."""
 
     rows: int
-    maps: int
+    known: int
     window: tuple[int, int] | None
 
 
@@ -49,25 +50,30 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
     with open_trace(path) as trace:
         stop = min(stop, trace.file_rows)
         before = _prefix(trace)
-        start = max(start, min(before, stop))  # rows of the source's own MAP rows are no rows of the recording
+        start = max(start, min(before, stop))  # what stands before its window is no row of the recording
         source = f"{os.path.basename(trace.path)} rows {start}:{stop} sha256 {trace.sha256()}"
         metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS} | {"slice_of": source}
         with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
-            survey, maps = Survey(trace.mode, trace.path, 0 if trace.mode == "system" else start), empty()
+            survey, known = Survey(trace.mode, trace.path, 0 if trace.mode == "system" else start), empty()
+            damage: TraceError | None = None
             if trace.mode == "system" and start:
                 for columns in _first(checked(trace, 0), start):
                     survey.feed(columns)
-                maps = _known(survey)
-            writer.append(maps)
+                known = _known(survey)
+            elif start:
+                known, damage = _turn(trace, start)
+            writer.append(known)
             for columns in _first(checked(trace, start), stop - start):
                 survey.feed(columns)
+                if damage and (columns.op == THREAD).any():  # there are threads, and nobody knows whose these are
+                    raise damage
                 writer.append(columns)
             window = UNKNOWN
             if trace.window is not None:
                 window = trace.window[0] + max(0, start - before), stop - start
             complete = "yes" if stop < trace.file_rows else trace.complete or "unknown"
             writer.close(complete, window)
-    return Sliced(stop - start, len(maps.op), None if window == UNKNOWN else window)
+    return Sliced(stop - start, len(known.op), None if window == UNKNOWN else window)
 
 
 def checked(trace: Trace, start: int) -> Iterator[Columns]:
@@ -84,10 +90,32 @@ def checked(trace: Trace, start: int) -> Iterator[Columns]:
 
 
 def _prefix(trace: Trace) -> int:
-    """How many rows stand before the window: the MAP rows of a slice."""
-    if trace.mode != "system" or trace.window is None:
+    """How many rows stand before the window: the MAP rows or the THREAD row of a slice."""
+    if trace.window is None or window_trouble(trace.mode, trace.window, trace.file_rows, trace.first_op):
         return 0
-    return max(0, trace.file_rows - trace.window[1])
+    return trace.file_rows - trace.window[1]
+
+
+def _turn(trace: Trace, start: int) -> tuple[Columns, TraceError | None]:
+    """A THREAD row for the thread of the rows before row `start`, none for thread 0, which needs none; and why it is
+    not known, where a batch before it does not decode."""
+    rows = trace.layouts.rows
+    firsts = [0, *accumulate(rows)]
+    for index in reversed(range(len(rows))):
+        if not rows[index] or firsts[index] >= start:
+            continue
+        told, left = np.empty(0, np.uint32), start - firsts[index]
+        try:
+            for columns in trace.decoder.pieces(trace.layouts[index], firsts[index]):
+                here = columns.vaddr[:left][columns.op[:left] == THREAD]
+                told, left = here[-1:] if len(here) else told, left - min(left, len(columns.op))
+        except TraceError as error:
+            return empty(), error
+        if len(told):
+            turn = empty(int(told[0] != 0))
+            turn.vaddr[:], turn.op[:], turn.flags[:] = told[0], THREAD, USER
+            return turn, None
+    return empty(), None
 
 
 def _first(pieces: Iterator[Columns], rows: int) -> Iterator[Columns]:

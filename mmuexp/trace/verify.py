@@ -42,7 +42,7 @@ def verify(path: str | os.PathLike, progress: Callable[[str, int, int | None], N
             checks.append(Check("declared rows", OK, f"{trace.rows:,}"))
         state = WARNING if trace.complete not in (None, "yes") else OK if trace.complete else UNKNOWN
         checks.append(Check("complete", state, trace.complete or "not told"))
-        if trouble := window_trouble(trace.mode, trace.window, trace.file_rows):
+        if trouble := window_trouble(trace.mode, trace.window, trace.file_rows, trace.first_op):
             checks.append(Check("window", FAILED, trouble))
         return checks + _Pass(trace).run(progress)
 
