@@ -46,7 +46,7 @@ static void note_library(int64_t number, uint64_t rights, uint64_t flags, uint64
     for (uint32_t at = 0; at < used; at += strlen(r.header->loaded + at) + 1)
         if (!strcmp(r.header->loaded + at, name))
             return;
-    if (used + length > sizeof r.header->loaded)
+    if (used + (size_t)length > sizeof r.header->loaded)
         return;
     memcpy(r.header->loaded + used, name, length);
     __atomic_store_n(&r.header->loaded_bytes, used + length, __ATOMIC_RELEASE);
