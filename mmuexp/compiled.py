@@ -3,7 +3,7 @@
 numba's disk cache sees one function and its source file, not the kernels that the function calls. So the copy of
 loop.py that is compiled for a strategy lies in a folder named after everything that decides its machine code: all our
 kernel sources, and the versions of Python, numba and NumPy. A third party's sources are not known as a whole: its loop
-is compiled anew in each run.
+is compiled anew in each run, and looks at every index unless `strategy check` has passed the scheme (bounds.py).
 """
 
 import hashlib
@@ -22,20 +22,22 @@ import numba
 import numpy as np
 
 from mmuexp import partfile
+from mmuexp.bounds import OWN, has_passed, is_own, with_bounds
 from mmuexp.jitcache import Guarded
 from mmuexp.places import cache_folder
 from mmuexp.strategy import Strategy
-
-OWN = "mmuexp.strategies."
 
 on_compile: Callable[[str], None] | None = None  # told a strategy's name when its loop will be compiled, for seconds
 
 
 @cache
-def loop_of(cls: type[Strategy], has_reserve: bool) -> Callable:
-    """The loop over `cls.kernels`; compiled at its first call, from the cache if it can be."""
+def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) -> Callable:
+    """The loop over `cls.kernels`; compiled at its first call, from the cache if it can be.
+
+    With bounds checks where they are needed (bounds.py), or, if not `trusts_passed`, for every scheme but our own.
+    """
     source = Path(__file__).with_name("loop.py")
-    copy = _cached_copy(source, cls) if cls.__module__.startswith(OWN) else None
+    copy = _cached_copy(source, cls) if is_own(cls) else None
     module = _load(copy or source, f"mmuexp._loop_{cls.__module__.replace('.', '_')}_{cls.__name__}")
     for name in ("access", "io", "execute", "protect", "flush", "flush_page"):
         setattr(module, name, getattr(cls.kernels, name))
@@ -44,6 +46,8 @@ def loop_of(cls: type[Strategy], has_reserve: bool) -> Callable:
         return module.loop
     if copy:
         module.loop.enable_caching()
+    elif not (is_own(cls) or (trusts_passed and has_passed(cls))):
+        module.loop = with_bounds(module.loop)
     if on_compile and not (copy and any((copy.parent / "__pycache__").glob(f"{copy.stem}.*.nbc"))):
         on_compile(cls.name)
     return Guarded(module.loop)

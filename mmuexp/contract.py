@@ -5,37 +5,31 @@ crossings, aliases, code pages, device memory, flushes. None knows what the sche
 leaks between batches, a wrong SETTLED or LOST, code that means something else when it is compiled.
 """
 
-import inspect
 import json
 import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mmuexp.errors import MmuexpError
+from mmuexp import interrupt
+from mmuexp.bounds import is_own, remember_passed
+from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
+from mmuexp.mistakes import Mistake, declared, place_of, scheme_files, what_of
 from mmuexp.plausible import check_counts
 from mmuexp.registry import parse_settings, strategies_of_file, strategy_class
-from mmuexp.sample import FAR_APART, NEIGHBOURS, calm_trace, joined, rows_of_op, sample_trace
+from mmuexp.sample import FAR_APART, NEIGHBOURS, QUIET_PAGES, calm_trace, joined, rows_of_op, sample_trace, touch_of
 from mmuexp.strategy import Strategy
+from mmuexp.trial import MODES, ROWS, Broken, Crashed, counted_over, pair, replayed, same
 
-ROWS = 4000  # of a sample trace
 INTERPRETED_ROWS = 800
-MODES = ("user", "system")
-CALLED_WITH = {"access": "s, e, n, row", "io": "s, e, n, row", "execute": "s, e, n", "protect": "s, e, n, frame"}
-CALLED_WITH |= {"flush": "s, e, n", "flush_page": "s, e, n, page"}
-
-
-class Broken(MmuexpError):
-    """A strategy does not keep the contract."""
-
-
-class Crashed(Broken):
-    """Its rows cannot be replayed at all: the checks after it would say the same."""
+LOG = 1 << 16  # faults of a recording that are held at once
 
 
 def variants(cls: type[Strategy]) -> list[Strategy]:
@@ -48,43 +42,18 @@ def variants(cls: type[Strategy]) -> list[Strategy]:
     return list(found.values())
 
 
-def replayed(strategy: Strategy, mode: str, seed: int, *, rows: int = ROWS, chunk: int = ROWS, filtered=True) -> dict:
-    """Shape and event counts over a sample trace."""
-    return counted_over(strategy, mode, sample_trace(seed, rows, mode), chunk=chunk, filtered=filtered)
-
-
-def counted_over(strategy: Strategy, mode: str, columns: Columns, *, chunk: int = 1 << 20, filtered=True) -> dict:
-    """Shape and event counts over these rows."""
-    from mmuexp.replay import Replay
-    from mmuexp.shape import Survey
-
-    survey, replay = Survey(mode, "sample"), Replay(strategy, mode, filtered=filtered, where="sample")
-    for first in range(0, len(columns.op), chunk):
-        part = Columns(*(c[first : first + chunk] for c in columns))
-        replay.feed(survey.feed(part))
-    return survey.counts() | replay.counts()
-
-
-def _same(a: dict, b: dict, strategy: Strategy, what: str, todo: str = "") -> None:
-    for column in sorted(a.keys() | b.keys()):
-        if a.get(column) != b.get(column):
-            raise Broken(f"{strategy}: {what}: {column} is {a.get(column)} and {b.get(column)}", todo=todo)
-
-
 def declares_itself(strategy: Strategy) -> None:
     """Name, docstring, listing, events and prices are there."""
     cls = type(strategy)
     module = sys.modules[cls.__module__]
+    try:
+        declared(cls)
+    except MmuexpError as error:
+        raise Crashed(error.what, where=error.where, todo=error.todo) from None
     if not module.__doc__ and cls.__doc__.startswith(f"{cls.__name__}("):  # dataclass wrote that one
         raise Broken(f"{strategy.name}: no docstring says what the scheme is", todo="begin the file with one")
     if not cls.hit_insns():
         raise Broken(f"{strategy.name}: FAST_PATH lists no instruction", todo="give the hit path, one a line")
-    for name, arguments in CALLED_WITH.items():
-        function = getattr(cls.kernels, name)
-        if not callable(getattr(function, "py_func", None)):
-            raise Crashed(f"{strategy.name}: {name} is no kernel", todo="write @kernel above its def")
-        if not _takes(function.py_func, len(arguments.split(", "))):
-            raise Crashed(f"{strategy.name}: the kernel {name} is not def {function.__name__}({arguments})")
     known = set(cls.columns())
     faults = [c for c in known if c.startswith("faults_")]
     free = [c for c in faults if c not in strategy.price_list()]
@@ -98,14 +67,6 @@ def declares_itself(strategy: Strategy) -> None:
             raise Broken(f"{strategy.name}: {name} has a price, but nothing counts it", todo="see Strategy.price_list")
         if name.startswith("faults_") and not (cost.signal and cost.insn):
             raise Broken(f"{strategy.name}: {name} is priced without a signal or without its handler's instructions")
-
-
-def _takes(function: Callable, count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*range(count))
-    except TypeError:
-        return False
-    return True
 
 
 def spec_round_trip(strategy: Strategy) -> None:
@@ -128,7 +89,7 @@ def empty_trace(strategy: Strategy) -> None:
 def chunks_do_not_matter(strategy: Strategy) -> None:
     """The same rows in one batch and in small ones count the same."""
     for mode in MODES:
-        _same(replayed(strategy, mode, 1), replayed(strategy, mode, 1, chunk=97), strategy, "in one batch and in many")
+        same(replayed(strategy, mode, 1), replayed(strategy, mode, 1, chunk=97), strategy, "in one batch and in many")
 
 
 def filter_does_not_matter(strategy: Strategy) -> None:
@@ -139,12 +100,12 @@ def filter_does_not_matter(strategy: Strategy) -> None:
             skipping = counted_over(strategy, mode, columns)
             whole = counted_over(strategy, mode, columns, filtered=False)
             what = f"{mode} mode, with and without the filter (a wrong SETTLED or LOST)"
-            _same(skipping, whole, strategy, what, "what is taken from other pages is told: unsettle(e, page), or LOST")
+            same(skipping, whole, strategy, what, "what is taken from other pages is told: unsettle(e, page), or LOST")
 
 
 def replays_are_apart(strategy: Strategy) -> None:
     """A second replay does not see what the first one left behind."""
-    _same(replayed(strategy, "system", 3), replayed(strategy, "system", 3), strategy, "the first and the second time")
+    same(replayed(strategy, "system", 3), replayed(strategy, "system", 3), strategy, "the first and the second time")
 
 
 def shape_is_the_traces(strategy: Strategy) -> None:
@@ -155,7 +116,7 @@ def shape_is_the_traces(strategy: Strategy) -> None:
         survey = Survey(mode, "sample")
         survey.feed(sample_trace(2, ROWS, mode))
         counted = replayed(strategy, mode, 2)
-        _same(survey.counts(), {c: counted.get(c) for c in survey.counts()}, strategy, "shape alone and with it")
+        same(survey.counts(), {c: counted.get(c) for c in survey.counts()}, strategy, "shape alone and with it")
 
 
 def counts_add_up(strategy: Strategy) -> None:
@@ -166,13 +127,10 @@ def counts_add_up(strategy: Strategy) -> None:
 
 def faults_are_logged(strategy: Strategy) -> None:
     """Every fault that is counted is logged, and a small log hands out the same faults as a large one."""
-    from mmuexp.replay import Replay
-    from mmuexp.shape import Survey
-
     for mode in MODES:
         logs = []
         for log in (1, 4 * ROWS):
-            survey, replay = Survey(mode, "sample"), Replay(strategy, mode, where="sample", log=log)
+            survey, replay = pair(strategy, mode, log=log)
             sample = sample_trace(7, ROWS, mode)
             replay.feed(survey.feed(sample))
             logs.append(replay.faults())
@@ -197,6 +155,34 @@ def flushes_unmap(strategy: Strategy) -> None:
                 )
 
 
+def flushes_drop(strategy: Strategy) -> None:
+    """After FLUSH or FLUSH_PAGE the next touch of a page counts something again, if its first touch did."""
+    for mode in MODES:
+        for op in (Op.LOAD, Op.STORE):
+            for what in (Op.FLUSH, Op.FLUSH_PAGE):
+                survey, replay = pair(strategy, mode)
+                for number, page in enumerate(QUIET_PAGES):
+                    touch = touch_of(op, page, number, mode)
+                    counted = [_counted(survey, replay, touch) for _ in range(4)]
+                    drop = rows_of_op(what, np.array([page << PAGE_BITS if what == Op.FLUSH_PAGE else 0]))
+                    _counted(survey, replay, drop)
+                    again = _counted(survey, replay, touch)
+                    if counted[0] != counted[-1] == again:
+                        raise Broken(
+                            f"{strategy}: {mode} mode, a {op.name} of page {page:#x} after {what.name} counts nothing",
+                            todo=f"look at its kernel {what.name.lower()}: every translation "
+                            f"{'of the page ' if what == Op.FLUSH_PAGE else ''}is dropped",
+                        )
+
+
+def _counted(survey: Any, replay: Any, rows: Columns) -> dict[str, int]:
+    """What the scheme counts of these rows."""
+    before = replay.counts()
+    replay.feed(survey.feed(rows))
+    after = replay.counts()
+    return {column: after[column] - before[column] for column in replay.strategy.columns()}
+
+
 def compiled_is_interpreted(strategy: Strategy) -> None:
     """The kernels, run as plain Python (NUMBA_DISABLE_JIT=1, in a process of its own), count the same."""
     cls = type(strategy)
@@ -208,7 +194,7 @@ def compiled_is_interpreted(strategy: Strategy) -> None:
     if done.returncode:
         raise Crashed(f"{strategy}: as plain Python: {done.stderr.strip().splitlines()[-1]}")
     for mode, counts in json.loads(done.stdout).items():
-        _same(replayed(strategy, mode, 5, rows=INTERPRETED_ROWS), counts, strategy, "compiled and as plain Python")
+        same(replayed(strategy, mode, 5, rows=INTERPRETED_ROWS), counts, strategy, "compiled and as plain Python")
 
 
 CHECKS: tuple[Callable[[Strategy], None], ...] = (
@@ -223,42 +209,85 @@ CHECKS: tuple[Callable[[Strategy], None], ...] = (
     counts_add_up,
     faults_are_logged,
     flushes_unmap,
+    flushes_drop,
 )
 
 
-def _why(error: Exception) -> str:
-    """One line: what somebody's code raised and where. numba says what is wrong on lines of their own."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [
-        line for line in lines if line.startswith(("Unknown attribute", "No implementation", "NameError", "File "))
-    ]
-    at = traceback.extract_tb(error.__traceback__)[-1]
-    said = " ".join(telling[:2] or lines[:1])
-    return f"{type(error).__name__}: {said}" + ("" if telling else f" ({Path(at.filename).name}:{at.lineno})")
+def _why(error: BaseException, cls: type[Strategy]) -> str:
+    """One line: what somebody's code raised and where."""
+    place = place_of(error, scheme_files(cls))
+    if not place and (stack := traceback.extract_tb(error.__traceback__)):
+        place = f"{stack[-1].filename}:{stack[-1].lineno}"
+    return f"{what_of(error)} ({Path(place).name})" if place else what_of(error)
 
 
-def check(cls: type[Strategy]) -> Iterator[tuple[str, MmuexpError | None]]:
-    """Run every check over every variant of a strategy: (what was checked, None or what is wrong)."""
+def check(cls: type[Strategy], traces: Sequence[str] = ()) -> Iterator[tuple[str, MmuexpError | None]]:
+    """Run every check over every variant of a strategy: (what was checked, None or what is wrong). `traces`: on these
+    recordings, too. A source that passes is remembered: it needs no bounds checks from then on."""
     try:
         strategies = variants(cls)
-    except Exception as error:
-        yield "its sweeps are in range", Broken(f"{cls.name}: {type(error).__name__}: {error}")
+    except BaseException as error:
+        interrupt.raise_if_asked()
+        yield "its sweeps are in range", Broken(f"{cls.name}: {_why(error, cls)}")
         return
-    for one in CHECKS:
-        wrong = None
+    passed = True
+    for one in (*CHECKS, *(partial(keeps_it_on, path) for path in traces)):
         # interpreting is slow, and its meaning does not hang on the parameters
-        for strategy in strategies[:1] if one is compiled_is_interpreted else strategies:
-            try:
-                one(strategy)
-            except MmuexpError as error:
-                wrong = error
-            except Exception as error:  # somebody's file may do anything
-                wrong = Crashed(f"{strategy}: {_why(error)}")
-            if wrong:
-                break
-        yield one.__doc__.partition("\n")[0].rstrip("."), wrong
+        wrong = _wrong(one, strategies[:1] if one is compiled_is_interpreted else strategies)
+        if isinstance(one, partial):
+            yield f"{one.args[0]}: with and without the filter, sums, the log of faults", wrong
+        else:
+            yield one.__doc__.partition("\n")[0].rstrip("."), wrong
+        passed = passed and wrong is None
         if isinstance(wrong, Crashed):
             return
+    if passed and not is_own(cls):
+        remember_passed(cls)
+
+
+def _wrong(one: Callable[[Strategy], None], strategies: list[Strategy]) -> MmuexpError | None:
+    for strategy in strategies:
+        try:
+            one(strategy)
+        except SchemeStopped as error:
+            return error
+        except Mistake as error:
+            return Crashed(error.what, where=error.where)
+        except TraceError:
+            raise  # no scheme can be checked on it
+        except MmuexpError as error:
+            return error
+        except BaseException as error:  # somebody's file may do anything
+            interrupt.raise_if_asked()
+            return Crashed(f"{strategy}: {_why(error, type(strategy))}")
+    return None
+
+
+def keeps_it_on(path: str, strategy: Strategy) -> None:
+    """On a recording: the filter does not matter, sums and the log of faults are right."""
+    from mmuexp.trace import open_trace
+
+    with open_trace(path) as trace:
+        survey, skipping = pair(strategy, trace.mode, log=LOG)
+        _, whole = pair(strategy, trace.mode, filtered=False)
+        stopped: dict[Any, SchemeStopped] = {}
+        for columns in trace.batches():
+            rows = survey.feed(columns)
+            for replay in (skipping, whole):
+                try:
+                    replay.feed(rows)
+                    replay.faults()
+                except SchemeStopped as error:
+                    stopped[replay] = error
+            if stopped:
+                break
+    if len({error.row for error in stopped.values()}) + len(stopped) not in (0, 3):
+        raise Broken(f"{strategy}: {path}: stops with the filter, or without it, and not with both")
+    if not stopped:
+        what = f"{path}, with and without the filter (a wrong SETTLED or LOST)"
+        same(skipping.counts(), whole.counts(), strategy, what)
+        skipping.check_log()
+        check_counts(str(strategy), survey.counts() | skipping.counts())
 
 
 def _interpreted(source: str, name: str, spec: str) -> None:
@@ -266,8 +295,11 @@ def _interpreted(source: str, name: str, spec: str) -> None:
     strategy = parse_settings(cls or strategy_class(name), spec.split(",")[1:], spec)
     try:
         print(json.dumps({mode: replayed(strategy, mode, 5, rows=INTERPRETED_ROWS) for mode in MODES}))
-    except Exception as error:  # somebody's kernels may do anything
-        sys.exit(_why(error))
+    except MmuexpError as error:
+        sys.exit(f"{error.what} ({Path(error.where).name})" if error.where else error.what)
+    except BaseException as error:  # somebody's kernels may do anything
+        interrupt.raise_if_asked()
+        sys.exit(_why(error, type(strategy)))
 
 
 if __name__ == "__main__":

@@ -67,28 +67,38 @@ def inside(function: Callable) -> Any:
 
 
 class Guarded:
-    """A cached dispatcher. Its first call is tried again, without what the cache holds, if it fails.
+    """A cached dispatcher. What it takes to call it the first time is tried again, without the cache, if it fails.
 
-    Loading fails before the function runs (a damaged file: EOFError, ValueError, ...) and saving fails after it was
-    compiled (a full disk), so the second try finds every argument as the first did.
+    Loading may fail (a damaged file: EOFError, ValueError, ...), and saving after it was compiled (a full disk). The
+    function itself runs once, whatever it raises: its arguments are no longer what they were.
     """
 
     def __init__(self, dispatcher: Any, *others: Any):
-        self._dispatcher, self._all = dispatcher, (dispatcher, *others)
-        self._proved = not hasattr(dispatcher, "_cache")  # plain Python under NUMBA_DISABLE_JIT
+        self.dispatcher, self._all = dispatcher, (dispatcher, *others)
+        self._ready = not hasattr(dispatcher, "_cache")  # plain Python under NUMBA_DISABLE_JIT
 
     def __call__(self, *args: Any) -> Any:
-        if self._proved:
-            return self._dispatcher(*args)
+        if not self._ready:
+            apart(self._prepare, args)
+            self._ready = True
+        return self.dispatcher(*args)
+
+    def _prepare(self, args: tuple) -> None:
+        types = tuple(map(self.dispatcher.typeof_pyval, args))
         try:
-            answer = apart(self._dispatcher, *args)
+            self.dispatcher.compile(types)
         except Exception:
+            if not any(is_kept(each) for each in self._all):
+                raise  # it would say the same again
             for each in self._all:
                 with suppress(Exception):
                     each._cache.flush()
-            answer = apart(self._dispatcher, *args)
-        self._proved = True
-        return answer
+            self.dispatcher.compile(types)
+
+
+def is_kept(dispatcher: Any) -> bool:
+    """Is what is compiled of it kept on disk?"""
+    return hasattr(dispatcher._cache, "cache_path") and dispatcher._cache.cache_path is not None
 
 
 def guarded(*others: Any) -> Callable[[Any], Guarded]:

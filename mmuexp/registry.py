@@ -14,6 +14,7 @@ from types import ModuleType
 
 from mmuexp import interrupt
 from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.mistakes import declared, line_of, place_of
 from mmuexp.strategy import Strategy
 
 GROUP = "mmuexp.strategies"
@@ -45,13 +46,18 @@ def load_third_party(point: EntryPoint) -> type[Strategy]:
         raise MmuexpError(
             f"cannot be imported: {type(error).__name__}: {error}", where=where, todo="mend or uninstall its package"
         ) from error
-    return _checked(cls, where)
+    _checked(cls, where)
+    declared(cls)
+    return cls
 
 
 def _checked(cls: object, where: str) -> type[Strategy]:
     if not (inspect.isclass(cls) and issubclass(cls, Strategy)):
         raise MmuexpError("is not a subclass of mmuexp.strategy.Strategy", where=where)
-    if not NAME.fullmatch(str(getattr(cls, "name", "x"))):
+    name = getattr(cls, "name", "x")
+    if not isinstance(name, str):
+        raise MmuexpError(f"{line_of(cls, 'name')}: has the name {name!r}, no text", where=where, todo="name it 'x'")
+    if not NAME.fullmatch(name):
         what = f"has the name {cls.name!r}, which no SPEC can hold"
         raise MmuexpError(what, where=where, todo="name it with letters, digits, - and _")
     missing = [a for a in ("name", "FAST_PATH", "events", "costs", "kernels") if not hasattr(cls, a)]
@@ -79,7 +85,8 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
         spec.loader.exec_module(module)
     except BaseException as error:  # somebody's file may do anything, sys.exit included
         interrupt.raise_if_asked()
-        raise MmuexpError(f"cannot be imported: {type(error).__name__}: {error}", where=str(path)) from error
+        at = place_of(error, {str(path)}) or str(path)
+        raise MmuexpError(f"cannot be imported: {type(error).__name__}: {error}", where=at) from error
     found = strategies_in(module)
     if not found:
         raise MmuexpError("holds no subclass of Strategy", where=str(path), todo="see strategies/map_block.py")
@@ -103,6 +110,11 @@ def all_strategies(*, broken: list[MmuexpError] | None = None) -> dict[str, type
     return found
 
 
+def namesake(cls: type[Strategy]) -> bool:
+    """Has somebody's scheme the name of one of ours?"""
+    return cls.name in _own() and cls is not _own()[cls.name]
+
+
 def strategy_class(name: str) -> type[Strategy]:
     """The class of this name, or of the one strategy in the file NAME.py.
 
@@ -112,6 +124,7 @@ def strategy_class(name: str) -> type[Strategy]:
         classes = strategies_of_file(Path(name))
         if len(classes) > 1:
             raise MmuexpError(f"holds {len(classes)} strategies", where=name, todo="keep one a file")
+        declared(classes[0])
         return classes[0]
     wanted = name.strip().lower().replace("_", "-")
     if wanted in _own():

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import numba
 import numpy as np
 
+from mmuexp.bounds import interpreted, is_own
 from mmuexp.compiled import loop_of
 from mmuexp.emulator.code import with_more_blocks
 from mmuexp.emulator.faults import FAULT, FIRST_ROW, LOGGED
@@ -13,6 +15,7 @@ from mmuexp.events import FAULTS, FIRST_EXTRA, Event
 from mmuexp.firsts import PIECE
 from mmuexp.guest import PAGE_BITS
 from mmuexp.loop import DONE, LOG_FULL, NO_ROOM, PLACES, ROW, STOPPED
+from mmuexp.mistakes import blamed, checked_counts, checked_state
 from mmuexp.shape import Surveyed
 from mmuexp.strategy import Strategy
 
@@ -23,14 +26,18 @@ class Replay:
     """One strategy over one trace of `mode` "user" or "system"; feed it in order what the survey accepted.
 
     `filtered=False` asks the strategy about every row; the counts must be the same. With `log` above 0 every host fault
-    is logged, in pieces of about so many, for `faults` to hand out.
+    is logged, in pieces of about so many, for `faults` to hand out. `trusts_passed` is that of compiled.loop_of.
     """
 
-    def __init__(self, strategy: Strategy, mode: str, *, filtered: bool = True, where: str = "", log: int = 0) -> None:
+    def __init__(
+        self, strategy: Strategy, mode: str, *, filtered: bool = True, where: str = "", log: int = 0,
+        trusts_passed: bool = True,
+    ) -> None:  # fmt: skip
         self.strategy, self.mode, self.where = strategy, mode, where
         self.rows = 0
         self._filtered = filtered
-        self._state = strategy.state()
+        with blamed(type(strategy)):
+            self._state = checked_state(strategy)
         self._emulator: Any = None  # made when it is needed: schemes wait for others, where memory is short
         self._log = records(log + ROW_FAULTS - 1 if log else 0, FAULT)
         self._logged: list[np.ndarray] = []  # FAULT[faults] each, taken from the log when it was full
@@ -43,7 +50,7 @@ class Replay:
         self._place = np.zeros(PLACES, np.int64)  # where in the batch the loop is, should it stop to be helped
         self._looked_up = np.empty(PIECE, np.uint32), np.empty(PIECE, np.uint32)
         self._frames = 0
-        self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"))
+        self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"), trusts_passed)
 
     def feed(self, rows: Surveyed) -> None:
         """Replay one batch that the survey accepted.
@@ -60,8 +67,7 @@ class Replay:
         self._place[:] = 0
         why = None
         while why != DONE:
-            why = self._loop(
-                self._state, self._emulator, self._n, self._clock, self._place, self._log, *self._looked_up,
+            why = self._run(
                 columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
                 rows.firsts, rows.first_words, rows.eras, self.mode == "user", self._filtered,
             )  # fmt: skip
@@ -77,6 +83,34 @@ class Replay:
                     where=self.where, row=self.rows + row, todo=f"leave {self.strategy} out, or change its parameters",
                 )  # fmt: skip
         self.rows += len(columns.op)
+
+    def _run(self, *of_batch: Any) -> int:
+        ours = self._clock, self._place, self._log, *self._looked_up
+        with blamed(type(self.strategy)):
+            try:
+                return self._loop(self._state, self._emulator, self._n, *ours, *of_batch)
+            except IndexError as error:  # compiled code does not say in which line
+                if is_own(type(self.strategy)) or numba.config.DISABLE_JIT:
+                    raise
+                raise self._in_plain_python(*ours, *of_batch) or error from None
+
+    def _in_plain_python(self, *arguments: Any) -> IndexError | None:
+        """What the batch says of an index out of range when nothing of it is compiled; None if it says nothing now.
+
+        The first batch begins anew with an empty state. The start of a later one is lost, and the rows come again.
+        """
+        state, emulator, n = self._state, self._emulator, self._n
+        if not self.rows:
+            state, emulator, n = self.strategy.state(), new_emulator(), self._n * 0
+            emulator.frame.number[: self._frames] = self._emulator.frame.number[: self._frames]
+        try:
+            with np.errstate(all="ignore"):
+                interpreted(self._loop.dispatcher)(state, emulator, n, *arguments)
+        except IndexError as error:
+            return error
+        except Exception:
+            return None
+        return None
 
     def _more_room(self, row: int) -> None:
         if self._emulator.block.size >= MAX_BLOCKS:
@@ -113,7 +147,8 @@ class Replay:
 
     def counts(self) -> dict[str, int]:
         """Event columns so far; columns that the scheme does not have are missing."""
-        return self.strategy.result(self._n, self._state)
+        with blamed(type(self.strategy)):
+            return checked_counts(self.strategy, self.strategy.result(self._n, self._state))
 
     @property
     def state(self) -> Any:

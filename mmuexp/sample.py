@@ -84,6 +84,20 @@ FAR_PAGES = 0x30000
 NEIGHBOURS = CALM_PAGES + np.arange(64)
 FAR_APART = CALM_PAGES + np.ravel(np.add.outer((0, 1, 2, 3), np.add.outer((0, 16, 64, 80), (0, 256, 1024, 1 << 17))))
 
+QUIET_PAGES = tuple({*map(int, NEIGHBOURS[:3]), *map(int, FAR_APART[::16])})
+
+
+def touch_of(op: Op, page: int, frame: int, mode: str) -> Columns:
+    """One aligned access of 4 bytes to the page; a system trace says before it which frame backs the page."""
+    of = rows_of_op(op, np.array([page << PAGE_BITS | 0x800]))
+    access = of._replace(size=np.full_like(of.size, 4), insns=np.full_like(of.insns, 1))
+    if mode == "user":
+        return access._replace(flags=np.full_like(of.flags, USER))
+    known = rows_of_op(Op.MAP, np.array([page << PAGE_BITS]))
+    return joined(
+        known._replace(size=np.full_like(known.size, PAGE_BITS), page=np.full_like(known.page, frame)), access
+    )
+
 
 def calm_trace(mode: str, pages: np.ndarray) -> Columns:
     """Loads and stores of all `pages`, again and again; between them, one thing that may take a translation away.

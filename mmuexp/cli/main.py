@@ -166,10 +166,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _stdout_to_nowhere()
         return 0
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        if not interrupt.asked() and (mistake := _somebodys(error)):
+            return _failure(mistake)
         _say("interrupted")
         return 128 + (interrupt.asked() or signal.SIGINT)
-    except (MmuexpError, click.ClickException, Exception) as error:
+    except (MmuexpError, click.ClickException, SystemExit, Exception) as error:
         if number := interrupt.asked():  # it came of that: a child that ^C reached too, an import cut short
             _say("interrupted")
             return 128 + number
@@ -180,7 +182,15 @@ def run(argv: Sequence[str] | None = None) -> int:
         return _failure(error)
 
 
-def _failure(error: Exception) -> int:
+def _somebodys(error: BaseException) -> MmuexpError | None:
+    """The error as the mistake of somebody else's scheme, if one was loaded and it came of that."""
+    mistakes = sys.modules.get("mmuexp.mistakes")
+    return mistakes.somebodys(error) if mistakes else None
+
+
+def _failure(error: BaseException) -> int:
+    if not isinstance(error, MmuexpError | OSError | click.ClickException):
+        error = _somebodys(error) or error
     if isinstance(error, MmuexpError):
         _say(_one_line(error))
         return error.exit_code

@@ -66,25 +66,34 @@ def show(name: str, format_: str) -> None:
 
 @command.command("check")
 @click.argument("file", metavar="FILE", type=click.Path())
-def check(file: str) -> None:
+@click.option("--trace", "traces", metavar="FILE", multiple=True, type=click.Path(), help="Check on a recording, too.")
+def check(file: str, traces: tuple[str, ...]) -> None:
     """Run the contract tests on a strategy of your own: a Python file, or the name of a registered scheme.
+
+    A file that passes is trusted until it changes: from then on it runs without bounds checks, as fast as our own.
 
     \b
     Examples:
       mmuexp strategy check strategies/map_block.py
+      mmuexp strategy check strategies/map_block.py --trace traces/lu.arrow
       mmuexp strategy check softmmu
     """
     from pathlib import Path
 
     from mmuexp.contract import check as run_checks
     from mmuexp.errors import CheckFailed
-    from mmuexp.registry import strategies_of_file, strategy_class
+    from mmuexp.registry import namesake, strategies_of_file, strategy_class
+    from mmuexp.trace import open_trace
 
+    for path in traces:  # one that cannot be read is told before the checks, which take a minute
+        open_trace(path).close()
     path = Path(file)
     classes = strategies_of_file(path) if path.suffix == ".py" or path.exists() else [strategy_class(file)]
     failed = 0
     for cls in classes:
-        for what, wrong in run_checks(cls):
+        if namesake(cls):
+            say(f"{file}: {cls.name} is a scheme of mmuexp, too; name yours otherwise to compare the two")
+        for what, wrong in run_checks(cls, traces):
             failed += wrong is not None
             click.echo(f"{cls.name}: {'FAILED' if wrong else 'ok    '} {what}" + (f"\n    {wrong}" if wrong else ""))
             sys.stdout.flush()

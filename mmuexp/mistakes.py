@@ -1,0 +1,254 @@
+"""A mistake in somebody else's scheme, told as its own: one line, with the file and the line where it is.
+
+What a scheme declares is looked at before anything is done with it (`declared`). What its code raises while it runs is
+turned into an MmuexpError by `blamed`, whatever it is: a scheme that calls sys.exit has failed like any other.
+"""
+
+import ast
+import inspect
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from mmuexp import interrupt
+from mmuexp.bounds import files_of, is_own
+from mmuexp.errors import MmuexpError
+from mmuexp.events import FIRST_EXTRA, Event
+from mmuexp.strategy import Cost, Kernels, Strategy
+
+CALLED_WITH = {"access": "s, e, n, row", "io": "s, e, n, row", "execute": "s, e, n", "protect": "s, e, n, frame"}
+CALLED_WITH |= {"flush": "s, e, n", "flush_page": "s, e, n, page"}
+COLUMN = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Mistake(MmuexpError):
+    """What somebody else's scheme raised."""
+
+
+@contextmanager
+def blamed(cls: type[Strategy]) -> Iterator[None]:
+    """What is raised inside comes of this scheme, and is told as its mistake; what our own raise stays as it is."""
+    try:
+        yield
+    except MmuexpError:
+        raise
+    except BaseException as error:  # somebody's code may do anything, sys.exit included
+        interrupt.raise_if_asked()
+        if is_own(cls):
+            raise
+        raise told(error, cls) from error
+
+
+def told(error: BaseException, cls: type[Strategy]) -> Mistake:
+    """The one line that says what a scheme raised, and where in its files."""
+    place = place_of(error, scheme_files(cls)) or line_of(cls)
+    todo = f"mend the scheme; `mmuexp strategy check {_file(cls)}` tries it"
+    return Mistake(f"strategy {cls.name}: {what_of(error)}", where=place, todo=todo)
+
+
+def somebodys(error: BaseException) -> MmuexpError | None:
+    """As `told`, of the scheme in whose file the error was raised; None if it came of none."""
+    left, classes = [Strategy], []
+    while left:
+        below = left.pop().__subclasses__()
+        left, classes = left + below, classes + below
+    for cls in classes:
+        if not is_own(cls) and cls.__module__ in sys.modules and place_of(error, scheme_files(cls)):
+            return told(error, cls)
+    return None
+
+
+def scheme_files(cls: type[Strategy]) -> set[str]:
+    """The files that a scheme's author wrote."""
+    try:
+        return {str(path) for path in files_of(sys.modules[cls.__module__])}
+    except (OSError, SyntaxError, ValueError):
+        return {_file(cls)}
+
+
+def what_of(error: BaseException) -> str:
+    """The type and the words of an error; of numba's, which go over many lines, those that tell something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [
+        line
+        for line in lines
+        if line.startswith(("Unknown attribute", "No implementation", "NameError", "Untyped global", "Cannot unify"))
+    ]
+    said = (telling or [line for line in lines if not line.startswith("Failed in nopython mode")] or [""])[0]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def place_of(error: BaseException, files: Collection[str]) -> str:
+    """FILE:LINE where an error was raised, the innermost that lies in one of these files; empty if none does."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename in files:
+            return f"{frame.filename}:{frame.lineno}"
+    for path, line in re.findall(r"at (/[^\n]*?) \((\d+)\)", str(error)):  # numba says where it could not compile
+        if path in files:
+            return f"{path}:{line}"
+    for path, line in re.findall(r'File "([^"\n]+)", line (\d+)', str(error)):
+        if os.path.abspath(path) in files:
+            return f"{os.path.abspath(path)}:{line}"
+    if isinstance(error, SyntaxError) and error.filename in files:
+        return f"{error.filename}:{error.lineno}"
+    return ""
+
+
+def _file(cls: type[Strategy]) -> str:
+    return getattr(sys.modules.get(cls.__module__), "__file__", None) or cls.__module__
+
+
+def line_of(cls: type[Strategy], name: str = "") -> str:
+    """FILE:LINE where a class sets or defines `name`, or else where it begins."""
+    file = _file(cls)
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return file
+    found = next((n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == cls.__name__), None)
+    if found is None:
+        return file
+    for node in found.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+        if name and any(name in (getattr(t, "id", None), getattr(t, "name", None)) for t in targets):
+            return f"{file}:{node.lineno}"
+    return f"{file}:{found.lineno}"
+
+
+def _mistake(cls: type[Strategy], name: str, what: str, todo: str) -> MmuexpError:
+    return MmuexpError(f"strategy {cls.name}: {what}", where=line_of(cls, name), todo=todo)
+
+
+def declared(cls: type[Strategy]) -> None:
+    """Raises MmuexpError if what a scheme declares of itself cannot be: the first wrong thing, with its line."""
+    for name in ("FAST_PATH", "FAST_PATH_SOURCE"):
+        if not isinstance(getattr(cls, name), str):
+            raise _mistake(cls, name, f"{name} is {getattr(cls, name)!r}, no text", "give the instructions, one a line")
+    extra = cls.extra_events
+    if not isinstance(extra, tuple | list) or not all(isinstance(one, str) and COLUMN.fullmatch(one) for one in extra):
+        todo = "name its own counters in small letters, as ('name', ...)"
+        raise _mistake(cls, "extra_events", f"extra_events is {extra!r}", todo)
+    known = {event.column for event in Event}
+    if twice := [one for one in extra if one in known or list(extra).count(one) > 1]:
+        raise _mistake(cls, "extra_events", f"extra_events: {twice[0]} is a column already", "choose another name")
+    _events(cls)
+    _costs(cls)
+    _kernels(cls)
+    if not all(isinstance(layout, Mapping) for layout in _listed(cls.SYSTEM_LAYOUTS)) or not cls.SYSTEM_LAYOUTS:
+        what = f"SYSTEM_LAYOUTS is {cls.SYSTEM_LAYOUTS!r}"
+        raise _mistake(cls, "SYSTEM_LAYOUTS", what, "give dicts of parameters, as ({},)")
+    with blamed(cls):
+        strategy = cls()
+        _answers(strategy)
+
+
+def _listed(value: Any) -> list:
+    return list(value) if isinstance(value, tuple | list) else [value]
+
+
+def _events(cls: type[Strategy]) -> None:
+    if not isinstance(cls.events, Mapping):
+        raise _mistake(cls, "events", f"events is {cls.events!r}, no dict", "give Event -> what it means")
+    places = range(FIRST_EXTRA + len(cls.extra_events))
+    for event, meaning in cls.events.items():
+        if not isinstance(event, int) or event not in places or not isinstance(meaning, str):
+            what = f"events holds {event!r}: {meaning!r}"
+            raise _mistake(cls, "events", what, "give Event -> what it means; name others in extra_events")
+
+
+def _costs(cls: type[Strategy]) -> None:
+    if not isinstance(cls.costs, Mapping):
+        raise _mistake(cls, "costs", f"costs is {cls.costs!r}, no dict", "give Event -> Cost(...)")
+    places = range(FIRST_EXTRA + len(cls.extra_events))
+    for event, cost in cls.costs.items():
+        if not isinstance(cost, Cost) or not (isinstance(event, str) or event in places):
+            raise _mistake(cls, "costs", f"costs holds {event!r}: {cost!r}", "give Event -> Cost(...)")
+
+
+def _kernels(cls: type[Strategy]) -> None:
+    if not isinstance(cls.kernels, Kernels):
+        raise _mistake(cls, "kernels", f"kernels is {cls.kernels!r}", "give Kernels(access=..., ...)")
+    for name, arguments in CALLED_WITH.items():
+        function = getattr(cls.kernels, name)
+        python = getattr(function, "py_func", function if numba.config.DISABLE_JIT else None)
+        if not callable(python):
+            code = getattr(function, "__code__", None)
+            place = f"{code.co_filename}:{code.co_firstlineno}" if code else line_of(cls, "kernels")
+            what = f"strategy {cls.name}: {name} is no kernel"
+            raise MmuexpError(what, where=place, todo="write @kernel above its def")
+        if not _takes(python, len(arguments.split(", "))):
+            place = f"{python.__code__.co_filename}:{python.__code__.co_firstlineno}"
+            what = f"strategy {cls.name}: the kernel {name} is not def {python.__name__}({arguments})"
+            raise MmuexpError(what, where=place)
+
+
+def _takes(function: Callable, count: int) -> bool:
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _answers(strategy: Strategy) -> None:
+    cls = type(strategy)
+    prices = strategy.price_list()
+    if not isinstance(prices, Mapping) or not all(
+        isinstance(name, str) and isinstance(cost, Cost) for name, cost in prices.items()
+    ):
+        raise _mistake(cls, "price_list", f"price_list gives {prices!r}", "give count -> Cost(...)")
+    for name, maybe in (("table_bytes", False), ("reserved_bytes", True)):
+        given = getattr(strategy, name)()
+        if not _is_count(given) and not (maybe and given is None):
+            raise _mistake(cls, name, f"{name}() gives {given!r}, no number of bytes", "return an int")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0
+
+
+def checked_state(strategy: Strategy) -> Any:
+    """A new state of the strategy. Raises MmuexpError if kernels could not be handed it."""
+    state = strategy.state()
+    if not is_own(type(strategy)):
+        _check_state(type(strategy), state, "")
+    return state
+
+
+def _check_state(cls: type[Strategy], value: Any, name: str) -> None:
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        for field in value._fields:
+            _check_state(cls, getattr(value, field), f"{name}.{field}")
+        return
+    number = isinstance(value, int | float | np.number | np.bool_)
+    array = isinstance(value, np.ndarray) and not value.dtype.hasobject and value.dtype.kind not in "US"
+    if not name:
+        what, todo = f"state() gives a {type(value).__name__}", "return a NamedTuple of numpy arrays"
+    elif number or array:
+        return
+    else:
+        shown = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+        what, todo = f"state(){name} is {shown}", "a state holds numpy arrays of numbers, and numbers"
+    raise _mistake(cls, "state", what, todo)
+
+
+def checked_counts(strategy: Strategy, counts: Any) -> dict[str, int]:
+    """What `Strategy.result` gave. Raises MmuexpError if it holds what is no number."""
+    cls = type(strategy)
+    if is_own(cls):
+        return counts
+    if not isinstance(counts, dict):
+        raise _mistake(cls, "result", f"result() gives {counts!r}", "return a dict of counts")
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int | np.integer):
+            at = name if name in vars(cls) else "result"
+            raise _mistake(cls, at, f"{name} is {count!r}, no whole number", "return an int")
+    return counts
