@@ -149,7 +149,7 @@ def test_a_window_says_whose_its_first_rows_are(tmp_path, skip, limit):
     assert record("-o", "all.arrow", *words, cwd=tmp_path).code == 4
     assert record("-o", "part.arrow", "--skip", skip, "--limit", limit, *words, cwd=tmp_path).code == 4
     trace = open_trace(tmp_path / "part.arrow")
-    assert (trace.window, trace.complete) == ((skip, limit), "yes")
+    assert (trace.window, trace.complete) == ((skip, limit), f"the limit of {limit:,} rows")
     rows, whole = rows_of(tmp_path / "part.arrow"), rows_of(tmp_path / "all.arrow")
     before = len(rows.op) - limit
     assert (before, rows.op[0] == THREAD) in ((0, False), (1, True))
