@@ -1,6 +1,50 @@
 """The errors that a user sees as one line: what is wrong, where, and what to do next."""
 
 import os
+import shlex
+from typing import Any
+
+
+def shown(text: str) -> str:
+    r"""A text of somebody else's, as it may be printed: what is not printable stands as `\n`, `\x1b`, `\u202e`.
+
+    So a name cannot break a line, nor steer a terminal. A byte of a file's name that is no UTF-8 stands as `\xff`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that Python could not decode (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    if 0x80 <= code <= 0xFF:
+        return f"\\u{code:04x}"
+    return char.encode("unicode_escape", "surrogatepass").decode()
+
+
+def all_shown(value: Any) -> Any:
+    """As `shown`, of every text in what a JSON or TOML file holds. Lines stay lines."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "\n".join(map(shown, value.split("\n")))
+    if isinstance(value, dict):
+        return {all_shown(key): all_shown(one) for key, one in value.items()}
+    return list(map(all_shown, value)) if isinstance(value, list) else value
+
+
+def shell_line(words: list[str]) -> str:
+    r"""A command line that a shell reads again as these words; one that is not printable stands as `$'\xff.arrow'`."""
+    return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_quoted(word)}'" for word in words)
+
+
+def _quoted(word: str) -> str:
+    return shown(word.replace("\\", "\\\\").replace("'", "\\'"))
+
+
+def one_line(text: str) -> str:
+    """A message on one line that is `shown`; what stands on several lines of it is put behind each other."""
+    return shown(" ".join(text.split()))
 
 
 class MmuexpError(Exception):
@@ -16,8 +60,8 @@ class MmuexpError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
-        line = f"{self.where}: {self.what}" if self.where else self.what
-        return " ".join((f"{line}; {self.todo}" if self.todo else line).split())
+        line = f"{shown(self.where)}: {self.what}" if self.where else self.what
+        return one_line(f"{line}; {self.todo}" if self.todo else line)
 
 
 class UsageError(MmuexpError):

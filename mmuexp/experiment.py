@@ -9,6 +9,7 @@ from typing import Any
 from mmuexp import manifest
 from mmuexp.arguments import given_jobs, given_strategies, given_traces, whole_number
 from mmuexp.errors import UsageError
+from mmuexp.errors import shown as printable
 from mmuexp.host import Profile, load_profile, split_prices, with_prices
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import DEFAULT_NAME, LeaveOut, Run, opened_trace, run_passes
@@ -194,7 +195,7 @@ def _replayed(
             sampler = Sampler()
             ledger.between, ledger.measured_host = sampler.between, lambda: with_prices(sampler.profile(), prices)
     for at, path in enumerate(paths):
-        label = DEFAULT_NAME if path is None else path
+        label = DEFAULT_NAME if path is None else printable(os.fsdecode(path))
         stack, trace = ready.pop(path, None) or _opened(path, thread)
         with stack, manifest.digested(trace, jobs) as digest:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)

@@ -24,6 +24,8 @@ from mmuexp.render.check import check_columns, check_manifest, checked
 from mmuexp.result import IDENTITY, Result, rows_of
 
 FORMAT = "mmuexp-result-1"
+FOR_PROGRAMS = (".csv", ".json", ".parquet")
+MOST_SHOWN_ROWS = 2_000  # of a page or a chart, which take some 40 KB of memory a row
 TEXT = "utf-8-sig"  # read with or without the byte order mark that spreadsheets write
 
 
@@ -127,9 +129,17 @@ class Output:
     def save(self, result: Result) -> None:
         """Write the table and its manifest; each appears under its name only when it is whole."""
         with self._writing():
+            self._check_size(result)
             content = self.writer(result)
             self._data_file().write_bytes(content)
             self._finish(result.manifest)
+
+    def _check_size(self, result: Result) -> None:
+        """Raise MmuexpError for a table that is too long to be drawn or laid out in bounded memory."""
+        rows = len(getattr(result, "frame", ()))
+        if rows > MOST_SHOWN_ROWS and Path(self.path).suffix.lower() not in FOR_PROGRAMS:
+            what = f"a table of {rows:,} rows is too long for people, who get {MOST_SHOWN_ROWS:,}"
+            raise MmuexpError(what, where=self.path, todo=f"name a file for programs: {' '.join(FOR_PROGRAMS)}")
 
     def _data_file(self) -> Path:
         """Where the table is written: its temporary file, or the pipe or device itself."""
@@ -153,6 +163,8 @@ class Output:
             yield
         except BaseException as error:
             self.discard()
+            if isinstance(error, MmuexpError) and not error.where:
+                error.where = self.path
             if not isinstance(error, OSError):
                 raise
             reason = (error.strerror or str(error)).lower()

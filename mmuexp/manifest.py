@@ -6,7 +6,6 @@ back years later. No user or host names, no paths but those that the user typed.
 
 import os
 import platform
-import shlex
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mmuexp.errors import shell_line
 from mmuexp.price import price_table
 from mmuexp.threads import Threads
 
@@ -71,7 +71,7 @@ def command_line(argv: Sequence[str]) -> str:
     program = Path(argv[0])
     if program.name == "__main__.py":  # python -m mmuexp
         program = program.parent
-    return shlex.join([program.name, *argv[1:]])
+    return shell_line([program.name, *argv[1:]])
 
 
 def expanded(strategy: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from mmuexp import manifest
 from mmuexp.arguments import given_strategies, given_traces
-from mmuexp.errors import UsageError
+from mmuexp.errors import UsageError, shown
 from mmuexp.guest import PAGES
 from mmuexp.loadseed import checked_seeds
 from mmuexp.passes import DEFAULT_NAME, opened_trace
@@ -69,7 +69,7 @@ def misses(
     seeds = checked_seeds(list(dict.fromkeys([load_seed] if isinstance(load_seed, int) else load_seed)))
     started, records, facts, one = manifest.utc_now(), [], [], checked_thread(thread)
     for path in given_traces(traces):
-        label = DEFAULT_NAME if path is None else path
+        label = DEFAULT_NAME if path is None else shown(os.fsdecode(path))
         with opened_trace(path, one) as trace:
             facts.append(manifest.trace_facts(trace, label))
             moved = any(seeds)

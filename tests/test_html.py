@@ -261,5 +261,5 @@ def test_vega_is_kept_and_a_damaged_copy_is_made_anew(tmp_path, monkeypatch):
     assert bundle.vega() == script
     assert kept.read_text() == script
     bundle.vega.cache_clear()
-    monkeypatch.setattr("vl_convert.javascript_bundle", lambda *_: pytest.fail("it was kept"))
+    monkeypatch.setattr("mmuexp.render.bundle.convert", lambda *_, **__: pytest.fail("it was kept"))
     assert bundle.vega() == script

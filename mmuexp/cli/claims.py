@@ -61,5 +61,5 @@ def command(files, traces, host, only, replay, outputs, format_) -> None:
 
         print_report(found, output.stdout_console())
     else:
-        sys.stdout.write(WRITERS[f".{format_}"](found).decode())
+        output.write_bytes(WRITERS[f".{format_}"](found))
     sys.stdout.flush()

@@ -64,6 +64,6 @@ def command(a, b, columns, tolerance, outputs, format_) -> int:
 
             print_diff(found, output.stdout_console())
         else:
-            sys.stdout.write(WRITERS[f".{format_}"](found).decode())
+            output.write_bytes(WRITERS[f".{format_}"](found))
         sys.stdout.flush()
     return 3 if found else 0

@@ -17,7 +17,7 @@ import click
 
 from mmuexp import interrupt
 from mmuexp.cli.inputs import guard_inputs
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, shown
 
 # name -> what it does. The module mmuexp.cli.<name> holds it as `command`.
 COMMANDS = {
@@ -114,7 +114,7 @@ def group() -> None:
 
 
 def _say(line: str) -> None:
-    print(f"mmuexp: {line}", file=sys.stderr)
+    print(f"mmuexp: {shown(line)}", file=sys.stderr)
 
 
 def _one_line(error: BaseException) -> str:
@@ -151,6 +151,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):  # None if the caller closed them (`>&-`)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  (for the life of the process)
+        elif hasattr(getattr(sys, name), "reconfigure"):  # what the terminal's encoding has not is escaped
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     if "_MMUEXP_COMPLETE" in os.environ:  # the shell asks for completions
         group.main(argv, prog_name="mmuexp")
     meta: dict = {}

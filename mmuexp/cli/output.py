@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmuexp.errors import MmuexpError, shown
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,7 +23,7 @@ DRAWN = (".html", ".svg", ".png")
 
 def say(line: str) -> None:
     """A remark for the user, on stderr."""
-    print(f"mmuexp: {line}", file=sys.stderr)
+    print(f"mmuexp: {shown(line)}", file=sys.stderr)
 
 
 def stdout_console() -> "Console":
@@ -177,11 +179,31 @@ class Outputs:
 
     def save(self, result: "Result", *, hurried: bool = False) -> None:
         """Files first: a closed pipe must not cost what was asked for on disk. `hurried`: drawings last."""
-        for file in sorted(self.files, key=lambda file: hurried and file.path.lower().endswith(DRAWN)):
-            file.save(result)
-            say(f"wrote {file.path}")
+        save_all(sorted(self.files, key=lambda file: hurried and file.path.lower().endswith(DRAWN)), result)
         if self.stdout:
             write_stdout(result, self.format, self.plot)
+
+
+def save_all(files: "Sequence[Output]", result: Any) -> None:
+    """Save to each file. Where one cannot be written the others still are; then the first error is raised."""
+    failed: list[MmuexpError] = []
+    for file in files:
+        try:
+            file.save(result)
+            say(f"wrote {file.path}")
+        except MmuexpError as error:
+            failed.append(error)
+    for error in failed[1:]:
+        say(str(error))
+    if failed:
+        raise failed[0]
+
+
+def write_bytes(content: bytes) -> None:
+    """UTF-8 to stdout, whatever encoding a terminal has."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def refuse_twice(files: "Sequence[Output]") -> None:
@@ -205,7 +227,7 @@ def write_stdout(result: "Result", format_: str, plot: bool = False) -> None:
     else:
         from mmuexp.export import WRITERS
 
-        sys.stdout.write(WRITERS[f".{format_}"](result).decode())
+        write_bytes(WRITERS[f".{format_}"](result))
     sys.stdout.flush()
 
 
@@ -237,7 +259,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
 
         def show(name: str, done: int, rows: int | None) -> None:
             if name not in tasks:
-                tasks[name] = bar.add_task(os.path.basename(name), total=rows, rate="")
+                tasks[name] = bar.add_task(shown(os.path.basename(name)), total=rows, rate="")
             task = bar.tasks[bar.task_ids.index(tasks[name])]
             rate = f"{done / task.elapsed / 1e6:.1f} M rows/s" if task.elapsed else ""
             bar.update(tasks[name], completed=done, rate=rate, refresh=True)  # short work is seen, too

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from mmuexp.errors import shown
+
 
 # what follows the program's name is the program's own
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -58,7 +60,7 @@ def may_overwrite(output: str) -> bool:
 
 
 def say(line: str) -> None:
-    print(f"mmuexp record: {line}", file=sys.stderr, flush=True)
+    print(f"mmuexp record: {shown(line)}", file=sys.stderr, flush=True)
 
 
 def summary(done) -> str:

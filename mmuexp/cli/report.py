@@ -42,7 +42,7 @@ def command(results, path, host) -> None:
         for name in found.left_out:
             output.say(f"{name} is left out, it was never made; `mmuexp rerun` makes it")
         if file is None:
-            sys.stdout.write(found.html())
+            output.write_bytes(found.html().encode())
             return
         file.save(found)
     finally:

@@ -115,16 +115,15 @@ def verify(file, format_) -> None:
 
     States: ok; FAILED; warning (suspicious, but no error); unknown (the file does not hold what it takes to check).
     """
-    from mmuexp.errors import CheckFailed
+    from mmuexp.errors import CheckFailed, one_line
     from mmuexp.trace import verify as work
-    from mmuexp.trace.info import printable
 
     with _progress() as show:
         checks = work.verify(file, show)
     if format_ == "json":
         _json([check._asdict() for check in checks])
     else:
-        print("\n".join(f"{check.name:<15}{check.state:<9}{printable(check.detail)}" for check in checks))
+        print("\n".join(f"{check.name:<15}{check.state:<9}{one_line(check.detail)}" for check in checks))
         sys.stdout.flush()
     bad = [check for check in checks if check.state == work.FAILED]
     if bad:
@@ -155,7 +154,7 @@ def slice_(file, range_, target) -> None:
     done = slice_trace(file, start, stop, target)
     before = f"{done.known:,} MAP rows" if mode == "system" else "a THREAD row"
     known = f" after {before} for what is known there" if done.known else ""
-    output.say(f"wrote {_name(target)}: {done.rows:,} rows{known}")
+    output.say(f"wrote {target}: {done.rows:,} rows{known}")
 
 
 @command.command()
@@ -175,9 +174,7 @@ def compress(file, level, target) -> None:
     from mmuexp.trace.compress import compress_trace
 
     done = compress_trace(file, target, **({} if level is None else {"level": level}))
-    output.say(
-        f"wrote {_name(target)}: {done.rows:,} rows, {done.before_bytes:,} bytes before, {done.after_bytes:,} now"
-    )
+    output.say(f"wrote {target}: {done.rows:,} rows, {done.before_bytes:,} bytes before, {done.after_bytes:,} now")
 
 
 @command.command()
@@ -202,7 +199,7 @@ def relocate(file, seed, join_pages, move_bits, target) -> None:
     moved = relocate_file(file, target, seed, **{name: n for name, n in given.items() if n is not None})
     for region, offset in zip(moved.regions, moved.offsets, strict=True):
         output.say(f"moved {region.first << 12:#010x} ({region.pages:,} pages) by {offset:+,} pages")
-    output.say(f"wrote {_name(target)}: {moved.file_rows:,} rows")
+    output.say(f"wrote {target}: {moved.file_rows:,} rows")
 
 
 @command.command()
@@ -227,7 +224,7 @@ def export(file, target) -> None:
 
     rows = work(file, target)
     if target != "-":
-        output.say(f"wrote {_name(target)}: {rows:,} rows")
+        output.say(f"wrote {target}: {rows:,} rows")
 
 
 @command.command(name="import", short_help="Turn valgrind's lackey text into a trace.")
@@ -251,7 +248,7 @@ def import_(file, target, rebase) -> None:
         output.say(f"moved {origin:#x}..{origin + 0xFFFFFFF:#x} to {new:#010x}")
     split = f"; {done.split_records:,} records over 64 bytes split" if done.split_records else ""
     cut = f"; {done.cut_records:,} records cut where a region ends" if done.cut_records else ""
-    output.say(f"wrote {_name(target)}: {done.rows:,} rows from {done.lines:,} lines{split}{cut}")
+    output.say(f"wrote {target}: {done.rows:,} rows from {done.lines:,} lines{split}{cut}")
 
 
 @command.command(short_help="Mend a trace whose writer was killed.")
@@ -268,12 +265,7 @@ def recover(file, target) -> None:
     from mmuexp.trace.recover import recover as work
 
     done = work(file, target)
-    output.say(f"wrote {_name(target)}: {done.rows:,} rows; {_name(os.path.basename(file))}: {done.reason}")
-
-
-def _name(path: str) -> str:
-    """A file's name to be printed: it may be no UTF-8."""
-    return path.encode(errors="backslashreplace").decode()
+    output.say(f"wrote {target}: {done.rows:,} rows; {os.path.basename(file)}: {done.reason}")
 
 
 def _json(value) -> None:

@@ -35,8 +35,15 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1e6, min_open=True),
     help="End an engine that takes S seconds over 2**20 rows.  [120]",
 )
+@click.option(
+    "--memory",
+    "memory_mb",
+    metavar="MB",
+    type=click.IntRange(min=1),
+    help="Refuse a trace whose guest RAM, and the reference beside it, take more than MB.  [2000]",
+)
 @click.option("--plant", metavar="BUG", hidden=True, help="Let the engine do something wrong, to see it found.")
-def command(files, traces, specs, thread, outputs, format_, time_limit, plant) -> None:
+def command(files, traces, specs, thread, outputs, format_, time_limit, memory_mb, plant) -> None:
     """Run the schemes for real, with mmap and SIGSEGV on this processor, and compare with the model.
 
     \b
@@ -58,6 +65,8 @@ def command(files, traces, specs, thread, outputs, format_, time_limit, plant) -
     if time_limit is not None and time_limit != time_limit:
         raise click.BadParameter("nan is no time", param_hint="--time-limit")
     options = {"thread": thread} | ({} if time_limit is None else {"time_limit": time_limit})
+    if memory_mb is not None:
+        options["memory_mb"] = memory_mb
     if plant is not None:
         options["plant"] = _plant(plant)
     paths = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
@@ -68,11 +77,9 @@ def command(files, traces, specs, thread, outputs, format_, time_limit, plant) -
             found = verify(
                 [*traces, *files] or None, specs or None, progress=output.telling(progress), note=output.say, **options
             )
-        for one in opened:
-            one.save(found)
-            output.say(f"wrote {one.path}")
+        output.save_all(opened, found)
     if format_ in ("csv", "json") or output.STDOUT in outputs:
-        sys.stdout.write(WRITERS[f".{format_ or 'csv'}"](found).decode())
+        output.write_bytes(WRITERS[f".{format_ or 'csv'}"](found))
     elif format_ == "table" or not paths:
         print_outcomes(found.outcomes, output.stdout_console())
     sys.stdout.flush()

@@ -17,7 +17,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.errors import MmuexpError, UsageError, all_shown, shown
 from mmuexp.places import settings_folder
 
 PRIMITIVES = ("insn", "signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
@@ -162,8 +162,8 @@ def _parse(file, name: str) -> Profile:
 
 def _profile(text: str, name: str, where: str) -> Profile:
     try:
-        data = tomllib.loads(text)
-    except ValueError as error:  # TOML, UTF-8, or an integer of thousands of digits
+        data = all_shown(tomllib.loads(text))
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, an integer of thousands of digits, lists in lists
         raise MmuexpError(f"is not TOML: {error}", where=where) from error
     unknown = sorted(set(data) - set(PRIMITIVES) - {"about", "also", ACCESS})
     if unknown:
@@ -180,7 +180,7 @@ def _profile(text: str, name: str, where: str) -> Profile:
         raise MmuexpError("also is not a table", where=where, todo="write [also.EVENT] with ns and source")
     entries |= {f"also.{event}": _entry(others, event, where, f"also.{event}") for event in others}
     return Profile(
-        name,
+        shown(name),
         about,
         {p: entries[p].ns for p in PRIMITIVES},
         {entry: found.source for entry, found in entries.items()},

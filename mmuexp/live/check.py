@@ -17,12 +17,12 @@ import numpy as np
 
 from mmuexp import manifest
 from mmuexp.arguments import given_strategies, given_traces
-from mmuexp.errors import SchemeStopped
+from mmuexp.errors import SchemeStopped, shown
 from mmuexp.events import FIRST_EXTRA
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_of, source_of
 from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
-from mmuexp.live.limits import mappings_needed
+from mmuexp.live.limits import MEMORY_MB, check_memory, mappings_needed, memory_needed
 from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress
 from mmuexp.replay import Replay
@@ -33,6 +33,7 @@ from mmuexp.trace.threads import checked_thread
 if TYPE_CHECKING:
     import pandas as pd
 
+MUCH_BYTES = 100_000_000  # of memory that an engine takes: worth a remark
 LOG = 1 << 16  # faults that the model holds before it hands them out
 NOT_TWICE = "they agree when they run again: the host did not do the same twice"
 PIECES = (BATCH_ROWS, 4096, 1)  # rows, when a trace is looked through for the row at which the two part
@@ -245,12 +246,14 @@ def verify(
     progress: Progress | None = None,
     note: Callable[[str], None] = lambda line: None,
     command: Sequence[str] | None = None,
+    memory_mb: int = MEMORY_MB,
     **options: Any,
 ) -> Verified:
     """Each trace (paths; None is the bundled one) under each strategy (specs; None is all schemes), model and engine.
 
-    `note` hears which default scheme has no engine or cannot serve a trace: it is left out. `thread` is as for
-    compare; rows are then numbered without those of other threads. Options: plant time_limit.
+    `note` hears which default scheme has no engine or cannot serve a trace: it is left out. Before an engine
+    starts it also hears what memory that takes, if it is much; more than `memory_mb` is refused by MmuexpError.
+    `thread` is as for compare; rows are then numbered without those of other threads. Options: plant time_limit.
     Raises as `verify_one`, UsageError.
     """
     from mmuexp.registry import default_strategies
@@ -262,9 +265,13 @@ def verify(
     for strategy in chosen or []:
         engine_of(type(strategy))  # a scheme without an engine is said before the work
     for path in given_traces(traces):
-        label = DEFAULT_NAME if path is None else os.fsdecode(path)
+        label = DEFAULT_NAME if path is None else shown(os.fsdecode(path))
         with opened_trace(path, one) as trace:
-            facts.append(manifest.trace_facts(trace, label))
+            needed = memory_needed(trace, label)
+            told = check_memory(needed, label, memory_mb)
+            if needed >= MUCH_BYTES:
+                note(f"{label}: {told}")
+            facts.append(manifest.trace_facts(trace, label) | {"engine_memory_bytes": needed})
             for strategy in chosen or _with_engine(default_strategies(trace.mode), note):
                 try:
                     outcomes.append(verify_one(trace, strategy, label, progress=progress, **options))

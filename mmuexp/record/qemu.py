@@ -2,13 +2,12 @@
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from mmuexp.errors import MmuexpError, refuse_itself
+from mmuexp.errors import MmuexpError, refuse_itself, shell_line
 from mmuexp.record import build, libraries, program
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
@@ -75,7 +74,7 @@ def _from_outside(session: Session, root: str, loader: str | None) -> dict[str, 
     if not found:
         return {}
     session.note(f"loaded from outside {root}: {', '.join(map(utf8, found))}")
-    return {"outside_root": shlex.join(found)}
+    return {"outside_root": shell_line(found)}
 
 
 def refuse_inputs(words: Sequence[str], output: str) -> None:
@@ -119,7 +118,7 @@ def metadata_of(command: Sequence[str], version: str, licence: str | None, skip:
     metadata = {
         "guest": "i386",
         "recorder": f"{recorder_name()}; {version}",
-        "command": shlex.join(command).encode(errors="backslashreplace").decode(),
+        "command": shell_line(command),
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     if licence:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from mmuexp import partfile
 from mmuexp.places import cache_folder
+from mmuexp.render.vega import convert
 
 
 @functools.cache
@@ -13,14 +14,12 @@ def vega() -> str:
     """JavaScript that defines `vegaEmbed`: Vega with its interpreter of expressions, so a page needs no eval."""
     from importlib.metadata import version
 
-    import vl_convert
-
     place = cache_folder() / "vega" / f"{version('vl-convert-python')}.js"
     with suppress(OSError, UnicodeDecodeError):
         kept = place.read_text(encoding="utf-8")
         if kept.startswith(_LICENCES) and kept.endswith(_END):
             return kept
-    code = vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;").replace("\r\n", "\n")
+    code = convert("javascript_bundle", snippet="window.vegaEmbed=vegaEmbed;").replace("\r\n", "\n")
     script = _LICENCES + code.replace("</script", "<\\/script").rstrip() + _END
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)

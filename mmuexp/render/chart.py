@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from mmuexp.render import palette
 from mmuexp.render.chart_data import TEXTS, checked, records_of
 from mmuexp.render.chart_theme import config, number_format, ticks
+from mmuexp.render.vega import convert
 
 if TYPE_CHECKING:
     import altair
@@ -76,9 +77,7 @@ def svg(chart: altair.Chart) -> bytes:
     """The chart as an SVG file on a light ground. The same chart gives the same bytes."""
     import re
 
-    import vl_convert
-
-    text = vl_convert.vegalite_to_svg(_light(chart), vl_version=vega_lite())
+    text = convert("vegalite_to_svg", vl_spec=_light(chart), vl_version=vega_lite())
     numbers: dict[str, str] = {}  # ids count up over the life of the process
     text = re.sub(r"\b(clip|gradient_)(\d+)\b", lambda m: m[1] + numbers.setdefault(m[0], str(len(numbers))), text)
     return (text.rstrip("\n") + "\n").encode()
@@ -86,9 +85,7 @@ def svg(chart: altair.Chart) -> bytes:
 
 def png(chart: altair.Chart, scale: float = 2) -> bytes:
     """The chart as a PNG file on a light ground, `scale` pixels for one of CSS."""
-    import vl_convert
-
-    return vl_convert.vegalite_to_png(_light(chart), vl_version=vega_lite(), scale=scale)
+    return convert("vegalite_to_png", vl_spec=_light(chart), vl_version=vega_lite(), scale=scale)
 
 
 def _light(chart: altair.Chart) -> str:

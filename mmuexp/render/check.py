@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any
 
 from mmuexp import misses
+from mmuexp.errors import all_shown, shown
 from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, SHAPE, WINDOW, Result, make_frame, new_names
 
 REQUIRED = [*IDENTITY, *COUNTS, *PRICES]
@@ -19,6 +20,7 @@ def checked(kind: Any, rows: Any, columns: Any, manifest: dict, parameters: Any)
     """The result of these parts of a file. Raises ValueError."""
     if kind not in ("compare", "sweep", misses.KIND):
         raise ValueError(f"its kind is {kind!r}")
+    columns, rows, parameters = _one_liners(columns), _one_liners(rows), _one_liners(parameters)
     check_columns(columns, misses.COLUMNS if kind == misses.KIND else REQUIRED)
     if not _texts(parameters) or not set(parameters) <= set(columns):
         raise ValueError("its parameters are no columns of the table")
@@ -29,10 +31,20 @@ def checked(kind: Any, rows: Any, columns: Any, manifest: dict, parameters: Any)
         rows = [{today.get(name, name): row[name] for name in row} if isinstance(row, dict) else row for row in rows]
     for number, row in enumerate(rows, 1):
         _check_row(row, columns, number)
+    manifest = all_shown(manifest)
     if kind == misses.KIND:
         return Result(kind, misses.frame_of(rows), manifest, tuple(parameters))
     frame = make_frame(rows, [c for c in columns if c in (WINDOW, *parameters)])
     return Result(kind, frame[columns], manifest, tuple(parameters))
+
+
+def _one_liners(value: Any) -> Any:
+    """Names and cells: with a line break, too, they are of one line."""
+    if isinstance(value, dict):
+        return {_one_liners(key): _one_liners(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return list(map(_one_liners, value))
+    return shown(value) if isinstance(value, str) else value
 
 
 def check_columns(columns: Any, required: Sequence[str] = REQUIRED) -> None:

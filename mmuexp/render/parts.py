@@ -11,6 +11,7 @@ from typing import Any
 
 from mmuexp.render import palette, words
 from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text, anchor
+from mmuexp.render.vega import convert
 
 FILTERED = 8  # a table with so many rows gets a box that filters them
 STILL = "This chart needs JavaScript; the file below has its data."
@@ -113,8 +114,6 @@ class Parts:
 
 def _compiled(chart: Any, alt: str) -> tuple[dict, list[dict]]:
     """(Vega-Lite, Vega for each width that a page may have)"""
-    import vl_convert
-
     from mmuexp.render.chart import spec_of, vega_lite
 
     whole = spec_of(chart)
@@ -130,7 +129,7 @@ def _compiled(chart: Any, alt: str) -> tuple[dict, list[dict]]:
         columns = most and -(-facets // -(-facets // most))  # no more than fill the rows that it takes
         if columns:
             for_page["columns"] = columns
-        specs.append(vl_convert.vegalite_to_vega(for_page, vl_version=vega_lite()))
+        specs.append(convert("vegalite_to_vega", vl_spec=for_page, vl_version=vega_lite()))
     return whole, specs
 
 

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.errors import MmuexpError, UsageError, shown
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.trace.sink import Sink
 
@@ -192,5 +192,5 @@ def _bare(metadata: dict[str, str] | None) -> dict[str, str]:
 
 
 def utf8(text: str) -> str:
-    """A text that UTF-8 can hold: names of files may be any bytes."""
-    return text.encode(errors="backslashreplace").decode()
+    """A text that UTF-8 can hold: a byte of a file's name that is none stands as `\\xff`."""
+    return "".join(shown(char) if "\ud800" <= char <= "\udfff" else char for char in text)

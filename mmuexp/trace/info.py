@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mmuexp.errors import one_line
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGES, USER, Op
 from mmuexp.shape import SHAPE, Survey
 from mmuexp.trace import guest_info
@@ -175,7 +176,7 @@ def lines(told: dict) -> list[str]:
     each = ", ".join(f"{name} {size / rows:.3f}" for name, size in told["column_bytes"].items())
     table.append(("bytes/row", each))
     width = max(len(label) for label, _ in table) + 2
-    told_of_file = [f"{printable(label):<{width}}{printable(text)}".rstrip() for label, text in table]
+    told_of_file = [f"{one_line(label):<{width}}{one_line(text)}".rstrip() for label, text in table]
     of_guest = [("", ""), *guest_info.table(told["guest"], told["mode"])]
     return told_of_file + [f"{label:<{width}}{text}".rstrip() for label, text in of_guest]
 
@@ -202,8 +203,3 @@ def _thread_lines(threads: list[dict] | None) -> list[tuple[str, str]]:
 
 def _percent(value: int, rows: int) -> str:
     return f" ({100 * value / rows:.2f} %)" if rows and value else ""
-
-
-def printable(text: str) -> str:
-    """One line without control characters: what a file says may not drive the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in utf8(" ".join(text.split())))

@@ -163,6 +163,8 @@ def _name(path: str) -> str:
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     if path == "-":
+        if sys.stdin is None:  # the caller closed it (`<&-`)
+            raise TraceError("is closed", where="stdin", todo="name a file")
         yield sys.stdin.buffer
         return
     try:
