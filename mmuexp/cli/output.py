@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mmuexp.errors import MmuexpError, shown
+from mmuexp.cli.saving import save_all, say, write_bytes
+from mmuexp.errors import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "md")
 STDOUT = "-"
 DRAWN = (".html", ".svg", ".png")
-
-
-def say(line: str) -> None:
-    """A remark for the user, on stderr."""
-    print(f"mmuexp: {shown(line)}", file=sys.stderr)
 
 
 def stdout_console() -> "Console":
@@ -182,28 +178,6 @@ class Outputs:
         save_all(sorted(self.files, key=lambda file: hurried and file.path.lower().endswith(DRAWN)), result)
         if self.stdout:
             write_stdout(result, self.format, self.plot)
-
-
-def save_all(files: "Sequence[Output]", result: Any) -> None:
-    """Save to each file. Where one cannot be written the others still are; then the first error is raised."""
-    failed: list[MmuexpError] = []
-    for file in files:
-        try:
-            file.save(result)
-            say(f"wrote {file.path}")
-        except MmuexpError as error:
-            failed.append(error)
-    for error in failed[1:]:
-        say(str(error))
-    if failed:
-        raise failed[0]
-
-
-def write_bytes(content: bytes) -> None:
-    """UTF-8 to stdout, whatever encoding a terminal has."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
 
 
 def refuse_twice(files: "Sequence[Output]") -> None:
