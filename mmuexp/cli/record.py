@@ -14,13 +14,30 @@ from mmuexp.errors import shown
 @click.option("-o", "--output", metavar="FILE", help="Write the trace to FILE.  [PROGRAM.arrow]")
 @click.option("--skip", metavar="ROWS", type=click.IntRange(min=0), default=0, help="Leave the first ROWS out.")
 @click.option("--limit", metavar="ROWS", type=click.IntRange(min=1), help="Record at most ROWS; a guest ends then.")
+@click.option("--start-at-pc", metavar="ADDR", help="Begin when a program executes ADDR, a number or a symbol.")
+@click.option("--start-on-output", metavar="TEXT", help="Begin when a guest has printed TEXT on QEMU's stdout.")
+@click.option("--stop-on-output", metavar="TEXT", help="End when a guest has printed TEXT, after that of the start.")
 @click.option("--time-limit", metavar="S", type=click.FloatRange(min=0, min_open=True), help="End it after S seconds.")
 @click.option("-L", "--root", metavar="FOLDER", help="Look in FOLDER for the program's loader and libraries.")
 @click.option("--force", is_flag=True, help="Overwrite an earlier recording of that name.")
 @click.option("--licence", metavar="TEXT", help="Write into the trace what it may be used under.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGS]...")
 @click.pass_context
-def command(ctx, system, output, skip, limit, time_limit, root, force, licence, command):
+def command(
+    ctx,
+    system,
+    output,
+    skip,
+    limit,
+    start_at_pc,
+    start_on_output,
+    stop_on_output,
+    time_limit,
+    root,
+    force,
+    licence,
+    command,
+):
     """Record a 32-bit x86 Linux program, or a whole guest: each load, each store and each block of code that it runs.
 
     \b
@@ -40,10 +57,18 @@ def command(ctx, system, output, skip, limit, time_limit, root, force, licence, 
 
     if system and root:
         raise click.UsageError("-L is for programs; a guest has QEMU's own -L after the --")
+    if system and start_at_pc is not None:
+        raise click.UsageError("--start-at-pc is for programs; a guest has --start-on-output")
+    if not system and (start_on_output is not None or stop_on_output is not None):
+        raise click.UsageError("--start-on-output and --stop-on-output are for guests; a program has --start-at-pc")
     output = output or (default_output(command) if system else Path(command[0]).name + ".arrow")
     how = {"skip": skip, "limit": limit, "seconds": time_limit, "licence": licence, "note": say}
     how["force"] = force or may_overwrite(output)
-    done = record_system(command, output, **how) if system else record(command, output, root=root, **how)
+    if system:
+        how |= {"start_on_output": start_on_output, "stop_on_output": stop_on_output}
+        done = record_system(command, output, **how)
+    else:
+        done = record(command, output, root=root, start_at_pc=start_at_pc, **how)
     if done.failure:
         raise done.failure
     say(summary(done))

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from mmuexp.errors import MmuexpError, refuse_itself, shell_line
-from mmuexp.record import build, libraries, program
+from mmuexp.errors import MmuexpError, UsageError, refuse_itself, shell_line
+from mmuexp.record import build, libraries, program, symbols
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
 from mmuexp.trace import TraceWriter, digest
@@ -31,15 +31,17 @@ def record(
     root: str | None = None,
     licence: str | None = None,
     force: bool = False,
+    start_at_pc: str | None = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> Recording:
     """Run `command` (a 32-bit x86 Linux program and its arguments) and write its rows to `output`.
 
     The first `skip` rows are left out, and at most `limit` are recorded; the program always runs to its end, with our
     standard input, output and error, unless it runs longer than `seconds`. `root` is the folder where its loader and
-    libraries are looked up first (QEMU's -L). `licence` goes into the file. An earlier recording is
-    replaced only with `force`, and only when this one has rows. `note` gets a line when the recording ends
-    before the program, and when a variable of our environment is kept from QEMU.
+    libraries are looked up first (QEMU's -L). `licence` goes into the file. An earlier recording is replaced only with
+    `force`, and only when this one has rows. With `start_at_pc`, an address or a symbol of the program, rows begin with
+    the first block that holds it. `note` gets a line when the recording ends before the program, and
+    when a variable of our environment is kept from QEMU.
 
     Raises `MmuexpError` before the program starts: what cannot be run or recorded, no QEMU, no compiler, an output
     that cannot be written.
@@ -52,10 +54,17 @@ def record(
     if os.path.exists(output) and os.path.samefile(output, path):
         raise MmuexpError("is the program that is to be recorded", where=output, todo="say -o FILE.arrow")
     refuse_inputs(command[1:], output)
+    start = waits_for = ""
+    if start_at_pc is not None:
+        if skip:
+            raise UsageError("rows begin by --skip or by --start-at-pc", where="record", todo="give one of them")
+        address, in_code = symbols.find(path, start_at_pc)
+        start, waits_for = f",start={address},in_code={int(in_code)}", f"{start_at_pc} was never executed"
     metadata = metadata_of(command, version, licence, skip) | {"program.sha256": digest(path)}
     with TraceWriter(output, mode="user", metadata=metadata, recording=True, force=force) as writer:
         tell_of_kept(writer, note)
-        session = Session(writer, Mode.USER, skip=skip, limit=limit, seconds=seconds, note=note)
+        how = {"limit": limit, "seconds": seconds, "waits_for": waits_for, "start": start, "note": note}
+        session = Session(writer, Mode.USER, skip=skip, **how)
         settings = ["-seed", SEED, "-0", command[0]]
         if root:
             loader = program.loader_of(path)

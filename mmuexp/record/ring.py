@@ -13,7 +13,7 @@ import numpy as np
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
 
-MAGIC, VERSION = 0x584D4D55, 5
+MAGIC, VERSION = 0x584D4D55, 6
 HEADER_BYTES = 4096
 CHUNKS = 4  # one is filled, one is written out, two take up the slack between the two
 TOKEN_NEWS, TOKEN_FREE, TOKEN_STOP = b"n", b"f", b"s"
@@ -25,6 +25,7 @@ _HEADER = np.dtype(
         ("rows", "u8"),
         ("prefix", "u8"),
         ("flushes_unsure", "u8"),
+        ("start_now", "u4"),
         ("loaded_bytes", "u4"),
         ("loaded", "u1", 3072),
     ]
@@ -108,11 +109,17 @@ class Ring:
         """Whether a whole chunk waits to be written."""
         return self.rows - self.taken >= BATCH_ROWS - self.in_chunk
 
-    def columns(self, *, partial: bool = False) -> Columns | None:
-        """The next rows up to the end of their chunk (`partial`: or as far as there are any), None when there are none.
+    def begin(self) -> None:
+        """Tell the plugin, which passes rows over, to make rows from its next block on."""
+        self._header.start_now = 1
+
+    def columns(self, *, partial: bool = False, until: int | None = None) -> Columns | None:
+        """The next rows up to the end of their chunk (`partial`: or as far as there are any, `until` so many are
+        taken), None when there are none.
         The plugin writes a chunk again only after it was told that it is free."""
         start = self.in_chunk
-        stop = min(start + self.rows - self.taken, BATCH_ROWS)
+        rows = self.rows if until is None else min(until, self.rows)
+        stop = min(start + rows - self.taken, BATCH_ROWS)
         if stop <= start or (stop < BATCH_ROWS and not partial):
             return None
         chunk = self._chunks[self.taken // BATCH_ROWS % self.chunks]

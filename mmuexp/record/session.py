@@ -15,20 +15,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mmuexp.errors import MmuexpError
+from mmuexp.record.console import Console
+from mmuexp.record.reasons import CUT, EXEC, STOPPED
 from mmuexp.record.ring import TOKEN_FREE, TOKEN_STOP, Ended, Mode, Ring
 from mmuexp.record.signals import ENDING, Signals
 from mmuexp.trace import TraceWriter
 
-# what `mmuexp.complete` says, and the line on stderr, when rows end before the program does
-CUT = {
-    Ended.THREADS: "the program has more threads at a time than are numbered (65,536)",
-    Ended.SOCKET: "the program closed the recorder's socket",
-    Ended.VCPUS: "the guest has more than one processor: their accesses have no one order",
-    Ended.QEMU: "this QEMU tells addresses in a way that is not known here (known: QEMU 5.2 to 8.0, and from 9.1 on)",
-    Ended.RAM: "the guest's RAM is not shared memory (memory-backend-file or -memfd with share=on)",
-    Ended.PAGES: "the guest touched more physical pages than are numbered (2**20, 196,608 of them outside its RAM)",
-}
-EXEC = "the program executed another program"
+WAIT = 2**64 - 1  # rows to skip: all, until what is waited for comes
 NO_ROOM = "free some space or name another disk"
 PATIENCE_SECONDS = 1.5  # for QEMU to end after it was told to
 
@@ -58,9 +51,13 @@ class Session:
         skip: int = 0,
         limit: int | None = None,
         seconds: float | None = None,
+        waits_for: str = "",
+        start: str = "",
         note: Callable[[str], None],
     ):
         self.writer, self.skip, self.limit, self.time_limit, self.note = writer, skip, limit, seconds, note
+        self.waits_for, self.start_option = waits_for, start
+        self.console: Console | None = None
         self.noun = "guest" if mode == Mode.SYSTEM else "program"
         self.ring = Ring(mode)
         self.socket, self.theirs = socket.socketpair()
@@ -80,15 +77,21 @@ class Session:
 
     def plugin_option(self, plugin) -> str:
         """The value of QEMU's -plugin."""
-        option = f"{str(plugin).replace(',', ',,')},ring={self.ring.fd},socket={self.theirs.fileno()},skip={self.skip}"
+        skip = WAIT if self.waits_for else self.skip
+        option = f"{str(plugin).replace(',', ',,')},ring={self.ring.fd},socket={self.theirs.fileno()},skip={skip}"
+        option += self.start_option
         return option if self.limit is None else f"{option},limit={self.limit}"
 
     def start(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         self.qemu = os.path.basename(command[0])
         self.signals.take(self._pass_on)
         self.began = time.monotonic()
-        self.process = subprocess.Popen(command, pass_fds=[self.ring.fd, self.theirs.fileno()], env=environment)
+        stdout = self.console.theirs if self.console else None
+        passed = [self.ring.fd, self.theirs.fileno()]
+        self.process = subprocess.Popen(command, stdout=stdout, pass_fds=passed, env=environment)
         self.theirs.close()
+        if self.console:
+            self.console.begin()
 
     def _pass_on(self, number: int) -> None:
         """A program may do with INT what it likes; after the other signals its time is short."""
@@ -112,6 +115,7 @@ class Session:
                     poll.unregister(self.socket)
                     if pidfd not in ready and self.ring.in_exec:
                         self._finish(EXEC)
+                self._stop_on_output()
                 self._write_chunk()
                 if self.ring.ended in (Ended.LIMIT, *CUT):
                     self._refuse_an_empty_one()
@@ -141,6 +145,11 @@ class Session:
             exit_code=code if code >= 0 else 128 - code,
             failure=self.failure,
         )
+
+    def _stop_on_output(self) -> None:
+        if self.console and self.console.stopped_at is not None and self.complete is None and not self.failure:
+            self._send(TOKEN_STOP)
+            self._finish(STOPPED, until=self.console.stopped_at, ends=True)
 
     def _milliseconds_left(self) -> int | None:
         """Until something must be done though nothing happens."""
@@ -209,12 +218,12 @@ class Session:
         except ConnectionResetError:
             return False
 
-    def _write_chunk(self, *, partial: bool = False) -> bool:
+    def _write_chunk(self, *, partial: bool = False, until: int | None = None) -> bool:
         """Write one chunk, if there is one: a fast program fills the next meanwhile, and signals and the time limit
         must be looked at in between. False when there was none to write."""
         if self.complete is not None or self.failure is not None:
             return False
-        columns = self.ring.columns(partial=partial)
+        columns = self.ring.columns(partial=partial, until=until)
         if columns is None:
             return False
         try:
@@ -232,12 +241,12 @@ class Session:
         with contextlib.suppress(OSError):  # QEMU may have ended; what it wrote is in the ring
             self.socket.send(token)
 
-    def _finish(self, complete: str, *, quiet: bool = False, ends: bool = False) -> None:
+    def _finish(self, complete: str, *, quiet: bool = False, ends: bool = False, until: int | None = None) -> None:
         """Write the rest and close the file; the program may run on. `ends`: it does not."""
         if self.complete is not None:
             return
-        end = self.ring.rows  # the program may run on, and make more
-        while self.ring.taken < end and self._write_chunk(partial=True):
+        end = self.ring.rows if until is None else until  # the program may run on, and make more
+        while self.ring.taken < end and self._write_chunk(partial=True, until=end):
             pass
         if self.failure:
             complete = f"cut short: {self.failure.what}"
@@ -267,9 +276,11 @@ class Session:
     def _without_a_row(self, complete: str) -> MmuexpError | None:
         """Why there is nothing to be kept. A trace without rows, of a run that was shorter than what was to be skipped,
         is one, but none to replace another with."""
-        if self.ring.taken or (self.ring.skipped and not self.failure and not self.writer.replaces):
+        empty_will_do = self.ring.skipped and not (self.failure or self.waits_for or self.writer.replaces)
+        if self.ring.taken or empty_will_do:
             return None
         why = f"{self.ring.skipped:,} rows were skipped, and none came after them" if self.ring.skipped else complete
+        why = f"{self.waits_for}, in {self.ring.skipped:,} rows" if self.waits_for else why
         stays = "; what was there stays" if self.writer.replaces else ""
         error = MmuexpError(f"no row was recorded: {why}{stays}", where=self.writer.path)
         if self.signals.first:
@@ -284,10 +295,12 @@ class Session:
 
     def end(self) -> None:
         """Whatever happened: QEMU does not outlive the recorder."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.console:
+            self.console.end()
         self.signals.give_back()
         self.socket.close()
         self.theirs.close()
         self.ring.close()
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.guest import PAGE_BYTES, PAGES
 from mmuexp.record import build
+from mmuexp.record.console import Console, wanted
 from mmuexp.record.qemu import find_qemu, metadata_of, refuse_inputs, run, tell_of_kept
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
@@ -45,6 +46,8 @@ def record_system(
     seconds: float | None = None,
     licence: str | None = None,
     force: bool = False,
+    start_on_output: str | None = None,
+    stop_on_output: str | None = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> Recording:
     """Run `qemu-system-i386 ARGUMENTS` and write its guest's rows to `output`.
@@ -53,6 +56,8 @@ def record_system(
     `limit` does not count. Skipping counts the rows that recording would make, exactly, for a guest that drops the
     translation of a page in use when it moves the page (`plugin/pages.h`). After `limit` rows, or `seconds` of QEMU's
     running, the guest is ended. An earlier recording is replaced only with `force`, and only when this one has rows.
+    With `start_on_output` rows begin, as after `skip`, when QEMU has printed that text, and with `stop_on_output` they
+    end so, and the guest: `console.py` says how exactly.
 
     Raises `MmuexpError` before the guest starts: no QEMU, no compiler, an argument that cannot be recorded, more than
     one processor, an output that cannot be written.
@@ -62,11 +67,18 @@ def record_system(
     qemu, version, api = find_qemu(QEMU, QEMU_PACKAGE)
     machine = machine_arguments(arguments)
     plugin = build.plugin(build.SYSTEM, api)
+    start, stop = wanted(start_on_output, "--start-on-output"), wanted(stop_on_output, "--stop-on-output")
+    if start and skip:
+        raise UsageError("rows begin by --skip or by --start-on-output", where="record", todo="give one of them")
     refuse_inputs(arguments, output)
     metadata = metadata_of([QEMU, *arguments], version, licence, skip)
     with TraceWriter(output, mode="system", metadata=metadata, recording=True, force=force) as writer:
         tell_of_kept(writer, note)
-        session = Session(writer, Mode.SYSTEM, skip=skip, limit=limit, seconds=seconds, note=note)
+        waits_for = f"{start_on_output!r} was not printed by -serial stdio or -nographic" if start else ""
+        how = {"limit": limit, "seconds": seconds, "waits_for": waits_for, "note": note}
+        session = Session(writer, Mode.SYSTEM, skip=skip, **how)
+        if start or stop:
+            session.console = Console(session.ring, start, stop, session.signals.waker)
         done = run(session, [qemu, *machine, "-plugin", session.plugin_option(plugin), *arguments])
     if unsure := session.ring.flushes_unsure:
         note(f"of {unsure:,} FLUSH rows this QEMU did not tell whether it dropped anything; {NEWER}")

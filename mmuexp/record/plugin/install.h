@@ -34,9 +34,11 @@ static int refuse(const char *why)
 static int open_ring(enum mode mode, qemu_plugin_id_t id, int argc, char **argv)
 {
     uint64_t ring = UINT64_MAX, sock = UINT64_MAX, skip = 0, limit = UINT64_MAX;
+    uint64_t start = NO_START, in_code = 0;
     for (int i = 0; i < argc; i++)
         if (!is_argument(argv[i], "ring", &ring) && !is_argument(argv[i], "socket", &sock) &&
-            !is_argument(argv[i], "skip", &skip) && !is_argument(argv[i], "limit", &limit))
+            !is_argument(argv[i], "skip", &skip) && !is_argument(argv[i], "limit", &limit) &&
+            !is_argument(argv[i], "start", &start) && !is_argument(argv[i], "in_code", &in_code))
             return refuse("unknown argument");
     r.header = mmap(NULL, HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring, 0);
     if (r.header == MAP_FAILED)
@@ -54,6 +56,8 @@ static int open_ring(enum mode mode, qemu_plugin_id_t id, int argc, char **argv)
     r.free = r.header->chunks - 1;
     r.skip = skip;
     r.limit = limit;
+    r.start = start;
+    r.start_in_code = in_code;
     r.id = id;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* ends with the recorder, also where it makes no rows */
     return sock;

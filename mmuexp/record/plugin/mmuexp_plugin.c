@@ -21,6 +21,7 @@
 #include "ring.h"
 #include "rows.h"
 #include "install.h"
+#include "start.h"
 #include "syscalls.h"
 #include "threads.h"
 #include "vectors.h"
@@ -175,6 +176,13 @@ static void on_block_skipped(unsigned int vcpu, void *packed)
         on_block(vcpu, packed);
 }
 
+/* The block at which rows begin; it may run again before all blocks are translated anew. */
+static void on_block_of_start(unsigned int vcpu, void *packed)
+{
+    start_here();
+    on_block_skipped(vcpu, packed);
+}
+
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
@@ -183,6 +191,9 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     qemu_plugin_vcpu_mem_cb_t access = r.skip ? on_access_skipped : access_cb;
     qemu_plugin_vcpu_mem_cb_t vector = r.skip ? on_vector_skipped : on_vector;
     qemu_plugin_vcpu_udata_cb_t block = r.skip ? on_block_skipped : on_block;
+    bool starts = r.start != NO_START && holds_start(tb);
+    if (starts)
+        block = on_block_of_start;
     if (t.several) {
         access = on_access_of_thread;
         vector = on_vector_of_thread;
@@ -209,6 +220,8 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             first = i + 1;
             if (t.several)
                 block = on_more_of_block_of_thread;
+            else if (starts)
+                block = on_block_skipped;
         }
     }
 }

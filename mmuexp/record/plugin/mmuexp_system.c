@@ -143,6 +143,8 @@ static void on_block(unsigned int vcpu, void *userdata)
     struct block *block = userdata;
     uint32_t vpage = block->vaddr >> PAGE_BITS;
     uint8_t mode = block->mode;
+    if (!LIKELY(!p.skipping) && __atomic_load_n(&r.header->start_now, __ATOMIC_ACQUIRE) && !r.over)
+        begin_rows();
     if (!LIKELY(mode != NOT_YET))
         mode = g.page_mode[vpage] != NOT_YET ? g.page_mode[vpage] : g.mode;
     g.pending = NULL;

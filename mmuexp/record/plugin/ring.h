@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define RING_MAGIC 0x584d4d55u
-#define RING_VERSION 5u
+#define RING_VERSION 6u
 #define HEADER_BYTES 4096u
 #define CHUNK_BITS 20
 #define CHUNK_ROWS (1u << CHUNK_BITS)
@@ -53,6 +53,7 @@ struct ring_header {
     uint64_t rows;                         /* rows written so far */
     uint64_t prefix;                       /* the first of them: what was known when skipping ended, MAP or OP_THREAD */
     uint64_t flushes_unsure;               /* FLUSH rows of which it is not known whether QEMU dropped anything */
+    uint32_t start_now;                    /* written by the encoder: what the rows are to begin with was printed */
     uint32_t loaded_bytes;                 /* of `loaded`, those that are written */
     char loaded[3072];                     /* files that the program mapped to execute, each name ends in a 0 */
 };

@@ -18,6 +18,7 @@
 #include "qemu_plugin.h"
 #include "ring.h"
 
+#define NO_START UINT64_MAX
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 
 static struct {
@@ -30,6 +31,8 @@ static struct {
     struct ring_header *header;
     struct chunk *chunks;
     uint64_t skip, skipped; /* rows to pass over, and passed over so far */
+    uint64_t start;         /* guest address at which rows begin, NO_START = at none, or it was reached */
+    bool start_in_code;     /* it counts from the beginning of the program's code */
     uint64_t limit;         /* rows, UINT64_MAX = no limit */
     uint32_t free;          /* chunks that the encoder has written out, beside the open one */
     int socket;

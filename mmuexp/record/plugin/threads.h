@@ -63,6 +63,10 @@ static void take_rows(struct guest_thread *thread)
             tell_thread(thread->id);
     }
     for (uint32_t i = 0; i < thread->used; i++) {
+        if (thread->rows[i].op == OP_EXEC && r.start - thread->rows[i].vaddr < thread->rows[i].size) {
+            r.start = NO_START;
+            r.skip = r.skipped;
+        }
         if (pass_over())
             continue;
         if (t.told != thread->id) { /* the recording begins here, after rows that were skipped */
