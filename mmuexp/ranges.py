@@ -3,6 +3,7 @@
 12..22      12..22:2      8,64,512      12..14,20      fifo,lifo
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -66,8 +67,12 @@ def _plan(ranges: Mapping[str, list[str] | None], strategy: Any) -> list[Combina
         what = f"{strategy!r} is of type {type(strategy).__name__}"
         raise UsageError(what, where="strategy", todo="give a spec as in 'map-block,evict=lifo'")
     if not str(strategy).strip():
-        raise UsageError("no strategy is named", where="-s", todo="name one, or leave it out")
+        raise _nothing_named()
     return combinations(str(strategy), ranges)
+
+
+def _nothing_named() -> UsageError:
+    return UsageError("no strategy is named", where="-s", todo="name one, or leave it out")
 
 
 def expand(text: str, *, what: str = "RANGE") -> list[str]:
@@ -124,6 +129,27 @@ def parse_ranges(params: str | Iterable[str] | Mapping[str, Any]) -> dict[str, l
     return ranges
 
 
+def params_and_files(words: Iterable[str], strategy: str | None = None) -> tuple[list[str], list[str]]:
+    """The words of a command line, told apart: parameters, with their ranges or without, and files.
+
+    A file is what exists, has a folder or ends in .arrow, unless a strategy declares a parameter of that name.
+    """
+    from mmuexp.registry import all_strategies, parse_spec
+
+    if strategy is not None and not strategy.strip():
+        raise _nothing_named()
+    classes = all_strategies().values() if strategy is None else [parse_spec(strategy)]
+    declared = {LOAD_SEED} | {name for one in classes for name in one.params()}
+
+    def is_file(word: str) -> bool:
+        if normal(word.partition("=")[0]) in declared:
+            return False
+        return os.path.isfile(word) or os.sep in word or word.endswith(".arrow")
+
+    words = list(words)
+    return [word for word in words if not is_file(word)], [word for word in words if is_file(word)]
+
+
 def _listed(values: Any) -> list[str]:
     if isinstance(values, str):
         return expand(values)
@@ -132,8 +158,8 @@ def _listed(values: Any) -> list[str]:
 
 def _parse_one(text: str) -> tuple[str, list[str] | None]:
     name, equals, values = text.partition("=")
-    if not equals and Path(text).is_file():
-        raise UsageError(f"{text} is a file, not a parameter", todo="give recordings with --trace FILE, once for each")
+    if not equals and not normal(name).isidentifier() and Path(text).is_file():
+        raise UsageError(f"{text} is a file, not a parameter", todo="give recordings as `traces`")
     if not name.strip():
         raise UsageError(f"{text!r} names no parameter", todo="write PARAM or PARAM=RANGE")
     return name, expand(values, what=name) if equals else None

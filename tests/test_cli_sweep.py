@@ -126,7 +126,6 @@ def test_wrong_usage(cli, trace):
         (["sweep", "entrys"], "did you mean entries?"),
         (["sweep", "entries=0..9", "--trace", trace], "out of range"),
         (["sweep", "entries=9..1", "--trace", trace], "write 1..9"),
-        (["sweep", "MAP_BLOCK_BITS", "--trace", trace, trace], "give recordings with --trace FILE, once for each"),
         (["sweep", "entries", "-s", "map-block", "--trace", trace], "has no parameter entries"),
     ]:
         done = cli(*argv)

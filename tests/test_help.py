@@ -62,7 +62,7 @@ def test_the_list_says_what_the_command_says(name):
 
 
 # `record` runs QEMU, and its tests run its examples; the others' need files of these names
-NAMES = ("", "compare", "sweep", "misses", "faults", "verify", "export", "cache info")
+NAMES = ("", "compare", "sweep", "misses", "faults", "verify", "export", "cache info", "help", "completion")
 MINE = [example for name in NAMES for example in examples(ALL[name])]
 
 

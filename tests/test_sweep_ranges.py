@@ -43,7 +43,7 @@ def test_parameters_are_case_insensitive_and_may_come_as_a_mapping():
 def test_a_file_in_place_of_a_parameter_is_told(tmp_path):
     file = tmp_path / "second.arrow"
     file.write_bytes(b"")
-    with pytest.raises(UsageError, match="with --trace FILE"):
+    with pytest.raises(UsageError, match="as `traces`"):
         parse_ranges([str(file)])
 
 

@@ -35,8 +35,12 @@ COMMANDS = {
     "record": "Record a real 32-bit x86 program as a trace.",
     "trace": "Look at, check, cut and convert recordings.",
     "strategy": "List, explain and check the translation schemes.",
+    "help": "Print the help of a command, as --help does.",
+    "completion": "Print or install the script by which your shell completes.",
     "cache": "Say what mmuexp keeps in your home folder, and remove it.",
 }
+
+COMPLETE = "_MMUEXP_COMPLETE"  # in the environment: the shell asks for completions
 
 
 class LazyGroup(click.Group):
@@ -51,6 +55,10 @@ class LazyGroup(click.Group):
         command = import_module(f"mmuexp.cli.{name}").command
         _accept_verbose(command)
         guard_inputs(name, command)
+        if COMPLETE in os.environ:
+            from mmuexp.cli.complete import teach
+
+            teach(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -153,8 +161,8 @@ def run(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  (for the life of the process)
         elif hasattr(getattr(sys, name), "reconfigure"):  # what the terminal's encoding has not is escaped
             getattr(sys, name).reconfigure(errors="backslashreplace")
-    if "_MMUEXP_COMPLETE" in os.environ:  # the shell asks for completions
-        group.main(argv, prog_name="mmuexp")
+    if COMPLETE in os.environ:
+        group.main(argv, prog_name="mmuexp", complete_var=COMPLETE)
     meta: dict = {}
     try:
         return _execute(argv, meta)

@@ -6,7 +6,7 @@ from mmuexp.cli import output
 
 
 @click.command(short_help="Compare one scheme with itself over a range of a parameter.")
-@click.argument("params", metavar="PARAM[=RANGE]...", nargs=-1, required=True)
+@click.argument("words", metavar="PARAM[=RANGE]... [FILE]...", nargs=-1, required=True)
 @output.trace_options
 @click.option(
     "-s",
@@ -25,7 +25,7 @@ from mmuexp.cli import output
 @output.thread_option
 @output.jobs_option
 @output.output_options
-def command(params, traces, host, specs, reference, thread, jobs, plot, outputs, format_, checks) -> None:
+def command(words, traces, host, specs, reference, thread, jobs, plot, outputs, format_, checks) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.
 
     \b
@@ -35,20 +35,21 @@ def command(params, traces, host, specs, reference, thread, jobs, plot, outputs,
       mmuexp sweep map_block_bits=12..22:2 evict=fifo,lifo --format csv
 
     A RANGE is 12..22, 12..22:2, 8,64,512 or a mix; without one, what the scheme declares. Several PARAMs make every
-    combination. Without --trace it replays the bundled recording. MAP_BLOCK_BITS alone is shown twice, for a pool of
-    64 blocks and for one of 64 MiB, because larger blocks make a larger pool. LOAD_SEED=0..31 -s NAME loads a user-mode
-    program elsewhere, once for each seed; 0 is as recorded.
+    combination. Without FILE or --trace it replays the bundled recording. MAP_BLOCK_BITS alone is shown twice, for a
+    pool of 64 blocks and for one of 64 MiB, because larger blocks make a larger pool. LOAD_SEED=0..31 -s NAME loads a
+    user-mode program elsewhere, once for each seed; 0 is as recorded.
     """
     from mmuexp.arguments import own_columns, possible_schemes
     from mmuexp.experiment import sweep
     from mmuexp.loadseed import LOAD_SEED
-    from mmuexp.ranges import load_seeds, plan
+    from mmuexp.ranges import load_seeds, params_and_files, plan
 
     if len(specs) > 1:
         raise click.UsageError(f"-s {specs[0]} and -s {specs[1]}: a sweep varies one scheme; compare takes several")
     if plot and format_ not in (None, "table"):
         raise click.UsageError(f"--plot draws below the table, which --format {format_} leaves out")
     strategy = specs[0] if specs else None
+    params, files = params_and_files(words, strategy)
     planned = plan(params, strategy)
     numbers = [name for name, value in planned[0].values.items() if not isinstance(value, str)]
     numbers += [] if load_seeds(params) is None else [LOAD_SEED]
@@ -56,7 +57,7 @@ def command(params, traces, host, specs, reference, thread, jobs, plot, outputs,
 
     def work(progress):
         options = {"reference": reference, "host": host, "thread": thread, "jobs": jobs}
-        return sweep(params, traces or None, strategy=strategy, **options, progress=progress)
+        return sweep(params, [*traces, *files] or None, strategy=strategy, **options, progress=progress)
 
     output.run_and_save(
         work,
