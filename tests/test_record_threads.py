@@ -129,7 +129,7 @@ def test_killing_qemu_while_threads_run(tmp_path):
     process = start("-o", "crowd.arrow", "--", build("crowd"), "spin", cwd=tmp_path)
     cells = int(process.stdout.readline())
     end = time.monotonic() + 30
-    while os.path.getsize(tmp_path / "crowd.arrow") < 40_000 and time.monotonic() < end:
+    while os.path.getsize(tmp_path / "crowd.arrow.part") < 40_000 and time.monotonic() < end:
         time.sleep(0.05)
     os.kill(qemu_of(process), signal.SIGKILL)
     finish(process)
