@@ -56,6 +56,11 @@ class Cli:
         self.out, self.err = self.capsys.readouterr()
         return self
 
+    @property
+    def words(self) -> str:
+        """stdout on one line, for sentences that are wrapped."""
+        return " ".join(self.out.split())
+
 
 @pytest.fixture
 def cli(capsys) -> Cli:

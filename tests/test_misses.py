@@ -241,7 +241,7 @@ def test_a_saved_result_is_read_back(cli, copy, tmp_path):
     table = (tmp_path / "m.csv").read_text()
     for name in names[:3]:
         assert cli("export", name, "--format", "csv").out == table
-        assert "2 regions, 2 load addresses" in cli("export", name, "--format", "table").out
+        assert "2 regions, 2 load addresses" in cli("export", name, "--format", "table").words
     assert "with LRU and no sets" in (tmp_path / "m.html").read_text()
     assert cli("misses", copy, "--fail-if", "conflict > 17").code == 3
     assert cli("misses", copy, "--fail-if", "conflict > 18").code == 0

@@ -35,6 +35,8 @@ def stderr_console() -> "Console":
 def _console(file: Any) -> "Console":
     from rich.console import Console
 
+    from mmuexp.render.wrap import page_width
+
     class Quiet(Console):
         def on_broken_pipe(self) -> None:
             raise  # `run` ends quietly; rich would exit with 1
@@ -47,7 +49,7 @@ def _console(file: Any) -> "Console":
         markup=False,
         emoji=False,
         highlight=False,
-        soft_wrap=plain,
+        width=page_width() if plain else None,
     )
 
 

@@ -31,6 +31,7 @@ def list_(format_: str) -> None:
     """
     from mmuexp.describe import instructions, summary
     from mmuexp.registry import all_strategies
+    from mmuexp.render.wrap import wrapped
 
     broken: list = []
     found = [summary(cls) for cls in all_strategies(broken=broken).values()]
@@ -41,8 +42,8 @@ def list_(format_: str) -> None:
         return
     width = max(len(one["name"]) for one in found)
     for one in found:
-        click.echo(f"{one['name']:<{width}}  {one['what']}")
-        click.echo(f"{'':<{width}}  {instructions(one['hit_insns'])} on a hit; {' '.join(one['parameters'])}")
+        line = f"{'':<{width}}  {instructions(one['hit_insns'])} on a hit; {' '.join(one['parameters'])}"
+        click.echo(wrapped([f"{one['name']:<{width}}  {one['what']}", line]))
 
 
 @command.command("show")
@@ -58,10 +59,11 @@ def show(name: str, format_: str) -> None:
     """
     from mmuexp.describe import as_text, description
     from mmuexp.registry import parse_spec
+    from mmuexp.render.wrap import wrapped
 
     strategy = parse_spec(name)
     about = description(strategy)
-    click.echo(json.dumps(about, indent=2) if format_ == "json" else as_text(about))
+    click.echo(json.dumps(about, indent=2) if format_ == "json" else wrapped(as_text(about).splitlines()))
 
 
 @command.command("check")

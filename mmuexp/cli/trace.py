@@ -61,7 +61,9 @@ def info(file, format_) -> None:
     if format_ == "json":
         _json(told)
     else:
-        print("\n".join(work.lines(told)), flush=True)
+        from mmuexp.render.wrap import wrapped
+
+        print(wrapped(work.lines(told)), flush=True)
 
 
 @command.command()
@@ -123,7 +125,9 @@ def verify(file, format_) -> None:
     if format_ == "json":
         _json([check._asdict() for check in checks])
     else:
-        print("\n".join(f"{check.name:<15}{check.state:<9}{one_line(check.detail)}" for check in checks))
+        from mmuexp.render.wrap import wrapped
+
+        print(wrapped(f"{check.name:<15}{check.state:<9}{one_line(check.detail)}" for check in checks))
         sys.stdout.flush()
     bad = [check for check in checks if check.state == work.FAILED]
     if bad:

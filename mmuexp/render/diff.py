@@ -4,38 +4,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from mmuexp.difference import CHANGED, Change, Difference
 from mmuexp.render import words
-from mmuexp.render.table import PLAIN_WIDTH
+from mmuexp.render.grid import print_table, print_text
 
 HEADS = ("column", "A", "B", "difference", "ratio")
 EMPTY = "(empty)"  # no such event; 0 is another thing
-GAP = 2
 
 
 def print_diff(found: Difference, console: Console) -> None:
     """The one line that says whether they differ, every change, and why that may be."""
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
-    console.print(Text(headline(found), style="bold"))
+    print_text(console, Text(headline(found), style="bold"))
     for line in _alone(found):
-        console.print(Text(line))
+        print_text(console, Text(line))
     for title, lines in _groups(found):
-        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False)
-        for at, head in enumerate(HEADS):
-            table.add_column(head, justify="right" if at else "left", overflow="fold", no_wrap=not at)
-        for line in lines:
-            table.add_row(*(Text(cell) for cell in line))
         console.print()
-        console.print(Text(title, style="bold"))
-        console.print(table)
+        print_text(console, Text(title, style="bold"))
+        print_table(console, HEADS, lines)
     if found and found.why:
         console.print()
     for line in found.why if found else ():
-        console.print(Text(line, style="dim"))
+        print_text(console, Text(line, style="dim"))
 
 
 def markdown(found: Difference) -> str:

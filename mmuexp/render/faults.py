@@ -2,34 +2,32 @@
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from mmuexp.faultlog import Listed, takes_faults
-from mmuexp.render.table import PLAIN_WIDTH
-
-GAP = 2
+from mmuexp.render.grid import print_table, print_text
 
 
 def print_faults(listed: Listed, top: int, console: Console) -> None:
     """Print the totals, and the `top` pages and blocks with most faults."""
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
     sums = listed.sums
     pages, by_page = sums.by_page()
     blocks = sums.by_block()
     total = sums.total
-    console.print(Text(_title(listed, len(pages), None if blocks is None else len(blocks[0])), style="bold"))
+    print_text(console, Text(_title(listed, len(pages), None if blocks is None else len(blocks[0])), style="bold"))
     if not total:
         return
     named = [sums.strategy.column_of(cause).removeprefix("faults_") for cause in sums.causes]
     console.print()
-    console.print(_causes(dict(zip(named, sums.by_cause().values(), strict=True)), total))
+    causes = zip(named, sums.by_cause().values(), strict=True)
+    lines = [(name, f"{count:,}", _share(count, total)) for name, count in causes]
+    print_table(console, ["cause", "faults", "share"], [*lines, ("all", f"{total:,}", "")])
     for what, width, found in (("page", 5, (pages, by_page)), ("block", 1, blocks)):
         if found is not None:
             console.print()
-            console.print(Text(_heading(what, len(found[0]), found[1][:top], total)))
-            console.print(_table(what, width, found[0][:top], found[1][:top], named, total))
+            print_text(console, Text(_heading(what, len(found[0]), found[1][:top], total)))
+            shown = _lines(width, found[0][:top], found[1][:top], total)
+            print_table(console, [what, "faults", "share", *named], shown)
 
 
 def _title(listed: Listed, pages: int, blocks: int | None) -> str:
@@ -57,29 +55,10 @@ def _heading(what: str, known: int, shown: np.ndarray, total: int) -> str:
     return f"The {_many(len(shown), what)} with most faults, {_share(int(shown.sum()), total)} of all:"
 
 
-def _new(*left: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for name in left:
-        table.add_column(name, no_wrap=True)
-    return table
-
-
-def _causes(counts: dict[str, int], total: int) -> Table:
-    table = _new("cause")
-    table.add_column("faults", justify="right")
-    table.add_column("share", justify="right")
-    for name, count in counts.items():
-        table.add_row(name, f"{count:,}", _share(count, total))
-    table.add_row("all", f"{total:,}", "")
-    return table
-
-
-def _table(what: str, width: int, numbers: np.ndarray, counts: np.ndarray, named: list[str], total: int) -> Table:
+def _lines(width: int, numbers: np.ndarray, counts: np.ndarray, total: int) -> list[list[str]]:
     """`numbers` int64[shown] in hexadecimal digits, at least `width`; `counts` int64[shown, causes]."""
-    table = _new(what)
-    for name in ("faults", "share", *named):
-        table.add_column(name, justify="right")
+    lines = []
     for number, row in zip(numbers.tolist(), counts.tolist(), strict=True):
-        all_of_it = sum(row)
-        table.add_row(f"0x{number:0{width}x}", f"{all_of_it:,}", _share(all_of_it, total), *(f"{n:,}" for n in row))
-    return table
+        whole = sum(row)
+        lines.append([f"0x{number:0{width}x}", f"{whole:,}", _share(whole, total), *(f"{n:,}" for n in row)])
+    return lines

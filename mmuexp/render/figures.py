@@ -9,6 +9,7 @@ from mmuexp.render.clock import NOT_MEASURABLE
 from mmuexp.result import FAULT_CAUSES, WINDOW, Result, within_tolerance
 
 Row = dict[str, Any]
+TIME = "memory\naccess time"  # the first figure of a run; the columns before it name the run
 SHORT = 12  # a reference's name up to so long stands in the middle of a label
 
 
@@ -57,18 +58,22 @@ class Figures:
         found += [
             Figure("kernel time", False, lambda r: words.duration(r["kernel_ns"])),
             Figure("host faults", False, lambda r: words.number(r["faults"])),
-            Figure("  per 1,000 accesses", False, _per_thousand),
         ]
+        if self._any("faults"):
+            found.append(Figure("  per 1,000 accesses", False, _per_thousand))
         for cause in FAULT_CAUSES:
-            if any(row.get(cause) for row in self.rows):
+            if self._any(cause):
                 name = f"  {cause.removeprefix('faults_')}"
                 found.append(Figure(name, False, lambda r, c=cause: words.number(r.get(c))))
+        found.append(Figure("page crossings", False, lambda r: words.number(r["page_cross"])))
+        if self._any("page_cross"):
+            found += [
+                Figure("  instructions", False, lambda r: words.number(r["cross_insns"])),
+                Figure("  kernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
+                Figure("  each: instructions", False, _each_insns),
+                Figure("  each: kernel time", False, _each_kernel),
+            ]
         found += [
-            Figure("page crossings", False, lambda r: words.number(r["page_cross"])),
-            Figure("  instructions", False, lambda r: words.number(r["cross_insns"])),
-            Figure("  kernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
-            Figure("  each: instructions", False, _each_insns),
-            Figure("  each: kernel time", False, _each_kernel),
             Figure("lookup tables", False, lambda r: words.size(r["table_bytes"])),
             Figure("host address space", False, lambda r: words.size(r["reserved_bytes"])),
             Figure("host mappings at most", False, lambda r: words.number(r["peak_mappings"])),
@@ -95,7 +100,7 @@ class Figures:
         else:
             found.append(Figure("scheme", True, lambda r: r["strategy"]))
         found += [
-            Figure("memory\naccess time", False, lambda r: words.duration(r["ns"])),
+            Figure(TIME, False, lambda r: words.duration(r["ns"])),
             Figure(against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
             *(self._live_figures("\n") if self.is_live() else []),
             Figure("instructions\n/access", False, _per_access),
@@ -109,15 +114,16 @@ class Figures:
         found += [
             Figure("kernel\ntime", False, lambda r: words.duration(r["kernel_ns"])),
             Figure("host\nfaults", False, lambda r: words.number(r["faults"])),
-            Figure("of these", True, _causes),
         ]
+        if self._any("faults"):
+            found.append(Figure("of these", True, _causes))
         if self.parameters:
             found += [
                 Figure("lookup\ntables", False, lambda r: words.size(r["table_bytes"])),
                 Figure("host address\nspace", False, lambda r: words.size(r["reserved_bytes"])),
                 Figure("host mappings\nat most", False, lambda r: words.number(r["peak_mappings"])),
             ]
-        if not self.parameters or any(row["cross_ns"] for row in self.rows):
+        if self._any("cross_ns" if self.parameters else "page_cross"):
             found += [
                 Figure("page crossings:\ninstructions", False, lambda r: words.number(r["cross_insns"])),
                 Figure("page crossings:\nkernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
@@ -127,6 +133,10 @@ class Figures:
         if self.has_rivals():
             found.append(Figure(ahead, False, self._while))
         return found
+
+    def _any(self, column: str) -> bool:
+        """Is there anything to say of an event? What no run has takes one line, with its 0."""
+        return any(row.get(column) for row in self.rows)
 
     def is_live(self) -> bool:
         return any(row.get("live_ns_per_access") is not None for row in self.rows)
@@ -153,7 +163,8 @@ class Figures:
         name = self.reference.partition(",")[0]
         others = any(row["strategy"].partition(",")[0] != name for row in self.rows)
         seeded = LOAD_SEED in self.result.parameters  # a verdict at each load address
-        return bool(self.verdicts) and not self.result.windowed and not seeded and others
+        faults = any(row["faults"] for row in (*self.rows, *self.bases.values()))  # else no price of one matters
+        return bool(self.verdicts) and not self.result.windowed and not seeded and others and faults
 
     def _base(self, row: Row) -> Row | None:
         return self.bases.get(row.get(WINDOW))

@@ -58,16 +58,13 @@ def print_misses(result: Result, console: Any) -> None:
     """A table for each trace and strategy."""
     from rich.text import Text
 
+    from mmuexp.render.grid import print_table, print_text
+
     for at, (title, heads, cells) in enumerate(tables(result)):
         if at:
             console.print()
-        console.print(Text(title, style="bold"))
-        widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-        for number, row in enumerate((heads, *cells)):
-            name, *figures, note = row
-            set_right = [figure.rjust(width) for figure, width in zip(figures, widths[1:-1], strict=True)]
-            line = "  ".join([name.ljust(widths[0]), *set_right, note]).rstrip()
-            console.print(Text(line, style="" if number else "bold"), soft_wrap=True)
+        print_text(console, Text(title, style="bold"))
+        print_table(console, heads, cells, left=(0, len(heads) - 1))
 
 
 def markdown(result: Result) -> str:

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from mmuexp.render.sentence import Line
 from mmuexp.render.words import duration, significant
+from mmuexp.render.wrap import PAGE, fold
 
 WIDTH = 48
+TIME = 10  # characters of a duration with the spaces around it, at most
 PLOT_WIDTH, PLOT_HEIGHT = 64, 16  # characters within the axes
 MARKS, PLAIN_MARKS = "●■▲◆✚▼▶◀", "ox+*#%@&"
 COLOURS = ["blue", "yellow", "green", "magenta", "cyan", "white", "red", "bright_black"]
@@ -22,19 +24,25 @@ class Run(NamedTuple):
     style: str = ""
 
 
-def bars(lines: Sequence[Line], *, unicode: bool = True) -> str:
-    """One bar a run, the longest WIDTH characters: emulator instructions dark, kernel time light."""
+def bars(lines: Sequence[Line], *, unicode: bool = True, width: int = PAGE) -> str:
+    """One bar a run in `width` characters: emulator instructions dark, kernel time light.
+
+    The longest bar is WIDTH long, or shorter beside long names; a name folds where it would leave no room for bars.
+    """
     longest = max((line.ns for line in lines), default=0)
     if not longest:
         return ""
     dark, light = ("█", "░") if unicode else ("#", ".")
-    label = max(len(line.name) for line in lines)
+    names = [fold(line.name, width // 2).split("\n") for line in lines]
+    label = max(len(part) for name in names for part in name)
+    room = min(WIDTH, width - label - TIME)
     found = []
-    for line in lines:
-        whole = round(WIDTH * line.ns / longest)
-        kernel = round(WIDTH * line.kernel / longest)
+    for line, (name, *more) in zip(lines, names, strict=True):
+        whole = round(room * line.ns / longest)
+        kernel = round(room * line.kernel / longest)
         bar = dark * (whole - kernel) + light * kernel
-        found.append(f"{line.name:>{label}} {bar.ljust(WIDTH)} {duration(line.ns)}")
+        found.append(f"{name:>{label}} {bar.ljust(room)} {duration(line.ns)}")
+        found += [f"{part:>{label}}" for part in more]
     found.append(f"{'':>{label}} {dark} emulator instructions  {light} host kernel")
     return "\n".join(found)
 

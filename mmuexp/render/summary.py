@@ -10,15 +10,15 @@ from mmuexp.loadseed import LOAD_SEED
 from mmuexp.ranges import COMPANIONS
 from mmuexp.render import words
 from mmuexp.render.clock import clock_sentence, first_by_clock, timed
-from mmuexp.render.figures import Figures, Row
+from mmuexp.render.figures import TIME, Figures, Row
+from mmuexp.render.grid import table_width
 from mmuexp.render.sentence import Line, clear_winner, lines_of, sentence
+from mmuexp.render.wrap import PAGE
 from mmuexp.result import TOLERANCE, TOLERANCE_NS, Result, rows_of, within_tolerance
 
 MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process
-PAGE = 120  # characters: an upright table wider than this is laid down where there is no terminal to measure
 NARROW = 80  # characters: an upright table wider than this is folded, if it fits them then
 LONG_CELL = 11  # characters: a longer one is folded
-GAP = 2  # between columns
 
 CAUSES = {
     "faults_unmapped": "unmapped: first touch of a page that the scheme has not mapped",
@@ -36,6 +36,7 @@ class Summary:
     """One table: `heads` and `cells` are texts, `left` the columns set left; `bars` feed the plot of a sweep.
 
     `upright`: the table is turned, a column a run and a line a figure, so `best`, the run that wins, is a column.
+    The first `keys` columns say which run a row is.
     """
 
     title: str
@@ -47,12 +48,12 @@ class Summary:
     sentence: str
     notes: list[str] = field(default_factory=list)
     bars: list[Line] = field(default_factory=list)
+    keys: int = 1
 
     @property
     def width(self) -> int:
         """In characters, with nothing folded."""
-        columns = zip(self.heads, *self.cells, strict=True)
-        return sum(max(len(line) for cell in column for line in cell.split("\n")) + GAP for column in columns) - GAP
+        return table_width(self.heads, self.cells)
 
     def without(self, column: int) -> "Summary":
         """The same without one column, for a narrow terminal."""
@@ -151,7 +152,8 @@ class _Table:
         if self.timed:
             notes.insert(0, f"By the model, with the translation of guest code, which no engine does: {text}")
             text = clock_sentence(self.timed)
-        return Summary(self._title(), heads, cells, left, best, upright, text, notes, bars)
+        keys = 1 if upright else heads.index(TIME)
+        return Summary(self._title(), heads, cells, left, best, upright, text, notes, bars, keys)
 
     def _name(self, row: Row) -> str:
         told = ",".join(f"{p}={row[p]}" for p in self.parameters if row[p] is not None)

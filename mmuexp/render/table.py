@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from mmuexp import misses
+from mmuexp.render.grid import print_table, print_text
 from mmuexp.render.misses import print_misses
 from mmuexp.render.plot import bars
 from mmuexp.render.plot import plot as draw
-from mmuexp.render.summary import GAP, PAGE, Summary, summaries
+from mmuexp.render.summary import Summary, summaries
+from mmuexp.render.wrap import PAGE
 from mmuexp.result import Result
 
-PLAIN_WIDTH = 100_000  # off a terminal nothing is cut or wrapped
 # columns that a narrow terminal can do without, the first to go first
 SPARE = ["page crossings:\nkernel time", "page crossings:\ninstructions", "each:\nkernel time", "each:\ninstructions"]
 SPARE += [
@@ -31,10 +31,7 @@ def print_result(result: Result, console: Console, *, plot: bool = False) -> Non
     if result.kind == misses.KIND:
         print_misses(result, console)
         return
-    shown = summaries(result, console.width if console.is_terminal else PAGE)
-    width = min(console.width, PAGE) if console.is_terminal else PAGE
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
+    shown = summaries(result, console.width)
     if plot:
         shown = [replace(summary, bars=[]) for summary in shown]
     for at, summary in enumerate(shown):
@@ -42,7 +39,7 @@ def print_result(result: Result, console: Console, *, plot: bool = False) -> Non
             console.print()
         _print(summary, console, notes=at == len(shown) - 1 or summary.notes != shown[at + 1].notes)
     for trace in dict.fromkeys(result.frame["trace"]) if plot else []:
-        _plot(result, trace, console, width)
+        _plot(result, trace, console, min(console.width, PAGE))
 
 
 def _plot(result: Result, trace: str, console: Console, width: int) -> None:
@@ -54,7 +51,7 @@ def _plot(result: Result, trace: str, console: Console, width: int) -> None:
     except MmuexpError:
         return  # no run has an access
     console.print()
-    console.print(Text(trace, style="bold"))
+    print_text(console, Text(trace, style="bold"))
     for line in draw(plan.frame, plan.spec, unicode="utf" in console.encoding, width=width):
         text = Text.assemble(*line)
         text.rstrip()
@@ -62,26 +59,37 @@ def _plot(result: Result, trace: str, console: Console, width: int) -> None:
 
 
 def _print(summary: Summary, console: Console, *, notes: bool) -> None:
-    console.print(Text(summary.title, style="bold"))
+    print_text(console, Text(summary.title, style="bold"))
     console.print()
     fitting, dropped = _fit(summary, console)
-    console.print(_table(fitting))
+    styles = [
+        "green" if at == fitting.best else "" for at in range(len(fitting.heads if fitting.upright else fitting.cells))
+    ]
+    print_table(
+        console,
+        fitting.heads,
+        fitting.cells,
+        left=fitting.left,
+        keys=fitting.keys,
+        column_styles=styles if fitting.upright else (),
+        row_styles=() if fitting.upright else styles,
+    )
     if len(summary.bars) > 1:
         console.print()
-        console.print(Text(bars(summary.bars, unicode="utf" in console.encoding)), no_wrap=True)
+        console.print(Text(bars(summary.bars, unicode="utf" in console.encoding, width=console.width)), no_wrap=True)
     console.print()
-    console.print(Text(summary.sentence, style="bold"))
+    print_text(console, Text(summary.sentence, style="bold"))
     if dropped:
         names = ", ".join(name.replace("\n", " ") for name in dropped)
-        console.print(Text(f"Too narrow to show: {names}. --format md shows all.", style="dim"))
+        print_text(console, Text(f"Too narrow to show: {names}. --format md shows all.", style="dim"))
     for note in summary.notes if notes else []:
-        console.print(Text(note, style="dim"))
+        print_text(console, Text(note, style="dim"))
 
 
 def _fit(summary: Summary, console: Console) -> tuple[Summary, list[str]]:
-    """The summary in the width there is: a table of rows loses its least telling columns, and says which."""
+    """The summary in a terminal's width: a table of rows loses its least telling columns, and says which."""
     dropped: list[str] = []
-    if summary.upright:
+    if summary.upright or not console.is_terminal:
         return summary, dropped
     for name in SPARE:
         if summary.width > console.width and name in summary.heads:
@@ -102,18 +110,3 @@ def _broken(summary: Summary) -> Summary:
         return [cell.replace(",", ",\n") if at == 0 else cell.replace("x ", "x\n") for at, cell in enumerate(row)]
 
     return replace(summary, cells=[cells(row) for row in summary.cells])
-
-
-def _table(summary: Summary) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for at, head in enumerate(summary.heads):
-        wins = "green" if summary.upright and at == summary.best else ""
-        justify = "left" if at in summary.left else "right"
-        # what does not fit is folded, never cut
-        label = Text(head, justify=justify)
-        whole = at == 0  # names stay whole; the rest is folded between words
-        table.add_column(label, justify=justify, overflow="fold", no_wrap=whole, style=wins, vertical="bottom")
-    for at, row in enumerate(summary.cells):
-        wins = not summary.upright and at == summary.best
-        table.add_row(*(Text(cell) for cell in row), style="green" if wins else None)
-    return table

@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from mmuexp.live.check import Outcome, Parting
-from mmuexp.render.table import PLAIN_WIDTH
+from mmuexp.render.grid import print_table, print_text
 
 TOTALS = ("checked_loads", "checked_stores", "signals", "system_calls")
 
 
 def print_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
     """A table for each trace: one row an event, one column a scheme, `model / live` where they differ."""
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
     for trace in dict.fromkeys(outcome.trace for outcome in outcomes):
         _print_trace([outcome for outcome in outcomes if outcome.trace == trace], console)
-    console.print(Text(verdict(outcomes), style="bold"))
+    print_text(console, Text(verdict(outcomes), style="bold"))
 
 
 def verdict(outcomes: Sequence[Outcome]) -> str:
@@ -37,24 +34,16 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
 
 def _print_trace(outcomes: Sequence[Outcome], console: Console) -> None:
     rows = max(outcome.rows for outcome in outcomes)
-    console.print(Text(f"{outcomes[0].trace}: {rows:,} rows; model and live engine", style="bold"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("event", no_wrap=True)
-    for outcome in outcomes:
-        table.add_column(str(outcome.strategy), justify="right", overflow="fold")
+    print_text(console, Text(f"{outcomes[0].trace}: {rows:,} rows; model and live engine", style="bold"))
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.model))
-    for name in sorted(names, key=lambda n: not n.startswith("faults_")):
-        table.add_row(name, *(cell_of(outcome, name) for outcome in outcomes))
-    table.add_section()
-    for name in TOTALS:
-        table.add_row(name, *(f"{getattr(outcome, name):,}" for outcome in outcomes))
-    table.add_row(
-        "", *(Text("equal" if o.equal else "DIFFERENT", style="green" if o.equal else "red") for o in outcomes)
-    )
-    console.print(table)
+    names.sort(key=lambda n: not n.startswith("faults_"))
+    lines: list[list[str | Text]] = [[name, *(cell_of(outcome, name) for outcome in outcomes)] for name in names]
+    lines += [[name, *(f"{getattr(outcome, name):,}" for outcome in outcomes)] for name in TOTALS]
+    lines.append(["", *(Text("equal", "green") if o.equal else Text("DIFFERENT", "red") for o in outcomes)])
+    print_table(console, ["event", *(str(outcome.strategy) for outcome in outcomes)], lines)
     for outcome in outcomes:
         if outcome.parting:
-            console.print(Text(parting_line(outcome, outcome.parting), style="red"))
+            print_text(console, Text(parting_line(outcome, outcome.parting), style="red"))
     console.print()
 
 
