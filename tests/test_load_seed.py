@@ -59,7 +59,7 @@ def test_the_command(cli, program, tmp_path):
     path = tmp_path / "seeds.json"
     done = cli("sweep", "LOAD_SEED=0..2", "-s", "softmmu", "--trace", program, "-o", path, "-o", "-")
     assert done.code == 0, done.err
-    lines = [line.split() for line in done.out.splitlines() if line.startswith("softmmu ")]
+    lines = [line.split() for line in done.out.split("\n\n")[1].splitlines() if line.startswith("softmmu ")]
     assert [line[:2] for line in lines] == [["softmmu", str(seed)] for seed in range(3)]
     assert "softmmu,load_seed=2" in done.out
     saved = load_result(str(path))
