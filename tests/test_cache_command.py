@@ -96,6 +96,7 @@ def test_what_cannot_be_removed_is_one_line(home, monkeypatch):
         places.clear()
 
 
+@pytest.mark.long
 def test_all_that_is_made_is_known(home, cli, trace):
     """Whatever a run puts into the cache, `clear` takes out of it."""
     from mmuexp.jitcache import kept

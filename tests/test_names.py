@@ -147,6 +147,7 @@ def test_stdin_that_is_closed_is_one_line(there):
     assert done.returncode == 1 and b"bug" not in done.stderr and done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.long
 def test_a_terminal_of_ascii_gets_what_it_can_show(there):
     for words in (["report", "-o", "-"], ["compare", TRACES / "smc.arrow"], ["claims"]):
         done = run(*words, PYTHONIOENCODING="ascii")

@@ -116,6 +116,7 @@ def printing(tmp_path) -> list[str]:
     return ["-bios", "print.bin", *BIOS]
 
 
+@pytest.mark.long
 def test_a_window_of_what_a_guest_prints(tmp_path):
     words = printing(tmp_path)
     done = record("--system", "-o", "part.arrow", "--start-on-output", "beg\nin", "--stop-on-output", "end", "--",

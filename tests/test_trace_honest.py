@@ -119,7 +119,7 @@ def test_names_that_are_not_utf_8(tmp_path, cli):
         done = cli("trace", argv[0], name, *argv[1:])
         assert done.code == 0, done.err
         done.out.encode()
-    assert "n\\udcff\\udce4me.arrow" in cli("trace", "info", name).out
+    assert "n\\xff\\xe4me.arrow" in cli("trace", "info", name).out
     for argv in (["slice", name, "0:9"], ["recover", name]):
         assert cli("trace", *argv, "-o", new).code == 0
         assert failed(new) == []

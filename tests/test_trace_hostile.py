@@ -233,6 +233,7 @@ def test_metadata_is_bounded_over_all_batches(tmp_path):
         open_trace(path)
 
 
+@pytest.mark.long
 def test_columns_eight_times_as_wide_stay_below_400_mb(tmp_path):
     path, rows = tmp_path / "t.arrow", 1 << 20
     random = np.random.default_rng(1)
