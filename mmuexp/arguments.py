@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Iterable
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
-from mmuexp.errors import UsageError
+from mmuexp.errors import UsageError, option
 
 MAX_JOBS = 256
 
@@ -61,6 +61,14 @@ def whole_number(given: Any, where: str, todo: str) -> int | None:
     if isinstance(given, bool) or not isinstance(given, Integral):
         raise UsageError(f"{given!r} is of type {type(given).__name__}", where=where, todo=todo)
     return int(given)
+
+
+def positive(given: Any, where: str, todo: str, whole: bool = False) -> Any:
+    """A number above 0, the same. Raises UsageError."""
+    right = not isinstance(given, bool) and isinstance(given, Integral if whole else Real)
+    if not (right and given > 0):
+        raise UsageError(f"{given!r} is none that is above 0", where=option(where), todo=todo)
+    return given
 
 
 def given_jobs(given: Any) -> int | None:

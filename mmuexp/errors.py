@@ -2,6 +2,8 @@
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -88,7 +90,34 @@ class CheckFailed(MmuexpError):
     exit_code = 3
 
 
+# how the command line writes parameters of the Python interface, where it is not `--name`
+_OPTIONS = {"memory_mb": "--memory", "output": "-o", "traces": "--trace", "root": "-L"}
+_in_options = False
+
+
+@contextmanager
+def speaking_of_options() -> Iterator[None]:
+    """Have errors name options (`--every 5`) while the command line runs, not parameters of Python (`every=5`)."""
+    global _in_options
+    before, _in_options = _in_options, True
+    try:
+        yield
+    finally:
+        _in_options = before
+
+
+def option(name: str, value: object = None) -> str:
+    """Name a parameter as the reader knows it: `every` in Python, `--every` on the command line.
+
+    With a value it is `every=5` and `--every 5`; True makes `force=True` and `--force`; "" makes `every=`.
+    """
+    if not _in_options:
+        return name if value is None else f"{name}={value if value == '' else repr(value)}"
+    flag = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    return flag if value is None or value is True or value == "" else f"{flag} {value}"
+
+
 def refuse_itself(path: str | os.PathLike, output: str | os.PathLike, what: str) -> None:
     """Raises UsageError with `what` if the file to be written is the very one to be read. Either may be missing."""
     if os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output):
-        raise UsageError(what, where=str(output), todo="name another file with -o")
+        raise UsageError(what, where=str(output), todo=f"name another file with {option('output', '')}")

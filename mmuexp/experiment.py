@@ -8,7 +8,7 @@ from typing import Any
 
 from mmuexp import manifest
 from mmuexp.arguments import given_jobs, given_strategies, given_traces, whole_number
-from mmuexp.errors import UsageError
+from mmuexp.errors import UsageError, option
 from mmuexp.errors import shown as printable
 from mmuexp.host import Profile, load_profile, split_prices, with_prices
 from mmuexp.loadseed import LOAD_SEED
@@ -74,12 +74,13 @@ def compare(
     given = None if strategies is None else given_strategies(strategies)
     base = None if reference is None else _reference(reference)
     if live and every is not None:
-        raise UsageError("windows are not measured", where="live", todo="leave --every out, or --live")
+        todo = f"leave {option('every', '')} out, or {option('live', '')}"
+        raise UsageError("windows are not measured", where=option("live"), todo=todo)
     rounds = whole_number(rounds, "rounds", "give whole rounds")
     if rounds is not None and not live:
-        raise UsageError("nothing is measured", where="rounds", todo="say --live, too (live=True)")
+        raise UsageError("nothing is measured", where=option("rounds"), todo=f"say {option('live', True)}, too")
     if rounds is not None and rounds < 1:
-        raise UsageError(f"{rounds} rounds", where="rounds", todo="give at least 1")
+        raise UsageError(f"{rounds} rounds", where=option("rounds"), todo="give at least 1")
     rounds = live and (rounds or ROUNDS)
     one = checked_thread(thread)
     return _experiment(

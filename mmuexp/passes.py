@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from importlib import resources
 from typing import Any, NamedTuple
 
-from mmuexp.errors import MmuexpError, SchemeStopped
+from mmuexp.errors import MmuexpError, SchemeStopped, option
 from mmuexp.guest import Columns
 from mmuexp.progress import Progress, part_of
 from mmuexp.result import complete_counts
@@ -57,7 +57,7 @@ def _trace_path(path: str | os.PathLike | None) -> Iterator[str]:
         return
     bundled = bundled_trace()
     if not bundled.is_file():
-        raise MmuexpError("this installation has no bundled trace", todo="name one: --trace FILE")
+        raise MmuexpError("this installation has no bundled trace", todo=f"name one: {option('traces', '')}")
     with resources.as_file(bundled) as file:
         yield str(file)
 

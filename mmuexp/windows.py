@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mmuexp.errors import UsageError
+from mmuexp.errors import UsageError, option
 
 MAX_ROWS = 5_000  # of windows and schemes in a result: some 10 KB each until they are written
 
@@ -22,7 +22,7 @@ def check_windows(sizes: Sequence[tuple[int, int]], every: int | None) -> None:
         else:
             most = middle
     what = f"windows of {every:,} rows are {_windows(sizes, every):,} for all schemes, more than {MAX_ROWS:,}"
-    raise UsageError(what, where="--every", todo=f"give at least {least:,}, or fewer schemes")
+    raise UsageError(what, where=option("every"), todo=f"give at least {least:,}, or fewer schemes")
 
 
 def _windows(sizes: Sequence[tuple[int, int]], every: int) -> int:

@@ -46,6 +46,7 @@ def test_the_wheel_is_small_and_whole(wheel):
     assert wheel.stat().st_size < 10e6
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
+        "mmuexp/py.typed",
         "mmuexp/strategies/map_block.py",
         "mmuexp/traces/luajit.arrow",
         "mmuexp/host/pentium4-2004.toml",

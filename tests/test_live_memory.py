@@ -29,7 +29,7 @@ def test_a_page_is_needed_twice(tmp_path):
 
 def test_the_limit_is_what_was_asked_for():
     assert check_memory(81_920_000, "t", 82) == "guest RAM and its reference take 82 MB"
-    with pytest.raises(Exception, match=r"t: .* take 82 MB, and 81 MB are allowed; give it that with --memory 82"):
+    with pytest.raises(Exception, match=r"t: .* take 82 MB, and 81 MB are allowed; give it that with memory_mb=82"):
         check_memory(81_920_000, "t", 81)
 
 

@@ -17,7 +17,7 @@ import click
 
 from mmuexp import interrupt
 from mmuexp.cli.inputs import guard_inputs
-from mmuexp.errors import MmuexpError, shown
+from mmuexp.errors import MmuexpError, shown, speaking_of_options
 
 # name -> what it does. The module mmuexp.cli.<name> holds it as `command`.
 COMMANDS = {
@@ -165,7 +165,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         group.main(argv, prog_name="mmuexp", complete_var=COMPLETE)
     meta: dict = {}
     try:
-        return _execute(argv, meta)
+        with speaking_of_options():
+            return _execute(argv, meta)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)
         return 2

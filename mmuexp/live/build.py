@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, option
 from mmuexp.native import compiled
 
 SHARED = files("mmuexp.live") / "engine"
@@ -65,7 +65,7 @@ def primitives_program() -> Path:
 def _check_host() -> None:
     if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
         what = f"the live engine runs on x86-64 Linux, and this is {platform.system()} on {platform.machine()}"
-        raise NoEngine(what, todo="the model needs no engine: `mmuexp compare` works without --live")
+        raise NoEngine(what, todo=f"the model needs no engine: compare works without {option('live', '')}")
 
 
 def _built(name: str, parts: dict[str, bytes], flags: tuple[str, ...], what: str) -> Path:

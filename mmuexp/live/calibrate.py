@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmuexp import manifest
-from mmuexp.errors import MmuexpError
+from mmuexp.arguments import whole_number
+from mmuexp.errors import MmuexpError, UsageError, option
 from mmuexp.guest import Columns
 from mmuexp.host import Profile, profile_of_text
 from mmuexp.live import streams
@@ -63,6 +64,10 @@ class Calibration:
     date: str
     manifest: dict[str, Any]
 
+    def profile(self) -> Profile:
+        """Make a host profile of the prices, as `compare(host=...)` takes it."""
+        return profile_of_text(profile_text(self), "now")
+
 
 class Sampler:
     """Rounds as they are taken: all at once by `calibrate`, one by one between what is measured beside them.
@@ -101,7 +106,7 @@ class Sampler:
         """This host's prices, as they were while `between` was called: what a live measurement is compared with."""
         if self.rounds < QUICK_ROUNDS:
             self.sample(QUICK_ROUNDS - self.rounds, HELPERS)
-        return profile_of_text(profile_text(self.calibration()), "now")
+        return self.calibration().profile()
 
     def calibration(self) -> Calibration:
         for _ in range((PATIENCE - 1) * self.rounds):
@@ -140,7 +145,10 @@ class Sampler:
 
 
 def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Calibration:
-    """Measure this host. Takes some 10 s. Raises NoEngine, EngineFailed, MmuexpError where all is noise."""
+    """Measure this host. Takes some 10 s. Raises UsageError, NoEngine, EngineFailed, MmuexpError where all is noise."""
+    rounds = whole_number(rounds, "rounds", "give whole rounds")
+    if rounds is None or not 3 <= rounds <= 10_000:
+        raise UsageError(f"{rounds} rounds", where=option("rounds"), todo="give 3 to 10,000")
     steps, done = 3 * rounds, 0
 
     def step(what: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mmuexp import manifest
-from mmuexp.arguments import given_strategies, given_traces
+from mmuexp.arguments import given_strategies, given_traces, positive
 from mmuexp.errors import SchemeStopped, shown
 from mmuexp.events import FIRST_EXTRA
 from mmuexp.guest import BATCH_ROWS, Columns
@@ -258,6 +258,9 @@ def verify(
     """
     from mmuexp.registry import default_strategies
 
+    memory_mb = positive(memory_mb, "memory_mb", "give megabytes", whole=True)
+    if "time_limit" in options:
+        positive(options["time_limit"], "time_limit", "give seconds")
     chosen = None if strategies is None else given_strategies(strategies)
     started, one = manifest.utc_now(), checked_thread(thread)
     outcomes: list[Outcome] = []

@@ -19,7 +19,7 @@ from typing import NoReturn
 import numpy as np
 
 from mmuexp.emulator.faults import FAULT  # here the cause is its place among `counters`
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, option
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.live.build import engine_of
 from mmuexp.strategy import Strategy
@@ -67,7 +67,7 @@ ITS_OWN = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.S
 ADVICE = {  # what a message holds -> what to do next
     "no address space": "raise `ulimit -v`, or leave this scheme out",
     "no more mappings": "raise it with `sysctl vm.max_map_count=N`, or leave this scheme out",
-    "took more than": "give more by --time-limit",
+    "took more than": "give more by {time_limit}",
 }
 FAILURES = (EngineFailed, WrongData, NoMappings)  # enum failure
 
@@ -217,6 +217,7 @@ class Engine:
         self.close()
         where = f"live engine of {self.name}" + ("" if row is None else f", row {row}")
         todo = next((advice for words, advice in ADVICE.items() if words in what), "")
+        todo = todo.format(time_limit=option("time_limit", ""))
         raise kind(what, where=where, row=row, todo=todo)
 
 

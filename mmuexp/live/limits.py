@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, option
 from mmuexp.guest import PAGE_BYTES
 from mmuexp.replay import Replay
 from mmuexp.shape import Survey
@@ -27,7 +27,7 @@ def check_memory(needed: int, label: str, limit_mb: int) -> str:
     megabytes = -(-needed // 1_000_000)
     told = f"guest RAM and its reference take {megabytes:,} MB"
     if megabytes > limit_mb:
-        todo = f"give it that with --memory {megabytes}, or cut it: mmuexp trace slice"
+        todo = f"give it that with {option('memory_mb', megabytes)}, or cut it: mmuexp trace slice"
         raise MmuexpError(f"{told}, and {limit_mb:,} MB are allowed", where=label, todo=todo)
     return told
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, option
 from mmuexp.export import load
 from mmuexp.host import CALIBRATED, Profile, load_profile, user_folder
 from mmuexp.mail.evidence import COMMITTED, COUNTED, YOURS, Evidence, Run, Source, measured_in, runs_of
@@ -29,7 +29,8 @@ def results_folder() -> Path:
     for place in places:
         if place.is_dir():
             return place
-    raise MmuexpError("this installation has no results", todo="test your own recordings: mmuexp claims --trace FILE")
+    todo = f"test your own recordings: {option('traces', '')}"
+    raise MmuexpError("this installation has no results", todo=todo)
 
 
 def hosts_of(given: str | os.PathLike | Profile | Sequence | None) -> list[Profile]:

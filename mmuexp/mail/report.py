@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mmuexp import manifest
-from mmuexp.errors import UsageError
+from mmuexp.errors import UsageError, option
 from mmuexp.host import Profile
 from mmuexp.mail import REGISTRY
 from mmuexp.mail.estimate import FACTORS
@@ -116,7 +116,9 @@ def claims(
     wanted = chosen(only)
     given = [traces] if isinstance(traces, str | os.PathLike) else list(traces or ())
     if replay and given:
-        raise UsageError("your recordings are counted in any case", where="replay", todo="leave --replay out")
+        raise UsageError(
+            "your recordings are counted in any case", where=option("replay"), todo=f"leave {option('replay', '')} out"
+        )
     hosts = hosts_of(host)
     names = dict.fromkeys(name for claim in wanted for name in claim.experiments)
     paths = [os.fsdecode(path) for path in given]

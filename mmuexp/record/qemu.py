@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from mmuexp.errors import MmuexpError, UsageError, refuse_itself, shell_line
+from mmuexp.errors import MmuexpError, UsageError, option, refuse_itself, shell_line
 from mmuexp.record import build, libraries, program, symbols
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
@@ -47,17 +47,22 @@ def record(
     that cannot be written.
     """
     if output == "-":
-        raise MmuexpError("a recording cannot go to stdout, which is the program's", todo="say -o FILE.arrow")
+        raise MmuexpError(
+            "a recording cannot go to stdout, which is the program's", todo=f"say {option('output', 'FILE.arrow')}"
+        )
     path = program.find(command[0], root)
     qemu, version, api = find_qemu(QEMU, QEMU_PACKAGE, build.APIS[:1])  # newer ones: Debian's has no plugins
     plugin = build.plugin(build.USER, api)
     if os.path.exists(output) and os.path.samefile(output, path):
-        raise MmuexpError("is the program that is to be recorded", where=output, todo="say -o FILE.arrow")
+        raise MmuexpError(
+            "is the program that is to be recorded", where=output, todo=f"say {option('output', 'FILE.arrow')}"
+        )
     refuse_inputs(command[1:], output)
     start = waits_for = ""
     if start_at_pc is not None:
         if skip:
-            raise UsageError("rows begin by --skip or by --start-at-pc", where="record", todo="give one of them")
+            what = f"rows begin by {option('skip', '')} or by {option('start_at_pc', '')}"
+            raise UsageError(what, where="record", todo="give one of them")
         address, in_code = symbols.find(path, start_at_pc)
         start, waits_for = f",start={address},in_code={int(in_code)}", f"{start_at_pc} was never executed"
     metadata = metadata_of(command, version, licence, skip) | {"program.sha256": digest(path)}

@@ -3,7 +3,7 @@
 import struct
 from pathlib import Path
 
-from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.errors import MmuexpError, UsageError, option
 
 ET_DYN, PT_LOAD, PF_X = 3, 1, 1
 SHT_SYMTAB, SHT_DYNSYM = 2, 11
@@ -22,7 +22,7 @@ def find(path: str, text: str) -> tuple[int, bool]:
         except ValueError:
             address = ADDRESSES
         if address >= ADDRESSES:
-            raise UsageError("is no address", where=f"--start-at-pc {text}", todo="say 0x8049000, or a symbol")
+            raise UsageError("is no address", where=option("start_at_pc", text), todo="say 0x8049000, or a symbol")
         return address, False
     data = Path(path).read_bytes()
     try:

@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
-from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.errors import MmuexpError, UsageError, option
 from mmuexp.guest import PAGE_BYTES, PAGES
 from mmuexp.record import build
 from mmuexp.record.console import Console, wanted
@@ -63,13 +63,16 @@ def record_system(
     one processor, an output that cannot be written.
     """
     if output == "-":
-        raise MmuexpError("a recording cannot go to stdout, which is QEMU's", todo="say -o FILE.arrow")
+        raise MmuexpError(
+            "a recording cannot go to stdout, which is QEMU's", todo=f"say {option('output', 'FILE.arrow')}"
+        )
     qemu, version, api = find_qemu(QEMU, QEMU_PACKAGE)
     machine = machine_arguments(arguments)
     plugin = build.plugin(build.SYSTEM, api)
-    start, stop = wanted(start_on_output, "--start-on-output"), wanted(stop_on_output, "--stop-on-output")
+    start, stop = wanted(start_on_output, option("start_on_output")), wanted(stop_on_output, option("stop_on_output"))
     if start and skip:
-        raise UsageError("rows begin by --skip or by --start-on-output", where="record", todo="give one of them")
+        what = f"rows begin by {option('skip', '')} or by {option('start_on_output', '')}"
+        raise UsageError(what, where="record", todo="give one of them")
     refuse_inputs(arguments, output)
     metadata = metadata_of([QEMU, *arguments], version, licence, skip)
     with TraceWriter(output, mode="system", metadata=metadata, recording=True, force=force) as writer:

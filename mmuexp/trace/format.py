@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from mmuexp.errors import MmuexpError, UsageError, shown
+from mmuexp.errors import MmuexpError, UsageError, option, shown
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.trace.sink import Sink
 
@@ -72,7 +72,10 @@ class TraceWriter:
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}, not one of {MODES}")
         if str(path) == "-":
-            raise UsageError("a trace cannot go to stdout", todo="name a file with -o; `trace export` prints CSV")
+            raise UsageError(
+                "a trace cannot go to stdout",
+                todo=f"name a file with {option('output', '')}; `mmuexp trace export` prints CSV",
+            )
         self.path, self.mode, self.recording, self.rows = str(path), mode, recording, 0
         self._pa = pa
         self._buffer, self._held = empty(BATCH_ROWS), 0

@@ -11,7 +11,7 @@ import stat
 from itertools import count
 
 from mmuexp import partfile
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, option
 from mmuexp.trace import layout
 
 
@@ -58,7 +58,9 @@ def _put_aside(name: str) -> str:
             raise _in_the_way(name)
         if not partfile.lock(fd):
             what = "is being recorded by another mmuexp record"
-            raise MmuexpError(what, where=name.removesuffix(partfile.SUFFIX), todo="name another file with -o")
+            raise MmuexpError(
+                what, where=name.removesuffix(partfile.SUFFIX), todo=f"name another file with {option('output', '')}"
+            )
         if not _is_at(fd, name):
             return ""
         rows = rows_in(fd)
@@ -83,7 +85,7 @@ def _is_at(fd: int, name: str) -> bool:
 
 def _in_the_way(name: str) -> MmuexpError:
     what = "is no part of a recording, and stands where one would be made"
-    return MmuexpError(what, where=name, todo="move it away, or name another file with -o")
+    return MmuexpError(what, where=name, todo=f"move it away, or name another file with {option('output', '')}")
 
 
 def rows_in(fd: int) -> int | None:

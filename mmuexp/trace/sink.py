@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from mmuexp import partfile
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, option
 from mmuexp.trace import left
 
 BALLAST_BYTES = 1 << 20  # the footer takes 24 bytes a batch
@@ -66,7 +66,8 @@ class Sink:
     def _refuse_to_replace(self) -> None:
         self.older = left.older(self.target)
         if self.older and not self.force:
-            raise MmuexpError("is there already", where=self.path, todo="--force overwrites it; -o names another file")
+            todo = f"{option('force', True)} overwrites it; {option('output', '')} names another file"
+            raise MmuexpError("is there already", where=self.path, todo=todo)
 
     def guard(self) -> "_Guard":
         """What happens inside is written whole or not at all; OSError becomes a line for the user."""

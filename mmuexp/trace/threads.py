@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmuexp.errors import TraceError, UsageError
+from mmuexp.errors import TraceError, UsageError, option
 from mmuexp.guest import THREAD, Columns
 from mmuexp.trace.reader import Trace
 
@@ -82,16 +82,19 @@ class OfThread:
         self.complete, self.window, self.size_bytes = trace.complete, trace.window, trace.size_bytes
         if self.mode != "user":
             what = "is a recording of a whole guest, which tells no threads"
-            raise TraceError(what, where=self.path, todo="leave --thread out")
+            raise TraceError(what, where=self.path, todo=f"leave {option('thread', '')} out")
         counted = ThreadRows()
         for columns in trace.batches():
             counted.feed(columns)
         found = counted.every
         if found is None:
-            raise TraceError(f"has more than {MOST_THREADS:,} threads", where=self.path, todo="leave --thread out")
+            raise TraceError(
+                f"has more than {MOST_THREADS:,} threads", where=self.path, todo=f"leave {option('thread', '')} out"
+            )
         if thread not in found:
             there = named(list(found))
-            raise TraceError(f"has no thread {thread}", where=self.path, todo=f"there is {there}; or say --thread all")
+            todo = f"there is {there}; or say {option('thread', 'all')}"
+            raise TraceError(f"has no thread {thread}", where=self.path, todo=todo)
         self.rows = self.file_rows = found[thread]
         self._given: deque = deque(maxlen=2)  # (number of its first row, places of its rows in the file) of a batch
         self.decodes = False  # an error comes from the file itself
