@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from mmuexp.render import palette
 from mmuexp.render.chart_data import TEXTS, checked, records_of
-from mmuexp.render.chart_theme import config, number_format, ticks
+from mmuexp.render.chart_theme import ROOM, config, enlarged, in_a_row, number_format, ticks
 from mmuexp.render.vega import convert
 
 if TYPE_CHECKING:
     import altair
     import pandas as pd
 
-WIDTH, HEIGHT, BAR = 640, 300, 30  # pixels; BAR for each bar with its gap
+WIDTH, HEIGHT, BAR, LEGEND = 640, 300, 30, 20  # pixels; BAR for each bar with its gap, LEGEND for a row of one
 SMALL, SMALL_HEIGHT, COLUMNS = 280, 170, 2  # small charts of a facet
 
 
@@ -77,7 +77,8 @@ def svg(chart: altair.Chart) -> bytes:
     """The chart as an SVG file on a light ground. The same chart gives the same bytes."""
     import re
 
-    text = convert("vegalite_to_svg", vl_spec=_light(chart), vl_version=vega_lite())
+    text = convert("vegalite_to_svg", vl_spec=_light(chart, ROOM), vl_version=vega_lite())
+    text = re.sub(r'font-size="([\d.]+)px"', lambda m: f'font-size="{float(m[1]) / ROOM:.3g}px"', text)
     numbers: dict[str, str] = {}  # ids count up over the life of the process
     text = re.sub(r"\b(clip|gradient_)(\d+)\b", lambda m: m[1] + numbers.setdefault(m[0], str(len(numbers))), text)
     return (text.rstrip("\n") + "\n").encode()
@@ -88,10 +89,13 @@ def png(chart: altair.Chart, scale: float = 2) -> bytes:
     return convert("vegalite_to_png", vl_spec=_light(chart), vl_version=vega_lite(), scale=scale)
 
 
-def _light(chart: altair.Chart) -> str:
-    spec = spec_of(chart)
+def _light(chart: altair.Chart, room: float = 1) -> str:
+    spec = enlarged(spec_of(chart), room)
     spec["background"] = palette.var("paper")
     spec["padding"] = 12
+    names = [one["name"] for one in spec["usermeta"]["series"]]
+    if names and spec.get("autosize", {}).get("type") == "fit":  # a page has a legend of its own
+        spec["height"] += LEGEND * (-(-len(names) // in_a_row(names, WIDTH)) - 1)
     return palette.plain(json.dumps(spec))
 
 
@@ -196,9 +200,10 @@ class _Asked:
             return {"color": altair.value(palette.var("c1"))}
         channels = {"color": altair.Color, "dash": altair.StrokeDash, "shape": altair.Shape}
         found = {}
+        legend = altair.Legend(columns=min(len(self.names), in_a_row(self.names, WIDTH)))
         for look in ("color", *more):
             scale = altair.Scale(domain=self.names, range=[one[look] for one in self.series])
-            found[look] = channels[look]("c:N", scale=scale, title=self.text["color_title"], sort=None)
+            found[look] = channels[look]("c:N", scale=scale, title=self.text["color_title"], sort=None, legend=legend)
             if len(self.names) == 1:
                 found[look] = found[look].legend(None)  # there is nothing to tell apart
         if "dash" in found:

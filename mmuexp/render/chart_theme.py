@@ -7,6 +7,8 @@ from typing import Any
 from mmuexp.render import palette
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first, so files have the same widths
+ROOM = 1.3  # an SVG file leaves its texts so much room: DejaVu Sans, all that some machines have, is that much wider
+SIZES = {"fontSize", "labelFontSize", "titleFontSize", "labelLimit"}  # all that say how wide a text is
 
 
 def ticks(distinct: Sequence[float]) -> list[float]:
@@ -26,6 +28,20 @@ def number_format(values: Sequence[Any], fine: str = ",.3~r") -> str:
     if values and all(float(value).is_integer() for value in values):
         return ",d" if fine != ",.3~r" or max(map(abs, values)) < 1e6 else "~s"
     return fine if values and max(map(abs, values)) < 1e6 else "~s"
+
+
+def enlarged(spec: Any, by: float) -> Any:
+    """The specification with the sizes of its texts times `by`."""
+    if isinstance(spec, list):
+        return [enlarged(part, by) for part in spec]
+    if not isinstance(spec, dict):
+        return spec
+    return {key: value * by if key in SIZES else enlarged(value, by) for key, value in spec.items()}
+
+
+def in_a_row(names: Sequence[str], width: int) -> int:
+    """How many entries of a legend fit beside each other: each takes its symbol, and 9 pixels a character at most."""
+    return max(1, width // (40 + 9 * max(map(len, names))))
 
 
 def config() -> dict[str, Any]:
