@@ -4,10 +4,12 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import re
 import sys
 from functools import cache, lru_cache
+from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -56,7 +58,7 @@ def _checked(cls: object, where: str) -> type[Strategy]:
         raise MmuexpError("is not a subclass of mmuexp.strategy.Strategy", where=where)
     name = getattr(cls, "name", "x")
     if not isinstance(name, str):
-        raise MmuexpError(f"{line_of(cls, 'name')}: has the name {name!r}, no text", where=where, todo="name it 'x'")
+        raise MmuexpError(f"has the name {name!r}, no text", where=line_of(cls, "name"), todo="name it 'x'")
     if not NAME.fullmatch(name):
         what = f"has the name {cls.name!r}, which no SPEC can hold"
         raise MmuexpError(what, where=where, todo="name it with letters, digits, - and _")
@@ -75,7 +77,8 @@ def strategies_in(module: ModuleType) -> list[type[Strategy]]:
 @cache
 def strategies_of_file(path: Path) -> list[type[Strategy]]:
     """Import a Python file apart from any package; its strategies. Raises MmuexpError."""
-    name = f"mmuexp_file_{path.stem}"
+    # two folders may each have an own.py, and numba wants a name that is UTF-8
+    name = f"mmuexp_file_{sha256(os.fsencode(path.absolute())).hexdigest()}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or not path.is_file():
         raise MmuexpError("is no Python file", where=str(path), todo="give the .py file that holds the strategy")

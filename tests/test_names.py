@@ -80,6 +80,14 @@ def test_every_command_takes_every_name(there, cli, raw):
     )
 
 
+def test_a_scheme_of_such_a_name_is_replayed(there, cli):
+    scheme = "./" + os.fsdecode(b"".join(NAMES)) + ".py"
+    shutil.copy(Path(__file__).parent / "strategy_files" / "honest.py", scheme)
+    clean(cli("compare", TRACES / "smc.arrow", "-s", scheme, "-o", "a.json"))
+    clean(cli("strategy", "show", scheme))
+    assert load("a.json").frame["strategy"][0] == "honest"
+
+
 @pytest.mark.parametrize("raw", NAMES[:5], ids=range(5))
 def test_an_error_with_such_a_name_is_one_line(there, cli, raw):
     name = "./" + os.fsdecode(raw)

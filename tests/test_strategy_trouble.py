@@ -187,6 +187,16 @@ def test_a_source_that_passed_is_trusted_until_it_changes(tmp_path, monkeypatch)
     assert not has_passed(cls)
 
 
+def test_files_of_one_name_in_two_folders_are_two_sources(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    classes = []
+    for folder, changes in (("a", []), ("b", [(TOUCH, f"{TOUCH}        pass\n")])):
+        (tmp_path / folder).mkdir()
+        classes += strategies_of_file(honest_but(tmp_path / folder, *changes))
+    remember_passed(classes[1])
+    assert [has_passed(cls) for cls in classes] == [False, True]
+
+
 @pytest.mark.parametrize("cls", all_strategies().values(), ids=lambda c: c.name)
 def test_flushes_of_our_schemes_drop_what_they_should(cls):
     flushes_drop(cls())
