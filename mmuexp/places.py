@@ -14,20 +14,23 @@ from pathlib import Path
 from mmuexp.errors import MmuexpError
 
 HEX = "[0-9a-f]{16}"
+PART = r"\.\d+(-\d+)?\.part"  # what partfile.py calls a temporary file, as a killed process leaves it
 # kind -> what its files are
 KINDS = {
     "loops": "machine code that replays rows, one file for each scheme",
     "kernels": "machine code that surveys, checks and converts traces",
     "engines": "the schemes in C, for `verify`, `calibrate` and `compare --live`",
     "vega": "the script that draws the charts of a page",
+    "passed": "which schemes of others have passed `strategy check`",
     "plugins": "the recorder's QEMU plugins",
 }
 # kind -> how the paths of its files look, below the cache folder
 PATHS = {
-    "loops": rf"loops/{HEX}/(\.?\w+\.py(\.\d+)?|__pycache__/.+)",
+    "loops": rf"loops/{HEX}/(\w+\.py({PART})?|\.\w+\.py\.\d+|__pycache__/.+)",
     "kernels": r"kernels/[^/]+_[0-9a-f]{40}/[^/]+\.nb[ic](\.tmp\..+)?",
     "engines": rf"engines/(.+-{HEX}|build-[^/]+/.+)",
     "vega": r"vega/[^/]+",
+    "passed": r"passed/[0-9a-f]{64}",
     "plugins": rf"[^/]+-{HEX}\.so|build-[^/]+/.+",
 }
 OTHER = "other"

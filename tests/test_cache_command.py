@@ -1,11 +1,17 @@
 """`mmuexp cache`: says what lies in the user's folders, and removes what mmuexp made there, nothing else."""
 
 import json
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
-from mmuexp import places
+from mmuexp import loop, places
+from mmuexp.bounds import remember_passed
+from mmuexp.compiled import _cached_copy
 from mmuexp.errors import MmuexpError
+from mmuexp.registry import strategies_of_file, strategy_class
 
 OURS = {
     "loops": [
@@ -16,9 +22,10 @@ OURS = {
     "kernels": ["kernels/mmuexp_" + 40 * "0" + "/keys.fill-9.py311.nbi"],
     "engines": ["engines/softmmu-0123456789abcdef", "engines/build-x1/engine.c"],
     "vega": ["vega/1.7.0.js"],
+    "passed": ["passed/" + 64 * "0"],
     "plugins": ["mmuexp_plugin-0123456789abcdef.so", "build-x2/output"],
 }
-OTHERS = ["notes.txt", "loops/notes.txt", "engines/mine", "other/map_block.py"]
+OTHERS = ["notes.txt", "loops/notes.txt", "passed/mine", "engines/mine", "other/map_block.py"]
 
 
 @pytest.fixture
@@ -97,18 +104,26 @@ def test_what_cannot_be_removed_is_one_line(home, monkeypatch):
 
 
 @pytest.mark.long
-def test_all_that_is_made_is_known(home, cli, trace):
-    """Whatever a run puts into the cache, `clear` takes out of it."""
+def test_all_that_is_made_is_known(home, cli, trace, monkeypatch):
+    """Whatever a run puts into the cache, or leaves there when it is killed, `clear` takes out of it."""
     from mmuexp.jitcache import kept
     from mmuexp.render.bundle import vega
 
     def double(x):
         return 2 * x
 
+    monkeypatch.setattr("mmuexp.compiled.shutil.copy2", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    if not (child := os.fork()):
+        _cached_copy(Path(loop.__file__), strategy_class("softmmu"))
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert [path.suffix for path in (home / "cache/mmuexp/loops").glob("*/*")] == [".part"]
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    remember_passed(strategies_of_file(Path(__file__).parent / "strategy_files" / "honest.py")[0])
     assert kept(double)(2) == 4
     vega.__wrapped__()
     cli("compare", trace, "-s", "map-block")
     kinds = {one.kind: one.files for one in places.cached()}
-    assert kinds["kernels"] >= 2 and kinds["vega"] == 1 and kinds["other"] == 0
+    assert kinds["kernels"] >= 2 and kinds["vega"] == kinds["passed"] == 1 and kinds["other"] == 0
     places.clear()
     assert list((home / "cache").iterdir()) == []
