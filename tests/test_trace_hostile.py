@@ -2,12 +2,11 @@
 
 import os
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from peaks import run
 from tracefiles import dense_rows, program_rows, read, same, write, write_foreign
 
 from mmuexp.errors import TraceError
@@ -20,21 +19,6 @@ from mmuexp.trace.slice import slice_trace
 from mmuexp.trace.verify import FAILED, verify
 
 ROWS = program_rows(1000)
-
-
-def run(*args, **environment):
-    """(exit code, stdout, stderr, largest resident size in MB) of one command in a process of its own."""
-    peak = "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')), file=sys.stderr)"
-    code = f"import sys; from mmuexp.cli.main import run; code = run(sys.argv[1:]); {peak}; sys.exit(code)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, args)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=60,
-    )
-    *lines, kib = done.stderr.splitlines()
-    return done.returncode, done.stdout, lines, int(kib) * 1024 / 1e6
 
 
 def lz4_that_declares_more(path, held: int, declared: int, batch_rows: int) -> None:
