@@ -18,6 +18,7 @@ from mmuexp import manifest
 from mmuexp.errors import UsageError, shown
 from mmuexp.events import FAULTS
 from mmuexp.guest import PAGE_BITS, PAGES
+from mmuexp.mistakes import blocks_of
 from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress
 from mmuexp.trace.threads import OfThread, checked_thread
@@ -67,12 +68,12 @@ def columns_of(records: np.ndarray, strategy: Any) -> dict[str, np.ndarray | Non
     """Records as COLUMNS, an array each: row uint64, vaddr page uint32, cause uint8 (an Event, or an event of the
     scheme's own: `strategy.column_of` names it), block uint32; None where the scheme has no blocks."""
     vaddr = np.ascontiguousarray(records["vaddr"])
-    block = strategy.block_of(vaddr)
+    block = blocks_of(strategy, vaddr)
     return {
         "row": np.ascontiguousarray(records["row"]),
         "vaddr": vaddr,
         "cause": np.ascontiguousarray(records["cause"]),
-        "block": None if block is None else np.asarray(block).astype(np.uint32),
+        "block": None if block is None else block.astype(np.uint32),
         "page": vaddr >> np.uint32(PAGE_BITS),
     }
 
@@ -113,7 +114,7 @@ class Sums:
     def by_block(self) -> tuple[np.ndarray, np.ndarray] | None:
         """As `by_page`, by the scheme's blocks (which are whole pages); None if it has none."""
         pages, counts = self.by_page()
-        of_page = self.strategy.block_of((pages << PAGE_BITS).astype(np.uint32))
+        of_page = blocks_of(self.strategy, (pages << PAGE_BITS).astype(np.uint32))
         if of_page is None:
             return None
         blocks, at = np.unique(of_page, return_inverse=True)

@@ -61,6 +61,12 @@ EPOCH_MASK = (1 << 16) - 1  # of the code epoch that are kept with each block
 
 
 @kernel
+def whole(answer):
+    """The answer of a strategy, which must be a whole number: a cast would cut 1.5 to SETTLED, and say nothing."""
+    return np.int64(answer | 0)
+
+
+@kernel
 def enter_block(s, e, n, vaddr, size, insns, i, user_mode):
     """Row `i` enters a block that is not remembered. Returns its answer and the block; -1: no room for a new one."""
     page = vaddr >> PAGE_BITS
@@ -109,7 +115,7 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
         second_frame = frame_of(e, second, user_mode)
     last = PAGE_MASK if over > 0 else offset + size - 1
     row = Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1)
-    answer = access(s, e, n, row)
+    answer = whole(access(s, e, n, row))
     if user_mode:  # known from the next row on
         learn_own_page(e, page)
         if over > 0:
@@ -199,10 +205,10 @@ def loop(
             if flag & IO:
                 access_to = Row(vaddr, size, np.int64(op), user, np.int64(0), page, np.int64(-1), vaddr & PAGE_MASK,
                                 np.int64(0), np.int64(-1), np.int64(-1), np.int64(-1))  # fmt: skip
-                answer = np.int64(io(s, e, n, access_to)) & ~SETTLED
+                answer = whole(io(s, e, n, access_to)) & ~SETTLED
             else:
                 misaligned = np.int64((size & (size - 1)) == 0 and (vaddr & (size - 1)) != 0)
-                answer = np.int64(access_row(s, e, n, vaddr, size, np.int64(op), user, misaligned, user_mode))
+                answer = access_row(s, e, n, vaddr, size, np.int64(op), user, misaligned, user_mode)
                 if kind and answer & SETTLED:
                     if filtered:
                         known = np.int64(e.page[page].settled)  # the strategy may have unsettled it

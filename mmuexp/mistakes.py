@@ -20,6 +20,8 @@ import numpy as np
 
 from mmuexp import interrupt
 from mmuexp.bounds import files_of, is_own
+from mmuexp.emulator.kernel import INSIDE
+from mmuexp.emulator.state import Row
 from mmuexp.errors import MmuexpError
 from mmuexp.events import FIRST_EXTRA, Event
 from mmuexp.strategy import Cost, Kernels, Strategy
@@ -52,6 +54,47 @@ def told(error: BaseException, cls: type[Strategy]) -> Mistake:
     place = place_of(error, scheme_files(cls)) or line_of(cls)
     todo = f"mend the scheme; `mmuexp strategy check {_file(cls)}` tries it"
     return Mistake(f"strategy {cls.name}: {what_of(error)}", where=place, todo=todo)
+
+
+def wrong_answer(cls: type[Strategy], state: Any, emulator: Any, n: np.ndarray) -> MmuexpError | None:
+    """The first kernel whose answer is no whole number, if there is one; asked when a loop could not be compiled."""
+    row = Row(*(0 for _ in Row._fields))
+    for name in ("access", "io"):
+        python = getattr(cls.kernels, name).py_func
+        alone = numba.njit(**INSIDE)(python)
+        try:
+            alone.compile(tuple(numba.typeof(value) for value in (state, emulator, n, row)))
+        except (numba.core.errors.NumbaError, TypeError):
+            continue  # what is wrong with it is told by the loop
+        answer = numba.types.unliteral(alone.nopython_signatures[-1].return_type)
+        if not isinstance(answer, numba.types.Integer | numba.types.Boolean):
+            code = python.__code__
+            what = f"strategy {cls.name}: the kernel {name} returns {answer}, no whole number on some way through"
+            todo = "return SETTLED, LOST and the like, or-ed together, or 0"
+            return Mistake(what, where=f"{code.co_filename}:{code.co_firstlineno}", todo=todo)
+    return None
+
+
+def conflict_of(strategy: Strategy, page: int) -> str:
+    """Why a scheme cannot serve a page, in its own words. Raises MmuexpError if these are no text."""
+    with blamed(type(strategy)):
+        why = strategy.conflict(page)
+    if not isinstance(why, str):
+        raise _mistake(type(strategy), "conflict", f"conflict() gives {why!r}", "return a text")
+    return why
+
+
+def blocks_of(strategy: Strategy, vaddrs: np.ndarray) -> np.ndarray | None:
+    """The scheme's block of each address, None if it has no blocks. Raises MmuexpError for what is neither."""
+    with blamed(type(strategy)):
+        blocks = strategy.block_of(vaddrs)
+        if blocks is None:
+            return None
+        blocks = np.asarray(blocks)
+    if blocks.shape != vaddrs.shape or blocks.dtype.kind not in "iu":
+        what = f"block_of() gives {blocks.dtype}{list(blocks.shape)} for {len(vaddrs)} addresses"
+        raise _mistake(type(strategy), "block_of", what, "return None, or a whole number for each address")
+    return blocks
 
 
 def somebodys(error: BaseException) -> MmuexpError | None:

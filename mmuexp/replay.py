@@ -15,7 +15,7 @@ from mmuexp.events import FAULTS, FIRST_EXTRA, Event
 from mmuexp.firsts import PIECE
 from mmuexp.guest import PAGE_BITS
 from mmuexp.loop import DONE, LOG_FULL, NO_ROOM, PLACES, ROW, STOPPED
-from mmuexp.mistakes import blamed, checked_counts, checked_state
+from mmuexp.mistakes import blamed, checked_counts, checked_state, conflict_of, wrong_answer
 from mmuexp.shape import Surveyed
 from mmuexp.strategy import Strategy
 
@@ -79,7 +79,7 @@ class Replay:
             elif why == STOPPED:
                 page = int(columns.vaddr[row]) >> PAGE_BITS
                 raise SchemeStopped(
-                    f"row {self.rows + row}: {self.strategy.conflict(page)}",
+                    f"row {self.rows + row}: {conflict_of(self.strategy, page)}",
                     where=self.where, row=self.rows + row, todo=f"leave {self.strategy} out, or change its parameters",
                 )  # fmt: skip
         self.rows += len(columns.op)
@@ -89,6 +89,10 @@ class Replay:
         with blamed(type(self.strategy)):
             try:
                 return self._loop(self._state, self._emulator, self._n, *ours, *of_batch)
+            except numba.core.errors.TypingError as error:
+                if is_own(type(self.strategy)):
+                    raise
+                raise wrong_answer(type(self.strategy), self._state, self._emulator, self._n) or error from None
             except IndexError as error:  # compiled code does not say in which line
                 if is_own(type(self.strategy)) or numba.config.DISABLE_JIT:
                     raise

@@ -8,12 +8,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from cli_cases import one_line
 
 from mmuexp.bounds import has_passed, remember_passed
 from mmuexp.contract import flushes_drop, keeps_it_on
 from mmuexp.errors import MmuexpError
 from mmuexp.jitcache import Guarded
+from mmuexp.mistakes import blocks_of, conflict_of
 from mmuexp.registry import all_strategies, parse_spec, strategies_of_file, strategy_class
 from mmuexp.trial import Broken
 
@@ -126,6 +129,42 @@ def test_an_index_out_of_range_is_one_line(tmp_path, changes, place):
     (line,) = (one for one in done.stderr.splitlines() if "compiling" not in one)
     assert f"{file}:{line_with(file, place)}: strategy honest: IndexError: index " in line
     assert "out of bounds" in line
+
+
+ANSWERS = {  # what every way through the kernel returns, and how it is told
+    "a fraction": ("1.5", "returns float64"),
+    "a text": ("'SETTLED'", "returns unicode_type"),
+    "nothing": ("None", "returns none"),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", ANSWERS)
+def test_an_answer_that_is_no_whole_number_is_one_line(tmp_path, cli, case):
+    answer, told = ANSWERS[case]
+    text = re.sub(r"    return SETTLED.*", f"    return {answer}", HONEST)
+    assert text != HONEST
+    file = tmp_path / "own.py"
+    file.write_text(text)
+    done = cli("compare", TRACE, "-s", file, "--format", "csv")
+    assert (done.code, done.out) == (1, "")
+    line = one_line(done.err)
+    assert f"own.py:{line_with(file, '@kernel')}: strategy honest: the kernel access {told}" in line
+    assert "bug" not in line
+
+
+def test_a_reason_that_is_no_text_and_blocks_that_are_no_numbers_are_the_schemes(tmp_path):
+    new = "    def conflict(self, page):\n        return None\n\n    def state"
+    (scheme,) = strategies_of_file(honest_but(tmp_path, ("    def state", new)))
+    with pytest.raises(MmuexpError, match=r"own.py:\d+: strategy honest: conflict\(\) gives None"):
+        conflict_of(scheme(), 7)
+    vaddrs = np.array([4096, 8192], np.uint32)
+    wrong = {"vaddrs / 2": "float64", "vaddrs[:1]": "uint32", "'x'": "<U1", "1 // 0": "ZeroDivision"}
+    for at, (body, told) in enumerate(wrong.items()):
+        new = f"    def block_of(self, vaddrs):\n        return {body}\n\n    def state"
+        (scheme,) = strategies_of_file(honest_but(tmp_path, ("    def state", new), name=f"{at}.py"))
+        with pytest.raises(MmuexpError, match=f"strategy honest: .*{told}"):
+            blocks_of(scheme(), vaddrs)
 
 
 @pytest.mark.long

@@ -23,7 +23,7 @@ from mmuexp.trace import TraceWriter
 
 WAIT = 2**64 - 1  # rows to skip: all, until what is waited for comes
 NO_ROOM = "free some space or name another disk"
-PATIENCE_SECONDS = 1.5  # for QEMU to end after it was told to
+PATIENCE_SECONDS = 1.0  # for QEMU to end after it was told to
 
 
 class Recording(NamedTuple):

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mmuexp.live.check import Outcome, Parting
+from mmuexp.mistakes import blocks_of
 from mmuexp.render.grid import print_table, print_text
 
 TOTALS = ("checked_loads", "checked_stores", "signals", "system_calls")
@@ -70,6 +71,6 @@ def _faults(outcome: Outcome, faults: Sequence[tuple[int, str]]) -> str:
         return "no fault"
     told = []
     for vaddr, cause in faults:
-        block = outcome.strategy.block_of(np.array([vaddr], np.uint32))
+        block = blocks_of(outcome.strategy, np.array([vaddr], np.uint32))
         told.append(f"{cause} at 0x{vaddr:08x}" + ("" if block is None else f" (block 0x{int(block[0]):x})"))
     return " and ".join(told)
