@@ -38,12 +38,18 @@ OTHER = "other"
 
 def cache_folder() -> Path:
     """Where what is compiled for this user is kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmuexp"
+    return _base("XDG_CACHE_HOME", ".cache") / "mmuexp"
 
 
 def settings_folder() -> Path:
     """Where the user's own host profiles are kept."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "mmuexp"
+    return _base("XDG_CONFIG_HOME", ".config") / "mmuexp"
+
+
+def _base(variable: str, default: str) -> Path:
+    """The folder that a variable names; a relative path is no name of one (XDG Base Directory Specification)."""
+    named = Path(os.environ.get(variable, ""))
+    return named if named.is_absolute() else Path.home() / default
 
 
 @dataclass(frozen=True)

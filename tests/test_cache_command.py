@@ -59,6 +59,16 @@ def test_info_says_how_much_of_what(home, cli):
     assert str(home / "config" / "mmuexp") in table
 
 
+@pytest.mark.parametrize("given", ["", "relative", "./here"])
+def test_a_relative_folder_is_none(home, monkeypatch, given):
+    """Else each folder that mmuexp is run in would get a cache of its own, which `cache clear` does not find."""
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", given)
+    monkeypatch.setenv("XDG_CONFIG_HOME", given)
+    assert places.cache_folder() == home / ".cache" / "mmuexp"
+    assert places.settings_folder() == home / ".config" / "mmuexp"
+
+
 def test_info_of_nothing(home, cli):
     assert cli("cache", "info").code == 0
     assert {one.files for one in places.cached()} == {0}
