@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cli_cases import one_line
@@ -11,6 +12,7 @@ from mmuexp.cli.complete import schemes
 from mmuexp.host import PRIMITIVES
 from mmuexp.registry import all_strategies
 
+ROOT = Path(__file__).parent.parent
 HEAVY = {"numba", "numpy", "pandas", "pyarrow"}
 
 
@@ -71,6 +73,27 @@ def test_the_script_is_printed_and_installed(cli, shell, tmp_path, monkeypatch):
 def test_bash_takes_the_script(cli):
     script = cli("completion", "bash").out
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
+
+
+def test_fish_takes_a_value_with_a_comma_whole(cli):
+    script = cli("completion", "fish").out
+    assert 'string split --max 1 "," $completion' in script
+    assert script.count("string split") == 1
+
+
+@pytest.mark.long
+def test_fish_offers_what_it_is_told(cli, tmp_path):
+    """A real fish, with the script installed."""
+    subprocess.run([ROOT / ".ci" / "need", "fish"], check=True)
+    env = os.environ | {"XDG_CONFIG_HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(["mmuexp", "completion", "fish", "--install"], env=env, check=True)
+    for line, expected in (
+        ("mmuexp compl", "completion"),
+        ("mmuexp compare -s map-block,ev", "map-block,evict="),
+        ("mmuexp compare --host pent", "pentium4-2004"),
+    ):
+        done = subprocess.run(["fish", "-c", f'complete -C "{line}"'], env=env, capture_output=True, text=True)
+        assert done.stdout.split("\t")[0].strip() == expected, done.stderr
 
 
 def test_sweep_takes_files(cli, trace, tmp_path, monkeypatch):

@@ -45,6 +45,8 @@ def command(shell: str, install: bool) -> None:
         }  # fmt: skip  (click's `source` would start a bash, to look at its version)
     else:
         source = get_completion_class(shell)(group, {}, "mmuexp", COMPLETE).source()
+    if shell == "fish":  # a value with a comma in it, such as map-block,evict=, is one value
+        source = source.replace('string split ","', 'string split --max 1 ","')
     if not install:
         click.echo(source)
         return

@@ -5,15 +5,26 @@ import click
 
 @click.command(short_help="Print the help of a command, as --help does.")
 @click.argument("words", metavar="[COMMAND]...", nargs=-1)
+@click.option("--man", is_flag=True, help="Print the manual page of all commands, for man(1), in roff.")
 @click.pass_context
-def command(ctx: click.Context, words: tuple[str, ...]) -> None:
+def command(ctx: click.Context, words: tuple[str, ...], man: bool) -> None:
     """Print the help of a command, as --help does.
 
     \b
     Examples:
       mmuexp help compare
       mmuexp help trace slice
+
+    With --man it is a page with all of them: mmuexp help --man > mmuexp.1
     """
+    if man:
+        from mmuexp.cli.manual import page
+        from mmuexp.version import version
+
+        if words:
+            raise click.UsageError("the manual page has all commands; leave the name out", ctx)
+        click.echo(page(ctx.parent, version()), nl=False)
+        return
     found, context = ctx.parent.command, ctx.parent
     for word in words:
         child = found.get_command(context, word) if isinstance(found, click.Group) else None
