@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from docpages import pictures
+from docpages import pictures, reference
 from docpages.blocks import difference, renewed
 from docpages.pages import LONG, NOT_RUN, PAGES, ROOT, commands, links, mentioned, pieces
 from docpages.run import execute, look_up, program, scratch
@@ -57,6 +57,10 @@ def test_commands_that_do_not_run_exist(line):
 def test_looking_up_finds_what_is_not_there(line):
     with pytest.raises(Exception, match="nothing"):
         look_up(line)
+
+
+def test_the_reference_is_what_the_docstrings_say():
+    assert reference.PAGE.read_text() == reference.text(), "`python -m tests.docpages` writes it anew"
 
 
 @pytest.mark.parametrize("name", NAMES)

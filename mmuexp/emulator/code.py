@@ -15,6 +15,7 @@ from mmuexp.threads import apart
 
 @kernel
 def is_code_page(e, frame):
+    """Tells whether translated code lies in the frame, so that a store to it must be noticed."""
     return e.frame[frame].first_link != 0
 
 
@@ -26,7 +27,7 @@ def _bucket_of(e, start, size):
 
 @kernel
 def find_block(e, start, size, second):
-    """The block with this key, or -1. `second` is a frame or -1."""
+    """Find the block with this key, or -1. `second` is a frame or -1."""
     b = e.bucket[_bucket_of(e, start, size)] - 1
     while b >= 0:
         if e.block[b].start == start and e.block[b].length == size and e.block[b].second == second + 1:
@@ -37,6 +38,7 @@ def find_block(e, start, size, second):
 
 @kernel
 def room_for_block(e):
+    """Tells whether one more block can be alive; the loop makes room if not."""
     return e.control[FREE_BLOCK] != 0 or e.control[USED_BLOCKS] < e.block.size
 
 
@@ -89,6 +91,7 @@ def add_block(e, n, start, size, second, insns):
 
 @kernel
 def drop_block(e, b):
+    """Drop block `b`: it leaves the lists of its pages, and its next entry translates it again."""
     _unlink(e, 2 * b, e.block[b].start >> PAGE_BITS)
     if e.block[b].second:
         _unlink(e, 2 * b + 1, e.block[b].second - 1)
@@ -119,7 +122,7 @@ def _overlaps(e, link, first, last):
 
 @kernel
 def overlapped_block(e, frame, first, last):
-    """A block of which bytes first..last of the frame are part, or -1."""
+    """Find a block of which bytes first..last of the frame are part, or -1."""
     link = e.frame[frame].first_link - 1
     while link >= 0:
         if _overlaps(e, link, first, last):
@@ -130,7 +133,7 @@ def overlapped_block(e, frame, first, last):
 
 @seldom
 def store_drops_page(e, n, frame, first, last):
-    """A store to a code page, noticed by a handler that sees pages, not bytes: all its blocks go."""
+    """Drop all blocks of a code page that is stored to: a handler sees pages, not bytes."""
     if overlapped_block(e, frame, first, last) >= 0:
         n[Event.SMC_STORES] += 1
     else:
@@ -141,7 +144,7 @@ def store_drops_page(e, n, frame, first, last):
 
 @seldom
 def store_drops_overlapped(e, n, frame, first, last):
-    """A store to a code page, noticed by a helper that sees bytes: only the blocks that it overlaps go."""
+    """Drop the blocks that a store to a code page overlaps: a helper sees bytes. Returns whether there was one."""
     b = overlapped_block(e, frame, first, last)
     if b < 0:
         n[Event.CODE_PAGE_DATA_STORES] += 1

@@ -18,7 +18,7 @@ FIRST_ROW, LOGGED = 3, 4  # places in the loop's clock: number of the batch's fi
 
 @kernel
 def fault(e, n, cause, vaddr):
-    """The access faults at guest address `vaddr`: one SIGSEGV, counted as n[cause] (an Event, or an extra one)."""
+    """Count a fault of the access at guest address `vaddr`: one SIGSEGV, as n[cause] (an Event, or an extra one)."""
     n[cause] += 1
     told = e.control[TOLD]
     e.control[FIRST_FAULT + (told & (ROW_FAULTS - 1))] = vaddr << 8 | cause

@@ -15,7 +15,7 @@ from mmuexp.guest import PAGE_BITS
 
 @kernel
 def note_store(e, n, frame, first, last):
-    """The handler sees a store to bytes first..last of the frame."""
+    """Note that the handler sees a store to bytes first..last of the frame."""
     if is_code_page(e, frame):
         store_drops_page(e, n, frame, first, last)
     e.frame[frame].dirty = 1

@@ -35,7 +35,7 @@ WINDOW = np.dtype(
 
 
 def new_reserve(windows: int) -> Reserve:
-    """An inaccessible reserve of `windows` host pages: one mapping."""
+    """Make an inaccessible reserve of `windows` host pages: one mapping."""
     return Reserve(records(windows, WINDOW), np.array([0, 1], np.int64))
 
 
@@ -59,7 +59,7 @@ def _borders(r, e, w):
 
 @kernel
 def set_writable(r, e, w, writable):
-    """mprotect of one window."""
+    """Set the rights of one mapped window, as one mprotect does; counts nothing."""
     before = _borders(r, e, w)
     r.window[w].writable = writable
     r.control[MAPPINGS] += _borders(r, e, w) - before
@@ -67,7 +67,7 @@ def set_writable(r, e, w, writable):
 
 @kernel
 def map_window(r, e, n, w, frame, writable):
-    """mmap of one page: the inaccessible window w shows `frame` from here on."""
+    """Map one page: the inaccessible window w shows `frame` from here on."""
     n[Event.MAPS] += 1
     before = _borders(r, e, w)
     r.window[w].frame = frame + 1
@@ -87,7 +87,7 @@ def map_window(r, e, n, w, frame, writable):
 
 @kernel
 def unmap_window(r, e, n, w):
-    """The mapped window w becomes inaccessible."""
+    """Unmap window w, which shows a page: it becomes inaccessible."""
     n[Event.UNMAPS] += 1
     frame = r.window[w].frame - 1
     before = _borders(r, e, w)
@@ -110,7 +110,7 @@ def unmap_window(r, e, n, w):
 
 @kernel
 def unmap_all(r, e, n):
-    """Every window becomes inaccessible."""
+    """Unmap every window."""
     n[Event.UNMAPS] += r.control[MAPPED]
     for i in range(r.control[MAPPED]):
         w = r.window[i].mapped
@@ -123,7 +123,7 @@ def unmap_all(r, e, n):
 
 @kernel
 def protect_frame(r, e, n, frame):
-    """The frame became a code page: each writable window of it is protected by an mprotect of its own."""
+    """Protect each writable window of a frame that became a code page, by an mprotect of its own."""
     w = e.frame[frame].window - 1
     while w >= 0:
         if r.window[w].writable:

@@ -78,7 +78,7 @@ LINK = np.dtype([("next", "i4"), ("prev", "i4")])  # link + 1 in the frame's lis
 
 
 def zeros(count: int, dtype: Any, *, at_once: bool = False) -> np.ndarray:
-    """A zeroed array whose memory is not touched until it is; `at_once`: all of it will be, here and there.
+    """Make a zeroed array whose memory is not touched until it is used; `at_once`: all of it will be, here and there.
 
     np.zeros says the same, and clears by hand what the heap hands out a second time: tens of milliseconds a scheme.
     """
@@ -90,7 +90,7 @@ def zeros(count: int, dtype: Any, *, at_once: bool = False) -> np.ndarray:
 
 
 def records(count: int, dtype: np.dtype) -> np.recarray:
-    """`zeros`, as records."""
+    """Make zeroed records, as `zeros` does."""
     return zeros(count, dtype).view(np.recarray)
 
 
@@ -147,14 +147,14 @@ def forget_lost(e):
 
 @kernel
 def unsettle(e, page):
-    """Accesses to the page were settled, and may be so no longer. (LOST says it of all pages.)"""
+    """Say that accesses to the virtual page were settled, and may be so no longer. LOST says it of all pages."""
     e.page[page].settled = 0
     lose(e, ACCESSES, page)
 
 
 @kernel
 def frame_of(e, page, user_mode):
-    """The frame behind a page that a row touches; in user mode the page is its own frame."""
+    """Give the frame behind a virtual page that a row touches; in user mode the page is its own frame."""
     if user_mode:
         e.frame[page].number = page
         return page

@@ -25,17 +25,20 @@ class Tlb(NamedTuple):
 
 
 def new_tlb(tlb_bits: int) -> Tlb:
+    """Make an empty TLB of 2**tlb_bits entries for each of two modes and two sides."""
     return Tlb(np.zeros(2 << tlb_bits, np.int32), np.zeros(2 << tlb_bits, np.int32))
 
 
 @kernel
 def tlb_flush(t):
+    """Drop every entry."""
     t.read[:] = 0
     t.write[:] = 0
 
 
 @kernel
 def tlb_flush_page(t, page):
+    """Drop the entries of one virtual page, in both modes and on both sides."""
     entries = t.read.size >> 1
     for mode in range(2):
         i = mode * entries + (page & (entries - 1))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from . import notebook, pictures
+from . import notebook, pictures, reference
 from .blocks import difference, renewed
 from .pages import NOT_RUN, PAGES, ROOT, commands
 from .run import execute, program, scratch
@@ -36,6 +36,7 @@ def write_page(page: Path, folder: Path) -> None:
 
 
 def main() -> None:
+    reference.PAGE.write_text(reference.text())
     for page in PAGES:
         with tempfile.TemporaryDirectory() as folder:
             write_page(page, Path(folder))
