@@ -14,10 +14,10 @@ HEAD = """# What a kernel can say
 The words of `mmuexp.emulator` in which a scheme's kernels are written, made from their docstrings by
 `python -m tests.docpages`. [Writing a scheme](writing-a-scheme.md) builds one with them; `strategies/` holds five.
 
-A **page** is a virtual page of the guest, by its number. A **frame** is the physical page behind it, numbered densely in
-the order in which a trace names them; in user mode a page is its own frame. Two pages may show one frame (aliases): what
-is kept of contents, such as the dirty bit and the blocks of code, is kept by frame; what is kept of translations, by
-page. A **window** is a host page of the scheme's reserve that shows a frame.
+A **page** is a virtual page of the guest, by its number. A **frame** is the physical page behind it, numbered densely
+in the order in which a trace names them; in user mode a page is its own frame. Two pages may show one frame (aliases):
+what is kept of contents, such as the dirty bit and the blocks of code, is kept by frame; what is kept of translations,
+by page. A **window** is a host page of the scheme's reserve that shows a frame.
 
 Kernels are Python that numba compiles: decorated with `@kernel`, over NamedTuples of numpy arrays, without allocation.
 They get `s`, the scheme's state, `e`, the emulator's, and `n`, the counters, by `Event`.
