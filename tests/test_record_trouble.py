@@ -48,6 +48,14 @@ def test_a_time_limit(tmp_path):
     assert open_trace(tmp_path / "spin.arrow").complete == "the time limit of 1.5 s"
 
 
+def test_a_program_outruns_the_limit_whichever_row_it_ends_at(tmp_path):
+    """QEMU frees the callbacks of a recording that is over. What it frees is overwritten here at once."""
+    for limit in range(100_000, 100_005):  # an iteration of the loop is 5 rows
+        done = record("--force", "--limit", limit, "--", build("outruns"), cwd=tmp_path, env={"MALLOC_PERTURB_": "165"})
+        assert (done.code, done.out) == (9, "499500\n"), done.err
+        assert open_trace(tmp_path / "outruns.arrow").rows == limit
+
+
 def test_terminating_the_recorder_ends_the_program(tmp_path):
     process = spinning(tmp_path)
     process.send_signal(signal.SIGTERM)

@@ -185,9 +185,10 @@ static void on_block_of_start(unsigned int vcpu, void *packed)
 
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
-    (void)id;
-    if (r.over)
+    if (r.over) {
+        keep_pointers_valid(id, tb);
         return;
+    }
     qemu_plugin_vcpu_mem_cb_t access = r.skip ? on_access_skipped : access_cb;
     qemu_plugin_vcpu_mem_cb_t vector = r.skip ? on_vector_skipped : on_vector;
     qemu_plugin_vcpu_udata_cb_t block = r.skip ? on_block_skipped : on_block;
@@ -268,11 +269,10 @@ static void hook(qemu_plugin_id_t id)
     qemu_plugin_register_atexit_cb(id, on_exit_of_program, NULL);
 }
 
-static uint64_t nowhere; /* stands in for the shared count in a forked child */
-
 /* A forked child is another program as far as the recording goes: it must not write into the parent's rows. */
 static void in_child(void)
 {
+    static uint64_t nowhere; /* stands in for the shared count */
     if (!r.over) {
         r.over = r.unhook_due = true;
         r.end = r.rows;

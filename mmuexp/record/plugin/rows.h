@@ -42,9 +42,27 @@ static struct {
     bool hooks_stay; /* they stay so: a whole guest ends with its recording */
 } r;
 
-static void nothing(qemu_plugin_id_t id)
+static void no_call(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *userdata)
+{
+    (void)vcpu, (void)info, (void)vaddr, (void)userdata;
+}
+
+/*
+ * When all is over, each instruction keeps a callback that is never called: for neither loads nor stores. QEMU up to
+ * 7.2 points at an instruction's callbacks while one of its own functions executes it, and leaves the pointer there
+ * after a return or an indirect jump; the reset frees what it points at, and a function that reads the guest's memory
+ * would follow it ("qemu_plugin_vcpu_mem_cb: code should not be reached"). So each sets it anew.
+ */
+static void keep_pointers_valid(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
+    for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++)
+        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), no_call, QEMU_PLUGIN_CB_NO_REGS, 0, NULL);
+}
+
+static void unhook(qemu_plugin_id_t id)
+{
+    qemu_plugin_register_vcpu_tb_trans_cb(id, keep_pointers_valid);
 }
 
 /* Ends the process when the recorder is gone: nobody will ever take rows again, or report the exit code. */
@@ -102,7 +120,7 @@ static bool __attribute__((noinline, cold)) turn(void)
     if (r.over) {
         if (r.unhook_due && !r.hooks_stay) { /* back to full speed */
             r.unhook_due = false;
-            qemu_plugin_reset(r.id, nothing);
+            qemu_plugin_reset(r.id, unhook);
         }
         return false;
     }
