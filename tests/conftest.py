@@ -1,11 +1,15 @@
 """Fixtures that several files use."""
 
+import os
 import signal
 
 from cli_cases import bundled, cli, trace
 from experiments import folder
 
 __all__ = ["bundled", "cli", "folder", "trace"]
+
+# Whoever runs the tests may have a terminal of any width, and COLUMNS tells it to every program that they start.
+os.environ.pop("COLUMNS", None)
 
 # A shell's background job ignores ^C, and so would every program that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

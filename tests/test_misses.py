@@ -218,7 +218,8 @@ def test_wrong_usage_is_told(copy, options, said):
         misses(copy, **options)
 
 
-def test_the_command(cli, copy, tmp_path):
+def test_the_command(cli, copy, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")  # the path of a temporary file is long
     done = cli("misses", copy, "--load-seed", "0..2", "--join-pages", 16, "-o", tmp_path / "m.csv", "-o", "-")
     assert done.code == 0, done.err
     lines = done.out.splitlines()

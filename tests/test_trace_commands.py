@@ -54,7 +54,8 @@ def test_info_by_hand(tmp_path, cli):
         assert text in done.out
 
 
-def test_info_of_what_the_file_does_not_tell(tmp_path, cli):
+def test_info_of_what_the_file_does_not_tell(tmp_path, cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")  # the path of a temporary file is long
     path = write_foreign(tmp_path / "f.arrow", columns_of([(Op.EXEC, 0, 4, 1)])._asdict(), META)
     done = cli("trace", "info", path)
     assert done.code == 0

@@ -94,8 +94,11 @@ def _light(chart: altair.Chart, room: float = 1) -> str:
     spec["background"] = palette.var("paper")
     spec["padding"] = 12
     names = [one["name"] for one in spec["usermeta"]["series"]]
-    if names and spec.get("autosize", {}).get("type") == "fit":  # a page has a legend of its own
-        spec["height"] += LEGEND * (-(-len(names) // in_a_row(names, WIDTH)) - 1)
+    if names:  # a page has a legend of its own
+        columns = min(len(names), in_a_row(names, WIDTH))
+        spec["config"]["legend"]["columns"] = columns
+        if spec.get("autosize", {}).get("type") == "fit":
+            spec["height"] += LEGEND * (-(-len(names) // columns) - 1)
     return palette.plain(json.dumps(spec))
 
 
@@ -200,10 +203,9 @@ class _Asked:
             return {"color": altair.value(palette.var("c1"))}
         channels = {"color": altair.Color, "dash": altair.StrokeDash, "shape": altair.Shape}
         found = {}
-        legend = altair.Legend(columns=min(len(self.names), in_a_row(self.names, WIDTH)))
         for look in ("color", *more):
             scale = altair.Scale(domain=self.names, range=[one[look] for one in self.series])
-            found[look] = channels[look]("c:N", scale=scale, title=self.text["color_title"], sort=None, legend=legend)
+            found[look] = channels[look]("c:N", scale=scale, title=self.text["color_title"], sort=None)
             if len(self.names) == 1:
                 found[look] = found[look].legend(None)  # there is nothing to tell apart
         if "dash" in found:
