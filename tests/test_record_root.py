@@ -85,6 +85,56 @@ def test_libraries_are_those_of_the_root(tmp_path, built, folder, program):
     assert "outside" not in done.err and "outside_root" not in open_trace(tmp_path / "t.arrow").metadata
 
 
+@pytest.mark.parametrize("own", ["/opt/who/lib", "$ORIGIN/../own"])
+def test_a_library_of_the_programs_own_folder_comes_first(tmp_path, built, own):
+    root = make_root(tmp_path, built, "usr/lib")
+    shutil.copy(built / "other.so", root / "usr/lib/libwho.so")
+    private = root / own.replace("$ORIGIN/..", "usr").lstrip("/")
+    for folder in (private, root / "usr/bin"):
+        folder.mkdir(parents=True)
+    shutil.copy(built / "root.so", private / "libwho.so")
+    gcc("-o", root / "usr/bin/program", built / "program.c", built / "root.so", f"-Wl,-rpath,{own}")
+    done = record("-o", "t.arrow", "-L", "root", "--", "root/usr/bin/program", cwd=tmp_path)
+    assert (done.code, done.out.splitlines()[1:]) == (0, ["root"]), done.err
+
+
+def test_the_variable_of_qemu_says_the_same(tmp_path, built):
+    root = make_root(tmp_path, built, "usr/lib")
+    os.remove(root / "usr/lib/i386-linux-gnu" / LIBC)
+    done = record("-o", "t.arrow", "--", built / "program", cwd=tmp_path, env={"QEMU_LD_PREFIX": str(root)})
+    assert (done.code, done.out.splitlines()[1:]) == (0, ["root"]), done.err
+    assert open_trace(tmp_path / "t.arrow").metadata["outside_root"] == done.out.splitlines()[0]
+
+
+def test_links_that_begin_at_the_root_stay_in_it(tmp_path, built):
+    """As Debian's alternatives do: of the program, and of a library."""
+    root = make_root(tmp_path, built, "opt/alternative")
+    shutil.copy(built / "program", root / "opt/alternative/prog-1")
+    links = {"prog": "prog-1", "libwho.so": "libwho.so"}
+    (root / "etc/alternatives").mkdir(parents=True)
+    (root / "usr/bin").mkdir()
+    for name, target in links.items():
+        (root / "etc/alternatives" / name).symlink_to(f"/opt/alternative/{target}")
+    (root / "usr/lib/libwho.so").symlink_to("/etc/alternatives/libwho.so")
+    (root / "usr/bin/prog").symlink_to("/etc/alternatives/prog")
+    (root / "usr/bin/loop").symlink_to("/usr/bin/loop")
+    done = record("-o", "t.arrow", "-L", "root", "--", "root/usr/bin/prog", cwd=tmp_path)
+    assert (done.code, done.out.splitlines()[1:]) == (0, ["root"]), done.err
+    assert "outside" not in done.err
+    done = record("-o", "u.arrow", "-L", "root", "--", "root/usr/bin/loop", cwd=tmp_path)
+    assert done.code == 1 and "no such program" in done.err and "Traceback" not in done.err
+
+
+def test_the_interpreter_of_a_script_is_that_of_the_root(tmp_path, built):
+    root = make_root(tmp_path, built, "usr/lib")
+    shutil.copy(built / "program", root / "lib/prog")
+    script = tmp_path / "script"
+    script.write_text("#!/lib/prog -x\n")
+    script.chmod(0o755)
+    done = record("-o", "t.arrow", "-L", "root", "--", "./script", cwd=tmp_path)
+    assert done.code == 1 and "record its interpreter: root/lib/prog -x ./script" in done.err
+
+
 def test_what_comes_from_outside_is_said(tmp_path, built):
     root = make_root(tmp_path, built, "usr/lib")
     os.remove(root / "usr/lib/i386-linux-gnu" / LIBC)

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 from mmuexp.errors import MmuexpError
+from mmuexp.record.libraries import resolve
 
 ELF_MAGIC = b"\x7fELF"
 ELFCLASS32, ELFDATA2LSB = 1, 1
@@ -26,6 +27,8 @@ def find(program: str, root: str | None) -> str:
     path = program if "/" in program else shutil.which(program)
     if path and path.startswith("-"):  # below a folder of that name: not an option of QEMU
         path = f"./{path}"
+    if path and root:
+        path = resolve(root, path)
     if path is None:
         raise MmuexpError("no such program in PATH", where=program, todo="give its path, for example ./NAME")
     if not os.path.isfile(path):
@@ -35,7 +38,7 @@ def find(program: str, root: str | None) -> str:
     try:
         with open(path, "rb") as file:
             head = file.read(64)
-            loader = _interpreter(file, head, path)
+            loader = _interpreter(file, head, path, root)
     except OSError as error:
         raise MmuexpError(error.strerror, where=path) from None
     if loader is not None:
@@ -49,10 +52,12 @@ def loader_of(path: str) -> str | None:
         return _interpreter(file, file.read(64), path)
 
 
-def _interpreter(file, head: bytes, path: str) -> str | None:
+def _interpreter(file, head: bytes, path: str, root: str | None = None) -> str | None:
     """PT_INTERP of an i386 ELF file, None for a static program."""
     if head[:2] == b"#!":
         line = head.split(b"\n")[0][2:].decode(errors="replace").strip()
+        if root and os.path.lexists(below := os.path.join(root, line.split(" ")[0].lstrip("/"))):
+            line = " ".join([below, *line.split(" ")[1:]])
         raise MmuexpError("a script, not a program", where=path, todo=f"record its interpreter: {line} {path}")
     if head[:4] != ELF_MAGIC or len(head) < 52:
         raise MmuexpError("not an ELF program", where=path, todo="mmuexp record runs 32-bit x86 Linux programs")
@@ -81,7 +86,7 @@ def _interpreter(file, head: bytes, path: str) -> str | None:
 
 def _find_loader(loader: str, root: str | None, path: str) -> None:
     """QEMU opens the loader below -L, else as it stands."""
-    root = root or os.environ.get("QEMU_LD_PREFIX") or DEFAULT_ROOT
+    root = root or DEFAULT_ROOT
     if not (Path(root) / loader.lstrip("/")).exists() and not os.path.exists(loader):
         raise MmuexpError(
             f"its loader {loader} is neither below {root} nor on this machine",

@@ -50,6 +50,7 @@ def record(
         raise MmuexpError(
             "a recording cannot go to stdout, which is the program's", todo=f"say {option('output', 'FILE.arrow')}"
         )
+    root = root or os.environ.get(KEPT_VARIABLE)
     path = program.find(command[0], root)
     qemu, version, api = find_qemu(QEMU, QEMU_PACKAGE, build.APIS[:1])  # newer ones: Debian's has no plugins
     plugin = build.plugin(build.USER, api)
@@ -73,7 +74,7 @@ def record(
         settings = ["-seed", SEED, "-0", command[0]]
         if root:
             loader = program.loader_of(path)
-            settings += ["-L", root, *(libraries.guest_environment(root) if loader else [])]
+            settings += ["-L", root, *(libraries.guest_environment(root, path) if loader else [])]
             session.at_end = lambda: _from_outside(session, root, loader)
         words = [qemu, *settings, "-plugin", session.plugin_option(plugin), path, *command[1:]]
         return run(session, words, clean_environment(note))
