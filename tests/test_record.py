@@ -76,6 +76,18 @@ def test_skip_and_limit_count_rows(tmp_path, skip, limit):
     assert trace.complete == (f"the limit of {limit:,} rows" if limit else "yes")
 
 
+def test_a_window_is_whole_if_it_holds_as_many_rows_as_were_asked_for(tmp_path, cli):
+    for name, words in (("first", []), ("later", ["--skip", 10])):
+        done = record("-o", f"{name}.arrow", *words, "--limit", 20, "--", workload("ownpage", 10), cwd=tmp_path)
+        assert done.code == 0
+        assert (
+            "complete       ok       a window of 20 rows, as asked"
+            in cli("trace", "verify", tmp_path / f"{name}.arrow").out
+        )
+    assert cli("trace", "slice", tmp_path / "first.arrow", "5:20", "-o", tmp_path / "part.arrow").code == 0
+    assert "complete       warning  the limit of 20 rows" in cli("trace", "verify", tmp_path / "part.arrow").out
+
+
 def test_skipping_more_than_there_is_leaves_an_empty_trace(tmp_path):
     done = record("-o", "none.arrow", "--skip", 10**9, "--", workload("ownpage", 10), cwd=tmp_path)
     assert done.code == 0

@@ -40,11 +40,19 @@ def verify(path: str | os.PathLike, progress: Callable[[str, int, int | None], N
             checks.append(Check("declared rows", UNKNOWN, f"not declared; the file holds {trace.file_rows:,}"))
         else:
             checks.append(Check("declared rows", OK, f"{trace.rows:,}"))
-        state = WARNING if trace.complete not in (None, "yes") else OK if trace.complete else UNKNOWN
-        checks.append(Check("complete", state, trace.complete or "not told"))
+        checks.append(_complete(trace))
         if trouble := window_trouble(trace.mode, trace.window, trace.file_rows, trace.first_op):
             checks.append(Check("window", FAILED, trouble))
         return checks + _Pass(trace).run(progress)
+
+
+def _complete(trace: Trace) -> Check:
+    """What ended the recording. One that holds as many rows as it was to hold is what was asked for, and no more."""
+    count = trace.window[1] if trace.window else trace.file_rows
+    if trace.complete == f"the limit of {count:,} rows":
+        return Check("complete", OK, f"a window of {count:,} rows, as asked")
+    state = WARNING if trace.complete not in (None, "yes") else OK if trace.complete else UNKNOWN
+    return Check("complete", state, trace.complete or "not told")
 
 
 def _is_arrow(path) -> bool:
