@@ -1,7 +1,8 @@
 """What QEMU prints, passed on unchanged, and the texts in it that begin and end a recording.
 
-The guest runs on while its output is on the way here: some thousand rows lie between the instruction that printed the
-last character and the row at which the recording begins or ends. The trace's window says which row that was.
+The guest runs on while its output is on the way here: from a few rows to a million, on a busy machine, lie between the
+instruction that printed the last character and the row at which the recording begins or ends. The trace's window says
+which row that was.
 """
 
 import contextlib
