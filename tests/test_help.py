@@ -96,10 +96,11 @@ def marked(example):
 @pytest.mark.parametrize("example", [marked(example) for example in sorted(set(OTHERS))])
 def test_examples_about_traces_and_strategies_run(example, cli, long_trace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "strategies").symlink_to(ROOT / "strategies")
+    for folder in ("strategies", "traces"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     argv = shlex.split(example)[1:]
     for before, word in pairwise(argv):
-        if word.endswith(".arrow") and before != "-o":
+        if word.endswith(".arrow") and before != "-o" and "/" not in word:
             os.link(long_trace, tmp_path / word)
         elif word.endswith(".log"):
             (tmp_path / word).write_text(LACKEY.format(high="ff" if "64" in word else ""))
