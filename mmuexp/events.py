@@ -42,6 +42,9 @@ class Event(IntEnum):
     MMAP_CALLS = 23
     MPROTECT_CALLS = 24
     MUNMAP_CALLS = 25
+    # translated code, of which they are the repeated part
+    BLOCKS_DROPPED = 26
+    RETRANSLATED_INSNS = 27
 
     @property
     def column(self) -> str:
@@ -55,6 +58,8 @@ MEANINGS = {  # what these mean in every scheme that has them
     Event.TRANSLATED_INSNS: "guest instructions of these",
     Event.SMC_STORES: "stores noticed on a code page that overlap a block",
     Event.CODE_PAGE_DATA_STORES: "stores noticed on a code page beside its blocks",
+    Event.BLOCKS_DROPPED: "translated blocks dropped because their code page was stored to",
+    Event.RETRANSLATED_INSNS: "of translated_insns, those of blocks that had been translated before, and were dropped",
     Event.PROTECTS: "writable windows protected because their page became a code page",
     Event.MAPS: "pages that became mapped",
     Event.UNMAPS: "pages that stopped being mapped: FLUSH, FLUSH_PAGE, eviction",
@@ -72,5 +77,10 @@ def meanings(events: Iterable[Event]) -> dict[Event, str]:
 
 FAULTS = frozenset(e for e in Event if e.column.startswith("faults_"))
 CALLS = frozenset({Event.MMAP_CALLS, Event.MPROTECT_CALLS, Event.MUNMAP_CALLS})
-CODE = frozenset({Event.TRANSLATIONS, Event.TRANSLATED_INSNS, Event.SMC_STORES, Event.CODE_PAGE_DATA_STORES})
+CODE = frozenset(
+    {
+        *(Event.TRANSLATIONS, Event.TRANSLATED_INSNS, Event.SMC_STORES, Event.CODE_PAGE_DATA_STORES),
+        *(Event.BLOCKS_DROPPED, Event.RETRANSLATED_INSNS),
+    }
+)
 HOST = CALLS | {Event.PROTECTS, Event.MAPS, Event.UNMAPS, Event.PEAK_MAPPINGS}

@@ -9,7 +9,7 @@ from mmuexp.bounds import interpreted, is_own
 from mmuexp.compiled import loop_of
 from mmuexp.emulator.code import with_more_blocks
 from mmuexp.emulator.faults import FAULT, FIRST_ROW, LOGGED
-from mmuexp.emulator.state import MAX_BLOCKS, ROW_FAULTS, new_emulator, records
+from mmuexp.emulator.state import DROPPED, MAX_BLOCKS, ROW_FAULTS, new_emulator, records
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
 from mmuexp.firsts import PIECE
@@ -118,7 +118,7 @@ class Replay:
 
     def _more_room(self, row: int) -> None:
         if self._emulator.block.size >= MAX_BLOCKS:
-            what = f"row {row}: more than {MAX_BLOCKS} translated blocks are alive at once"
+            what = f"row {row}: more than {MAX_BLOCKS} different blocks are translated"
             raise TraceError(
                 what, where=self.where, row=row, todo="no real guest has as many; run `mmuexp trace verify`"
             )
@@ -151,6 +151,8 @@ class Replay:
 
     def counts(self) -> dict[str, int]:
         """Event columns so far; columns that the scheme does not have are missing."""
+        if self._emulator is not None:  # counted there, as what drops a block need not know of counters
+            self._n[Event.BLOCKS_DROPPED] = self._emulator.control[DROPPED]
         with blamed(type(self.strategy)):
             return checked_counts(self.strategy, self.strategy.result(self._n, self._state))
 

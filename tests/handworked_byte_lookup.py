@@ -75,7 +75,7 @@ CASES = [
         "a crossing store drops all blocks of both pages", "byte-lookup", "user",
         [exec_(0x1100), exec_(0x2000), exec_(0x2F00), store(0x1FFE), exec_(0x1100), exec_(0x2000), exec_(0x2F00)],
         dict(faults_cross=1, faults=1, smc_stores=1, code_page_data_stores=1, translations=6, translated_insns=24,
-             faults_code=0, host_calls=0, protects=0),
+             faults_code=0, host_calls=0, protects=0, blocks_dropped=3, retranslated_insns=12),
         "Page 1: beside its block. Page 2: bytes 0 and 1 hit 0x2000; 0x2f00 goes too. All three are translated again.",
     ),
     Case(

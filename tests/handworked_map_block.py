@@ -160,7 +160,8 @@ CASES = [
     Case(
         "a store to an unmapped code page is one fault", "map-block", "user",
         [exec_(0x10000), exec_(0x10100), store(0x10004), exec_(0x10000), exec_(0x10100), load(0x10000)],
-        dict(faults=1, faults_block=1, smc_stores=1, translations=4, translated_insns=16, protects=1, host_calls=2),
+        dict(faults=1, faults_block=1, smc_stores=1, translations=4, translated_insns=16, protects=1, host_calls=2,
+             blocks_dropped=2, retranslated_insns=8),
         "The handler sees pages, not bytes: both blocks go though one is hit. Protected once, by the first.",
     ),
     Case(

@@ -99,7 +99,7 @@ CASES = [
          store(0x1000), exec_(0x1000), exec_(0x1040), store(0x1100), exec_(0x1000), exec_(0x1040)],
         dict(faults=3, faults_unmapped=1, faults_softmmu=1, faults_code=1, softmmu_accesses=5, tlb_fills=2,
              slow_code=3, slow_misaligned=1, code_list_walks=3, smc_stores=2, code_page_data_stores=2, translations=6,
-             translated_insns=24, protects=2, host_calls=4, mprotect_calls=3),
+             translated_insns=24, protects=2, host_calls=4, mprotect_calls=3, blocks_dropped=4, retranslated_insns=16),
         "Mapped writable, protected (1). Spell: fill; store at 0x1100: fill, beside code, walk; 0x1004 drops the first "
         "block, walk; 0x1046, misaligned, the second, walk; then no code page: plain. EXEC twice: translations 3, 4; "
         "the window is still read-only: no protect. Direct store: faults_code, both go. EXEC: 5, protect (2), 6.",

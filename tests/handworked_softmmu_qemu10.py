@@ -119,7 +119,8 @@ CASES = [
         "only the blocks that the store overlaps are dropped",
         [exec_(0x1000, 16, 4), exec_(0x1008, 16, 3), exec_(0x1010, 16, 2), store(0x100C, 4), exec_(0x1000, 16, 4),
          exec_(0x1008, 16, 3), exec_(0x1010, 16, 2)],
-        dict(translations=5, translated_insns=16, smc_stores=1, slow_code=1), "4 + 3 + 2 and again 4 + 3.",
+        dict(translations=5, translated_insns=16, smc_stores=1, slow_code=1, blocks_dropped=2, retranslated_insns=7),
+        "4 + 3 + 2 and again 4 + 3.",
     ),
     _case(
         "the low page's drop frees the high page", [exec_(0x1FF8, 16), store(0x1FFE), exec_(0x1FF8)],

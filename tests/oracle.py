@@ -50,7 +50,7 @@ _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross
     pages mode_switches faults faults_unmapped faults_block faults_write faults_code faults_cross faults_io
     faults_softmmu tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses translations
     translated_insns smc_stores code_page_data_stores protects maps unmaps host_calls evictions peak_mappings
-    table_bytes table_lines reserved_bytes"""
+    table_bytes table_lines reserved_bytes blocks_dropped retranslated_insns"""
 COLUMNS = _COLUMNS.split()
 CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
 OWN = {"softmmu-qemu10": ["victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries"]}

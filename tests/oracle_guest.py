@@ -43,7 +43,8 @@ class Code:
     A block's key is (physical address of its first byte, size, second physical page or None).
     """
 
-    def __init__(self):
+    def __init__(self, n: dict):
+        self.n = n
         self.places: dict[tuple, list] = {}  # block -> [(physical page, first byte, byte after the last)]
         self.blocks_in: defaultdict[int, set] = defaultdict(set)  # physical page -> blocks
         self.data_stores: defaultdict[int, int] = defaultdict(int)  # section 3: stores that walked the list in vain
@@ -63,6 +64,7 @@ class Code:
 
     def drop(self, block: tuple) -> None:
         """Drop a block from every page in which it lies."""
+        self.n["blocks_dropped"] += 1
         for frame, _, _ in self.places.pop(block):
             self.blocks_in[frame].discard(block)
             self.data_stores.pop(frame, None)
@@ -84,7 +86,8 @@ class Guest:
             raise ValueError(f"mode is user or system, not {mode!r}")
         self.user_mode = mode == "user"
         self.n = n
-        self.code = Code()
+        self.code = Code(n)
+        self.ever_translated: set[tuple] = set()
         self.dirty: set[int] = set()  # physical pages, for ever
         self.frame_of: dict[int, int] = {}  # system mode: what the last MAP told
         self.touched: set[int] = set()  # user mode: what earlier rows touched
@@ -164,6 +167,8 @@ class Guest:
         if block not in self.code.places:
             n["translations"] += 1
             n["translated_insns"] += insns
+            n["retranslated_insns"] += insns if block in self.ever_translated else 0
+            self.ever_translated.add(block)
             fresh = self.code.add(block, [piece[1:] for piece in pieces])
         return fresh, [piece[0] for piece in pieces]
 

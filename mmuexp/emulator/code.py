@@ -1,13 +1,14 @@
 """Translated code: which blocks exist, which pages they make code pages, and what a store drops.
 
 A block is known by the physical address of its first byte, its size, and its second frame if it crosses. It hangs in
-the list of each page it lies in by a link: link 2b for its first page, 2b + 1 for its second.
+the list of each page it lies in by a link: link 2b for its first page, 2b + 1 for its second. A dropped block keeps its
+place in the hash bucket, so that translating it again is told from translating it for the first time.
 """
 
 import numpy as np
 
 from mmuexp.emulator.kernel import entry, kernel, seldom
-from mmuexp.emulator.state import BLOCKS, FREE_BLOCK, USED_BLOCKS, Emulator, lose
+from mmuexp.emulator.state import BLOCKS, DROPPED, USED_BLOCKS, Emulator, lose
 from mmuexp.events import Event
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK
 from mmuexp.threads import apart
@@ -26,8 +27,8 @@ def _bucket_of(e, start, size):
 
 
 @kernel
-def find_block(e, start, size, second):
-    """Find the block with this key, or -1. `second` is a frame or -1."""
+def _ever_translated(e, start, size, second):
+    """Find the block with this key, dropped or not, or -1."""
     b = e.bucket[_bucket_of(e, start, size)] - 1
     while b >= 0:
         if e.block[b].start == start and e.block[b].length == size and e.block[b].second == second + 1:
@@ -37,9 +38,16 @@ def find_block(e, start, size, second):
 
 
 @kernel
+def find_block(e, start, size, second):
+    """Find the translated block with this key, or -1. `second` is a frame or -1."""
+    b = _ever_translated(e, start, size, second)
+    return np.int64(-1) if b >= 0 and e.block[b].dropped else b
+
+
+@kernel
 def room_for_block(e):
-    """Tells whether one more block can be alive; the loop makes room if not."""
-    return e.control[FREE_BLOCK] != 0 or e.control[USED_BLOCKS] < e.block.size
+    """Tells whether one more block can be translated; the loop makes room if not."""
+    return e.control[USED_BLOCKS] < e.block.size
 
 
 @kernel
@@ -70,19 +78,20 @@ def add_block(e, n, start, size, second, insns):
     """Translate a block that `find_block` did not find, and return it; `room_for_block` must hold."""
     n[Event.TRANSLATIONS] += 1
     n[Event.TRANSLATED_INSNS] += insns
-    b = e.control[FREE_BLOCK] - 1
+    b = _ever_translated(e, start, size, second)
     if b >= 0:
+        n[Event.RETRANSLATED_INSNS] += insns
+        e.block[b].dropped = 0
         e.block[b].entered = 0
-        e.control[FREE_BLOCK] = e.block[b].chain
     else:
         b = e.control[USED_BLOCKS]
         e.control[USED_BLOCKS] = b + 1
-    e.block[b].start = start
-    e.block[b].length = size
-    e.block[b].second = second + 1
-    bucket = _bucket_of(e, start, size)
-    e.block[b].chain = e.bucket[bucket]
-    e.bucket[bucket] = b + 1
+        e.block[b].start = start
+        e.block[b].length = size
+        e.block[b].second = second + 1
+        bucket = _bucket_of(e, start, size)
+        e.block[b].chain = e.bucket[bucket]
+        e.bucket[bucket] = b + 1
     _link(e, 2 * b, start >> PAGE_BITS)
     if second >= 0:
         _link(e, 2 * b + 1, second)
@@ -92,19 +101,11 @@ def add_block(e, n, start, size, second, insns):
 @kernel
 def drop_block(e, b):
     """Drop block `b`: it leaves the lists of its pages, and its next entry translates it again."""
+    e.control[DROPPED] += 1
     _unlink(e, 2 * b, e.block[b].start >> PAGE_BITS)
     if e.block[b].second:
         _unlink(e, 2 * b + 1, e.block[b].second - 1)
-    bucket = _bucket_of(e, e.block[b].start, e.block[b].length)
-    at = e.bucket[bucket] - 1
-    if at == b:
-        e.bucket[bucket] = e.block[b].chain
-    else:
-        while e.block[at].chain != b + 1:
-            at = e.block[at].chain - 1
-        e.block[at].chain = e.block[b].chain
-    e.block[b].chain = e.control[FREE_BLOCK]
-    e.control[FREE_BLOCK] = b + 1
+    e.block[b].dropped = 1
     if e.block[b].entered:
         e.entered[e.block[b].entered - 1] = 0
     lose(e, BLOCKS, e.block[b].start & PAGE_MASK)  # at every address where it can be entered
@@ -157,7 +158,7 @@ def store_drops_overlapped(e, n, frame, first, last):
 
 
 def with_more_blocks(e: Emulator) -> Emulator:
-    """The same state with room for twice as many blocks; called when every block is in use."""
+    """The same state with room for twice as many blocks; called when every place is taken."""
     blocks = e.block.size
     e = e._replace(
         block=np.concatenate([e.block, np.zeros_like(e.block)]).view(np.recarray),

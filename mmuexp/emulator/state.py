@@ -16,10 +16,10 @@ from mmuexp.guest import PAGES
 OWN_MAPPING_BYTES = 1 << 18
 FIRST_BLOCKS = 1 << 14
 ENTERED = 1 << 15  # blocks that can be remembered as entered
-MAX_BLOCKS = 1 << 22  # translated blocks alive at once; a real guest has some hundred thousand
+MAX_BLOCKS = 1 << 22  # different blocks that were translated; a real guest has some hundred thousand
 
 # places in Emulator.control
-FREE_BLOCK, USED_BLOCKS, KNOWN_PAGES, GUEST_INSNS, TOLD, FIRST_FAULT = range(6)
+USED_BLOCKS, DROPPED, KNOWN_PAGES, GUEST_INSNS, TOLD, FIRST_FAULT = range(6)
 ACCESSES, BLOCKS = range(2)  # places in Emulator.lost
 ROW_FAULTS = 16  # faults that one row may take, a power of two; of our schemes none takes more than 2
 
@@ -37,8 +37,8 @@ class Emulator(NamedTuple):
     lost: np.ndarray  # uint64[2]: what was settled (ACCESSES, by page) or entered (BLOCKS, by their offset in the
     # page) and taken back, or asked about and not settled, since the loop last forgot it: a set of up to 64 each,
     # see `lost_bit`
-    control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; GUEST_INSNS: up to this FLUSH or FLUSH_PAGE row, since the
-    # trace's first; TOLD: faults of this row, vaddr << 8 | cause each
+    control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; DROPPED: blocks so far; GUEST_INSNS: up to this
+    # FLUSH or FLUSH_PAGE row, since the trace's first; TOLD: faults of this row, vaddr << 8 | cause each
 
 
 # One record of 32 bytes, half a line of the cache, holds what is kept of virtual page i, of frame i and of slot i of
@@ -70,7 +70,8 @@ BLOCK = np.dtype(
         ("start", "i8"),  # frame << 12 | offset of the first byte
         ("length", "i4"),  # bytes; not "size", which a NumPy record has of its own
         ("second", "i4"),  # frame + 1 of the second page, 0 = none
-        ("chain", "i4"),  # next block + 1 in the bucket, or in the free list
+        ("chain", "i4"),  # next block + 1 in the bucket
+        ("dropped", "i4"),  # 1 from a store to its page until it is translated again
         ("entered", "i4"),  # slot + 1 of Emulator.entered in which it is remembered, 0 = none
     ]
 )

@@ -14,7 +14,8 @@ struct block {
     uint64_t start;     /* of its first byte: frame and offset */
     int32_t second;     /* frame of its second page, NO_FRAME */
     uint16_t size;
-    uint32_t in_bucket; /* next in the hash bucket, or in the list of free ones */
+    bool dropped;       /* until it is translated again; it keeps its place in the bucket */
+    uint32_t in_bucket; /* next in the hash bucket */
     uint32_t in_page[2]; /* next in the list of its first page, and of its second: block * 2 + part */
 };
 
@@ -25,7 +26,7 @@ struct bitmap {
 struct entered entered[ENTERED];
 uint64_t code_epoch = 1;
 static struct block *block; /* block 0 is none */
-static uint32_t used = 1, first_free;
+static uint32_t used = 1;
 static uint32_t bucket[BUCKETS];
 static uint32_t page_list[PAGES]; /* block * 2 + part of the first block of a code page; 0: no code page */
 static uint8_t quiet_stores[PAGES];
@@ -86,12 +87,8 @@ static void drop(uint32_t number)
         *link = b->in_page[part];
         page_changed(frame);
     }
-    uint32_t *link = &bucket[bucket_of(b->start, b->size)];
-    while (*link != number)
-        link = &block[*link].in_bucket;
-    *link = b->in_bucket;
-    b->in_bucket = first_free;
-    first_free = number;
+    b->dropped = true;
+    count[COUNT_blocks_dropped]++;
     code_epoch++;
 }
 
@@ -100,21 +97,24 @@ void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns)
     uint32_t page = vaddr >> PAGE_BITS, offset = vaddr & PAGE_MASK;
     uint64_t start = (uint64_t)frame_of(page) << PAGE_BITS | offset;
     int32_t second = offset + size > PAGE_BYTES ? (int32_t)frame_of((page + 1) & (PAGES - 1)) : NO_FRAME;
-    uint32_t *head = &bucket[bucket_of(start, size)];
-    for (uint32_t at = *head; at; at = block[at].in_bucket)
-        if (block[at].start == start && block[at].size == size && block[at].second == second)
-            return;
-    if (!block)
-        block = zeroed((size_t)MAX_BLOCKS * sizeof *block);
-    uint32_t number = first_free;
-    if (number)
-        first_free = block[number].in_bucket;
-    else if ((number = used++) >= MAX_BLOCKS)
-        fail("more than %d translated blocks are alive at once", MAX_BLOCKS);
+    uint32_t *head = &bucket[bucket_of(start, size)], number = *head;
+    while (number && (block[number].start != start || block[number].size != size || block[number].second != second))
+        number = block[number].in_bucket;
+    if (number && !block[number].dropped)
+        return;
     count[COUNT_translations]++;
     count[COUNT_translated_insns] += insns;
-    block[number] = (struct block){.start = start, .second = second, .size = size, .in_bucket = *head};
-    *head = number;
+    if (number) {
+        count[COUNT_retranslated_insns] += insns;
+        block[number].dropped = false;
+    } else {
+        if (!block)
+            block = zeroed((size_t)MAX_BLOCKS * sizeof *block);
+        if ((number = used++) >= MAX_BLOCKS)
+            fail("more than %d different blocks are translated", MAX_BLOCKS);
+        block[number] = (struct block){.start = start, .second = second, .size = size, .in_bucket = *head};
+        *head = number;
+    }
     uint32_t frames[2] = {start >> PAGE_BITS, second};
     bool fresh[2] = {false, false};
     for (unsigned part = 0; part < (second == NO_FRAME ? 1 : 2); part++) {

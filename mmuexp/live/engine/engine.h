@@ -34,6 +34,7 @@ enum flag { FLAG_IO = 1, FLAG_USER = 2 };
     X(tlb_fills) X(slow_misaligned) X(slow_cross) X(slow_io) X(slow_code) X(code_list_walks) X(softmmu_accesses)       \
     X(translations) X(translated_insns) X(smc_stores) X(code_page_data_stores)                                         \
     X(protects) X(maps) X(unmaps) X(mmap_calls) X(mprotect_calls) X(munmap_calls) X(evictions) X(peak_mappings)        \
+    X(blocks_dropped) X(retranslated_insns)                                                                            \
     X(extra_0) X(extra_1) X(extra_2) X(extra_3) X(extra_4) X(extra_5) X(extra_6) X(extra_7)                            \
     X(signals) X(system_calls) X(checked_loads) X(checked_stores)
 #define X(name) COUNT_##name,
