@@ -1,161 +1,168 @@
-"""Counts x costs = prices. Linear in the counts, so every figure here is a closed form.
+"""Counts x costs = prices. Linear in the counts and in each price, so every figure here is a closed form.
 
-A strategy prices a count as a bundle of primitives (`Strategy.price_list`: count -> `Cost`); this module says how many
-emulator instructions a primitive is, and a host profile how many ns.
+A strategy prices a count as a bundle of primitives (`Strategy.price_list`: count -> `Cost`); a host profile says what
+each primitive takes in ns. What was measured whole is never put together from instructions: where the profile holds the
+hit path of a scheme (`Profile.path`), that is its price.
 
-    insns     = sum of count x (insn + walk x WALK.insns + translate x TRANSLATE.insns)
-    kernel_ns = sum of count x (signal, mmap, munmap, mprotect, page_in, page_out), each at the profile's ns
-    ns        = insns x the profile's ns of one instruction + kernel_ns
+    insns = hit_insns + handler_insns + translate_insns        the primitives' lengths, the same on every host
+    ns    = hit_ns + handler_ns + kernel_ns + retranslate_ns + translate_ns
+    access_ns = ns - translate_ns       what memory accesses cost; translating a block for the first time stands apart,
+                                        as it is the same under every scheme
     cross_*   = the part of these that falls to counts with "cross" in their name
-    insns     = hit_insns (the HIT lines) + translate_insns (the primitive `translate`) + handler_insns (all else)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from mmuexp.host import Profile
+from mmuexp.primitives import HANDLER, HIT, KERNEL, PRIMITIVES, TRANSLATOR, Cost
 
-HIT = ("units8", "wide_units8")  # the counts that pay the hit path
-KERNEL = ("signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
-
-
-ENGINE_EVENTS = {  # what is priced -> the whole event that `mmuexp calibrate` measures
-    "ram_misaligned_units8": "helper",
-    "slow_misaligned": "helper",
-    "tlb_fills": "fill",
-    "slow_cross": "helper_cross",
-    "slow_io": "helper",
-    "slow_code": "helper",
-}
-
-
-class InUserMode(NamedTuple):
-    """A primitive that is emulator code: its length in host instructions, the same on every host."""
-
-    insns: float
-    source: str
-
-
-WALK = InUserMode(
-    150,
-    "assumed: two levels; with 300 for the fill, the 450 of a TLB miss in QEMU commit 88e89a57f9 (Intel PIN, 4 levels,"
-    " 2014), which is an upper bound here",
-)
-TRANSLATE = InUserMode(
-    500,
-    "assumed: for each guest instruction translated; no published figure for dyngen, and the same in every scheme",
-)
+PATH = "units8"  # the count of which each pays the hit path once
+DEPENDENCE = "accesses that wait for each other, as in a linked list"
+PARTS = (HIT, HANDLER, KERNEL, TRANSLATOR)
 
 
 @dataclass(frozen=True)
 class Priced:
-    """What one run costs: instructions (`insns`), kernel time (`kernel_ns`) and both together (`ns`).
+    """What one run costs: instructions of emulator code by part, and ns by part.
 
-    `knobs` names each assumed price and the part of `ns`, in ns, that is proportional to it.
+    `moves` is how far each price moves `access_ns`: by so many ns if it alone goes to its low end, and to its high one.
     """
 
-    insns: float
-    kernel_ns: float
-    ns: float
-    cross_insns: float
-    cross_ns: float
-    cross_kernel_ns: float  # the part of cross_ns that the kernel takes
-    knobs: dict[str, float] = field(default_factory=dict)
-    hit_insns: float = 0  # the part of insns that the hit path is
-    translate_insns: float = 0  # and the part that goes into translating guest code
+    hit_insns: float = 0
+    handler_insns: float = 0
+    translate_insns: float = 0
+    cross_insns: float = 0
+    hit_ns: float = 0.0
+    handler_ns: float = 0.0
+    kernel_ns: float = 0.0
+    retranslate_ns: float = 0.0  # of blocks that were translated before, and of blocks in another form
+    translate_ns: float = 0.0  # of blocks that never were
+    cross_ns: float = 0.0
+    cross_kernel_ns: float = 0.0  # the part of cross_ns that the kernel takes
+    moves: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
-    def handler_insns(self) -> float:
-        """The rest of insns: helpers and fault handlers."""
-        return self.insns - self.hit_insns - self.translate_insns
+    def insns(self) -> float:
+        return self.hit_insns + self.handler_insns + self.translate_insns
+
+    @property
+    def access_ns(self) -> float:
+        return self.hit_ns + self.handler_ns + self.kernel_ns + self.retranslate_ns
+
+    @property
+    def engine_ns(self) -> float:
+        """What a live engine should take: it translates no guest code."""
+        return self.access_ns - self.retranslate_ns
+
+    @property
+    def ns(self) -> float:
+        return self.access_ns + self.translate_ns
+
+    def times(self, factor: float) -> "Priced":
+        """So many such runs."""
+        scaled = {f.name: factor * getattr(self, f.name) for f in fields(self) if f.name != "moves"}
+        return Priced(**scaled, moves={name: (factor * low, factor * high) for name, (low, high) in self.moves.items()})
 
 
-def price_lines(strategy: Any, counts: Mapping[str, int | None]) -> list[tuple[str, int, Any]]:
+def price_lines(costs: Mapping[str, Cost], counts: Mapping[str, int | None]) -> list[tuple[str, int, Cost]]:
     """(name, count, Cost) of everything that is priced and happened."""
-    return [(name, n, cost) for name, cost in strategy.price_list().items() if (n := counts.get(name))]
+    return [(name, n, cost) for name, cost in costs.items() if (n := counts.get(name))]
 
 
-def _insns(cost: Any) -> float:
-    return cost.insn + cost.walk * WALK.insns + _translate_insns(cost)
+def insns_of(cost: Cost, part: str) -> float:
+    """Instructions of a bundle that run in this part of the emulator. An int while every amount is one."""
+    return sum(getattr(cost, p.field) * p.insns for p in PRIMITIVES if p.part == part)
 
 
-def _translate_insns(cost: Any) -> float:
-    return cost.translate * TRANSLATE.insns
-
-
-def _kernel_ns(cost: Any, host: Profile) -> float:
-    return sum(getattr(cost, primitive) * host.ns[primitive] for primitive in KERNEL)
-
-
-def price(strategy: Any, counts: Mapping[str, int | None], host: Profile) -> Priced:
-    """The price of `counts` under `strategy` on `host`. `insns` stays an int while every cost is one."""
-    lines = price_lines(strategy, counts)
-    insns = sum(n * _insns(cost) for _, n, cost in lines)
-    kernel = float(sum(n * _kernel_ns(cost, host) for _, n, cost in lines))
-    crossing = [(n, cost) for event, n, cost in lines if "cross" in event]
-    cross_insns = sum(n * _insns(cost) for n, cost in crossing)
-    cross_kernel = float(sum(n * _kernel_ns(cost, host) for n, cost in crossing))
+def price(
+    strategy: Any, counts: Mapping[str, int | None], host: Profile, costs: Mapping[str, Cost] | None = None
+) -> Priced:
+    """The price of `counts` under `strategy` on `host`. `costs` stand in place of the strategy's own list."""
+    lines = price_lines(strategy.price_list() if costs is None else costs, counts)
+    total = {part: _ns(strategy, lines, host, part) for part in PARTS}
+    crossing = [line for line in lines if "cross" in line[0]]
+    crossed = {part: _ns(strategy, crossing, host, part) for part in PARTS}
+    first_insns = (counts.get("translated_insns") or 0) - (counts.get("retranslated_insns") or 0)
+    first = min(first_insns * host.ns["translate"], total[TRANSLATOR])
     return Priced(
-        insns=insns,
-        kernel_ns=kernel,
-        ns=insns * host.ns["insn"] + kernel,
-        cross_insns=cross_insns,
-        cross_ns=cross_insns * host.ns["insn"] + cross_kernel,
-        cross_kernel_ns=cross_kernel,
-        knobs=_knobs(strategy.name, lines, insns, host),
-        hit_insns=sum(n * (_insns(cost) - _translate_insns(cost)) for event, n, cost in lines if event in HIT),
-        translate_insns=sum(n * _translate_insns(cost) for _, n, cost in lines),
+        hit_insns=_insns(lines, HIT),
+        handler_insns=_insns(lines, HANDLER),
+        translate_insns=_insns(lines, TRANSLATOR),
+        cross_insns=sum(_insns(crossing, part) for part in PARTS),
+        hit_ns=total[HIT],
+        handler_ns=total[HANDLER],
+        kernel_ns=total[KERNEL],
+        retranslate_ns=total[TRANSLATOR] - first,
+        translate_ns=first,
+        cross_ns=sum(crossed.values()),
+        cross_kernel_ns=crossed[KERNEL],
+        moves=_moves(strategy, lines, host, first_insns),
     )
 
 
-def engine_ns(strategy: Any, counts: Mapping[str, int | None], host: Profile) -> float:
-    """What the live engine should take for these counts: it translates no guest code, and does the accesses.
-
-    What a helper takes is not its length: a call out of the fast path is mispredicted. So where the host profile holds
-    a measured figure for an event of a helper (ENGINE_EVENTS), that is its price here.
-    """
-    cost = price(strategy, counts, host)
-    ns = cost.ns - cost.translate_insns * host.ns["insn"] + (counts.get("units8") or 0) * host.access_ns
-    for name, n, one in price_lines(strategy, counts):
-        event = ENGINE_EVENTS.get(name)
-        if event in host.also and not one.signal:
-            ns += n * (host.also[event] - _insns(one) * host.ns["insn"])
-    return ns
+def _insns(lines: list, part: str) -> float:
+    return sum(n * insns_of(cost, part) for _, n, cost in lines)
 
 
-def _knobs(name: str, lines: list, insns: float, host: Profile) -> dict[str, float]:
-    per_insn = host.ns["insn"]
-    knobs: dict[str, float] = {}
-
-    def add(knob: str, ns: float) -> None:
-        if ns:
-            knobs[knob] = knobs.get(knob, 0.0) + ns
-
-    for event, n, cost in lines:
-        if cost.source.startswith("assumed"):
-            # only the bundle's own instructions are a guess: how many signals or pages it takes is counted
-            what = "the hit path" if event == "units8" else event
-            add(f"instructions of {what} ({name})", n * cost.insn * per_insn)
-        for primitive, user in (("walk", WALK), ("translate", TRANSLATE)):
-            if user.source.startswith("assumed"):
-                add(_user_knob(primitive, user), n * getattr(cost, primitive) * user.insns * per_insn)
-        for primitive in KERNEL:
-            if host.assumed(primitive):
-                add(_host_knob(primitive, host), n * getattr(cost, primitive) * host.ns[primitive])
-    if host.assumed("insn"):
-        add(_host_knob("insn", host), insns * per_insn)
-    return knobs
+def _ns(strategy: Any, lines: list, host: Profile, part: str) -> float:
+    whole = host.path.get(strategy.name) if part == HIT else None
+    return float(
+        sum(n * (whole.ns if whole and name == PATH else _bundle_ns(cost, host, part)) for name, n, cost in lines)
+    )
 
 
-def _user_knob(primitive: str, user: InUserMode) -> str:
-    what = {"walk": "a guest page walk", "translate": "translating one guest instruction"}[primitive]
-    return f"{what} ({user.insns:g} instructions)"
+def _bundle_ns(cost: Cost, host: Profile, part: str) -> float:
+    return sum(getattr(cost, p.field) * p.times * host.ns[p.price] for p in PRIMITIVES if p.part == part)
 
 
-def _host_knob(primitive: str, host: Profile) -> str:
-    what = {"insn": "one emulator instruction"}.get(primitive, primitive)
-    return f"{what} ({host.ns[primitive]:g} ns, host {host.name})"
+def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> dict[str, tuple[float, float]]:
+    moves: dict[str, tuple[float, float]] = {}
+
+    def add(knob: str, low: float, high: float) -> None:
+        if low or high:
+            before = moves.get(knob, (0.0, 0.0))
+            moves[knob] = before[0] + low, before[1] + high
+
+    path, waiting = host.path.get(strategy.name), host.dependent.get(strategy.name)
+    for name, n, cost in lines:
+        whole = path if name == PATH else None
+        if whole:
+            add(_path_knob(strategy.name, whole), n * (whole.low_ns - whole.ns), n * (whole.high_ns - whole.ns))
+        elif cost.own_insns:
+            least, most = cost.range
+            each = n * host.ns["hit" if cost.hit else "insn"]
+            knob = _length_knob(strategy.name, name, cost)
+            add(knob, each * (least - cost.own_insns), each * (most - cost.own_insns))
+        for p in PRIMITIVES:
+            amount = n * getattr(cost, p.field) * p.times
+            if name == "translated_insns" and p.part == TRANSLATOR:
+                amount -= first_insns * cost.translate
+            if amount and not (whole and p.part == HIT):
+                of = host.prices[p.price]
+                add(_price_knob(p.price, host), amount * (of.low_ns - of.ns), amount * (of.high_ns - of.ns))
+        if name == PATH:
+            now = whole.ns if whole else _bundle_ns(cost, host, HIT)
+            then = waiting.ns if waiting else host.waiting_ns(cost.hit, cost.access)
+            if then is not None:
+                add(DEPENDENCE, 0.0, n * max(0.0, then - now))
+    return moves
+
+
+def _path_knob(name: str, whole: Any) -> str:
+    return f"the hit path of {name} ({whole.low_ns:.3g} to {whole.high_ns:.3g} ns)"
+
+
+def _length_knob(name: str, event: str, cost: Cost) -> str:
+    what = "the hit path" if event == PATH else event
+    least, most = cost.range
+    return f"instructions of {what} in {name} ({least:g} to {most:g})"
+
+
+def _price_knob(price_name: str, host: Profile) -> str:
+    of = host.prices[price_name]
+    return f"{price_name} ({of.low_ns:.3g} to {of.high_ns:.3g} ns, host {host.name})"
 
 
 def price_table(strategies: list, host: Profile) -> dict[str, Any]:
@@ -166,9 +173,5 @@ def price_table(strategies: list, host: Profile) -> dict[str, Any]:
         prices = {name: cost.primitives() | {"source": cost.source} for name, cost in strategy.price_list().items()}
         if lists.setdefault(strategy.name, prices) != prices:
             lists[str(strategy)] = prices
-    return {
-        "host": host.as_dict(),
-        "walk": {"insns": WALK.insns, "source": WALK.source},
-        "translate": {"insns": TRANSLATE.insns, "source": TRANSLATE.source},
-        "strategies": lists,
-    }
+    lengths = {p.field: {"insns": p.insns, "meaning": p.meaning} for p in PRIMITIVES if p.insns}
+    return {"host": host.as_dict(), "primitives": lengths, "strategies": lists}

@@ -6,8 +6,8 @@ from typing import Any
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import Run
 from mmuexp.price import Priced
-from mmuexp.result import COLUMNS, WINDOW
-from mmuexp.verdict import break_even, decided_by
+from mmuexp.result import COLUMNS, PARTS, TIMES, WINDOW
+from mmuexp.verdict import break_even, decided_by, is_sure
 
 
 def record_of(label: str, run: Run, cost: Priced, values: Mapping[str, dict], load_seed: int | None) -> dict[str, Any]:
@@ -26,9 +26,7 @@ def record_of(label: str, run: Run, cost: Priced, values: Mapping[str, dict], lo
         "kernel_ns": cost.kernel_ns,
         "ns": cost.ns,
         "cross_kernel_ns": cost.cross_kernel_ns,
-        "hit_insns": cost.hit_insns,
-        "handler_insns": cost.handler_insns,
-        "translate_insns": cost.translate_insns,
+        **{name: getattr(cost, name) for name in (*PARTS, *TIMES)},
     }
     if run.window is not None:
         record[WINDOW] = run.window
@@ -38,7 +36,7 @@ def record_of(label: str, run: Run, cost: Priced, values: Mapping[str, dict], lo
 
 
 def verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]], load_seed: int | None) -> list[dict]:
-    """For each scheme against the reference: when it wins, and which assumed prices decide that."""
+    """For each scheme against the reference: when it wins, and which prices turn that within their ranges."""
     found: list[dict] = []
     known = [p for p in priced if str(p[0].strategy) == reference]
     if not known:  # interrupted before it was replayed
@@ -48,6 +46,7 @@ def verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]], load_
     for run, cost in priced:
         scheme = str(run.strategy)
         even = break_even(scheme, cost, run.counts["faults"], reference, base, base_run.counts["faults"])
-        deciding = [] if scheme == reference else decided_by(cost, base)
-        found.append({**where, **vars(even), "decided_by": deciding})
+        ours = scheme == reference
+        deciding, sure = ([], True) if ours else (decided_by(cost, base), is_sure(cost, base))
+        found.append({**where, **vars(even), "decided_by": deciding, "sure": sure})
     return found

@@ -13,42 +13,10 @@ from typing import Any, ClassVar, NamedTuple
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, kernel, nothing
 from mmuexp.errors import UsageError
 from mmuexp.events import CALLS, FAULTS, FIRST_EXTRA, Event
+from mmuexp.primitives import Cost
 
 __all__ = ["CONFLICT", "FIRST_EXTRA", "LOST", "SETTLED", "WATCH_EXEC", "Cost", "Event", "Kernels", "Param", "Strategy",
            "kernel", "nothing", "param"]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The price of one event, as a bundle of primitives that all schemes share. A host profile holds ns for each.
-
-    `insn` host instructions of emulator code; `walk` guest page walks; `signal` SIGSEGV deliveries with return;
-    `mmap munmap mprotect` host calls; `page_in page_out` pages; `translate` guest instructions translated.
-    `source` begins with "read:", "measured:" or "assumed:".
-    """
-
-    insn: float = 0
-    walk: float = 0
-    signal: float = 0
-    mmap: float = 0
-    munmap: float = 0
-    mprotect: float = 0
-    page_in: float = 0
-    page_out: float = 0
-    translate: float = 0
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        kind = self.source.partition(":")[0]
-        if kind not in ("read", "measured", "assumed"):
-            raise ValueError(f"a cost's source begins with read:, measured: or assumed:, not {self.source!r}")
-        for name, amount in self.primitives().items():
-            if not 0 <= amount < float("inf"):
-                raise ValueError(f"a cost holds {amount} {name}; none is negative")
-
-    def primitives(self) -> dict[str, float]:
-        """The primitives that this bundle holds, without the zeros."""
-        return {n: v for f in dataclasses.fields(self) if (n := f.name) != "source" and (v := getattr(self, n))}
 
 
 COUNTED = "read: one primitive for each that was counted (MODEL.md, section 7)"
@@ -59,6 +27,7 @@ SHARED_COSTS = {  # calls and pages are priced here, once, and in no fault's bun
     Event.MAPS: Cost(page_in=1, source=COUNTED),
     Event.UNMAPS: Cost(page_out=1, source=COUNTED),
     Event.TRANSLATED_INSNS: Cost(translate=1, source=COUNTED),
+    Event.BLOCKS_DROPPED: Cost(drop=1, source=COUNTED),
 }
 
 
@@ -147,9 +116,11 @@ class Strategy:
     name: ClassVar[str]
     FAST_PATH: ClassVar[str]  # the hit path, one host instruction a line
     FAST_PATH_SOURCE: ClassVar[str] = "assumed: the listing"  # where it comes from
+    FAST_PATH_RANGE: ClassVar[tuple[float | None, float | None]] = (None, None)  # if assumed: instructions, least, most
     events: ClassVar[Mapping[int, str]]  # Event -> what it means here; what is missing stays an empty column
     extra_events: ClassVar[tuple[str, ...]] = ()  # names of counters from FIRST_EXTRA on
     costs: ClassVar[Mapping[int | str, Cost]]  # Event, or name of a shape count -> price; see `price_list`
+    engine_costs: ClassVar[Mapping[int | str, Cost]] = {}  # of these, where the C half does less than is modelled
     kernels: ClassVar[Kernels]
     SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it for a system trace
 
@@ -219,10 +190,18 @@ class Strategy:
 
         What is not here is free, or priced through something that is (`faults_*` make calls, which are priced apart).
         """
-        hit = Cost(insn=self.hit_insns(), source=self.FAST_PATH_SOURCE)
+        least, most = self.FAST_PATH_RANGE
+        hit = Cost(access=1, hit=self.hit_insns(), source=self.FAST_PATH_SOURCE, least=least, most=most)
         shared = {e.column: cost for e, cost in SHARED_COSTS.items() if e in self.events}
+        return {"units8": hit} | shared | self._by_column(self.costs)
+
+    def engine_price_list(self) -> dict[str, Cost]:
+        """The same for the live engine, where the C half does less than the scheme models."""
+        return self.price_list() | self._by_column(self.engine_costs)
+
+    def _by_column(self, costs: Mapping[int | str, Cost]) -> dict[str, Cost]:
         named = {at: name for name, at in self.columns().items()}
-        return {"units8": hit} | shared | {_column(key, named): cost for key, cost in self.costs.items()}
+        return {_column(key, named): cost for key, cost in costs.items()}
 
     def result(self, n: Any, state: NamedTuple) -> dict[str, int]:
         """Event columns of a replay, from the counter array. Columns that the scheme does not have are missing."""

@@ -1,4 +1,4 @@
-"""Who wins, while a fault costs how much, and which assumed price decides it: closed forms over two priced runs.
+"""Who wins, while a fault costs how much, and which prices turn that: closed forms over two priced runs.
 
 A *fault's price* is all kernel time of a run divided by its host faults: the signal, the mmap or mprotect that answers
 it, the pages, and its share of what FLUSH and eviction cost. A break-even moves every kernel price, of both runs, by
@@ -14,7 +14,7 @@ ALWAYS, NEVER, BELOW, ABOVE = "always", "never", "below", "above"
 
 @dataclass(frozen=True)
 class BreakEven:
-    """When `scheme` is cheaper (in ns) than `reference`.
+    """When `scheme` is cheaper (in access_ns) than `reference`.
 
     `wins` is "always", "never", "below" (while a fault costs less than `fault_ns`) or "above"; `now_ns` is what a
     fault costs at the profile's prices (None where neither run faults), and `of` the spec whose faults these are.
@@ -30,7 +30,7 @@ class BreakEven:
 
 def break_even(scheme: str, run: Priced, faults: int, reference: str, base: Priced, base_faults: int) -> BreakEven:
     """Solve insns x rate + x kernel = the same of the reference for x, and say x as a fault's price in ns."""
-    user = (run.ns - run.kernel_ns) - (base.ns - base.kernel_ns)  # ns that the scheme's own code takes more
+    user = (run.access_ns - run.kernel_ns) - (base.access_ns - base.kernel_ns)  # ns that its own code takes more
     kernel = run.kernel_ns - base.kernel_ns  # ns in the kernel that it takes more
     of, per_fault = _fault_price(scheme, run, faults, reference, base, base_faults, mine=kernel >= 0)
     if kernel == 0 or per_fault is None:
@@ -57,16 +57,29 @@ def _order(difference: float) -> int:
 
 
 def decided_by(run: Priced, base: Priced) -> list[str]:
-    """The assumed prices of which a single one, moved between half and double, flips who is cheaper in ns.
+    """The prices of which a single one, moved within its range, flips who is cheaper in access_ns.
 
     The difference of the two runs is linear in each price, so looking at both ends is enough.
     """
-    difference = run.ns - base.ns
+    difference = run.access_ns - base.access_ns
     now = _order(difference)
-    names = list(dict.fromkeys([*run.knobs, *base.knobs]))
-    deciding = []
-    for name in names:
-        share = run.knobs.get(name, 0.0) - base.knobs.get(name, 0.0)
-        if any(_order(difference + (factor - 1) * share) != now for factor in (0.5, 2.0)):
-            deciding.append(name)
-    return deciding
+    return [name for name, ends in _shares(run, base).items() if any(_order(difference + end) != now for end in ends)]
+
+
+def is_sure(run: Priced, base: Priced) -> bool:
+    """Does no combination of prices within their ranges flip who is cheaper in access_ns? A tie is never sure."""
+    difference = run.access_ns - base.access_ns
+    shares = _shares(run, base).values()
+    low = difference + sum(min(0.0, *ends) for ends in shares)
+    high = difference + sum(max(0.0, *ends) for ends in shares)
+    return _order(low) == _order(high) != 0
+
+
+def _shares(run: Priced, base: Priced) -> dict[str, tuple[float, float]]:
+    """By how many ns the difference of two runs moves with each price, to its low end and to its high one."""
+    none = (0.0, 0.0)
+    mine, its = run.moves, base.moves
+    return {
+        name: (mine.get(name, none)[0] - its.get(name, none)[0], mine.get(name, none)[1] - its.get(name, none)[1])
+        for name in dict.fromkeys([*mine, *its])
+    }

@@ -148,6 +148,7 @@ class ByteLookup(Strategy):
     name = "byte-lookup"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = 'assumed: the listing above; "around 7 x86 instructions" by his own estimate'
+    FAST_PATH_RANGE = (6, 8)
     events = EVENTS
     costs = COSTS
     kernels = Kernels(

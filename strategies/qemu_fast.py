@@ -61,12 +61,12 @@ COSTS = {
     Event.FAULTS_SOFTMMU: Cost(
         signal=1, walk=1, insn=200, translate=8, source="assumed: handler, and a block of 8 guest instructions again"
     ),
-    Event.SOFTMMU_ACCESSES: Cost(insn=10, source="read: softmmu_header.h:89-231, 11 instructions instead of 1"),
-    Event.TLB_FILLS: Cost(walk=1, insn=300, source=SPELL),
-    Event.SLOW_MISALIGNED: Cost(insn=30, source=SPELL),
-    Event.SLOW_CROSS: Cost(insn=54, source=SPELL + ", a load of two lookups"),
-    Event.SLOW_IO: Cost(insn=40, source=SPELL),
-    Event.SLOW_CODE: Cost(insn=50, source=SPELL),
+    Event.SOFTMMU_ACCESSES: Cost(hit=10, source="read: softmmu_header.h:89-231, 11 instructions instead of 1"),
+    Event.TLB_FILLS: Cost(helper=1, walk=1, insn=280, most=280, source=SPELL),
+    Event.SLOW_MISALIGNED: Cost(helper=1, insn=10, source=SPELL),
+    Event.SLOW_CROSS: Cost(helper=1, insn=34, source=SPELL + ", a load of two lookups"),
+    Event.SLOW_IO: Cost(helper=1, insn=20, source=SPELL),
+    Event.SLOW_CODE: Cost(helper=1, insn=30, source=SPELL),
     Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
 }
 

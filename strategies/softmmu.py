@@ -60,21 +60,29 @@ hit:
 HELPER_LOOKUP = "assumed: a lookup in generic C, as long as the compiled one of 8 bytes"
 COSTS = {
     "wide_units8": Cost(
-        insn=1, source="measured: 12 instructions for 8 bytes (softmmu_header.h:235-294, gcc 12 -m32 -O2)"
+        hit=1, source="measured: 12 instructions for 8 bytes (softmmu_header.h:235-294, gcc 12 -m32 -O2)"
     ),
     Event.TLB_FILLS: Cost(
-        walk=1, insn=300, source="assumed: with its walk 450, QEMU commit 88e89a57f9: an upper bound"
+        helper=1,
+        walk=1,
+        insn=280,
+        most=280,
+        source="assumed: with its walk 450, QEMU commit 88e89a57f9: an upper bound",
     ),
-    "ram_misaligned_units8": Cost(insn=30, source="assumed: call and generic C path, softmmu_template.h:72-110"),
-    Event.SLOW_CROSS: Cost(insn=30, source="assumed: call and split, softmmu_template.h:112-157, 225-265"),
+    "ram_misaligned_units8": Cost(
+        helper=1, insn=10, source="assumed: call and generic C path, softmmu_template.h:72-110"
+    ),
+    Event.SLOW_CROSS: Cost(helper=1, insn=10, source="assumed: call and split, softmmu_template.h:112-157, 225-265"),
     "ram_cross_loads": Cost(insn=24, source=HELPER_LOOKUP + "; two aligned loads"),
     "ram_cross_store_bytes": Cost(insn=12, source=HELPER_LOOKUP + "; a store for each byte"),
-    Event.SLOW_IO: Cost(insn=40, source="assumed: call, zone dispatch, softmmu_template.h:51-70; not the device"),
-    Event.SLOW_CODE: Cost(insn=50, source="assumed: call, code_mem_write, bit test, exec.c:736-762"),
+    Event.SLOW_IO: Cost(
+        helper=1, insn=20, source="assumed: call, zone dispatch, softmmu_template.h:51-70; not the device"
+    ),
+    Event.SLOW_CODE: Cost(helper=1, insn=30, source="assumed: call, code_mem_write, bit test, exec.c:736-762"),
     Event.CODE_LIST_WALKS: Cost(insn=120, source="assumed: tb_invalidate_phys_page_range, exec.c:643-734"),
     "page_flushes": Cost(insn=40, source="assumed: four compares and their set, exec.c:1303-1350"),
 }
-FLUSH_INSNS_PER_SET = 7  # four stores, and the loop around them: exec.c:1268-1294
+TABLES = 4  # read and write, kernel and user
 
 
 class State(NamedTuple):
@@ -121,9 +129,7 @@ class Softmmu(Strategy):
         return State(new_tlb(self.tlb_bits), np.zeros((2, 2 << self.tlb_bits), np.uint8))
 
     def price_list(self) -> dict[str, Cost]:
-        flush = Cost(
-            insn=FLUSH_INSNS_PER_SET << self.tlb_bits, source="read: exec.c:1268-1294, all entries of all tables"
-        )
+        flush = Cost(scan=TABLES << self.tlb_bits, source="read: exec.c:1268-1294, all entries of all tables")
         return super().price_list() | {"flushes": flush}
 
     def table_bytes(self) -> int:

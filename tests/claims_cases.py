@@ -3,12 +3,16 @@
 from dataclasses import replace
 from functools import cache
 
-from mmuexp.host import PRIMITIVES, Profile
+from hosts import made_host, with_ns
+
+from mmuexp.host import Profile
 from mmuexp.mail import REGISTRY
 from mmuexp.mail.evidence import Evidence, Run
 from mmuexp.mail.gather import GUEST, evidence_for, hosts_of
 from mmuexp.mail.model import Finding
 from mmuexp.mail.report import judged
+from mmuexp.primitives import KERNEL
+from mmuexp.primitives import PRICES as HOST_PRICES
 from mmuexp.registry import parse_spec
 from mmuexp.result import COUNTS, PARTS, PRICES
 
@@ -17,14 +21,13 @@ EMPTY = dict.fromkeys([*COUNTS, *PRICES, *PARTS], 0)
 
 def host(name: str = "plain", **ns: float) -> Profile:
     """1 ns an instruction, 1,000 a signal, nothing for calls and pages, unless said otherwise."""
-    prices = {**dict.fromkeys(PRIMITIVES, 0.0), "insn": 1.0, "signal": 1000.0, **ns}
-    return Profile(name, "made for a test", prices, dict.fromkeys(prices, "read: a test"))
+    return made_host(name, **{"signal": 1000.0, **ns})
 
 
 def dearer(profile: Profile, factor: float) -> Profile:
     """The same host, where all that the kernel does takes `factor` times as long."""
-    ns = {name: price * (1 if name == "insn" else factor) for name, price in profile.ns.items()}
-    return replace(profile, name=f"{profile.name} x {factor}", ns=ns)
+    kernel = {name: factor * profile.ns[name] for name, p in HOST_PRICES.items() if p.part == KERNEL}
+    return replace(with_ns(profile, **kernel), name=f"{profile.name} x {factor}")
 
 
 def run(recording: str, spec: str, mode: str = "system", **counts) -> Run:

@@ -19,10 +19,11 @@ from liveruns import SCHEMES, timed_apart
 
 from mmuexp import manifest
 from mmuexp.guest import Columns, Op
-from mmuexp.host import PRIMITIVES, load_profile, user_folder
+from mmuexp.host import load_profile, user_folder
 from mmuexp.live import calibrate, streams
 from mmuexp.live.calibrate import EVENTS, Sampler, profile_text
 from mmuexp.price import ENGINE_EVENTS
+from mmuexp.primitives import PRICES
 from mmuexp.registry import parse_spec
 
 __all__ = ["known"]
@@ -170,14 +171,14 @@ def test_the_profile_reads_back(real, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(profile_text(real))
     data, profile = tomllib.loads(file.read_text()), load_profile(str(file))
-    assert set(data) == {*PRIMITIVES, "access", "also", "about"}
+    assert set(data) == {*PRICES, "access", "also", "about"}
     for name, figure in real.prices.items():
         assert data[name]["ns"] == pytest.approx(figure.ns, rel=1e-3)
         assert data[name]["spread_ns"] == pytest.approx(figure.spread_ns, rel=1e-3)
         assert data[name]["source"] == profile.source[name] == f"measured: {figure.how}"
         assert (profile.access_ns if name == "access" else profile.ns[name]) == data[name]["ns"]
     assert profile.ns["insn"] > 0
-    assert not any(profile.assumed(primitive) for primitive in PRIMITIVES)
+    assert not any(profile.assumed(primitive) for primitive in PRICES)
     assert profile.also == {event: data["also"][event]["ns"] for event in real.also}
     for event, figure in real.also.items():
         assert profile.also[event] == pytest.approx(figure.ns, rel=1e-3)

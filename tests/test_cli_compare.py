@@ -12,6 +12,7 @@ from mmuexp.errors import UsageError
 from mmuexp.experiment import Interrupted, compare
 from mmuexp.registry import default_strategies
 from mmuexp.render.summary import summaries
+from mmuexp.result import TIMES
 
 CONTRACT = """
 trace strategy
@@ -45,8 +46,10 @@ def test_columns_stand_in_the_order_of_the_contract(cli, trace):
     assert done.code == 0
     header = done.out.splitlines()[0].split(",")
     assert header[: len(COLUMNS)] == COLUMNS
-    later = "mmap_calls mprotect_calls munmap_calls cross_kernel_ns hit_insns handler_insns translate_insns"
-    assert header[len(COLUMNS) :][:7] == later.split()
+    later = """mmap_calls mprotect_calls munmap_calls cross_kernel_ns hit_insns handler_insns translate_insns
+        hit_ns handler_ns retranslate_ns translate_ns access_ns blocks_dropped retranslated_insns
+        units8 wide_units8 ram_misaligned_units8 ram_cross_loads ram_cross_store_bytes"""
+    assert header[len(COLUMNS) :][: len(later.split())] == later.split()
 
 
 def test_a_row_for_each_scheme(cli, trace):
@@ -76,7 +79,12 @@ def test_sums(cli, trace):
         insns = float(row["insns"])
         assert insns == n["hit_insns"] + n["handler_insns"] + n["translate_insns"]
         assert float(row["insns_per_access"]) == insns / n["accesses"]
-        assert float(row["ns"]) == pytest.approx(0.19 * insns + float(row["kernel_ns"]))
+        each = {name: float(row[name]) for name in (*TIMES, "ns", "kernel_ns")}
+        assert each["access_ns"] == pytest.approx(
+            each["hit_ns"] + each["handler_ns"] + each["kernel_ns"] + each["retranslate_ns"]
+        )
+        assert each["ns"] == pytest.approx(each["access_ns"] + each["translate_ns"])
+        assert each["translate_ns"] == pytest.approx(1600 * (n["translated_insns"] - n["retranslated_insns"]))
 
 
 def test_crossing_costs(cli, trace):
@@ -155,11 +163,10 @@ def test_the_table_tells_a_newcomer(cli, trace):
         "instructions/access",
         "hit path",
         "helpers and handlers",
-        "(assumed)",
         "kernel time",
         "page crossings",
         "reference",
-        "translator (assumed)",
+        "translating guest code",
         "  per 1,000 accesses",
         "a host fault costs",
         "  ahead of softmmu",

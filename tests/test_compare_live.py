@@ -23,8 +23,8 @@ from tracegen import random_trace
 from mmuexp.errors import UsageError
 from mmuexp.experiment import Interrupted, compare
 from mmuexp.guest import Columns
-from mmuexp.host import PRIMITIVES
 from mmuexp.live import build
+from mmuexp.primitives import PRICES
 from mmuexp.registry import parse_spec
 from mmuexp.result import LIVE
 
@@ -91,7 +91,7 @@ def test_the_hosts_prices_are_measured_in_the_same_run(saved):
     assert host["name"] == "now"
     entries = [*host["prices"].values(), host["access"], *host["also"].values()]
     assert all(entry["source"].startswith("measured: ") and "spread_ns" in entry for entry in entries)
-    assert host["prices"].keys() == set(PRIMITIVES)
+    assert host["prices"].keys() == set(PRICES)
     assert os.uname().release in host["about"]
     assert saved[1]["manifest"]["live"] == {"rounds": 2, "without_engine": []}
     for row in saved[1]["rows"]:  # the other columns are at these prices, too

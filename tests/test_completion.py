@@ -9,7 +9,7 @@ import pytest
 from cli_cases import one_line
 
 from mmuexp.cli.complete import schemes
-from mmuexp.host import PRIMITIVES
+from mmuexp.primitives import PRICES
 from mmuexp.registry import all_strategies
 
 ROOT = Path(__file__).parent.parent
@@ -54,7 +54,7 @@ def test_commands_hosts_prices_and_files():
     assert values("comp") == ["compare", "completion"]
     assert values("help", "sw") == ["sweep"]
     assert values("compare", "--host", "pent") == ["pentium4-2004"]
-    assert values("compare", "--price", "") == [f"{primitive}=" for primitive in PRIMITIVES]
+    assert values("compare", "--price", "") == [f"{primitive}=" for primitive in PRICES]
     assert offered("compare", "tra") == offered("trace", "info", "tra") == offered("diff", "tra") == [("file", "tra")]
 
 

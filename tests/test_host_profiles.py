@@ -4,22 +4,61 @@ import pytest
 from test_price import NS
 
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.host import PRIMITIVES, load_profile, profile_names
+from mmuexp.host import NEEDED, load_profile, priced_at, profile_names, profile_of_dict
+from mmuexp.primitives import PRICES
 
 
 def test_shipped_profiles_name_a_source_for_every_figure():
     assert {"xeon-2.6-vm", "pentium4-2004"} <= set(profile_names())
     today, then = load_profile(), load_profile("pentium4-2004")
-    assert today.name == "xeon-2.6-vm"
+    today = load_profile("xeon-2.6-vm")
     # facts.md 5.1, the whole faults that were measured
     assert today.ns["signal"] + today.ns["mprotect"] == pytest.approx(2875, abs=75)
     assert today.ns["signal"] + today.ns["mmap"] + today.ns["page_in"] == pytest.approx(3065, abs=65)
     assert today.ns["munmap"] + today.ns["page_out"] == pytest.approx(1890, abs=1)
-    assert all(source.startswith("assumed:") for source in then.source.values())
+    assert all(price.assumed for price in then.prices.values())
+
+
+@pytest.mark.parametrize("name", ["xeon-2.6-vm", "pentium4-2004"])
+def test_shipped_profiles_price_every_primitive_with_a_range(name):
+    for price, found in load_profile(name).prices.items():
+        assert found.low_ns <= found.ns <= found.high_ns, price
+        assert found.assumed or found.low_ns < found.high_ns, f"{price} has no range"
+
+
+def test_an_older_profile_prices_what_it_does_not_know_by_its_instructions(tmp_path):
+    file = tmp_path / "old.toml"
+    file.write_text(profile_text())
+    old = load_profile(str(file))
+    assert old.prices.keys() == PRICES.keys()
+    assert (old.ns["hit"], old.ns["access"], old.ns["walk_level"]) == (NS["insn"], 0, 75 * NS["insn"])
+    assert (old.ns["helper"], old.ns["translate"]) == (20 * NS["insn"], 500 * NS["insn"])
+    assert all(old.assumed(name) for name in PRICES if name not in NEEDED)
+
+
+def test_a_range_is_the_files_or_the_spread_or_half_and_double(tmp_path):
+    file = tmp_path / "mine.toml"
+    text = '[hit]\nns = 2\nlow_ns = 1.5\nhigh_ns = 4\nsource = "measured: x"\n'
+    text += '[access]\nns = 2\nsource = "assumed: x"\n[scan]\nns = 2\nspread_ns = 1\nsource = "measured: x"\n'
+    text += '[path.softmmu]\nns = 5\nsource = "measured: x"\n[dependent.softmmu]\nns = 9\nsource = "measured: x"\n'
+    file.write_text(text + profile_text())
+    found = load_profile(str(file))
+    ends = {name: found.prices[name][2:4] for name in ("hit", "access", "scan")}
+    assert ends == {"hit": (1.5, 4), "access": (1, 4), "scan": (1.5, 2.5)}
+    assert (found.path["softmmu"].ns, found.dependent["softmmu"].ns) == (5, 9)
+    assert profile_of_dict(found.as_dict(), "there") == found
+
+
+def test_a_price_given_for_the_hit_path_is_not_hidden_by_one_measured_whole(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[path.softmmu]\nns = 5\nsource = "measured: x"\n' + profile_text())
+    assert load_profile(f"{file},signal=3").path
+    assert not load_profile(f"{file},hit=3").path
+    assert load_profile(f"{file},hit=3").prices["hit"] == priced_at(3, "given: by the user, in place of the profile's")
 
 
 def profile_text(**changes) -> str:
-    entries = {p: f'[{p}]\nns = {NS[p]}\nsource = "measured: here"' for p in PRIMITIVES} | changes
+    entries = {p: f'[{p}]\nns = {NS[p]}\nsource = "measured: here"' for p in NEEDED} | changes
     return "\n".join(entries.values())
 
 
@@ -47,6 +86,12 @@ def profile_text(**changes) -> str:
         (profile_text(also="[also]\nfill = 1"), "also.fill is not a table"),
         ("also = 3\n" + profile_text(), "also is not a table"),
         (profile_text(insn='[insn]\nns = 1\nsource = "read: x"\nspread_ns = -1'), "spread_ns of [insn] is -1"),
+        (
+            profile_text(hit='[hit]\nns = 1\nsource = "read: x"\nlow_ns = 2'),
+            "ns of [hit], 1, is not in its range, 2 to 1",
+        ),
+        ("path = 3\n" + profile_text(), "path is not a table"),
+        (profile_text(path='[path.softmmu]\nns = "x"\nsource = "read: x"'), "ns of [path.softmmu] is not a number"),
         ("[insn\n", "is not TOML"),
     ],
 )
@@ -69,7 +114,7 @@ def test_a_profile_of_ones_own(tmp_path, monkeypatch):
     file = tmp_path / "mmuexp" / "hosts" / "mine.toml"
     file.write_text('about = "mine"\n' + profile_text())
     assert load_profile("mine") == load_profile(str(file))
-    assert load_profile("mine").ns == NS
+    assert {name: load_profile("mine").ns[name] for name in NEEDED} == NS
     assert "mine" in profile_names()
     with pytest.raises(UsageError):
         load_profile("other")

@@ -56,9 +56,9 @@ def each_access(spec: str | None, shapes, folder: Path) -> float:
 def priced(scheme: str, size: int) -> int:
     """Instructions of a hit, as the model prices them."""
     prices = parse_spec(scheme).price_list()
-    wide = prices["wide_units8"].insn if size == 8 and "wide_units8" in prices else 0
-    assert prices["units8"].insn == parse_spec(scheme).hit_insns()
-    return int(prices["units8"].insn + wide)
+    wide = prices["wide_units8"].hit if size == 8 and "wide_units8" in prices else 0
+    assert prices["units8"].hit == parse_spec(scheme).hit_insns()
+    return int(prices["units8"].hit + wide)
 
 
 @pytest.fixture(scope="module")

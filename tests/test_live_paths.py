@@ -78,7 +78,7 @@ def registers(operand: str) -> list[str]:
 def wide_insns(listing: str, path: FastPath) -> int:
     """Instructions that 8 bytes take more, as priced."""
     price = parse_spec(listing).price_list().get("wide_units8")
-    return int(price.insn) if price and path.bytes == WIDE else 0
+    return int(price.hit) if price and path.bytes == WIDE else 0
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

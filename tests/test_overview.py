@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hosts import made_host
 
 from mmuexp.export import load
-from mmuexp.host import PRIMITIVES, Profile, load_profile
+from mmuexp.host import Profile, load_profile
 from mmuexp.mail.evidence import Evidence, Run, runs_of
 from mmuexp.overview.certainty import (
     ASSUMED,
@@ -36,8 +37,7 @@ NOW = load_profile("xeon-2.6-vm")
 
 def host(**ns: float) -> Profile:
     """An instruction takes 1 ns and all of the kernel nothing but what is named; nothing is assumed."""
-    prices = {primitive: 0.0 for primitive in PRIMITIVES} | {"insn": 1.0} | ns
-    return Profile("h", "", prices, dict.fromkeys(PRIMITIVES, "measured: here"))
+    return made_host("h", **ns)
 
 
 def run(spec: str, **counts: int) -> Run:
@@ -76,7 +76,7 @@ def test_without_qemu_fast_every_other_scheme_competes():
     read from its prices."""
     names = ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10"]
     one = contest(*map(run, names), at=host(), without="qemu-fast")
-    newer = dict(parse_spec("softmmu-qemu10").price_list())["units8"].insn
+    newer = dict(parse_spec("softmmu-qemu10").price_list())["units8"].hit
     told = {"softmmu": 11.0, "byte-lookup": 7.0, "map-block": 4.0, "softmmu-qemu10": newer}
     assert one.ns == told
     assert one.not_run == ()
@@ -123,7 +123,7 @@ def test_another_winner_at_prices_that_were_measured():
     dear = replace(host(signal=2000), name="results/live/x.csv")
     one = contest(*runs, at=host(signal=200), also=[dear])
     assert (one.winner, one.elsewhere) == ("map-block", {"results/live/x.csv": "softmmu"})
-    assert contest(*runs, at=host(signal=200), also=[replace(dear, ns=host().ns)]).elsewhere == {}
+    assert contest(*runs, at=host(signal=200), also=[replace(dear, prices=host().prices)]).elsewhere == {}
     verdict = judge(one, [])
     assert (verdict.level, verdict.why) == (ELSEWHERE, "softmmu wins at those of results/live/x.csv")
     assert judge(one, [], today=False).level != ELSEWHERE
@@ -134,7 +134,7 @@ def test_the_prices_of_a_live_run_are_those_of_its_manifest(tmp_path):
     assert list(tables) == ["results/live/kernels.csv", "results/live/live.csv"]
     saved = json.loads((ROOT / "results/live/live.csv.manifest.json").read_text())["prices"]["host"]
     found = {one.name: one for one in live_hosts(tables)}["results/live/live.csv"]
-    assert found.ns == {name: saved["prices"][name]["ns"] for name in PRIMITIVES}
+    assert {name: found.ns[name] for name in saved["prices"]} == {n: p["ns"] for n, p in saved["prices"].items()}
     del saved["prices"]["signal"]
     table = replace(tables["results/live/live.csv"], manifest={"prices": {"host": saved}})
     assert live_hosts({"x": table}) == []  # not all of its prices

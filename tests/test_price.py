@@ -4,21 +4,29 @@ from itertools import chain
 
 import pytest
 
-from mmuexp.host import PRIMITIVES, Profile
-from mmuexp.price import TRANSLATE, WALK, Priced, price, price_lines
+from mmuexp.host import Price, Profile, priced_at
+from mmuexp.price import DEPENDENCE, Priced, price, price_lines
+from mmuexp.primitives import LEVELS, PRICES, PRIMITIVES
 from mmuexp.registry import default_strategies, parse_spec
 from mmuexp.render.sentence import Line, clear_winner, sentence, turns
 from mmuexp.render.words import duration, significant, size
 from mmuexp.strategy import Cost
-from mmuexp.verdict import break_even, decided_by
+from mmuexp.verdict import break_even, decided_by, is_sure
 
 NS = {"insn": 0.5, "signal": 1000, "mmap": 200, "munmap": 300, "mprotect": 400, "page_in": 50, "page_out": 60}
+USER_NS = {"hit": 0.25, "access": 0.5, "helper": 20, "walk_level": 11, "scan": 2, "drop": 70, "translate": 900}
+LENGTH = {p.field: p.insns for p in PRIMITIVES}
 
 
-def profile(**assumed) -> Profile:
-    """NS, measured, but for the primitives named."""
-    sources = {p: "assumed: a guess" if p in assumed else "measured: here" for p in PRIMITIVES}
-    return Profile("test", "", {**NS, **assumed}, sources)
+def profile(path=None, dependent=None, extra=None, **assumed) -> Profile:
+    """NS and USER_NS, measured without a spread, but for the primitives named: those are assumed."""
+    given = {**NS, **USER_NS, **assumed}
+    prices = {p: priced_at(given[p], "assumed: a guess" if p in assumed else "measured: here") for p in PRICES}
+    groups = {"path": path or {}, "dependent": dependent or {}}
+    groups = {
+        group: {name: priced_at(ns, "measured: here") for name, ns in held.items()} for group, held in groups.items()
+    }
+    return Profile("test", "", {**prices, **(extra or {})}, **groups)
 
 
 class Scheme:
@@ -27,7 +35,7 @@ class Scheme:
     name = "scheme"
 
     def __init__(self, *lines):
-        self.lines = [("units8", Cost(insn=4, source="read: x")), *lines]
+        self.lines = [("units8", Cost(hit=4, access=1, source="read: x")), *lines]
 
     def price_list(self):
         return dict(self.lines)
@@ -35,16 +43,48 @@ class Scheme:
 
 def test_the_hit_path_is_paid_by_every_access():
     cost = price(Scheme(), {"units8": 1000}, profile())
-    assert (cost.insns, cost.kernel_ns, cost.ns) == (4000, 0, 2000.0)
+    assert (cost.insns, cost.kernel_ns, cost.ns) == (4000, 0, 1000 * (4 * 0.25 + 0.5))
+    assert (cost.hit_insns, cost.hit_ns) == (4000, cost.access_ns)
+
+
+def test_a_hit_path_that_was_measured_whole_is_not_put_together_from_instructions():
+    lines = [("wide_units8", Cost(hit=2, source="read: x"))]
+    counts = {"units8": 1000, "wide_units8": 10}
+    cost = price(Scheme(*lines), counts, profile(path={"scheme": 0.75, "other": 9}))
+    assert cost.ns == 1000 * 0.75 + 10 * 2 * 0.25
+    assert cost.insns == 4000 + 20
 
 
 def test_every_primitive_counts_once():
     calls = {"signal": 1, "mmap": 1, "munmap": 1, "mprotect": 1, "page_in": 2, "page_out": 1}
-    bundle = Cost(insn=10, walk=2, translate=3, **calls, source="read: x")
+    own = {"helper": 1, "scan": 3, "drop": 2}
+    bundle = Cost(insn=10, walk=2, translate=3, **own, **calls, source="read: x")
     cost = price(Scheme(("event", bundle)), {"event": 5}, profile())
-    assert cost.insns == 5 * (10 + 2 * WALK.insns + 3 * TRANSLATE.insns)
+    assert cost.handler_insns == 5 * (
+        10 + 2 * LENGTH["walk"] + LENGTH["helper"] + 3 * LENGTH["scan"] + 2 * LENGTH["drop"]
+    )
+    assert cost.insns == cost.handler_insns + 5 * 3 * LENGTH["translate"]
+    assert cost.handler_ns == 5 * (10 * 0.5 + 2 * LEVELS * 11 + 20 + 3 * 2 + 2 * 70)
     assert cost.kernel_ns == 5 * (1000 + 200 + 300 + 400 + 2 * 50 + 60)
-    assert cost.ns == cost.insns * 0.5 + cost.kernel_ns
+    assert cost.retranslate_ns == 5 * 3 * 900
+    assert cost.ns == cost.handler_ns + cost.kernel_ns + cost.retranslate_ns
+
+
+def test_every_primitive_has_a_test_that_prices_it():
+    """Whatever is in the list reaches ns, by its own price alone."""
+    for p in PRIMITIVES:
+        scheme = Scheme(("event", Cost(**{p.field: 2}, source="read: x")))
+        given = {**dict.fromkeys(PRICES, 0.0), p.price: 7.0}
+        host = Profile("test", "", {name: priced_at(ns, "measured: x") for name, ns in given.items()})
+        assert price(scheme, {"event": 3}, host).ns == 3 * 2 * p.times * 7, p.field
+
+
+def test_translating_for_the_first_time_stands_apart():
+    lines = [("translated_insns", Cost(translate=1, source="read: x"))]
+    cost = price(Scheme(*lines), {"translated_insns": 50, "retranslated_insns": 20}, profile())
+    assert (cost.translate_ns, cost.retranslate_ns) == (30 * 900, 20 * 900)
+    assert (cost.access_ns, cost.ns) == (20 * 900, 50 * 900)
+    assert cost.translate_insns == 50 * LENGTH["translate"]
 
 
 def test_a_primitive_of_the_kernel_is_no_instruction():
@@ -65,29 +105,30 @@ def test_crossing_is_what_events_of_crossing_cost():
 
 def test_instructions_are_split_by_where_they_run():
     lines = [
-        ("wide_units8", Cost(insn=20, source="read: x")),
+        ("wide_units8", Cost(hit=20, source="read: x")),
         ("tlb_fills", Cost(insn=300, walk=1, translate=2, source="read: x")),
         ("translated_insns", Cost(translate=1, source="read: x")),
     ]
     counts = {"units8": 10, "wide_units8": 3, "tlb_fills": 2, "translated_insns": 5}
     cost = price(Scheme(*lines), counts, profile())
     assert cost.hit_insns == 10 * 4 + 3 * 20
-    assert cost.translate_insns == (2 * 2 + 5) * TRANSLATE.insns
-    assert cost.handler_insns == 2 * (300 + WALK.insns)
+    assert cost.translate_insns == (2 * 2 + 5) * LENGTH["translate"]
+    assert cost.handler_insns == 2 * (300 + LENGTH["walk"])
     assert cost.insns == cost.hit_insns + cost.handler_insns + cost.translate_insns
 
 
 def test_what_a_scheme_does_not_price_is_free():
     counts = {"units8": 2, "faults": 9, "maps": None}
     scheme = Scheme(("maps", Cost(page_in=1, source="read: x")))
-    assert [line[:2] for line in price_lines(scheme, counts)] == [("units8", 2)]
-    assert price(Scheme(), counts, profile()).ns == 2 * 4 * 0.5
+    assert [line[:2] for line in price_lines(scheme.price_list(), counts)] == [("units8", 2)]
+    assert price(Scheme(), counts, profile()).ns == 2 * (4 * 0.25 + 0.5)
 
 
 def test_the_four_schemes_on_one_crossing_load_and_one_crossing_store():
     counts = {"units8": 2, "ram_cross_loads": 1, "ram_cross_stores": 1, "ram_cross_store_bytes": 4, "page_cross": 2}
     softmmu = price(parse_spec("softmmu"), counts | {"slow_cross": 2}, profile())
-    assert softmmu.cross_insns == 2 * 30 + 1 * 2 * 12 + 4 * 12  # helpers, two lookups, a lookup for each byte
+    helper = LENGTH["helper"] + 10
+    assert softmmu.cross_insns == 2 * helper + 1 * 2 * 12 + 4 * 12  # helpers, two lookups, a lookup for each byte
     assert softmmu.insns == 2 * 11 + softmmu.cross_insns
     lookup = price(parse_spec("byte-lookup"), counts | {"faults_cross": 2}, profile())
     assert lookup.cross_kernel_ns == 2 * NS["signal"]
@@ -96,8 +137,10 @@ def test_the_four_schemes_on_one_crossing_load_and_one_crossing_store():
         assert (cost.cross_insns, cost.cross_ns) == (0, 0)
 
 
-def priced(user_ns, kernel_ns, **knobs) -> Priced:
-    return Priced(0, kernel_ns, user_ns + kernel_ns, 0, 0, 0, knobs)
+def priced(user_ns, kernel_ns, **moves) -> Priced:
+    """So many ns of code and in the kernel; `moves` are ns that a price can add (from 0 on), or (less, more)."""
+    ends = {name: move if isinstance(move, tuple) else (0.0, float(move)) for name, move in moves.items()}
+    return Priced(hit_ns=user_ns, kernel_ns=kernel_ns, moves=ends)
 
 
 def test_break_even_below():
@@ -137,40 +180,66 @@ def test_what_no_price_turns(mine, other, wins):
     assert (even.wins, even.fault_ns) == (wins, None)
 
 
-def test_an_assumed_price_decides_when_half_or_double_of_it_turns_the_order():
+def test_a_price_decides_when_an_end_of_its_range_turns_the_order():
     base = priced(10_000, 0)
-    assert decided_by(priced(9000, 0, walk=2000), base) == ["walk"]  # double: 11,000
-    assert decided_by(priced(9000, 0, walk=900), base) == []  # double: 9,900
-    assert decided_by(priced(9000, 0, walk=1000), base) == ["walk"]  # double: a tie is no win
-    assert decided_by(priced(10_900, 0, walk=2000), base) == ["walk"]  # half: 9,900
-    assert decided_by(priced(11_000, 0, walk=1900), base) == []
+    assert decided_by(priced(9000, 0, walk=2000), base) == ["walk"]  # at most 11,000
+    assert decided_by(priced(9000, 0, walk=900), base) == []  # at most 9,900
+    assert decided_by(priced(9000, 0, walk=1000), base) == ["walk"]  # a tie is no win
+    assert decided_by(priced(10_900, 0, walk=(-1000, 0)), base) == ["walk"]  # at least 9,900
+    assert decided_by(priced(11_000, 0, walk=(-900, 2000)), base) == []
 
 
-def test_an_assumed_price_that_both_pay_moves_both():
+def test_a_price_that_both_pay_moves_both():
     assert decided_by(priced(9000, 0, walk=5000), priced(10_000, 0, walk=5000)) == []
     assert decided_by(priced(9000, 0, walk=5000), priced(10_000, 0, walk=3000)) == ["walk"]
 
 
-def test_the_knobs_of_a_price_are_its_assumed_parts():
+def test_sure_is_what_no_combination_of_prices_turns():
+    base = priced(10_000, 0)
+    together = priced(9000, 0, walk=600, signal=600)  # each alone 9,600; both 10,200
+    assert decided_by(together, base) == []
+    assert not is_sure(together, base)
+    assert is_sure(priced(9000, 0, walk=400, signal=500), base)
+    assert is_sure(base, priced(9000, 0, walk=400, signal=500))
+    assert not is_sure(base, base)
+    assert is_sure(priced(9000, 0, walk=5000), priced(10_000, 0, walk=5000))  # what both pay cancels
+
+
+def test_the_ranges_of_a_price_are_those_of_its_parts():
     lines = [
         ("guessed", Cost(insn=100, signal=1, source="assumed: x")),
-        ("known", Cost(insn=100, walk=1, source="read: y")),
+        ("bounded", Cost(insn=100, walk=1, source="assumed: y", least=90, most=130)),
+        ("known", Cost(insn=100, source="read: y")),
     ]
-    counts = {"units8": 10, "guessed": 2, "known": 3}
-    cost = price(Scheme(*lines), counts, profile(signal=1000))
-    assert sorted(cost.knobs.values()) == sorted([2 * 100 * 0.5, 3 * WALK.insns * 0.5, 2 * 1000])
-    assert any("guessed" in knob for knob in cost.knobs)
-    assert any("signal" in knob for knob in cost.knobs)
+    counts = {"units8": 10, "guessed": 2, "bounded": 3, "known": 4}
+    wide = Price(0.5, "measured: x", 0.4, 0.7)
+    moves = price(Scheme(*lines), counts, profile(signal=1000, extra={"insn": wide})).moves
+    by_word = {
+        word: next(ends for name, ends in moves.items() if word in name) for word in ("guessed", "bounded", "signal")
+    }
+    assert by_word["guessed"] == (2 * -50 * 0.5, 2 * 100 * 0.5)  # half and double
+    assert by_word["bounded"] == (3 * -10 * 0.5, 3 * 30 * 0.5)
+    assert by_word["signal"] == (2 * -500, 2 * 1000)
+    insns = 2 * 100 + 3 * 100 + 4 * 100
+    assert moves["insn (0.4 to 0.7 ns, host test)"] == pytest.approx((-0.1 * insns, 0.2 * insns))
+    assert len(moves) == 4
 
 
-def test_doubling_a_knob_is_doubling_its_price():
-    scheme = Scheme(("e", Cost(insn=10, walk=1, signal=2, source="assumed: x")))
+def test_accesses_that_wait_for_each_other_move_all_schemes_together():
+    host = profile(path={"scheme": 0.75}, dependent={"scheme": 2.0})
+    assert price(Scheme(), {"units8": 8}, host).moves == {DEPENDENCE: (0.0, 8 * 1.25)}
+    slow = {"hit_dependent": priced_at(1.0, "measured: x"), "access_dependent": priced_at(3.0, "measured: x")}
+    assert price(Scheme(), {"units8": 8}, profile(extra=slow)).moves == {DEPENDENCE: (0.0, 8 * (7.0 - 1.5))}
+
+
+def test_an_end_of_a_range_is_the_price_at_that_end():
+    scheme = Scheme(("e", Cost(insn=10, walk=1, signal=2, source="read: x")))
     counts = {"units8": 7, "e": 5}
-    for primitive in ("insn", "signal"):
-        once = price(scheme, counts, profile(**{primitive: NS[primitive]}))
-        twice = price(scheme, counts, profile(**{primitive: 2 * NS[primitive]}))
-        knob = next(k for k in once.knobs if "host test" in k)
-        assert twice.ns - once.ns == once.knobs[knob]
+    for name in ("insn", "signal", "walk_level", "hit"):
+        once = price(scheme, counts, profile(**{name: {**NS, **USER_NS}[name]}))
+        twice = price(scheme, counts, profile(**{name: 2 * {**NS, **USER_NS}[name]}))
+        ends = next(ends for knob, ends in once.moves.items() if knob.startswith(f"{name} ("))
+        assert twice.access_ns - once.access_ns == pytest.approx(ends[1])
 
 
 def test_the_sentence_names_the_winner_and_where_it_turns():

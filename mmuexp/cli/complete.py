@@ -85,9 +85,9 @@ def hosts(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def prices(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    from mmuexp.host import PRIMITIVES
+    from mmuexp.primitives import PRICES
 
-    return _beginning([f"{primitive}=" for primitive in PRIMITIVES], incomplete)
+    return _beginning([f"{primitive}=" for primitive in PRICES], incomplete)
 
 
 def commands(ctx: click.Context, incomplete: str) -> list[CompletionItem]:

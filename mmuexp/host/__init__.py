@@ -1,10 +1,17 @@
-"""Host profiles: what one machine takes, in ns, for an emulator instruction and for the kernel's primitives.
+"""Host profiles: what one machine takes, in ns, for each primitive (primitives.py), with the range it may lie in.
 
-A profile is a TOML file: `about`, and for each of `PRIMITIVES` a table with `ns` and `source` (and `spread_ns`, for
-people). A source begins with "read:", "measured:", "given:" or "assumed:"; only an assumed one can mark a result.
-`also` is for what else was measured. Two profiles are shipped beside this file; `mmuexp calibrate` writes a user's own,
-which are found by path, or by name in `$XDG_CONFIG_HOME/mmuexp/hosts/`. Prices may follow a name, as settings follow a
-scheme's: `xeon-2.6-vm,signal=300` is that profile with another price of a signal, and its name says so.
+A profile is a TOML file: `about`, and for each of `PRICES` a table with `ns`, `source`, and `low_ns` and `high_ns`, its
+range (`spread_ns`, which older ones hold, is the width of one). A source begins with "read:", "measured:", "given:" or
+"assumed:". What else it may hold:
+
+    [path.SCHEME]        a whole hit of that scheme, its access included, in code whose accesses are independent
+    [dependent.SCHEME]   the same in code in which each address waits for the load before
+    [hit_dependent], [access_dependent]     such code's `hit` and `access`, for schemes without a figure of their own
+    [also.EVENT]         whatever else was measured, for people
+
+Profiles are shipped beside this file; `mmuexp calibrate` writes a user's own, which are found by path, or by name in
+`$XDG_CONFIG_HOME/mmuexp/hosts/`. Prices may follow a name, as settings follow a scheme's: `xeon-2.6-vm,signal=300` is
+that profile with another price of a signal, and its name says so.
 """
 
 import os
@@ -12,6 +19,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import resources
 from math import isfinite
 from pathlib import Path
@@ -19,43 +27,76 @@ from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError, UsageError, all_shown, shown
 from mmuexp.places import settings_folder
+from mmuexp.primitives import ASSUMED, ASSUMED_RANGE, KERNEL, PRICES
 
-PRIMITIVES = ("insn", "signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
-ACCESS = "access"  # may be missing; beyond its instructions, what the access itself takes of every hit
+NEEDED = ("insn", *(name for name, p in PRICES.items() if p.part == KERNEL))  # what any profile holds
+DEPENDENT = ("hit_dependent", "access_dependent")
+GROUPS = ("path", "dependent", "also")  # tables of tables
 SOURCES = ("read:", "measured:", "given:", "assumed:")
 DEFAULT = "xeon-2.6-vm"
 CALIBRATED = "here"  # as `mmuexp calibrate` names what it measured, if -o does not say
 MOST = 1_000_000_000  # ns: no primitive takes a second
 
 
+class Price(NamedTuple):
+    """What one primitive takes: ns, and the range that it may lie in, low_ns to high_ns."""
+
+    ns: float
+    source: str
+    low_ns: float
+    high_ns: float
+    spread_ns: float | None = None  # as the file says it
+
+    @property
+    def assumed(self) -> bool:
+        return self.source.startswith(ASSUMED)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a manifest holds it, and a profile's table."""
+        spread = {} if self.spread_ns is None else {"spread_ns": self.spread_ns}
+        return {"ns": self.ns, "low_ns": self.low_ns, "high_ns": self.high_ns, **spread, "source": self.source}
+
+
+def priced_at(ns: float, source: str, spread_ns: float | None = None) -> Price:
+    """Make a price whose range nobody gives: half and double where it is assumed, its spread where it was measured."""
+    if source.startswith(ASSUMED):
+        return Price(ns, source, *(ns * factor for factor in ASSUMED_RANGE), spread_ns)
+    off = (spread_ns or 0.0) / 2
+    return Price(ns, source, max(0.0, ns - off), ns + off, spread_ns)
+
+
 @dataclass(frozen=True)
 class Profile:
-    """`ns[primitive]` and `source[primitive]` of one machine; sources of the rest as "access" and "also.EVENT"."""
+    """`prices` holds one for each of PRICES, and those of DEPENDENT that are known; the groups are as in a file."""
 
     name: str
     about: str
-    ns: dict[str, float]
-    source: dict[str, str]
-    access_ns: float = 0.0  # the same under every scheme, so no part of `ns`: only a measured time holds it
-    also: dict[str, float] = field(default_factory=dict)  # whole events that `mmuexp calibrate` measured, in ns
-    spread_ns: dict[str, float] = field(default_factory=dict)  # named as in `source`; of what was measured with one
+    prices: Mapping[str, Price]
+    path: Mapping[str, Price] = field(default_factory=dict)
+    dependent: Mapping[str, Price] = field(default_factory=dict)
+    also: Mapping[str, Price] = field(default_factory=dict)
+
+    @cached_property
+    def ns(self) -> dict[str, float]:
+        return {name: price.ns for name, price in self.prices.items()}
 
     def assumed(self, primitive: str) -> bool:
-        return self.source[primitive].startswith("assumed")
+        return self.prices[primitive].assumed
+
+    def waiting_ns(self, hits: float, accesses: float) -> float | None:
+        """A hit of so many instructions where each address waits for the load before; None if nobody measured it."""
+        if not all(name in self.prices for name in DEPENDENT):
+            return None
+        return hits * self.ns["hit_dependent"] + accesses * self.ns["access_dependent"]
 
     def as_dict(self) -> dict[str, Any]:
-        """As a manifest holds it; "access" and "also", which price live runs alone, only if they are known."""
+        """As a manifest holds it; `profile_of_dict` reads it back."""
         found: dict[str, Any] = {"name": self.name, "about": self.about}
-        found["prices"] = {p: self._told(p, self.ns[p]) for p in PRIMITIVES}
-        if ACCESS in self.source:
-            found[ACCESS] = self._told(ACCESS, self.access_ns)
-        if self.also:
-            found["also"] = {event: self._told(f"also.{event}", ns) for event, ns in self.also.items()}
+        found["prices"] = {name: price.as_dict() for name, price in self.prices.items()}
+        for group in GROUPS:
+            if held := getattr(self, group):
+                found[group] = {name: price.as_dict() for name, price in held.items()}
         return found
-
-    def _told(self, name: str, ns: float) -> dict[str, Any]:
-        spread = {"spread_ns": self.spread_ns[name]} if name in self.spread_ns else {}
-        return {"ns": ns, "source": self.source.get(name, ""), **spread}
 
 
 def user_folder() -> Path:
@@ -88,9 +129,9 @@ def split_prices(asked: str) -> tuple[str, dict[str, float]]:
     prices: dict[str, float] = {}
     for word in parts["prices"][1:].split(","):
         primitive, _, text = word.partition("=")
-        if primitive not in PRIMITIVES:
+        if primitive not in PRICES:
             raise UsageError(
-                f"there is no primitive {primitive!r} to price", where=word, todo=f"there are {', '.join(PRIMITIVES)}"
+                f"there is no primitive {primitive!r} to price", where=word, todo=f"there are {', '.join(PRICES)}"
             )
         try:
             ns = float(text)
@@ -106,12 +147,12 @@ def with_prices(profile: Profile, prices: Mapping[str, float]) -> Profile:
     """The same profile, but for `prices` (ns by primitive), which its name and its sources tell."""
     if not prices:
         return profile
+    given = "given: by the user, in place of the profile's"
     return replace(
         profile,
         name=",".join([profile.name, *(f"{primitive}={ns:g}" for primitive, ns in prices.items())]),
-        ns={**profile.ns, **prices},
-        source={**profile.source, **dict.fromkeys(prices, "given: by the user, in place of the profile's")},
-        spread_ns={name: ns for name, ns in profile.spread_ns.items() if name not in prices},
+        prices={**profile.prices, **{name: priced_at(ns, given) for name, ns in prices.items()}},
+        path={} if prices.keys() & {"hit", "access"} else profile.path,  # else what was given would price nothing
     )
 
 
@@ -146,6 +187,16 @@ def profile_of_text(text: str, name: str) -> Profile:
     return _profile(text, name, f"host profile {name}")
 
 
+def profile_of_dict(saved: Mapping[str, Any], where: str) -> Profile:
+    """Read what `Profile.as_dict` wrote. Raises MmuexpError for what is not a profile."""
+    if not isinstance(saved, Mapping) or not isinstance(saved.get("prices"), Mapping):
+        raise MmuexpError("holds no prices of a host", where=where)
+    groups = {group: saved[group] for group in GROUPS if group in saved}
+    return _profile_of(
+        {"about": saved.get("about", ""), **saved["prices"], **groups}, str(saved.get("name", "")), where
+    )
+
+
 def _known() -> str:
     return ", ".join(profile_names())
 
@@ -165,38 +216,41 @@ def _profile(text: str, name: str, where: str) -> Profile:
         data = all_shown(tomllib.loads(text))
     except (ValueError, RecursionError) as error:  # TOML, UTF-8, an integer of thousands of digits, lists in lists
         raise MmuexpError(f"is not TOML: {error}", where=where) from error
-    unknown = sorted(set(data) - set(PRIMITIVES) - {"about", "also", ACCESS})
+    return _profile_of(data, name, where)
+
+
+def _profile_of(data: Mapping[str, Any], name: str, where: str) -> Profile:
+    unknown = sorted(set(data) - {*PRICES, *DEPENDENT, *GROUPS, "about"})
     if unknown:
-        known = ", ".join((*PRIMITIVES, ACCESS))
-        raise MmuexpError(f"unknown key {unknown[0]!r}", where=where, todo=f"known: about, also, {known}")
+        known = ", ".join(("about", *PRICES, *DEPENDENT, *GROUPS))
+        raise MmuexpError(f"unknown key {unknown[0]!r}", where=where, todo=f"known: {known}")
     about = data.get("about", "")
     if not isinstance(about, str):
         raise MmuexpError("about is not a text", where=where)
-    entries = {p: _entry(data, p, where) for p in PRIMITIVES}
-    if ACCESS in data:
-        entries[ACCESS] = _entry(data, ACCESS, where)
-    others = data.get("also", {})
-    if not isinstance(others, dict):
-        raise MmuexpError("also is not a table", where=where, todo="write [also.EVENT] with ns and source")
-    entries |= {f"also.{event}": _entry(others, event, where, f"also.{event}") for event in others}
-    return Profile(
-        shown(name),
-        about,
-        {p: entries[p].ns for p in PRIMITIVES},
-        {entry: found.source for entry, found in entries.items()},
-        entries[ACCESS].ns if ACCESS in entries else 0.0,
-        {event: entries[f"also.{event}"].ns for event in others},
-        {entry: found.spread_ns for entry, found in entries.items() if found.spread_ns is not None},
-    )
+    names = [name for name in (*PRICES, *DEPENDENT) if name in data or name in NEEDED]
+    prices = {name: _entry(data, name, where) for name in names}
+    groups = {group: _group(data.get(group, {}), group, where) for group in GROUPS}
+    return Profile(shown(name), about, {**_of_instructions(prices), **prices}, **groups)
 
 
-class _Entry(NamedTuple):
-    ns: float
-    source: str
-    spread_ns: float | None
+def _of_instructions(prices: Mapping[str, Price]) -> dict[str, Price]:
+    """What a profile that prices nothing but instructions says of the primitives that are made of them."""
+    insn = prices["insn"].ns
+    return {
+        name: priced_at(p.insns * insn, f"assumed: {p.insns} of its own instructions")
+        for name, p in PRICES.items()
+        if p.part != KERNEL
+    } | {"walk_level": priced_at(PRICES["walk_level"].insns / PRICES["walk_level"].times * insn, "assumed: as long")}
 
 
-def _entry(data: dict, key: str, where: str, called: str = "") -> _Entry:
+def _group(tables: Any, group: str, where: str) -> dict[str, Price]:
+    if not isinstance(tables, dict):
+        todo = f"write [{group}.NAME] with ns and source"
+        raise MmuexpError(f"{group} is not a table", where=where, todo=todo)
+    return {shown(name): _entry(tables, name, where, f"{group}.{name}") for name in tables}
+
+
+def _entry(data: dict, key: str, where: str, called: str = "") -> Price:
     """One table of a profile; `called` as a file writes it."""
     called = called or key
     todo = f'write [{called}] with ns = NUMBER and source = "measured: ..."'
@@ -205,13 +259,13 @@ def _entry(data: dict, key: str, where: str, called: str = "") -> _Entry:
     table = data[key]
     if not isinstance(table, dict):
         raise MmuexpError(f"{called} is not a table", where=where, todo=todo)
-    unknown = sorted(set(table) - {"ns", "source", "spread_ns"})
+    unknown = sorted(set(table) - {*Price._fields})
     if unknown:
         raise MmuexpError(f"unknown key {unknown[0]!r} in [{called}]", where=where, todo=todo)
     for needed in ("ns", "source"):
         if needed not in table:
             raise MmuexpError(f"{needed} is missing in [{called}]", where=where, todo=todo)
-    for number in ("ns", "spread_ns"):
+    for number in ("ns", "low_ns", "high_ns", "spread_ns"):
         _check_ns(table.get(number, 0), f"{number} of [{called}]", where, todo)
     if called == "insn" and table["ns"] == 0:
         raise MmuexpError("ns of [insn] is 0, a price cannot be", where=where, todo=todo)
@@ -219,7 +273,13 @@ def _entry(data: dict, key: str, where: str, called: str = "") -> _Entry:
     if not isinstance(source, str) or not source.startswith(SOURCES):
         raise MmuexpError(f"source of [{called}] does not begin with {' or '.join(SOURCES)}", where=where, todo=todo)
     spread = table.get("spread_ns")
-    return _Entry(float(table["ns"]), source, None if spread is None else float(spread))
+    found = priced_at(float(table["ns"]), source, None if spread is None else float(spread))
+    ends = {end: float(table[end]) for end in ("low_ns", "high_ns") if end in table}
+    found = found._replace(**ends)
+    if not found.low_ns <= found.ns <= found.high_ns:
+        what = f"ns of [{called}], {found.ns:g}, is not in its range, {found.low_ns:g} to {found.high_ns:g}"
+        raise MmuexpError(what, where=where, todo=todo)
+    return found
 
 
 def _check_ns(ns: Any, what: str, where: str, todo: str) -> None:

@@ -119,8 +119,11 @@ class Sampler:
             raise MmuexpError(what, where="calibrate", todo="run it when this machine does nothing else")
         signal, mapping = kernel["signal"], kernel["mmap"]
         prices = {
-            "insn": _figure(slope, "slope of hit paths of 1, 4, 7 and 11 instructions on a synthetic stream"),
+            "hit": _figure(slope, "slope of hit paths of 1, 4, 7 and 11 instructions on a synthetic stream"),
+            "insn": _figure(slope, "as an instruction of the hit path"),
             "access": _figure(base, "what remains of a hit beyond its instructions: the data cache"),
+            "helper": _figure(np.array(self.events["helper"]), "a misaligned load by softmmu's helper"),
+            "walk_level": _figure(kernel["walk"] / 2, "a dependent read in 4 MiB of page tables"),
             "signal": _figure(signal, "SIGSEGV delivery and sigreturn, the handler skips the instruction"),
             "mmap": _figure(mapping, "mmap of one memfd page over a reserve, not touched"),
             "page_in": _figure(

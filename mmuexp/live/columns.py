@@ -7,7 +7,7 @@ from mmuexp.host import Profile
 from mmuexp.live.build import NoEngine, engine_of
 from mmuexp.live.measure import Measured, measure
 from mmuexp.passes import Run
-from mmuexp.price import engine_ns
+from mmuexp.price import price
 from mmuexp.progress import Progress
 from mmuexp.result import LIVE
 
@@ -43,7 +43,8 @@ def live_columns(found: Mapping[str, Measured], runs: Sequence[Run], host: Profi
     columns = {}
     for run in runs:
         if one := found.get(str(run.strategy)):
-            model = engine_ns(run.strategy, run.counts, host) / max(1, run.counts["accesses"] or 0)
+            of_engine = price(run.strategy, run.counts, host, run.strategy.engine_price_list())
+            model = of_engine.engine_ns / max(1, run.counts["accesses"] or 0)
             values = (one.ns, one.least_ns, one.most_ns, one.loop_ns, model, model - one.ns)
             columns[str(run.strategy)] = dict(zip(LIVE, map(float, values), strict=True))
     return columns

@@ -25,7 +25,7 @@ def device_prices(soft: Run, byte: Run, host) -> tuple[float, float]:
 
 def rate_of_devices(soft: Run, byte: Run, host) -> float:
     """Accesses to devices, of each 1,000, that cost what byte-lookup's shorter hit path saves on the others."""
-    gain = (soft.strategy.hit_insns() - byte.strategy.hit_insns()) * host.ns["insn"]
+    gain = ns_of(soft.strategy, host, units8=1) - ns_of(byte.strategy, host, units8=1)
     helper, signal = device_prices(soft, byte, host)
     return 1000 * gain / (gain + signal - helper)
 
@@ -61,7 +61,7 @@ def _user_mode(evidence: Evidence) -> Part:
         for name, (soft, byte) in pairs:
             evens[name] = evidence.even(byte, soft, host)
             holds = evidence.ns(byte, host) < evidence.ns(soft, host)
-            cases.append(Case(name, holds, host.name, evidence.assumed(byte, soft, host)))
+            cases.append(Case(name, holds, host.name, evidence.deciding(byte, soft, host)))
             figures += fault_figures(evens[name], host.name, name)
         figures += spread(AGAINST.format(SOFTMMU), _times(evidence, pairs, host), SPEEDUP, host.name)
         newer = evidence.pairs(*USER, of=[QEMU_10, BYTE_LOOKUP], mode="user")

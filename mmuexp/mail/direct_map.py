@@ -32,7 +32,7 @@ def judge(evidence: Evidence) -> Iterator[Part]:
 def fault_for_much(evidence: Evidence, soft: Run, fast: Run, host) -> float | None:
     """A fault's price up to which `fast` is MUCH times cheaper than `soft`, which takes none. None: at no price."""
     cost = evidence.price(fast, host)
-    room = evidence.ns(soft, host) / MUCH - (cost.ns - cost.kernel_ns)
+    room = evidence.ns(soft, host) / MUCH - (cost.access_ns - cost.kernel_ns)
     return room / fast.faults if fast.faults and room > 0 else None
 
 
@@ -42,7 +42,7 @@ def _much_faster(evidence: Evidence) -> Part:
     for host in evidence.hosts:
         found = {name: times(evidence, fast, soft, host) for name, (soft, fast) in pairs}
         for name, (soft, fast) in pairs:
-            cases.append(Case(name, found[name] >= MUCH, host.name, evidence.assumed(fast, soft, host, MUCH)))
+            cases.append(Case(name, found[name] >= MUCH, host.name, evidence.deciding(fast, soft, host, MUCH)))
         figures += spread(AGAINST.format(SOFTMMU), found, SPEEDUP, host.name)
         allowed = {name: fault_for_much(evidence, soft, fast, host) for name, (soft, fast) in pairs}
         prices = {name: value for name, value in allowed.items() if value is not None}
@@ -67,9 +67,7 @@ def _about_two(evidence: Evidence) -> Part:
     least, most = ABOUT_TWO
     for host in evidence.hosts:
         found = {
-            name: Program(
-                soft.counts["guest_insns"] * host.ns["insn"], evidence.ns(soft, host), evidence.ns(fast, host)
-            )
+            name: Program(soft.counts["guest_insns"] * host.ns["hit"], evidence.ns(soft, host), evidence.ns(fast, host))
             for name, (soft, fast) in fitting(evidence, system=WHOLE)
             if soft.counts["guest_insns"]
         }

@@ -1,13 +1,13 @@
 """What claims are tested on: runs (a recording under a scheme, its counts) of experiments, and hosts to price them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
+from mmuexp.errors import MmuexpError
 from mmuexp.host import Profile
-from mmuexp.mail.recover import recovered
 from mmuexp.price import Priced, price
 from mmuexp.registry import parse_spec
 from mmuexp.result import Result, rows_of
@@ -21,7 +21,7 @@ PATCHED, WIDE = "qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x1
 
 @dataclass(frozen=True)
 class Run:
-    """One recording under one scheme. `counts` are the row's, and those that prices need beside."""
+    """One recording under one scheme. `counts` are its row, which holds the sums that prices need."""
 
     recording: str
     mode: str  # "user", "system", "" where nobody said
@@ -91,7 +91,7 @@ class Evidence:
         return self._prices[key]
 
     def ns(self, run: Run, host: Profile) -> float:
-        return self.price(run, host).ns
+        return self.price(run, host).access_ns
 
     def even(self, run: Run, base: Run, host: Profile) -> BreakEven:
         """While a fault costs how much `run` is cheaper than `base`."""
@@ -100,29 +100,27 @@ class Evidence:
             str(base.strategy), self.price(base, host), base.faults,
         )  # fmt: skip
 
-    def assumed(self, run: Run, base: Run, host: Profile, factor: float = 1.0) -> tuple[str, ...]:
-        """Assumed prices of which a single one decides whether `factor` times `run` is cheaper than `base`."""
-        one = self.price(run, host)
-        knobs = {name: factor * ns for name, ns in one.knobs.items()}
-        return tuple(decided_by(replace(one, ns=factor * one.ns, knobs=knobs), self.price(base, host)))
+    def deciding(self, run: Run, base: Run, host: Profile, factor: float = 1.0) -> tuple[str, ...]:
+        """Prices of which a single one, within its range, turns whether `factor` times `run` is cheaper than `base`."""
+        return tuple(decided_by(self.price(run, host).times(factor), self.price(base, host)))
 
 
 def ns_of(strategy: Any, host: Profile, **counts: int) -> float:
     """What these counts cost under a scheme, alone."""
-    return price(strategy, counts, host).ns
+    return price(strategy, counts, host).access_ns
 
 
 def runs_of(result: Result) -> list[Run]:
     """The runs of a result of compare or sweep (windows are no runs). A recording without accesses tests nothing."""
     modes = {entry["trace"]: entry.get("mode", "") for entry in result.manifest.get("traces", [])}
-    by_trace: dict[str, list] = {}
-    for row in rows_of(result.frame):
-        if row["accesses"]:
-            by_trace.setdefault(row["trace"], []).append((_strategy(row["strategy"]), row))
     found = []
-    for trace, rows in by_trace.items():
-        for (strategy, _), counts in zip(rows, recovered(rows, result.manifest), strict=True):
-            found.append(Run(short(trace), modes.get(trace, ""), strategy, counts))
+    for row in rows_of(result.frame):
+        if not row["accesses"]:
+            continue
+        if row.get("units8") is None:
+            what = "was saved by an older version, without the sums that prices need"
+            raise MmuexpError(what, where=row["trace"], todo="make it again, with compare or rerun")
+        found.append(Run(short(row["trace"]), modes.get(row["trace"], ""), _strategy(row["strategy"]), row))
     return found
 
 

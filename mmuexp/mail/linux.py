@@ -22,12 +22,12 @@ def judge(evidence: Evidence) -> Iterator[Part]:
             key = name == longest
             even = evidence.even(block, soft, host)
             holds = evidence.ns(block, host) < evidence.ns(soft, host)
-            cases.append(Case(name, holds, host.name, evidence.assumed(block, soft, host)))
+            cases.append(Case(name, holds, host.name, evidence.deciding(block, soft, host)))
             figures.append(
                 Figure(AGAINST.format(SOFTMMU), times(evidence, block, soft, host), SPEEDUP, host.name, name, True)
             )
             whole = Program(
-                soft.counts["guest_insns"] * host.ns["insn"], evidence.ns(soft, host), evidence.ns(block, host)
+                soft.counts["guest_insns"] * host.ns["hit"], evidence.ns(soft, host), evidence.ns(block, host)
             )
             figures.append(
                 Figure(f"whole program, f = {INTEGER.f:g}", whole.speedup(INTEGER.f), SPEEDUP, host.name, name, key)

@@ -17,7 +17,7 @@ def programs(evidence: Evidence, host, base: str = SOFTMMU) -> dict[str, Program
     """Each recording under map-block, against `base`."""
     found = {}
     for name, (slow, fast) in evidence.pairs(*EXPERIMENTS, of=[base, MAP_BLOCK]):
-        unit = slow.counts["guest_insns"] * host.ns["insn"]
+        unit = slow.counts["guest_insns"] * host.ns["hit"]
         if unit:
             found[name] = Program(unit, evidence.ns(slow, host), evidence.ns(fast, host))
     return found

@@ -75,7 +75,7 @@ def judge(evidence: Evidence) -> Iterator[Part]:
             figures += [Figure("rate from which it is slower than softmmu-qemu10", newer, RATE, host.name, key=True)]
         for name, (soft, block) in pairs:
             holds = for_that_reason(evidence, soft, block, host, prices)
-            cases.append(Case(name, holds, host.name, evidence.assumed(soft, block, host, MUCH)))
+            cases.append(Case(name, holds, host.name, evidence.deciding(soft, block, host, MUCH)))
             figures += _of_recording(
                 evidence, name, soft, block, host, prices[0], 1000 * block.share("faults_code") >= OFTEN
             )

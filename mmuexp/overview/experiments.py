@@ -90,8 +90,8 @@ def _runs(about: About, name: str, result: Result, host: Profile) -> Table:
     priced = [(run, price(run.strategy, run.counts, host)) for run in runs]
     least: dict[str, float] = {}
     for run, cost in priced:
-        least[run.recording] = min(cost.ns, least.get(run.recording, cost.ns))
-    best = {at for at, (run, cost) in enumerate(priced) if cost.ns == least[run.recording]}
+        least[run.recording] = min(cost.access_ns, least.get(run.recording, cost.access_ns))
+    best = {at for at, (run, cost) in enumerate(priced) if cost.access_ns == least[run.recording]}
     rows = [_row(run, cost) for run, cost in priced]
     caption = f"Every run, at the prices of {host.name}; {name}.csv has all columns as they were counted"
     table = Table(HEAD, rows, UNITS, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
@@ -101,7 +101,7 @@ def _runs(about: About, name: str, result: Result, host: Profile) -> Table:
 
 def can_price(result: Result) -> bool:
     """Can its counts be priced anew? Windows, tables without prices, and schemes that are not installed cannot."""
-    if result.windowed or "hit_insns" not in result.frame.columns or not len(result.frame):
+    if result.windowed or "units8" not in result.frame.columns or not len(result.frame):
         return False
     specs = list(dict.fromkeys(result.frame["strategy"]))
     if any(spec.partition(",")[0].endswith(".py") for spec in specs):
@@ -127,8 +127,11 @@ def _with_best(table: Table, best: set[int]) -> Table:
 
 def _row(run: Run, cost: Any) -> list[Any]:
     accesses, counts = run.counts["accesses"], run.counts
-    each = [Cell(f"{total / accesses:.2f}", total / accesses) if accesses else None for total in (cost.ns, cost.insns)]
-    milliseconds = [Cell(words.significant(ns / 1e6), ns) for ns in (cost.ns, cost.kernel_ns)]
+    each = [
+        Cell(f"{total / accesses:.2f}", total / accesses) if accesses else None
+        for total in (cost.access_ns, cost.insns)
+    ]
+    milliseconds = [Cell(words.significant(ns / 1e6), ns) for ns in (cost.access_ns, cost.kernel_ns)]
     return [run.recording, str(run.strategy), *each, accesses, run.faults, *milliseconds, counts["page_cross"]]
 
 

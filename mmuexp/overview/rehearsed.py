@@ -1,12 +1,12 @@
 """What results/live holds: the tables of the live engine, and the prices that each run measured on its machine."""
 
-from collections.abc import Sequence
-from math import isfinite
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmuexp.errors import MmuexpError
 from mmuexp.export import load
-from mmuexp.host import PRIMITIVES, Profile
+from mmuexp.host import Profile, profile_of_dict
 from mmuexp.mail.gather import LIVE
 from mmuexp.result import Result
 
@@ -23,13 +23,8 @@ def live_hosts(tables: dict[str, Result]) -> list[Profile]:
 
 
 def _profile(name: str, saved: dict[str, Any]) -> Profile | None:
-    """As Profile.as_dict wrote it; None where a price is missing or is none."""
-    prices = saved.get("prices", {})
-    ns = {primitive: prices.get(primitive, {}).get("ns") for primitive in PRIMITIVES}
-    if not _are_prices(list(ns.values())):
+    """As Profile.as_dict wrote it; None where it is no profile of today's."""
+    try:
+        return replace(profile_of_dict(saved, name), name=name)
+    except MmuexpError:
         return None
-    return Profile(name, saved.get("about", ""), ns, {p: str(prices[p].get("source", "")) for p in PRIMITIVES})
-
-
-def _are_prices(given: Sequence[Any]) -> bool:
-    return all(type(ns) in (int, float) and isfinite(ns) and ns >= 0 for ns in given)

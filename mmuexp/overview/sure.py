@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from mmuexp.host import PRIMITIVES, Profile
+from mmuexp.host import Profile
 from mmuexp.overview.certainty import Measured, typical_error
-from mmuexp.price import TRANSLATE, WALK
+from mmuexp.primitives import PRICES
 from mmuexp.render.sections import Cell, Heading, Table, Text
 
 # of MODEL.md, the section on what is left out, and the README
@@ -74,13 +74,13 @@ def _percent(share: float) -> Cell:
 def _prices(hosts: Sequence[Profile]) -> Table:
     rows: list[list[Any]] = []
     for host in hosts:
-        for name in PRIMITIVES:
-            rows.append([name, host.name, Cell(f"{host.ns[name]:g}", host.ns[name]), "ns", _source(host.source[name])])
-    for name, user in (("guest page walk", WALK), ("translating a guest instruction", TRANSLATE)):
-        rows.append([name, "any", Cell(f"{user.insns:g}", user.insns), "instructions", _source(user.source)])
-    return Table(
-        ["price of", "host", "is", "in", "source"], rows, caption="Every price that hosts differ in", name="prices"
-    )
+        whole = {f"{group}.{name}": p for group in ("path", "dependent") for name, p in getattr(host, group).items()}
+        for name, price in {**host.prices, **whole}.items():
+            what = PRICES[name].meaning if name in PRICES else ""
+            ends = [Cell(f"{ns:.3g}", ns) for ns in (price.ns, price.low_ns, price.high_ns)]
+            rows.append([name, what, host.name, *ends, _source(price.source)])
+    head, units = ["price of", "one is", "host", "is", "at least", "at most", "source"], ["", "", "", *["ns"] * 3, ""]
+    return Table(head, rows, units, caption="Every price, and the range that it may lie in", name="prices")
 
 
 def _source(text: str) -> Cell:

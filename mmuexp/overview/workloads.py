@@ -127,7 +127,7 @@ def _best_of_each(runs: Sequence[Run], evidence: Evidence, host: Profile) -> lis
 def _contest(kind: Kind, recording: str, runs: Sequence[Run], evidence: Evidence, host: Profile) -> Contest:
     priced = {str(run.strategy): evidence.price(run, host) for run in runs}
     lines = [
-        Line(spec, cost.ns - cost.kernel_ns, cost.kernel_ns, run.faults)
+        Line(spec, cost.access_ns - cost.kernel_ns, cost.kernel_ns, run.faults)
         for run, (spec, cost) in zip(runs, priced.items(), strict=True)
     ]
     first = runs[0]
@@ -139,11 +139,11 @@ def _contest(kind: Kind, recording: str, runs: Sequence[Run], evidence: Evidence
         kind,
         recording,
         host.name,
-        {str(run.strategy): priced[str(run.strategy)].ns / accesses for run in runs},
+        {str(run.strategy): priced[str(run.strategy)].access_ns / accesses for run in runs},
         dearer.x * of.fault_ns if dearer and of else None,
         cheaper.x * of.fault_ns if cheaper and of else None,
         of.fault_ns if of else None,
-        {name: str(rival.strategy) for rival in runs[:0:-1] for name in evidence.assumed(first, rival, host)},
+        {name: str(rival.strategy) for rival in runs[:0:-1] for name in evidence.deciding(first, rival, host)},
     )
 
 

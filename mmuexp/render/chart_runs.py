@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mmuexp import misses
 from mmuexp.errors import MmuexpError
 from mmuexp.loadseed import LOAD_SEED
-from mmuexp.result import WINDOW, Result, rows_of
+from mmuexp.result import WINDOW, Result, access_ns, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = {"hit path": "hit_insns", "helpers and handlers": "handler_insns", "translator": "translate_insns"}
+PARTS = {"hit path": "hit_ns", "helpers and handlers": "handler_ns", "translated again": "retranslate_ns"}
 KERNEL, EMULATOR = "host kernel", "emulator instructions"
 TIME = "memory access time (ns per access)"
 Y = "ns_per_access"
@@ -45,7 +45,7 @@ def plan_of(result: Result, trace: str | None = None) -> Plan:
         return _swept(result, rows)
     if result.windowed:
         return _windows(rows)
-    return _parts(result, rows)
+    return _parts(rows)
 
 
 def _misses(result: Result) -> Plan:
@@ -66,14 +66,13 @@ def _misses(result: Result) -> Plan:
     return Plan(_frame(records), spec, alt, "TLB fills of the same program at other load addresses.")
 
 
-def _parts(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
+def _parts(rows: Sequence[dict[str, Any]]) -> Plan:
     """A bar a run: hit path, helpers, translator and kernel beside each other."""
-    rate = _rate(result, rows)
     records = []
     for row in rows:
         each = 1 / row["accesses"]
         if all(row.get(column) is not None for column in PARTS.values()):
-            parts = {name: row[column] * rate * each for name, column in PARTS.items()}
+            parts = {name: row[column] * each for name, column in PARTS.items()}
         else:  # saved before these columns were
             parts = {EMULATOR: (row["ns"] - row["kernel_ns"]) * each}
         records.append({"trace": row["trace"], "scheme": row["strategy"], **parts, KERNEL: row["kernel_ns"] * each})
@@ -83,7 +82,7 @@ def _parts(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
     if several:
         spec["facet"] = RECORDING
     alt = "Stacked bars of memory access time per access: " + "; ".join(
-        f"{row['strategy']}{' on ' + row['trace'] if several else ''} {row['ns'] / row['accesses']:.2f} ns"
+        f"{row['strategy']}{' on ' + row['trace'] if several else ''} {access_ns(row) / row['accesses']:.2f} ns"
         for row in rows
     )
     caption = "Where the time goes, ns for each memory access. The parts in blue are emulator instructions."
@@ -93,7 +92,7 @@ def _parts(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
 def _windows(rows: Sequence[dict[str, Any]]) -> Plan:
     several = len({row["trace"] for row in rows}) > 1
     records = [
-        {"trace": row["trace"], "scheme": row["strategy"], "window": row[WINDOW], Y: row["ns"] / row["accesses"]}
+        {"trace": row["trace"], "scheme": row["strategy"], "window": row[WINDOW], Y: access_ns(row) / row["accesses"]}
         for row in rows
     ]
     spec = {"mark": "line", "x": "window", "y": Y, "color": "scheme", "x_title": "window", "y_title": TIME}
@@ -111,11 +110,11 @@ def _swept(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
     for row in rows:
         if row[x] is not None:
             setting = ",".join(_setting(name, row[name]) for name in rest)
-            records.append({"trace": row["trace"], "setting": setting, x: row[x], Y: row["ns"] / row["accesses"]})
+            records.append({"trace": row["trace"], "setting": setting, x: row[x], Y: access_ns(row) / row["accesses"]})
     values = list(dict.fromkeys(record[x] for record in records))
     for row in rows:
         if row[x] is None and rest:  # the reference: it has no such parameter
-            flat = {"trace": row["trace"], "setting": row["strategy"], Y: row["ns"] / row["accesses"]}
+            flat = {"trace": row["trace"], "setting": row["strategy"], Y: access_ns(row) / row["accesses"]}
             records += [{**flat, x: value} for value in values]
     numeric = all(not isinstance(value, str) for value in values)
     spec: dict[str, Any] = {
@@ -153,16 +152,6 @@ def _lines_alt(x: str, records: Sequence[dict[str, Any]], series: str) -> str:
         ys = [record[Y] for record in records if record[series] == name]
         told.append(f"{name} from {min(ys):.2f} to {max(ys):.2f} ns")
     return f"Lines of memory access time per access over {x}: " + "; ".join(told)
-
-
-def _rate(result: Result, rows: Sequence[dict[str, Any]]) -> float:
-    """ns of one emulator instruction: the manifest's, or what the rows' own ns and insns say."""
-    host = result.manifest.get("prices", {}).get("host", {})
-    known = host.get("prices", {}).get("insn", {}).get("ns")
-    if known is not None:
-        return known
-    row = max(rows, key=lambda one: one["insns"])
-    return (row["ns"] - row["kernel_ns"]) / row["insns"] if row["insns"] else 0.0
 
 
 def _wide(values: Sequence[float]) -> bool:

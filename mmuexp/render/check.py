@@ -105,7 +105,6 @@ def check_manifest(manifest: Any) -> None:
         if verdict.get("wins") not in WINS or not (price is None or _number(price)):
             raise ValueError(f"the verdict on {verdict['scheme']} is none")
     prices = _kind(manifest.get("prices", {}), dict, "prices")
-    _kind(_kind(prices.get("translate", {}), dict, "prices of translate").get("source", ""), str, "source of translate")
     if prices.get("host") is not None:
         _check_host(_kind(prices["host"], dict, "prices of host"))
 

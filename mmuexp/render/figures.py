@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.render import words
 from mmuexp.render.clock import NOT_MEASURABLE
-from mmuexp.result import FAULT_CAUSES, WINDOW, Result, within_tolerance
+from mmuexp.result import FAULT_CAUSES, WINDOW, Result, access_ns, within_tolerance
 
 Row = dict[str, Any]
 TIME = "memory\naccess time"  # the first figure of a run; the columns before it name the run
@@ -41,7 +41,7 @@ class Figures:
         against = self.reference if len(self.reference) <= SHORT else "the reference"
         found: list[Figure] = [
             Figure("", True, lambda r: r["strategy"]),
-            Figure("memory access time", False, lambda r: words.duration(r["ns"])),
+            Figure("memory access time", False, lambda r: words.duration(access_ns(r))),
             Figure(f"  against {against}", False, self._against),
         ]
         if any(self._deciding(row) for row in self.rows):
@@ -53,9 +53,10 @@ class Figures:
             found += [
                 Figure("  hit path", False, _part("hit_insns")),
                 Figure("  helpers and handlers", False, _part("handler_insns")),
-                Figure(f"  {self._translating()}", False, _part("translate_insns")),
+                Figure("  translator", False, _part("translate_insns")),
             ]
         found += [
+            Figure("translating guest code", False, lambda r: words.duration(r.get("translate_ns"))),
             Figure("kernel time", False, lambda r: words.duration(r["kernel_ns"])),
             Figure("host faults", False, lambda r: words.number(r["faults"])),
         ]
@@ -100,7 +101,7 @@ class Figures:
         else:
             found.append(Figure("scheme", True, lambda r: r["strategy"]))
         found += [
-            Figure(TIME, False, lambda r: words.duration(r["ns"])),
+            Figure(TIME, False, lambda r: words.duration(access_ns(r))),
             Figure(against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
             *(self._live_figures("\n") if self.is_live() else []),
             Figure("instructions\n/access", False, _per_access),
@@ -109,7 +110,7 @@ class Figures:
             found += [
                 Figure("hit\npath", False, _part("hit_insns")),
                 Figure("helpers and\nhandlers", False, _part("handler_insns")),
-                Figure(self._translating().replace(" ", "\n", 1), False, _part("translate_insns")),
+                Figure("translator", False, _part("translate_insns")),
             ]
         found += [
             Figure("kernel\ntime", False, lambda r: words.duration(r["kernel_ns"])),
@@ -154,10 +155,6 @@ class Figures:
     def _is_split(self) -> bool:
         return any(row.get("hit_insns") is not None for row in self.rows)  # a result saved earlier is not
 
-    def _translating(self) -> str:
-        source = self.result.manifest.get("prices", {}).get("translate", {}).get("source", "")
-        return "translator" + (" (assumed)" if source.startswith("assumed") else "")
-
     def has_rivals(self) -> bool:
         """Is the reference another scheme than the rows? A sweep against itself turns at no price worth a column."""
         name = self.reference.partition(",")[0]
@@ -174,7 +171,7 @@ class Figures:
         if row is base or base is None or self._is_reference(row):
             text = "reference" if base is not None else words.DASH
         else:
-            text = words.factor(row["ns"], base["ns"])
+            text = words.factor(access_ns(row), access_ns(base))
         return f"{text} *" if row is self.best else text
 
     def _is_reference(self, row: Row) -> bool:
@@ -184,7 +181,7 @@ class Figures:
     def _deciding(self, row: Row) -> list[str]:
         """The assumed prices that turn this run's order with the reference."""
         base = self._base(row)
-        if self.result.windowed or base is None or words.factor(row["ns"], base["ns"]) == words.EQUAL:
+        if self.result.windowed or base is None or words.factor(access_ns(row), access_ns(base)) == words.EQUAL:
             return []  # equal as printed: there is no order to turn
         return self.verdicts.get(row["strategy"], {}).get("decided_by", [])
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmuexp.render.words import at_prices, duration
+from mmuexp.result import access_ns
 
 NAMED = 4  # of many equal runs so many are named
 CLOSE = 0.01  # runs nearer to the winner than this are called equal: no price is known that well
@@ -42,7 +43,7 @@ def lines_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Li
     found: dict[str, Line] = {}
     for row, name in zip(rows, names, strict=True):
         old = found.get(name, Line(name, 0.0, 0.0, 0))
-        user, kernel = row["ns"] - row["kernel_ns"], row["kernel_ns"]
+        user, kernel = access_ns(row) - row["kernel_ns"], row["kernel_ns"]
         found[name] = Line(name, old.user + user, old.kernel + kernel, old.faults + (row["faults"] or 0))
     return list(found.values())
 

@@ -180,9 +180,9 @@ class _Table:
         notes = []
         host = self.result.manifest.get("prices", {}).get("host")
         if host:
-            rate = host["prices"]["insn"]["ns"]
             notes.append(
-                f"memory access time = instructions x {rate:g} ns + kernel time; the guest's other instructions are not"
+                "memory access time = hit paths, helpers and handlers, kernel, code translated again. Translating code"
+                " for the first time stands apart: it is the same under every scheme. What else the guest does is not"
                 f" counted. A model at the prices of host {host['name']} ({host['about']}); counts are exact."
             )
         live = self.result.manifest.get("live", {})
@@ -208,7 +208,7 @@ class _Table:
         if causes:
             notes.append("host fault = a SIGSEGV that the emulator takes. " + "; ".join(causes) + ".")
         for knob, at in self.figures.footnotes.items():
-            notes.append(f"[{at}] an assumed price decides this: half or double of {knob} turns the order.")
+            notes.append(f"[{at}] this price decides: {knob}; in that range the order turns.")
         if any((row["peak_mappings"] or 0) > MAX_MAP_COUNT for row in self.rows):
             notes.append(f"More host mappings than Linux allows by default (vm.max_map_count, {MAX_MAP_COUNT:,}).")
         facts = next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
