@@ -162,7 +162,7 @@ def _why(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
     for scheme in lists_a:
         if scheme in lists_b:
             yield from _differing(f"prices of {scheme}", _part(lists_a, scheme), _part(lists_b, scheme))
-    yield from _differing("prices", _units(prices_a), _units(prices_b))
+    yield from _differing("lengths of primitives", _part(prices_a, "primitives"), _part(prices_b, "primitives"))
     digests = {one["trace"]: one.get("sha256") for one in a.get("traces", [])}
     for one in b.get("traces", []):
         if digests.get(one["trace"], one.get("sha256")) != one.get("sha256"):
@@ -172,10 +172,6 @@ def _why(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
 def _part(of: Any, name: str) -> Mapping[str, Any]:
     found = of.get(name) if isinstance(of, Mapping) else None
     return found if isinstance(found, Mapping) else {}
-
-
-def _units(prices: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: prices.get(name) for name in ("walk", "translate")}
 
 
 def _differing(what: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
