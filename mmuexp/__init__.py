@@ -62,6 +62,7 @@ def compare(
     reference: Scheme | None = None,
     host: Host | None = None,
     every: int | None = None,
+    warmup: int | None = None,
     live: bool = False,
     rounds: int | None = None,
     thread: int | str | None = None,
@@ -75,6 +76,7 @@ def compare(
     reference   the scheme that others are measured against; None is softmmu, else the first
     host        the profile whose prices are taken: a name, a path or a Profile; None is the present-day one
     every       cut each trace in windows of that many rows (column `window_index`, from 0)
+    warmup      count from that row on, with all that the rows before it left behind; windows begin there
     live        also run each scheme for real, and append what translation takes on this host
     rounds      how often it is run for real; None is 5
     thread      the number of the thread whose rows are replayed; None, or "all", is all of them
@@ -85,7 +87,7 @@ def compare(
     """
     from mmuexp import experiment
 
-    more = {"live": live, "rounds": rounds, "thread": thread, "jobs": jobs, "progress": progress}
+    more = {"warmup": warmup, "live": live, "rounds": rounds, "thread": thread, "jobs": jobs, "progress": progress}
     return experiment.compare(traces, strategies, reference=reference, host=host, every=every, **more).frame
 
 
@@ -96,6 +98,7 @@ def sweep(
     strategy: str | None = None,
     reference: Scheme | None = None,
     host: Host | None = None,
+    warmup: int | None = None,
     thread: int | str | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -105,12 +108,11 @@ def sweep(
     params     "map_block_bits", "map_block_bits=12..22:2", several such, or a mapping to values; without values the
                range that the scheme declares; load_seed is where a program was loaded
     strategy   the scheme whose parameters they are, as a spec that may fix others; None finds the only one
-
     The rest is as for `compare`. Raises UsageError, TraceError.
     """
     from mmuexp import experiment
 
-    more = {"thread": thread, "jobs": jobs, "progress": progress}
+    more = {"warmup": warmup, "thread": thread, "jobs": jobs, "progress": progress}
     return experiment.sweep(params, traces, strategy=strategy, reference=reference, host=host, **more).frame
 
 
@@ -295,14 +297,12 @@ def rerun(folder: Path, *, check: bool = False, saved: bool = False, progress: P
 if not TYPE_CHECKING:  # a type checker that saw it would take any name for one of ours
 
     def __getattr__(name: str) -> object:
+        from importlib import import_module
+
         if name == "__version__":
-            from mmuexp.version import version
-
-            return version()
+            return import_module("mmuexp.version").version()
         if name == "open_trace":
-            from mmuexp.trace import open_trace
-
-            return open_trace
+            return import_module("mmuexp.trace").open_trace
         raise AttributeError(f"module 'mmuexp' has no attribute {name!r}")
 
 

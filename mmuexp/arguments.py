@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from mmuexp.errors import UsageError, option
+from mmuexp.windows import Cuts
 
 MAX_JOBS = 256
 
@@ -61,6 +62,21 @@ def whole_number(given: Any, where: str, todo: str) -> int | None:
     if isinstance(given, bool) or not isinstance(given, Integral):
         raise UsageError(f"{given!r} is of type {type(given).__name__}", where=where, todo=todo)
     return int(given)
+
+
+def given_cuts(every: Any = None, warmup: Any = None, *, live: bool = False) -> Cuts:
+    """Where a replay is cut; a whole trace is also cut in its middle. Raises UsageError."""
+    every = whole_number(every, "every", "give whole rows")
+    warmup = whole_number(warmup, "warmup", "give whole rows")
+    if every is not None and every < 1:
+        raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
+    if warmup is not None and warmup < 0:
+        raise UsageError(f"a warm-up of {warmup} rows", where="warmup", todo="give 0 or more")
+    for name, given, what in (("every", every, "windows are"), ("warmup", warmup, "what comes after a warm-up is")):
+        if live and given:
+            todo = f"leave {option(name, '')} out, or {option('live', '')}"
+            raise UsageError(f"{what} not measured", where=option("live"), todo=todo)
+    return Cuts(warmup or 0, every, halves=True)
 
 
 def positive(given: Any, where: str, todo: str, whole: bool = False) -> Any:

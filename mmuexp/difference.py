@@ -150,6 +150,8 @@ def _why(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
     for name, what in (("model_version", "model version"), ("mmuexp", "mmuexp"), ("commit", "commit")):
         if a.get(name) != b.get(name):
             yield f"{what}: {a.get(name)}, then {b.get(name)}"
+    if (a.get("warmup") or 0) != (b.get("warmup") or 0):
+        yield f"rows of warm-up: {a.get('warmup') or 0:,}, then {b.get('warmup') or 0:,}"
     for which, about in (("A", a), ("B", b)):
         if about.get("modified"):
             yield f"{which} was made by files that were changed after commit {about.get('commit')}"

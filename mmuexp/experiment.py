@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from mmuexp import manifest
-from mmuexp.arguments import given_jobs, given_strategies, given_traces, whole_number
+from mmuexp.arguments import given_cuts, given_jobs, given_strategies, given_traces, whole_number
 from mmuexp.errors import UsageError, option
 from mmuexp.errors import shown as printable
 from mmuexp.host import Profile, load_profile, split_prices, with_prices
@@ -21,7 +21,7 @@ from mmuexp.records import record_of, verdicts
 from mmuexp.relocate import at_load_seeds
 from mmuexp.result import LIVE, WINDOW, Result, make_frame
 from mmuexp.trace.threads import checked_thread
-from mmuexp.windows import check_windows
+from mmuexp.windows import Cuts, check_cuts
 
 ROUNDS = 5  # of a live measurement
 KEPT_OPEN = 64  # traces that stay open from the first look at them; others are opened again
@@ -42,6 +42,7 @@ def compare(
     reference: Any = None,
     host: str | os.PathLike | Profile | None = None,
     every: int | None = None,
+    warmup: int | None = None,
     live: bool = False,
     rounds: int | None = None,
     thread: int | str | None = None,
@@ -58,6 +59,7 @@ def compare(
     host        a profile's name, path or Profile; None is the present-day one, with `live` this host, measured now.
                 Prices in ns may follow: "pentium4-2004,signal=900", or alone ",signal=900"
     every       also cut each trace in windows of that many rows (column `window_index`; windows add up to the total)
+    warmup      count from that row on, with all that the rows before it left behind; windows begin there
     live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
                 empty for a scheme without an engine (`live` in the manifest says which, and why)
     rounds      how often; None is 5
@@ -68,14 +70,9 @@ def compare(
 
     Raises UsageError for specs, references and hosts that are wrong, TraceError for traces that are.
     """
-    every = whole_number(every, "every", "give whole rows")
-    if every is not None and every < 1:
-        raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
+    cuts = given_cuts(every, warmup, live=live)
     given = None if strategies is None else given_strategies(strategies)
     base = None if reference is None else _reference(reference)
-    if live and every is not None:
-        todo = f"leave {option('every', '')} out, or {option('live', '')}"
-        raise UsageError("windows are not measured", where=option("live"), todo=todo)
     rounds = whole_number(rounds, "rounds", "give whole rounds")
     if rounds is not None and not live:
         raise UsageError("nothing is measured", where=option("rounds"), todo=f"say {option('live', True)}, too")
@@ -84,7 +81,7 @@ def compare(
     rounds = live and (rounds or ROUNDS)
     one = checked_thread(thread)
     return _experiment(
-        "compare", traces, given, base, host, every, given_jobs(jobs), progress, {}, command, rounds, thread=one
+        "compare", traces, given, base, host, cuts, given_jobs(jobs), progress, {}, command, rounds, thread=one
     )
 
 
@@ -95,6 +92,7 @@ def sweep(
     strategy: str | None = None,
     reference: Any = None,
     host: str | os.PathLike | Profile | None = None,
+    warmup: int | None = None,
     thread: int | str | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -107,8 +105,8 @@ def sweep(
     strategy    whose parameters they are, as a spec that may fix others; None finds the only one that has them
     reference   a spec to measure against; None is the strategy at its defaults if swept, else the first combination
 
-    `thread` and `jobs` are as for compare. LOAD_SEED is a parameter of user-mode traces, under any strategy: where the
-    program was loaded (mmuexp.relocate), 0 as recorded.
+    `warmup`, `thread` and `jobs` are as for compare. LOAD_SEED is a parameter of user-mode traces, under any strategy:
+    where the program was loaded (mmuexp.relocate), 0 as recorded.
 
     Adds a column for each parameter. map_block_bits is shown for a pool of 64 blocks and for one of 64 MiB, unless the
     pool is fixed by `strategy` or swept too. Raises UsageError, TraceError.
@@ -118,7 +116,8 @@ def sweep(
     base = None if reference is None else _reference(reference)
     chosen, seeds = [c.strategy for c in found], load_seeds(params)
     more = {"seeds": seeds, "thread": checked_thread(thread)}
-    return _experiment("sweep", traces, chosen, base, host, None, given_jobs(jobs), progress, values, command, **more)
+    cuts = given_cuts(warmup=warmup)._replace(halves=False)
+    return _experiment("sweep", traces, chosen, base, host, cuts, given_jobs(jobs), progress, values, command, **more)
 
 
 def _reference(given: Any) -> Any:
@@ -156,7 +155,7 @@ def _replayed(
     strategies,
     base,
     host,
-    every,
+    cuts: Cuts,
     jobs,
     progress,
     values,
@@ -168,7 +167,7 @@ def _replayed(
     from mmuexp.registry import default_strategies
 
     profile = host if isinstance(host, Profile) else load_profile(host)
-    ledger = _Ledger(kind, profile, every, values, sys.argv if command is None else command)
+    ledger = _Ledger(kind, profile, cuts, values, sys.argv if command is None else command)
     paths = given_traces(traces)
     # every file is opened before the first is replayed: a wrong name must not surface after minutes
     sizes, wanted, ready = [], {}, {}
@@ -177,11 +176,11 @@ def _replayed(
         with stack:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
             chosen, _ = _with_reference(chosen, base)
-            sizes.append((trace.file_rows, len(chosen)))
+            sizes.append((_label(path), trace.file_rows, len(chosen)))
             wanted |= {str(strategy): strategy for strategy in chosen}
             if len(ready) < KEPT_OPEN:
                 ready[path] = kept.enter_context(stack.pop_all()), trace
-    check_windows(sizes, every)
+    check_cuts(sizes, cuts)
     if rounds:
         from mmuexp.live.columns import measured, with_engine
 
@@ -196,7 +195,7 @@ def _replayed(
             sampler = Sampler()
             ledger.between, ledger.measured_host = sampler.between, lambda: with_prices(sampler.profile(), prices)
     for at, path in enumerate(paths):
-        label = DEFAULT_NAME if path is None else printable(os.fsdecode(path))
+        label = _label(path)
         stack, trace = ready.pop(path, None) or _opened(path, thread)
         with stack, manifest.digested(trace, jobs) as digest:
             chosen = strategies if strategies is not None else default_strategies(trace.mode)
@@ -215,7 +214,7 @@ def _replayed(
 
                 try:
                     tell = part_of(progress, part, len(seeds or [0]))
-                    _replay(shown, chosen, label, every, jobs, tell, runs, leave_out)
+                    _replay(shown, chosen, label, cuts, jobs, tell, runs, leave_out)
                     if rounds:
                         able = [run.strategy for run in runs if str(run.strategy) not in without]
                         live = measured(trace, able, label, rounds, progress, ledger.between)
@@ -235,19 +234,23 @@ def _replayed(
     return ledger.result("yes")
 
 
+def _label(path: str | None) -> str:
+    return DEFAULT_NAME if path is None else printable(os.fsdecode(path))
+
+
 def _opened(path: str | None, thread: int | None) -> tuple[ExitStack, Any]:
     """The trace, open until the stack is closed."""
     stack = ExitStack()
     return stack, stack.enter_context(opened_trace(path, thread))
 
 
-def _replay(trace, strategies, label, every, jobs, progress, runs: list[Run], leave_out: LeaveOut) -> None:
+def _replay(trace, strategies, label, cuts, jobs, progress, runs: list[Run], leave_out: LeaveOut) -> None:
     """`runs` grows by what each pass finished; in the end they stand in the order of the strategies."""
     for found in run_passes(
-        trace, strategies, label=label, every=every, jobs=jobs, progress=progress, leave_out=leave_out
+        trace, strategies, label=label, cuts=cuts, jobs=jobs, progress=progress, leave_out=leave_out
     ):
         for run in found:
-            check_counts(str(run.strategy), run.counts, window=run.window is not None)
+            check_counts(str(run.strategy), run.counts, part=run.window is not None or cuts.warmup > 0)
         runs += found
     place = {str(strategy): at for at, strategy in enumerate(strategies)}
     runs.sort(key=lambda run: place[str(run.strategy)])
@@ -256,8 +259,8 @@ def _replay(trace, strategies, label, every, jobs, progress, runs: list[Run], le
 class _Ledger:
     """What a result is made of as it grows, trace by trace. Priced in the end: prices may be measured until then."""
 
-    def __init__(self, kind: str, host: Profile, every: int | None, values: Mapping[str, dict], command: Sequence[str]):
-        self.kind, self.host, self.every, self.values, self.command = kind, host, every, values, command
+    def __init__(self, kind: str, host: Profile, cuts: Cuts, values: Mapping[str, dict], command: Sequence[str]):
+        self.kind, self.host, self.cuts, self.values, self.command = kind, host, cuts, values, command
         self.started = manifest.utc_now()
         self.records: list[dict] = []
         self.traces: list[dict] = []
@@ -276,7 +279,7 @@ class _Ledger:
     ) -> None:
         priced = [(run, price(run.strategy, run.counts, self.host)) for run in runs]
         totals = [(run, cost) for run, cost in priced if run.window is None]
-        shown = totals if self.every is None else [(run, cost) for run, cost in priced if run.window is not None]
+        shown = totals if self.cuts.every is None else [(run, cost) for run, cost in priced if run.window is not None]
         values = dict(self.values)
         if live:
             from mmuexp.live.columns import live_columns
@@ -295,7 +298,7 @@ class _Ledger:
             self._price(*part)
         seeded = [LOAD_SEED] if any(LOAD_SEED in record for record in self.records) else []
         columns = tuple(dict.fromkeys([*seeded, *(name for row in self.values.values() for name in row)]))
-        window = () if self.every is None else (WINDOW,)
+        window = () if self.cuts.every is None else (WINDOW,)
         frame = make_frame(self.records, [*window, *columns, *(LIVE if self.live else ())])
         about = manifest.build(self, complete) | {"parameters": list(columns)}
         about |= {} if self.live is None else {"live": self.live}

@@ -12,22 +12,29 @@ from typing import Any, NamedTuple
 from mmuexp.errors import MmuexpError, SchemeStopped, option
 from mmuexp.guest import Columns
 from mmuexp.progress import Progress, part_of
-from mmuexp.result import complete_counts
+from mmuexp.result import SIZES, complete_counts
 from mmuexp.threads import Threads
+from mmuexp.windows import Cuts
 
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
 
 SCHEMES_BYTES = 128 << 20  # that the schemes of one pass may take together, beside what the process had before
 ASK_SECONDS = 0.001  # between two looks at how much memory there is
 DEFAULT_NAME = "default"  # what the bundled trace is called in the column `trace`
+WHOLE = Cuts()
+TOTALS = {*SIZES, "peak_mappings"}  # what is there, not what happened: a warm-up takes nothing from it
 
 
 class Run(NamedTuple):
-    """What one scheme counted in one window (None: the whole trace). `counts` holds what prices need, too."""
+    """What one scheme counted in one window (None: all that is counted). `counts` holds what prices need, too.
+
+    `second_half` is what it counted in the second half of the rows, where the trace was cut there.
+    """
 
     strategy: Any
     window: int | None
     counts: dict[str, int | None]
+    second_half: dict[str, int | None] | None = None
 
 
 class _Lane:
@@ -36,12 +43,27 @@ class _Lane:
     def __init__(self, strategy: Any, replay: Any):
         self.strategy, self.replay = strategy, replay
         self.windows: list[Run] = []
-        self.before: dict[str, int | None] = {}  # the total when the last window ended
+        # the total when the warm-up ended, in the middle, and when the last window ended
+        self.start: dict[str, int | None] = {}
+        self.middle: dict[str, int | None] | None = None
+        self.before: dict[str, int | None] = {}
 
-    def close_window(self, shape: dict) -> None:
+    def cut(self, shape: dict, row: int, cuts: Cuts) -> None:
+        """`row` rows are replayed: what ends here?"""
         after = _merge(shape, self.replay.counts())
-        self.windows.append(Run(self.strategy, len(self.windows), _difference(after, self.before)))
-        self.before = after
+        if 0 < row == cuts.warmup:
+            self.start = self.before = {name: n for name, n in after.items() if name not in TOTALS}
+        elif cuts.every is None:
+            self.middle = after
+        else:
+            self.windows.append(Run(self.strategy, len(self.windows), _difference(after, self.before)))
+            self.before = after
+
+    def runs(self, shape: dict) -> list[Run]:
+        """The windows, then the total."""
+        after = _merge(shape, self.replay.counts())
+        second_half = None if self.middle is None else _difference(after, self.middle)
+        return [*self.windows, Run(self.strategy, None, _difference(after, self.start), second_half)]
 
 
 def bundled_trace() -> Any:
@@ -77,7 +99,7 @@ def run_passes(
     strategies: Sequence[Any],
     *,
     label: str,
-    every: int | None = None,
+    cuts: Cuts = WHOLE,
     jobs: int | None = None,
     progress: Progress | None = None,
     leave_out: LeaveOut = lambda strategy, error: False,
@@ -90,9 +112,10 @@ def run_passes(
     A strategy that cannot serve a row ends the pass with SchemeStopped, unless `leave_out` lets the others go on: then
     it has no run. `jobs` (None: a core each) are the threads that replay; 1 is one thread for all, decoding included.
 
-    A window is `every` rows. What it counts is the total after it less the total before it, whatever the column, so
-    the windows of a run add up to its total: `pages` is new pages, `peak_mappings` the rise of the peak, and the
-    sizes of tables stand in the first window, where they are set aside.
+    A window is `cuts.every` rows. What it counts is the total after it less the total before it, whatever the column,
+    so the windows of a run add up to its total: `pages` is new pages, `peak_mappings` the rise of the peak, and the
+    sizes of tables stand in the first window, where they are set aside. A warm-up is taken off in the same way, but for
+    TOTALS: they are those of the whole trace.
     """
     left, passes = list(strategies), 0
     while left:
@@ -103,7 +126,7 @@ def run_passes(
             def tell(done: int, one=one, before=passes):
                 part_of(progress, before, before + 1 + bool(one.put_off))(label, done, trace.rows)
 
-        yield one.run(every, tell)
+        yield one.run(cuts, tell)
         left, passes = one.put_off, passes + 1
 
 
@@ -120,7 +143,7 @@ class _Pass:
         self.put_off: list[Any] = []  # strategies
         self._resident_bytes, self._grown_bytes, self._asked = resident_bytes(), 0, 0.0
 
-    def run(self, every: int | None, tell: Callable[[int], None] | None) -> list[Run]:
+    def run(self, cuts: Cuts, tell: Callable[[int], None] | None) -> list[Run]:
         # the kernels hold no lock of Python's, so threads replay one scheme after the other, while the reader's threads
         # decode what comes later, and this one surveys the next batch, and then helps to replay
         done = 0
@@ -128,32 +151,29 @@ class _Pass:
             tell(0)
         with Threads(self.jobs - 1) if self.jobs > 1 else nullcontext() as pool:
             before: _Fed | None = None
-            for columns, ends in _pieces(self.trace, every, ahead=pool is not None):
+            for columns, is_cut in _pieces(self.trace, cuts, ahead=pool is not None):
                 try:
                     rows = self.survey.feed(columns)
                 except MmuexpError:
                     self._settle(before)  # what a scheme says of an earlier row comes first
                     raise
-                shape = self.survey.counts() if ends else None
+                shape = self.survey.counts() if is_cut else None
                 self._settle(before)
                 if before and tell:
                     tell(done)
                 done += len(columns.op)
-                before = self._fed(pool, rows, shape)
+                before = self._fed(pool, rows, None if shape is None else (shape, done, cuts))
             self._settle(before)
             if tell:
                 tell(done)
         shape = self.survey.counts()
-        if every is not None and (not done or done % every):
-            self._close_windows(shape)
-        runs: list[Run] = []
-        for lane in self.lanes:
-            runs += [*lane.windows, Run(lane.strategy, None, _merge(shape, lane.replay.counts()))]
-        return runs
+        if cuts.every is not None and (not done or (done - cuts.warmup) % cuts.every):
+            self._cut(shape, done, cuts)
+        return [run for lane in self.lanes for run in lane.runs(shape)]
 
-    def _fed(self, pool: Threads | None, rows: Any, shape: dict | None) -> "_Fed":
+    def _fed(self, pool: Threads | None, rows: Any, cut: tuple | None) -> "_Fed":
         """Have every lane replay the rows: threads of the pool take one after the other, `_settle` what they left."""
-        fed = _Fed(list(self.lanes), deque(self.lanes), rows, {}, [], shape)
+        fed = _Fed(list(self.lanes), deque(self.lanes), rows, {}, [], cut)
         if pool is not None:
             fed.threads.extend(pool.submit(self._feed, fed) for _ in range(min(self.jobs - 1, len(self.lanes))))
         return fed
@@ -199,12 +219,12 @@ class _Pass:
                 raise came_of
             self.lanes.remove(lane)
             lane.replay, self._asked = None, 0.0  # its memory is what the others need
-        if fed.shape is not None:
-            self._close_windows(fed.shape)
+        if fed.cut is not None:
+            self._cut(*fed.cut)
 
-    def _close_windows(self, shape: dict) -> None:
+    def _cut(self, shape: dict, row: int, cuts: Cuts) -> None:
         for lane in self.lanes:
-            lane.close_window(shape)
+            lane.cut(shape, row, cuts)
 
 
 class _Fed(NamedTuple):
@@ -215,7 +235,7 @@ class _Fed(NamedTuple):
     rows: Any
     came_of: dict  # by lane: True, False if it was put off, or the error
     threads: list  # futures
-    shape: dict | None  # the survey's counts after it, if it ends a window
+    cut: tuple[dict, int, Cuts] | None  # if the trace is cut after it: the survey's counts, the rows so far, the cuts
 
 
 def cores() -> int:
@@ -232,19 +252,19 @@ def resident_bytes() -> int:
         return 0
 
 
-def _pieces(trace: Any, every: int | None, ahead: bool) -> Iterator[tuple[Columns, bool]]:
-    """The trace's batches, cut where a window ends; True with the piece that ends one."""
-    left = every
+def _pieces(trace: Any, cuts: Cuts, ahead: bool) -> Iterator[tuple[Columns, bool]]:
+    """The trace's batches, cut where `cuts` say; True with the piece that ends at a cut."""
+    ends = cuts.rows(trace.file_rows)
+    first, end = 0, next(ends, None)  # rows before the batch; before the next cut
     for columns in trace.batches(ahead=ahead):
-        if every is None:
-            yield columns, False
-            continue
         start, rows = 0, len(columns.op)
-        while start < rows:
-            stop = min(rows, start + left)
-            left -= stop - start
-            yield Columns(*(column[start:stop] for column in columns)), left == 0
-            start, left = stop, left or every
+        while end is not None and end - first <= rows:
+            stop = end - first
+            yield Columns(*(column[start:stop] for column in columns)), True
+            start, end = stop, next(ends, None)
+        if start < rows:
+            yield (Columns(*(column[start:] for column in columns)) if start else columns), False
+        first += rows
 
 
 def _merge(shape: dict, events: dict) -> dict[str, int | None]:

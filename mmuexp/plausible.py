@@ -9,15 +9,15 @@ MOST_PER_ROW = 2 * PAGES  # one row, a FLUSH, can unmap every page; nothing happ
 NOT_MORE = (("unmaps", "maps"), ("translations", "execs"), ("translated_insns", "guest_insns"))  # than the second
 
 
-def check_counts(spec: str, counts: Mapping[str, int | None], *, window: bool = False) -> None:
-    """Raises MmuexpError, naming scheme and counter, where counts of a whole trace (or a `window` of it) cannot be.
+def check_counts(spec: str, counts: Mapping[str, int | None], *, part: bool = False) -> None:
+    """Raises MmuexpError, naming scheme and counter, where counts of a whole trace (or a `part` of it) cannot be.
 
     `counts` are those of the trace's shape and of the scheme's events.
     """
     for column, count in counts.items():
         if count is not None and count < 0:
             raise _wrong(spec, f"counts {count:,} {column}, less than nothing")
-    if window:  # a page may be unmapped in a later one, and sizes of tables stand in the first
+    if part:  # a page may be unmapped in a later one, and sizes of tables stand in the first
         return
     sizes = {"table_bytes", "table_lines", "reserved_bytes"}
     for column, count in counts.items():

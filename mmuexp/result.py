@@ -59,6 +59,12 @@ class Result:
     def windowed(self) -> bool:
         return WINDOW in self.frame.columns
 
+    @property
+    def since(self) -> str:
+        """Where its counts begin, as words that follow others: " from row 5 on"; empty without a warm-up."""
+        warmup = self.manifest.get("warmup")
+        return f" from row {warmup:,} on" if warmup else ""
+
 
 def complete_counts(counts: Mapping[str, int | None]) -> dict[str, int | None]:
     """The sums that a replay may leave to us: `faults` over its causes, `host_calls` over the three kinds of call."""

@@ -1,27 +1,55 @@
-"""How many windows (`--every`) a result may hold."""
+"""Where a replay is cut (`--warmup`, `--every`), and how many windows a result may hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from mmuexp.errors import UsageError, option
 
 MAX_ROWS = 5_000  # of windows and schemes in a result: some 10 KB each until they are written
 
 
-def check_windows(sizes: Sequence[tuple[int, int]], every: int | None) -> None:
-    """Memory must not grow with a trace's length: windows are held until they are written.
+class Cuts(NamedTuple):
+    """`warmup` rows come first and are not counted; from there on windows are `every` rows each.
 
-    `sizes` are (rows, schemes) of each trace. Raises UsageError where the windows are too many.
+    With `halves` a trace without either is also cut in its middle: its second half is counted by itself, too.
     """
-    if every is None or _windows(sizes, every) <= MAX_ROWS:
+
+    warmup: int = 0
+    every: int | None = None
+    halves: bool = False
+
+    def rows(self, in_all: int) -> Iterator[int]:
+        """After how many rows a trace of `in_all` is cut, in ascending order."""
+        if self.warmup:
+            yield self.warmup
+        if self.every is not None:
+            yield from range(self.warmup + self.every, in_all + 1, self.every)
+        elif self.halves and not self.warmup and in_all > 1:
+            yield in_all // 2
+
+
+def check_cuts(sizes: Sequence[tuple[str, int, int]], cuts: Cuts) -> None:
+    """`sizes` are (trace, rows, schemes). Raises UsageError where a warm-up leaves nothing, or windows are too many.
+
+    Memory must not grow with a trace's length: windows are held until they are written.
+    """
+    for trace, rows, _ in sizes:
+        if cuts.warmup and cuts.warmup >= rows:
+            what = f"{cuts.warmup:,} rows of warm-up leave nothing of {trace}, which has {rows:,}"
+            todo = f"give at most {rows - 1:,}" if rows > 1 else "leave it out"
+            raise UsageError(what, where=option("warmup"), todo=todo)
+    left = [(rows - cuts.warmup, schemes) for _, rows, schemes in sizes]
+    every = cuts.every
+    if every is None or _windows(left, every) <= MAX_ROWS:
         return
-    least, most = every, max(rows for rows, _ in sizes)  # of the smallest window that is possible, bisected
+    least, most = every, max(rows for rows, _ in left)  # of the smallest window that is possible, bisected
     while least < most:
         middle = (least + most) // 2
-        if _windows(sizes, middle) > MAX_ROWS:
+        if _windows(left, middle) > MAX_ROWS:
             least = middle + 1
         else:
             most = middle
-    what = f"windows of {every:,} rows are {_windows(sizes, every):,} for all schemes, more than {MAX_ROWS:,}"
+    what = f"windows of {every:,} rows are {_windows(left, every):,} for all schemes, more than {MAX_ROWS:,}"
     raise UsageError(what, where=option("every"), todo=f"give at least {least:,}, or fewer schemes")
 
 

@@ -17,6 +17,7 @@ from mmuexp.cli import output
 @click.option(
     "--every", type=click.IntRange(min=1), metavar="ROWS", help="Count each window of so many rows by itself."
 )
+@output.warmup_option
 @click.option(
     "--live", is_flag=True, help="Also run the schemes for real, and say what translation takes on this host."
 )
@@ -24,7 +25,9 @@ from mmuexp.cli import output
 @output.thread_option
 @output.jobs_option
 @output.output_options
-def command(files, traces, host, specs, reference, every, live, rounds, thread, jobs, outputs, format_, checks) -> None:
+def command(
+    files, traces, host, specs, reference, every, warmup, live, rounds, thread, jobs, outputs, format_, checks
+) -> None:
     """Replay recordings through the translation schemes and print what each one costs.
 
     \b
@@ -42,7 +45,7 @@ def command(files, traces, host, specs, reference, every, live, rounds, thread, 
     from mmuexp.result import LIVE, WINDOW
 
     options = {"reference": reference, "host": host, "every": every, "live": live, "rounds": rounds}
-    options |= {"thread": thread, "jobs": jobs}
+    options |= {"warmup": warmup, "thread": thread, "jobs": jobs}
 
     def work(progress):
         return compare([*traces, *files] or None, specs or None, **options, progress=progress)

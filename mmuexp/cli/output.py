@@ -112,6 +112,12 @@ def thread_option(command: Callable) -> Callable:
     return click.option("--thread", metavar="ID|all", default="all", callback=checked, help=help_)(command)
 
 
+def warmup_option(command: Callable) -> Callable:
+    """--warmup."""
+    help_ = "Count from this row on, with all that the rows before it left in tables and pools.  [0]"
+    return click.option("--warmup", type=click.IntRange(min=0), metavar="ROWS", help=help_)(command)
+
+
 def schemes_option(help_: str) -> Callable[[Callable], Callable]:
     """-s SPEC, repeatable, as `specs`."""
     return click.option("-s", "--strategy", "specs", metavar="SPEC", multiple=True, help=help_)

@@ -22,10 +22,11 @@ from mmuexp.cli import output
     help="Measure each value against this scheme.  [the swept one at its defaults if they are swept, else the first]",
 )
 @click.option("--plot", is_flag=True, help="Also draw the sweep below its table, in text.")
+@output.warmup_option
 @output.thread_option
 @output.jobs_option
 @output.output_options
-def command(words, traces, host, specs, reference, thread, jobs, plot, outputs, format_, checks) -> None:
+def command(words, traces, host, specs, reference, warmup, thread, jobs, plot, outputs, format_, checks) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.
 
     \b
@@ -56,7 +57,7 @@ def command(words, traces, host, specs, reference, thread, jobs, plot, outputs, 
     schemes = possible_schemes([one.strategy for one in planned], reference)
 
     def work(progress):
-        options = {"reference": reference, "host": host, "thread": thread, "jobs": jobs}
+        options = {"reference": reference, "host": host, "warmup": warmup, "thread": thread, "jobs": jobs}
         return sweep(params, [*traces, *files] or None, strategy=strategy, **options, progress=progress)
 
     output.run_and_save(

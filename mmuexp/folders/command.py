@@ -18,11 +18,12 @@ from mmuexp.folders.about import FILE, About
 from mmuexp.result import Result
 
 OPTIONS = {"--trace": "traces", "-s": "strategies", "--strategy": "strategies", "--reference": "reference"}
-OPTIONS |= {"--host": "host", "--every": "every", "--rounds": "rounds"}
+OPTIONS |= {"--host": "host", "--every": "every", "--warmup": "warmup", "--rounds": "rounds"}
 OPTIONS |= {"--load-seed": "load_seed", "--join-pages": "join_pages", "--move-bits": "move_bits"}
-KINDS = {"compare": {"reference", "host", "every", "live", "rounds"}, "sweep": {"reference", "host"}}
+KINDS = {"compare": {"reference", "host", "every", "warmup", "live", "rounds"}}
+KINDS |= {"sweep": {"reference", "host", "warmup"}}
 KINDS |= {"misses": {"load_seed", "join_pages", "move_bits"}}
-WHOLE = {"every", "rounds", "join_pages", "move_bits"}
+WHOLE = {"every", "warmup", "rounds", "join_pages", "move_bits"}
 TRACES = "traces"
 
 

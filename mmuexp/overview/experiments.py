@@ -93,7 +93,7 @@ def _runs(about: About, name: str, result: Result, host: Profile) -> Table:
         least[run.recording] = min(cost.access_ns, least.get(run.recording, cost.access_ns))
     best = {at for at, (run, cost) in enumerate(priced) if cost.access_ns == least[run.recording]}
     rows = [_row(run, cost) for run, cost in priced]
-    caption = f"Every run, at the prices of {host.name}; {name}.csv has all columns as they were counted"
+    caption = f"Every run{result.since}, at the prices of {host.name}; {name}.csv has all columns as they were counted"
     table = Table(HEAD, rows, UNITS, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
     kinds = {run.recording for run in runs}
     return table if len(runs) == len(kinds) or result.parameters else _with_best(table, best)
@@ -116,7 +116,7 @@ def _as_saved(about: About, name: str, result: Result) -> Table:
     main = [c for c in ("trace", WINDOW, "strategy", "accesses", "faults", "ns") if c in result.frame.columns]
     columns = main if "ns" in main else list(result.frame.columns)[:MOST]
     rows = [[row[c] for c in columns] for row in rows_of(result.frame)]
-    caption = f"Every run, as saved; {name}.csv has all columns"
+    caption = f"Every run{result.since}, as saved; {name}.csv has all columns"
     return Table(columns, rows, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
 
 

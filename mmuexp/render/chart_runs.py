@@ -42,10 +42,15 @@ def plan_of(result: Result, trace: str | None = None) -> Plan:
     if not rows:
         raise MmuexpError("no run has a memory access, so there is nothing to draw", todo="name another trace")
     if result.kind == "sweep" and result.parameters:
-        return _swept(result, rows)
-    if result.windowed:
-        return _windows(rows)
-    return _parts(rows)
+        plan = _swept(result, rows)
+    else:
+        plan = _windows(rows) if result.windowed else _parts(rows)
+    if not result.since:
+        return plan
+    title = f"counted{result.since}"
+    return plan._replace(
+        spec=plan.spec | {"title": title}, alt=f"{plan.alt}; {title}", caption=f"{plan.caption} {title.capitalize()}."
+    )
 
 
 def _misses(result: Result) -> Plan:

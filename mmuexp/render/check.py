@@ -89,6 +89,9 @@ def check_manifest(manifest: Any) -> None:
         for entry in _kind(manifest.get(name, []), list, name):
             _kind(entry, dict, f"an entry of {name}")
             _kind(entry.get("trace"), str, f"trace of {name}")
+    warmup = manifest.get("warmup")
+    if warmup is not None and not (isinstance(warmup, int) and _number(warmup) and warmup >= 0):
+        raise ValueError("warmup is no number of rows")
     for entry in manifest.get("left_out", []):
         for name in ("strategy", "why"):
             _kind(entry.get(name), str, f"{name} of left_out")

@@ -171,7 +171,8 @@ class _Table:
         mode += f", thread {facts['thread']} alone" if "thread" in facts else ""
         swept = f"\n{self.rows[-1]['strategy'].split(',')[0]} with {self.caption}" if self.caption else ""
         return (
-            f"{self.trace}: {words.number(total['rows'])} rows, {words.number(total['accesses'])} memory accesses"
+            f"{self.trace}: {words.number(total['rows'])} rows{self.result.since},"
+            f" {words.number(total['accesses'])} memory accesses"
             f" ({words.share(total['page_cross'], total['accesses'])} cross a page,"
             f" {words.share(total['misaligned'], total['accesses'])} are misaligned){mode}{swept}"
         )
