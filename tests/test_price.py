@@ -297,7 +297,7 @@ def test_every_price_is_of_something_that_is_counted(mode):
     from mmuexp.passes import run_passes
 
     class Empty:
-        rows = 0
+        rows = file_rows = 0
 
         def batches(self, *, ahead):
             return iter(())
