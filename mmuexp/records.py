@@ -7,7 +7,7 @@ from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import Run
 from mmuexp.price import Priced
 from mmuexp.result import COLUMNS, PARTS, TIMES, WINDOW
-from mmuexp.verdict import break_even, decided_by, is_sure
+from mmuexp.verdict import break_even, decided_by, is_sure, ratio_range
 
 
 def record_of(label: str, run: Run, cost: Priced, values: Mapping[str, dict], load_seed: int | None) -> dict[str, Any]:
@@ -48,5 +48,7 @@ def verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]], load_
         even = break_even(scheme, cost, run.counts["faults"], reference, base, base_run.counts["faults"])
         ours = scheme == reference
         deciding, sure = ([], True) if ours else (decided_by(cost, base), is_sure(cost, base))
-        found.append({**where, **vars(even), "decided_by": deciding, "sure": sure})
+        low, high = ratio_range(cost, base)
+        ratio = {"ratio_low": low, "ratio_high": high} if low == low else {}
+        found.append({**where, **vars(even), "decided_by": deciding, "sure": sure, **ratio})
     return found

@@ -83,3 +83,30 @@ def _shares(run: Priced, base: Priced) -> dict[str, tuple[float, float]]:
         name: (mine.get(name, none)[0] - its.get(name, none)[0], mine.get(name, none)[1] - its.get(name, none)[1])
         for name in dict.fromkeys([*mine, *its])
     }
+
+
+def ratio_range(run: Priced, base: Priced) -> tuple[float, float]:
+    """How many times `base`'s access_ns `run` takes at least and at most, all prices anywhere in their ranges.
+
+    A ratio of two linear functions is least and most at corners. Which corner, Dinkelbach's method finds: the best one
+    for `run - ratio x base` is better than the last, until it is the same.
+    """
+    if not base.access_ns:
+        return float("nan"), float("nan")
+    ends = [_extreme_ratio(run, base, pick) for pick in (min, max)]
+    return ends[0], ends[1]
+
+
+def _extreme_ratio(run: Priced, base: Priced, pick) -> float:
+    none = (0.0, 0.0)
+    names = dict.fromkeys([*run.moves, *base.moves])
+    moves = [((0.0, 0.0), *zip(run.moves.get(n, none), base.moves.get(n, none), strict=True)) for n in names]
+    ratio = run.access_ns / base.access_ns
+    for _ in range(len(moves) + 2):
+        corner = [pick(choices, key=lambda move: move[0] - ratio * move[1]) for choices in moves]
+        above = run.access_ns + sum(mine for mine, _ in corner)
+        below = base.access_ns + sum(its for _, its in corner)
+        if below <= 0 or above / below == ratio:
+            break
+        ratio = above / below
+    return ratio

@@ -1,8 +1,10 @@
 """Prices, worked by hand: counts x costs, the crossing's share, break-even points, what an assumed price decides."""
 
-from itertools import chain
+from itertools import chain, product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmuexp.host import Price, Profile, priced_at
 from mmuexp.price import DEPENDENCE, Priced, price, price_lines
@@ -11,7 +13,7 @@ from mmuexp.registry import default_strategies, parse_spec
 from mmuexp.render.sentence import Line, clear_winner, sentence, turns
 from mmuexp.render.words import duration, significant, size
 from mmuexp.strategy import Cost
-from mmuexp.verdict import break_even, decided_by, is_sure
+from mmuexp.verdict import break_even, decided_by, is_sure, ratio_range
 
 NS = {"insn": 0.5, "signal": 1000, "mmap": 200, "munmap": 300, "mprotect": 400, "page_in": 50, "page_out": 60}
 USER_NS = {"hit": 0.25, "access": 0.5, "helper": 20, "walk_level": 11, "scan": 2, "drop": 70, "translate": 900}
@@ -203,6 +205,27 @@ def test_sure_is_what_no_combination_of_prices_turns():
     assert is_sure(base, priced(9000, 0, walk=400, signal=500))
     assert not is_sure(base, base)
     assert is_sure(priced(9000, 0, walk=5000), priced(10_000, 0, walk=5000))  # what both pay cancels
+
+
+def test_the_range_of_a_ratio_by_hand():
+    # (1,000 + a + b) / (2,000 + b), a 0 to 500, b -200 to 400: least at b = -200: 800 / 1,800; most at 1,900 / 2,400
+    run, base = priced(1000, 0, a=500, b=(-200, 400)), priced(2000, 0, b=(-200, 400))
+    assert ratio_range(run, base) == (800 / 1800, 1900 / 2400)
+    assert ratio_range(base, base) == (1, 1)
+    assert ratio_range(priced(10, 0), priced(20, 0)) == (0.5, 0.5)
+
+
+@given(st.lists(st.tuples(*[st.floats(-20, 0), st.floats(0, 50)] * 2), max_size=5))
+def test_the_range_of_a_ratio_is_that_of_every_corner(ends):
+    moves = [{f"p{at}": each[i : i + 2] for at, each in enumerate(ends)} for i in (0, 2)]
+    run, base = priced(1000, 0, **moves[0]), priced(2000, 0, **moves[1])
+    corners = [
+        (1000 + sum(e[0][c] for e, c in zip(pairs, way, strict=True)))
+        / (2000 + sum(e[1][c] for e, c in zip(pairs, way, strict=True)))
+        for pairs in [[((0.0, *each[:2]), (0.0, *each[2:])) for each in ends]]
+        for way in product(range(3), repeat=len(ends))
+    ]
+    assert ratio_range(run, base) == pytest.approx((min(corners), max(corners)))
 
 
 def test_the_ranges_of_a_price_are_those_of_its_parts():
