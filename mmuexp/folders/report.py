@@ -7,10 +7,15 @@ from mmuexp.folders.about import FILE, PLACE, About
 from mmuexp.folders.choice import Rows, chart_columns, rows_in
 from mmuexp.folders.command import calls_of
 from mmuexp.folders.figures import broken_holds, figure_text, table_lines
+from mmuexp.folders.measured import measured_beside
 from mmuexp.render.markdown import markdown
 from mmuexp.result import Result
 
 CHART = "chart.svg"
+MEASURED = (
+    "What [results/live](../live/README.md) measured of these runs on one machine, beside the model at the prices of"
+    " the table below, with the least and the most that its prices leave open together:"
+)
 
 
 class Report:
@@ -34,14 +39,14 @@ class Report:
         parts = [f"# {about.name}", f"*{about.question}*", self.answer]
         parts += [f"**This does not hold: {line}.**" for line in self.broken]
         for table in about.tables:
-            head, *lines = table_lines(table, self.rows[table.choice.of])
-            marks = "|:--|" + "--:|" * (len(head) - 1)
             parts += [table.title] if table.title else []
-            parts.append("\n".join([_line(head), marks, *(_line(line) for line in lines)]))
+            parts.append(_table(table_lines(table, self.rows[table.choice.of])))
         if about.chart is not None:
             parts.append(f"![{about.chart.spec.get('title', about.name)}]({CHART})")
-        parts.append("\n".join(self._commands()))
         first, *others = self.results
+        if measured := measured_beside(about.folder, self.results[first]):
+            parts += [MEASURED, _table(measured)]
+        parts.append("\n".join(self._commands()))
         if others:
             parts.append(
                 f"Below: {first}. " + ", ".join(f"[{name}.csv]({name}.csv)" for name in others) + " hold the others."
@@ -67,6 +72,12 @@ class Report:
             return svg(chart_of(frame, chart.spec))
         except MmuexpError as error:
             raise self._error(f"chart: {error.what}", error.todo) from None
+
+
+def _table(lines: list[list[str]]) -> str:
+    head, *rest = lines
+    marks = "|:--|" + "--:|" * (len(head) - 1)
+    return "\n".join([_line(head), marks, *(_line(line) for line in rest)])
 
 
 def _line(cells: list[str]) -> str:
