@@ -196,8 +196,10 @@ class Strategy:
         return {"units8": hit} | shared | self._by_column(self.costs)
 
     def engine_price_list(self) -> dict[str, Cost]:
-        """The same for the live engine, where the C half does less than the scheme models."""
-        return self.price_list() | self._by_column(self.engine_costs)
+        """The same for the live engine, where the C half does less than the scheme models. None of them walks the
+        guest's page table, for a trace holds none."""
+        listed = {name: dataclasses.replace(cost, walk=0) for name, cost in self.price_list().items()}
+        return listed | self._by_column(self.engine_costs)
 
     def _by_column(self, costs: Mapping[int | str, Cost]) -> dict[str, Cost]:
         named = {at: name for name, at in self.columns().items()}

@@ -83,6 +83,8 @@ COSTS = {
     "page_flushes": Cost(insn=40, source="assumed: four compares and their set, exec.c:1303-1350"),
 }
 TABLES = 4  # read and write, kernel and user
+ENGINE = "measured: what softmmu.c takes beyond a helper's call, by calibrate"
+ENGINE_COSTS = {Event.TLB_FILLS: Cost(helper=1, insn=35, source=ENGINE)}
 
 
 class State(NamedTuple):
@@ -119,6 +121,7 @@ class Softmmu(Strategy):
     FAST_PATH_SOURCE = "read: softmmu_header.h:89-231"
     events = EVENTS
     costs = COSTS
+    engine_costs = ENGINE_COSTS
     kernels = Kernels(access=access, io=io, execute=nothing, protect=nothing, flush=flush, flush_page=flush_page)
 
     tlb_bits: int = param(

@@ -95,6 +95,22 @@ COSTS = {
     "page_flushes": Cost(insn=3690, source="measured: callgrind on QEMU 10.0.2: 16 modes, two pages of the jump cache"),
 }
 
+SHORT = (
+    "assumed: softmmu_qemu10.c does what decides the counts, and leaves out QEMU's locks, its other modes and devices"
+)
+ENGINE_COSTS = {
+    Event.TLB_FILLS: Cost(helper=1, insn=60, source=SHORT),
+    VICTIM_HITS: Cost(helper=1, insn=40, source=SHORT),
+    Event.SLOW_CROSS: Cost(helper=1, insn=40, source=SHORT),
+    Event.SLOW_IO: Cost(helper=1, insn=10, source=SHORT),
+    Event.SLOW_CODE: Cost(helper=1, insn=40, source=SHORT),
+    Event.BLOCKS_DROPPED: Cost(drop=1, source=SHORT),
+    "flushes": Cost(insn=60, source=SHORT),
+    FLUSHED_ENTRIES: Cost(scan=1, source=SHORT),
+    SCANNED_ENTRIES: Cost(scan=1, source=SHORT),
+    "page_flushes": Cost(insn=60, source=SHORT),
+}
+
 VICTIMS = 8
 ENTRY_BYTES = 32
 FULL = 1 << 40  # entries used, where QEMU's unsigned counter went below zero
@@ -271,6 +287,7 @@ class SoftmmuQemu10(Strategy):
     events = EVENTS
     extra_events = ("victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries")
     costs = COSTS
+    engine_costs = ENGINE_COSTS
     kernels = Kernels(access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page)
 
     window_insns: int = param(
