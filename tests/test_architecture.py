@@ -50,4 +50,4 @@ def test_the_oracle_imports_nothing_of_ours():
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_file_stays_small(path):
-    assert len(path.read_text().splitlines()) <= 310, "one idea a file"
+    assert len(path.read_text().splitlines()) <= 400, "one idea a file"
