@@ -17,7 +17,7 @@ HEX = "[0-9a-f]{16}"
 PART = r"\.\d+(-\d+)?\.part"  # what partfile.py calls a temporary file, as a killed process leaves it
 # kind -> what its files are
 KINDS = {
-    "loops": "machine code that replays rows, one file for each scheme",
+    "loops": "machine code that replays rows, some files for each scheme",
     "kernels": "machine code that surveys, checks and converts traces",
     "engines": "the schemes in C, for `verify`, `calibrate` and `compare --live`",
     "vega": "the script that draws the charts of a page",

@@ -94,6 +94,7 @@ def test_a_full_disk_ends_the_guest(tmp_path):
 
 
 REFUSED = {
+    "a program": (["/bin/true"], "/bin/true: is a program, not a disk"),
     "two processors": (["-smp", "2"], "more than one processor: their accesses have no one order"),
     "two by topology": (["-smp", "sockets=1,cores=2"], "more than one processor"),
     "KVM": (["-enable-kvm"], "nothing to record"),

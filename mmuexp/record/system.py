@@ -20,6 +20,7 @@ from mmuexp.errors import MmuexpError, UsageError, option
 from mmuexp.guest import PAGE_BYTES, PAGES
 from mmuexp.record import build
 from mmuexp.record.console import Console, wanted
+from mmuexp.record.program import ELF_MAGIC
 from mmuexp.record.qemu import find_qemu, metadata_of, refuse_inputs, run, tell_of_kept
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
@@ -90,6 +91,9 @@ def record_system(
 
 def machine_arguments(arguments: Sequence[str]) -> list[str]:
     """What QEMU is told before the user's arguments. Raises UsageError: what those say cannot be recorded."""
+    if arguments and _is_program(arguments[0]):  # QEMU takes the first word for a disk, and would never end
+        what = "is a program, not a disk"
+        raise UsageError(what, where=arguments[0], todo="leave --system out, or give a kernel with -kernel")
     options = [(word.lstrip("-"), value) for word, value in _pairs(arguments)]
     for name, value in options:
         if name in REFUSED:
@@ -107,6 +111,14 @@ def machine_arguments(arguments: Sequence[str]) -> list[str]:
         return settings
     backend = f"memory-backend-memfd,id=mmuexp-ram,size={ram},share=on"
     return [*settings, "-object", backend, "-machine", "memory-backend=mmuexp-ram"]
+
+
+def _is_program(word: str) -> bool:
+    try:
+        with open(word, "rb") as file:
+            return not word.startswith("-") and file.read(len(ELF_MAGIC)) == ELF_MAGIC
+    except (OSError, ValueError):
+        return False
 
 
 def _pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:
