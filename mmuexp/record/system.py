@@ -91,9 +91,10 @@ def record_system(
 
 def machine_arguments(arguments: Sequence[str]) -> list[str]:
     """What QEMU is told before the user's arguments. Raises UsageError: what those say cannot be recorded."""
-    if arguments and _is_program(arguments[0]):  # QEMU takes the first word for a disk, and would never end
-        what = "is a program, not a disk"
-        raise UsageError(what, where=arguments[0], todo="leave --system out, or give a kernel with -kernel")
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        if not before.startswith("-") and _is_program(word):  # QEMU takes it for a disk, and would never end
+            todo = "leave --system out, or give a kernel with -kernel"
+            raise UsageError("is a program, not a disk", where=word, todo=todo)
     options = [(word.lstrip("-"), value) for word, value in _pairs(arguments)]
     for name, value in options:
         if name in REFUSED:
