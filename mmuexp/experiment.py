@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from typing import Any
 
 from mmuexp import manifest
@@ -17,7 +18,7 @@ from mmuexp.plausible import check_counts
 from mmuexp.price import price
 from mmuexp.progress import Progress, part_of
 from mmuexp.ranges import load_seeds, plan
-from mmuexp.records import record_of, verdicts
+from mmuexp.records import certainty, record_of, verdicts
 from mmuexp.relocate import at_load_seeds
 from mmuexp.result import LIVE, WINDOW, Result, make_frame
 from mmuexp.trace.threads import checked_thread
@@ -265,6 +266,7 @@ class _Ledger:
         self.records: list[dict] = []
         self.traces: list[dict] = []
         self.verdicts: list[dict] = []
+        self.certainty: list[dict] = []
         self.left_out: list[dict] = []
         self.live: dict[str, Any] | None = None  # how runs are measured for real, and which are not
         self.between, self.measured_host = lambda: None, None  # of live runs: this host's prices, if none was named
@@ -287,6 +289,8 @@ class _Ledger:
             values |= live_columns(live, runs, self.host)
         self.records += [record_of(label, run, cost, values, seed) for run, cost in shown]
         self.verdicts += verdicts(label, reference, totals, seed)
+        if seed is None:  # at other load addresses the same scheme stands there several times
+            self.certainty += certainty(label, totals, self.values, list(dict.fromkeys(chain(*self.values.values()))))
         why = [{"trace": label, "strategy": spec, "why": why} for spec, why in left_out.items()]
         self.left_out += [one for one in why if one not in self.left_out]  # at another load address, too
         self.traces += [facts] if facts not in self.traces else []

@@ -60,6 +60,7 @@ def build(ledger: Any, complete: str) -> dict[str, Any]:
         strategies=[expanded(strategy) for strategy in strategies],
         traces=ledger.traces,
         verdicts=ledger.verdicts,
+        certainty=ledger.certainty,
         left_out=ledger.left_out,
         prices=price_table(strategies, ledger.host),
     )

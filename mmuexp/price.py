@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mmuexp.host import Profile
-from mmuexp.primitives import HANDLER, HIT, KERNEL, PRIMITIVES, TRANSLATOR, Cost
+from mmuexp.host import Price, Profile
+from mmuexp.primitives import HANDLER, HIT, KERNEL, PRICES, PRIMITIVES, TRANSLATOR, Cost
 
 PATH = "units8"  # the count of which each pays the hit path once
 DEPENDENCE = "accesses that wait for each other, as in a linked list"
@@ -150,8 +150,16 @@ def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> dict[
     return moves
 
 
-def _path_knob(name: str, whole: Any) -> str:
-    return f"the hit path of {name} ({whole.low_ns:.3g} to {whole.high_ns:.3g} ns)"
+HIT_PATH_OF = "the hit path of "
+
+
+def _range_of(one: Price) -> str:
+    low, high = (f"{ns:,.0f}" if ns >= 1000 else f"{ns:.3g}" for ns in (one.low_ns, one.high_ns))
+    return f"{low} to {high} ns"
+
+
+def _path_knob(name: str, whole: Price) -> str:
+    return f"{HIT_PATH_OF}{name} ({_range_of(whole)})"
 
 
 def _length_knob(name: str, event: str, cost: Cost) -> str:
@@ -161,8 +169,12 @@ def _length_knob(name: str, event: str, cost: Cost) -> str:
 
 
 def _price_knob(price_name: str, host: Profile) -> str:
-    of = host.prices[price_name]
-    return f"{price_name} ({of.low_ns:.3g} to {of.high_ns:.3g} ns, host {host.name})"
+    return f"{price_name} ({_range_of(host.prices[price_name])}, host {host.name})"
+
+
+def is_of_host(knob: str) -> bool:
+    """Is what moves (a name in `Priced.moves`) a price that `mmuexp calibrate` measures?"""
+    return knob.startswith(HIT_PATH_OF) or knob.partition(" (")[0] in PRICES
 
 
 def price_table(strategies: list, host: Profile) -> dict[str, Any]:

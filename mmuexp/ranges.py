@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import product
@@ -225,3 +225,20 @@ def _companions(lists: Mapping[str, list[str]], declared: Mapping, fixed: set[st
         if variants and all(key in declared and key not in fixed and key not in lists for key in variants[0]):
             return list(variants)
     return [{}]
+
+
+def tables_of(rows: Sequence[Mapping[str, Any]], parameters: Sequence[str]) -> list[tuple[str, list]]:
+    """(caption, rows) of each table that a trace is shown in: a sweep with companions has one for each of them."""
+    for name in parameters:
+        variants = COMPANIONS.get(name, ())
+        if variants and all(key in parameters for key in variants[0]):
+            found = []
+            for variant in variants:
+                fits = [r for r in rows if r[name] is None or all(r[key] == variant[key] for key in variant)]
+                if any(row[name] is not None for row in fits):
+                    mib = variant["pool_mib"]
+                    pool = f"a pool of {mib} MiB" if mib else f"a pool of {variant['pool_blocks']} blocks"
+                    found.append((pool, fits))
+            if sum(row[name] is not None for _, g in found for row in g) == sum(r[name] is not None for r in rows):
+                return found
+    return [("", list(rows))]

@@ -1,11 +1,12 @@
 """A priced run as a row of the table, and the verdict on it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import Run
 from mmuexp.price import Priced
+from mmuexp.ranges import tables_of
 from mmuexp.result import COLUMNS, PARTS, TIMES, WINDOW
 from mmuexp.verdict import break_even, decided_by, is_sure, ratio_range
 
@@ -16,9 +17,17 @@ def record_of(label: str, run: Run, cost: Priced, values: Mapping[str, dict], lo
     record = {name: count for name, count in run.counts.items() if name in COLUMNS}
     extra = getattr(run.strategy, "extra_events", ())
     record |= {name: run.counts.get(name) for name in extra}
-    record |= {
-        "trace": label,
-        "strategy": str(run.strategy),
+    record |= {"trace": label, "strategy": str(run.strategy), **priced_columns(cost, accesses)}
+    if run.window is not None:
+        record[WINDOW] = run.window
+    if load_seed is not None:
+        record[LOAD_SEED] = load_seed
+    return record | values.get(str(run.strategy), {})
+
+
+def priced_columns(cost: Priced, accesses: int) -> dict[str, float | None]:
+    """The columns that prices make of counts."""
+    return {
         "insns": cost.insns,
         "insns_per_access": cost.insns / accesses if accesses else None,
         "cross_insns": cost.cross_insns,
@@ -28,11 +37,6 @@ def record_of(label: str, run: Run, cost: Priced, values: Mapping[str, dict], lo
         "cross_kernel_ns": cost.cross_kernel_ns,
         **{name: getattr(cost, name) for name in (*PARTS, *TIMES)},
     }
-    if run.window is not None:
-        record[WINDOW] = run.window
-    if load_seed is not None:
-        record[LOAD_SEED] = load_seed
-    return record | values.get(str(run.strategy), {})
 
 
 def verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]], load_seed: int | None) -> list[dict]:
@@ -51,4 +55,25 @@ def verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]], load_
         low, high = ratio_range(cost, base)
         ratio = {"ratio_low": low, "ratio_high": high} if low == low else {}
         found.append({**where, **vars(even), "decided_by": deciding, "sure": sure, **ratio})
+    return found
+
+
+def certainty(
+    label: str, priced: Sequence[tuple[Run, Priced]], values: Mapping[str, dict], parameters: Sequence[str]
+) -> list[dict]:
+    """For each table that runs over a whole trace stand in: what could put each of them before the cheapest.
+
+    `sure` is that no combination of prices within their ranges does; `decided_by` are the prices that do so alone.
+    """
+    found = []
+    rows = [
+        dict.fromkeys(parameters) | values.get(str(run.strategy), {}) | {"": at} for at, (run, _) in enumerate(priced)
+    ]
+    for _, group in tables_of(rows, parameters):
+        mine = [priced[row[""]] for row in group]
+        first, least = min(mine, key=lambda one: one[1].access_ns)
+        for run, cost in mine:
+            if run is not first:
+                turned = {"decided_by": decided_by(least, cost), "sure": is_sure(least, cost)}
+                found.append({"trace": label, "best": str(first.strategy), "scheme": str(run.strategy), **turned})
     return found

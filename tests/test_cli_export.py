@@ -71,8 +71,8 @@ def put(row: int, column: str, value: str):
     [
         (lambda lines: lines.clear(), "it is empty"),
         (lambda lines: lines.__delitem__(slice(1, None)), "it holds no rows"),
-        (lambda lines: lines[2].pop(), "row 2 has 59 fields, the header 60"),
-        (lambda lines: lines[2].append(""), "row 2 has 61 fields, the header 60"),
+        (lambda lines: lines[2].pop(), "row 2 has {fewer} fields, the header {header}"),
+        (lambda lines: lines[2].append(""), "row 2 has {more} fields, the header {header}"),
         (put(0, "loads", "stores"), "it has column 'stores' twice"),
         (put(0, "loads", "burdens"), "it has no column loads"),
         (put(3, "ns", "much"), "row 3 has 'much' as ns, a number belongs there"),
@@ -87,9 +87,10 @@ def put(row: int, column: str, value: str):
 )
 def test_a_csv_edited_by_hand(cli, saved, tmp_path, edit, says):
     lines = table(saved)
+    header = len(lines[0])
     edit(lines)
     (tmp_path / "r.csv").write_text(written(lines))
-    refused(cli, tmp_path / "r.csv", says)
+    refused(cli, tmp_path / "r.csv", says.format(header=header, fewer=header - 1, more=header + 1))
 
 
 def set_row(name, value):

@@ -4,6 +4,14 @@ import pytest
 from cli_cases import write_trace
 
 from mmuexp.experiment import compare
+from mmuexp.host import load_profile
+from mmuexp.live.columns import live_columns
+from mmuexp.live.measure import Measured
+from mmuexp.mail.evidence import measured_in
+from mmuexp.overview.certainty import measured as of_live
+from mmuexp.overview.certainty import typical_error
+from mmuexp.passes import Run
+from mmuexp.registry import parse_spec
 from mmuexp.render.clock import Timed, clock_sentence, first_by_clock
 from mmuexp.render.summary import summaries
 from mmuexp.result import LIVE
@@ -73,3 +81,31 @@ def test_a_tie_has_no_star_and_a_lost_figure_no_digits(tmp_path):
     assert "tie" in table.sentence
     (table,) = summaries(measured(tmp_path, {"softmmu": (-0.57, -1.0, 0.2), "map-block": (1.1, 0.9, 1.3)}))
     assert "not measurable" in next(cells[1].replace("\n", " ") for cells in table.cells if "measured here" in cells[0])
+
+
+def test_what_is_lost_in_noise_has_no_digits_and_no_error_anywhere(tmp_path):
+    """Of a result of today, where the cell is empty, and of one saved when it held the negative number."""
+    for lost in (None, -0.57):
+        result = measured(tmp_path, {"softmmu": (1.2, 1.0, 1.4), "map-block": (lost, -1.0, 0.2)})
+        if lost is None:
+            result.frame[LIVE[5]] = [0.8, None]
+        (table,) = summaries(result)
+        lines = {cells[0].strip(): cells[2] for cells in table.cells}
+        assert lines["measured here, ns/access"].replace("\n", " ") == "not measurable"
+        assert (lines["least to most"], lines["error"]) == ("-", "-")
+        assert "map-block: not measurable on this machine now" in table.sentence
+        assert not any(note.startswith("!") and "map-block" in note for note in table.notes)
+        assert ("t", "map-block") not in measured_in(result)
+        (one,) = [one for one in of_live([result]) if one.spec == "map-block"]
+        assert one.error is None
+        assert typical_error(of_live([result])) == pytest.approx(0.8 / 1.2)
+
+
+def test_an_engine_that_took_less_than_nothing_leaves_the_cell_empty():
+    run = Run(parse_spec("softmmu"), None, {"accesses": 10, "units8": 10})
+    for ns in (-0.5, 0.0):
+        found = live_columns({"softmmu": Measured(ns, -1.0, 0.3, 2.0)}, [run], load_profile())["softmmu"]
+        assert (found[LIVE[0]], found[LIVE[5]]) == (None, None)
+        assert (found[LIVE[1]], found[LIVE[2]]) == (-1.0, 0.3)
+    found = live_columns({"softmmu": Measured(0.5, 0.2, 0.9, 2.0)}, [run], load_profile())["softmmu"]
+    assert found[LIVE[5]] == found[LIVE[4]] - 0.5

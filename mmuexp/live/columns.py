@@ -38,13 +38,17 @@ def measured(
     return {str(strategy): one for strategy, one in zip(strategies, found, strict=True)}
 
 
-def live_columns(found: Mapping[str, Measured], runs: Sequence[Run], host: Profile) -> dict[str, dict[str, float]]:
+def live_columns(
+    found: Mapping[str, Measured], runs: Sequence[Run], host: Profile
+) -> dict[str, dict[str, float | None]]:
     """Columns LIVE by spec, of those runs over a whole trace that were measured."""
     columns = {}
     for run in runs:
         if one := found.get(str(run.strategy)):
             of_engine = price(run.strategy, run.counts, host, run.strategy.engine_price_list())
             model = of_engine.engine_ns / max(1, run.counts["accesses"] or 0)
-            values = (one.ns, one.least_ns, one.most_ns, one.loop_ns, model, model - one.ns)
-            columns[str(run.strategy)] = dict(zip(LIVE, map(float, values), strict=True))
+            # at or below 0 is less than the noise of the loop that was subtracted: no time is known then
+            ns, error = (one.ns, model - one.ns) if one.ns > 0 else (None, None)
+            values = (ns, one.least_ns, one.most_ns, one.loop_ns, model, error)
+            columns[str(run.strategy)] = dict(zip(LIVE, values, strict=True))
     return columns

@@ -1,6 +1,6 @@
 """What claims are tested on: runs (a recording under a scheme, its counts) of experiments, and hosts to price them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePath
@@ -10,7 +10,7 @@ from mmuexp.errors import MmuexpError
 from mmuexp.host import Profile
 from mmuexp.price import Priced, price
 from mmuexp.registry import parse_spec
-from mmuexp.result import Result, rows_of
+from mmuexp.result import Result, measured_ns, rows_of
 from mmuexp.verdict import BreakEven, break_even, decided_by
 
 SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST = "softmmu", "byte-lookup", "map-block", "qemu-fast"
@@ -136,9 +136,5 @@ def short(trace: str) -> str:
 
 def measured_in(result: Result) -> dict[tuple[str, str], float]:
     """(recording, spec) -> ns an access that translation took, of a result of `compare --live`."""
-    rows: Iterable[Mapping[str, Any]] = rows_of(result.frame)
-    return {
-        (short(row["trace"]), row["strategy"]): row["live_ns_per_access"]
-        for row in rows
-        if row.get("live_ns_per_access") is not None
-    }
+    found = {(short(row["trace"]), row["strategy"]): measured_ns(row) for row in rows_of(result.frame)}
+    return {key: ns for key, ns in found.items() if ns is not None}

@@ -71,8 +71,7 @@ def live_figures(evidence: Evidence, pairs: Pairs, *, key: bool = True) -> list[
             continue
         for one, value in zip((base, run), ns, strict=True):
             found.append(Figure(f"translation under {one.strategy}, an access", value, NS, LIVE, name))
-        if min(ns) > 0:  # what a loaded machine measures of a short recording may be less than nothing
-            ratios[name], base_spec = ns[0] / ns[1], base.strategy
+        ratios[name], base_spec = ns[0] / ns[1], base.strategy
     few = len(ratios) <= FEW
     told = AGAINST.format(base_spec)
     if key and not few:

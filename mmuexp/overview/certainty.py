@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from mmuexp.overview.workloads import Contest
-from mmuexp.result import Result, rows_of
+from mmuexp.result import Result, is_measured, measured_ns, rows_of
 
 SURE, CLOSE, ASSUMED, DISPUTED = "sure at these prices", "too close", "assumed price", "measured otherwise"
 ELSEWHERE = "another winner at the prices measured in results/live"
@@ -20,20 +20,20 @@ SPLIT = "recordings disagree"
 
 @dataclass(frozen=True)
 class Measured:
-    """One scheme on one recording by the live engine, ns an access: the median of the rounds, least, most; the model's
-    figure at that machine's prices, without the translator, which the engine has none of."""
+    """One scheme on one recording by the live engine, ns an access: the median of the rounds (None: not measurable),
+    least, most; the model's figure at that machine's prices, without the translator, which the engine has none of."""
 
     recording: str
     spec: str
-    ns: float
+    ns: float | None
     least: float
     most: float
     model: float
 
     @property
-    def error(self) -> float:
-        """Of the model, as a share of what was measured."""
-        return (self.model - self.ns) / self.ns if self.ns > 0 else 0.0
+    def error(self) -> float | None:
+        """Of the model, as a share of what was measured; None where that was not measurable."""
+        return None if self.ns is None else (self.model - self.ns) / self.ns
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def measured(results: Sequence[Result]) -> list[Measured]:
     found: dict[tuple[str, str], Measured] = {}
     for result in results:
         for row in rows_of(result.frame):
-            if row.get("live_ns_per_access") is not None:
+            if is_measured(row):
                 one = _measured(row)
                 found[one.recording, one.spec] = one
     return list(found.values())
@@ -59,7 +59,7 @@ def _measured(row: Mapping[str, Any]) -> Measured:
     return Measured(
         PurePath(row["trace"]).stem,
         row["strategy"],
-        row["live_ns_per_access"],
+        measured_ns(row),
         row["live_least_ns_per_access"],
         row["live_most_ns_per_access"],
         row["live_model_ns_per_access"],
@@ -68,7 +68,8 @@ def _measured(row: Mapping[str, Any]) -> Measured:
 
 def typical_error(live: Sequence[Measured]) -> float | None:
     """The median of the model's errors, without their signs; None if nothing was measured."""
-    return median(abs(one.error) for one in live) if live else None
+    errors = [abs(one.error) for one in live if one.error is not None]
+    return median(errors) if errors else None
 
 
 def judge(contest: Contest, live: Sequence[Measured], *, today: bool = True) -> Verdict:

@@ -7,6 +7,8 @@ from typing import Any
 from mmuexp.host import Profile
 from mmuexp.overview.certainty import Measured, typical_error
 from mmuexp.primitives import PRICES
+from mmuexp.render import words
+from mmuexp.render.clock import NOT_MEASURABLE
 from mmuexp.render.sections import Cell, Heading, Table, Text
 
 # of MODEL.md, the section on what is left out, and the README
@@ -47,7 +49,8 @@ def _neighbours(live: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
     """Pairs of schemes that follow each other on one recording, the faster first."""
     pairs = []
     for recording in dict.fromkeys(one.recording for one in live):
-        mine = sorted((one for one in live if one.recording == recording), key=lambda one: one.ns)
+        known = [one for one in live if one.recording == recording and one.ns is not None]
+        mine = sorted(known, key=lambda one: one.ns)
         pairs += list(pairwise(mine))
     return pairs
 
@@ -56,19 +59,19 @@ def _measured(live: Sequence[Measured]) -> Table:
     head = ["recording", "scheme", "measured", "least", "most", "modelled", "error"]
     units = ["", "", *["ns/access"] * 4, "%"]
     rows = [
-        [one.recording, one.spec, *(_two(ns) for ns in (one.ns, one.least, one.most, one.model)), _percent(one.error)]
+        [one.recording, one.spec, *map(_two, (one.ns, one.least, one.most, one.model)), _percent(one.error)]
         for one in live
     ]
     caption = "What translation takes on a real processor, and what the model says at that machine's prices"
     return Table(head, rows, units, caption=caption, name="measured")
 
 
-def _two(ns: float) -> Cell:
-    return Cell(f"{ns:.2f}", ns)
+def _two(ns: float | None) -> Cell:
+    return Cell(NOT_MEASURABLE, None, "warn") if ns is None else Cell(f"{ns:.2f}", ns)
 
 
-def _percent(share: float) -> Cell:
-    return Cell(f"{100 * share:+.0f}", share)
+def _percent(share: float | None) -> Cell:
+    return Cell(words.DASH) if share is None else Cell(f"{100 * share:+.0f}", share)
 
 
 def _prices(hosts: Sequence[Profile]) -> Table:

@@ -85,7 +85,7 @@ def check_manifest(manifest: Any) -> None:
         _kind(manifest.get(name, ""), str, name)
     if not _texts(manifest.get("parameters", [])):
         raise ValueError("parameters are no list of names")
-    for name in ("traces", "verdicts", "left_out"):
+    for name in ("traces", "verdicts", "certainty", "left_out"):
         for entry in _kind(manifest.get(name, []), list, name):
             _kind(entry, dict, f"an entry of {name}")
             _kind(entry.get("trace"), str, f"trace of {name}")
@@ -107,6 +107,11 @@ def check_manifest(manifest: Any) -> None:
         price = verdict.get("fault_ns")
         if verdict.get("wins") not in WINS or not (price is None or _number(price)):
             raise ValueError(f"the verdict on {verdict['scheme']} is none")
+    for entry in manifest.get("certainty", []):
+        for name in ("best", "scheme"):
+            _kind(entry.get(name), str, f"{name} of certainty")
+        if not _texts(entry.get("decided_by")) or not isinstance(entry.get("sure"), bool):
+            raise ValueError(f"the certainty of {entry['scheme']} is none")
     prices = _kind(manifest.get("prices", {}), dict, "prices")
     if prices.get("host") is not None:
         _check_host(_kind(prices["host"], dict, "prices of host"))

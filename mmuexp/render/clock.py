@@ -8,11 +8,16 @@ that is subtracted from it.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mmuexp.result import measured_ns
+
 NOT_MEASURABLE = "not measurable"
 
 
 class Timed(NamedTuple):
-    """One scheme as measured, in ns an access: median, least and most of the rounds; and what the model says."""
+    """One scheme as measured, in ns an access: median, least and most of the rounds; and what the model says.
+
+    `ns` is 0 where it is not measurable.
+    """
 
     name: str
     ns: float
@@ -30,9 +35,9 @@ class Timed(NamedTuple):
 
 def timed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Timed]:
     """Pick the rows that were measured, by the names that a table gives them."""
-    columns = ("live_ns_per_access", "live_least_ns_per_access", "live_most_ns_per_access", "live_model_ns_per_access")
-    found = [(name, [row.get(column) for column in columns]) for row, name in zip(rows, names, strict=True)]
-    return [Timed(name, *values) for name, values in found if None not in values]
+    columns = ("live_least_ns_per_access", "live_most_ns_per_access", "live_model_ns_per_access")
+    found = [(row, name, [row.get(column) for column in columns]) for row, name in zip(rows, names, strict=True)]
+    return [Timed(name, measured_ns(row) or 0.0, *values) for row, name, values in found if None not in values]
 
 
 def first_by_clock(found: Sequence[Timed]) -> list[Timed]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.render import words
 from mmuexp.render.clock import NOT_MEASURABLE
-from mmuexp.result import FAULT_CAUSES, WINDOW, Result, access_ns, within_tolerance
+from mmuexp.result import FAULT_CAUSES, WINDOW, Result, access_ns, is_measured, measured_ns, within_tolerance
 
 Row = dict[str, Any]
 TIME = "memory\naccess time"  # the first figure of a run; the columns before it name the run
@@ -138,7 +138,7 @@ class Figures:
         return any(row.get(column) for row in self.rows)
 
     def is_live(self) -> bool:
-        return any(row.get("live_ns_per_access") is not None for row in self.rows)
+        return any(map(is_measured, self.rows))
 
     def _live_figures(self, gap: str) -> list[Figure]:
         """What `compare --live` measured; `gap` stands before the unit."""
@@ -217,23 +217,22 @@ def _live(column: str) -> Callable[[Row], str]:
 
 
 def _live_measured(row: Row) -> str:
-    ns = row.get("live_ns_per_access")
-    return words.DASH if ns is None else NOT_MEASURABLE if ns <= 0 else f"{ns:.2f}"
+    ns = measured_ns(row)
+    return f"{ns:.2f}" if ns is not None else NOT_MEASURABLE if is_measured(row) else words.DASH
 
 
 def _live_range(row: Row) -> str:
-    if row.get("live_ns_per_access") is None:
+    if measured_ns(row) is None:
         return words.DASH
     return f"{row['live_least_ns_per_access']:.2f} to {row['live_most_ns_per_access']:.2f}"
 
 
 def _live_error(row: Row) -> str:
-    error = row.get("live_error_ns_per_access")
-    if error is None:
+    live = measured_ns(row)
+    if live is None:
         return words.DASH
-    live = row["live_ns_per_access"]
-    share = f" ({100 * error / live:+.0f} %)" if live > 0 else ""
-    return f"{error:+.2f}{share}{'' if within_tolerance(row) else ' !'}"
+    error = row["live_error_ns_per_access"]
+    return f"{error:+.2f} ({100 * error / live:+.0f} %){'' if within_tolerance(row) else ' !'}"
 
 
 def _causes(row: Mapping[str, Any]) -> str:

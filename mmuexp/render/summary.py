@@ -3,16 +3,17 @@
 One `Summary` for each trace (a sweep: for each trace and pool); table.py, markdown.py and html.py only lay it out.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from mmuexp.loadseed import LOAD_SEED
-from mmuexp.ranges import COMPANIONS
+from mmuexp.price import DEPENDENCE
+from mmuexp.ranges import tables_of
 from mmuexp.render import words
+from mmuexp.render.certain import certainty_sentence
 from mmuexp.render.clock import clock_sentence, first_by_clock, timed
 from mmuexp.render.figures import TIME, Figures, Row
 from mmuexp.render.grid import table_width
-from mmuexp.render.sentence import Line, clear_winner, lines_of, sentence
+from mmuexp.render.sentence import Line, clear_winner, close_to, lines_of, sentence
 from mmuexp.render.wrap import PAGE
 from mmuexp.result import TOLERANCE, TOLERANCE_NS, Result, rows_of, within_tolerance
 
@@ -81,27 +82,10 @@ def summaries(result: Result, width: int = PAGE) -> list[Summary]:
     found = []
     for trace in traces:
         mine = [row for row in rows if row["trace"] == trace]
-        for caption, group in _groups(mine, result.parameters):
+        for caption, group in tables_of(mine, result.parameters):
             table = _Table(result, trace, group, mine, caption)
             found.append(table.summary(width))
     return found
-
-
-def _groups(rows: list[Row], parameters: Sequence[str]) -> list[tuple[str, list[Row]]]:
-    """A sweep that shows companions (a pool of 64 blocks, one of 64 MiB) is a table for each."""
-    for name in parameters:
-        variants = COMPANIONS.get(name, ())
-        if variants and all(key in parameters for key in variants[0]):
-            groups = []
-            for variant in variants:
-                fits = [r for r in rows if r[name] is None or all(r[key] == variant[key] for key in variant)]
-                if any(row[name] is not None for row in fits):
-                    mib = variant["pool_mib"]
-                    pool = f"a pool of {mib} MiB" if mib else f"a pool of {variant['pool_blocks']} blocks"
-                    groups.append((pool, fits))
-            if sum(row[name] is not None for _, g in groups for row in g) == sum(r[name] is not None for r in rows):
-                return groups
-    return [("", rows)]
 
 
 class _Table:
@@ -148,12 +132,25 @@ class _Table:
         base = next((n for n, r in zip(self.names, self.rows, strict=True) if r["strategy"] == reference), "")
         best = None if self.best is None else self.best + upright
         bars = self.lines if self.result.kind == "sweep" else []
-        text, notes = sentence(self.lines, base, self.host), self._notes(upright)
+        text = " ".join(filter(None, (sentence(self.lines, base, self.host), self._certainty())))
+        notes = self._notes(upright)
         if self.timed:
-            notes.insert(0, f"By the model, with the translation of guest code, which no engine does: {text}")
+            notes.insert(0, f"By the model: {text}")
             text = clock_sentence(self.timed)
         keys = 1 if upright else heads.index(TIME)
         return Summary(self._title(), heads, cells, left, best, upright, text, notes, bars, keys)
+
+    def _certainty(self) -> str:
+        """How sure the model's winner is, of those that it does not call equal."""
+        if not self.lines:
+            return ""
+        winner = min(self.lines, key=lambda line: line.ns)
+        specs = {name: row["strategy"] for row, name in zip(self.rows, self.names, strict=True)}
+        close = {line.name for line in close_to(winner, self.lines)}
+        others = {specs[line.name]: line.name for line in self.lines if line.name not in close}
+        known = self.result.manifest.get("certainty", [])
+        mine = [one for one in known if one["trace"] == self.trace and one["best"] == specs[winner.name]]
+        return certainty_sentence(mine, others, self.host)
 
     def _name(self, row: Row) -> str:
         told = ",".join(f"{p}={row[p]}" for p in self.parameters if row[p] is not None)
@@ -194,7 +191,7 @@ class _Table:
                 "measured here = processor time of the scheme's engine less that of a loop without translation over the"
                 " same rows: the median of the rounds; error = modelled less measured."
             )
-        if any(row.get("live_ns_per_access") is not None and not within_tolerance(row) for row in self.rows):
+        if not all(map(within_tolerance, self.rows)):
             notes.append(
                 f"! The model is off by more than {TOLERANCE:.0%} and {TOLERANCE_NS} ns an access: docs/prices.md says"
                 " what that may be. On a busy machine, or where least and most lie far apart, measure again: --rounds."
@@ -209,7 +206,8 @@ class _Table:
         if causes:
             notes.append("host fault = a SIGSEGV that the emulator takes. " + "; ".join(causes) + ".")
         for knob, at in self.figures.footnotes.items():
-            notes.append(f"[{at}] this price decides: {knob}; in that range the order turns.")
+            turns = "where they do" if knob == DEPENDENCE else "within that range"
+            notes.append(f"[{at}] this decides: {knob}; {turns} the order turns.")
         if any((row["peak_mappings"] or 0) > MAX_MAP_COUNT for row in self.rows):
             notes.append(f"More host mappings than Linux allows by default (vm.max_map_count, {MAX_MAP_COUNT:,}).")
         facts = next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
