@@ -157,7 +157,9 @@ def test_rounds(cli, trace, known, monkeypatch):
     cli("compare", "--live", trace, "-s", "softmmu", "--format", "csv")
     (row,) = table(cli("compare", "--live", "--rounds", "1", trace, "-s", "softmmu", "--format", "csv").out)
     assert asked == [5, 1]
-    assert row["live_ns_per_access"] == row["live_least_ns_per_access"] == row["live_most_ns_per_access"]
+    only = row["live_least_ns_per_access"]
+    assert row["live_most_ns_per_access"] == only
+    assert row["live_ns_per_access"] == (only if float(only) > 0 else "")  # what is less than noise is no time
 
 
 @pytest.mark.parametrize(
