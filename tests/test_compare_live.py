@@ -185,8 +185,8 @@ def test_wrong_rounds_from_python(trace, rounds):
 
 def test_checks_on_what_was_measured(cli, trace, known):
     live = ["compare", "--live", "--rounds", "1", trace, "-s", "map-block", "-s", "softmmu", "--format", "csv"]
-    assert cli(*live, "--fail-if", "map-block:live_ns_per_access>1e12").code == 0
-    assert cli(*live, "--fail-if", "map-block:live_ns_per_access<1e12").code == 3
+    assert cli(*live, "--fail-if", "map-block:live_loop_ns_per_access>1e12").code == 0
+    assert cli(*live, "--fail-if", "map-block:live_loop_ns_per_access<1e12").code == 3
     assert "map-block" in cli.err
     assert len(table(cli.out)) == 2
 
@@ -247,7 +247,7 @@ def test_a_file_of_ones_own_beside_one_of_ours(cli, trace, known):
     done = cli("compare", "--live", "--rounds", "1", trace, "-s", file, "-s", "map-block", "--format", "csv")
     assert done.code == 0
     assert "softmmu-large is not measured" in one_line(done.err)
-    assert [bool(row["live_ns_per_access"]) for row in table(done.out)] == [False, True]
+    assert [bool(row["live_loop_ns_per_access"]) for row in table(done.out)] == [False, True]
 
 
 def test_if_none_has_an_engine_nothing_is_done(cli, trace, monkeypatch, tmp_path):
@@ -293,5 +293,5 @@ def test_what_was_finished_is_kept(trace, tmp_path, known, monkeypatch):
     with pytest.raises(Interrupted) as stopped:
         compare([trace, other], ["softmmu", "map-block"], live=True, rounds=1)
     result = stopped.value.result
-    assert list(result.frame["live_ns_per_access"].isna()) == [False, False, True, True]
+    assert list(result.frame["live_loop_ns_per_access"].isna()) == [False, False, True, True]
     assert "interrupted after 1 of 2 traces" in result.manifest["complete"]

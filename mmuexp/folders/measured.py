@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mmuexp.export import load
-from mmuexp.result import Result, access_ns, measured_ns, rows_of
+from mmuexp.result import Result, access_ns, rows_of
 
 LIVE = "live"  # the folder beside the experiments that holds tables of `compare --live`
 HEAD = ["recording", "scheme", "measured, ns/access", "of the reference's time", "modelled so"]
@@ -23,7 +23,7 @@ def measured_beside(folder: Path, result: Result) -> list[list[str]]:
             continue
         recording = PurePath(row["trace"]).stem
         mine, its = timed.get((recording, row["strategy"])), timed.get((recording, base["strategy"]))
-        if mine is not None and its is not None:
+        if mine is not None and its is not None and mine > 0 and its > 0:
             ratios = [mine / its, _engine_ns(row) / _engine_ns(base), access_ns(row) / access_ns(base)]
             ratios += [verdict["ratio_low"], verdict["ratio_high"]]
             lines.append([recording, row["strategy"], f"{mine:.2f}", *(f"{100 * ratio:.0f} %" for ratio in ratios)])
@@ -46,8 +46,8 @@ def _measured(folder: Path) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     for file in _tables(folder):
         for row in rows_of(load(str(file)).frame):
-            if (ns := measured_ns(row)) is not None:
-                found[PurePath(row["trace"]).stem, row["strategy"]] = ns
+            if row.get("live_ns_per_access") is not None:
+                found[PurePath(row["trace"]).stem, row["strategy"]] = row["live_ns_per_access"]
     return found
 
 
