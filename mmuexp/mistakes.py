@@ -185,9 +185,10 @@ def declared(cls: type[Strategy]) -> None:
     _events(cls)
     _costs(cls)
     _kernels(cls)
-    if not all(isinstance(layout, Mapping) for layout in _listed(cls.SYSTEM_LAYOUTS)) or not cls.SYSTEM_LAYOUTS:
-        what = f"SYSTEM_LAYOUTS is {cls.SYSTEM_LAYOUTS!r}"
-        raise _mistake(cls, "SYSTEM_LAYOUTS", what, "give dicts of parameters, as ({},)")
+    for name in ("LAYOUTS", "SYSTEM_LAYOUTS"):
+        layouts = getattr(cls, name)
+        if not all(isinstance(layout, Mapping) for layout in _listed(layouts)) or not layouts:
+            raise _mistake(cls, name, f"{name} is {layouts!r}", "give dicts of parameters, as ({},)")
     with blamed(cls):
         strategy = cls()
         _answers(strategy)

@@ -176,8 +176,6 @@ def make_strategy(cls: type[Strategy], settings: dict) -> Strategy:
 
 
 def default_strategies(mode: str) -> list[Strategy]:
-    """What compare shows when no -s is given. For system traces some schemes come in several layouts."""
+    """What compare shows when no -s is given: some schemes come in several layouts, for system traces in others."""
     classes = all_strategies().values()
-    if mode == "user":
-        return [cls() for cls in classes]
-    return [cls(**layout) for cls in classes for layout in cls.SYSTEM_LAYOUTS]
+    return [cls(**one) for cls in classes for one in (cls.LAYOUTS if mode == "user" else cls.SYSTEM_LAYOUTS)]

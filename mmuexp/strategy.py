@@ -122,7 +122,8 @@ class Strategy:
     costs: ClassVar[Mapping[int | str, Cost]]  # Event, or name of a shape count -> price; see `price_list`
     engine_costs: ClassVar[Mapping[int | str, Cost]] = {}  # of these, where the C half does less than is modelled
     kernels: ClassVar[Kernels]
-    SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it for a system trace
+    LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it where no scheme is named
+    SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # the same for a system trace
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

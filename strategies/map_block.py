@@ -217,6 +217,8 @@ class MapBlock(Strategy):
         access=access, io=io_fault, execute=nothing, protect=protect_windows, flush=flush, flush_page=flush_page
     )
 
+    LAYOUTS = SYSTEM_LAYOUTS = ({}, {"pool_blocks": 1024})  # the pool of 2004, and one for programs of today
+
     map_block_bits: int = param(
         16, minimum=12, maximum=22, sweep=range(12, 23), unit="log2 bytes",
         help="guest address space that a block spans",

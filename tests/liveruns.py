@@ -11,6 +11,7 @@ from mmuexp.registry import parse_spec
 from mmuexp.strategy import Strategy
 
 SCHEMES = ("softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10")
+DEFAULTS = (*SCHEMES, "map-block,pool_blocks=1024")  # what is run where no scheme is named
 
 
 class Rows:

@@ -16,7 +16,7 @@ from calibrated import known
 from cli_cases import ROWS, columns_of, one_line, write_trace
 from kernels import columns_of as columns_of_rows
 from kernels import run
-from liveruns import SCHEMES
+from liveruns import DEFAULTS
 from tracefiles import write
 from tracegen import random_trace
 
@@ -235,7 +235,7 @@ def test_one_that_has_no_engine_is_said_and_the_others_are_measured(trace, tmp_p
     saved = json.loads(file.read_text())
     assert saved["manifest"]["live"]["without_engine"] == [{"strategy": "softmmu-large", "why": why}]
     measured = {row["strategy"]: {row[name] is not None for name in LIVE} for row in saved["rows"]}
-    assert measured == {spec: {True} for spec in SCHEMES} | {"softmmu-large": {False}}
+    assert measured == {spec: {True} for spec in DEFAULTS} | {"softmmu-large": {False}}
     assert cli("export", file).code == 0
     assert "softmmu-large is not measured" in cli.err
     assert "softmmu-large is not measured" in cli.out

@@ -11,7 +11,7 @@ import sys
 import pandas as pd
 import pytest
 from cli_cases import one_line
-from liveruns import SCHEMES
+from liveruns import DEFAULTS
 from tracefiles import SYSTEM, write
 from tracegen import random_trace
 
@@ -23,16 +23,16 @@ MAP_BLOCK = {"faults_block": 3, "faults_unmapped": 1, "faults_write": 3, "maps":
 def test_a_table_and_a_verdict(cli, trace):
     assert cli("verify", "--trace", trace).code == 0
     assert cli.err == ""
-    for scheme in SCHEMES:
+    for scheme in DEFAULTS:
         assert scheme in cli.out
-    assert cli.out.count("equal") == len(SCHEMES)
+    assert cli.out.count("equal") == len(DEFAULTS)
     assert "DIFFERENT" not in cli.out
     rows = {line.split()[0]: line.split()[1:] for line in cli.out.splitlines() if line[:1].isalpha()}
-    assert rows["checked_loads"] == ["7"] * len(SCHEMES)
-    assert rows["checked_stores"] == ["4"] * len(SCHEMES)
+    assert rows["checked_loads"] == ["7"] * len(DEFAULTS)
+    assert rows["checked_stores"] == ["4"] * len(DEFAULTS)
     assert rows["signals"][0] == "0"
     signals = sum(map(int, rows["signals"]))
-    runs = len(SCHEMES)
+    runs = len(DEFAULTS)
     assert f"of {runs} runs: {signals} SIGSEGVs were taken where the model says, and {7 * runs} loads" in cli.words
 
 
@@ -76,7 +76,7 @@ def test_files(cli, trace, tmp_path, kind):
         frame = pd.read_parquet(path)
     assert list(frame.columns) == NAMES
     assert frame["equal"].all()
-    assert set(frame["strategy"]) == set(SCHEMES)
+    assert set(frame["strategy"]) == set(DEFAULTS)
     assert not list(tmp_path.glob("*.tmp*"))
 
 
@@ -127,7 +127,7 @@ def test_a_layout_that_cannot_serve_a_trace_is_left_out(cli, tmp_path):
     trace = write(tmp_path / "t.arrow", system_rows(*rows), mode="system")
     assert cli("verify", "--trace", trace).code == 0
     assert "qemu-fast,kernel_offset=0x30000000 is left out, it cannot serve this trace" in one_line(cli.err)
-    assert "of 6 runs" in cli.out
+    assert "of 7 runs" in cli.out
     assert cli("verify", "--trace", trace, "-s", "qemu-fast,kernel_offset=0x30000000").code == 1
     assert "come to lie at one host page" in one_line(cli.err)
 

@@ -87,7 +87,7 @@ def test_parquet_keeps_whole_numbers_and_gaps(trace, tmp_path, cli):
     cli("compare", trace, "-o", tmp_path / "r.parquet")
     frame = pd.read_parquet(tmp_path / "r.parquet")
     assert str(frame["faults_cross"].dtype) == "Int64"
-    assert frame["faults_cross"].isna().sum() == 4
+    assert frame["faults_cross"].isna().sum() == 5
 
 
 def test_json_has_null_where_there_is_no_such_event(trace, tmp_path, cli):

@@ -81,7 +81,7 @@ def test_what_never_happens_takes_one_line(cli, trace, tmp_path):  # noqa: F811
     assert "per 1,000" not in out
     assert "a host fault costs" not in out
     crossing = cli("compare", trace).out
-    assert re.search(r"^page crossings +2 +2 +2 +2 +2\n  instructions", crossing, re.MULTILINE)
+    assert re.search(r"^page crossings +2 +2 +2 +2 +2 +2\n  instructions", crossing, re.MULTILINE)
     page = tmp_path / "quiet.html"
     cli("compare", quiet, "-o", page)
     assert "page crossings: instructions" not in page.read_text().partition("Every count")[0]

@@ -84,6 +84,6 @@ COUNTED = {"rows": 10, "execs": 4, "guest_insns": 20, "translations": 4, "transl
 def test_counts_that_cannot_be(changed, said):
     check_counts("x", COUNTED)
     check_counts("x", COUNTED | {"faults": 2**21 * 10 + 1, "reserved_bytes": 2**34, "evictions": None})
-    check_counts("x", COUNTED | {"maps": 2}, window=True)  # the third was mapped in an earlier one
+    check_counts("x", COUNTED | {"maps": 2}, part=True)  # the third was mapped in an earlier one
     with pytest.raises(MmuexpError, match=f"^x: {said}"):
         check_counts("x", COUNTED | changed)

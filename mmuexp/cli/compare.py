@@ -35,8 +35,9 @@ def command(
       mmuexp compare
       mmuexp compare -s softmmu -s map-block,map_block_bits=20 --format csv
 
-    Without FILE or --trace it replays the bundled recording, without -s all schemes. A SPEC is a scheme's name with
-    settings: map-block,evict=lifo,pool_blocks=32; `mmuexp strategy list` names them. Counts are exact; times are a
+    Without FILE or --trace it replays the bundled recording, without -s all schemes, map-block with the pool of 2004
+    and with one of today. A SPEC is a scheme's name with settings: map-block,evict=lifo,pool_blocks=32;
+    `mmuexp strategy list` names them. Counts are exact; times are a
     model at the prices of the host profile. With --live each scheme also runs for real, with mmap and SIGSEGV, beside a
     loop without translation, at prices that are measured first, unless --host names others.
     """

@@ -110,6 +110,8 @@ class Figures:
                 Figure("hit\npath", False, _part("hit_insns")),
                 Figure("helpers and\nhandlers", False, _part("handler_insns")),
             ]
+        if any(row.get("translate_ns") is not None for row in self.rows):
+            found.append(Figure("translating\nguest code", False, lambda r: words.duration(r["translate_ns"])))
         found += [
             Figure("kernel\ntime", False, lambda r: words.duration(r["kernel_ns"])),
             Figure("host\nfaults", False, lambda r: words.number(r["faults"])),

@@ -3,6 +3,7 @@
 One `Summary` for each trace (a sweep: for each trace and pool); table.py, markdown.py and html.py only lay it out.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 
 from mmuexp.loadseed import LOAD_SEED
@@ -19,7 +20,7 @@ from mmuexp.result import TOLERANCE, TOLERANCE_NS, Result, rows_of, within_toler
 
 MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process
 NARROW = 80  # characters: an upright table wider than this is folded, if it fits them then
-LONG_CELL = 11  # characters: a longer one is folded
+LONG_CELL, SHORT_CELL = 11, 7  # characters: a longer one is folded; in a table that must be narrow, one above 7, too
 
 CAUSES = {
     "faults_unmapped": "unmapped: first touch of a page that the scheme has not mapped",
@@ -65,13 +66,14 @@ class Summary:
         left = {at - (at > column) for at in self.left if at != column}
         return replace(self, heads=cut(self.heads), cells=[cut(row) for row in self.cells], left=left)
 
-    def folded(self) -> "Summary":
-        """The same with names and long cells on two lines each; labels stay whole."""
+    def folded(self, longest: int = LONG_CELL, joints: str = "-") -> "Summary":
+        """The same with names on several lines, broken after `joints`, and cells of more than `longest` characters on
+        two; labels stay whole."""
 
         def fold(cell: str) -> str:
-            return cell.replace(" ", "\n", 1) if len(cell) > LONG_CELL else cell
+            return cell.replace(" ", "\n", 1) if len(cell) > longest else cell
 
-        heads = [head.replace("-", "-\n") for head in self.heads]
+        heads = [re.sub(f"[{joints}]", "\\g<0>\n", head) for head in self.heads]
         return replace(self, heads=heads, cells=[[row[0], *map(fold, row[1:])] for row in self.cells])
 
 
@@ -111,8 +113,9 @@ class _Table:
         if self.result.kind == "compare" and not self.result.windowed:
             upright = self._summary(upright=True)
             folded = upright.folded()
-            if upright.width > NARROW >= folded.width:
-                upright = folded
+            if upright.width > NARROW:
+                narrower = (folded, upright.folded(joints="_=-"), upright.folded(SHORT_CELL, "_=-"))
+                upright = next((one for one in narrower if one.width <= NARROW), upright)
             for one in (upright, folded):
                 if one.width <= width:
                     return one

@@ -20,8 +20,7 @@ SPARE += [
     "host address\nspace",
     "host mappings\nat most",
     "of these",
-    "translator\n(assumed)",
-    "translator",
+    "translating\nguest code",
 ]
 SPARE += ["helpers and\nhandlers", "hit\npath", "lookup\ntables", "kernel\ntime"]
 

@@ -1,0 +1,55 @@
+"""What compare shows where no scheme is named: map-block with the pool of 2004 and with one of today, in 80 columns."""
+
+from pathlib import Path
+
+import pytest
+
+import mmuexp
+from mmuexp.errors import MmuexpError
+from mmuexp.registry import default_strategies, parse_spec
+from mmuexp.strategy import Strategy
+
+HONEST = Path(__file__).parent / "strategy_files" / "honest.py"
+POOLS = ["map-block", "map-block,pool_blocks=1024"]
+
+
+@pytest.mark.parametrize("mode", ["user", "system"])
+def test_both_pools_are_shown(mode):
+    shown = [str(strategy) for strategy in default_strategies(mode)]
+    assert [spec for spec in shown if spec.startswith("map-block")] == POOLS
+    assert shown[0] == "softmmu"
+
+
+def test_the_spec_alone_is_the_pool_of_the_mail():
+    assert parse_spec("map-block").reserved_bytes() == 4_456_448  # 4.25 MiB
+    assert parse_spec(POOLS[1]).reserved_bytes() == 16 * 4_456_448
+
+
+def test_the_table_shows_both_and_fits_a_terminal_of_80(cli, bundled, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    table = cli("compare").out.split("\n\n")[1].splitlines()
+    assert max(map(len, table)) <= 80
+    assert len(table[-1].split()) > 5  # a column each: it is no table of rows
+    assert list(mmuexp.compare()["strategy"]) == [str(strategy) for strategy in default_strategies("user")]
+
+
+@pytest.mark.parametrize("name", ["LAYOUTS", "SYSTEM_LAYOUTS"])
+@pytest.mark.parametrize("wrong", ["()", "3", "({'x': 1}, 2)"])
+def test_layouts_that_are_none_are_told(tmp_path, name, wrong):
+    text = HONEST.read_text()
+    assert '    name = "honest"\n' in text
+    (tmp_path / "own.py").write_text(
+        text.replace('    name = "honest"\n', f'    name = "honest"\n    {name} = {wrong}\n')
+    )
+    with pytest.raises(MmuexpError, match=rf"own\.py:\d+: strategy honest: {name} is .*give dicts of parameters"):
+        parse_spec(str(tmp_path / "own.py"))
+
+
+def test_each_layout_of_a_registered_scheme_is_shown(tmp_path, monkeypatch):
+    class Two(Strategy):
+        name = "two"
+        LAYOUTS = ({}, {})
+
+    monkeypatch.setattr("mmuexp.registry.all_strategies", lambda: {"two": Two})
+    assert len(default_strategies("user")) == 2
+    assert len(default_strategies("system")) == 1
