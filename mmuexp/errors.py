@@ -91,7 +91,7 @@ class CheckFailed(MmuexpError):
 
 
 # how the command line writes parameters of the Python interface, where it is not `--name`
-_OPTIONS = {"memory_mb": "--memory", "output": "-o", "traces": "--trace", "root": "-L"}
+_OPTIONS = {"memory_mb": "--memory", "output": "-o", "traces": "--trace", "root": "-L", "seconds": "--time"}
 _in_options = False
 
 

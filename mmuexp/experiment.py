@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any
 
 from mmuexp import manifest
-from mmuexp.arguments import given_cuts, given_jobs, given_strategies, given_traces, whole_number
-from mmuexp.errors import UsageError, option
+from mmuexp.arguments import given_cuts, given_jobs, given_strategies, given_traces
+from mmuexp.errors import UsageError
 from mmuexp.errors import shown as printable
 from mmuexp.host import Profile, load_profile, split_prices, with_prices
 from mmuexp.loadseed import LOAD_SEED
@@ -24,7 +24,6 @@ from mmuexp.result import LIVE, WINDOW, Result, make_frame
 from mmuexp.trace.threads import checked_thread
 from mmuexp.windows import Cuts, check_cuts
 
-ROUNDS = 5  # of a live measurement
 KEPT_OPEN = 64  # traces that stay open from the first look at them; others are opened again
 
 
@@ -46,6 +45,7 @@ def compare(
     warmup: int | None = None,
     live: bool = False,
     rounds: int | None = None,
+    seconds: float | None = None,
     thread: int | str | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -63,7 +63,8 @@ def compare(
     warmup      count from that row on, with all that the rows before it left behind; windows begin there
     live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
                 empty for a scheme without an engine (`live` in the manifest says which, and why)
-    rounds      how often; None is 5
+    rounds      how often; None is as often as it takes to tell the schemes apart
+    seconds     about as long as that may take for each trace; None is 10
     thread      replay the rows of this thread alone, by its number; None, or "all", is all in the order of the trace
     jobs        threads that replay, a scheme at a time; None is one a core; 1 decodes in the same thread, too
     progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each; of live
@@ -74,15 +75,12 @@ def compare(
     cuts = given_cuts(every, warmup, live=live)
     given = None if strategies is None else given_strategies(strategies)
     base = None if reference is None else _reference(reference)
-    rounds = whole_number(rounds, "rounds", "give whole rounds")
-    if rounds is not None and not live:
-        raise UsageError("nothing is measured", where=option("rounds"), todo=f"say {option('live', True)}, too")
-    if rounds is not None and rounds < 1:
-        raise UsageError(f"{rounds} rounds", where=option("rounds"), todo="give at least 1")
-    rounds = live and (rounds or ROUNDS)
+    from mmuexp.live.measure import given_budget
+
+    budget = given_budget(rounds, seconds, live=live)
     one = checked_thread(thread)
     return _experiment(
-        "compare", traces, given, base, host, cuts, given_jobs(jobs), progress, {}, command, rounds, thread=one
+        "compare", traces, given, base, host, cuts, given_jobs(jobs), progress, {}, command, budget, thread=one
     )
 
 
@@ -161,7 +159,7 @@ def _replayed(
     progress,
     values,
     command,
-    rounds=0,
+    budget=None,
     seeds=None,
     thread=None,
 ) -> Result:
@@ -182,11 +180,12 @@ def _replayed(
             if len(ready) < KEPT_OPEN:
                 ready[path] = kept.enter_context(stack.pop_all()), trace
     check_cuts(sizes, cuts)
-    if rounds:
+    if budget:
         from mmuexp.live.columns import measured, with_engine
 
         _, without = with_engine(list(wanted.values()))  # compiled before the work
-        ledger.live = {"rounds": rounds, "without_engine": [{"strategy": s, "why": w} for s, w in without.items()]}
+        unmeasured = [{"strategy": spec, "why": why} for spec, why in without.items()]
+        ledger.live = {**budget._asdict(), "without_engine": unmeasured}
         named, prices = (
             ("", {}) if host is None else (host, {}) if isinstance(host, Profile) else split_prices(str(host))
         )
@@ -216,9 +215,9 @@ def _replayed(
                 try:
                     tell = part_of(progress, part, len(seeds or [0]))
                     _replay(shown, chosen, label, cuts, jobs, tell, runs, leave_out)
-                    if rounds:
+                    if budget:
                         able = [run.strategy for run in runs if str(run.strategy) not in without]
-                        live = measured(trace, able, label, rounds, progress, ledger.between)
+                        live = measured(trace, able, label, budget, progress, ledger.between)
                 except KeyboardInterrupt:
                     if not runs and not ledger.parts:
                         raise

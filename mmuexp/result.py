@@ -34,9 +34,10 @@ SUMS = ["units8", "wide_units8", "ram_misaligned_units8", "ram_cross_loads", "ra
 LATER = [*CALLS, "cross_kernel_ns", *PARTS, *TIMES, *DROPPED, *SUMS]  # appended after interface.md's columns
 
 # compare --live appends these, of the engines on this host: median, least and most of the rounds; the bare loop that
-# was subtracted; the model at the host profile's prices, and how far it is off
+# was subtracted; the model at the host profile's prices, and how far it is off; the interval of the median; the rounds
 LIVE = ["live_ns_per_access", "live_least_ns_per_access", "live_most_ns_per_access", "live_loop_ns_per_access"]
 LIVE += ["live_model_ns_per_access", "live_error_ns_per_access"]
+LIVE += ["live_low_ns_per_access", "live_high_ns_per_access", "live_rounds"]
 
 TOLERANCE, TOLERANCE_NS = 0.15, 0.3  # the model is off if it errs by more than the larger of the two
 
@@ -135,6 +136,14 @@ def measured_ns(row: Mapping[str, Any]) -> float | None:
     """ns an access by the clock; None where nobody measured, or where what came out is no more than noise."""
     ns = row.get(LIVE[0])
     return None if ns is None or ns <= 0 else ns
+
+
+def live_interval(row: Mapping[str, Any]) -> tuple[float, float]:
+    """The interval in which the median of a measured row lies. A table saved before that was has the whole range."""
+    low, high = row.get("live_low_ns_per_access"), row.get("live_high_ns_per_access")
+    if low is None or high is None:
+        return row["live_least_ns_per_access"], row["live_most_ns_per_access"]
+    return low, high
 
 
 def within_tolerance(row: Mapping[str, Any]) -> bool:

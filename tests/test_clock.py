@@ -92,7 +92,7 @@ def test_what_is_lost_in_noise_has_no_digits_and_no_error_anywhere(tmp_path):
         (table,) = summaries(result)
         lines = {cells[0].strip(): cells[2] for cells in table.cells}
         assert lines["measured here, ns/access"].replace("\n", " ") == "not measurable"
-        assert (lines["least to most"], lines["error"]) == ("-", "-")
+        assert (lines["low to high"], lines["error"]) == ("-", "-")
         assert "map-block: not measurable on this machine now" in table.sentence
         assert not any(note.startswith("!") and "map-block" in note for note in table.notes)
         assert ("t", "map-block") not in measured_in(result)
@@ -104,8 +104,8 @@ def test_what_is_lost_in_noise_has_no_digits_and_no_error_anywhere(tmp_path):
 def test_an_engine_that_took_less_than_nothing_leaves_the_cell_empty():
     run = Run(parse_spec("softmmu"), None, {"accesses": 10, "units8": 10})
     for ns in (-0.5, 0.0):
-        found = live_columns({"softmmu": Measured(ns, -1.0, 0.3, 2.0)}, [run], load_profile())["softmmu"]
+        found = live_columns({"softmmu": Measured(ns, -1.0, 0.3, 2.0, -0.6, 0.1, 7)}, [run], load_profile())["softmmu"]
         assert (found[LIVE[0]], found[LIVE[5]]) == (None, None)
         assert (found[LIVE[1]], found[LIVE[2]]) == (-1.0, 0.3)
-    found = live_columns({"softmmu": Measured(0.5, 0.2, 0.9, 2.0)}, [run], load_profile())["softmmu"]
+    found = live_columns({"softmmu": Measured(0.5, 0.2, 0.9, 2.0, 0.4, 0.6, 7)}, [run], load_profile())["softmmu"]
     assert found[LIVE[5]] == found[LIVE[4]] - 0.5

@@ -78,7 +78,9 @@ def test_export_reads_them_back(cli, saved, tmp_path, suffix):
 
 def test_the_figures_of_a_row_belong_together(saved):
     for row in saved[1]["rows"]:
-        live, least, most, loop, model, error = (row[name] for name in LIVE)
+        live, least, most, loop, model, error, low, high, rounds = (row[name] for name in LIVE)
+        assert least <= low <= live <= high <= most
+        assert rounds == 2
         assert least <= live <= most
         assert error == model - live
         assert loop > 0
@@ -93,7 +95,7 @@ def test_the_hosts_prices_are_measured_in_the_same_run(saved):
     assert all(entry["source"].startswith("measured: ") and "spread_ns" in entry for entry in entries)
     assert host["prices"].keys() == set(PRICES)
     assert os.uname().release in host["about"]
-    assert saved[1]["manifest"]["live"] == {"rounds": 2, "without_engine": []}
+    assert saved[1]["manifest"]["live"] == {"rounds": 2, "seconds": 10.0, "without_engine": []}
     for row in saved[1]["rows"]:  # the other columns are at these prices, too
         kernel = row["kernel_ns"]
         assert row["ns"] == pytest.approx(row["insns"] * host["prices"]["insn"]["ns"] + kernel)
@@ -149,17 +151,19 @@ def test_rounds(cli, trace, known, monkeypatch):
 
     honest = columns.measure
 
-    def counted(*args, rounds, **options):
-        asked.append(rounds)
-        return honest(*args, rounds=rounds, **options)
+    def counted(*args, budget, **options):
+        asked.append(budget)
+        return honest(*args, budget=budget._replace(seconds=0.1), **options)
 
     monkeypatch.setattr(columns, "measure", counted)
     cli("compare", "--live", trace, "-s", "softmmu", "--format", "csv")
     (row,) = table(cli("compare", "--live", "--rounds", "1", trace, "-s", "softmmu", "--format", "csv").out)
-    assert asked == [5, 1]
+    cli("compare", "--live", "--time", "2.5", trace, "-s", "softmmu", "--format", "csv")
+    assert asked == [(None, 10.0), (1, 10.0), (None, 2.5)]
     only = row["live_least_ns_per_access"]
-    assert row["live_most_ns_per_access"] == only
+    assert row["live_most_ns_per_access"] == row["live_low_ns_per_access"] == row["live_high_ns_per_access"] == only
     assert row["live_ns_per_access"] == (only if float(only) > 0 else "")  # what is less than noise is no time
+    assert float(row["live_rounds"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -167,6 +171,9 @@ def test_rounds(cli, trace, known, monkeypatch):
     [
         (["--live", "--every", "5"], "windows are not measured"),
         (["--rounds", "3"], "say --live, too"),
+        (["--time", "3"], "say --live, too"),
+        (["--live", "--time", "3", "--rounds", "3"], "leave --time out, or --rounds"),
+        (["--live", "--time", "0"], "0.0 is not in the range"),
         (["--live", "--rounds", "0"], "0 is not in the range"),
         (["--live", "--rounds", "x"], "is not a valid integer"),
         (["--fail-if", "live_ns_per_access>1"], "there is no column 'live_ns_per_access'"),

@@ -1,5 +1,6 @@
 """`measure`: medians of what is left when the bare loop's time is taken away, by engines whose times are known."""
 
+import os
 from pathlib import Path
 from statistics import median
 
@@ -12,7 +13,7 @@ from tracerows import load, store
 
 from mmuexp.live import measure as measuring
 from mmuexp.live.engine import Engine, EngineFailed
-from mmuexp.live.measure import measure
+from mmuexp.live.measure import Budget, Measured, apart, interval, measure
 from mmuexp.registry import parse_spec
 from mmuexp.trace import open_trace
 
@@ -30,7 +31,7 @@ class Fake:
     log: list[str]
     fails_at: dict[str, str]  # scheme -> "start" or "feed"
 
-    def __init__(self, strategy, mode, *, checked):
+    def __init__(self, strategy, mode, *, checked, cpu):
         assert not checked  # checks take time
         self.name = "bare" if strategy is None else str(strategy)
         self.round = sum(fake.name == self.name for fake in Fake.made)
@@ -62,7 +63,8 @@ def fake(monkeypatch):
 
 
 def measured(rounds=5, batch=20, rows=ROWS, **options):
-    return measure(Rows(rows, "user", batch), [parse_spec(spec) for spec in SPECS], "t", rounds=rounds, **options)
+    chosen = [parse_spec(spec) for spec in SPECS]
+    return measure(Rows(rows, "user", batch), chosen, "t", budget=Budget(rounds), **options)
 
 
 def test_a_figure_is_the_median_of_rounds_less_the_loop(fake):
@@ -77,6 +79,82 @@ def test_a_figure_is_the_median_of_rounds_less_the_loop(fake):
 def test_any_number_of_rounds(fake, rounds):
     assert [one.ns for one in measured(rounds)] == [median(SCHEME[spec][:rounds]) for spec in SPECS]
     assert len(fake.made) == rounds * (len(SPECS) + 1)  # engines are new in each
+
+
+# until schemes are told apart
+
+
+class Noisy(Fake):
+    """One of two schemes takes 1 ns a row more than the loop, the other `gap` / 1000 more; both share noise."""
+
+    gap: float
+
+    def feed(self, columns):
+        super().feed(columns)
+        noise, sign = (7919 * self.round) % 101, (-1) ** self.round
+        mine = {"bare": 0, "softmmu": 1000 + noise + 3 * sign, "map-block": 1000 + self.gap + noise - 3 * sign}
+        self.cpu_ns = int(1000 + mine[self.name]) * len(columns.op)
+
+
+def noisy(monkeypatch, gap: float, **budget) -> list[Measured]:
+    monkeypatch.setattr(measuring, "Engine", Noisy)
+    monkeypatch.setattr(Noisy, "gap", gap, raising=False)
+    monkeypatch.setitem(globals(), "LOOP", [0] * 2000)
+    monkeypatch.setitem(globals(), "SCHEME", dict.fromkeys(SPECS, [0] * 2000))
+    chosen = [parse_spec("softmmu"), parse_spec("map-block")]
+    return measure(Rows(ROWS, "user"), chosen, "t", budget=Budget(**budget))
+
+
+def test_rounds_end_when_all_schemes_are_told_apart(fake, monkeypatch):
+    """The noise that both share is ten times what they differ by, and hides nothing."""
+    one, other = noisy(monkeypatch, 10, seconds=60)
+    assert one.rounds == other.rounds == measuring.LEAST_ROUNDS
+    assert other.ns > one.ns
+    assert one.high_ns > other.low_ns  # each alone is not known so well
+
+
+def test_rounds_end_when_the_time_has_passed(fake, monkeypatch):
+    now = [0.0]
+
+    def tick():
+        now[0] += 0.25
+        return now[0]
+
+    monkeypatch.setattr(measuring.time, "monotonic", tick)  # a round takes 0.25 s
+    assert [one.rounds for one in noisy(monkeypatch, 0, seconds=10)] == [40, 40]
+    assert [one.rounds for one in noisy(monkeypatch, 0, seconds=0.1)] == [1, 1]
+
+
+def test_exact_rounds_are_taken_whatever_they_say(fake, monkeypatch):
+    assert [one.rounds for one in noisy(monkeypatch, 50, rounds=23)] == [23, 23]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "at"), [(1, 0), (5, 0), (6, 0), (8, 0), (9, 1), (11, 1), (12, 2), (20, 5), (100, 39)]
+)
+def test_the_interval_of_a_median(rounds, at):
+    """Places from a table of the binomial distribution: 9 rounds, the second and the last but one, and so on."""
+    found = interval([7 * i % rounds for i in range(rounds)] if rounds % 7 else [*range(rounds)])
+    assert found == (at, rounds - 1 - at)
+
+
+def test_an_interval_of_many_rounds_is_found_at_once():
+    low, high = interval(range(10_000))
+    assert (low, high) == (4901, 5098)
+
+
+def test_schemes_are_apart_by_their_differences():
+    noise = [10 * (i % 5) for i in range(10)]
+    assert apart([1 + ns for ns in noise], noise)
+    assert not apart([(-1) ** i + ns for i, ns in enumerate(noise)], noise)
+
+
+def test_engines_share_a_processor_and_the_caller_keeps_its_own():
+    before = os.sched_getaffinity(0)
+    for cpu in before:
+        with Engine(None, "user", checked=False, cpu=cpu) as engine:
+            assert os.sched_getaffinity(engine._process.pid) == {cpu}
+    assert os.sched_getaffinity(0) == before
 
 
 def test_it_is_for_each_access_not_each_row(fake):
@@ -111,7 +189,7 @@ def test_something_else_goes_between_the_rounds(fake):
 
 
 def test_an_empty_trace_takes_nothing(fake):
-    assert [one.ns for one in measure(Rows([], "user"), [parse_spec("softmmu")], rounds=2)] == [0]
+    assert [one.ns for one in measure(Rows([], "user"), [parse_spec("softmmu")], budget=Budget(2))] == [0]
 
 
 def test_progress_goes_over_all_rounds(fake):
@@ -146,7 +224,7 @@ def test_no_process_is_left(monkeypatch):
     monkeypatch.setattr(Engine, "_start", start)
     monkeypatch.setattr(Engine, "feed", feed)
     with pytest.raises(EngineFailed, match="map-block"):
-        measure(Rows(ROWS, "user"), [parse_spec("softmmu"), parse_spec("map-block")], rounds=1)
+        measure(Rows(ROWS, "user"), [parse_spec("softmmu"), parse_spec("map-block")], budget=Budget(1))
     assert len(processes) == 3
     assert not [one.pid for one in processes if is_running(one.pid)]
 

@@ -142,11 +142,11 @@ def test_the_prices_of_a_live_run_are_those_of_its_manifest(tmp_path):
 
 
 def test_pairs_that_could_be_told_apart_are_counted():
-    """a below b in every round; b and c overlap: one pair of two, and the model has it right."""
+    """a below b beyond their noise; b and c overlap: one pair of two, and the model has it right."""
     live = [tried("a", 1, 2), tried("b", 3, 5), tried("c", 4, 6)]
     told = next(one.paragraphs for one in sure_sections([NOW], live) if "median" in str(getattr(one, "paragraphs", "")))
     assert "Of 2 pairs of schemes" in told
-    assert "1 could be told apart in every round; the model has 1 of those" in told
+    assert "1 could be told apart beyond their noise; the model has 1 of those" in told
 
 
 def test_the_rule_for_ones_own_names_its_host_and_the_rates():
@@ -180,8 +180,8 @@ def tried(spec: str, least: float, most: float, error: float = 0.1, recording: s
         (case(1.1), [tried("x", 1, 2, 0.2, "y")], CLOSE, "the model's error is typically 20 %"),
         (case(1.1), [], SURE, "1.1 times"),
         (case(assumed=["signal"]), [], ASSUMED, "softmmu would be faster: signal"),
-        (case(), [tried("map-block", 1, 2), tried("softmmu", 3, 4)], SURE, "found the same in every round"),
-        (case(), [tried("map-block", 3, 4), tried("softmmu", 1, 2)], DISPUTED, "softmmu faster in every round"),
+        (case(), [tried("map-block", 1, 2), tried("softmmu", 3, 4)], SURE, "found the same, beyond its noise"),
+        (case(), [tried("map-block", 3, 4), tried("softmmu", 1, 2)], DISPUTED, "softmmu faster, beyond its noise"),
         (case(), [tried("map-block", 1, 3), tried("softmmu", 2, 4)], SURE, "no assumed price"),  # rounds overlap
     ],
 )

@@ -21,12 +21,19 @@ from mmuexp.cli import output
 @click.option(
     "--live", is_flag=True, help="Also run the schemes for real, and say what translation takes on this host."
 )
-@click.option("--rounds", type=click.IntRange(1, 10_000), metavar="N", help="With --live: measure N times.  [5]")
+@click.option("--rounds", type=click.IntRange(1, 10_000), metavar="N", help="With --live: measure N times.")
+@click.option(
+    "--time",
+    "seconds",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    metavar="SECONDS",
+    help="With --live: measure until the schemes are told apart, or so long.  [10]",
+)
 @output.thread_option
 @output.jobs_option
 @output.output_options
 def command(
-    files, traces, host, specs, reference, every, warmup, live, rounds, thread, jobs, outputs, format_, checks
+    files, traces, host, specs, reference, every, warmup, live, rounds, seconds, thread, jobs, outputs, format_, checks
 ) -> None:
     """Replay recordings through the translation schemes and print what each one costs.
 
@@ -46,6 +53,7 @@ def command(
     from mmuexp.result import LIVE, WINDOW
 
     options = {"reference": reference, "host": host, "every": every, "live": live, "rounds": rounds}
+    options |= {"seconds": seconds}
     options |= {"warmup": warmup, "thread": thread, "jobs": jobs}
 
     def work(progress):

@@ -18,9 +18,9 @@ from mmuexp.folders.about import FILE, About
 from mmuexp.result import Result
 
 OPTIONS = {"--trace": "traces", "-s": "strategies", "--strategy": "strategies", "--reference": "reference"}
-OPTIONS |= {"--host": "host", "--every": "every", "--warmup": "warmup", "--rounds": "rounds"}
+OPTIONS |= {"--host": "host", "--every": "every", "--warmup": "warmup", "--rounds": "rounds", "--time": "seconds"}
 OPTIONS |= {"--load-seed": "load_seed", "--join-pages": "join_pages", "--move-bits": "move_bits"}
-KINDS = {"compare": {"reference", "host", "every", "warmup", "live", "rounds"}}
+KINDS = {"compare": {"reference", "host", "every", "warmup", "live", "rounds", "seconds"}}
 KINDS |= {"sweep": {"reference", "host", "warmup"}}
 KINDS |= {"misses": {"load_seed", "join_pages", "move_bits"}}
 WHOLE = {"every", "warmup", "rounds", "join_pages", "move_bits"}
@@ -120,6 +120,11 @@ def _option(name: str, values: list[str], folder: Path, where: str) -> Any:
         if not values[0].replace("_", "").isdecimal():
             raise MmuexpError(f"{option_of(name)} {values[0]!r} is no whole number", where=where)
         return int(values[0])
+    if name == "seconds":
+        try:
+            return float(values[0])
+        except ValueError:
+            raise MmuexpError(f"{option_of(name)} {values[0]!r} is not a number", where=where) from None
     return _beside(folder, values[0])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmuexp.host import Profile
 from mmuexp.live.build import NoEngine, engine_of
-from mmuexp.live.measure import Measured, measure
+from mmuexp.live.measure import Budget, Measured, measure
 from mmuexp.passes import Run
 from mmuexp.price import price
 from mmuexp.progress import Progress
@@ -28,13 +28,13 @@ def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
 
 
 def measured(
-    trace: Any, strategies: Sequence[Any], label: str, rounds: int, progress: Progress | None,
+    trace: Any, strategies: Sequence[Any], label: str, budget: Budget, progress: Progress | None,
     between: Callable[[], None] = lambda: None,
 ) -> dict[str, Measured]:  # fmt: skip
     """What each strategy takes on an open trace, by its spec."""
     if not strategies:
         return {}
-    found = measure(trace, strategies, label, rounds=rounds, progress=progress, between=between)
+    found = measure(trace, strategies, label, budget=budget, progress=progress, between=between)
     return {str(strategy): one for strategy, one in zip(strategies, found, strict=True)}
 
 
@@ -49,6 +49,6 @@ def live_columns(
             model = of_engine.engine_ns / max(1, run.counts["accesses"] or 0)
             # at or below 0 is less than the noise of the loop that was subtracted: no time is known then
             ns, error = (one.ns, model - one.ns) if one.ns > 0 else (None, None)
-            values = (ns, one.least_ns, one.most_ns, one.loop_ns, model, error)
+            values = (ns, one.least_ns, one.most_ns, one.loop_ns, model, error, one.low_ns, one.high_ns, one.rounds)
             columns[str(run.strategy)] = dict(zip(LIVE, values, strict=True))
     return columns

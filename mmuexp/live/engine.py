@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
@@ -94,8 +95,9 @@ def counters(program: Path) -> tuple[str, ...]:
 class Engine:
     """A scheme (None: no translation, the bare loop) at work on one trace of `mode` "user" or "system".
 
-    `checked`: every store writes a value that names its row, every load is compared with a reference memory. `wrapper`
-    and `extra`, for tests: a program that runs it, more flags to compile it with. Raises NoEngine, EngineFailed.
+    `checked`: every store writes a value that names its row, every load is compared with a reference memory. `cpu`: the
+    processor that it runs on; None is where it happens to start. `extra`: more flags to compile it with; `wrapper`, for
+    tests: a program that runs it. Raises NoEngine, EngineFailed.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Engine:
         checked: bool = True,
         plant: Plant = Plant.NONE,
         time_limit: float = TIME_LIMIT_SECONDS,
+        cpu: int | None = None,
         wrapper: tuple[str, ...] = (),
         extra: tuple[str, ...] = (),
     ):
@@ -116,7 +119,8 @@ class Engine:
         self.rows = 0
         command = [*wrapper, str(self.program), "{fd}", mode, str(int(checked)), str(int(plant)), *settings(strategy)]
         try:
-            self._start(command)
+            with _on_processor(cpu):
+                self._start(command)
         except OSError as error:
             what = f"cannot be started: {error.strerror}"
             raise EngineFailed(what, where=f"live engine of {self.name}") from None
@@ -219,6 +223,18 @@ class Engine:
         todo = next((advice for words, advice in ADVICE.items() if words in what), "")
         todo = todo.format(time_limit=option("time_limit", ""))
         raise kind(what, where=where, row=row, todo=todo)
+
+
+@contextlib.contextmanager
+def _on_processor(cpu: int | None) -> Iterator[None]:
+    """Whatever this thread starts meanwhile begins on that processor, and stays there."""
+    before = os.sched_getaffinity(0)
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def settings(strategy: Strategy | None) -> list[str]:

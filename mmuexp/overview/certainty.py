@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from mmuexp.overview.workloads import Contest
-from mmuexp.result import Result, is_measured, measured_ns, rows_of
+from mmuexp.result import Result, is_measured, live_interval, measured_ns, rows_of
 
 SURE, CLOSE, ASSUMED, DISPUTED = "sure at these prices", "too close", "assumed price", "measured otherwise"
 ELSEWHERE = "another winner at the prices measured in results/live"
@@ -21,13 +21,13 @@ SPLIT = "recordings disagree"
 @dataclass(frozen=True)
 class Measured:
     """One scheme on one recording by the live engine, ns an access: the median of the rounds (None: not measurable),
-    least, most; the model's figure at that machine's prices, without the translator, which the engine has none of."""
+    its interval; the model's figure at that machine's prices, without the translator, which the engine has none of."""
 
     recording: str
     spec: str
     ns: float | None
-    least: float
-    most: float
+    low: float
+    high: float
     model: float
 
     @property
@@ -60,8 +60,7 @@ def _measured(row: Mapping[str, Any]) -> Measured:
         PurePath(row["trace"]).stem,
         row["strategy"],
         measured_ns(row),
-        row["live_least_ns_per_access"],
-        row["live_most_ns_per_access"],
+        *live_interval(row),
         row["live_model_ns_per_access"],
     )
 
@@ -76,8 +75,8 @@ def judge(contest: Contest, live: Sequence[Measured], *, today: bool = True) -> 
     """How sure the winner of a contest is. What was measured, prices too, speaks for hosts of `today` alone."""
     tried = {one.spec: one for one in live if one.recording == contest.recording and today}
     first, second = tried.get(contest.winner), tried.get(contest.runner_up)
-    if first and second and second.most < first.least:
-        return Verdict(DISPUTED, f"the live engine found {contest.runner_up} faster in every round")
+    if first and second and second.high < first.low:
+        return Verdict(DISPUTED, f"the live engine found {contest.runner_up} faster, beyond its noise")
     if contest.elsewhere and today:
         return Verdict(ELSEWHERE, "; ".join(f"{spec} wins at those of {at}" for at, spec in contest.elsewhere.items()))
     if contest.assumed:
@@ -87,7 +86,7 @@ def judge(contest: Contest, live: Sequence[Measured], *, today: bool = True) -> 
     over = f"{contest.runner_up} takes {contest.margin:.3g} times as long"
     if error is not None and contest.margin - 1 <= error:
         return Verdict(CLOSE, f"{over}, the model's error is typically {100 * error:.2g} %")
-    if first and second and first.most < second.least:
-        return Verdict(SURE, f"{over}; the live engine found the same in every round")
+    if first and second and first.high < second.low:
+        return Verdict(SURE, f"{over}; the live engine found the same, beyond its noise")
     beyond = f", more than the model's typical error of {100 * error:.2g} %" if error is not None else ""
     return Verdict(SURE, f"{over}{beyond}; no assumed price turns it alone")

@@ -18,7 +18,7 @@ MEANINGS = {
     CLOSE: "the second is nearer than the model's typical error",
     SPLIT: "they have not all the same winner",
     ELSEWHERE: "the machine of the live engine was calibrated, and its prices put another scheme first",
-    DISPUTED: "the live engine found the second faster in every round",
+    DISPUTED: "the live engine found the second faster, beyond its noise",
 }
 LEVELS = (
     "How sure: of several recordings the least sure counts. "

@@ -35,12 +35,12 @@ def sure_sections(hosts: Sequence[Profile], live: Sequence[Measured]) -> list[An
 
 def _told(live: Sequence[Measured]) -> str:
     error = typical_error(live)
-    ordered = [(one, two) for one, two in _neighbours(live) if one.most < two.least]
+    ordered = [(one, two) for one, two in _neighbours(live) if one.high < two.low]
     agreed = [(one, two) for one, two in ordered if one.model < two.model]
     return (
         f"The live engine ran {len(live)} pairs of recording and scheme for real. The model was off by"
         f" {100 * error:.2g} % in the median. Of {len(_neighbours(live))} pairs of schemes that follow each other on a"
-        f" recording {len(ordered)} could be told apart in every round; the model has {len(agreed)} of those in the"
+        f" recording {len(ordered)} could be told apart beyond their noise; the model has {len(agreed)} of those in the"
         " same order. The other pairs lie within the spread of the rounds, and test nothing."
     )
 
@@ -56,10 +56,10 @@ def _neighbours(live: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
 
 
 def _measured(live: Sequence[Measured]) -> Table:
-    head = ["recording", "scheme", "measured", "least", "most", "modelled", "error"]
+    head = ["recording", "scheme", "measured", "low", "high", "modelled", "error"]
     units = ["", "", *["ns/access"] * 4, "%"]
     rows = [
-        [one.recording, one.spec, *map(_two, (one.ns, one.least, one.most, one.model)), _percent(one.error)]
+        [one.recording, one.spec, *map(_two, (one.ns, one.low, one.high, one.model)), _percent(one.error)]
         for one in live
     ]
     caption = "What translation takes on a real processor, and what the model says at that machine's prices"

@@ -1,28 +1,28 @@
 """Says who wins by the clock: where `compare --live` measured schemes, that and not the model decides.
 
-A figure is known to half the distance between its least and its most round, up and down. Two schemes whose medians lie
-no further apart than both of these together tie. What comes out at or below zero is less than the noise of the loop
-that is subtracted from it.
+A figure is the median of its rounds, and known as well as the interval in which that median lies. Two schemes whose
+intervals would overlap, if each lay evenly around its figure, tie. What comes out at or below zero is less than the
+noise of the loop that is subtracted from it.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mmuexp.result import measured_ns
+from mmuexp.result import is_measured, live_interval, measured_ns
 
 NOT_MEASURABLE = "not measurable"
 
 
 class Timed(NamedTuple):
-    """One scheme as measured, in ns an access: median, least and most of the rounds; and what the model says.
+    """One scheme as measured, in ns an access: the median of the rounds, its interval; and what the model says.
 
     `ns` is 0 where it is not measurable.
     """
 
     name: str
     ns: float
-    least: float
-    most: float
+    low: float
+    high: float
     model: float
 
     @property
@@ -30,14 +30,16 @@ class Timed(NamedTuple):
         return self.ns > 0
 
     def ties_with(self, other: "Timed") -> bool:
-        return abs(self.ns - other.ns) <= (self.most - self.least + other.most - other.least) / 2
+        return abs(self.ns - other.ns) <= (self.high - self.low + other.high - other.low) / 2
 
 
 def timed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Timed]:
     """Pick the rows that were measured, by the names that a table gives them."""
-    columns = ("live_least_ns_per_access", "live_most_ns_per_access", "live_model_ns_per_access")
-    found = [(row, name, [row.get(column) for column in columns]) for row, name in zip(rows, names, strict=True)]
-    return [Timed(name, measured_ns(row) or 0.0, *values) for row, name, values in found if None not in values]
+    return [
+        Timed(name, measured_ns(row) or 0.0, *live_interval(row), row["live_model_ns_per_access"])
+        for row, name in zip(rows, names, strict=True)
+        if is_measured(row)
+    ]
 
 
 def first_by_clock(found: Sequence[Timed]) -> list[Timed]:
@@ -55,7 +57,7 @@ def clock_sentence(found: Sequence[Timed]) -> str:
     others = ", ".join(f"{one.name} {one.ns:.2f}" for one in rest)
     if len(first) > 1:
         told = f"Measured here, {_all(one.name for one in first)} tie: {_all(f'{one.ns:.2f}' for one in first)} ns an"
-        told += " access, no further apart than their rounds" + (f"; {others}" if others else "")
+        told += " access, no further apart than their noise" + (f"; {others}" if others else "")
     elif rest:
         told = f"Measured here, {first[0].name} wins: {first[0].ns:.2f} ns an access; {others}"
     else:

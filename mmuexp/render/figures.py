@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.render import words
 from mmuexp.render.clock import NOT_MEASURABLE
-from mmuexp.result import FAULT_CAUSES, WINDOW, Result, access_ns, is_measured, measured_ns, within_tolerance
+from mmuexp.result import (
+    FAULT_CAUSES,
+    WINDOW,
+    Result,
+    access_ns,
+    is_measured,
+    live_interval,
+    measured_ns,
+    within_tolerance,
+)
 
 Row = dict[str, Any]
 TIME = "memory\naccess time"  # the first figure of a run; the columns before it name the run
@@ -147,7 +156,7 @@ class Figures:
         lead = "  " if gap == " " else ""
         return [
             Figure(f"measured here,{gap}ns/access", False, _live_measured),
-            Figure(f"{lead}least to{gap}most", False, _live_range),
+            Figure(f"{lead}low to{gap}high", False, _live_range),
             Figure(f"{lead}modelled", False, _live("live_model_ns_per_access")),
             Figure(f"{lead}error", False, _live_error),
         ]
@@ -226,7 +235,8 @@ def _live_measured(row: Row) -> str:
 def _live_range(row: Row) -> str:
     if measured_ns(row) is None:
         return words.DASH
-    return f"{row['live_least_ns_per_access']:.2f} to {row['live_most_ns_per_access']:.2f}"
+    low, high = live_interval(row)
+    return f"{low:.2f} to {high:.2f}"
 
 
 def _live_error(row: Row) -> str:

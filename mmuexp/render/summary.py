@@ -192,12 +192,13 @@ class _Table:
         if self.figures.is_live():
             notes.append(
                 "measured here = processor time of the scheme's engine less that of a loop without translation over the"
-                " same rows: the median of the rounds; error = modelled less measured."
+                " same rows: the median of the rounds, and where it lies but for one case in 20; error ="
+                " modelled less measured."
             )
         if not all(map(within_tolerance, self.rows)):
             notes.append(
                 f"! The model is off by more than {TOLERANCE:.0%} and {TOLERANCE_NS} ns an access: docs/prices.md says"
-                " what that may be. On a busy machine, or where least and most lie far apart, measure again: --rounds."
+                " what that may be. On a busy machine, or where low and high lie far apart, measure longer: --time."
             )
         notes += [f"{one['strategy']} is not measured, {one['why']}." for one in live.get("without_engine", [])]
         if upright and self.figures.has_rivals():
