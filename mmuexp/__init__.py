@@ -48,6 +48,7 @@ __all__ = [
     "open_trace",
     "record",
     "report",
+    "reprice",
     "rerun",
     "sweep",
     "tlb_misses",
@@ -280,18 +281,40 @@ def diff(
     return difffile.diff_of(a, b, columns=columns, tolerance=tolerance).frame
 
 
-def rerun(folder: Path, *, check: bool = False, saved: bool = False, progress: Progress | None = None) -> Outcome:
+def reprice(result: Path | pd.DataFrame, host: Host | None = None, *, strategies: Schemes = None) -> pd.DataFrame:
+    """Price a saved result, or what compare and sweep returned, at another host, without a replay.
+
+    host        the profile whose prices are taken: a name, a path or a Profile; None is the present-day one
+    strategies  schemes of files of your own ("mine.py") that the result holds
+
+    Raises UsageError, and MmuexpError for a result without the counts that prices need.
+    """
+    from mmuexp import repricing
+    from mmuexp.difffile import given_result
+
+    return repricing.reprice(given_result(result, "reprice"), host, strategies=strategies).frame
+
+
+def rerun(
+    folder: Path,
+    *,
+    check: bool = False,
+    saved: bool = False,
+    reprice: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
     """Make an experiment's folder again from its experiment.toml.
 
-    check  write nothing, and say what would change
-    saved  do not replay: take the tables that are there, and make the report and the chart alone
+    check    write nothing, and say what would change
+    saved    do not replay: take the tables that are there, and make the report and the chart alone
+    reprice  do not replay: price the counts that are there anew, and make all again
 
     Returns `results` (name of a command -> DataFrame in `.frame`), `differences`, `troubles`, `written`.
     Raises MmuexpError for an experiment.toml that is none, and a recording that is not here.
     """
     from mmuexp.folders import rerun as folders
 
-    return folders.rerun(folder, check=check, saved=saved, progress=progress)
+    return folders.rerun(folder, check=check, saved=saved, reprice=reprice, progress=progress)
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would take any name for one of ours

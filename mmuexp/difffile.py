@@ -50,7 +50,7 @@ def diff_of(a: Any, b: Any, **options: Any) -> Difference:
     return diff(given_result(a), given_result(b), **options)
 
 
-def given_result(given: "str | os.PathLike | pd.DataFrame | Result") -> Result:
+def given_result(given: "str | os.PathLike | pd.DataFrame | Result", where: str = "diff") -> Result:
     """A saved result, by its path; or what `mmuexp.compare` or `mmuexp.sweep` returned. Raises MmuexpError."""
     if isinstance(given, Result):
         return given
@@ -59,7 +59,7 @@ def given_result(given: "str | os.PathLike | pd.DataFrame | Result") -> Result:
     columns = getattr(given, "columns", ())
     if not set(IDENTITY) <= set(columns):
         what = f"a {type(given).__name__} is no result"
-        raise UsageError(what, where="diff", todo="give paths of results, or what compare and sweep return")
+        raise UsageError(what, where=where, todo="give paths of results, or what compare and sweep return")
     about = given.attrs.get("manifest", {})
     parameters = tuple(name for name in about.get("parameters", []) if name in columns)
     given = given.rename(columns=new_names(columns, parameters))

@@ -96,7 +96,7 @@ def test_defaults_are_those_of_what_is_called(name):
     """A wrapper that states its own default must not differ from the function behind it."""
     behind = {"tlb_misses": ("misses", "misses"), "faults": ("faultlog", "faults"), "diff": ("difference", "diff")}
     behind |= {"claims": ("mail.report", "claims"), "report": ("overview.build", "report")}
-    behind |= {"rerun": ("folders.rerun", "rerun")}
+    behind |= {"rerun": ("folders.rerun", "rerun"), "reprice": ("repricing", "reprice")}
     module, function = behind.get(name, ("experiment", name))
     own = inspect.signature(getattr(importlib.import_module(f"mmuexp.{module}"), function)).parameters
     for parameter in inspect.signature(getattr(mmuexp, name)).parameters.values():

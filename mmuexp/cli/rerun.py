@@ -13,9 +13,12 @@ from mmuexp.cli import output
 @click.option("--check", is_flag=True, help="Write nothing: compare with what is there, and exit with 3 if it differs.")
 @click.option("--saved", is_flag=True, help="Do not replay: make the report and chart from the tables that are there.")
 @click.option(
+    "--reprice", is_flag=True, help="Do not replay: price the counts that are there anew, and write all again."
+)
+@click.option(
     "--all", "all_", is_flag=True, help="All experiments of FOLDER; as with --saved where a recording is not here."
 )
-def command(folders, check, saved, all_) -> int:
+def command(folders, check, saved, reprice, all_) -> int:
     """Make the results of an experiment's folder again, or check them.
 
     \b
@@ -32,6 +35,8 @@ def command(folders, check, saved, all_) -> int:
     from mmuexp.folders.index import INDEX, index_text, is_index, write_index
     from mmuexp.folders.rerun import HOME, experiments, find
 
+    if saved and reprice:
+        raise click.UsageError("--saved and --reprice exclude each other: the one keeps the prices, the other does not")
     if not folders and not all_:
         raise click.UsageError("no FOLDER is named; give one, or --all for those of results/")
     homes = [find(folder) for folder in folders or (HOME,)] if all_ else []
@@ -43,7 +48,7 @@ def command(folders, check, saved, all_) -> int:
     for folder in dict.fromkeys(chosen):
         try:
             with output.progress_bar() as progress:
-                outcome = _rerun(folder, check, saved, all_, progress)
+                outcome = _rerun(folder, check, saved, reprice, all_, progress)
         except MmuexpError as error:
             if not all_:
                 raise
@@ -63,12 +68,12 @@ def command(folders, check, saved, all_) -> int:
     return 3 if failed else 1 if broken else 0
 
 
-def _rerun(folder, check: bool, saved: bool, all_: bool, progress):
+def _rerun(folder, check: bool, saved: bool, reprice: bool, all_: bool, progress):
     from mmuexp.folders.command import MissingRecording
     from mmuexp.folders.rerun import rerun
 
     try:
-        return rerun(folder, check=check, saved=saved, progress=progress)
+        return rerun(folder, check=check, saved=saved, reprice=reprice, progress=progress)
     except MissingRecording as error:
         if not all_:
             raise

@@ -48,6 +48,11 @@ class Call:
         return shlex.join(["mmuexp", *self.words])
 
     @property
+    def live(self) -> bool:
+        """Is it measured, too?"""
+        return bool(self.options.get("live"))
+
+    @property
     def missing(self) -> list[str]:
         return [label for label, file in self.traces.items() if file is None]
 

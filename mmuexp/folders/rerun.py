@@ -14,18 +14,22 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
 
+from mmuexp import misses
 from mmuexp.difference import Difference, diff
 from mmuexp.errors import MmuexpError, UsageError, refuse_itself
 from mmuexp.export import Output, load
 from mmuexp.folders.about import FILE, About, read
 from mmuexp.folders.command import Call, calls_of, run
 from mmuexp.folders.report import CHART, Report
+from mmuexp.host import profile_of_dict
+from mmuexp.repricing import reprice as anew
 from mmuexp.result import LIVE, Result
 
 REPORT = "report.md"
 HOME = "results"  # where experiments are looked for by their bare names
 TOLERANCE = 1e-9
 Progress = Callable[[str, int, "int | None"], None]
+Count = Callable[[About, str, Call, "Progress | None"], Result]  # a command's table, counted or found
 
 
 @dataclass(frozen=True)
@@ -76,21 +80,32 @@ def experiments(home: Path) -> list[Path]:
     return [path.parent.resolve() for path in sorted(home.glob(f"*/{FILE}"))]
 
 
-def rerun(folder: Path | str, *, check: bool = False, saved: bool = False, progress: Progress | None = None) -> Outcome:
+def rerun(
+    folder: Path | str,
+    *,
+    check: bool = False,
+    saved: bool = False,
+    reprice: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
     """Make an experiment's folder again.
 
     check     write nothing, and say what would change
     saved     do not replay: take the tables that are there, and make (or check) the report and the chart alone
+    reprice   do not replay: make the tables again from the counts that are there, at the prices of today
     progress  as `compare` takes it
 
     Raises MmuexpError for an experiment.toml that is none, and a recording that is not here.
     """
+    if saved and reprice:
+        raise UsageError("saved and reprice exclude each other", where="rerun", todo="give one of them")
     about = read(Path(folder).resolve())
     calls = calls_of(about)
+    counted = _saved if saved else _repriced if reprice else _replayed
     if check:
-        return _check(about, calls, saved, progress)
+        return _check(about, calls, counted, progress)
     with _claimed(about, {} if saved else calls) as files:
-        results = {name: _result(about, name, call, saved, progress) for name, call in calls.items()}
+        results = {name: counted(about, name, call, progress) for name, call in calls.items()}
         report = Report(about, results)
         contents = {REPORT: report.text().encode(), CHART: report.chart()}
         for name in () if saved else calls:
@@ -117,24 +132,36 @@ def _claimed(about: About, tables: Mapping[str, Call]) -> Iterator[dict[str, Out
             file.discard()
 
 
-def _result(about: About, name: str, call: Call, saved: bool, progress: Progress | None) -> Result:
-    return _saved(about, name) if saved else run(about, call, progress)
+def _replayed(about: About, name: str, call: Call, progress: Progress | None) -> Result:
+    return run(about, call, progress)
 
 
-def _saved(about: About, name: str) -> Result:
+def _repriced(about: About, name: str, call: Call, progress: Progress | None) -> Result:
+    """The saved counts at the prices of the command's host; what was priced while it was measured stays at those."""
+    found = _saved(about, name, call)
+    if call.kind == misses.KIND:  # it holds no prices
+        return found
+    host = call.options.get("host")
+    if host is None and call.live:
+        host = profile_of_dict(found.manifest.get("prices", {}).get("host", {}), f"{about.name}, {name}.csv")
+    return anew(found, host, strategies=call.strategies or None)
+
+
+def _saved(about: About, name: str, _call: Call, _progress: Progress | None = None) -> Result:
     path = about.folder / f"{name}.csv"
     if not path.is_file():
         raise MmuexpError(f"has no {path.name} yet", where=about.name, todo="make it: `mmuexp rerun` without an option")
     return load(str(path))
 
 
-def _check(about: About, calls: Mapping[str, Call], saved: bool, progress: Progress | None) -> Outcome:
-    before = {name: _saved(about, name) for name in calls}  # fails before the work
-    results = before if saved else {name: run(about, call, progress) for name, call in calls.items()}
-    found = {} if saved else {name: _difference(before[name], results[name], calls[name]) for name in calls}
+def _check(about: About, calls: Mapping[str, Call], counted: Count, progress: Progress | None) -> Outcome:
+    before = {name: _saved(about, name, call) for name, call in calls.items()}  # fails before the work
+    saved, again = counted is _saved, counted is _replayed
+    results = before if saved else {name: counted(about, name, call, progress) for name, call in calls.items()}
+    found = {} if saved else {n: _difference(before[n], results[n], again and calls[n].live) for n in calls}
     report = Report(about, results)
     troubles = list(report.broken)
-    measured = any(call.options.get("live") for call in calls.values()) and not saved
+    measured = again and any(call.live for call in calls.values())
     if not any(found.values()) and not measured and _text(about.folder / REPORT) != report.text():
         troubles.append(f"{REPORT} is not what its experiment.toml and its counts say; `mmuexp rerun` writes it anew")
     if about.chart is not None and not (about.folder / CHART).is_file():
@@ -142,9 +169,9 @@ def _check(about: About, calls: Mapping[str, Call], saved: bool, progress: Progr
     return Outcome(about.name, results, found, tuple(troubles))
 
 
-def _difference(before: Result, after: Result, call: Call) -> Difference:
+def _difference(before: Result, after: Result, measured: bool) -> Difference:
     """Measured figures differ from run to run, and with them every price: of those integers alone are compared."""
-    if not call.options.get("live"):
+    if not measured:
         return diff(before, after, tolerance=TOLERANCE)
     kinds = after.frame.dtypes
     whole = [name for name in after.frame.columns if kinds[name].kind in "iu" and name not in LIVE]

@@ -1,0 +1,114 @@
+"""`reprice`: a saved result at the prices of another host, or at those of today, without its recordings.
+
+Its table holds every count that prices need; prices, verdicts and the winner are made of them again as a replay makes
+them. What was counted, how and when stays as the manifest says it; `repriced` says what came later.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from mmuexp import manifest
+from mmuexp.arguments import given_strategies
+from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.host import Profile, load_profile
+from mmuexp.loadseed import LOAD_SEED
+from mmuexp.passes import Run
+from mmuexp.price import price, price_table
+from mmuexp.records import certainty, priced_columns, verdicts
+from mmuexp.registry import parse_settings, parse_spec
+from mmuexp.result import IDENTITY, WINDOW, Result, is_measured, make_frame, measured_ns, rows_of
+
+REPLAY = "count it anew: mmuexp compare, sweep or rerun"
+
+
+def reprice(result: Result, host: str | os.PathLike | Profile | None = None, *, strategies: Any = None) -> Result:
+    """Price the counts of a result at `host` (a name, a path, a Profile; None is the present-day one).
+
+    `strategies` are schemes that are not installed, by their files or as Strategy objects. Raises UsageError, and
+    MmuexpError for a result without the counts that prices need.
+    """
+    if result.kind not in ("compare", "sweep"):
+        raise MmuexpError(f"a result of {result.kind} holds no prices", where="reprice", todo="give one of compare")
+    profile = host if isinstance(host, Profile) else load_profile(host)
+    known = {} if strategies is None else {one.name: type(one) for one in given_strategies(strategies)}
+    rows = rows_of(result.frame)
+    schemes = {spec: _scheme(spec, known) for spec in dict.fromkeys(row["strategy"] for row in rows)}
+    runs = [Run(schemes[row["strategy"]], row.get(WINDOW), _counts(row, schemes[row["strategy"]])) for row in rows]
+    costs = [price(run.strategy, run.counts, profile) for run in runs]
+    changed = [
+        {**row, **priced_columns(cost, row["accesses"]), **_live(row, run, profile)}
+        for row, run, cost in zip(rows, runs, costs, strict=True)
+    ]
+    columns = [*result.frame.columns]
+    frame = make_frame(changed, [c for c in columns if c in (WINDOW, *result.parameters)])
+    frame = frame[[*columns, *(c for c in changed[0] if c not in columns)]]
+    about = result.manifest | _verdicts(result, rows, runs, profile)
+    about |= {"prices": price_table(list(schemes.values()), profile), "repriced": _made()}
+    frame.attrs["manifest"] = about
+    return Result(result.kind, frame, about, result.parameters)
+
+
+def _made() -> dict[str, Any]:
+    """What a manifest says of the version that priced, beside that which counted."""
+    made = manifest.made_by("", [], manifest.utc_now(), "yes")
+    return {name: made[name] for name in ("mmuexp", "commit", "modified", "finished")}
+
+
+def _scheme(spec: str, known: Mapping[str, type]) -> Any:
+    name, *settings = spec.split(",")
+    if name in known:
+        return parse_settings(known[name], settings, spec)
+    try:
+        return parse_spec(spec)
+    except UsageError as error:
+        todo = "a scheme of a file of one's own wants it: -s FILE.py"
+        raise MmuexpError(f"its scheme is not known here: {error.what}", where=spec, todo=todo) from None
+
+
+def _counts(row: Mapping[str, Any], strategy: Any) -> Mapping[str, Any]:
+    """A row as prices take it. What has a price and no column was not counted, and is not free."""
+    needed = [*strategy.price_list(), *strategy.engine_price_list(), "retranslated_insns"]
+    missing = [name for name in needed if name not in row]
+    if missing:
+        what = f"has no column {missing[0]}, which prices of {strategy} need: an older version saved it"
+        raise MmuexpError(what, where=row["trace"], todo=REPLAY)
+    return row
+
+
+def _live(row: Mapping[str, Any], run: Run, profile: Profile) -> dict[str, Any]:
+    """What the model says of an engine changes with the prices; what was measured does not."""
+    if not is_measured(row):
+        return {}
+    of_engine = price(run.strategy, run.counts, profile, run.strategy.engine_price_list())
+    model, ns = of_engine.engine_ns / max(1, row["accesses"]), measured_ns(row)
+    return {"live_model_ns_per_access": model, "live_error_ns_per_access": None if ns is None else model - ns}
+
+
+def _verdicts(result: Result, rows: Sequence[Mapping], runs: Sequence[Run], profile: Profile) -> dict[str, list]:
+    """`verdicts` and `certainty` of the manifest, for what it had such of."""
+    references = {(v["trace"], v.get(LOAD_SEED)): v["reference"] for v in result.manifest.get("verdicts", [])}
+    values = {row["strategy"]: {name: row[name] for name in result.parameters} for row in rows}
+    found: dict[str, list] = {"verdicts": [], "certainty": []}
+    tables: dict[tuple, list[tuple[Mapping, Run]]] = {}
+    for row, run in zip(rows, runs, strict=True):
+        tables.setdefault((row["trace"], row.get(LOAD_SEED)), []).append((row, run))
+    for (trace, seed), mine in tables.items():
+        priced = [(run, price(run.strategy, run.counts, profile)) for run in _totals([run for _, run in mine])]
+        found["verdicts"] += verdicts(trace, references.get((trace, seed), ""), priced, seed)
+        if seed is None:
+            found["certainty"] += certainty(trace, priced, values, list(dict.fromkeys(chain(*values.values()))))
+    return found
+
+
+def _totals(runs: Sequence[Run]) -> list[Run]:
+    """A run a scheme: its windows, which follow each other, added up."""
+    totals: dict[str, dict[str, Any]] = {}
+    strategies = {str(run.strategy): run.strategy for run in runs}
+    for run in runs:
+        total = totals.setdefault(str(run.strategy), {})
+        for name, count in run.counts.items():
+            if name not in IDENTITY and isinstance(count, int):
+                total[name] = total.get(name, 0) + count
+    return [Run(strategies[spec], None, counts) for spec, counts in totals.items()]
