@@ -4,13 +4,14 @@ What needs no such QEMU (qemus.py finds one) is tested anyhow: that the plugins 
 nothing that it does not have.
 """
 
+import itertools
 import re
 import subprocess
 
 import numpy as np
 import pytest
 from qemus import NAME, environment, newer_ones
-from recording import GUEST_DEVICES, guest, need, record, rows_of, tuples
+from recording import GUEST_DEVICES, guest, need, record, record_guest, rows_of, tuples
 from test_system import DETERMINED, N, found_phases, phases
 
 from mmuexp.errors import MmuexpError
@@ -22,6 +23,7 @@ from mmuexp.trace.verify import FAILED, WARNING, verify
 # what the interface has, and GLib and libc beside it
 INTERFACE = re.compile(r"^(qemu_plugin_\w+|g_byte_array_\w+|\w+@GLIBC_[\d.]+|__\w+|_ITM_\w+)$")
 SINCE_VERSION_1 = {"qemu_plugin_get_registers", "qemu_plugin_read_register"}
+ROM = 0x40000000
 PAGES_1, PAGES_2 = 0x10000, 0x12000  # known.S: its two page directories
 
 
@@ -36,11 +38,14 @@ def record_known(cwd, env, *options):
 
 
 def phases_of_newer(n: int) -> list[dict[str, int]]:
-    """A device access ends its block, and what is left of the block is one more."""
+    """A device access ends its block, and what is left of the block is one more. Each INVLPG is a row, beside one for
+    each page that turns into a device's without it: the last phase's, by its crossing stores."""
     expected = phases(n)
     for phase in expected:
         if "io" in phase:
             phase["execs"] += phase["io"]
+    for phase, flushed in {4: n, 7: 1, 8: 1, 12: 2 * n, 13: n - 1 + 1}.items():
+        expected[phase]["page_flushes"] = flushed
     return expected
 
 
@@ -65,7 +70,20 @@ def test_each_phase_makes_the_rows_that_its_source_says(tmp_path, newer):
     assert shown[0x32] == [0x30, 0x31] * (N // 2)
     assert (shown[0x41], shown[0x43]) == ([0x50], [0x60])
     rom = {vpage: set(pages) for vpage, pages in shown.items() if vpage >= 0xF0}
-    assert rom == {0xF0: {0xF0}, 0xF1: {0xF1}, 0xFFFFF: {0xFFFFF}}  # ROM has guest-physical numbers, too
+    # ROM has guest-physical numbers, too, and where RAM may replace it one that no RAM has
+    assert rom == {0xF0: {ROM + 0xF0}, 0xF1: {ROM + 0xF1}, 0xFFFFF: {0xFFFFF}}
+
+
+def test_each_invlpg_is_a_row_with_its_operands_page(tmp_path, newer):
+    done = record_guest("-o", "invlpg.arrow", image=guest("invlpg", N), cwd=tmp_path, env=newer)
+    assert done.code == 33, done.err
+    assert not [check for check in verify(tmp_path / "invlpg.arrow") if check.state in (FAILED, WARNING)]
+    rows = tuples(tmp_path / "invlpg.arrow")
+    flushed = [vaddr >> 12 for op, vaddr, *_ in rows if op == Op.FLUSH_PAGE]
+    assert flushed == [*range(1, 9)] * N + [*range(9, 19), 3] * N
+    # it ends its block: what follows is the next, or the MAP row of that one's page
+    after = {other[0] for (op, *_), other in itertools.pairwise(rows) if op == Op.FLUSH_PAGE}
+    assert after == {Op.EXEC}
 
 
 @pytest.mark.parametrize("skip", [1, 2103, 3333])

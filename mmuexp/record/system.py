@@ -7,7 +7,8 @@ writes when it delivers an interrupt or an exception. A store to ROM is a row li
 What differs with QEMU's version (7.2 and 10.0 are tested): from 9.1 on plugins see registers, so FLUSH rows carry the
 value that CR3 is loaded with, and 0 before. Older ones are asked whether their table of translations was emptied, which
 also tells of memory that a device rearranges; where the answer is open, the row is counted in `mmuexp.flushes_unsure`.
-From 9.1 on pages have their guest-physical numbers, ROM too, so that ROM which is shadowed by RAM stays the same page.
+From 9.1 on pages have their guest-physical numbers, and ROM that RAM may replace has one of its own; and each INVLPG is
+a FLUSH_PAGE row, where older ones show a page's change alone.
 From 8.2 on, and with -icount in any, each device access ends its block and begins another with what is left of it, so
 there are more EXEC rows.
 """

@@ -1,6 +1,7 @@
 /*
  * QEMU from 9.1 on: whether all translations were dropped, from the registers before and after, by the rules of QEMU's
- * own code. What a device does at once is told by the ports of A20, port 0x92 and the keyboard controller's.
+ * own code. What a device does at once is told by the ports of A20, port 0x92 and the keyboard controller's, and by those
+ * of the chipset that shows RAM in place of ROM (shadow_v3.h).
  *
  * Not seen: a task switch by a hardware interrupt or an exception (task gate), unless it shows another page.
  *
@@ -87,7 +88,11 @@ static void begin_watch(const struct watch *watch)
         f.reason = reason_of_move(watch->suspect);
     if (watch->suspect.kind == OUT) {
         uint32_t port = watch->suspect.port < 0 ? read_register(EDX) & 0xffff : (uint32_t)watch->suspect.port;
+        uint32_t bytes = watch->suspect.bytes;
+        if (bytes > 1 && is_real_mode()) /* code of 16 bits, in which the prefix says the opposite */
+            bytes = 6 - bytes;
         f.reason = turns_a20(port, read_register(EAX)) ? FLUSH_OTHER : 0;
+        note_config(port, read_register(EAX), bytes);
     }
 }
 
@@ -118,7 +123,10 @@ static uint32_t end_watch(const struct block *block)
     case OUT:
         if (block->vaddr % SMM_ENTRY_ALIGN == 0 && changed)
             return FLUSH_OTHER;
-        return is_refused ? 0 : f.reason;
+        if (is_refused)
+            return 0;
+        turn_pam();
+        return f.reason;
     case JUMP: /* a jump stores nothing unless it marks tasks as busy */
         task = f.stores;
         break;

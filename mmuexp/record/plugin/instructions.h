@@ -39,6 +39,14 @@ static size_t prefixes(const uint8_t *bytes, size_t size)
     return n;
 }
 
+static bool has_prefix(const uint8_t *bytes, size_t size, uint8_t prefix)
+{
+    for (size_t i = prefixes(bytes, size); i--;)
+        if (bytes[i] == prefix)
+            return true;
+    return false;
+}
+
 enum kind {
     HARMLESS,
     MOVE,      /* mov to CR0, CR3 or CR4 */
@@ -57,6 +65,7 @@ struct suspect {
     uint8_t reason;  /* MOVE, LMSW: of the FLUSH row */
     uint8_t control; /* MOVE: number of the control register */
     uint8_t source;  /* MOVE, LMSW: number of the general register, 8 where it is memory */
+    uint8_t bytes;   /* OUT: how many it writes in 32-bit code; 0 where memory has them */
     int16_t port;    /* OUT to a constant port; -1 where %dx has it */
 };
 
@@ -77,6 +86,7 @@ static inline struct suspect suspect_of_0f(const uint8_t *code, size_t rest)
 static inline struct suspect suspect_of(const uint8_t *bytes, size_t size)
 {
     size_t at = prefixes(bytes, size);
+    uint8_t word = has_prefix(bytes, size, 0x66) ? 2 : 4;
     const uint8_t *code = bytes + at;
     if (at + 1 > size)
         return (struct suspect){.kind = HARMLESS};
@@ -95,8 +105,10 @@ static inline struct suspect suspect_of(const uint8_t *bytes, size_t size)
     case 0xcc: case 0xcd: case 0xce:
         return (struct suspect){.kind = INTERRUPT};
     case 0xe6: case 0xe7:
-        return (struct suspect){.kind = OUT, .port = next};
-    case 0xee: case 0xef: case 0x6e: case 0x6f:
+        return (struct suspect){.kind = OUT, .bytes = code[0] & 1 ? word : 1, .port = next};
+    case 0xee: case 0xef:
+        return (struct suspect){.kind = OUT, .bytes = code[0] & 1 ? word : 1, .port = -1};
+    case 0x6e: case 0x6f:
         return (struct suspect){.kind = OUT, .port = -1};
     }
     return (struct suspect){.kind = HARMLESS};

@@ -17,6 +17,7 @@
 #include "instructions.h"
 #include "install.h"
 #include "flush.h"
+#include "invlpg.h"
 #include "vectors.h"
 
 EXPORT int qemu_plugin_version = PLUGIN_API;
@@ -188,6 +189,14 @@ static void on_move(unsigned int vcpu, void *userdata)
     p.moved = true;
 }
 
+/* Before INVLPG: QEMU tells its operand where it shows registers. */
+static void on_invlpg(unsigned int vcpu, void *userdata)
+{
+    on_move(vcpu, userdata);
+    if (may_invalidate())
+        forget(linear_address((uintptr_t)userdata) >> PAGE_BITS);
+}
+
 /* Registers what must be called for an instruction beside its accesses; `values` are of its block so far. */
 static void watch_instruction(struct qemu_plugin_insn *insn, const uint8_t *bytes, size_t size, struct value *values)
 {
@@ -199,6 +208,8 @@ static void watch_instruction(struct qemu_plugin_insn *insn, const uint8_t *byte
         else if (suspect.kind == LMSW)
             watch->value = of_lmsw(values[suspect.source]);
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_watched, CONTROL_CALLBACK, watch);
+    } else if (PLUGIN_API > 1 && is_invlpg(bytes, size)) {
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invlpg, CONTROL_CALLBACK, operand_of_invlpg(bytes, size));
     } else if (p.skipping && may_move_pages(bytes, size)) {
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_move, QEMU_PLUGIN_CB_NO_REGS, NULL);
     }

@@ -5,7 +5,8 @@
  * page, ROM too, whatever QEMU calls its address. Guest RAM is one shared mapping, found by /proc/self/maps: a page of
  * it has its number in RAM. Any other page that QEMU reads and writes as memory (ROM, video memory) gets a number from
  * 0x100000 up, in the order in which they are touched. Code in device memory has no place: 0x80000000 + virtual page.
- * QEMU from 9.1 on tells no such place, but guest-physical numbers (where_v3.h).
+ * QEMU from 9.1 on tells no such place, but guest-physical numbers (where_v3.h), one for ROM and for the RAM that may
+ * replace it: ROM gets another there (shadow_v3.h).
  *
  * Copyright (C) 2026 The mmuexp developers
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -24,6 +25,7 @@
 #define HOST_MASK ((1ull << HOST_BITS) - 1)
 #define NO_PLACE (1ull << (HOST_BITS - 1))   /* above user space: code in device memory */
 #define GUEST_PAGE (1ull << (HOST_BITS - 2)) /* where_v3.h: no host page but the guest-physical number */
+#define ROM_PAGE (1u << 30)                  /* shadow_v3.h: added to the number of ROM that RAM may replace */
 #define OTHER_FIRST 0x100000u
 #define OTHER_SLOTS (1u << 18)               /* 1 GiB of ROM and video memory, less what a hash table must leave free */
 
@@ -34,7 +36,7 @@ static struct {
     uint64_t other[OTHER_SLOTS];     /* hash table of host pages outside RAM */
     uint32_t other_number[OTHER_SLOTS];
     uint32_t others;
-    uint64_t named[2][PAGES / 64];   /* pages of RAM, pages without a place: those that have been numbered */
+    uint64_t named[3][PAGES / 64];   /* pages of RAM, without a place, of ROM_PAGE: those that have been numbered */
     uint32_t numbered;               /* physical pages: a trace names 2**20 at most */
     uint32_t cr3;                    /* for the FLUSH row that is due; 0 not known */
     bool unsure;                     /* nobody knows whether what makes the FLUSH row dropped anything */
@@ -91,7 +93,7 @@ static uint32_t count_once(uint64_t *named, uint32_t page)
 static uint32_t number_of(uint64_t host)
 {
     if (PLUGIN_API > 1 && host & GUEST_PAGE) {
-        count_once(p.named[0], host % PAGES);
+        count_once(p.named[host & ROM_PAGE ? 2 : 0], host % PAGES);
         return host & (GUEST_PAGE - 1);
     }
     if (host - p.ram_first < p.ram_pages)
@@ -200,17 +202,19 @@ static bool find_ram(void)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
     char line[512];
-    uint64_t last = 0, first = 0;
+    uint64_t last = 0, first = 0, file = 0;
     bool shared = false;
     while (maps && fgets(line, sizeof line, maps)) {
-        uint64_t begin, end;
+        uint64_t begin, end, inode;
         char rights[5];
-        if (sscanf(line, "%lx-%lx %4s", &begin, &end, rights) != 3)
+        if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &begin, &end, rights, &inode) != 4)
             continue;
         bool this_one = rights[1] == 'w' && rights[3] == 's' && begin != (uintptr_t)r.header;
-        first = this_one && shared && begin == last ? first : begin; /* pieces of one */
+        bool goes_on = shared && begin == last && inode == file; /* pieces of one; another's may lie beside it */
+        first = this_one && goes_on ? first : begin;
         shared = this_one;
         last = end;
+        file = inode;
         if (shared && (end - first) >> PAGE_BITS > p.ram_pages) {
             p.ram_first = first >> PAGE_BITS;
             p.ram_pages = (end - first) >> PAGE_BITS;

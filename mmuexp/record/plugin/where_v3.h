@@ -9,7 +9,12 @@
 #ifndef MMUEXP_WHERE_V3_H
 #define MMUEXP_WHERE_V3_H
 
-enum known_register { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EFLAGS, CS, CR0, CR3, CR4, REGISTERS };
+#include "shadow_v3.h"
+
+/* the segment registers in the order of their numbers */
+enum known_register {
+    EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EFLAGS, ES, CS, SS, DS, FS_BASE, GS_BASE, CR0, CR3, CR4, REGISTERS
+};
 #define CR0_PE 1u
 #define CR4_SMAP (1u << 21)
 #define EFLAGS_VM (1u << 17)
@@ -23,8 +28,9 @@ static struct {
 /* When the processor is there. False: a register is not shown. */
 static bool learn_registers(void)
 {
-    static const char *names[REGISTERS] = {"eax", "ecx", "edx",    "ebx", "esp", "ebp", "esi",
-                                           "edi", "eflags", "cs",  "cr0", "cr3", "cr4"};
+    static const char *names[REGISTERS] = {"eax",    "ecx", "edx", "ebx", "esp", "ebp",     "esi",     "edi",
+                                           "eflags", "es",  "cs",  "ss",  "ds",  "fs_base", "gs_base", "cr0",
+                                           "cr3",    "cr4"};
     const GArray *all = qemu_plugin_get_registers();
     const qemu_plugin_reg_descriptor *shown = (const void *)all->data;
     x.bytes = g_byte_array_new();
@@ -56,7 +62,10 @@ static uint32_t read_register(enum known_register name)
 static inline uint64_t host_page(uint32_t info, uint32_t vaddr)
 {
     const struct qemu_plugin_hwaddr *where = qemu_plugin_get_hwaddr(info, vaddr);
-    return !where || qemu_plugin_hwaddr_is_io(where) ? 0 : GUEST_PAGE | qemu_plugin_hwaddr_phys_addr(where) >> PAGE_BITS;
+    if (!LIKELY(where && !qemu_plugin_hwaddr_is_io(where)))
+        return 0;
+    uint64_t page = qemu_plugin_hwaddr_phys_addr(where) >> PAGE_BITS;
+    return GUEST_PAGE | (LIKELY(!is_shadowed(page)) ? page : shadowed_page(page));
 }
 
 /* The interface and our reading of what describes an access must say the same. */
@@ -68,30 +77,52 @@ static void __attribute__((noinline, cold)) check(uint32_t info, uint32_t vaddr)
         finish(ENDED_QEMU);
 }
 
-/* Privilege level of the code that is being translated. */
-static uint8_t mode_of_code(const void *host, uint32_t vaddr)
+/* Do segment registers hold addresses, as they did before protected mode, and no selectors? */
+static bool is_real_mode(void)
 {
-    (void)host, (void)vaddr;
+    return !(read_register(CR0) & CR0_PE) || read_register(EFLAGS) & EFLAGS_VM;
+}
+
+/* Privilege level of the code that is being translated, or runs. */
+static uint8_t privilege(void)
+{
     if (!(read_register(CR0) & CR0_PE))
         return KERNEL;
     return read_register(EFLAGS) & EFLAGS_VM || (read_register(CS) & 3) == 3 ? USER : KERNEL;
 }
 
-/* Its page: the fetch has just entered it under the MMU index that is in force. */
-static uint64_t place_of_code(const void *host, uint32_t vaddr, uint8_t mode)
+static uint8_t mode_of_code(const void *host, uint32_t vaddr)
+{
+    (void)host, (void)vaddr;
+    return privilege();
+}
+
+/* A page of code in memory: the fetch has just entered it under the MMU index that is in force. */
+static uint64_t page_of_code(uint32_t vaddr, uint8_t mode)
 {
     uint32_t index = 5;
     if (mode == USER)
         index = 3;
     else if (read_register(CR4) & CR4_SMAP && !(read_register(EFLAGS) & EFLAGS_AC))
         index = 1;
-    uint64_t page = host ? host_page(LOAD_INFO(index), vaddr) : 0;
+    uint64_t page = host_page(LOAD_INFO(index), vaddr);
     return page ? page : NO_PLACE | vaddr >> PAGE_BITS;
+}
+
+static uint64_t place_of_code(const void *host, uint32_t vaddr, uint8_t mode)
+{
+    if (!host)
+        return NO_PLACE | vaddr >> PAGE_BITS;
+    uint64_t page = page_of_code(vaddr, mode);
+    if (LIKELY(page & NO_PLACE || !is_shadowed(page % ROM_PAGE)))
+        return page;
+    learn_shadowed(page % ROM_PAGE, (uintptr_t)host >> PAGE_BITS);
+    return GUEST_PAGE | shadowed_page(page % ROM_PAGE);
 }
 
 static uint64_t place_of_second_page(uint32_t vaddr, uint64_t first, uint8_t mode)
 {
-    return place_of_code(first & NO_PLACE ? NULL : x.bytes, vaddr, mode); /* any place but NULL: it is memory */
+    return first & NO_PLACE ? place_of_code(NULL, vaddr, mode) : page_of_code(vaddr, mode);
 }
 
 #endif

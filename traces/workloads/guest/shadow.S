@@ -1,0 +1,144 @@
+/*
+ * A whole guest that turns the chipset's PAM registers, which show ROM or RAM from 0xc0000 to 0xfffff, and has its own code
+ * and data there: known.S says how it is started, how it ends and how phases are told apart. N = ROUNDS. It runs from the
+ * ROM's other place, just below 4 GiB, so that its own code stays. A round of each phase:
+ *
+ *   1 the page DATA shows RAM, is stored to and loaded, shows ROM, and is loaded (by the register of 0xf0000, a byte)
+ *   2 the page OPTION, of the ROM at 0xc0000, does the same (by the register of 0xc0000, four bytes at once)
+ *   3 the page CODE shows RAM, gets a function and calls it, shows ROM, and calls the one that is there
+ */
+#ifndef ROUNDS
+#define ROUNDS 1000
+#endif
+
+#define MARKER 0x9000
+#define STACK  0x8000
+#define DATA   0xf8000
+#define OPTION 0xc0000
+#define CODE   0xf9000
+#define HIGH   0xfff00000       /* what the ROM's other place adds to an address */
+#define MARK(n) movb $n, MARKER
+
+        .section .low, "ax"     /* at 0xf0000 */
+        .code32
+        .balign 4
+start32:
+        movl    $16, %eax
+        movl    %eax, %ds
+        movl    %eax, %es
+        movl    %eax, %ss
+        movl    $STACK, %esp
+        movl    $HIGH + high, %eax
+        jmp     *%eax
+
+        .macro  config reg      /* the register that the data port is to write */
+        movl    $0x80000000 + \reg, %eax
+        movw    $0xcf8, %dx
+        outl    %eax, %dx
+        .endm
+        .macro  pam0 value
+        config  0x58
+        movb    $\value, %al
+        movw    $0xcfd, %dx
+        outb    %al, %dx
+        jmp     9f              /* another block: QEMU turns memory when one has ended */
+9:
+        .endm
+        .macro  pam1 value
+        config  0x5c
+        inl     %dx, %eax       /* not of this register: the answer is thrown away */
+        config  0x58
+        movl    $\value, %eax
+        movw    $0xcfc, %dx
+        outl    %eax, %dx
+        jmp     9f
+9:
+        .endm
+
+high:   xorl    %esi, %esi
+        MARK(1)
+        movl    $ROUNDS, %ecx
+1:      pam0    0x30
+        movl    %ecx, DATA
+        movl    DATA, %ebx
+        xorl    %ecx, %ebx
+        orl     %ebx, %esi
+        pam0    0
+        movl    DATA, %ebx
+        xorl    $0x12345678, %ebx
+        orl     %ebx, %esi
+        decl    %ecx
+        jnz     1b
+
+        MARK(2)
+        movl    $ROUNDS, %ecx
+1:      pam1    0x00030000      /* PAM0, at 0x59: ROM; PAM1, at 0x5a: RAM in the first piece */
+        movl    %ecx, OPTION
+        movl    OPTION, %ebx
+        xorl    %ecx, %ebx
+        orl     %ebx, %esi
+        pam1    0
+        movl    OPTION, %ebx
+        cmpl    %ecx, %ebx
+        sete    %bl
+        movzbl  %bl, %ebx
+        orl     %ebx, %esi
+        decl    %ecx
+        jnz     1b
+
+        MARK(3)
+        movl    $ROUNDS, %ecx
+1:      pam0    0x30
+        movl    $0x000002b8, CODE       /* movl $2, %eax; ret */
+        movl    $0x0000c300, CODE + 4
+        movl    $CODE, %edi
+        call    *%edi
+        xorl    $2, %eax
+        orl     %eax, %esi
+        pam0    0
+        call    *%edi
+        xorl    $1, %eax
+        orl     %eax, %esi
+        decl    %ecx
+        jnz     1b
+
+        MARK(4)
+        testl   %esi, %esi
+        setnz   %al
+        addb    $16, %al
+        outb    %al, $0xf4              /* QEMU ends with 2 * al + 1 */
+1:      hlt
+        jmp     1b
+
+        .balign 8
+gdt:    .quad   0
+        .quad   0x00cf9b000000ffff      /* 8: code; all are marked accessed, so that nobody stores here */
+        .quad   0x00cf93000000ffff      /* 16: data */
+gdt_end:
+
+        .org    DATA - 0xf0000
+        .long   0x12345678
+        .org    CODE - 0xf0000
+        movl    $1, %eax
+        ret
+
+        .section .top, "ax"     /* at 0xff000 and 0xfffff000 */
+        .code16
+start16:
+        cli
+        lgdtl   %cs:0xf000 + gdt_pointer - start16
+        movl    %cr0, %eax
+        orb     $1, %al
+        movl    %eax, %cr0
+        ljmpl   $8, $start32
+        .balign 4
+gdt_pointer:
+        .word   gdt_end - gdt - 1
+        .long   gdt
+
+        .section .reset, "ax"   /* at 0xffff0 and 0xfffffff0 */
+        .code16
+        .globl  _start
+_start:
+        jmp     start16
+        .balign 16
