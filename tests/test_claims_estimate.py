@@ -91,7 +91,7 @@ def test_linux_is_faster_below_the_condition_and_not_above():
 
 
 def test_qemu_fast_is_much_faster_below_the_condition_and_not_above():
-    here = committed("xeon-2.6-vm")
+    here = committed("pentium4-2004")
     runs = here.recordings("linux-boot")["boot"]
     soft, fast = runs["softmmu"], runs["qemu-fast,guest_limit=0x100000000"]
     now = here.price(fast, here.hosts[0]).kernel_ns / fast.faults

@@ -9,15 +9,16 @@ import pytest
 from hosts import made_host
 
 from mmuexp.export import load
-from mmuexp.host import Profile, load_profile
-from mmuexp.mail.evidence import Evidence, Run, runs_of
+from mmuexp.host import Price, Profile, load_profile
+from mmuexp.mail.evidence import SEVERAL, Evidence, Run, runs_of
 from mmuexp.overview.certainty import (
-    ASSUMED,
     CLOSE,
+    DECIDED,
     DISPUTED,
     ELSEWHERE,
     SPLIT,
     SURE,
+    TOGETHER,
     Measured,
     judge,
     typical_error,
@@ -161,9 +162,9 @@ def test_the_rule_for_ones_own_names_its_host_and_the_rates():
 RATES = ((1.0, 0.5), (2.0, 1.5), (3.0, 0.9), (4.0, 7.0))
 
 
-def case(margin: float = 2.0, assumed=()) -> Contest:
+def case(margin: float = 2.0, decided_by=()) -> Contest:
     return Contest(
-        KINDS[0], "gzip", "h", {"map-block": 1.0, "softmmu": margin}, assumed=dict.fromkeys(assumed, "softmmu")
+        KINDS[0], "gzip", "h", {"map-block": 1.0, "softmmu": margin}, decided_by=dict.fromkeys(decided_by, "softmmu")
     )
 
 
@@ -175,14 +176,23 @@ def tried(spec: str, least: float, most: float, error: float = 0.1, recording: s
 @pytest.mark.parametrize(
     ("one", "live", "level", "why"),
     [
-        (case(), [], SURE, "softmmu takes 2 times as long; no assumed price turns it alone"),
+        (case(), [], SURE, "softmmu takes 2 times as long; no prices within their ranges turn it"),
         (case(), [tried("x", 1, 2, -0.2, "y")], SURE, "more than the model's typical error of 20 %"),
         (case(1.1), [tried("x", 1, 2, 0.2, "y")], CLOSE, "the model's error is typically 20 %"),
         (case(1.1), [], SURE, "1.1 times"),
-        (case(assumed=["signal"]), [], ASSUMED, "softmmu would be faster: signal"),
-        (case(), [tried("map-block", 1, 2), tried("softmmu", 3, 4)], SURE, "found the same, beyond its noise"),
+        (case(decided_by=["signal", SEVERAL]), [], DECIDED, "softmmu would be faster: signal"),
+        (case(decided_by=[SEVERAL]), [], TOGETHER, "softmmu would be faster with several prices"),
+        (case(1.1, decided_by=[SEVERAL]), [tried("x", 1, 2, 0.2, "y")], CLOSE, "typically 20 %"),
+        (
+            case(),
+            [tried("map-block", 1, 2), tried("softmmu", 3, 4)],
+            SURE,
+            "found every other slower, beyond its noise",
+        ),
         (case(), [tried("map-block", 3, 4), tried("softmmu", 1, 2)], DISPUTED, "softmmu faster, beyond its noise"),
-        (case(), [tried("map-block", 1, 3), tried("softmmu", 2, 4)], SURE, "no assumed price"),  # rounds overlap
+        (case(), [tried("map-block", 1, 3), tried("softmmu", 2, 4)], SURE, "no prices within"),  # rounds overlap
+        (case(decided_by=["hit"]), [tried("map-block", 1, 2), tried("softmmu", 3, 4)], SURE, "every other slower"),
+        (case(), [tried("map-block", 3, 4), replace(tried("softmmu", 1, 2), ns=None)], SURE, "no prices within"),
     ],
 )
 def test_how_sure(one, live, level, why):
@@ -260,3 +270,19 @@ def test_the_summary_has_a_table_for_each_host():
     assert sections.index(legend) < sections.index(tables[0])
     kinds = [kind.name for kind in by_kind(contests(committed(), NOW))]
     assert [row[0].text.partition(":")[0] for row in tables[0].rows] == kinds
+
+
+def test_what_only_several_prices_turn_is_told_apart_from_what_one_does():
+    """softmmu 1000 ns of insn-priced hits, map-block 900 and faults whose two prices may each cost 60 ns more."""
+    counts = {"accesses": 100, "units8": 100}
+    soft, block = parse_spec("softmmu"), parse_spec("map-block")
+    lead = 100 * (11 - 4)  # at made_host, 1 ns an instruction
+    runs = [
+        Run("r", "user", soft, counts),
+        Run("r", "user", block, counts | {"faults": 1, "mmap_calls": 1, "munmap_calls": 1}),
+    ]
+    for share, found in ((0.4, ()), (0.6, (SEVERAL,)), (1.1, ("mmap", "munmap"))):
+        prices = {n: Price(0.0, "measured: x", 0.0, share * lead) for n in ("mmap", "munmap")}
+        host = replace(made_host(), prices={**made_host().prices, **prices})
+        told = Evidence({"x": runs}, [host]).deciding(runs[1], runs[0], host)
+        assert tuple(one.partition(" (")[0] for one in told) == found

@@ -11,12 +11,13 @@ from mmuexp.host import Profile
 from mmuexp.price import Priced, price
 from mmuexp.registry import parse_spec
 from mmuexp.result import Result, measured_ns, rows_of
-from mmuexp.verdict import BreakEven, break_even, decided_by
+from mmuexp.verdict import BreakEven, break_even, decided_by, is_sure
 
 SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST = "softmmu", "byte-lookup", "map-block", "qemu-fast"
 QEMU_10 = "softmmu-qemu10"
 COMMITTED, COUNTED, YOURS = "committed", "counted now", "of your recordings"
 PATCHED, WIDE = "qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000"
+SEVERAL = "several prices elsewhere in their ranges at once"
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,10 @@ class Evidence:
         )  # fmt: skip
 
     def deciding(self, run: Run, base: Run, host: Profile, factor: float = 1.0) -> tuple[str, ...]:
-        """Prices of which a single one, within its range, turns whether `factor` times `run` is cheaper than `base`."""
-        return tuple(decided_by(self.price(run, host).times(factor), self.price(base, host)))
+        """Prices of which a single one, within its range, turns whether `factor` times `run` is cheaper than `base`;
+        SEVERAL where only some together do."""
+        one, other = self.price(run, host).times(factor), self.price(base, host)
+        return tuple(decided_by(one, other)) or (() if is_sure(one, other) else (SEVERAL,))
 
 
 def ns_of(strategy: Any, host: Profile, **counts: int) -> float:

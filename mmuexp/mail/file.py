@@ -29,7 +29,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "stand_in": finding.stand_in,
         "verdict": finding.verdict,
         "verdicts": {host: finding.verdict_at(host) for host in finding.hosts},
-        "decided_by_assumed": finding.assumed,
+        "decided_by": finding.decided_by,
         "sources": [vars(source) for source in finding.sources],
         "parts": [_part(part) for part in finding.parts],
     }

@@ -31,12 +31,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Case:
-    """Does the claim hold on this recording, at this host's prices? `assumed` prices that alone turn the answer."""
+    """Does the claim hold on this recording, at this host's prices? `decided_by` prices that turn the answer."""
 
     recording: str
     holds: bool
     host: str = ANY_HOST
-    assumed: tuple[str, ...] = ()
+    decided_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Part:
         return verdict_of(case.holds for case in self.cases if case.host == host)
 
     @property
-    def assumed(self) -> list[str]:
-        """Assumed prices of which a single one, halved or doubled, turns the answer on some recording."""
-        return list(dict.fromkeys(name for case in self.cases for name in case.assumed))
+    def decided_by(self) -> list[str]:
+        """Prices that turn the answer on some recording, within their ranges (`Evidence.deciding`)."""
+        return list(dict.fromkeys(name for case in self.cases for name in case.decided_by))
 
     def recordings(self, holds: bool) -> list[str]:
         """Those on which it holds (or not) at the prices of every host: what differs between hosts is in neither."""
@@ -109,8 +109,8 @@ class Finding:
         return together(part.verdict(host if host in part.hosts else part.hosts[0]) for part in self.parts)
 
     @property
-    def assumed(self) -> list[str]:
-        return list(dict.fromkeys(name for part in self.parts for name in part.assumed))
+    def decided_by(self) -> list[str]:
+        return list(dict.fromkeys(name for part in self.parts for name in part.decided_by))
 
 
 @dataclass(frozen=True)

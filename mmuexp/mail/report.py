@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("claim", "author", "part", "host", "recording", "quantity", "value", "unit", "text")
-VERDICT, CONDITION, CASE, ASSUMED, STAND_IN = "verdict", "condition", "case", "decided by an assumed price", "stand-in"
+VERDICT, CONDITION, CASE, DECIDED, STAND_IN = "verdict", "condition", "case", "decided by a price", "stand-in"
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def _part_rows(part: Part) -> Iterator[tuple]:
         yield part.meaning, host, "", CONDITION, None, "", condition
     for case in part.cases:
         yield part.meaning, case.host, case.recording, CASE, None, "", "yes" if case.holds else "no"
-        for name in case.assumed:
-            yield part.meaning, case.host, case.recording, ASSUMED, None, "", name
+        for name in case.decided_by:
+            yield part.meaning, case.host, case.recording, DECIDED, None, "", name
     for one in part.figures:
         yield part.meaning, one.host, one.recording, one.quantity, one.value, one.unit, ""
 

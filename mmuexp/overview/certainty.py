@@ -1,4 +1,4 @@
-"""How sure a winner is: does an assumed price decide, is the margin more than the model's error, was it measured?
+"""How sure a winner is: do prices decide, is the margin more than the model's error, was it measured?
 
 The live engine measures what translation takes on a real processor (results/live); the model's error is what it says
 beside that, at the same machine's prices.
@@ -10,10 +10,12 @@ from pathlib import PurePath
 from statistics import median
 from typing import Any
 
+from mmuexp.mail.evidence import SEVERAL
 from mmuexp.overview.workloads import Contest
 from mmuexp.result import Result, is_measured, live_interval, measured_ns, rows_of
 
-SURE, CLOSE, ASSUMED, DISPUTED = "sure at these prices", "too close", "assumed price", "measured otherwise"
+SURE, CLOSE, DISPUTED = "sure", "too close", "measured otherwise"
+DECIDED, TOGETHER = "a price decides", "several prices decide"
 ELSEWHERE = "another winner at the prices measured in results/live"
 SPLIT = "recordings disagree"
 
@@ -38,7 +40,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`level` is one of SURE, CLOSE, ASSUMED, ELSEWHERE, DISPUTED; `why` a sentence."""
+    """`level` is one of SURE, CLOSE, DECIDED, TOGETHER, ELSEWHERE, DISPUTED; `why` a sentence."""
 
     level: str
     why: str
@@ -73,20 +75,24 @@ def typical_error(live: Sequence[Measured]) -> float | None:
 
 def judge(contest: Contest, live: Sequence[Measured], *, today: bool = True) -> Verdict:
     """How sure the winner of a contest is. What was measured, prices too, speaks for hosts of `today` alone."""
-    tried = {one.spec: one for one in live if one.recording == contest.recording and today}
-    first, second = tried.get(contest.winner), tried.get(contest.runner_up)
-    if first and second and second.high < first.low:
-        return Verdict(DISPUTED, f"the live engine found {contest.runner_up} faster, beyond its noise")
+    tried = {one.spec: one for one in live if one.recording == contest.recording and one.ns is not None and today}
+    first, others = tried.get(contest.winner), [spec for spec in contest.ns if spec != contest.winner]
+    faster = [spec for spec in others if first and spec in tried and tried[spec].high < first.low]
+    if faster:
+        return Verdict(DISPUTED, f"the live engine found {faster[0]} faster, beyond its noise")
+    over = f"{contest.runner_up} takes {contest.margin:.3g} times as long"
+    if first and all(spec in tried and first.high < tried[spec].low for spec in others):
+        return Verdict(SURE, f"{over}; the live engine found every other slower, beyond its noise")
     if contest.elsewhere and today:
         return Verdict(ELSEWHERE, "; ".join(f"{spec} wins at those of {at}" for at, spec in contest.elsewhere.items()))
-    if contest.assumed:
-        turned = "; ".join(f"{rival} would be faster: {name}" for name, rival in contest.assumed.items())
-        return Verdict(ASSUMED, f"if one of these were half or double, {turned}")
+    alone = {name: rival for name, rival in contest.decided_by.items() if name != SEVERAL}
+    if alone:
+        turned = "; ".join(f"{rival} would be faster: {name}" for name, rival in alone.items())
+        return Verdict(DECIDED, f"with one of these elsewhere in its range, {turned}")
     error = typical_error(live)
-    over = f"{contest.runner_up} takes {contest.margin:.3g} times as long"
     if error is not None and contest.margin - 1 <= error:
         return Verdict(CLOSE, f"{over}, the model's error is typically {100 * error:.2g} %")
-    if first and second and first.high < second.low:
-        return Verdict(SURE, f"{over}; the live engine found the same, beyond its noise")
+    if contest.decided_by:
+        return Verdict(TOGETHER, f"{contest.decided_by[SEVERAL]} would be faster with {SEVERAL}")
     beyond = f", more than the model's typical error of {100 * error:.2g} %" if error is not None else ""
-    return Verdict(SURE, f"{over}{beyond}; no assumed price turns it alone")
+    return Verdict(SURE, f"{over}{beyond}; no prices within their ranges turn it")

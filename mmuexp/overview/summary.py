@@ -6,15 +6,16 @@ from typing import Any
 from mmuexp.host import Profile
 from mmuexp.mail.evidence import PATCHED, QEMU_FAST, SOFTMMU, WIDE, Evidence
 from mmuexp.mail.gather import DAY
-from mmuexp.overview.certainty import ASSUMED, CLOSE, DISPUTED, ELSEWHERE, SPLIT, SURE, Measured, judge
+from mmuexp.overview.certainty import CLOSE, DECIDED, DISPUTED, ELSEWHERE, SPLIT, SURE, TOGETHER, Measured, judge
 from mmuexp.overview.rates import own_sections, rates_sections
 from mmuexp.overview.workloads import Contest, Kind, by_kind, contests, scheme_of
 from mmuexp.render import words
 from mmuexp.render.sections import Cell, Details, Heading, Table, Text
 
 MEANINGS = {
-    SURE: "nothing named here turns it, and another host has other prices",
-    ASSUMED: "one assumed price alone, half or double, would put another scheme first",
+    SURE: "no prices within their ranges turn it, or the live engine found every other scheme slower",
+    DECIDED: "one price alone, within its range, would put another scheme first",
+    TOGETHER: "no price alone, but several at once, each within its range, would",
     CLOSE: "the second is nearer than the model's typical error",
     SPLIT: "they have not all the same winner",
     ELSEWHERE: "the machine of the live engine was calibrated, and its prices put another scheme first",
@@ -25,7 +26,7 @@ LEVELS = (
     + " ".join(f'"{level}": {meaning}.' for level, meaning in MEANINGS.items())
     + " The table of every recording, below the chart, says why."
 )
-WORST = [DISPUTED, ELSEWHERE, SPLIT, CLOSE, ASSUMED, SURE]
+WORST = [DISPUTED, ELSEWHERE, SPLIT, CLOSE, DECIDED, TOGETHER, SURE]
 HEAD = ["workload", *["best", "times as fast as", "how sure"] * 2, "while a host fault costs"]
 GROUPS = [("", 1), ("best of all", 3), (f"best without {QEMU_FAST}", 4)]
 WHERE = {WIDE: "on a 64-bit host", PATCHED: "with a patched guest kernel"}

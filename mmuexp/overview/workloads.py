@@ -46,9 +46,9 @@ class Contest:
     """One recording at one host. `ns` holds spec -> ns for each access, the winner first, one spec a scheme.
 
     `below_ns` and `above_ns`: the winner stays first while a host fault costs less, and more, than that (None: no such
-    end); `fault_ns` is what one costs there now. `assumed`: assumed price -> the scheme that would be faster than the
-    winner if that price alone were half or double. `not_run`: schemes of ours that have no counts of it. `elsewhere`:
-    another host -> the scheme that wins there, if it is another.
+    end); `fault_ns` is what one costs there now. `decided_by`: price -> the scheme that would be faster than the
+    winner with that price, alone, somewhere else in its range; SEVERAL: with several. `not_run`: schemes of ours that
+    have no counts of it. `elsewhere`: another host -> the scheme that wins there, if it is another.
     """
 
     kind: Kind
@@ -58,7 +58,7 @@ class Contest:
     below_ns: float | None = None
     above_ns: float | None = None
     fault_ns: float | None = None
-    assumed: dict[str, str] = field(default_factory=dict, hash=False)
+    decided_by: dict[str, str] = field(default_factory=dict, hash=False)
     not_run: tuple[str, ...] = ()
     elsewhere: dict[str, str] = field(default_factory=dict, hash=False)
 

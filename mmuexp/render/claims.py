@@ -10,7 +10,7 @@ from typing import Any
 from mmuexp.render import words
 
 NAMED = 8  # of more recordings so many are named on a terminal
-DECIDING = 3  # and so many of the assumed prices that decide
+DECIDING = 3  # and so many of the prices that decide
 ANY, LIVE = "", "measured live"  # as mmuexp/mail/model.py has them
 UNTESTED = "not tested"
 ALL_HOSTS = "any host"
@@ -106,10 +106,11 @@ def _table(part: Any, hosts: Sequence[str], key: bool) -> tuple[tuple, tuple, tu
 
 
 def notes(finding: Any, report: Any) -> list[str]:
-    """What stands below a claim: assumed prices that decide, what stood in, where the counts are from."""
+    """What stands below a claim: prices that decide, what stood in, where the counts are from."""
     found = []
-    if finding.assumed:
-        found.append(f"An assumed price decides, on some recording: {_some(finding.assumed, DECIDING)}.")
+    if finding.decided_by:
+        told = _some(finding.decided_by, DECIDING)
+        found.append(f"On some recording a price, within its range, turns the answer: {told}.")
     if finding.verdict == UNTESTED:
         found.append(f"Not tested: no recording has what its rule takes ({finding.claim.rule}).")
     if finding.stand_in:

@@ -43,7 +43,7 @@ class Figures:
             if row["strategy"] == self.reference:
                 self.bases.setdefault(row.get(WINDOW), row)
         self.best: Row | None = None  # the run that wins
-        self.footnotes: dict[str, int] = {}  # assumed prices that decide, numbered as they are met
+        self.footnotes: dict[str, int] = {}  # prices that decide, numbered as they are met
 
     def lines(self) -> list[Figure]:
         """The lines of an upright table; instructions are split by where they run, faults by cause."""
@@ -188,7 +188,7 @@ class Figures:
         return row["strategy"] == self.reference and LOAD_SEED not in self.result.parameters
 
     def _deciding(self, row: Row) -> list[str]:
-        """The assumed prices that turn this run's order with the reference."""
+        """The prices that turn this run's order with the reference, within their ranges."""
         base = self._base(row)
         if self.result.windowed or base is None or words.factor(access_ns(row), access_ns(base)) == words.EQUAL:
             return []  # equal as printed: there is no order to turn
