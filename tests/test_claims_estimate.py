@@ -149,7 +149,7 @@ def test_the_rate_of_devices_parts_what_pays_from_what_does_not():
 def test_the_conditions_are_those_of_the_experiment():
     """results/windows-habit tells the same rates, by other code."""
     text = (ROOT / "results/windows-habit/report.md").read_text()
-    for name in ("xeon-2.6-vm", "pentium4-2004"):
+    for name in ("epyc-vm", "pentium4-2004"):
         here = committed(name)
         assert f"{rate_from(here, here.hosts[0], 1.0):.3f}" in text
 

@@ -19,7 +19,7 @@ def test_shipped_profiles_name_a_source_for_every_figure():
     assert all(price.assumed for price in then.prices.values())
 
 
-@pytest.mark.parametrize("name", ["xeon-2.6-vm", "pentium4-2004"])
+@pytest.mark.parametrize("name", ["epyc-vm", "xeon-2.6-vm", "pentium4-2004"])
 def test_shipped_profiles_price_every_primitive_with_a_range(name):
     for price, found in load_profile(name).prices.items():
         assert found.low_ns <= found.ns <= found.high_ns, price
@@ -126,5 +126,5 @@ def test_a_host_that_was_never_measured_is_told_how(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     with pytest.raises(UsageError, match="`mmuexp calibrate` measures this host"):
         load_profile("here")
-    with pytest.raises(UsageError, match="no host profile named 'there'; there are pentium4-2004"):
+    with pytest.raises(UsageError, match="no host profile named 'there'; there are epyc-vm, pentium4-2004"):
         load_profile("there")

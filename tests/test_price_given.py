@@ -39,7 +39,7 @@ def test_kernel_time_moves_by_the_signals_alone(trace):
 def test_the_command_takes_several_and_the_manifest_tells(cli, trace):
     assert cli("compare", trace, "--price", "signal=300", "--price", "mmap=7", "--format", "json").code == 0
     host = json.loads(cli.out)["manifest"]["prices"]["host"]
-    assert host["name"] == "xeon-2.6-vm,signal=300,mmap=7"
+    assert host["name"] == "epyc-vm,signal=300,mmap=7"
     assert (host["prices"]["signal"]["ns"], host["prices"]["mmap"]["ns"]) == (300, 7)
     assert host["prices"]["signal"]["source"].startswith("given: ")
     assert cli("compare", trace, "--host", "pentium4-2004", "--price", "signal=300", "--format", "json").code == 0

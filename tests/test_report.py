@@ -57,7 +57,7 @@ def test_a_folder_of_your_own_becomes_a_page(cli, folder, tmp_path):
     manifest = json.loads((tmp_path / "page.html.manifest.json").read_text())
     assert [one["experiment"] for one in manifest["experiments"]] == ["page-crossing", "programs"]
     assert all(len(one["sha256"]) == 64 for one in manifest["experiments"])
-    assert [one["name"] for one in manifest["hosts"]] == ["xeon-2.6-vm", "pentium4-2004"]
+    assert [one["name"] for one in manifest["hosts"]] == ["epyc-vm", "pentium4-2004"]
 
 
 def test_prices_are_those_of_the_host_that_is_asked_for(folder):

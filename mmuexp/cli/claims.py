@@ -12,7 +12,7 @@ from mmuexp.cli import output
 @click.argument("files", metavar="[FILE]...", nargs=-1)
 @click.option("--trace", "traces", metavar="FILE", multiple=True, help="Test the claims on this trace; repeatable.")
 @output.host_options(
-    "Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else xeon-2.6-vm]"
+    "Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else epyc-vm]"
 )
 @click.option("--only", metavar="N", type=int, multiple=True, help="Test this claim alone; repeatable.")
 @click.option("--replay", is_flag=True, help="Count anew from the recordings, where they are here.")

@@ -55,7 +55,7 @@ def _console(file: Any) -> "Console":
 
 def trace_options(command: Callable) -> Callable:
     """--trace FILE, --host PROFILE and --price."""
-    help_ = "Take the prices of this host profile, by its name or as a TOML file of your own.  [xeon-2.6-vm]"
+    help_ = "Take the prices of this host profile, by its name or as a TOML file of your own.  [epyc-vm]"
     trace = click.option("--trace", "traces", metavar="FILE", multiple=True, help="Replay this trace; repeatable.")
     return trace(host_options(help_)(command))
 

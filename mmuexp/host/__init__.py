@@ -33,7 +33,7 @@ NEEDED = ("insn", *(name for name, p in PRICES.items() if p.part == KERNEL))  # 
 DEPENDENT = ("hit_dependent", "access_dependent")
 GROUPS = ("path", "dependent", "also")  # tables of tables
 SOURCES = ("read:", "measured:", "given:", "assumed:")
-DEFAULT = "xeon-2.6-vm"
+DEFAULT = "epyc-vm"
 CALIBRATED = "here"  # as `mmuexp calibrate` names what it measured, if -o does not say
 MOST = 1_000_000_000  # ns: no primitive takes a second
 
