@@ -11,9 +11,7 @@ from mmuexp.cli import output
 @click.command(short_help="Test what the mail claims: figures and a verdict for each claim.")
 @click.argument("files", metavar="[FILE]...", nargs=-1)
 @click.option("--trace", "traces", metavar="FILE", multiple=True, help="Test the claims on this trace; repeatable.")
-@output.host_options(
-    "Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else epyc-vm]"
-)
+@output.host_options("Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else epyc-vm]")
 @click.option("--only", metavar="N", type=int, multiple=True, help="Test this claim alone; repeatable.")
 @click.option("--replay", is_flag=True, help="Count anew from the recordings, where they are here.")
 @click.option(

@@ -14,9 +14,7 @@ FILE = "report.html"
 @click.command(short_help="Write one page over all results: which scheme for a workload like yours, and how sure.")
 @click.argument("results", metavar="[RESULTS]", required=False)
 @click.option("-o", "path", metavar="FILE.html", default=FILE, help=f"Write the page to FILE.html.  [{FILE}]")
-@output.host_options(
-    "Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else epyc-vm]"
-)
+@output.host_options("Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else epyc-vm]")
 def command(results, path, host) -> None:
     """Write one page over all results: which scheme for a workload like yours, why, and how sure to be.
 
