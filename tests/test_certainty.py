@@ -51,10 +51,8 @@ def test_one_price_that_turns_the_order_is_named_with_what_would_decide(trace):
     assert (entry["best"], entry["sure"]) == ("qemu-fast", False)
     assert entry["decided_by"] == ["signal (0 to 1,000,000 ns, host plain)"]
     (table,) = summaries(result)
-    assert (
-        "Not sure: one of these alone, within its range, puts softmmu first: signal (0 to 1,000,000 ns, host plain)."
-        in (table.sentence)
-    )
+    told = "Not sure: one of these alone, within its range, puts softmmu before qemu-fast: "
+    assert f"{told}signal (0 to 1,000,000 ns, host plain)." in table.sentence
     assert CALIBRATE in table.sentence
     assert "[1] this decides: signal (0 to 1,000,000 ns, host plain); within that range the order turns." in table.notes
 
@@ -71,7 +69,7 @@ def test_several_prices_that_only_together_turn_the_order(trace):
     result = compare(trace, [soft, fast], host=host)
     assert (pair(result)["decided_by"], pair(result)["sure"]) == ([], False)
     (table,) = summaries(result)
-    assert "several prices at once, each within its range, put softmmu first" in table.sentence
+    assert "several prices at once, each within its range, put softmmu before qemu-fast" in table.sentence
 
 
 def test_each_table_of_a_sweep_has_a_winner_of_its_own(trace):
@@ -108,14 +106,14 @@ def entry(scheme: str, *knobs: str, sure: bool = False) -> dict:
 def test_the_sentence_by_hand():
     names = {"a": "A", "b": "B", "c": "C"}
     one = [entry("a", "hit (1 to 2 ns, host h)"), entry("b"), entry("c", sure=True)]
-    told = certainty_sentence(one, names, "h")
-    assert "puts A first: hit (1 to 2 ns, host h); several prices at once" in told
-    assert "put B first" in told
+    told = certainty_sentence("W", one, names, "h")
+    assert "puts A before W: hit (1 to 2 ns, host h); several prices at once" in told
+    assert "put B before W" in told
     assert " C" not in told
-    assert certainty_sentence(one, {**names, "d": "D"}, "h") == ""  # nobody knows of D
-    assert certainty_sentence([], {}, "h") == ""
+    assert certainty_sentence("W", one, {**names, "d": "D"}, "h") == ""  # nobody knows of D
+    assert certainty_sentence("W", [], {}, "h") == ""
     many = [entry("a", *"pqrst")]
-    assert "puts A first: p, q, r or 2 more." in certainty_sentence(many, {"a": "A"}, "h")
+    assert "puts A before W: p, q, r or 2 more." in certainty_sentence("W", many, {"a": "A"}, "h")
 
 
 def test_what_would_decide_is_what_can_be_measured():
@@ -123,10 +121,10 @@ def test_what_would_decide_is_what_can_be_measured():
     assert is_of_host(of_host)
     assert not is_of_host(of_scheme)
     assert not is_of_host(DEPENDENCE)
-    assert CALIBRATE in certainty_sentence([entry("a", of_host)], {"a": "A"}, "h")
-    assert CALIBRATE not in certainty_sentence([entry("a", of_host)], {"a": "A"}, "here")  # that was measured here
+    assert CALIBRATE in certainty_sentence("W", [entry("a", of_host)], {"a": "A"}, "h")
+    assert CALIBRATE not in certainty_sentence("W", [entry("a", of_host)], {"a": "A"}, "here")  # that was measured here
     for knob in (of_scheme, DEPENDENCE):
-        told = certainty_sentence([entry("a", knob)], {"a": "A"}, "h")
+        told = certainty_sentence("W", [entry("a", knob)], {"a": "A"}, "h")
         assert "calibrate" not in told
         assert LIVE in told
 

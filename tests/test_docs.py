@@ -3,13 +3,15 @@
 import re
 
 import pytest
-from docpages import pictures, reference
+from docpages import pictures, prices, reference
 from docpages.blocks import difference, renewed
 from docpages.pages import LONG, NOT_RUN, PAGES, ROOT, commands, links, mentioned, pieces
 from docpages.run import execute, look_up, program, scratch
 from mmuexp.strategies.softmmu_qemu10 import VICTIMS
 
 from mmuexp.cli.main import COMMANDS
+from mmuexp.host import DEFAULT
+from mmuexp.primitives import PRIMITIVES
 from mmuexp.registry import all_strategies, parse_spec
 from mmuexp.result import TOLERANCE, TOLERANCE_NS
 
@@ -59,6 +61,16 @@ def test_looking_up_finds_what_is_not_there(line):
         look_up(line)
 
 
+def test_the_tables_of_prices_are_what_the_one_list_and_the_profiles_say():
+    assert prices.PAGE.read_text() == prices.text(), "`python -m tests.docpages` writes it anew"
+
+
+def test_every_primitive_stands_in_the_page_with_its_meaning():
+    for primitive in PRIMITIVES:
+        assert f"| `{primitive.price}`" in TEXTS["docs/prices.md"]
+        assert primitive.meaning in TEXTS["docs/prices.md"]
+
+
 def test_the_reference_is_what_the_docstrings_say():
     assert reference.PAGE.read_text() == reference.text(), "`python -m tests.docpages` writes it anew"
 
@@ -92,6 +104,7 @@ def test_the_readme_names_every_command():
 def test_figures_in_sentences_are_those_of_the_code():
     assert f"; {parse_spec('byte-lookup').entries} windows" in README
     assert f"{VICTIMS} victims" in README
+    assert f"The default host profile is `{DEFAULT}`" in README
     assert f"within {TOLERANCE:.0%}".replace("%", " %") + f" or {TOLERANCE_NS} ns" in TEXTS["docs/prices.md"]
 
 

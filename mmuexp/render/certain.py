@@ -10,7 +10,7 @@ NAMED = 3  # prices, of several that turn the order
 MEASURED = (CALIBRATED, "now")  # profiles of the reader's own host, as calibrate and compare --live name them
 
 
-def certainty_sentence(entries: Sequence[Mapping[str, Any]], names: Mapping[str, str], host: str) -> str:
+def certainty_sentence(winner: str, entries: Sequence[Mapping[str, Any]], names: Mapping[str, str], host: str) -> str:
     """Say it of a winner, whose `entries` a manifest holds, and of the others, `names`: spec -> name.
 
     Without an entry of every one of them it is not known, and nothing is said.
@@ -28,9 +28,10 @@ def certainty_sentence(entries: Sequence[Mapping[str, Any]], names: Mapping[str,
     if alone:
         more = f" or {len(knobs) - NAMED} more" if len(knobs) > NAMED else ""
         first = _or([names[spec] for spec in alone])
-        told.append(f"one of these alone, within its range, puts {first} first: {', '.join(knobs[:NAMED])}{more}")
+        listed = f"{', '.join(knobs[:NAMED])}{more}"
+        told.append(f"one of these alone, within its range, puts {first} before {winner}: {listed}")
     if together:
-        told.append(f"several prices at once, each within its range, put {_or(together)} first")
+        told.append(f"several prices at once, each within its range, put {_or(together)} before {winner}")
     return f"Not sure: {'; '.join(told)}. {_advice(knobs, host)}"
 
 

@@ -153,7 +153,7 @@ class _Table:
         others = {specs[line.name]: line.name for line in self.lines if line.name not in close}
         known = self.result.manifest.get("certainty", [])
         mine = [one for one in known if one["trace"] == self.trace and one["best"] == specs[winner.name]]
-        return certainty_sentence(mine, others, self.host)
+        return certainty_sentence(winner.name, mine, others, self.host)
 
     def _name(self, row: Row) -> str:
         told = ",".join(f"{p}={row[p]}" for p in self.parameters if row[p] is not None)

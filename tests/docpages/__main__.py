@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from . import notebook, pictures, reference
+from . import notebook, pictures, prices, reference
 from .blocks import difference, renewed
 from .pages import NOT_RUN, PAGES, ROOT, commands
 from .run import execute, program, scratch
@@ -37,6 +37,7 @@ def write_page(page: Path, folder: Path) -> None:
 
 def main() -> None:
     reference.PAGE.write_text(reference.text())
+    prices.PAGE.write_text(prices.text())
     for page in PAGES:
         with tempfile.TemporaryDirectory() as folder:
             write_page(page, Path(folder))
