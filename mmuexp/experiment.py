@@ -15,10 +15,11 @@ from mmuexp.host import Profile, load_profile, split_prices, with_prices
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import DEFAULT_NAME, LeaveOut, Run, opened_trace, run_passes
 from mmuexp.plausible import check_counts
+from mmuexp.pressure import pressures
 from mmuexp.price import price
 from mmuexp.progress import Progress, part_of
 from mmuexp.ranges import load_seeds, plan
-from mmuexp.records import certainty, record_of, verdicts
+from mmuexp.records import certainty, half_of, record_of, verdicts
 from mmuexp.relocate import at_load_seeds
 from mmuexp.result import LIVE, WINDOW, Result, make_frame
 from mmuexp.trace.threads import checked_thread
@@ -115,7 +116,7 @@ def sweep(
     base = None if reference is None else _reference(reference)
     chosen, seeds = [c.strategy for c in found], load_seeds(params)
     more = {"seeds": seeds, "thread": checked_thread(thread)}
-    cuts = given_cuts(warmup=warmup)._replace(halves=False)
+    cuts = given_cuts(warmup=warmup)._replace(halves=seeds is None)
     return _experiment("sweep", traces, chosen, base, host, cuts, given_jobs(jobs), progress, values, command, **more)
 
 
@@ -266,6 +267,8 @@ class _Ledger:
         self.traces: list[dict] = []
         self.verdicts: list[dict] = []
         self.certainty: list[dict] = []
+        self.pressure: list[dict] = []
+        self.second_half: list[dict] = []
         self.left_out: list[dict] = []
         self.live: dict[str, Any] | None = None  # how runs are measured for real, and which are not
         self.between, self.measured_host = lambda: None, None  # of live runs: this host's prices, if none was named
@@ -286,10 +289,13 @@ class _Ledger:
             from mmuexp.live.columns import live_columns
 
             values |= live_columns(live, runs, self.host)
-        self.records += [record_of(label, run, cost, values, seed) for run, cost in shown]
+        self.records += [record_of(label, run, cost, self.host, values, seed) for run, cost in shown]
         self.verdicts += verdicts(label, reference, totals, seed)
         if seed is None:  # at other load addresses the same scheme stands there several times
             self.certainty += certainty(label, totals, self.values, list(dict.fromkeys(chain(*self.values.values()))))
+        self.second_half += chain(*(half_of(label, run) for run, _ in totals))
+        if self.kind == "compare":
+            self.pressure += chain(*(pressures(label, run.strategy, run.counts, c, self.host) for run, c in totals))
         why = [{"trace": label, "strategy": spec, "why": why} for spec, why in left_out.items()]
         self.left_out += [one for one in why if one not in self.left_out]  # at another load address, too
         self.traces += [facts] if facts not in self.traces else []

@@ -61,6 +61,8 @@ def build(ledger: Any, complete: str) -> dict[str, Any]:
         traces=ledger.traces,
         verdicts=ledger.verdicts,
         certainty=ledger.certainty,
+        pressure=ledger.pressure,
+        second_half=ledger.second_half,
         left_out=ledger.left_out,
         prices=price_table(strategies, ledger.host),
     )

@@ -189,6 +189,10 @@ def declared(cls: type[Strategy]) -> None:
         layouts = getattr(cls, name)
         if not all(isinstance(layout, Mapping) for layout in _listed(layouts)) or not layouts:
             raise _mistake(cls, name, f"{name} is {layouts!r}", "give dicts of parameters, as ({},)")
+    for one in cls.params().values():
+        if unknown := [name for name in one.helps if name not in cls.columns()]:
+            what = f"{one.name} helps {unknown[0]!r}, which it does not count"
+            raise _mistake(cls, one.name, what, f"it counts {', '.join(cls.columns())}")
     with blamed(cls):
         strategy = cls()
         _answers(strategy)

@@ -3,21 +3,36 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmuexp.host import Profile
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import Run
-from mmuexp.price import Priced
+from mmuexp.price import Priced, price
 from mmuexp.ranges import tables_of
 from mmuexp.result import COLUMNS, PARTS, TIMES, WINDOW
 from mmuexp.verdict import break_even, decided_by, is_sure, ratio_range
 
 
-def record_of(label: str, run: Run, cost: Priced, values: Mapping[str, dict], load_seed: int | None) -> dict[str, Any]:
-    """The row of a run, by column; `values` holds what else is known of a spec."""
+def half_of(label: str, run: Run) -> list[dict[str, Any]]:
+    """What a manifest tells of a run's second half: the counts that have prices, so that it is priced anew, too."""
+    if run.second_half is None:
+        return []
+    priced = [*run.strategy.price_list(), "translated_insns", "retranslated_insns"]
+    counts = {name: n for name in priced if (n := run.second_half.get(name)) is not None}
+    return [{"trace": label, "strategy": str(run.strategy), "counts": counts}]
+
+
+def record_of(
+    label: str, run: Run, cost: Priced, host: Profile, values: Mapping[str, dict], load_seed: int | None
+) -> dict[str, Any]:
+    """The row of a run, by column; `cost` is at the prices of `host`; `values` holds what else is known of a spec."""
     accesses = run.counts["accesses"]
     record = {name: count for name, count in run.counts.items() if name in COLUMNS}
     extra = getattr(run.strategy, "extra_events", ())
     record |= {name: run.counts.get(name) for name in extra}
     record |= {"trace": label, "strategy": str(run.strategy), **priced_columns(cost, accesses)}
+    if run.second_half is not None:
+        record["second_half_accesses"] = run.second_half["accesses"]
+        record["second_half_ns"] = price(run.strategy, run.second_half, host).access_ns
     if run.window is not None:
         record[WINDOW] = run.window
     if load_seed is not None:

@@ -15,6 +15,7 @@ from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.host import Profile, load_profile
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import Run
+from mmuexp.pressure import pressures
 from mmuexp.price import price, price_table
 from mmuexp.records import certainty, priced_columns, verdicts
 from mmuexp.registry import parse_settings, parse_spec
@@ -37,8 +38,9 @@ def reprice(result: Result, host: str | os.PathLike | Profile | None = None, *, 
     schemes = {spec: _scheme(spec, known) for spec in dict.fromkeys(row["strategy"] for row in rows)}
     runs = [Run(schemes[row["strategy"]], row.get(WINDOW), _counts(row, schemes[row["strategy"]])) for row in rows]
     costs = [price(run.strategy, run.counts, profile) for run in runs]
+    halves = {(one["trace"], one["strategy"]): one["counts"] for one in result.manifest.get("second_half", [])}
     changed = [
-        {**row, **priced_columns(cost, row["accesses"]), **_live(row, run, profile)}
+        {**row, **priced_columns(cost, row["accesses"]), **_live(row, run, profile), **_half(row, run, halves, profile)}
         for row, run, cost in zip(rows, runs, costs, strict=True)
     ]
     columns = [*result.frame.columns]
@@ -86,17 +88,27 @@ def _live(row: Mapping[str, Any], run: Run, profile: Profile) -> dict[str, Any]:
     return {"live_model_ns_per_access": model, "live_error_ns_per_access": None if ns is None else model - ns}
 
 
+def _half(row: Mapping[str, Any], run: Run, halves: Mapping[tuple, Mapping], profile: Profile) -> dict[str, Any]:
+    """The time of the second half of its rows; without its counts it is not known at these prices."""
+    if row.get("second_half_ns") is None:
+        return {}
+    counts = halves.get((row["trace"], row["strategy"]))
+    return {"second_half_ns": None if counts is None else price(run.strategy, counts, profile).access_ns}
+
+
 def _verdicts(result: Result, rows: Sequence[Mapping], runs: Sequence[Run], profile: Profile) -> dict[str, list]:
-    """`verdicts` and `certainty` of the manifest, for what it had such of."""
+    """`verdicts`, `certainty` and `pressure` of the manifest, for what it had such of."""
     references = {(v["trace"], v.get(LOAD_SEED)): v["reference"] for v in result.manifest.get("verdicts", [])}
     values = {row["strategy"]: {name: row[name] for name in result.parameters} for row in rows}
-    found: dict[str, list] = {"verdicts": [], "certainty": []}
+    found: dict[str, list] = {"verdicts": [], "certainty": [], "pressure": []}
     tables: dict[tuple, list[tuple[Mapping, Run]]] = {}
     for row, run in zip(rows, runs, strict=True):
         tables.setdefault((row["trace"], row.get(LOAD_SEED)), []).append((row, run))
     for (trace, seed), mine in tables.items():
         priced = [(run, price(run.strategy, run.counts, profile)) for run in _totals([run for _, run in mine])]
         found["verdicts"] += verdicts(trace, references.get((trace, seed), ""), priced, seed)
+        if result.kind == "compare":
+            found["pressure"] += chain(*(pressures(trace, r.strategy, r.counts, cost, profile) for r, cost in priced))
         if seed is None:
             found["certainty"] += certainty(trace, priced, values, list(dict.fromkeys(chain(*values.values()))))
     return found

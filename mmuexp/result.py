@@ -31,7 +31,8 @@ TIMES = ["hit_ns", "handler_ns", "retranslate_ns", "translate_ns", "access_ns"] 
 DROPPED = ["blocks_dropped", "retranslated_insns"]
 # sums over RAM accesses that prices need: with them a saved table is priced anew without a replay
 SUMS = ["units8", "wide_units8", "ram_misaligned_units8", "ram_cross_loads", "ram_cross_store_bytes"]
-LATER = [*CALLS, "cross_kernel_ns", *PARTS, *TIMES, *DROPPED, *SUMS]  # appended after interface.md's columns
+HALF = ["second_half_accesses", "second_half_ns"]  # of compare: what the second half of the rows costs, access_ns
+LATER = [*CALLS, "cross_kernel_ns", *PARTS, *TIMES, *DROPPED, *SUMS, *HALF]  # appended after interface.md's columns
 
 # compare --live appends these, of the engines on this host: median, least and most of the rounds; the bare loop that
 # was subtracted; the model at the host profile's prices, and how far it is off; the interval of the median; the rounds
@@ -43,7 +44,7 @@ TOLERANCE, TOLERANCE_NS = 0.15, 0.3  # the model is off if it errs by more than 
 
 COUNTS = [*SHAPE, "faults", *FAULT_CAUSES, *TLB, *HOST, *SIZES]
 COLUMNS = [*IDENTITY, *COUNTS, *PRICES, *LATER]
-FLOATS = {"insns_per_access", "cross_ns", "kernel_ns", "ns", "cross_kernel_ns", *TIMES, *LIVE}
+FLOATS = {"insns_per_access", "cross_ns", "kernel_ns", "ns", "cross_kernel_ns", *TIMES, "second_half_ns", *LIVE}
 MAYBE_FLOATS = {"insns", "cross_insns", *PARTS}  # whole numbers while every cost is one
 
 

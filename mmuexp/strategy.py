@@ -44,6 +44,7 @@ class Param:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     hex: bool = False  # addresses are written in hexadecimal
+    helps: tuple[str, ...] = ()  # counts that fall as it grows
 
     @property
     def type(self) -> type:
@@ -82,12 +83,18 @@ def param(
     unit: str = "",
     help: str = "",
     hex: bool = False,
+    helps: str | Iterable[str] = (),
 ) -> Any:
-    """A field of a strategy that users may set. Integers need `minimum` and `maximum`, words need `choices`."""
+    """A field of a strategy that users may set. Integers need `minimum` and `maximum`, words need `choices`.
+
+    `helps` names counts that fall as the value grows, as "evictions": where they cost much, compare says so. Of several
+    parameters that help the last one that is not 0 counts.
+    """
     choices = tuple(choices)
     if not choices and (minimum is None or maximum is None):
         raise TypeError("an integer parameter declares its minimum and maximum")
     about = dict(minimum=minimum, maximum=maximum, choices=choices, sweep=tuple(sweep), unit=unit, help=help, hex=hex)
+    about["helps"] = (helps,) if isinstance(helps, str) else tuple(helps)
     return dataclasses.field(default=default, metadata={"param": about})
 
 

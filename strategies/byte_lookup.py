@@ -157,7 +157,7 @@ class ByteLookup(Strategy):
 
     entries: int = param(
         255, minimum=1, maximum=MAX_ENTRIES, sweep=(8, 16, 32, 64, 128, 255), unit="windows",
-        help="windows of two host pages; a byte names one of at most 255",
+        help="windows of two host pages; a byte names one of at most 255", helps="evictions",
     )  # fmt: skip
 
     def state(self) -> State:

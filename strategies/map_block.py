@@ -225,11 +225,12 @@ class MapBlock(Strategy):
     )  # fmt: skip
     pool_blocks: int = param(
         64, minimum=1, maximum=1 << 20, sweep=(8, 16, 32, 64, 128, 256, 512), unit="blocks",
-        help="host blocks in the pool",
+        help="host blocks in the pool", helps="evictions",
     )  # fmt: skip
     pool_mib: int = param(
         0, minimum=0, maximum=1 << 14, sweep=(4, 8, 16, 32, 64, 128), unit="MiB",
         help="if not 0: the pool is what fits in that much host address space, and pool_blocks is ignored",
+        helps="evictions",
     )  # fmt: skip
     map_pages: int = param(
         1,

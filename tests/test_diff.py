@@ -180,7 +180,8 @@ def test_prices_change_no_count(cli, saved):
     done = cli("diff", saved[0], saved[1], "--format", "csv")
     assert done.code == 3
     found = list(csv.DictReader(io.StringIO(done.out)))
-    assert {line["column"] for line in found} <= {"kernel_ns", "ns", "cross_ns", "cross_kernel_ns", *TIMES}
+    prices = {"kernel_ns", "ns", "cross_ns", "cross_kernel_ns", "second_half_ns", *TIMES}
+    assert {line["column"] for line in found} <= prices
     assert {line["strategy"] for line in found} == {"softmmu", "map-block"}
     counts = [
         name for name in mmuexp.compare(str(saved[0]).replace("a.csv", "small.arrow")).columns if "ns" not in name

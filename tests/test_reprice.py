@@ -26,7 +26,7 @@ KEPT = ("command", "strategies", "traces", "left_out", "model_version", "every",
 def same(found: Result, wanted: Result) -> None:
     assert list(found.frame.columns) == list(wanted.frame.columns)
     assert rows_of(found.frame) == rows_of(wanted.frame)
-    for part in ("verdicts", "certainty", "prices", *KEPT):
+    for part in ("verdicts", "certainty", "pressure", "second_half", "prices", *KEPT):
         assert found.manifest.get(part) == wanted.manifest.get(part), part
 
 

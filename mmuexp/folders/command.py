@@ -191,7 +191,7 @@ def run(about: About, call: Call, progress: Callable[[str, int, int | None], Non
 def _called(result: Result, labels: dict[str, str]) -> Result:
     """The result with recordings by their labels, in place of the paths of this machine."""
     result.frame["trace"] = [labels.get(trace, trace) for trace in result.frame["trace"]]
-    for part in ("traces", "verdicts", "certainty", "left_out"):
+    for part in ("traces", "verdicts", "certainty", "pressure", "second_half", "left_out"):
         for one in result.manifest.get(part, []):
             one["trace"] = labels.get(one["trace"], one["trace"])
     return result

@@ -89,6 +89,14 @@ def check_manifest(manifest: Any) -> None:
         for entry in _kind(manifest.get(name, []), list, name):
             _kind(entry, dict, f"an entry of {name}")
             _kind(entry.get("trace"), str, f"trace of {name}")
+    for entry in _kind(manifest.get("pressure", []), list, "pressure"):
+        _check_pressure(_kind(entry, dict, "an entry of pressure"))
+    for entry in _kind(manifest.get("second_half", []), list, "second_half"):
+        for name in ("trace", "strategy"):
+            _kind(_kind(entry, dict, "an entry of second_half").get(name), str, f"{name} of second_half")
+        counts = _kind(entry.get("counts"), dict, "counts of second_half").values()
+        if not all(_number(n) and isinstance(n, int) and n >= 0 for n in counts):
+            raise ValueError("counts of second_half are no numbers")
     warmup = manifest.get("warmup")
     if warmup is not None and not (isinstance(warmup, int) and _number(warmup) and warmup >= 0):
         raise ValueError("warmup is no number of rows")
@@ -115,6 +123,16 @@ def check_manifest(manifest: Any) -> None:
     prices = _kind(manifest.get("prices", {}), dict, "prices")
     if prices.get("host") is not None:
         _check_host(_kind(prices["host"], dict, "prices of host"))
+
+
+def _check_pressure(entry: Mapping[str, Any]) -> None:
+    for name in ("trace", "strategy", "column"):
+        _kind(entry.get(name), str, f"{name} of pressure")
+    for name in ("parameter", "value", "larger"):
+        if entry.get(name, "") is not None:
+            _kind(entry.get(name), str, f"{name} of pressure")
+    if not (_number(entry.get("count")) and _number(entry.get("share"))):
+        raise ValueError("count and share of pressure are no numbers")
 
 
 def _check_host(host: Mapping[str, Any]) -> None:

@@ -55,6 +55,8 @@ class Figures:
         ]
         if any(self._deciding(row) for row in self.rows):
             found.append(Figure("  price that decides", False, self._marks))
+        if all(row.get("second_half_ns") is not None for row in self.rows):
+            found.append(Figure("  second half alone", False, self._in_second_half))
         if self.is_live():
             found += self._live_figures(" ")
         found.append(Figure("instructions/access", False, _per_access))
@@ -74,6 +76,8 @@ class Figures:
             if self._any(cause):
                 name = f"  {cause.removeprefix('faults_')}"
                 found.append(Figure(name, False, lambda r, c=cause: words.number(r.get(c))))
+        if self._any("evictions"):
+            found.append(Figure("evictions", False, lambda r: words.number(r["evictions"])))
         found.append(Figure("page crossings", False, lambda r: words.number(r["page_cross"])))
         if self._any("page_cross"):
             found += [
@@ -127,6 +131,8 @@ class Figures:
         ]
         if self._any("faults"):
             found.append(Figure("of these", True, _causes))
+        if self._any("evictions"):
+            found.append(Figure("evictions", False, lambda r: words.number(r["evictions"])))
         if self.parameters:
             found += [
                 Figure("lookup\ntables", False, lambda r: words.size(r["table_bytes"])),
@@ -182,6 +188,12 @@ class Figures:
         else:
             text = words.factor(access_ns(row), access_ns(base))
         return f"{text} *" if row is self.best else text
+
+    def _in_second_half(self, row: Row) -> str:
+        base = self._base(row)
+        if row is base or base is None:
+            return "reference" if base is not None else words.DASH
+        return words.factor(row["second_half_ns"], base["second_half_ns"])
 
     def _is_reference(self, row: Row) -> bool:
         """At other load addresses the reference is measured against itself as it was recorded, or at the first."""

@@ -14,6 +14,7 @@ from mmuexp.render.certain import certainty_sentence
 from mmuexp.render.clock import clock_sentence, first_by_clock, timed
 from mmuexp.render.figures import TIME, Figures, Row
 from mmuexp.render.grid import table_width
+from mmuexp.render.half import half_sentence
 from mmuexp.render.sentence import Line, clear_winner, close_to, lines_of, sentence
 from mmuexp.render.wrap import PAGE
 from mmuexp.result import TOLERANCE, TOLERANCE_NS, Result, rows_of, within_tolerance
@@ -135,7 +136,8 @@ class _Table:
         base = next((n for n, r in zip(self.names, self.rows, strict=True) if r["strategy"] == reference), "")
         best = None if self.best is None else self.best + upright
         bars = self.lines if self.result.kind == "sweep" else []
-        text = " ".join(filter(None, (sentence(self.lines, base, self.host), self._certainty())))
+        halves = half_sentence(self.rows, self.names, base) if self.result.kind == "compare" else ""
+        text = " ".join(filter(None, (sentence(self.lines, base, self.host), halves, self._certainty())))
         notes = self._notes(upright)
         if self.timed:
             notes.insert(0, f"By the model: {text}")
@@ -212,6 +214,10 @@ class _Table:
         for knob, at in self.figures.footnotes.items():
             turns = "where they do" if knob == DEPENDENCE else "within that range"
             notes.append(f"[{at}] this decides: {knob}; {turns} the order turns.")
+        shown = {row["strategy"] for row in self.rows}
+        for one in self.result.manifest.get("pressure", []):
+            if one["trace"] == self.trace and one["strategy"] in shown:
+                notes.append(words.pressure(one))
         if any((row["peak_mappings"] or 0) > MAX_MAP_COUNT for row in self.rows):
             notes.append(f"More host mappings than Linux allows by default (vm.max_map_count, {MAX_MAP_COUNT:,}).")
         facts = next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})

@@ -19,6 +19,7 @@ SPARE = ["page crossings:\nkernel time", "page crossings:\ninstructions", "each:
 SPARE += [
     "host address\nspace",
     "host mappings\nat most",
+    "evictions",
     "of these",
     "translating\nguest code",
 ]

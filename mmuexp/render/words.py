@@ -1,8 +1,9 @@
 """Numbers as people read them: durations, counts, sizes, factors."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import floor, log10
+from typing import Any
 
 from mmuexp.host import CALIBRATED
 
@@ -100,3 +101,14 @@ def markdown_line(cells: Sequence[str]) -> str:
 def markdown_text(text: str) -> str:
     """Text in which Markdown finds no HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def pressure(one: Mapping[str, Any]) -> str:
+    """What was given up and taken again, what that costs, and which parameter helps (an entry of pressure.py)."""
+    told = f"{one['strategy']}: {number(one['count'])} {one['column']}, some {100 * one['share']:.0f} % of its time"
+    if one["parameter"] is None:
+        return f"{told}; no parameter of it helps."
+    setting = f"{one['parameter']}={one['value']}"
+    if one["larger"] is None:
+        return f"{told}: {setting} is too small for this guest, and the most that there is; no parameter helps."
+    return f"{told}: {setting} is too small for this guest; try {one['parameter']}={one['larger']}."
