@@ -15,6 +15,7 @@ from mmuexp.trace.verify import FAILED, WARNING, verify
 
 N = 30
 DATA, OPTION, CODE = 0xF8, 0xC0, 0xF9  # pages of shadow.S
+START, RESET = 0xF0000, 0xFFFFF000  # of alias.S: its first code in protected mode, and in real mode
 ROM_PAGE = 0x40000000  # from QEMU 9.1 on: what a page's number has more, while it is ROM
 FIRST_OTHER = 0x100000  # before: the first number of a page outside RAM
 
@@ -65,6 +66,17 @@ def test_skipping_gives_what_a_slice_gives(tmp_path, recorded, env, skip):
     assert record_guest(*words, image=guest("shadow", N), cwd=tmp_path, env=env).code in (0, 33)
     slice_trace(recorded, skip, skip + 300, str(tmp_path / "slice.arrow"))
     assert tuples(tmp_path / "part.arrow") == tuples(tmp_path / "slice.arrow")
+
+
+def test_code_runs_where_it_is_called(tmp_path, env):
+    """guest/alias.S calls a function at two addresses of one page: QEMU from 8 on translates it once."""
+    done = record_guest("-o", "alias.arrow", image=guest("alias", N), cwd=tmp_path, env=env)
+    assert done.code == 33, done.err
+    assert not [check for check in verify(tmp_path / "alias.arrow") if check.state in (FAILED, WARNING)]
+    rows = tuples(tmp_path / "alias.arrow")
+    function = [vaddr for op, vaddr, *_ in rows if op == Op.EXEC and vaddr & 0xFFF == 0 and vaddr not in (START, RESET)]
+    assert function == [0xF9000, 0xFFFF9000] * N + [0x45000, 0x46000] * N
+    assert {shown for _, shown in touches(rows, 0x46)} == {0x45}
 
 
 def test_the_firmware_stores_its_copy_to_pages_that_held_no_code(tmp_path, env):

@@ -25,6 +25,7 @@ struct block {
     uint8_t insns;
     uint8_t mode;     /* a block belongs to one privilege level; its first access tells which */
     uint64_t host[2]; /* host pages; the second is 0 where it does not cross */
+    uint32_t eip;     /* where_v3.h: what %eip was when it was translated for `vaddr` */
 };
 
 #define ARENA_BLOCKS 16384
@@ -39,6 +40,7 @@ static struct {
     struct block *pending; /* the last EXEC row's block, while its privilege level is a guess */
     uint8_t *pending_flags;
     uint8_t mode;            /* of what ran last */
+    uint32_t shift;          /* how far from where it was translated for the block lies that runs */
     uint8_t user_index;      /* MMU index of privilege level 3 */
     uint8_t page_mode[PAGES]; /* of the code in a virtual page, as its blocks told last */
 } g = {.mode = KERNEL, .user_index = NOT_ESTABLISHED};

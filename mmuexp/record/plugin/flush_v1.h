@@ -138,22 +138,22 @@ static uint32_t reason_of_move(const struct watch *watch, bool follows, enum ver
 }
 
 /* The next block begins: reason of the FLUSH row that is due before it, 0 for none. */
-static uint32_t end_watch(const struct block *block)
+static uint32_t end_watch(const struct block *block, uint32_t vaddr)
 {
     const struct watch *watch = f.watch;
     f.watch = NULL;
     enum verdict witness = hear_witnesses(block);
     switch (watch->suspect.kind) {
     case MOVE: case LMSW:
-        return reason_of_move(watch, block->vaddr == watch->after, witness);
+        return reason_of_move(watch, vaddr == watch->after, witness);
     case RESUME:
         registers_are_unknown();
         p.unsure = witness == OPEN;
         return witness == NOT_SO ? 0 : FLUSH_OTHER;
     case OUT:
-        if (block->vaddr % SMM_ENTRY_ALIGN == 0 && witness == IS_SO)
+        if (vaddr % SMM_ENTRY_ALIGN == 0 && witness == IS_SO)
             registers_are_unknown();
-        else if (block->vaddr != watch->after)
+        else if (vaddr != watch->after)
             return 0;
         return witness == IS_SO ? FLUSH_OTHER : 0;
     }

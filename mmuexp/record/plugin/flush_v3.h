@@ -105,11 +105,12 @@ static uint32_t look_at_device(void)
 }
 
 /* The next block begins: reason of the FLUSH row that is due before it, 0 for none. */
-static uint32_t end_watch(const struct block *block)
+static uint32_t end_watch(const struct block *block, uint32_t vaddr)
 {
     const struct watch *watch = f.watch;
+    (void)block;
     f.watch = NULL;
-    bool is_refused = f.mode != KERNEL && block->vaddr != watch->after;
+    bool is_refused = f.mode != KERNEL && vaddr != watch->after;
     uint32_t cr0 = read_register(CR0), cr3 = read_register(CR3), nested = read_register(EFLAGS) & EFLAGS_NT;
     bool was_nested = f.eflags & EFLAGS_NT, protected = f.cr0 & CR0_PE && !(f.eflags & EFLAGS_VM);
     bool changed = (cr0 ^ f.cr0) & CR0_PAGING || (read_register(CR4) ^ f.cr4) & CR4_PAGING, task = false;
@@ -121,7 +122,7 @@ static uint32_t end_watch(const struct block *block)
     case RESUME:
         return changed || cr0 & CR0_PG ? FLUSH_OTHER : 0;
     case OUT:
-        if (block->vaddr % SMM_ENTRY_ALIGN == 0 && changed)
+        if (vaddr % SMM_ENTRY_ALIGN == 0 && changed)
             return FLUSH_OTHER;
         if (is_refused)
             return 0;

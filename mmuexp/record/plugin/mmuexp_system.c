@@ -130,11 +130,11 @@ static void flush_if(uint32_t reason)
 }
 
 /* The block before this one held what may move pages. */
-static void __attribute__((noinline, cold)) after_a_move(const struct block *block)
+static void __attribute__((noinline, cold)) after_a_move(const struct block *block, uint32_t vaddr)
 {
     p.moved = false;
     if (f.watch)
-        flush_if(end_watch(block));
+        flush_if(end_watch(block, vaddr));
     new_epoch();
 }
 
@@ -142,7 +142,7 @@ static void on_block(unsigned int vcpu, void *userdata)
 {
     (void)vcpu;
     struct block *block = userdata;
-    uint32_t vpage = block->vaddr >> PAGE_BITS;
+    uint32_t vaddr = address_of(block), vpage = vaddr >> PAGE_BITS;
     uint8_t mode = block->mode;
     if (!LIKELY(!p.skipping) && __atomic_load_n(&r.header->start_now, __ATOMIC_ACQUIRE) && !r.over)
         begin_rows();
@@ -150,14 +150,17 @@ static void on_block(unsigned int vcpu, void *userdata)
         mode = g.page_mode[vpage] != NOT_YET ? g.page_mode[vpage] : g.mode;
     g.pending = NULL;
     g.mode = mode;
+    g.shift = vaddr - block->vaddr;
+    if (!LIKELY(!(g.shift & 0xfff))) /* whole pages, or we misread QEMU */
+        finish(ENDED_QEMU);
     if (!LIKELY(!p.moved))
-        after_a_move(block);
+        after_a_move(block, vaddr);
     if (!LIKELY(!touch(vpage, block->host[0])))
         new_epoch(); /* an SMI or a task gate may have led here, and no instruction */
     if (!LIKELY(!block->host[1]))
         touch((vpage + 1) % PAGES, block->host[1]);
     bool sure = block->mode != NOT_YET;
-    uint8_t *flags = put_row(block->vaddr, 0, block->size, block->insns, OP_EXEC, mode ? FLAG_USER : 0, sure);
+    uint8_t *flags = put_row(vaddr, 0, block->size, block->insns, OP_EXEC, mode ? FLAG_USER : 0, sure);
     if (!LIKELY(sure) && flags) {
         g.pending = block;
         g.pending_flags = flags;
@@ -171,6 +174,7 @@ static void on_watched(unsigned int vcpu, void *userdata)
     new_epoch();
     p.moved = true;
     begin_watch(userdata);
+    f.watched.after += g.shift;
 }
 
 /* Before the instruction that follows OUT in its block. */
@@ -230,6 +234,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     uint32_t vectors = 0;
     struct value values[9] = {0}; /* of the general registers, and of memory, which nobody knows */
     bool after_out = false;
+    uint32_t eip = eip_at_translation();
     uint8_t mode = mode_of_code(qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)), qemu_plugin_tb_vaddr(tb));
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -240,7 +245,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         uint32_t position = i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS;
         if (!block || block->insns == MAX_INSNS) {
             block = new_block();
-            *block = (struct block){.vaddr = vaddr, .mode = mode};
+            *block = (struct block){.vaddr = vaddr, .mode = mode, .eip = eip};
             block->host[0] = place_of_code(qemu_plugin_insn_haddr(insn), vaddr, mode);
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, CONTROL_CALLBACK, block);
         }

@@ -83,4 +83,15 @@ static bool learn_registers(void)
 
 #define CONTROL_CALLBACK QEMU_PLUGIN_CB_NO_REGS
 
+/* Where a block lies: these versions translate code for each place anew. */
+static inline uint32_t address_of(const struct block *block)
+{
+    return block->vaddr;
+}
+
+static uint32_t eip_at_translation(void)
+{
+    return 0;
+}
+
 #endif

@@ -13,7 +13,7 @@
 
 /* the segment registers in the order of their numbers */
 enum known_register {
-    EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EFLAGS, ES, CS, SS, DS, FS_BASE, GS_BASE, CR0, CR3, CR4, REGISTERS
+    EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EIP, EFLAGS, ES, CS, SS, DS, FS_BASE, GS_BASE, CR0, CR3, CR4, REGISTERS
 };
 #define CR0_PE 1u
 #define CR4_SMAP (1u << 21)
@@ -28,9 +28,9 @@ static struct {
 /* When the processor is there. False: a register is not shown. */
 static bool learn_registers(void)
 {
-    static const char *names[REGISTERS] = {"eax",    "ecx", "edx", "ebx", "esp", "ebp",     "esi",     "edi",
-                                           "eflags", "es",  "cs",  "ss",  "ds",  "fs_base", "gs_base", "cr0",
-                                           "cr3",    "cr4"};
+    static const char *names[REGISTERS] = {"eax",    "ecx", "edx", "ebx", "esp", "ebp",     "esi",     "edi", "eip",
+                                           "eflags", "es",  "cs",  "ss",  "ds",  "fs_base", "gs_base", "cr0", "cr3",
+                                           "cr4"};
     const GArray *all = qemu_plugin_get_registers();
     const qemu_plugin_reg_descriptor *shown = (const void *)all->data;
     x.bytes = g_byte_array_new();
@@ -57,6 +57,20 @@ static uint32_t read_register(enum known_register name)
 }
 
 #define CONTROL_CALLBACK QEMU_PLUGIN_CB_R_REGS
+
+/*
+ * Where a block that begins lies now. QEMU runs the translation of code in a physical page wherever that page is shown,
+ * and tells only where it was translated for; but the segment begins where it began then, so %eip tells how far it is.
+ */
+static inline uint32_t address_of(const struct block *block)
+{
+    return block->vaddr + read_register(EIP) - block->eip;
+}
+
+static uint32_t eip_at_translation(void)
+{
+    return read_register(EIP);
+}
 
 /* Place of the page of an address that was just accessed, 0 for device memory. */
 static inline uint64_t host_page(uint32_t info, uint32_t vaddr)
