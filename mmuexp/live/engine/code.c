@@ -14,6 +14,7 @@ struct block {
     uint64_t start;     /* of its first byte: frame and offset */
     int32_t second;     /* frame of its second page, NO_FRAME */
     uint16_t size;
+    uint16_t remembered; /* slot + 1 of `entered` that may hold it */
     bool dropped;       /* until it is translated again; it keeps its place in the bucket */
     uint32_t in_bucket; /* next in the hash bucket */
     uint32_t in_page[2]; /* next in the list of its first page, and of its second: block * 2 + part */
@@ -89,7 +90,16 @@ static void drop(uint32_t number)
     }
     b->dropped = true;
     count[COUNT_blocks_dropped]++;
-    code_epoch++;
+    entered[b->remembered - 1].epoch = 0;
+}
+
+/* Its caller remembers it as entered at `vaddr`. At another address it was entered before, it is not remembered. */
+static void remembered_at(struct block *b, uint32_t vaddr)
+{
+    uint16_t slot = entered_at(vaddr) - entered + 1;
+    if (b->remembered && b->remembered != slot)
+        entered[b->remembered - 1].epoch = 0;
+    b->remembered = slot;
 }
 
 void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns)
@@ -100,8 +110,10 @@ void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns)
     uint32_t *head = &bucket[bucket_of(start, size)], number = *head;
     while (number && (block[number].start != start || block[number].size != size || block[number].second != second))
         number = block[number].in_bucket;
-    if (number && !block[number].dropped)
+    if (number && !block[number].dropped) {
+        remembered_at(block + number, vaddr);
         return;
+    }
     count[COUNT_translations]++;
     count[COUNT_translated_insns] += insns;
     if (number) {
@@ -115,6 +127,7 @@ void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns)
         block[number] = (struct block){.start = start, .second = second, .size = size, .in_bucket = *head};
         *head = number;
     }
+    remembered_at(block + number, vaddr);
     uint32_t frames[2] = {start >> PAGE_BITS, second};
     bool fresh[2] = {false, false};
     for (unsigned part = 0; part < (second == NO_FRAME ? 1 : 2); part++) {

@@ -135,7 +135,7 @@ void name_row(uint64_t number, unsigned size);
 void check_row(const struct row *row); /* against the reference */
 void check_ram(void);
 
-/* code.c: a small memory of blocks entered, good until one is dropped or a page moves */
+/* code.c: a small memory of blocks entered, each good until it is dropped or a page moves */
 enum { ENTERED = 1 << 12 };
 struct entered {
     uint32_t vaddr, size;
