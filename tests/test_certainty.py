@@ -13,6 +13,7 @@ from mmuexp.price import DEPENDENCE, is_of_host, price
 from mmuexp.registry import parse_spec
 from mmuexp.render.certain import certainty_sentence
 from mmuexp.render.summary import summaries
+from mmuexp.result import LIVE as LIVE_COLUMNS
 
 CALIBRATE, LIVE = "`mmuexp calibrate` measures the prices of this host", "--live measures what the schemes take"
 
@@ -147,3 +148,44 @@ def test_a_note_on_accesses_that_wait_says_so(trace):
     host = replace(made_host(), dependent={"map-block": Price(1e6, "measured: x", 1e6, 1e6)})
     (table,) = summaries(compare(trace, ["softmmu", "map-block"], host=host))
     assert f"[1] this decides: {DEPENDENCE}; where they do the order turns." in table.notes
+
+
+def lines_of(result) -> dict[str, list[str]]:
+    (table,) = summaries(result)
+    return {cells[0].strip(): [" ".join(cell.split()) for cell in cells[1:]] for cells in table.cells}
+
+
+def test_a_ratio_stands_with_its_range(trace):
+    """In percent of the reference's time, above ten times of it as a multiple; a range of one figure is one."""
+    result = compare(trace, ["softmmu", "qemu-fast", "map-block", "byte-lookup"], host=made_host())
+    by_scheme = {verdict["scheme"]: verdict for verdict in result.manifest["verdicts"]}
+    by_scheme["qemu-fast"] |= {"ratio_low": 0.104, "ratio_high": 0.896}
+    by_scheme["map-block"] |= {"ratio_low": 9.6, "ratio_high": 1234.5}
+    by_scheme["byte-lookup"] |= {"ratio_low": 0.501, "ratio_high": 0.502}
+    assert lines_of(result)["of softmmu's time"] == ["-", "10 to 90 %", "10 to 1,234x", "50 %"]
+    for verdict in result.manifest["verdicts"]:
+        del verdict["ratio_low"]  # as an older version saved it
+    assert "of softmmu's time" not in lines_of(result)
+
+
+def test_a_ratio_stands_with_what_was_measured(trace):
+    result = compare(trace, ["softmmu", "qemu-fast", "map-block", "byte-lookup"], host=made_host())
+    measured = {"softmmu": (4.0, 3.9, 4.1), "qemu-fast": (1.0, 0.9, 1.1), "map-block": (3.9, 3.8, 4.2)}
+    figures = [measured.get(spec, (None, -1.0, 0.1)) for spec in result.frame["strategy"]]
+    for column, values in zip(LIVE_COLUMNS[:3], zip(*figures, strict=True), strict=True):
+        result.frame[column] = list(values)
+    for column in LIVE_COLUMNS[3:6]:
+        result.frame[column] = [1.0] * len(result.frame)
+    lines = [(cells[0].strip(), cells[1:]) for cells in summaries(result)[0].cells]
+    at = next(at for at, (name, _) in enumerate(lines) if name.startswith("measured here"))
+    against = next(cells for name, cells in lines[at:] if name == "against softmmu")
+    assert [" ".join(cell.split()) for cell in against] == ["reference", "4.00x faster", "tie", "-"]
+
+
+@pytest.mark.parametrize("end", ["ratio_low", "ratio_high"])
+def test_a_range_that_is_none_is_refused(cli, trace, tmp_path, end):
+    result = compare(trace, ["softmmu", "map-block"])
+    result.manifest["verdicts"][1][end] = "much"
+    Output(str(tmp_path / "r.json")).save(result)
+    assert cli("export", tmp_path / "r.json").code == 1
+    assert f"{end} of verdicts is no number" in cli.err

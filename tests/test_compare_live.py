@@ -200,7 +200,7 @@ def test_checks_on_what_was_measured(cli, trace, known):
 
 def test_people_see_them(cli, trace, known, tmp_path):
     done = cli("compare", "--live", "--rounds", "2", trace)
-    for words in ("measured here, ns/access", "least to most", "modelled", "error", "host now"):
+    for words in ("measured here, ns/access", "low to high", "modelled", "error", "host now"):
         assert words in " ".join(done.out.split())
     assert "measured here" not in cli("compare", trace).out
     page = tmp_path / "page.html"

@@ -112,6 +112,9 @@ def check_manifest(manifest: Any) -> None:
         _kind(verdict.get("reference"), str, "reference of verdicts")
         if not _texts(verdict.get("decided_by")):
             raise ValueError("decided_by of verdicts is no list of names")
+        for end in ("ratio_low", "ratio_high"):
+            if verdict.get(end) is not None and not _number(verdict[end]):
+                raise ValueError(f"{end} of verdicts is no number")
         price = verdict.get("fault_ns")
         if verdict.get("wins") not in WINS or not (price is None or _number(price)):
             raise ValueError(f"the verdict on {verdict['scheme']} is none")

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.render import words
-from mmuexp.render.clock import NOT_MEASURABLE
+from mmuexp.render.clock import NOT_MEASURABLE, Timed
 from mmuexp.result import (
     FAULT_CAUSES,
     WINDOW,
@@ -53,12 +53,14 @@ class Figures:
             Figure("memory access time", False, lambda r: words.duration(access_ns(r))),
             Figure(f"  against {against}", False, self._against),
         ]
+        if any(map(self.ranged, self.rows)):
+            found.append(Figure(f"  of {against}'s time", False, lambda r: self.ranged(r) or words.DASH))
         if any(self._deciding(row) for row in self.rows):
             found.append(Figure("  price that decides", False, self._marks))
         if all(row.get("second_half_ns") is not None for row in self.rows):
             found.append(Figure("  second half alone", False, self._in_second_half))
         if self.is_live():
-            found += self._live_figures(" ")
+            found += self._live_figures(" ", against)
         found.append(Figure("instructions/access", False, _per_access))
         if self._is_split():
             found += [
@@ -115,7 +117,7 @@ class Figures:
         found += [
             Figure(TIME, False, lambda r: words.duration(access_ns(r))),
             Figure(against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
-            *(self._live_figures("\n") if self.is_live() else []),
+            *(self._live_figures("\n", self.reference if short else "reference") if self.is_live() else []),
             Figure("instructions\n/access", False, _per_access),
         ]
         if not self.parameters and self._is_split():
@@ -157,12 +159,13 @@ class Figures:
     def is_live(self) -> bool:
         return any(map(is_measured, self.rows))
 
-    def _live_figures(self, gap: str) -> list[Figure]:
+    def _live_figures(self, gap: str, against: str) -> list[Figure]:
         """What `compare --live` measured; `gap` stands before the unit."""
         lead = "  " if gap == " " else ""
         return [
             Figure(f"measured here,{gap}ns/access", False, _live_measured),
             Figure(f"{lead}low to{gap}high", False, _live_range),
+            Figure(f"{lead}against{gap}{against}", False, self._against_by_clock),
             Figure(f"{lead}modelled", False, _live("live_model_ns_per_access")),
             Figure(f"{lead}error", False, _live_error),
         ]
@@ -194,6 +197,25 @@ class Figures:
         if row is base or base is None:
             return "reference" if base is not None else words.DASH
         return words.factor(row["second_half_ns"], base["second_half_ns"])
+
+    def ranged(self, row: Row) -> str:
+        """Of the reference's time what this run takes at least and at most, all prices anywhere in their ranges."""
+        verdict = self.verdicts.get(row["strategy"], {})
+        ends = verdict.get("ratio_low"), verdict.get("ratio_high")
+        if None in ends or self.result.windowed or self.parameters or row["strategy"] == self.reference:
+            return ""
+        times = max(ends) >= 10
+        low, high = (f"{end if times else 100 * end:,.0f}" for end in ends)
+        unit = "x" if times else " %"
+        return f"{low} to\n{high}{unit}" if low != high else f"{low}{unit}"
+
+    def _against_by_clock(self, row: Row) -> str:
+        base = self._base(row)
+        known = [(one, measured_ns(one)) for one in (row, base) if one is not None]
+        if row is base or len(known) < 2 or any(ns is None for _, ns in known):
+            return "reference" if row is base else words.DASH
+        mine, its = (Timed("", ns or 0.0, *live_interval(one), 0.0) for one, ns in known)
+        return "tie" if mine.ties_with(its) else words.factor(mine.ns, its.ns)
 
     def _is_reference(self, row: Row) -> bool:
         """At other load addresses the reference is measured against itself as it was recorded, or at the first."""

@@ -72,7 +72,7 @@ class Summary:
         two; labels stay whole."""
 
         def fold(cell: str) -> str:
-            return cell.replace(" ", "\n", 1) if len(cell) > longest else cell
+            return cell if len(cell) <= longest or "\n" in cell else cell.replace(" ", "\n", 1)
 
         heads = [re.sub(f"[{joints}]", "\\g<0>\n", head) for head in self.heads]
         return replace(self, heads=heads, cells=[[row[0], *map(fold, row[1:])] for row in self.cells])
@@ -191,6 +191,10 @@ class _Table:
         live = self.result.manifest.get("live", {})
         if self.best is not None:
             notes[-1:] = [f"{notes[-1]} The winner has a *."] if notes else ["The winner has a *."]
+        if upright and any(map(self.figures.ranged, self.rows)):
+            notes.append(
+                f"of {self.figures.reference}'s time: at least and at most, all prices anywhere in their ranges."
+            )
         if self.figures.is_live():
             notes.append(
                 "measured here = processor time of the scheme's engine less that of a loop without translation over the"
