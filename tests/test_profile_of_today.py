@@ -1,0 +1,31 @@
+"""The shipped profile of today is what its raw rounds say."""
+
+import csv
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from mmuexp.host import load_profile
+
+ROOT = Path(__file__).parent.parent
+
+
+def rounds() -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for row in csv.DictReader((ROOT / "results/prices/rounds.csv").open(newline="")):
+        found.setdefault(row["figure"], []).append(float(row["ns"]))
+    return found
+
+
+def test_every_price_is_the_median_of_its_rounds():
+    profile, raw = load_profile("epyc-vm"), rounds()
+    held = dict(profile.prices)
+    held |= {
+        f"{group}.{name}": price for group in ("path", "dependent") for name, price in getattr(profile, group).items()
+    }
+    assert held.keys() == {name for name in raw if not name.startswith("also.")}
+    for name, price in held.items():
+        assert price.ns == pytest.approx(median(raw[name]), rel=1e-3), name
+        assert price.source.startswith("measured: "), name
+        assert price.low_ns <= price.ns <= price.high_ns
