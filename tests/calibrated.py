@@ -1,25 +1,30 @@
 """`calibrate` with rounds that are known, for tests of what is made of them."""
 
-import numpy as np
 import pytest
 
-from mmuexp.live import calibrate
+from mmuexp.live import calibrate, events
 
 KERNEL = {  # ns, three rounds
     "signal": [1000, 1300, 900], "mmap": [2000, 2100, 2600], "map_on_fault": [4000, 4100, 4400],
     "write_fault": [1800, 2000, 1950], "protect": [500, 600, 700], "unmap": [900, 1000, 1100],
-    "unmap_all": [300, 420, 330], "walk": [20, 30, 25],
+    "unmap_all": [300, 420, 330], "walk_level": [10, 15, 12], "insn": [0.1, 0.3, 0.2],
 }  # fmt: skip
-
-
-EVENTS = {"helper": [20.0, 22, 18], "fill": [25.123456, 24, 26]}
+EVENTS = {"helper": [20.0, 22, 18], "scan": [0.5, 0.25, 1], "drop": [30, 40, 35], "fill": [25.123456, 24, 26]}
+LOOPS = {"short hit": [0.1, 0.2, 0.3], "long hit": [0.1, 0.4, 0.5], "dependent hit": [0.2, 0.3, 0.4]}
+LOOPS |= {"short access": [0.5, 0.4, 0.9], "long access": [0.5, 0.4, 0.9], "dependent access": [4, 5, 6]}
+PATHS = {"softmmu": 12, "byte-lookup": 8, "map-block": 5, "qemu-fast": 2, "softmmu-qemu10": 10}  # the middle, in ns / 8
+for name, eighths in PATHS.items():
+    LOOPS |= {f"short path.{name}": [eighths / 8 - 0.25] * 3, f"long path.{name}": [eighths / 8 + 0.25] * 3}
+    LOOPS |= {f"dependent path.{name}": [eighths / 8 + ns for ns in (4, 4.5, 5)]}
+TRANSLATE = [1000, 900, 1300]
 
 
 @pytest.fixture
 def known(monkeypatch, tmp_path):
     """`calibrate` with rounds that are known, and a configuration folder of its own."""
-    monkeypatch.setattr(calibrate, "_kernel", lambda rounds, step: {n: np.array(ns, float) for n, ns in KERNEL.items()})
-    monkeypatch.setattr(calibrate, "_hits", lambda rounds, step: (np.array([0.1, 0.3, 0.2]), np.array([0.5, 0.4, 0.9])))
-    monkeypatch.setattr(calibrate, "_events", lambda rounds, step, kinds: {n: np.array(ns) for n, ns in EVENTS.items()})
+    monkeypatch.setattr(calibrate, "kernel", lambda rounds, step=None: KERNEL)
+    monkeypatch.setattr(events, "hits", lambda rounds, step=None: LOOPS)
+    monkeypatch.setattr(events, "events", lambda rounds, step, kinds: EVENTS)
+    monkeypatch.setattr(calibrate, "translate_ns", lambda rounds: TRANSLATE)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return calibrate

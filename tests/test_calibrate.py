@@ -1,123 +1,28 @@
-"""`calibrate`: streams that make what they say and nothing else, a profile that `--host` reads, noise that is told.
+"""`calibrate`: every price is measured, in a profile that `--host` reads; noise is told.
 
 The machine is shared and its clock uneven: nothing here depends on how long anything takes but orders of magnitude.
 """
 
-import ast
-import inspect
+import csv
+import io
 import os
 import tomllib
-from collections import Counter
 from datetime import date
 
 import numpy as np
 import pytest
-from calibrated import KERNEL, known
+from calibrated import KERNEL, LOOPS, PATHS, TRANSLATE, known
 from cli_cases import one_line
-from kernels import run
-from liveruns import SCHEMES, timed_apart
+from liveruns import SCHEMES
+from recording import need
 
 from mmuexp import manifest
-from mmuexp.guest import Columns, Op
-from mmuexp.host import load_profile, user_folder
-from mmuexp.live import calibrate, streams
-from mmuexp.live.calibrate import EVENTS, Sampler, profile_text
-from mmuexp.price import ENGINE_EVENTS
+from mmuexp.host import DEPENDENT, load_profile, user_folder
+from mmuexp.live import calibrate, events, translating
+from mmuexp.live.calibrate import Sampler, profile_text, rounds_text
 from mmuexp.primitives import PRICES
-from mmuexp.registry import parse_spec
 
 __all__ = ["known"]
-
-STREAMS = {
-    "hits": streams.hits(5000),
-    "crossing": streams.crossing(300),
-    "misaligned": streams.misaligned(300),
-    "thrashing": streams.thrashing(300),
-    "flushed": streams.touched_and_flushed(64, 5),
-}
-
-
-HONEST_HITS = calibrate._hits
-
-# streams: what the model counts on them
-
-
-def events(columns: Columns, spec: str) -> dict[str, int]:
-    """What happened at all, without the trace's shape and the sizes of tables."""
-    strategy = parse_spec(spec)
-    counts = run(columns, spec, "user")
-    return {name: counts[name] for name in strategy.columns() if counts.get(name) and name != "peak_mappings"}
-
-
-@pytest.mark.parametrize("spec", SCHEMES)
-def test_hits_make_no_event_under_any_scheme(spec):
-    first, rows = streams.stores_first(), streams.hits(20_000)
-    both = Columns(*(np.concatenate(pair) for pair in zip(first, rows, strict=True)))
-    assert events(both, spec) == events(first, spec)
-
-
-def test_hits_go_anywhere_in_their_pages_aligned():
-    rows = streams.hits(64_000)
-    assert len(rows.op) == 64_000
-    pages = set((rows.vaddr >> 12).tolist())
-    assert pages == set((streams.stores_first().vaddr >> 12).tolist())
-    assert set(rows.op.tolist()) == {Op.LOAD, Op.STORE}
-    assert not (rows.vaddr % rows.size).any()
-    assert Counter(rows.size.tolist()).most_common(1)[0][0] == 4
-    for column in (rows.op, rows.size):  # as a loop of the guest
-        assert np.array_equal(column[:64], column[64:128])
-    assert len(np.unique(rows.vaddr)) > 10_000
-
-
-def test_hits_of_any_number_of_rows():
-    assert [len(streams.hits(rows).op) for rows in (1, 63, 64, 65)] == [1, 63, 64, 65]
-    assert np.array_equal(streams.hits(100).vaddr, streams.hits(100).vaddr)
-
-
-def test_a_thrashing_row_is_a_fill():
-    assert events(streams.thrashing(300), "softmmu") == {"tlb_fills": 300}
-
-
-def test_a_misaligned_row_is_a_helper_call():
-    found = events(streams.misaligned(300), "softmmu")
-    assert found == {"slow_misaligned": 300, "tlb_fills": 1}
-
-
-def test_a_crossing_row_is_a_signal_or_a_helper_call():
-    found = events(streams.crossing(300), "byte-lookup")
-    assert found == {"faults_cross": 300}
-    assert events(streams.crossing(300), "softmmu") == {"slow_cross": 300, "tlb_fills": 2}
-
-
-@pytest.mark.parametrize(("pages", "times"), [(16, 7), (64, 3), (1024, 2)])
-def test_what_is_touched_is_flushed(pages, times):
-    rows = streams.touched_and_flushed(pages, times)
-    assert len(rows.op) == (pages + 1) * times
-    found = events(rows, "qemu-fast")
-    assert [found[name] for name in ("faults_unmapped", "maps", "mmap_calls", "unmaps")] == [pages * times] * 4
-    shape = run(rows, "qemu-fast", "user")
-    assert (shape["flushes"], shape["pages"], shape["accesses"]) == (times, pages, pages * times)
-
-
-@pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("spec", SCHEMES)
-def test_the_engines_that_are_timed_do_the_same(name, spec):
-    assert timed_apart(STREAMS[name], "user", spec) == ""
-
-
-def test_nothing_of_a_recording_is_in_them():
-    """Neither module can read a trace."""
-    for module in (streams, calibrate):
-        names = set()
-        for node in ast.walk(ast.parse(inspect.getsource(module))):
-            if isinstance(node, ast.ImportFrom):
-                names |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
-            elif isinstance(node, ast.Import):
-                names |= {one.name for one in node.names}
-        assert not [name for name in names if "trace" in name or "experiment" in name or "record" in name]
-
-
-# the figures
 
 
 @pytest.fixture(scope="module")
@@ -130,60 +35,94 @@ def median(first: str, *less: str) -> float:
 
 
 def test_prices_are_medians_of_differences_round_by_round(known):
-    found = {name: figure.ns for name, figure in known.calibrate().prices.items()}
-    assert found == {
-        "insn": 0.2,
-        "access": 0.5,
-        "signal": median("signal"),
-        "mmap": median("mmap"),
-        "page_in": median("map_on_fault", "signal", "mmap"),
-        "mprotect": median("write_fault", "signal"),
-        "page_out": median("unmap_all"),
-        "munmap": median("unmap", "unmap_all"),
-    }
-    assert found["page_in"] == 900  # not 4100 - 1000 - 2100, the difference of medians
-    assert known.calibrate().prices["signal"].spread_ns == 200  # 950 to 1150
+    found = known.calibrate().figures
+    prices = {name: found[name].ns for name in PRICES}
+    assert prices == pytest.approx(
+        {
+            "hit": 0.3,  # the middle of 0.2 and 0.4
+            "access": 0.5,
+            "helper": 20,
+            "insn": 0.2,
+            "walk_level": 12,
+            "scan": 0.5,
+            "drop": 35,
+            "signal": median("signal"),
+            "mmap": median("mmap"),
+            "page_in": median("map_on_fault", "signal", "mmap"),
+            "mprotect": median("write_fault", "signal"),
+            "page_out": median("unmap_all"),
+            "munmap": median("unmap", "unmap_all"),
+            "translate": 1000,
+        }
+    )
+    assert found["page_in"].ns == 900  # not 4100 - 1000 - 2100, the difference of medians
+    assert (found["signal"].low_ns, found["signal"].high_ns, found["signal"].spread_ns) == (950, 1150, 200)
+
+
+def test_hit_paths_are_whole_and_range_over_loops(known):
+    found = known.calibrate().figures
+    for name, eighths in PATHS.items():
+        path, waiting = found[f"path.{name}"], found[f"dependent.{name}"]
+        assert (path.ns, path.low_ns, path.high_ns) == (eighths / 8, eighths / 8 - 0.25, eighths / 8 + 0.25)
+        assert (waiting.ns, waiting.low_ns, waiting.high_ns) == tuple(eighths / 8 + ns for ns in (4.5, 4.25, 4.75))
+    assert (found["hit"].low_ns, found["hit"].high_ns) == pytest.approx((0.15, 0.45))
+    assert (found["hit_dependent"].ns, found["access_dependent"].ns) == (0.3, 5)
 
 
 def test_real_figures_are_in_order(real):
-    prices = {name: figure.ns for name, figure in real.prices.items()}
-    also = {name: figure.ns for name, figure in real.also.items()}
-    assert prices["signal"] < also["map_on_fault"]
-    assert prices["mmap"] < also["map_on_fault"]
-    assert prices["signal"] < also["write_fault"]
-    assert prices["page_out"] < also["unmap"]
-    assert calibrate.LEAST_INSN_NS <= prices["insn"] < 10
-    assert 0 <= prices["access"] < 50
-    assert prices["insn"] < also["fill"] < prices["signal"]
-    assert prices["insn"] < also["helper"] < prices["signal"]
-    assert prices["insn"] < also["walk"] < prices["signal"]
-    assert also["helper"] < also["signal_completed"]
-    pools = [also[f"flush_{pages}_pages"] for pages in calibrate.POOLS]
+    ns = {name: figure.ns for name, figure in real.figures.items()}
+    assert ns["signal"] < ns["also.map_on_fault"]
+    assert ns["mmap"] < ns["also.map_on_fault"]
+    assert ns["signal"] < ns["also.write_fault"]
+    assert ns["page_out"] < ns["also.unmap"]
+    assert calibrate.LEAST_INSN_NS <= ns["insn"] < 10
+    assert 0 <= ns["access"] < 50
+    for name in ("also.fill", "also.misaligned", "helper", "walk_level", "drop", "translate"):
+        assert 0 <= ns[name] < 100 * ns["signal"]
+    assert ns["scan"] < ns["also.fill"] < ns["also.signal_completed"]
+    assert ns["path.qemu-fast"] < ns["dependent.qemu-fast"] < ns["dependent.softmmu"]
+    pools = [ns[f"also.flush_{pages}_pages"] for pages in events.POOLS]
     assert pools == sorted(pools)
     assert 8 < pools[-1] / pools[0] < 512  # 64 times the pages
 
 
-def test_every_event_that_the_model_takes_from_it_is_measured(real):
-    assert set(ENGINE_EVENTS.values()) <= set(real.also)
+def test_every_price_is_measured_and_none_is_a_number_of_instructions(real):
+    profile = real.profile()
+    assert {*PRICES, *DEPENDENT} <= real.figures.keys()
+    assert profile.prices.keys() == {*PRICES, *DEPENDENT}
+    assert not [name for name in profile.prices if profile.assumed(name)]
+    assert profile.path.keys() == profile.dependent.keys() == {*SCHEMES}
 
 
 def test_the_profile_reads_back(real, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(profile_text(real))
-    data, profile = tomllib.loads(file.read_text()), load_profile(str(file))
-    assert set(data) == {*PRICES, "access", "also", "about"}
-    for name, figure in real.prices.items():
-        assert data[name]["ns"] == pytest.approx(figure.ns, rel=1e-3)
-        assert data[name]["spread_ns"] == pytest.approx(figure.spread_ns, rel=1e-3)
-        assert data[name]["source"] == profile.source[name] == f"measured: {figure.how}"
-        assert (profile.access_ns if name == "access" else profile.ns[name]) == data[name]["ns"]
-    assert profile.ns["insn"] > 0
-    assert not any(profile.assumed(primitive) for primitive in PRICES)
-    assert profile.also == {event: data["also"][event]["ns"] for event in real.also}
-    for event, figure in real.also.items():
-        assert profile.also[event] == pytest.approx(figure.ns, rel=1e-3)
-        assert profile.source[f"also.{event}"].startswith("measured: ")
-        assert f"also.{event}" in profile.spread_ns
+    profile = load_profile(str(file))
+    for name, figure in real.figures.items():
+        group, _, member = name.rpartition(".")
+        price = getattr(profile, group)[member] if group else profile.prices[name]
+        assert price.source == f"measured: {figure.how}"
+        for field in ("ns", "low_ns", "high_ns", "spread_ns"):
+            assert getattr(price, field) == pytest.approx(getattr(figure, field), rel=1e-3), (name, field)
+
+
+def test_every_round_of_every_figure_is_written(known):
+    found = known.calibrate()
+    rows = list(csv.DictReader(io.StringIO(rounds_text(found))))
+    for name, figure in found.figures.items():
+        mine = [row for row in rows if row["figure"] == name]
+        assert [int(row["round"]) for row in mine] == [0, 1, 2]
+        assert tuple(float(row["ns"]) for row in mine) == figure.rounds
+    assert [float(row["ns"]) for row in rows if row["figure"] == "translate"] == TRANSLATE
+    assert len(rows) == 3 * len(found.figures)
+
+
+def test_without_a_translator_there_is_no_price_of_it(known, monkeypatch):
+    monkeypatch.setattr(calibrate, "translate_ns", lambda rounds: [])
+    found = known.calibrate()
+    assert "translate" not in found.figures
+    assert found.profile().assumed("translate")
+    assert found.profile().ns["translate"] == PRICES["translate"].insns * 0.2
 
 
 def test_the_profile_says_what_machine_and_when(real):
@@ -199,17 +138,8 @@ def test_the_profile_says_what_machine_and_when(real):
 
 def test_what_is_measured_now_is_a_profile_of_that_name(known):
     profile = Sampler().profile()
-    assert (profile.name, profile.ns["insn"], profile.access_ns) == ("now", 0.2, 0.5)
-    assert profile.also["fill"] == 25.12
-
-
-def test_the_manifest_of_a_result_holds_all_of_it(known):
-    told = Sampler().profile().as_dict()
-    assert told["access"] == {"ns": 0.5, "source": told["access"]["source"], "spread_ns": 0.25}
-    assert told["also"]["helper"] == {"ns": 20.0, "source": f"measured: {EVENTS['helper'].how}", "spread_ns": 2.0}
-    assert told["prices"]["signal"]["spread_ns"] == 200
-    assert "access" not in load_profile("xeon-2.6-vm").as_dict()
-    assert set(load_profile("xeon-2.6-vm").as_dict()["prices"]["insn"]) == {"ns", "source"}
+    assert (profile.name, profile.ns["insn"], profile.ns["access"]) == ("now", 0.2, 0.5)
+    assert profile.also["fill"].ns == 25.12
 
 
 def test_rounds_are_taken_between_those_of_something_else(known, monkeypatch):
@@ -218,12 +148,12 @@ def test_rounds_are_taken_between_those_of_something_else(known, monkeypatch):
 
     def kernel(rounds, step):
         asked.append(rounds)
-        return {name: np.array([ns[0]] * rounds, float) for name, ns in KERNEL.items()}
+        return {name: [ns[0]] * rounds for name, ns in KERNEL.items()}
 
-    monkeypatch.setattr(calibrate, "_kernel", kernel)
+    monkeypatch.setattr(calibrate, "kernel", kernel)
     monkeypatch.setattr(calibrate.time, "monotonic", lambda: now[0])
     sampler = Sampler()
-    for later in (0, 0.5, 0.4, 0.2, 3):
+    for later in (0, 1.5, 1.4, 0.2, 3):
         now[0] += later
         sampler.between()
     assert asked == [1, 1, 1]
@@ -234,59 +164,85 @@ def test_rounds_are_taken_between_those_of_something_else(known, monkeypatch):
 # noise
 
 
-def small(monkeypatch, slopes) -> list:
-    """Hit paths over few rows, whose lines have these slopes in turn; what was taken of them."""
-    taken, left = [], iter(slopes)
-    monkeypatch.setattr(calibrate, "HIT_ROWS", 256)
-    monkeypatch.setattr(calibrate, "HIT_TIMES", 1)
+def noisy(monkeypatch, taken) -> None:
+    """Rounds of an instruction, on the hit path and in a helper, as they come one after the other."""
+    left = {name: iter(ns) for name, ns in taken.items()}
 
-    def line(insns, ns):
-        assert sorted(insns) == [1, 4, 7, 11]
-        assert len(ns) == 4
-        taken.append(next(left))
-        return taken[-1], -0.1
+    def line(rounds, step=None):
+        new = [next(left["hit"]) for _ in range(rounds)]
+        return {**{name: [LOOPS[name][0]] * rounds for name in LOOPS}, "short hit": new, "long hit": new}
 
-    monkeypatch.setattr(calibrate, "_line", line)
-    return taken
+    def kernel(rounds, step=None):
+        new = [next(left["insn"]) for _ in range(rounds)]
+        return {**{name: [KERNEL[name][0]] * rounds for name in KERNEL}, "insn": new}
+
+    monkeypatch.setattr(events, "hits", line)
+    monkeypatch.setattr(calibrate, "kernel", kernel)
 
 
 @pytest.mark.parametrize(
-    ("slopes", "price"),
+    ("rounds", "price"),
     [
         ([0.1, -5, 0.2], 0.1),  # one round of noise is outvoted
         ([-0.1, 0.0, -0.2, 0.1, 0.1, 0.1], 0.05),  # it measures on, until an instruction is told from noise
     ],
 )
-def test_an_instruction_is_told_from_noise(known, monkeypatch, slopes, price):
-    monkeypatch.setattr(calibrate, "_hits", HONEST_HITS)
-    taken = small(monkeypatch, slopes)
-    assert calibrate.calibrate(rounds=3).prices["insn"].ns == pytest.approx(price)
-    assert taken == slopes
+@pytest.mark.parametrize("name", calibrate.NEEDED)
+def test_an_instruction_is_told_from_noise(known, monkeypatch, name, rounds, price):
+    noisy(monkeypatch, {"hit": [0.3] * 9, "insn": [0.3] * 9} | {name: rounds})
+    found = calibrate.calibrate(rounds=3).figures[name]
+    assert found.ns == pytest.approx(price)
+    assert list(found.rounds) == rounds
 
 
-@pytest.mark.parametrize("slope", [-1.0, 0.0, 0.0004])
-def test_noise_alone_is_an_error_and_no_profile(cli, monkeypatch, tmp_path, slope):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setattr(calibrate, "_kernel", lambda rounds, step: {})
-    monkeypatch.setattr(calibrate, "_events", lambda rounds, step, kinds: {})
-    taken = small(monkeypatch, [slope] * 100)
+@pytest.mark.parametrize("noise", [-1.0, 0.0, 0.0004])
+@pytest.mark.parametrize("name", calibrate.NEEDED)
+def test_noise_alone_is_an_error_and_no_profile(cli, known, monkeypatch, name, noise):
+    noisy(monkeypatch, {"hit": [0.3] * 99, "insn": [0.3] * 99} | {name: [noise] * 3 * calibrate.PATIENCE})
     user_folder().mkdir(parents=True)
     (user_folder() / "here.toml").write_text("what stood there")
     assert cli("calibrate", "--rounds", "3").code == 1
     assert "what an instruction takes is lost in noise" in one_line(cli.err)
-    assert len(taken) == 3 * calibrate.PATIENCE
     assert [file.name for file in user_folder().iterdir()] == ["here.toml"]
     assert (user_folder() / "here.toml").read_text() == "what stood there"
 
 
 def test_a_difference_below_zero_stands_as_none(known, monkeypatch, tmp_path):
     """Of the kernel's primitives some are differences, and the smaller of two may come out above the larger."""
-    odd = {name: np.array(ns, float) for name, ns in KERNEL.items()} | {"map_on_fault": np.array([2500.0, 2600, 3000])}
-    monkeypatch.setattr(calibrate, "_kernel", lambda rounds, step: odd)
-    monkeypatch.setattr(calibrate, "_hits", lambda rounds, step: (np.array([0.1]), np.array([-0.01])))
+    odd = KERNEL | {"map_on_fault": [2500.0, 2600, 3000]}
+    monkeypatch.setattr(calibrate, "kernel", lambda rounds, step=None: odd)
+    below = {"short access": [-0.01] * 3, "long access": [-0.01] * 3}
+    monkeypatch.setattr(events, "hits", lambda rounds, step=None: LOOPS | below)
     found = known.calibrate()
-    assert found.prices["page_in"].ns == found.prices["access"].ns == 0
-    assert "-500 ns, less than its noise" in found.prices["page_in"].how.replace("-5e+02", "-500")
+    assert found.figures["page_in"].ns == found.figures["access"].ns == 0
+    assert "not measurable: -5e+02 ns, less than its noise" in found.figures["page_in"].how
     file = tmp_path / "odd.toml"
     file.write_text(profile_text(found))
     assert load_profile(str(file)).ns["page_in"] == 0
+
+
+# the translator
+
+
+def test_the_programs_that_are_translated_differ_in_their_blocks_alone():
+    few, many = (translating.program(blocks) for blocks in (3, 5))
+    assert len(many) - len(few) == 2 * len(translating.BLOCK)
+    assert few[: 52 - 12] == many[: 52 - 12]
+    need("qemu-i386", "qemu-user")
+    assert len(translating.translate_ns(2)) == 2
+
+
+@pytest.mark.parametrize("script", ["exit 1", "kill -SEGV $$", "exec sleep 9"])
+def test_a_translator_that_fails_is_none(monkeypatch, tmp_path, script):
+    file = tmp_path / "qemu-i386"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(translating, "SECONDS", 0.2)
+    assert translating.qemu() == str(file)
+    assert translating.translate_ns(2) == []
+
+
+def test_no_translator_is_none(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert translating.translate_ns(2) == []

@@ -23,17 +23,15 @@ from tracegen import random_trace
 from mmuexp.errors import UsageError
 from mmuexp.experiment import Interrupted, compare
 from mmuexp.guest import Columns
+from mmuexp.host import DEPENDENT, profile_of_dict
 from mmuexp.live import build
+from mmuexp.price import price
 from mmuexp.primitives import PRICES
 from mmuexp.registry import parse_spec
 from mmuexp.result import LIVE
 
 __all__ = ["known"]
 PACKAGES = Path(__file__).parent / "third_party"
-KERNEL = ("signal", "mmap", "munmap", "mprotect", "page_in", "page_out")
-WALK_INSNS = 150
-HELPERS = {"ram_misaligned_units8": "helper", "slow_misaligned": "helper", "slow_io": "helper", "slow_code": "helper"}
-HELPERS |= {"tlb_fills": "fill", "slow_cross": "helper_cross"}
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -91,34 +89,33 @@ def test_the_figures_of_a_row_belong_together(saved):
 def test_the_hosts_prices_are_measured_in_the_same_run(saved):
     host = saved[1]["manifest"]["prices"]["host"]
     assert host["name"] == "now"
-    entries = [*host["prices"].values(), host["access"], *host["also"].values()]
+    entries = [*host["prices"].values(), *host["path"].values(), *host["dependent"].values()]
     assert all(entry["source"].startswith("measured: ") and "spread_ns" in entry for entry in entries)
-    assert host["prices"].keys() == set(PRICES)
+    assert host["prices"].keys() == {*PRICES, *DEPENDENT}
     assert os.uname().release in host["about"]
     assert saved[1]["manifest"]["live"] == {"rounds": 2, "seconds": 10.0, "without_engine": []}
+    profile = profile_of_dict(host, "host")
     for row in saved[1]["rows"]:  # the other columns are at these prices, too
-        kernel = row["kernel_ns"]
-        assert row["ns"] == pytest.approx(row["insns"] * host["prices"]["insn"]["ns"] + kernel)
+        assert row["ns"] == pytest.approx(price(parse_spec(row["strategy"]), row, profile).ns)
 
 
-def modelled(spec: str, columns: Columns, mode: str, prices: dict) -> float:
-    """ns an access, by hand: every count at the manifest's prices; helpers at what they were measured to take."""
-    counts, host = run(columns, spec, mode), prices["host"]
-    insn, ns = host["prices"]["insn"]["ns"], counts["units8"] * host["access"]["ns"]
-    strategy = parse_spec(spec)
-    for event, costs in (prices["strategies"].get(spec) or prices["strategies"][strategy.name]).items():
-        each = (costs.get("insn", 0) + costs.get("walk", 0) * WALK_INSNS) * insn  # it translates nothing
-        if event in HELPERS and HELPERS[event] in host["also"]:
-            each = host["also"][HELPERS[event]]["ns"]
-        each += sum(costs.get(one, 0) * host["prices"][one]["ns"] for one in KERNEL)
+def modelled(spec: str, columns: Columns, mode: str, host: dict) -> float:
+    """ns an access, by hand: a hit path as it was measured, all else by its primitives; nothing is translated."""
+    counts, ns, strategy = run(columns, spec, mode), 0.0, parse_spec(spec)
+    for event, cost in strategy.engine_price_list().items():
+        each = host["path"][strategy.name]["ns"] if event == "units8" else 0.0
+        for field, amount in cost.primitives().items():
+            assert field != "walk"  # a trace holds no page tables
+            if field != "translate" and not (event == "units8" and field in ("hit", "access")):
+                each += amount * host["prices"][field]["ns"]
         ns += (counts.get(event) or 0) * each
     return ns / counts["accesses"]
 
 
 def test_the_modelled_column_by_hand(saved):
-    rows = columns_of(ROWS * 3000)
+    rows, host = columns_of(ROWS * 3000), saved[1]["manifest"]["prices"]["host"]
     for row in saved[1]["rows"]:
-        expected = modelled(row["strategy"], rows, "user", saved[1]["manifest"]["prices"])
+        expected = modelled(row["strategy"], rows, "user", host)
         assert row["live_model_ns_per_access"] == pytest.approx(expected, rel=1e-12)
 
 
@@ -129,11 +126,9 @@ def test_the_modelled_column_by_hand_on_random_rows(tmp_path, known, mode):
     if mode == "system":
         specs[-1] += ",guest_limit=0x100000000"
     result = compare(write(tmp_path / "t.arrow", columns, mode=mode), specs, live=True, rounds=1)
-    assert "fill" in result.manifest["prices"]["host"]["also"]
-    assert "helper_cross" not in result.manifest["prices"]["host"]["also"]  # so it has its instructions
+    host = result.manifest["prices"]["host"]
     for spec, model in zip(specs, result.frame["live_model_ns_per_access"], strict=True):
-        spec = str(parse_spec(spec))
-        assert model == pytest.approx(modelled(spec, columns, mode, result.manifest["prices"]), rel=1e-12), spec
+        assert model == pytest.approx(modelled(str(parse_spec(spec)), columns, mode, host), rel=1e-12), spec
 
 
 def test_a_host_that_is_named_is_not_measured(cli, trace, monkeypatch):

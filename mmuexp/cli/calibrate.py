@@ -11,42 +11,54 @@ from mmuexp.cli import output
 
 
 @click.command(short_help="Measure this host's prices, and write them as a host profile.")
-@click.option("-o", "path", metavar="FILE", help="Write the profile to FILE.toml, or to stdout (-).")
+@click.option(
+    "-o",
+    "paths",
+    metavar="FILE",
+    multiple=True,
+    help="Write the profile to FILE.toml, or to stdout (-); every round to FILE.csv; repeatable.",
+)
 @click.option("--rounds", type=click.IntRange(3, 10_000), metavar="N", default=15, help="Measure N times.  [15]")
-def command(path, rounds) -> None:
+def command(paths, rounds) -> None:
     """Measure what this host takes for a signal, a map, a fault, an instruction, and write it as a host profile.
 
     \b
     Examples:
       mmuexp calibrate
       mmuexp calibrate --rounds 3 -o -
+      mmuexp calibrate -o mine.toml -o rounds.csv
 
-    The profile goes to the user's configuration folder as `here`, and `--host here` takes its prices. Figures are
-    medians of rounds on synthetic streams; the profile holds their spread, the kernel, the processor and the date.
+    Unless -o names another place, the profile goes to the user's configuration folder as `here`, and `--host here`
+    takes its prices. Figures are medians of rounds on synthetic streams; the profile holds their ranges, the kernel,
+    the processor and the date.
     """
     from mmuexp.export import Output
     from mmuexp.host import CALIBRATED, user_folder
-    from mmuexp.live.calibrate import calibrate, profile_text
+    from mmuexp.live.calibrate import calibrate, profile_text, rounds_text
 
     class ProfileFile(Output):
-        writers: ClassVar[Mapping[str, Callable]] = {".toml": lambda found: profile_text(found).encode()}
+        writers: ClassVar[Mapping[str, Callable]] = {
+            ".toml": lambda found: profile_text(found).encode(),
+            ".csv": lambda found: rounds_text(found).encode(),
+        }
 
-    target = path or str(user_folder() / f"{CALIBRATED}.toml")
+    named = [path for path in paths if path != output.STDOUT]
+    to_stdout = len(named) < len(paths)
+    here = None
+    if not to_stdout and not any(path.lower().endswith(".toml") for path in named):
+        _make_folder(str(user_folder()))
+        here = str(user_folder() / f"{CALIBRATED}.toml")
     with ExitStack() as stack:
-        file = None
-        if target != output.STDOUT:
-            if path is None:
-                _make_folder(str(user_folder()))
-            file = ProfileFile(target)
-            stack.callback(file.discard)
+        files = []
+        for path in [*named, *([here] if here else [])]:
+            files.append(ProfileFile(path))
+            stack.callback(files[-1].discard)
         with output.progress_bar() as progress:
             found = calibrate(rounds=rounds, progress=progress)
-        if file is None:
-            click.echo(profile_text(found), nl=False)
-            return
-        file.save(found)
-    output.say(f"wrote {target}; `--host {CALIBRATED if path is None else target}` takes these prices")
-    click.echo(_table(found))
+        output.save_all(files, found)
+    for path in [CALIBRATED] if here else [path for path in named if path.lower().endswith(".toml")]:
+        output.say(f"`--host {path}` takes these prices")
+    click.echo(profile_text(found) if to_stdout else _table(found), nl=not to_stdout)
 
 
 def _make_folder(folder: str) -> None:
@@ -61,6 +73,7 @@ def _make_folder(folder: str) -> None:
 
 def _table(found) -> str:
     lines = [found.about]
-    for name, figure in {**found.prices, **found.also}.items():
-        lines.append(f"  {name:18} {figure.ns:12,.2f} ns  ± {figure.spread_ns:10,.2f}  {figure.how}")
+    for name, figure in found.figures.items():
+        ranged = f"{figure.low_ns:,.2f} to {figure.high_ns:,.2f}"
+        lines.append(f"  {name:24} {figure.ns:13,.2f} ns  {ranged:>28}  {figure.how}")
     return "\n".join(lines)

@@ -1,11 +1,11 @@
-"""`calibrate`: what this host takes for the primitives that a profile prices (MODEL.md, section 7), measured.
+"""`calibrate`: what this host takes for each primitive that a profile prices (primitives.py), measured.
 
-The kernel's are timed alone (`engine/primitives.c`), the emulator's on synthetic streams under the live engines, beside
-the bare loop. Everything is measured in rounds, one after another; a figure is the median of its rounds, its spread the
-distance between their quartiles. What comes out below zero is less than its noise, and stands as 0; only an instruction
-must be told from noise, for it prices everything: it is measured on, and an error in the end. `insn` and `access` come
-from one line through the hit paths of the four schemes: ns of a hit = access + insn * instructions; the access itself
-costs what the data cache makes of it, in every scheme.
+The kernel's are timed alone (`engine/primitives.c`), and with them an instruction that runs seldom and a page walk; hit
+paths and helpers on synthetic streams under the live engines, beside the bare loop (`events.py`); the translator is
+QEMU's (`translating.py`). Everything is measured in rounds, one after another. A figure is the median of its rounds,
+its range lies between their quartiles, for hit paths between those of short and of long loops. What comes out below
+zero is less than its noise, and stands as 0; only an instruction must be told from noise, for it prices everything: it
+is measured on, and an error in the end. What cannot be measured at all, as the translator without a QEMU, is left out.
 """
 
 from __future__ import annotations
@@ -13,59 +13,76 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mmuexp import manifest
 from mmuexp.arguments import whole_number
 from mmuexp.errors import MmuexpError, UsageError, option
-from mmuexp.guest import Columns
-from mmuexp.host import Profile, profile_of_text
-from mmuexp.live import streams
+from mmuexp.host import DEPENDENT, Profile, profile_of_text
+from mmuexp.live import events
 from mmuexp.live.build import primitives_program
-from mmuexp.live.engine import Engine
+from mmuexp.live.events import EVENTS, FOR_PEOPLE, PRICED, Event, Step
+from mmuexp.live.translating import translate_ns
 from mmuexp.progress import Progress
-from mmuexp.registry import ORDER, strategy_class
 
 ROUNDS = 15
 QUICK_ROUNDS = 7
 PATIENCE = 8  # times the rounds, until an instruction is told from noise
 LEAST_INSN_NS = 0.005  # no processor ends 200 instructions in a ns
 PRIMITIVE_SECONDS = 60
-BETWEEN_SECONDS = 1.0  # from one round to the next, when they are taken between others
-HIT_ROWS = 1 << 18
-HIT_TIMES = 8  # that hits are measured in a round: they differ by tenths of a ns, and take a ms
-EVENT_ROWS = 1 << 13
-POOLS = (16, 64, 256, 1024)  # pages that a FLUSH finds mapped
+BETWEEN_SECONDS = 3.0  # from one round to the next, when they are taken between others
+
+KERNEL = {  # a price -> (what is timed, less the rest), as primitives.c names them
+    "insn": (("insn",), "an instruction of a helper that runs between guest code, which uses the caches"),
+    "walk_level": (("walk_level",), "a read in a guest's page tables that waits for the one before"),
+    "signal": (("signal",), "SIGSEGV delivery and sigreturn, the handler skips the instruction"),
+    "mmap": (("mmap",), "mmap of one memfd page over a reserve, not touched"),
+    "page_in": (("map_on_fault", "signal", "mmap"), "SIGSEGV + mmap + minor fault + retry, less signal and mmap"),
+    "mprotect": (("write_fault", "signal"), "SIGSEGV + mprotect + retry, less signal"),
+    "page_out": (("unmap_all",), "one unmap over 256 mappings of one page, for each"),
+    "munmap": (("unmap", "unmap_all"), "unmap of one mapped page, less page_out"),
+}
+UNPRICED = {  # and what else people ask for
+    "also.map_on_fault": (("map_on_fault",), "SIGSEGV + mmap of one page + minor fault + retry"),
+    "also.write_fault": (("write_fault",), "SIGSEGV + mprotect + retry"),
+    "also.protect": (("protect",), "mprotect of a written page, read-only"),
+    "also.unmap": (("unmap",), "unmap of one mapped page"),
+}
+TRANSLATE = "translate"
+NEEDED = ("hit", "insn")  # to be told from noise
 
 
 @dataclass(frozen=True)
 class Figure:
-    """ns: the median of the rounds, and the distance between their quartiles."""
+    """ns: the median of the rounds; low_ns and high_ns its range; `rounds` all of them, in their order."""
 
     ns: float
-    spread_ns: float
+    low_ns: float
+    high_ns: float
     how: str
+    rounds: tuple[float, ...] = ()
+
+    @property
+    def spread_ns(self) -> float:
+        return self.high_ns - self.low_ns
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """`prices` go into the profile's tables, `also` is what else was measured, for people."""
+    """`figures` by the table of a profile that each goes to: "signal", "path.softmmu", "also.unmap"."""
 
-    prices: dict[str, Figure]
-    also: dict[str, Figure]
+    figures: dict[str, Figure]
     about: str
     date: str
     manifest: dict[str, Any]
 
     def profile(self) -> Profile:
-        """Make a host profile of the prices, as `compare(host=...)` takes it."""
+        """Make a host profile of the figures, as `compare(host=...)` takes it."""
         return profile_of_text(profile_text(self), "now")
 
 
@@ -78,77 +95,56 @@ class Sampler:
     def __init__(self) -> None:
         self.started = manifest.utc_now()
         self.rounds, self._ended = 0, 0.0
-        self.kernel: dict[str, list[float]] = {}
-        self.events: dict[str, list[float]] = {}
-        self.slopes: list[float] = []
-        self.bases: list[float] = []
+        self.found: dict[str, list[float]] = {}  # ns by what was timed
         primitives_program()
 
-    def sample(self, rounds: int, kinds: Mapping[str, Event], step: Callable[[str], None] = lambda what: None) -> None:
-        for found, new in ((self.kernel, _kernel(rounds, step)), (self.events, _events(rounds, step, kinds))):
-            for name, ns in new.items():
-                found.setdefault(name, []).extend(ns)
-        self._hit(rounds, step)
+    def sample(self, rounds: int, kinds: Mapping[str, Event], step: Step = lambda what: None) -> None:
+        self._add(kernel(rounds, step))
+        self._add(events.events(rounds, step, kinds))
+        self._add(events.hits(rounds, step))
+        self._add({TRANSLATE: translate_ns(rounds)})
         self.rounds += rounds
 
-    def _hit(self, rounds: int, step: Callable[[str], None] = lambda what: None) -> None:
-        slopes, bases = _hits(rounds, step)
-        self.slopes.extend(slopes)
-        self.bases.extend(bases)
+    def _add(self, new: Mapping[str, list[float]]) -> None:
+        for name, ns in new.items():
+            self.found.setdefault(name, []).extend(ns)
 
     def between(self) -> None:
         """A round, if the last was not just now: to be called between the rounds of something else."""
         if time.monotonic() - self._ended >= BETWEEN_SECONDS:
-            self.sample(1, HELPERS)
+            self.sample(1, PRICED)
             self._ended = time.monotonic()
 
     def profile(self) -> Profile:
         """This host's prices, as they were while `between` was called: what a live measurement is compared with."""
         if self.rounds < QUICK_ROUNDS:
-            self.sample(QUICK_ROUNDS - self.rounds, HELPERS)
+            self.sample(QUICK_ROUNDS - self.rounds, PRICED)
         return self.calibration().profile()
 
     def calibration(self) -> Calibration:
         for _ in range((PATIENCE - 1) * self.rounds):
-            if np.median(self.slopes) >= LEAST_INSN_NS:
+            if not self._lost():
                 break
-            self._hit(1)
-        slope, base, kernel = np.array(self.slopes), np.array(self.bases), _arrays(self.kernel)
-        if np.median(slope) < LEAST_INSN_NS:
-            what = f"what an instruction takes is lost in noise: {np.median(slope):.2g} ns, the median of {len(slope)}"
+            self._add(kernel(1))
+            self._add(events.hits(1))
+        figures = figures_of(self.found)
+        if lost := self._lost():
+            ns, rounds = figures[lost].ns, len(figures[lost].rounds)
+            what = f"what an instruction takes is lost in noise: {ns:.2g} ns, the median of {rounds}"
             raise MmuexpError(what, where="calibrate", todo="run it when this machine does nothing else")
-        signal, mapping = kernel["signal"], kernel["mmap"]
-        prices = {
-            "hit": _figure(slope, "slope of hit paths of 1, 4, 7 and 11 instructions on a synthetic stream"),
-            "insn": _figure(slope, "as an instruction of the hit path"),
-            "access": _figure(base, "what remains of a hit beyond its instructions: the data cache"),
-            "helper": _figure(np.array(self.events["helper"]), "a misaligned load by softmmu's helper"),
-            "walk_level": _figure(kernel["walk"] / 2, "a dependent read in 4 MiB of page tables"),
-            "signal": _figure(signal, "SIGSEGV delivery and sigreturn, the handler skips the instruction"),
-            "mmap": _figure(mapping, "mmap of one memfd page over a reserve, not touched"),
-            "page_in": _figure(
-                kernel["map_on_fault"] - signal - mapping, "SIGSEGV + mmap + minor fault + retry, less signal and mmap"
-            ),
-            "mprotect": _figure(kernel["write_fault"] - signal, "SIGSEGV + mprotect + retry, less signal"),
-            "page_out": _figure(kernel["unmap_all"], "one unmap over 256 mappings of one page, for each"),
-            "munmap": _figure(kernel["unmap"] - kernel["unmap_all"], "unmap of one mapped page, less page_out"),
-        }
-        also = {name: _figure(ns, EVENTS[name].how) for name, ns in _arrays(self.events).items()} | {
-            "map_on_fault": _figure(kernel["map_on_fault"], "SIGSEGV + mmap of one page + minor fault + retry"),
-            "write_fault": _figure(kernel["write_fault"], "SIGSEGV + mprotect + retry"),
-            "protect": _figure(kernel["protect"], "mprotect of a written page, read-only"),
-            "unmap": _figure(kernel["unmap"], "unmap of one mapped page"),
-            "walk": _figure(kernel["walk"], "a page walk: two dependent reads in 4 MiB of tables"),
-        }
         machine = manifest.machine()
         processor = machine["processor"] or machine["architecture"]
         about = f"{processor}, {machine['system']}, measured by mmuexp calibrate"
         made = manifest.of_run("calibrate", sys.argv, self.started, "yes")
-        return Calibration(prices, also, about, datetime.now(UTC).date().isoformat(), made)
+        return Calibration(figures, about, datetime.now(UTC).date().isoformat(), made)
+
+    def _lost(self) -> str | None:
+        figures = figures_of(self.found)
+        return next((name for name in NEEDED if np.median(figures[name].rounds) < LEAST_INSN_NS), None)
 
 
 def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Calibration:
-    """Measure this host. Takes some 10 s. Raises UsageError, NoEngine, EngineFailed, MmuexpError where all is noise."""
+    """Measure this host. Takes some 20 s. Raises UsageError, NoEngine, EngineFailed, MmuexpError where all is noise."""
     rounds = whole_number(rounds, "rounds", "give whole rounds")
     if rounds is None or not 3 <= rounds <= 10_000:
         raise UsageError(f"{rounds} rounds", where=option("rounds"), todo="give 3 to 10,000")
@@ -165,19 +161,52 @@ def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Cali
     return sampler.calibration()
 
 
-def _arrays(found: Mapping[str, list[float]]) -> dict[str, np.ndarray]:
-    return {name: np.array(ns) for name, ns in found.items()}
+def figures_of(found: Mapping[str, list[float]]) -> dict[str, Figure]:
+    """The figures of a profile, in its order, of what was timed."""
+    ns = {name: np.array(rounds) for name, rounds in found.items()}
+    figures = {}
+    for name in events.LINE:
+        how = "of the line through the hit paths by their instructions: "
+        figures[name] = _of_loops(ns, name, how + {"hit": "its slope", "access": "what lies below it"}[name])
+    figures |= {name: _figure(ns[name], kind.how) for name, kind in PRICED.items() if name in ns}
+    figures |= _of_kernel(ns, KERNEL)
+    if len(ns.get(TRANSLATE, [])):
+        how = "a guest instruction that qemu-i386 translates, in blocks of six that run once"
+        figures[TRANSLATE] = _figure(ns[TRANSLATE], how)
+    for name, waiting in zip(events.LINE, DEPENDENT, strict=True):
+        figures[waiting] = _figure(ns[f"dependent {name}"], f"{name}, where each address waits for the load before")
+    for path in [name.removeprefix("short ") for name in ns if name.startswith("short path.")]:
+        figures[path] = _of_loops(ns, path, "a whole hit, its access included")
+    for path in [name.removeprefix("dependent ") for name in ns if name.startswith("dependent path.")]:
+        how = "a whole hit, where each address waits for the load before"
+        figures[path.replace("path", "dependent")] = _figure(ns[f"dependent {path}"], how)
+    figures |= {f"also.{name}": _figure(ns[name], kind.how) for name, kind in FOR_PEOPLE.items() if name in ns}
+    return figures | _of_kernel(ns, UNPRICED)
+
+
+def _of_kernel(ns: Mapping[str, np.ndarray], kinds: Mapping[str, tuple[tuple[str, ...], str]]) -> dict[str, Figure]:
+    return {
+        name: _figure(ns[first] - sum(ns[one] for one in less), how) for name, ((first, *less), how) in kinds.items()
+    }
+
+
+def _of_loops(ns: Mapping[str, np.ndarray], name: str, how: str) -> Figure:
+    """The middle between loops that fit into the cache of decoded code and loops that do not; its range has both."""
+    both = [_figure(ns[f"{kind} {name}"], "") for kind in ("short", "long")]
+    middle = _figure((ns[f"short {name}"] + ns[f"long {name}"]) / 2, f"{how}, in loops of 64 and of 512 accesses")
+    low, high = min(middle.ns, *(one.low_ns for one in both)), max(middle.ns, *(one.high_ns for one in both))
+    return Figure(middle.ns, low, high, middle.how, middle.rounds)
 
 
 def _figure(rounds: np.ndarray, how: str) -> Figure:
     low, middle, high = (float(quartile) for quartile in np.percentile(rounds, [25, 50, 75]))
     if middle < 0:
-        return Figure(0.0, high - low, f"{how}; {middle:.2g} ns, less than its noise")
-    return Figure(middle, high - low, how)
+        how = f"{how}; not measurable: {middle:.2g} ns, less than its noise"
+    return Figure(max(0.0, middle), max(0.0, low), max(0.0, high), how, tuple(map(float, rounds)))
 
 
-def _kernel(rounds: int, step: Callable[[str], None]) -> dict[str, np.ndarray]:
-    """Each kernel primitive, ns a round."""
+def kernel(rounds: int, step: Step = lambda what: None) -> dict[str, list[float]]:
+    """Each figure of `primitives.c`, ns a round."""
     program, found = primitives_program(), {}
     what = "the host's primitives cannot be measured"
     for _ in range(rounds):
@@ -194,109 +223,27 @@ def _kernel(rounds: int, step: Callable[[str], None]) -> dict[str, np.ndarray]:
             name, ns = line.split()
             found.setdefault(name, []).append(float(ns))
         step("kernel")
-    return {name: np.array(ns) for name, ns in found.items()}
-
-
-def _hits(rounds: int, step: Callable[[str], None]) -> tuple[np.ndarray, np.ndarray]:
-    """(insn, access), ns a round: the line through the four hit paths."""
-    strategies = [strategy_class(name)() for name in ORDER]
-    warm, rows = streams.stores_first(), streams.hits(HIT_ROWS)
-    insns = np.array([strategy.hit_insns() for strategy in strategies], float)
-    slopes, bases = [], []
-    with ExitStack() as stack:
-        bare = stack.enter_context(Engine(None, "user", checked=False))
-        engines = [stack.enter_context(Engine(strategy, "user", checked=False)) for strategy in strategies]
-        for engine in (bare, *engines):
-            engine.feed(warm)
-            engine.feed(rows)
-        for turn in range(rounds * HIT_TIMES):
-            at = turn % (len(engines) + 1)
-            spent = {}
-            for engine in [*engines[at:], bare, *engines[:at]]:
-                engine.feed(rows)
-                spent[engine] = engine.cpu_ns
-            slope, base = _line(insns, [(spent[engine] - spent[bare]) / HIT_ROWS for engine in engines])
-            slopes.append(slope)
-            bases.append(base)
-            if (turn + 1) % HIT_TIMES == 0:
-                step("hits")
-    return np.array(slopes), np.array(bases)
-
-
-def _line(insns: np.ndarray, ns: Sequence[float]) -> tuple[float, float]:
-    """(slope, base) of the line through the hit paths."""
-    slope, base = np.polyfit(insns, ns, 1)
-    return float(slope), float(base)
-
-
-class Event(NamedTuple):
-    """An event that the engine of `scheme` meets `events` times on `rows`."""
-
-    scheme: str
-    rows: Callable[[], Columns]
-    events: int
-    how: str
-
-
-def _flush(pages: int) -> Event:
-    times = max(1, 4096 // pages)
-    how = f"{pages} pages faulted in and dropped by one FLUSH, for each FLUSH (qemu-fast)"
-    return Event("qemu-fast", partial(streams.touched_and_flushed, pages, times), times, how)
-
-
-def _event(scheme: str, stream: Callable[[int], Columns], how: str) -> Event:
-    return Event(scheme, partial(stream, EVENT_ROWS), EVENT_ROWS, how)
-
-
-HELPERS = {  # what helpers take, which is not their length
-    "helper": _event("softmmu", streams.misaligned, "a misaligned load by softmmu's helper"),
-    "helper_cross": _event("softmmu", streams.crossing, "a crossing load by softmmu's helper"),
-    "fill": _event("softmmu", streams.thrashing, "a TLB fill by softmmu's helper, no page walk"),
-}
-EVENTS = HELPERS | {  # and what else people ask for
-    "signal_completed": _event("byte-lookup", streams.crossing, "a load done in the handler"),
-    **{f"flush_{pages}_pages": _flush(pages) for pages in POOLS},
-}
-
-
-def _events(rounds: int, step: Callable[[str], None], kinds: Mapping[str, Event]) -> dict[str, np.ndarray]:
-    """Whole events as the engines run them, ns a round."""
-    found: dict[str, list[float]] = {name: [] for name in kinds}
-    rows = {name: kind.rows() for name, kind in kinds.items()}
-    with ExitStack() as stack:
-        bare = stack.enter_context(Engine(None, "user", checked=False))
-        engines = {
-            name: stack.enter_context(Engine(strategy_class(kind.scheme)(), "user", checked=False))
-            for name, kind in kinds.items()
-        }
-        for name, engine in engines.items():
-            bare.feed(rows[name])
-            engine.feed(rows[name])
-        for _ in range(rounds):
-            for name, engine in engines.items():
-                bare.feed(rows[name])
-                engine.feed(rows[name])
-                found[name].append((engine.cpu_ns - bare.cpu_ns) / kinds[name].events)
-            step("events")
-    return _arrays(found)
+    return found
 
 
 def profile_text(calibration: Calibration) -> str:
     """The calibration as a host profile (TOML), which `--host` reads."""
-    lines = [
-        f"# Written by `mmuexp calibrate` on {calibration.date}; figures are medians, spreads are between quartiles."
-    ]
+    lines = [f"# Written by `mmuexp calibrate` on {calibration.date}; figures are medians, with their ranges."]
     lines += [f'about = "{_quoted(calibration.about)} on {calibration.date}"', ""]
-    for name, figure in calibration.prices.items():
-        lines += [f"[{name}]", *_entry(figure), ""]
-    for name, figure in calibration.also.items():
-        lines += [f"[also.{name}]", *_entry(figure), ""]
+    for name, figure in calibration.figures.items():
+        lines += [f"[{name}]"]
+        lines += [f"{key} = {_digits(getattr(figure, key))}" for key in ("ns", "low_ns", "high_ns", "spread_ns")]
+        lines += [f'source = "{_quoted(f"measured: {figure.how}")}"', ""]
     return "\n".join(lines)
 
 
-def _entry(figure: Figure) -> list[str]:
-    source = f"measured: {figure.how}"
-    return [f"ns = {_digits(figure.ns)}", f"spread_ns = {_digits(figure.spread_ns)}", f'source = "{_quoted(source)}"']
+def rounds_text(calibration: Calibration) -> str:
+    """Every round of every figure, as CSV."""
+    rows = [
+        f"{name},{number},{ns!r}" for name, figure in calibration.figures.items()
+        for number, ns in enumerate(figure.rounds)
+    ]  # fmt: skip
+    return "\n".join(["figure,round,ns", *rows, ""])
 
 
 def _digits(ns: float) -> str:

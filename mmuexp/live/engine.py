@@ -119,7 +119,7 @@ class Engine:
         self.rows = 0
         command = [*wrapper, str(self.program), "{fd}", mode, str(int(checked)), str(int(plant)), *settings(strategy)]
         try:
-            with _on_processor(cpu):
+            with on_processor(cpu):
                 self._start(command)
         except OSError as error:
             what = f"cannot be started: {error.strerror}"
@@ -226,7 +226,7 @@ class Engine:
 
 
 @contextlib.contextmanager
-def _on_processor(cpu: int | None) -> Iterator[None]:
+def on_processor(cpu: int | None) -> Iterator[None]:
     """Whatever this thread starts meanwhile begins on that processor, and stays there."""
     before = os.sched_getaffinity(0)
     if cpu is not None:

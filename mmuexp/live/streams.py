@@ -10,6 +10,7 @@ from mmuexp.guest import PAGE_BYTES, USER, Columns, Op
 FIRST_PAGE = 0x8000
 PAGES = 24  # of a stream of hits: more than the first data cache holds, less than the second
 SEED = 20041020  # the mail's date
+OFTEN = 8  # one access in so many enters a helper, where it does now and then
 
 
 def _columns(op: np.ndarray, vaddr: np.ndarray, size: np.ndarray) -> Columns:
@@ -20,21 +21,21 @@ def _columns(op: np.ndarray, vaddr: np.ndarray, size: np.ndarray) -> Columns:
     )  # fmt: skip
 
 
-def hits(rows: int, pages: int = PAGES) -> Columns:
-    """Aligned accesses anywhere in `pages` pages, 7 loads to 3 stores, mostly of 4 bytes, in an order of ops and sizes
-    that repeats every 64 rows, as in a guest's loop."""
+def hits(rows: int, loop: int = 64, stores: float = 0.3) -> Columns:
+    """Aligned accesses anywhere in PAGES pages, a share of them stores, mostly of 4 bytes, in an order of ops and sizes
+    that repeats every `loop` rows, as in a guest's loop: a long one does not fit into the cache of decoded code."""
     rng = np.random.default_rng(SEED)
-    times = -(-rows // 64)
-    op = np.tile(rng.random(64) < 0.3, times)[:rows]
-    size = np.tile(rng.choice([1, 2, 4, 8], 64, p=[0.15, 0.05, 0.75, 0.05]), times)[:rows]
-    page = FIRST_PAGE + rng.integers(0, pages, rows)
+    times = -(-rows // loop)
+    op = np.tile(rng.random(loop) < stores, times)[:rows]
+    size = np.tile(rng.choice([1, 2, 4, 8], loop, p=[0.15, 0.05, 0.75, 0.05]), times)[:rows]
+    page = FIRST_PAGE + rng.integers(0, PAGES, rows)
     return _columns(op, page * PAGE_BYTES + rng.integers(0, PAGE_BYTES // 8, rows) * 8, size)
 
 
-def stores_first(pages: int = PAGES) -> Columns:
+def stores_first() -> Columns:
     """A store to each page: from here on, accesses to them hit under every scheme."""
-    page = FIRST_PAGE + np.arange(pages)
-    return _columns(np.ones(pages), page * PAGE_BYTES, np.full(pages, 4))
+    page = FIRST_PAGE + np.arange(PAGES)
+    return _columns(np.ones(PAGES), page * PAGE_BYTES, np.full(PAGES, 4))
 
 
 def crossing(rows: int) -> Columns:
@@ -45,6 +46,25 @@ def crossing(rows: int) -> Columns:
 def misaligned(rows: int) -> Columns:
     """Loads of 4 bytes, misaligned in one page: under softmmu a helper call each."""
     return _columns(np.zeros(rows), np.full(rows, FIRST_PAGE * PAGE_BYTES + 2), np.full(rows, 4))
+
+
+def now_and_then(rows: int, misaligned: bool) -> Columns:
+    """Loads of 4 bytes in one page; one in eight, in no order that a processor could guess, is misaligned if asked."""
+    offset = np.where(np.random.default_rng(SEED).random(rows) < 1 / OFTEN, 2 * misaligned, 0)
+    return _columns(np.zeros(rows), np.full(rows, FIRST_PAGE * PAGE_BYTES) + offset, np.full(rows, 4))
+
+
+def flushes(rows: int) -> Columns:
+    """FLUSH alone: under softmmu every entry of its tables is cleared each time."""
+    return _others(np.full(rows, Op.FLUSH), np.zeros(rows), np.zeros(rows), np.zeros(rows))
+
+
+def dropped(rows: int, blocks: int) -> Columns:
+    """So many blocks of 2 bytes, one behind the other, and a store of 64 bytes over them, which drops them all."""
+    vaddr = FIRST_PAGE * PAGE_BYTES + 2 * np.arange(blocks + 1) % (2 * blocks)
+    op, size = np.append(np.full(blocks, Op.EXEC), Op.STORE), np.append(np.full(blocks, 2), 64)
+    found = (op, vaddr, size, np.ones(blocks + 1))
+    return _others(*(np.tile(column, rows) for column in found))
 
 
 def thrashing(rows: int, tlb_bits: int = 8) -> Columns:
@@ -59,7 +79,11 @@ def touched_and_flushed(pages: int, times: int) -> Columns:
     vaddr = np.append(page * PAGE_BYTES, 0)
     op = np.append(np.zeros(pages), Op.FLUSH)
     size = np.append(np.full(pages, 4), 0)
-    return _columns(np.tile(op, times), np.tile(vaddr, times), np.tile(size, times))._replace(
-        insns=np.tile(np.append(np.ones(pages), 0), times).astype("u1"),
-        flags=np.tile(np.append(np.full(pages, USER), 0), times).astype("u1"),
-    )
+    insns = np.append(np.ones(pages), 0)
+    return _others(*(np.tile(column, times) for column in (op, vaddr, size, insns)))
+
+
+def _others(op: np.ndarray, vaddr: np.ndarray, size: np.ndarray, insns: np.ndarray) -> Columns:
+    """Rows that are not all accesses."""
+    flags = np.where(np.isin(op, [Op.FLUSH, Op.FLUSH_PAGE]), 0, USER)
+    return _columns(op, vaddr, size)._replace(insns=insns.astype("u1"), flags=flags.astype("u1"))

@@ -14,7 +14,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PAGES = 256, REPEATS = 4, WALKS = 1 << 14, GUEST_BYTES = 128 << 10 };
+enum { PAGE = 4096, PAGES = 256, REPEATS = 4, GUEST_BYTES = 128 << 10 };
+enum { WALKS = 16, TABLES = 16 }; /* walks at a time, in the page tables of a guest that uses 64 MiB */
 
 static uint8_t *reserve;
 static int fd, order[PAGES];
@@ -117,20 +118,47 @@ static void protect(int page)
         die("mprotect");
 }
 
-/* A guest page walk: two dependent reads in page tables that the cache does not hold. */
+static void nothing(void) {}
+
+/* Guest page walks: two reads each, of which the second waits for the first, and the next walk for the second. */
 static uint32_t *tables;
-static void no_tables(void) {}
 static void walk(int page)
 {
     static uint32_t at = 1;
     uint32_t sum = page;
     for (int i = 0; i < WALKS; i++) {
         at = at * 1664525 + 1013904223 + (sum & 1);
-        uint32_t directory = tables[at >> 22];
-        sum += tables[1024 + (directory & 1023) * 1024 + (at >> 12 & 1023)];
+        uint32_t directory = tables[at >> 22 & (TABLES - 1)];
+        sum += tables[1024 + (directory & (TABLES - 1)) * 1024 + (at >> 12 & 1023)];
     }
     asm volatile("" : : "r"(sum));
 }
+
+/*
+ * Code that runs seldom: COPIES helpers that take turns, more than the first instruction cache holds, each of 10
+ * instructions a group. A group loads, computes, compares, jumps and stores as helpers do, in a line of its own.
+ */
+enum { COPIES = 64, TURNS = 16, SHORT = 10, LONG = 50 };
+#define GROUP                                                                                                          \
+    "movl at(%rdi), %eax\n addl $1, %eax\n cmpl $-1, %eax\n je 1f\n movl %eax, at+4(%rdi)\n"                           \
+    "movq at+8(%rdi), %rdx\n leaq 8(%rdx,%rax), %rcx\n testb $1, at+16(%rdi)\n jne 1f\n movq %rcx, at+24(%rdi)\n"
+#define HELPERS(name, groups)                                                                                          \
+    asm(".text\n.balign 64\n" name ":\n.rept 64\n .balign 64\n .set at, 0\n"                                          \
+        " .rept " groups "\n" GROUP " .set at, (at + 32) & 511\n .endr\n 1: ret\n .balign 4096\n.endr\n")
+HELPERS("helpers_short", "10");
+HELPERS("helpers_long", "50");
+extern char helpers_short[], helpers_long[];
+static uint8_t helpers_data[1024];
+
+static void run_helpers(int page, char *code)
+{
+    for (int i = 0; i < TURNS; i++) {
+        char *turn = code + (size_t)((page + i) % COPIES) * PAGE;
+        asm volatile("call *%0" : : "r"(turn), "D"(helpers_data) : "rax", "rcx", "rdx", "cc", "memory");
+    }
+}
+static void helpers_of_few(int page) { run_helpers(page, helpers_short); }
+static void helpers_of_many(int page) { run_helpers(page, helpers_long); }
 
 int main(int argc, char **argv)
 {
@@ -148,7 +176,7 @@ int main(int argc, char **argv)
     if (fd < 0 || ftruncate(fd, PAGES * PAGE))
         die("memfd");
     reserve = mmap(NULL, PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    tables = calloc(1024 + 1024 * 1024, sizeof *tables);
+    tables = calloc(1024 + TABLES * 1024, sizeof *tables);
     if (reserve == MAP_FAILED || !tables)
         die("mmap");
     for (int i = 0; i < PAGES; i++)
@@ -164,7 +192,9 @@ int main(int argc, char **argv)
         printf("protect %g\n", timed(all_touched, protect, PAGES));
         printf("unmap %g\n", timed(all_touched, unmap_page, PAGES));
         printf("unmap_all %g\n", timed(all_touched, unmap_all, 1) / PAGES);
-        printf("walk %g\n", timed(no_tables, walk, 1) / WALKS);
+        printf("walk_level %g\n", timed(nothing, walk, PAGES) / WALKS / 2);
+        double seldom = timed(nothing, helpers_of_many, PAGES) - timed(nothing, helpers_of_few, PAGES);
+        printf("insn %g\n", seldom / TURNS / (LONG - SHORT) / 10);
     }
     return 0;
 }

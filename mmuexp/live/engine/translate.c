@@ -147,6 +147,9 @@ static void translate(struct run *run)
         uint32_t row = before + j;
         to = emit(emit_word(to, "\xc7\x04\x25", 3, low((const void *)&run_row)), &row, sizeof row); /* movl $, run_row */
         to = emit_word(to, "\x8b\x8b", 2, 4 * row); /* movl 4*row(%rbx), %ecx */
+#ifdef DEPENDENT /* each address waits for the data that was loaded last, as in a linked list */
+        to = emit(to, "\x83\xe2\x00\x01\xd1", 5); /* andl $0, %edx; addl %edx, %ecx */
+#endif
         to = emit(to, (const void *)t->begin, t->end - t->begin);
         run->end[j] = to - run->code;
     }

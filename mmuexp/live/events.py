@@ -1,0 +1,173 @@
+"""Rounds of what the emulator's own part of translation takes, each by engines on synthetic streams.
+
+`hits` measures whole hit paths, `events` what a helper, an entry of a table or a dropped block takes. Engines are made
+anew for each call, so that the places in memory that they get are not those of every round.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.guest import Columns
+from mmuexp.live import streams
+from mmuexp.live.build import NoEngine, source_of
+from mmuexp.live.engine import Engine
+from mmuexp.registry import default_strategies
+from mmuexp.strategy import Strategy
+
+HIT_ROWS = 1 << 18
+HIT_TIMES = 4  # that hits are measured in a round: they differ by tenths of a ns, and take a ms
+EVENT_ROWS = 1 << 13
+DROPPED_BLOCKS = 32
+POOLS = (16, 64, 256, 1024)  # pages that a FLUSH finds mapped
+DEPENDENT = ("-DDEPENDENT",)
+EMPTY_HELPER = ("-DEMPTY_HELPER",)
+PATH, LINE = "path.{}", ("hit", "access")  # the line through the hit paths: a hit = access + hit * instructions
+KINDS = {  # where hits are measured -> rows of a loop, share of stores, flags of the engines
+    "short": (64, 0.3, ()),
+    "long": (512, 0.3, ()),
+    "dependent": (64, 0.0, DEPENDENT),
+}
+Step = Callable[[str], None]
+
+
+def measurable() -> list[Strategy]:
+    """The shipped schemes that have an engine, at their defaults."""
+    found = []
+    for strategy in default_strategies("user"):
+        try:
+            source_of(type(strategy))
+        except NoEngine:
+            continue
+        found.append(strategy)
+    return found
+
+
+def hits(rounds: int, step: Step = lambda what: None) -> dict[str, list[float]]:
+    """ns of each round: "KIND path.SCHEME" a whole hit, access included; "KIND hit" and "KIND access" of the line."""
+    found: dict[str, list[float]] = defaultdict(list)
+    strategies = measurable()
+    insns = np.array([strategy.hit_insns() for strategy in strategies], float)
+    with ExitStack() as stack:
+        plan = {}
+        for flags in ((), DEPENDENT):
+            engines = _engines(stack, [None, *strategies], flags)
+            for kind, (loop, stores, wanted) in KINDS.items():
+                if wanted == flags:
+                    plan[kind] = (engines, streams.hits(HIT_ROWS, loop, stores))
+        for engines, rows in plan.values():
+            for engine in engines:
+                engine.feed(streams.stores_first())
+                engine.feed(rows)
+        for turn in range(rounds * HIT_TIMES):
+            for kind, (engines, rows) in plan.items():
+                bare, *ns = _spent(engines, rows, turn)
+                ns = [one - bare for one in ns]
+                for strategy, one in zip(strategies, ns, strict=True):
+                    found[f"{kind} {PATH.format(strategy.name)}"].append(one)
+                for name, one in zip(LINE, np.polyfit(insns, ns, 1), strict=True):
+                    found[f"{kind} {name}"].append(float(one))
+            if (turn + 1) % HIT_TIMES == 0:
+                step("hits")
+    return dict(found)
+
+
+def _engines(stack: ExitStack, strategies: Sequence[Strategy | None], flags: tuple[str, ...] = ()) -> list[Engine]:
+    cpu = max(os.sched_getaffinity(0))
+    return [stack.enter_context(Engine(one, "user", checked=False, cpu=cpu, extra=flags)) for one in strategies]
+
+
+def _spent(engines: Sequence[Engine], rows: Columns, turn: int) -> list[float]:
+    """ns a row of each; another begins in each turn."""
+    at = turn % len(engines)
+    for engine in [*engines[at:], *engines[:at]]:
+        engine.feed(rows)
+    return [engine.cpu_ns / len(rows.op) for engine in engines]
+
+
+class Event(NamedTuple):
+    """What the engine of `scheme` meets `events` times on `rows`, and not at all on `less`, if that is given."""
+
+    scheme: str
+    rows: Callable[[], Columns]
+    events: int
+    how: str
+    less: Callable[[], Columns] | None = None
+    flags: tuple[str, ...] = ()
+
+
+def _flush(pages: int) -> Event:
+    times = max(1, 4096 // pages)
+    how = f"{pages} pages faulted in and dropped by one FLUSH, for each FLUSH (qemu-fast)"
+    return Event("qemu-fast", partial(streams.touched_and_flushed, pages, times), times, how)
+
+
+def _event(scheme: str, stream: Callable[[int], Columns], how: str) -> Event:
+    return Event(scheme, partial(stream, EVENT_ROWS), EVENT_ROWS, how)
+
+
+_MISALIGNED = streams.now_and_then(4 * EVENT_ROWS, True)
+PRICED = {  # prices of a profile
+    "helper": Event(
+        "softmmu",
+        lambda: _MISALIGNED,
+        int((_MISALIGNED.vaddr % 4 != 0).sum()),
+        "an empty helper of softmmu, entered by one access in 8 that cannot be foreseen, and left",
+        partial(streams.now_and_then, 4 * EVENT_ROWS, False),
+        EMPTY_HELPER,
+    ),
+    "scan": Event(
+        "softmmu",
+        partial(streams.flushes, 1 << 10),
+        1024 << 10,
+        "an entry of softmmu's tables, all 1,024 cleared by a FLUSH",
+    ),
+    "drop": Event(
+        "softmmu",
+        partial(streams.dropped, 1 << 9, DROPPED_BLOCKS),
+        (DROPPED_BLOCKS - 1) << 9,
+        f"a block dropped, and entered again: {DROPPED_BLOCKS} at a store to their page, less one",
+        partial(streams.dropped, 1 << 9, 1),
+    ),
+}
+FOR_PEOPLE = {  # and what else people ask for
+    "misaligned": _event("softmmu", streams.misaligned, "a misaligned load by softmmu's helper"),
+    "crossing": _event("softmmu", streams.crossing, "a crossing load by softmmu's helper"),
+    "fill": _event("softmmu", streams.thrashing, "a TLB fill by softmmu's helper, no page walk"),
+    "signal_completed": _event("byte-lookup", streams.crossing, "a load done in the handler"),
+    **{f"flush_{pages}_pages": _flush(pages) for pages in POOLS},
+}
+EVENTS = PRICED | FOR_PEOPLE
+
+
+def events(rounds: int, step: Step, kinds: Mapping[str, Event]) -> dict[str, list[float]]:
+    """ns of each event, round by round."""
+    found: dict[str, list[float]] = {name: [] for name in kinds}
+    named = {strategy.name: strategy for strategy in measurable()}
+    with ExitStack() as stack:
+        (bare,) = _engines(stack, [None])
+        ready = {}
+        for name, kind in kinds.items():
+            (engine,) = _engines(stack, [named[kind.scheme]], kind.flags)
+            streams_of_it = [kind.rows(), *([kind.less()] if kind.less else [])]
+            ready[name] = (engine, streams_of_it)
+            for rows in streams_of_it:
+                bare.feed(rows)
+                engine.feed(rows)
+        for _ in range(rounds):
+            for name, (engine, streams_of_it) in ready.items():
+                more, *less = (_beyond(engine, bare, rows) for rows in streams_of_it)
+                found[name].append((more - sum(less)) / kinds[name].events)
+            step("events")
+    return found
+
+
+def _beyond(engine: Engine, bare: Engine, rows: Columns) -> int:
+    bare.feed(rows)
+    engine.feed(rows)
+    return engine.cpu_ns - bare.cpu_ns
