@@ -6,6 +6,7 @@ kernel sources, and the versions of Python, numba and NumPy. A third party's sou
 is compiled anew in each run, and looks at every index unless `strategy check` has passed the scheme (bounds.py).
 """
 
+import dataclasses
 import hashlib
 import importlib
 import importlib.util
@@ -25,7 +26,7 @@ from mmuexp import partfile
 from mmuexp.bounds import OWN, has_passed, is_own, with_bounds
 from mmuexp.jitcache import Guarded
 from mmuexp.places import cache_folder
-from mmuexp.strategy import Strategy
+from mmuexp.strategy import Kernels, Strategy, nothing
 
 on_compile: Callable[[str], None] | None = None  # told a strategy's name when its loop will be compiled, for seconds
 
@@ -39,9 +40,9 @@ def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) 
     source = Path(__file__).with_name("loop.py")
     copy = _cached_copy(source, cls) if is_own(cls) else None
     module = _load(copy or source, f"mmuexp._loop_{cls.__module__.replace('.', '_')}_{cls.__name__}")
-    for name in ("access", "io", "execute", "protect", "flush", "flush_page"):
-        setattr(module, name, getattr(cls.kernels, name))
-    module.HAS_RESERVE = has_reserve
+    for kernel in dataclasses.fields(Kernels):
+        setattr(module, kernel.name, getattr(cls.kernels, kernel.name))
+    module.HAS_RESERVE, module.HAS_FETCH = has_reserve, cls.kernels.fetch is not nothing
     if numba.config.DISABLE_JIT:
         return module.loop
     if copy:

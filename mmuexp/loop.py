@@ -5,7 +5,8 @@ the page) the strategy called SETTLED, until it hears LOST or `unsettle`; and th
 entered. While nothing is lost it therefore looks at the firsts of an era alone (firsts.py). When something is, it also
 looks at the rows of the era that may repeat it: those that share its page, or, of a block, its offset. Where too much
 is lost, or all (LOST), or the next block is watched for, it reads every row. Either way it looks at 64 together
-(known.py), and then only at those that are not known.
+(known.py), and then only at those that are not known. Before each row that fetches.py found it stops reading, and the
+kernel `fetch` comes first.
 
 replay.py loads this file anew for each strategy and puts the strategy's kernels in the place of the names below, so
 that one compilation serves all its parameter values.
@@ -35,7 +36,7 @@ from mmuexp.emulator.state import (
 )
 from mmuexp.firsts import END_FIRST, END_INSNS, END_ROW, PIECE
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
-from mmuexp.keys import ALIGNED, KINDS, LONG, PLAIN_KINDS, is_block, key_and_form
+from mmuexp.keys import ALIGNED, KINDS, LONG, ODD, PLAIN_KINDS, is_block, key_and_form
 from mmuexp.known import (
     is_known,
     of_word,
@@ -47,11 +48,12 @@ from mmuexp.known import (
     write_keys,
 )
 
-access = io = execute = protect = flush = flush_page = nothing
-HAS_RESERVE = False
+access = io = execute = protect = flush = flush_page = fetch = mapped = nothing
+HAS_RESERVE = HAS_FETCH = False
 
 DONE, NO_ROOM, STOPPED, LOG_FULL = range(4)
-ERA, FIRST, ROW, READS, PLACES = range(5)  # where in a batch the loop is; READS: what it reads of this era
+# where in a batch the loop is; READS: what it reads of this era; FETCHES: how many of the batch are done
+ERA, FIRST, ROW, READS, FETCHES, PLACES = range(6)
 FIRSTS, SOME, ALL = range(3)  # its firsts; also the rows that may repeat what was lost; every row
 MANY = 16  # of 64 rows: where more are firsts, or may repeat what was lost, every row is read
 MOST_LOST = 12  # bits in `Emulator.lost`; where more are lost every row is read
@@ -103,8 +105,8 @@ def enter_block(s, e, n, vaddr, size, insns, i, user_mode):
 
 
 @kernel
-def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
-    """An access to RAM that is not known to be settled. Returns the strategy's answer."""
+def row_of(e, vaddr, size, store, user, misaligned, user_mode):
+    """RAM that is accessed or executed, as a kernel sees it."""
     page = vaddr >> PAGE_BITS
     offset = vaddr & PAGE_MASK
     over = offset + size - PAGE_BYTES  # bytes in the second page
@@ -114,41 +116,54 @@ def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
         second = (page + 1) & (PAGES - 1)
         second_frame = frame_of(e, second, user_mode)
     last = PAGE_MASK if over > 0 else offset + size - 1
-    row = Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1)
+    return Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1)
+
+
+@kernel
+def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
+    """An access to RAM that is not known to be settled. Returns the strategy's answer."""
+    row = row_of(e, vaddr, size, store, user, misaligned, user_mode)
     answer = whole(access(s, e, n, row))
     if user_mode:  # known from the next row on
-        learn_own_page(e, page)
-        if over > 0:
-            learn_own_page(e, second)
+        learn_own_page(e, row.page)
+        if row.second >= 0:
+            learn_own_page(e, row.second)
     return answer
 
 
 @entry
 def loop(
     s, e, n, clock, place, log, keys, forms, vaddrs, sizes, insns, ops, flags, frames, firsts, first_words, eras,
-    user_mode, filtered,
+    fetches, user_mode, filtered,
 ):  # fmt: skip
     """Replay a batch from `place` on. Returns why it stops; `place` tells where it goes on, place[ROW] the row that
     stopped it. `keys` and `forms` are for those of PIECE rows."""
     u4, u8 = np.uint32, np.uint64
     epoch, watching = clock[0], clock[2]
     code_epoch = clock[1]
-    era, at, row, reads = place[ERA], place[FIRST], place[ROW], place[READS]
+    era, at, row, reads, fetched = place[ERA], place[FIRST], place[ROW], place[READS], place[FETCHES]
     # what is looked at together: `count` rows, or firsts, from `base` on, and a bit for each that is not known
     base = count = np.int64(0)
     bits = np.uint64(0)
     why = DONE
     while era < eras.shape[0]:
+        fetching = False  # the row at hand is one of `fetches`, and is not asked about itself yet
         if not bits:
             if not filtered or watching:
                 reads = ALL
+            end = eras[era, END_ROW]
+            fetch_comes = HAS_FETCH and fetched < fetches.size and fetches[fetched] < end
+            if fetch_comes:
+                end = fetches[fetched]
             if reads == FIRSTS:
                 base, count = at, min(eras[era, END_FIRST] - at, PIECE)
+                while fetch_comes and count and firsts[at + count - 1] >= end:
+                    count -= 1
                 if count:
                     bits = unknown_firsts(e, first_words, at, count, epoch, code_epoch)
                 at += count
             else:
-                base, count = row, min(eras[era, END_ROW] - row, PIECE)
+                base, count = row, min(end - row, PIECE)
                 if not count:
                     pass
                 elif reads == SOME:
@@ -162,32 +177,44 @@ def loop(
                     if filtered and not watching:
                         bits = unknown_rows(e, keys, forms, count, epoch, code_epoch)
                 row += count
-            if not count:
+            if not count and not fetch_comes:
                 at, row, reads = eras[era, END_FIRST], eras[era, END_ROW], FIRSTS
                 forget_lost(e)
                 era += 1
-            continue
-        j = np.int64(lowest_bit(bits))
-        bits &= bits - np.uint64(1)
-        if reads == FIRSTS:
-            i = np.int64(firsts[base + j])
-            key, form = of_word(first_words[base + j])
+            if count or not fetch_comes:
+                continue
+            fetching = True
+        if HAS_FETCH and fetching:
+            j, i, key, form = np.int64(-1), fetches[fetched], u4(0), u4(ODD)
+            fetched += 1
+            then = i  # where the loop goes on
         else:
-            i = base + j
-            if reads == ALL:
-                key, form = keys[u8(j)], forms[u8(j)]
+            j = np.int64(lowest_bit(bits))
+            bits &= bits - np.uint64(1)
+            if reads == FIRSTS:
+                i = np.int64(firsts[base + j])
+                key, form = of_word(first_words[base + j])
             else:
-                key, form = key_and_form(u4(vaddrs[i]), u4(sizes[i]), u4(ops[i]), u4(flags[i]), user_mode)
+                i = base + j
+                if reads == ALL:
+                    key, form = keys[u8(j)], forms[u8(j)]
+                else:
+                    key, form = key_and_form(u4(vaddrs[i]), u4(sizes[i]), u4(ops[i]), u4(flags[i]), user_mode)
+            then = i + 1
+            if is_known(e, key, form, u4(epoch), u4(code_epoch)) and not (watching and is_block(form)):
+                continue  # since a row that came after they were looked at
         block = is_block(form)
-        if is_known(e, key, form, u4(epoch), u4(code_epoch)) and not (watching and block):
-            continue  # since a row that came after they were looked at
         kind = np.int64(0) if block else np.int64(key) & PLAIN_KINDS
         answer = 0
         if reads == ALL:  # whatever is lost again must be noticed
             forget_lost(e)
         lost_accesses, lost_blocks = e.lost[ACCESSES], e.lost[BLOCKS]
         op = np.uint8(Op.EXEC) if block else ops[i]
-        if block:  # most often told by its key alone: the columns are in no cache
+        if HAS_FETCH and fetching:
+            vaddr, size, flag = np.int64(vaddrs[i]), np.int64(sizes[i]), np.int64(flags[i])
+            user = np.int64(1) if user_mode else (flag & USER) >> 1
+            answer = whole(fetch(s, e, n, row_of(e, vaddr, size, np.int64(0), user, np.int64(0), user_mode))) & ~SETTLED
+        elif block:  # most often told by its key alone: the columns are in no cache
             vaddr, size = np.int64(key), np.int64(form) if form < LONG else np.int64(sizes[i])
             if watching:
                 execute(s, e, n)
@@ -234,7 +261,10 @@ def loop(
                 e.entered[:] = 0
             answer = LOST
         elif op == Op.MAP:
-            learn_page(e, np.int64(vaddrs[i]) >> PAGE_BITS, np.int64(frames[i]))
+            page = np.int64(vaddrs[i]) >> PAGE_BITS
+            if e.page[page].frame == 0:
+                mapped(s, e, n, page)
+            learn_page(e, page, np.int64(frames[i]))
         if e.control[TOLD]:
             if log.size and log_faults(e.control, log, clock, i):
                 answer |= FULL
@@ -250,21 +280,21 @@ def loop(
                     e.page[each].settled = 0
                 epoch = 1
         if answer & (CONFLICT | FULL):
-            row, reads, why = (i, ALL, STOPPED) if answer & CONFLICT else (i + 1, ALL, LOG_FULL)
+            row, reads, why = (i, ALL, STOPPED) if answer & CONFLICT else (then, ALL, LOG_FULL)
             break
         more = e.lost[ACCESSES] != lost_accesses or e.lost[BLOCKS] != lost_blocks
         if reads == ALL:
             if more or answer & (LOST | WATCH_EXEC):
                 bits = lowest_bits(count) & ~lowest_bits(j + 1)  # those after this one
         elif answer & (LOST | WATCH_EXEC):
-            row, reads, bits = i + 1, ALL, np.uint64(0)
+            row, reads, bits = then, ALL, np.uint64(0)
         elif more:
             if reads == FIRSTS:
                 at = base + j + 1
-            while at > 0 and firsts[at - 1] > i:  # of the rows that are looked at again
+            while at > 0 and firsts[at - 1] >= then:  # of the rows that are looked at again
                 at -= 1
             reads = SOME if count_bits(e.lost[ACCESSES]) + count_bits(e.lost[BLOCKS]) <= MOST_LOST else ALL
-            row, bits = i + 1, np.uint64(0)
-    place[ERA], place[FIRST], place[ROW], place[READS] = era, at, row, reads
+            row, bits = then, np.uint64(0)
+    place[ERA], place[FIRST], place[ROW], place[READS], place[FETCHES] = era, at, row, reads, fetched
     clock[0], clock[1], clock[2] = epoch, code_epoch, watching
     return why

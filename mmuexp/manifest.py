@@ -18,7 +18,7 @@ from mmuexp.errors import shell_line
 from mmuexp.price import price_table
 from mmuexp.threads import Threads
 
-MODEL_VERSION = 1  # raised whenever a count changes for the same trace and spec
+MODEL_VERSION = 2  # raised whenever a count changes for the same trace and spec
 SUFFIX = ".manifest.json"
 
 

@@ -27,7 +27,7 @@ from mmuexp.events import FIRST_EXTRA, Event
 from mmuexp.strategy import Cost, Kernels, Strategy
 
 CALLED_WITH = {"access": "s, e, n, row", "io": "s, e, n, row", "execute": "s, e, n", "protect": "s, e, n, frame"}
-CALLED_WITH |= {"flush": "s, e, n", "flush_page": "s, e, n, page"}
+CALLED_WITH |= {"flush": "s, e, n", "flush_page": "s, e, n, page", "fetch": "s, e, n, row", "mapped": "s, e, n, page"}
 COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -59,7 +59,7 @@ def told(error: BaseException, cls: type[Strategy]) -> Mistake:
 def wrong_answer(cls: type[Strategy], state: Any, emulator: Any, n: np.ndarray) -> MmuexpError | None:
     """The first kernel whose answer is no whole number, if there is one; asked when a loop could not be compiled."""
     row = Row(*(0 for _ in Row._fields))
-    for name in ("access", "io"):
+    for name in ("access", "io", "fetch"):
         python = getattr(cls.kernels, name).py_func
         alone = numba.njit(**INSIDE)(python)
         try:

@@ -12,14 +12,15 @@ from mmuexp.emulator.faults import FAULT, FIRST_ROW, LOGGED
 from mmuexp.emulator.state import DROPPED, MAX_BLOCKS, ROW_FAULTS, new_emulator, records
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
+from mmuexp.fetches import Fetches
 from mmuexp.firsts import PIECE
 from mmuexp.guest import PAGE_BITS
 from mmuexp.loop import DONE, LOG_FULL, NO_ROOM, PLACES, ROW, STOPPED
 from mmuexp.mistakes import blamed, checked_counts, checked_state, conflict_of, wrong_answer
 from mmuexp.shape import Surveyed
-from mmuexp.strategy import Strategy
+from mmuexp.strategy import Strategy, nothing
 
-NO_FRAMES = np.empty(0, np.int32)
+NO_FRAMES, NO_ROWS = np.empty(0, np.int32), np.empty(0, np.int64)
 
 
 class Replay:
@@ -50,6 +51,7 @@ class Replay:
         self._place = np.zeros(PLACES, np.int64)  # where in the batch the loop is, should it stop to be helped
         self._looked_up = np.empty(PIECE, np.uint32), np.empty(PIECE, np.uint32)
         self._frames = 0
+        self._fetches = None if type(strategy).kernels.fetch is nothing else Fetches(mode)
         self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"), trusts_passed)
 
     def feed(self, rows: Surveyed) -> None:
@@ -63,13 +65,14 @@ class Replay:
             self._emulator.frame.number[self._frames : len(rows.numbers)] = rows.numbers[self._frames :]
             self._frames = len(rows.numbers)
         columns, frames = rows.columns, NO_FRAMES if rows.frames is None else rows.frames
+        fetches = self._fetches.of(columns) if self._fetches else NO_ROWS
         self._clock[FIRST_ROW] = self.rows
         self._place[:] = 0
         why = None
         while why != DONE:
             why = self._run(
                 columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
-                rows.firsts, rows.first_words, rows.eras, self.mode == "user", self._filtered,
+                rows.firsts, rows.first_words, rows.eras, fetches, self.mode == "user", self._filtered,
             )  # fmt: skip
             row = int(self._place[ROW])
             if why == NO_ROOM:

@@ -103,7 +103,7 @@ class Kernels:
     """The compiled half of a strategy. `s` is its state, `e` the Emulator, `n` the counters (int64, by Event).
 
     A kernel that answers returns SETTLED, LOST, CONFLICT or-ed together (emulator/kernel.py); one that has nothing to
-    do is `nothing`. Leaving one out is an error at import.
+    do is `nothing`. Leaving out one of the first six is an error at import.
     """
 
     access: Callable  # (s, e, n, row): a load or store of RAM, crossing or not
@@ -112,6 +112,9 @@ class Kernels:
     protect: Callable  # (s, e, n, frame): a frame that held no block is a code page from here on
     flush: Callable  # (s, e, n): every translation is dropped
     flush_page: Callable  # (s, e, n, page): the translation of one virtual page is dropped
+    # what a scheme may leave out; the loop spends nothing on it then
+    fetch: Callable = nothing  # (s, e, n, row): a block is looked up, before it is entered (fetches.py); row.store is 0
+    mapped: Callable = nothing  # (s, e, n, page): a MAP row makes a virtual page known that was not
 
 
 class Strategy:

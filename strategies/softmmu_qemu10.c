@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VICTIMS = 8, LONG_ENTRY_BITS = 5, NOT_DIRTY = 1 << 10 };
+/* Below the page's address, where no compare of the hit path lets it through. */
+enum { VICTIMS = 8, LONG_ENTRY_BITS = 5, NOT_DIRTY = 1 << 10, DEVICE = 1 << 11 };
+enum { VICTIM_HITS = COUNT_extra_0, TLB_RESIZES, FLUSHED_ENTRIES, SCANNED_ENTRIES, CODE_FETCHES, CODE_FILLS, IO_FILLS };
 static const uint64_t EMPTY = -1; /* equal to the page of no 32-bit address */
 
 struct long_entry {
     uint64_t address[2]; /* for loads, for stores */
-    uint64_t code;       /* fetches fill nothing here */
+    uint64_t code;
     uint64_t addend;
 };
 
@@ -121,14 +123,14 @@ static void flush_mode(struct mode *m)
     uint64_t wanted = wanted_entries(m, over);
     bool resized = wanted != entries_of(m);
     if (resized) {
-        count[COUNT_extra_1]++;
+        count[TLB_RESIZES]++;
         make_table(m, wanted);
     }
     if (resized || over) {
         m->began = guest_insns();
         m->most = resized ? 0 : m->used;
     }
-    count[COUNT_extra_2] += wanted;
+    count[FLUSHED_ENTRIES] += wanted;
     clear(m, planted == PLANT_STALE_ENTRY && !resized);
 }
 
@@ -141,12 +143,7 @@ static void flush(void)
 
 static bool holds(const struct long_entry *entry, uint32_t page)
 {
-    return entry->address[0] == (uint64_t)page << PAGE_BITS; /* what is filled can be read */
-}
-
-static bool holds_for(const struct long_entry *entry, uint32_t page, bool store)
-{
-    return holds(entry, page) && (!store || entry->address[1] != EMPTY);
+    return entry->code == (uint64_t)page << PAGE_BITS;
 }
 
 static struct long_entry *entry_of(struct mode *m, uint32_t page)
@@ -185,7 +182,7 @@ static void mark(struct long_entry *entry, uint32_t frame)
 static void protect(uint32_t frame)
 {
     for (unsigned i = 0; i < 2; i++) {
-        count[COUNT_extra_3] += entries_of(&modes[i]) + VICTIMS;
+        count[SCANNED_ENTRIES] += entries_of(&modes[i]) + VICTIMS;
         for (uint64_t set = 0; set < entries_of(&modes[i]); set++)
             mark(&modes[i].table[set], frame);
         for (unsigned j = 0; j < VICTIMS; j++)
@@ -193,48 +190,61 @@ static void protect(uint32_t frame)
     }
 }
 
-static bool swap_with_victim(struct mode *m, struct long_entry *entry, uint32_t page, bool store)
+static bool swap_with_victim(struct mode *m, struct long_entry *entry, uint32_t page)
 {
     for (unsigned j = 0; j < VICTIMS; j++) {
-        if (!holds_for(&m->victim[j], page, store))
+        if (!holds(&m->victim[j], page))
             continue;
         struct long_entry out = *entry;
         *entry = m->victim[j];
         m->victim[j] = out;
-        count[COUNT_extra_0]++;
+        count[VICTIM_HITS]++;
         return true;
     }
     return false;
 }
 
-static void fill(struct mode *m, struct long_entry *entry, uint32_t page, uint32_t frame, bool store)
+static void fill(struct mode *m, struct long_entry *entry, uint32_t page, uint64_t flags, uint64_t addend)
 {
-    count[COUNT_tlb_fills]++;
-    if (planted == PLANT_LOST_FILL && (count[COUNT_tlb_fills] & 31) == 31)
-        return;
-    if (store)
-        dirty[frame] = 1; /* the page walk sets the guest's dirty bit */
     m->filled = true;
     for (unsigned j = 0; j < VICTIMS; j++)
         drop(m, &m->victim[j], page);
-    if (entry->address[0] != EMPTY && !holds(entry, page)) {
+    if (entry->code != EMPTY) {
         m->victim[m->next_victim++ % VICTIMS] = *entry;
         m->used--;
     }
-    entry->address[0] = (uint64_t)page << PAGE_BITS;
-    entry->address[1] = dirty[frame] ? entry->address[0] | (is_code_page(frame) ? NOT_DIRTY : 0) : EMPTY;
-    entry->addend = addend_of(page, frame);
+    entry->code = (uint64_t)page << PAGE_BITS;
+    entry->address[0] = entry->code | (flags & DEVICE);
+    entry->address[1] = entry->code | flags;
+    entry->addend = addend;
     m->used++;
 }
 
-static void look_up(struct mode *m, uint32_t page, bool store)
+static void look_up(struct mode *m, uint32_t page, bool store, unsigned fills)
 {
     struct long_entry *entry = entry_of(m, page);
     uint32_t frame = frame_of(page);
-    if (holds_for(entry, page, store) ||
-        (!(store && is_code_page(frame)) && swap_with_victim(m, entry, page, store)))
+    if (holds(entry, page) || (!(store && is_code_page(frame)) && swap_with_victim(m, entry, page)))
         return;
-    fill(m, entry, page, frame, store);
+    count[fills]++;
+    if (planted == PLANT_LOST_FILL && (count[fills] & 31) == 31)
+        return;
+    fill(m, entry, page, is_code_page(frame) ? NOT_DIRTY : 0, addend_of(page, frame));
+}
+
+static void look_up_device(struct mode *m, uint32_t page)
+{
+    struct long_entry *entry = entry_of(m, page);
+    if (holds(entry, page))
+        return;
+    count[IO_FILLS]++;
+    fill(m, entry, page, DEVICE, 0);
+}
+
+static void fetch(uint32_t page, bool user)
+{
+    count[CODE_FETCHES]++;
+    look_up(&modes[user], page, false, CODE_FILLS);
 }
 
 static void store_to(struct mode *m, uint32_t page, uint32_t first, uint32_t last)
@@ -243,7 +253,7 @@ static void store_to(struct mode *m, uint32_t page, uint32_t first, uint32_t las
     struct long_entry *entry = entry_of(m, page);
     if (is_code_page(frame))
         store_to_code_by_list(frame, first, last);
-    if (!is_code_page(frame) && holds_for(entry, page, true))
+    if (!is_code_page(frame) && holds(entry, page))
         entry->address[1] &= ~(uint64_t)NOT_DIRTY; /* its last block is gone */
 }
 
@@ -252,12 +262,13 @@ static void serve(const struct row *row)
     struct mode *m = &modes[row->user];
     if (row->io) {
         count[COUNT_slow_io]++;
+        look_up_device(m, row->page);
         return;
     }
-    look_up(m, row->page, row->store);
+    look_up(m, row->page, row->store, COUNT_tlb_fills);
     if (row->crosses) {
         count[COUNT_slow_cross]++;
-        look_up(m, row->second, row->store);
+        look_up(m, row->second, row->store, COUNT_tlb_fills);
     }
     if (row->store)
         store_to(m, row->page, row->first, row->last);
@@ -284,4 +295,6 @@ const struct scheme scheme = {
     .protect = protect,
     .flush = flush,
     .flush_page = flush_page,
+    .fetch = fetch,
+    .mapped = flush_page, /* all that stands for a page that was not known is a device's */
 };

@@ -4,17 +4,23 @@
     if entry.address == (vaddr + size - 1) & PAGE:  host = vaddr + entry.addend
     else:                                           call a helper
 
-One table for each mode (kernel, user), direct mapped; an entry holds the read and the write side of a page. What the
-compare rejects goes to a helper, which looks into 8 *victims* of the mode, then walks the guest's page table:
+One table for each mode (kernel, user), direct mapped; an entry holds the read, the write and the fetch side of a page,
+and every fill enters all three. What the compare rejects goes to a helper, which looks into 8 *victims* of the mode,
+then walks the guest's page table:
 
 * The compare takes the last byte, so misaligned inside a page is fast. A crossing access calls the helper, which looks
   both pages up. A lookup that finds its page among the victims swaps the two entries (`victim_hits`, no fill). A fill
   drops the page's own victim and pushes the entry of another page out to the next victim in turn, full or free.
-* A fill enters the write side only if the page is dirty: load, then first store = 2 fills, as in 2004.
-* Device memory and stores to code pages call the helper each time. No bitmap: every such store walks the page's list of
-  blocks; those that it overlaps go. With the last block the page is an ordinary one. Until then its mark makes every
-  compare for a store fail, among the victims too: there a store to a code page is a fill. To set the mark when a page
-  becomes a code page, every entry and victim of all modes is looked at (`scanned_entries`).
+* Code is looked up, too (`code_fetches`, `code_fills`; not part of `tlb_fills`, which are those of data): the page of a
+  block, both if it crosses, where its page was not entered in this mode since the last FLUSH or its own FLUSH_PAGE, or
+  where the block before began on another page and the jump cache does not hold this one (mmuexp/fetches.py).
+* Device memory calls the helper each time. The entry of its page (of the first one, if it crosses) is filled where it
+  is not in its set (`io_fills`, no part of `tlb_fills`); no victim serves it. A MAP row that makes a page known drops
+  such an entry as FLUSH_PAGE does: QEMU has flushed it by then, whether a row told that or not.
+* Stores to code pages call the helper each time. No bitmap: every such store walks the page's list of blocks; those
+  that it overlaps go. With the last block the page is an ordinary one. Until then its mark makes every compare for a
+  store fail, among the victims too: there a store to a code page is a fill. To set the mark when a page becomes a code
+  page, every entry and victim of all modes is looked at (`scanned_entries`).
 * FLUSH clears table and victims of each mode that was filled since its last one (the others are clean already), and
   only then may a table be resized: rate = most entries used since the last decision * 100 / entries, in whole numbers.
   Above 70 it doubles. Below 30, with the window of 100 ms over, it shrinks to the power of two not below that most,
@@ -23,18 +29,23 @@ compare rejects goes to a helper, which looks into 8 *victims* of the mode, then
 Source: QEMU 10.0.13: accel/tcg/cputlb.c:96-330 (resize 168-240, flush 274-285), 471-516, 1019-1205 (fill), 1301-1330
 (victims), 1331-1360 (code pages), 1612-1794 (helper), tlb_reset_dirty (marks); accel/tcg/tb-internal.h:29-48;
 include/hw/core/cpu.h:203; tcg/i386/tcg-target.c.inc:2122-2205; accel/tcg/tb-maint.c:1105-1220. No bitmap since "Remove
-PageDesc code_bitmap", qemu-devel, 2022-08-22. Pages, blocks and dirty bits are those of MODEL.md, sections 1 and 2.
-Where nobody says it, as QEMU does: entries used are its own counter, which miscounts. A fill adds 1, even over the same
-page; pushing an entry out takes 1 off, dropping one by its page takes 1 off, of a victim for the second time; a swap
-changes nothing. It is unsigned: below zero reads as full. A window is over when more than its time has passed. Time is
-guest instructions of the EXEC rows before the FLUSH; `window_insns` is 100 ms at 0.8 G/s (measured: the 7.2 G of
-results/linux-boot took 8.3 to 10.4 s under QEMU 10.0.2 without a plugin, on an AMD EPYC). `table_bytes` is both tables
-at their largest; `table_lines` counts a line of a mode's table once, however often the table is made anew. Mask and
-pointer of a mode are part of the CPU's state.
-Leaves out: entries that code fetches and device memory take up; INVLPG of a large page, which flushes its mode; 14
-modes beside these two, which are scanned for marks too (all three favour it); marks for screen and migration; one more
-helper call where a crossing block was dropped through its other page. For 1 byte QEMU has a mov where here is the lea.
-Assumed: instructions inside the helpers (see the costs).
+PageDesc code_bitmap", qemu-devel, 2022-08-22. Pages and blocks are those of MODEL.md, sections 1 and 2; dirty bits play
+no part: guests set them beforehand, so that of 3.4 G rows of a Linux boot only 193 were a fill for the first store.
+Where nobody says it, as QEMU does: entries used are its own counter, which miscounts. A fill adds 1; pushing an entry
+out takes 1 off, dropping one by its page takes 1 off, of a victim for the second time; a swap changes nothing. It is
+unsigned: below zero reads as full. A window is over when more than its time has passed. `table_bytes` is both tables
+at their largest; `table_lines` counts a line of a mode's table that the hit path read once, however often the table is
+made anew. Mask and pointer of a mode are part of the CPU's state.
+Its time is guest instructions of the EXEC rows before the FLUSH; `window_insns` is 100 ms at 0.8 G/s (measured: the 7.2
+G of results/linux-boot took 8.3 to 10.4 s under QEMU 10.0.2 without a plugin, on an AMD EPYC). QEMU's is real time,
+which translation, devices and HLT take, too: `flushed_entries` and `tlb_resizes` hang on it (a factor 2 to 4 on a
+boot), and with them `tlb_fills` (15 %). A recording whose counts shall stand for a run without the recorder is made
+with -icount shift=0,sleep=off: else timer interrupts come far more often in it.
+Leaves out: the TLB of the page walk itself; what interrupt delivery reads; flushes that no row tells (the memory map
+changed), INVLPG of a large page, which flushes its mode; blocks dropped, which empty the jump cache too, and lookups by
+returns inside a page; 14 modes beside these two, which are scanned for marks too; marks for screen and migration; one
+more helper call where a crossing block was dropped through its other page. For 1 byte QEMU has a mov where here is the
+lea.
 """
 
 from typing import NamedTuple
@@ -46,9 +57,12 @@ from mmuexp.emulator.state import GUEST_INSNS, records, unsettle
 from mmuexp.events import CODE, meanings
 from mmuexp.strategy import FIRST_EXTRA, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
 
-VICTIM_HITS, TLB_RESIZES, FLUSHED_ENTRIES, SCANNED_ENTRIES = range(FIRST_EXTRA, FIRST_EXTRA + 4)
+EXTRA = ("victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries", "code_fetches", "code_fills", "io_fills")
+VICTIM_HITS, TLB_RESIZES, FLUSHED_ENTRIES, SCANNED_ENTRIES, CODE_FETCHES, CODE_FILLS, IO_FILLS = range(
+    FIRST_EXTRA, FIRST_EXTRA + len(EXTRA)
+)
 EVENTS = meanings(CODE) | {
-    Event.TLB_FILLS: "the page is neither in its set nor among the victims: page walk, entry filled",
+    Event.TLB_FILLS: "data: the page is neither in its set nor among the victims: page walk, entry filled",
     Event.SLOW_CROSS: "crosses a page: a helper looks both up",
     Event.SLOW_IO: "device memory: a helper calls the device",
     Event.SLOW_CODE: "store to a code page: a helper walks the page's list of blocks",
@@ -56,6 +70,9 @@ EVENTS = meanings(CODE) | {
     TLB_RESIZES: "a FLUSH makes a mode's table anew, larger or smaller",
     FLUSHED_ENTRIES: "entries that FLUSH clears",
     SCANNED_ENTRIES: "entries and victims looked at because a page became a code page",
+    CODE_FETCHES: "pages of blocks that are looked up, as the jump cache does not hold the block",
+    CODE_FILLS: "of these, the page is neither in its set nor among the victims",
+    IO_FILLS: "device memory whose page is not in its set: page walk, entry filled",
 }
 
 FAST_PATH = """
@@ -91,7 +108,10 @@ COSTS = {
     ),
     "flushes": Cost(insn=18900, source="measured: callgrind on QEMU 10.0.2: 2,500, and the jump cache 16,394"),
     TLB_RESIZES: Cost(insn=400, source="assumed: two g_free, two g_try_new"),
-    SCANNED_ENTRIES: Cost(scan=1, insn=6, source="assumed: load, flags, test, step; cputlb.c, tlb_reset_dirty"),
+    SCANNED_ENTRIES: Cost(scan=1, insn=6, source="measured: callgrind on QEMU 10.0.2: 8.2 in all"),
+    CODE_FETCHES: Cost(insn=150, source="measured: callgrind on QEMU 10.0.2"),
+    CODE_FILLS: Cost(walk=1, insn=1450, source="measured: callgrind on QEMU 10.0.2: 1,600 in all"),
+    IO_FILLS: Cost(walk=1, insn=1350, source="measured: callgrind on QEMU 10.0.2: 1,500 beside the helper's entry"),
     "page_flushes": Cost(insn=3690, source="measured: callgrind on QEMU 10.0.2: 16 modes, two pages of the jump cache"),
 }
 
@@ -109,6 +129,9 @@ ENGINE_COSTS = {
     FLUSHED_ENTRIES: Cost(scan=1, source=SHORT),
     SCANNED_ENTRIES: Cost(scan=1, source=SHORT),
     "page_flushes": Cost(insn=60, source=SHORT),
+    CODE_FETCHES: Cost(insn=60, source=SHORT),
+    CODE_FILLS: Cost(insn=60, source=SHORT),
+    IO_FILLS: Cost(insn=60, source=SHORT),
 }
 
 VICTIMS = 8
@@ -120,7 +143,7 @@ WINDOW_INSNS, LEAST, MOST, PEAK_ENTRIES = range(4)  # places in State.control
 
 
 class State(NamedTuple):
-    """An entry is 0, or (virtual page + 1) << 1 | may be stored to. Its physical page follows from its virtual page."""
+    """An entry is 0, or a virtual page + 1: what the page shows, RAM or a device, follows from it."""
 
     table: np.ndarray  # int32[2 << max_bits], by mode << max_bits | set
     victim: np.ndarray  # int32[2, VICTIMS]
@@ -135,57 +158,49 @@ def _place(s, mode, page):
 
 
 @kernel
-def _holds(entry, page, store):
-    return entry >> 1 == page + 1 and (entry & 1 or not store)
-
-
-@kernel
 def _drop_victim(s, mode, page):
     for i in range(VICTIMS):
-        if s.victim[mode, i] >> 1 == page + 1:
+        if s.victim[mode, i] == page + 1:
             s.victim[mode, i] = 0
             s.mode[mode].used -= 1
 
 
 @kernel
-def _swap_with_victim(s, e, n, mode, page, frame, store, at):
+def _swap_with_victim(s, e, n, mode, page, at):
     """Is the page among the victims? Then it trades places with what is in its set."""
-    if store and is_code_page(e, frame):
-        return False
     for i in range(VICTIMS):
-        if _holds(s.victim[mode, i], page, store):
+        if s.victim[mode, i] == page + 1:
             n[VICTIM_HITS] += 1
             out = s.table[at]
             s.table[at] = s.victim[mode, i]
             s.victim[mode, i] = out
             if out:
-                unsettle(e, (out >> 1) - 1)
+                unsettle(e, out - 1)
             return True
     return False
 
 
 @kernel
-def _fill(s, e, n, mode, page, frame, store, at):
-    n[Event.TLB_FILLS] += 1
-    if store:
-        e.frame[frame].dirty = 1
+def _fill(s, e, mode, page, at):
     _drop_victim(s, mode, page)
     out = s.table[at]
-    if out and out >> 1 != page + 1:
+    if out:
         s.victim[mode, s.mode[mode].next_victim] = out
         s.mode[mode].next_victim = (s.mode[mode].next_victim + 1) & (VICTIMS - 1)
         s.mode[mode].used -= 1
-        unsettle(e, (out >> 1) - 1)
-    s.table[at] = (page + 1) << 1 | e.frame[frame].dirty  # clean: the first store must miss, to set the dirty bit
+        unsettle(e, out - 1)
+    s.table[at] = page + 1
     s.mode[mode].used += 1
     s.mode[mode].filled = 1
 
 
 @kernel
-def _look_up(s, e, n, mode, page, frame, store):
+def _look_up(s, e, n, mode, page, marked, fills):
+    """A page of RAM, for data or code. `marked`: for a store, and a code page; `fills`: what a fill counts as."""
     at = _place(s, mode, page)
-    if not _holds(s.table[at], page, store) and not _swap_with_victim(s, e, n, mode, page, frame, store, at):
-        _fill(s, e, n, mode, page, frame, store, at)
+    if s.table[at] != page + 1 and (marked or not _swap_with_victim(s, e, n, mode, page, at)):
+        n[fills] += 1
+        _fill(s, e, mode, page, at)
 
 
 @kernel
@@ -201,10 +216,10 @@ def _store(e, n, frame, first, last):
 @kernel
 def access(s, e, n, row):
     s.lines[_place(s, row.user, row.page) >> 1] = 1
-    _look_up(s, e, n, row.user, row.page, row.frame, row.store)
+    _look_up(s, e, n, row.user, row.page, row.store and is_code_page(e, row.frame), Event.TLB_FILLS)
     if row.second >= 0:  # both are looked up before either is stored to
         n[Event.SLOW_CROSS] += 1
-        _look_up(s, e, n, row.user, row.second, row.second_frame, row.store)
+        _look_up(s, e, n, row.user, row.second, row.store and is_code_page(e, row.second_frame), Event.TLB_FILLS)
     if not row.store:
         return SETTLED
     answer = _store(e, n, row.frame, row.first, row.last)
@@ -216,6 +231,20 @@ def access(s, e, n, row):
 @kernel
 def io(s, e, n, row):
     n[Event.SLOW_IO] += 1
+    at = _place(s, row.user, row.page)
+    if s.table[at] != row.page + 1:
+        n[IO_FILLS] += 1
+        _fill(s, e, row.user, row.page, at)
+    return 0
+
+
+@kernel
+def fetch(s, e, n, row):
+    n[CODE_FETCHES] += 1
+    _look_up(s, e, n, row.user, row.page, False, CODE_FILLS)
+    if row.second >= 0:
+        n[CODE_FETCHES] += 1
+        _look_up(s, e, n, row.user, row.second, False, CODE_FILLS)
     return 0
 
 
@@ -269,7 +298,7 @@ def flush(s, e, n):
 def flush_page(s, e, n, page):
     for mode in range(2):
         at = _place(s, mode, page)
-        if s.table[at] >> 1 == page + 1:
+        if s.table[at] == page + 1:
             s.table[at] = 0
             s.mode[mode].used -= 1
         _drop_victim(s, mode, page)
@@ -285,10 +314,13 @@ class SoftmmuQemu10(Strategy):
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = "read: tcg/i386/tcg-target.c.inc:2122-2205"
     events = EVENTS
-    extra_events = ("victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries")
+    extra_events = EXTRA
     costs = COSTS
     engine_costs = ENGINE_COSTS
-    kernels = Kernels(access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page)
+    kernels = Kernels(
+        access=access, io=io, execute=nothing, protect=protect, flush=flush, flush_page=flush_page,
+        fetch=fetch, mapped=flush_page,  # all that stands for a page that was not known is a device's
+    )  # fmt: skip
 
     window_insns: int = param(
         80_000_000, minimum=0, maximum=1 << 40, sweep=(0, 8_000_000, 80_000_000, 800_000_000),

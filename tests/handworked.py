@@ -9,6 +9,7 @@ import handworked_qemu_fast
 import handworked_shape
 import handworked_softmmu
 import handworked_softmmu_qemu10
+import handworked_softmmu_qemu10_code
 from handworked_shape import ERRORS, Error
 from tracerows import Case
 
@@ -21,4 +22,5 @@ CASES: list[Case] = [
     *handworked_map_block.CASES,
     *handworked_qemu_fast.CASES,
     *handworked_softmmu_qemu10.CASES,
+    *handworked_softmmu_qemu10_code.CASES,
 ]

@@ -53,7 +53,8 @@ _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross
     table_bytes table_lines reserved_bytes blocks_dropped retranslated_insns"""
 COLUMNS = _COLUMNS.split()
 CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
-OWN = {"softmmu-qemu10": ["victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries"]}
+OWN = {"softmmu-qemu10": ["victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries",
+                          "code_fetches", "code_fills", "io_fills"]}  # fmt: skip
 
 _TLB = "tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses"
 EMPTY = {
@@ -118,6 +119,7 @@ def step(guest: Guest, scheme, op: int, vaddr: int, size: int, insns: int, flags
         guest.frame_of.pop(vaddr // PAGE, None)
         scheme.flush_page(vaddr // PAGE)
     elif op == MAP:
-        guest.map(vaddr, page)
+        if guest.map(vaddr, page) and isinstance(scheme, SoftmmuQemu10):
+            scheme.mapped(vaddr // PAGE)
     elif op < 128:
         raise Refused(f"op {op} is reserved")

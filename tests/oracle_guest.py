@@ -93,6 +93,7 @@ class Guest:
         self.touched: set[int] = set()  # user mode: what earlier rows touched
         self.data_pages: set[int] = set()
         self.last_user: bool | None = None
+        self.block_entered: tuple[int, bool, list[int]] | None = None  # address, in user mode?, pages
 
     # Physical pages
 
@@ -121,14 +122,16 @@ class Guest:
 
     # Rows
 
-    def map(self, vaddr: int, frame: int) -> None:
-        """A MAP row."""
+    def map(self, vaddr: int, frame: int) -> bool:
+        """A MAP row. Was the page not known?"""
         if self.user_mode:
             raise Refused("MAP in a user-mode trace")
         if vaddr % PAGE:
             raise Refused(f"MAP of {vaddr:#x}, which begins no page")
+        new = vaddr // PAGE not in self.frame_of
         if self.frame_of.setdefault(vaddr // PAGE, frame) != frame:
             raise Refused(f"MAP of page {vaddr // PAGE:#x} contradicts what is known")
+        return new
 
     def access(self, vaddr: int, size: int, store: bool, flags: int) -> Access:
         """A LOAD or STORE row: check it, count its shape."""
@@ -170,7 +173,9 @@ class Guest:
             n["retranslated_insns"] += insns if block in self.ever_translated else 0
             self.ever_translated.add(block)
             fresh = self.code.add(block, [piece[1:] for piece in pieces])
-        return fresh, [piece[0] for piece in pieces]
+        pages = [piece[0] for piece in pieces]
+        self.block_entered = vaddr, bool(flags & USER) or self.user_mode, pages
+        return fresh, pages
 
     def notice(self, frame: int, first: int, end: int) -> list[tuple]:
         """The scheme noticed a store to a code page: count it, and return the blocks that it overlaps."""

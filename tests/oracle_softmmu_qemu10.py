@@ -7,24 +7,56 @@ QEMU 10.0's accel/tcg/cputlb.c does; MODEL.md 1 and 2 hold as everywhere. Readin
   page pushes out, -1 for each entry or victim that is dropped by its page (by FLUSH_PAGE, or by the page's next fill).
 * A mode that nothing was filled into since its last flush is not flushed: no resize, no decision, nothing cleared.
 * Rates are whole numbers of percent, rounded down. A window is over when more than its length has passed.
-* A victim is found for a load, or for a store if it may be stored to and its page holds no block.
+* A victim is found for loads and code, or for a store if its page holds no block; never for a device.
+* What a page shows cannot change unless a row says so, so an entry is its page: a device where no MAP row told more,
+  and a MAP row of a page that was not known takes the device's entry away.
+* QEMU runs on without a lookup while it stays in a page, and where it jumps to what it remembers (`Remembered`).
 * A crossing access looks both pages up, then stores to the low page, then to the high one.
 """
 
-from oracle_guest import Access, Guest
+from oracle_guest import PAGE, PAGES, Access, Guest
 
 WORD = 1 << 64
 VICTIMS = 8
 
 
-class Entry:
-    """A virtual page in the TLB, and whether stores may pass."""
+class Remembered:
+    """What execution needs no lookup for: pages entered, by mode, and blocks jumped to, by the place of their address.
 
-    def __init__(self, page: int, writable: bool):
-        self.page, self.writable = page, writable
+    Places: QEMU's TB_JMP_CACHE of 4,096 in 64 groups; a group is chosen by the page, the place in it by the rest.
+    """
 
-    def serves(self, page: int, store: bool) -> bool:
-        return self.page == page and (self.writable or not store)
+    def __init__(self):
+        self.forget()
+
+    def forget(self) -> None:
+        """FLUSH."""
+        self.entered: set[tuple[bool, int]] = set()
+        self.blocks: dict[tuple[int, int], int] = {}
+        self.last_page: int | None = None
+
+    @staticmethod
+    def place(vaddr: int) -> tuple[int, int]:
+        """Group and place in it. Bits 12 to 17 against bits 18 to 23; bits 0 to 5 against bits 6 to 11."""
+        return (vaddr // 2**12 ^ vaddr // 2**18) % 64, (vaddr ^ vaddr // 2**6) % 64
+
+    def forget_page(self, page: int) -> None:
+        """FLUSH_PAGE: the page, and blocks of it and of the page before, with all that share their groups."""
+        self.entered -= {(False, page), (True, page)}
+        groups = {self.place(p % PAGES * PAGE)[0] for p in (page, page - 1)}
+        self.blocks = {at: vaddr for at, vaddr in self.blocks.items() if at[0] not in groups}
+
+    def looks_up(self, vaddr: int, user: bool) -> bool:
+        """A block is entered: is it looked up?"""
+        page, at = vaddr // PAGE, self.place(vaddr)
+        new = (user, page) not in self.entered
+        jumped = self.last_page != page
+        self.last_page = page
+        if not new and (not jumped or self.blocks.get(at) == vaddr):
+            return False
+        self.entered.add((user, page))
+        self.blocks[at] = vaddr
+        return True
 
 
 class Mode:
@@ -37,46 +69,46 @@ class Mode:
 
     def clear(self) -> None:
         """Nothing is in it."""
-        self.table: dict[int, Entry] = {}  # by set
-        self.victims: list[Entry | None] = [None] * VICTIMS
+        self.table: dict[int, int] = {}  # by set: the page
+        self.victims: list[int | None] = [None] * VICTIMS
         self.turn = self.used = 0
         self.filled = False
 
     def drop_victim(self, page: int) -> None:
         """The victim of this page goes, if there is one."""
         for i, victim in enumerate(self.victims):
-            if victim and victim.page == page:
+            if victim == page:
                 self.victims[i] = None
                 self.used -= 1
 
     def drop(self, page: int) -> None:
         """FLUSH_PAGE."""
         place = page % self.entries
-        if place in self.table and self.table[place].page == page:
+        if self.table.get(place) == page:
             del self.table[place]
             self.used -= 1
         self.drop_victim(page)
 
-    def swap(self, page: int, store: bool) -> bool:
+    def swap(self, page: int) -> bool:
         """Look among the victims; the one that is found trades places with the entry of its set, if there is one."""
         place = page % self.entries
         for i, victim in enumerate(self.victims):
-            if victim and victim.serves(page, store):
+            if victim == page:
                 self.victims[i] = self.table.get(place)
-                self.table[place] = victim
+                self.table[place] = page
                 return True
         return False
 
-    def fill(self, page: int, writable: bool) -> None:
+    def fill(self, page: int) -> None:
         """A page walk gave this entry."""
         self.drop_victim(page)
         place = page % self.entries
         before = self.table.get(place)
-        if before and before.page != page:
+        if before is not None:
             self.victims[self.turn % VICTIMS] = before
             self.turn += 1
             self.used -= 1
-        self.table[place] = Entry(page, writable)
+        self.table[place] = page
         self.used += 1
         self.filled = True
 
@@ -108,41 +140,43 @@ class SoftmmuQemu10:
         self.modes = {user: Mode(1 << first_bits) for user in (False, True)}
         self.peak = 2 << first_bits
         self.lines: set[tuple[bool, int]] = set()
+        self.remembered = Remembered()
 
     def access(self, access: Access) -> None:
         """A whole row."""
         n = self.guest.n
-        if access.io:
-            n["slow_io"] += 1
-            return
         user = access.user or self.guest.user_mode
         mode = self.modes[user]
+        if access.io:
+            n["slow_io"] += 1
+            page = access.vaddr // PAGE
+            if mode.table.get(page % mode.entries) != page:
+                n["io_fills"] += 1
+                mode.fill(page)
+            return
         self.lines.add((user, access.pieces[0][0] % mode.entries * 32 // 64))
         n["slow_cross"] += access.cross
         for page, frame, _, _ in access.pieces:
-            self.look_up(mode, page, frame, access.store)
+            self.look_up(mode, page, "tlb_fills", marked=access.store and self.guest.code.is_code(frame))
         for _, frame, first, end in access.pieces if access.store else ():
             if self.guest.code.is_code(frame):
                 n["slow_code"] += 1
                 for block in self.guest.notice(frame, first, end):
                     self.guest.code.drop(block)
 
-    def look_up(self, mode: Mode, page: int, frame: int, store: bool) -> None:
+    def look_up(self, mode: Mode, page: int, fills: str, *, marked: bool = False) -> None:
         """Find the page in its set, among the victims, or by a page walk."""
-        entry = mode.table.get(page % mode.entries)
-        if entry and entry.serves(page, store):
+        if mode.table.get(page % mode.entries) == page:
             return
-        marked = store and self.guest.code.is_code(frame)
-        if not marked and mode.swap(page, store):
+        if not marked and mode.swap(page):
             self.guest.n["victim_hits"] += 1
             return
-        self.guest.n["tlb_fills"] += 1
-        if store:
-            self.guest.dirty.add(frame)
-        mode.fill(page, frame in self.guest.dirty)
+        self.guest.n[fills] += 1
+        mode.fill(page)
 
     def flush(self) -> None:
         """Each mode that holds something decides on its size and is cleared."""
+        self.remembered.forget()
         n = self.guest.n
         for mode in self.modes.values():
             if mode.filled:
@@ -153,6 +187,11 @@ class SoftmmuQemu10:
 
     def flush_page(self, page: int) -> None:
         """Both modes."""
+        self.remembered.forget_page(page)
+        self.mapped(page)
+
+    def mapped(self, page: int) -> None:
+        """A page that was not known becomes so: what stands for it, a device's, goes from both modes."""
         for mode in self.modes.values():
             mode.drop(page)
 
@@ -161,7 +200,12 @@ class SoftmmuQemu10:
         self.guest.n["scanned_entries"] += sum(mode.entries + len(mode.victims) for mode in self.modes.values())
 
     def executed(self) -> None:
-        """An EXEC row passed."""
+        """An EXEC row passed: its code may have been looked up."""
+        vaddr, user, pages = self.guest.block_entered
+        if self.remembered.looks_up(vaddr, user):
+            self.guest.n["code_fetches"] += len(pages)
+            for page in pages:
+                self.look_up(self.modes[user], page, "code_fills")
 
     def row_done(self) -> None:
         """A row passed."""

@@ -10,7 +10,7 @@ from mmuexp.errors import MmuexpError, option
 from mmuexp.native import compiled
 
 SHARED = files("mmuexp.live") / "engine"
-SOURCES = ("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "tlb.c", "translate.c")
+SOURCES = ("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "fetch.c", "tlb.c", "translate.c")
 HEADERS = ("engine.h", "paths.h", "loop.h", "tlb.h", "translate.h")
 NO_SCHEME = "none.c"  # the loop alone
 PRIMITIVES = "primitives.c"

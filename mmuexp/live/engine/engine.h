@@ -9,6 +9,7 @@
  *   fault.c    the SIGSEGV handler                                   code.c    translated blocks, code pages
  *   reserve.c  windows: the host pages that show guest pages         ram.c     guest RAM, and the reference beside it
  *   tlb.c      QEMU's software TLB                                   loop.h    the loop over rows, for each scheme anew
+ *   fetch.c    which blocks are looked up when they are entered
  *   paths.h    how a fast path is written down, found and patched
  *   translate.c and .h     for time: runs of accesses as straight-line code, as a translator would emit it
  */
@@ -100,6 +101,8 @@ struct scheme {
     void (*protect)(uint32_t frame);                       /* the page became a code page */
     void (*flush)(void);
     void (*flush_page)(uint32_t page);
+    void (*fetch)(uint32_t page, bool user); /* the page of a block that is looked up, before it is entered */
+    void (*mapped)(uint32_t page);           /* a MAP row makes a page known that was not */
 };
 extern const struct scheme scheme;
 
@@ -135,6 +138,11 @@ void name_row(uint64_t number, unsigned size);
 void check_row(const struct row *row); /* against the reference */
 void check_ram(void);
 
+/* fetch.c: a byte for each EXEC row of the chunk: is its block looked up? All are 0 where a scheme does not ask. */
+extern uint8_t fetches[CHUNK_ROWS];
+void plan_fetches(uint32_t n);
+void fetch_block(uint32_t row);
+
 /* code.c: a small memory of blocks entered, each good until it is dropped or a page moves */
 enum { ENTERED = 1 << 12 };
 struct entered {
@@ -156,7 +164,8 @@ void store_to_code_by_list(uint32_t frame, uint32_t first, uint32_t last); /* th
 static inline bool entered_before(uint32_t row)
 {
     const struct entered *block = entered_at(rows.vaddr[row]);
-    return block->vaddr == rows.vaddr[row] && block->size == rows.size[row] && block->epoch == code_epoch;
+    return block->vaddr == rows.vaddr[row] && block->size == rows.size[row] && block->epoch == code_epoch &&
+           !fetches[row]; /* else it is a matter for other_row */
 }
 
 /* translate.c: for time, not for data */

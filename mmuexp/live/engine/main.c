@@ -90,6 +90,7 @@ static void replay(uint32_t n)
     header->logged = 0;
     row_at = 0;
     count_insns(n);
+    plan_fetches(n);
     if (!checked) {
         populate_ram(n);
         plan_runs(n);

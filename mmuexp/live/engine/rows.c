@@ -154,6 +154,8 @@ void other_row(uint32_t i)
     switch (rows.op[i]) {
     case OP_EXEC:
         learn_earlier_row(rows_before + i);
+        if (fetches[i])
+            fetch_block(i);
         execute_block(vaddr, rows.size[i], rows.insns[i]);
         *entered_at(vaddr) = (struct entered){vaddr, rows.size[i], code_epoch};
         if (!system_mode) {
@@ -177,6 +179,8 @@ void other_row(uint32_t i)
             known[page].era = 0, code_epoch++;
         break;
     case OP_MAP:
+        if (scheme.mapped && known[page].era != era)
+            scheme.mapped(page);
         learn(page, frame_of_map(rows.page[i]));
         break;
     }

@@ -222,7 +222,8 @@ void plan_runs(uint32_t n)
         bool mode = !system_mode || user;
         if (!accesses && instances)
             mode = instance[instances - 1].user; /* the code before it left its context, and that goes on to the next */
-        if (instances && instance[instances - 1].run && (!run || (accesses && instance[instances - 1].user != mode)))
+        if (instances && instance[instances - 1].run &&
+            (!run || (block && fetches[i]) || (accesses && instance[instances - 1].user != mode)))
             list(i, 0, mode);
         if (run)
             list(i, run, mode);
