@@ -137,7 +137,7 @@ class _Table:
         best = None if self.best is None else self.best + upright
         bars = self.lines if self.result.kind == "sweep" else []
         halves = half_sentence(self.rows, self.names, base) if self.result.kind == "compare" else ""
-        text = " ".join(filter(None, (sentence(self.lines, base, self.host), halves, self._certainty())))
+        text = " ".join(filter(None, (sentence(self.lines, base, self.host), self._certainty(), halves)))
         notes = self._notes(upright)
         if self.timed:
             notes.insert(0, f"By the model: {text}")
