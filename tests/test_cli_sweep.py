@@ -83,7 +83,7 @@ def test_an_interrupted_sweep_keeps_what_was_finished(cli, trace, tmp_path, monk
 
     def interrupt(name, done, rows):
         calls.append(done)
-        if len(calls) == 5:  # two for each pass: the third begins
+        if len(calls) == 7:  # three for each pass, as a trace is cut in its middle: the third begins
             raise KeyboardInterrupt
 
     monkeypatch.setattr("mmuexp.cli.output.telling", lambda progress: interrupt)
