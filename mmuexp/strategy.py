@@ -130,7 +130,7 @@ class Strategy:
     events: ClassVar[Mapping[int, str]]  # Event -> what it means here; what is missing stays an empty column
     extra_events: ClassVar[tuple[str, ...]] = ()  # names of counters from FIRST_EXTRA on
     costs: ClassVar[Mapping[int | str, Cost]]  # Event, or name of a shape count -> price; see `price_list`
-    engine_costs: ClassVar[Mapping[int | str, Cost]] = {}  # of these, where the C half does less than is modelled
+    engine_costs: ClassVar[Mapping[int | str, Cost]] = {}  # of these, where the C half does not do what is modelled
     kernels: ClassVar[Kernels]
     LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it where no scheme is named
     SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # the same for a system trace
@@ -207,7 +207,7 @@ class Strategy:
         return {"units8": hit} | shared | self._by_column(self.costs)
 
     def engine_price_list(self) -> dict[str, Cost]:
-        """The same for the live engine, where the C half does less than the scheme models. None of them walks the
+        """The same for the live engine, where the C half does not do what the scheme models. None of them walks the
         guest's page table, for a trace holds none."""
         listed = {name: dataclasses.replace(cost, walk=0) for name, cost in self.price_list().items()}
         return listed | self._by_column(self.engine_costs)

@@ -70,7 +70,12 @@ COSTS = {
     Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
 }
 
-ENGINE_COSTS = {Event.TLB_FILLS: Cost(helper=1, insn=35, source="measured: as in softmmu.c, by calibrate")}
+ENGINE = "measured: as in softmmu.c, callgrind"
+ENGINE_COSTS = {
+    Event.TLB_FILLS: Cost(helper=1, hit=313, source=ENGINE),
+    Event.SLOW_MISALIGNED: Cost(helper=1, hit=267, source=ENGINE),
+    Event.SLOW_CROSS: Cost(helper=1, hit=376, source=ENGINE),
+}
 
 LIMIT_2004 = 0xA8000000  # QEMU itself is linked there, exec.c:50
 KERNEL_BASE = 0x90000000  # data addresses from here on move down by kernel_offset

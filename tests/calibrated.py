@@ -12,9 +12,15 @@ KERNEL = {  # ns, three rounds
 EVENTS = {"helper": [20.0, 22, 18], "scan": [0.5, 0.25, 1], "drop": [30, 40, 35], "fill": [25.123456, 24, 26]}
 LOOPS = {"short hit": [0.1, 0.2, 0.3], "long hit": [0.1, 0.4, 0.5], "dependent hit": [0.2, 0.3, 0.4]}
 LOOPS |= {"short access": [0.5, 0.4, 0.9], "long access": [0.5, 0.4, 0.9], "dependent access": [4, 5, 6]}
-PATHS = {"softmmu": 12, "byte-lookup": 8, "map-block": 5, "qemu-fast": 2, "softmmu-qemu10": 10}  # the middle, in ns / 8
+PATHS = {
+    "softmmu": 12,
+    "byte-lookup": 8,
+    "map-block": 5,
+    "qemu-fast": 2,
+    "softmmu-qemu10": 10,
+}  # in ns / 8
 for name, eighths in PATHS.items():
-    LOOPS |= {f"short path.{name}": [eighths / 8 - 0.25] * 3, f"long path.{name}": [eighths / 8 + 0.25] * 3}
+    LOOPS |= {f"short path.{name}": [eighths / 8 - 0.125] * 3, f"long path.{name}": [eighths / 8 + 0.25] * 3}
     LOOPS |= {f"dependent path.{name}": [eighths / 8 + ns for ns in (4, 4.5, 5)]}
 TRANSLATE = [1000, 900, 1300]
 

@@ -1,7 +1,8 @@
-"""How far the modelled time is from the measured one, on five recordings, at prices measured in the same run.
+"""How far the modelled time is from the measured one, on ten recordings, at prices measured in the same run.
 
 What it finds is printed as a warning, which pytest shows at the end: scheme by scheme, and where the model errs by more
-than 15 % and 0.3 ns an access. Noise of a shared machine must not fail it: it fails where magnitudes are wrong.
+than 15 % and 0.3 ns an access; the goal is nine recordings of ten. Noise of a shared machine must not fail it: it fails
+where magnitudes are wrong, and where the clock puts another scheme before the model's winner by more than both errors.
 """
 
 import warnings
@@ -10,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from mmuexp.experiment import compare
-from mmuexp.result import TOLERANCE, TOLERANCE_NS, rows_of, within_tolerance
+from mmuexp.result import TOLERANCE, TOLERANCE_NS, live_interval, measured_ns, rows_of, within_tolerance
 
 TRACES = Path(__file__).parent.parent / "traces"
-USER_MODE = ("bzip2", "gzip", "numeric_sort", "huffman")
-RECORDINGS = (*USER_MODE, "linux_early")
-ROUNDS = {"bzip2": 7, "gzip": 9, "numeric_sort": 21, "huffman": 41, "linux_early": 7}  # a short one is done in a ms
+RECORDINGS = ("numeric_sort", "string_sort", "bit_field", "assignment", "huffman", "neural_net", "lu", "bzip2", "gzip")
+RECORDINGS += ("linux_early",)
+SECONDS = 10
 FACTOR, FACTOR_NS = 3, 2.5  # the model is wrong, not only off, if it errs by more than the larger of the two
 
 pytestmark = pytest.mark.long
@@ -26,26 +27,39 @@ class MeasuredError(UserWarning):
 
 
 def line(name: str, row: dict) -> str:
-    live, model, error = (row[f"live_{one}ns_per_access"] for one in ("", "model_", "error_"))
-    ranged = f"{row['live_least_ns_per_access']:.2f} to {row['live_most_ns_per_access']:.2f}"
+    live, model = measured_ns(row), row["live_model_ns_per_access"]
+    low, high = live_interval(row)
+    found, ranged = f"{name:13} {row['strategy']:30}", f"{low:.2f} to {high:.2f}"
+    if live is None:
+        return f"{found}       - {ranged:>16} {model:7.2f}  not measurable"
     verdict = "within" if within_tolerance(row) else "NOT WITHIN"
-    share = f"{100 * error / live:+5.0f} %" if live > 0 else ""
-    return f"{name:13} {row['strategy']:30} {live:7.2f} {ranged:>16} {model:7.2f} {error:+7.2f} {share:>7}  {verdict}"
+    return f"{found} {live:7.2f} {ranged:>16} {model:7.2f} {model - live:+7.2f} {model / live - 1:+6.0%}  {verdict}"
 
 
 def wrong(row: dict) -> bool:
-    live, model = row["live_ns_per_access"], row["live_model_ns_per_access"]
-    near = abs(model - live) <= FACTOR_NS or live / FACTOR <= model <= live * FACTOR
-    return not near or row["live_most_ns_per_access"] <= 0 or live <= -TOLERANCE_NS
+    """Is the model off by magnitudes?"""
+    live, model = measured_ns(row), row["live_model_ns_per_access"]
+    return live is not None and abs(model - live) > FACTOR_NS and not live / FACTOR <= model <= live * FACTOR
 
 
-def test_the_error_of_the_model_on_five_recordings():
-    head = ("trace", "scheme", "live", "least to most", "model", "error")
+def contradicted(rows: list[dict]) -> list[str]:
+    """Who beats the model's winner by the clock, beyond their intervals and beyond what the model may be off."""
+    winner = min(rows, key=lambda row: row["live_model_ns_per_access"])
+    low = live_interval(winner)[0]
+    return [
+        f"{row['strategy']} beats {winner['strategy']}"
+        for row in rows
+        if measured_ns(row) is not None and live_interval(row)[1] < low - max(TOLERANCE * low, TOLERANCE_NS)
+    ]
+
+
+def test_the_error_of_the_model_on_ten_recordings():
+    head = ("trace", "scheme", "live", "low to high", "model", "error")
     lines = ["", "{:13} {:30} {:>7} {:>16} {:>7} {:>7}   ns per access".format(*head)]
     found, off = {}, set()
     for name in RECORDINGS:
-        rows = rows_of(compare(str(TRACES / f"{name}.arrow"), live=True, rounds=ROUNDS[name]).frame)
-        found[name] = {row["strategy"]: row for row in rows}
+        rows = rows_of(compare(str(TRACES / f"{name}.arrow"), live=True, seconds=SECONDS).frame)
+        found[name] = rows
         lines += [line(name, row) for row in rows]
         off |= {name for row in rows if not within_tolerance(row)}
     lines.append(
@@ -53,9 +67,5 @@ def test_the_error_of_the_model_on_five_recordings():
         f" recordings{'' if not off else '; not ' + ', '.join(sorted(off))}"
     )
     warnings.warn("\n".join(lines), MeasuredError, stacklevel=1)
-    assert [(name, row) for name, rows in found.items() for row in rows.values() if wrong(row)] == []
-    sums = {
-        scheme: sum(found[name][scheme]["live_ns_per_access"] for name in USER_MODE)
-        for scheme in ("softmmu", "qemu-fast")
-    }
-    assert sums["softmmu"] > sums["qemu-fast"]
+    assert [(name, row["strategy"]) for name, rows in found.items() for row in rows if wrong(row)] == []
+    assert {name: beaten for name, rows in found.items() if (beaten := contradicted(rows))} == {}

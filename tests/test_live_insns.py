@@ -13,7 +13,10 @@ from liveruns import SCHEMES
 from recording import need
 from tracerows import Row, exec_, load, store
 
+from mmuexp.guest import Columns
+from mmuexp.live import streams
 from mmuexp.live.engine import Engine
+from mmuexp.primitives import PRICES
 from mmuexp.registry import parse_spec
 
 PAGES = [0x10000, 0x20000, 0x31000]
@@ -26,7 +29,7 @@ SHORT, LONG = 2 * 64, 40 * 64
 ROUNDING = 0.25
 
 
-def executed(spec: str | None, rows: list[Row], folder: Path) -> int:
+def executed(spec: str | None, rows: list[Row] | Columns, folder: Path) -> int:
     """Instructions of an engine's whole life over these rows."""
     need("valgrind", "valgrind")
     log = folder / "callgrind.log"
@@ -35,7 +38,7 @@ def executed(spec: str | None, rows: list[Row], folder: Path) -> int:
     options += ["--vex-iropt-register-updates=allregs-at-mem-access", "--smc-check=all-non-file"]
     strategy = None if spec is None else parse_spec(spec)
     with Engine(strategy, "user", checked=False, wrapper=("valgrind", *options)) as engine:
-        engine.feed(columns_of(rows))
+        engine.feed(rows if isinstance(rows, Columns) else columns_of(rows))
         faults = 0 if strategy is None or "softmmu" in strategy.name else len(PAGES)
         assert engine.counts()["signals"] == faults  # the rest is hits
         engine._process.stdin.close()
@@ -78,3 +81,18 @@ def test_all_shapes_beside_the_loop_without_translation(scheme, bare, tmp_path):
 def test_each_shape_beside_the_loop_without_translation(scheme, shape, tmp_path):
     extra = each_access(scheme, [shape], tmp_path) - each_access(None, [shape], tmp_path)
     assert extra == pytest.approx(priced(scheme, shape[1]), abs=ROUNDING)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("scheme", "stream", "event"), [
+    ("softmmu", streams.misaligned, "ram_misaligned_units8"), ("softmmu", streams.crossing, "slow_cross"),
+    ("softmmu", streams.thrashing, "tlb_fills"), ("softmmu-qemu10", streams.crossing, "slow_cross"),
+    ("softmmu-qemu10", streams.thrashing, "victim_hits"),
+])  # fmt: skip
+def test_helpers_are_as_long_as_the_live_model_says(scheme, stream, event, tmp_path):
+    """Another compiler makes another length: within a fifth."""
+    short, long = (stream(rows) for rows in (SHORT, LONG))
+    ran = {spec: executed(spec, long, tmp_path) - executed(spec, short, tmp_path) for spec in (scheme, None)}
+    beyond = (ran[scheme] - ran[None]) / (LONG - SHORT) - parse_spec(scheme).hit_insns()
+    cost = parse_spec(scheme).engine_price_list()[event]
+    assert beyond == pytest.approx(cost.helper * PRICES["helper"].insns + cost.own_insns, rel=0.2)

@@ -4,7 +4,7 @@ from itertools import chain
 
 import pytest
 
-from mmuexp.host import Profile, load_profile, priced_at
+from mmuexp.host import Profile, priced_at
 from mmuexp.price import Priced, price, price_lines
 from mmuexp.primitives import LEVELS, PRICES, PRIMITIVES
 from mmuexp.registry import default_strategies, parse_spec
@@ -247,11 +247,8 @@ def test_every_price_is_of_something_that_is_counted(mode):
 
 
 @pytest.mark.parametrize("strategy", default_strategies("user"))
-def test_what_an_engine_does_is_part_of_what_is_modelled(strategy):
-    """No engine walks a page table, and none does more for an event than the scheme says."""
+def test_an_engine_is_priced_for_what_it_does(strategy):
+    """No engine walks a page table. How long its helpers are is counted (test_live_insns.py)."""
     whole, engine = strategy.price_list(), strategy.engine_price_list()
     assert engine.keys() >= whole.keys()
-    host = load_profile("xeon-2.6-vm")
-    for name in whole:
-        assert engine[name].walk == 0
-        assert price(strategy, {name: 1}, host, engine).access_ns <= price(strategy, {name: 1}, host).access_ns
+    assert not [name for name, cost in engine.items() if cost.walk]
