@@ -45,15 +45,15 @@ static void forget(uint32_t page)
     memset(group_of((page - 1) & (PAGES - 1)), 0, sizeof *jumps);
 }
 
+/* Done for all schemes, and for the loop without translation: what is subtracted must do the same. */
 void plan_fetches(uint32_t n)
 {
-    if (!scheme.fetch)
-        return;
     memset(fetches, 0, n);
     for (uint32_t i = 0; i < n; i++)
-        if (rows.op[i] == OP_EXEC)
-            fetches[i] = looks_up(rows.vaddr[i], !system_mode || rows.flags[i] & FLAG_USER);
-        else if (rows.op[i] == OP_FLUSH)
+        if (rows.op[i] == OP_EXEC) {
+            bool looked_up = looks_up(rows.vaddr[i], !system_mode || rows.flags[i] & FLAG_USER);
+            fetches[i] = scheme.fetch && looked_up;
+        } else if (rows.op[i] == OP_FLUSH)
             forget_all();
         else if (rows.op[i] == OP_FLUSH_PAGE)
             forget(rows.vaddr[i] >> PAGE_BITS);
