@@ -66,6 +66,7 @@ def compare(
     warmup: int | None = None,
     live: bool = False,
     rounds: int | None = None,
+    seconds: float | None = None,
     thread: int | str | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -79,7 +80,8 @@ def compare(
     every       cut each trace in windows of that many rows (column `window_index`, from 0)
     warmup      count from that row on, with all that the rows before it left behind; windows begin there
     live        also run each scheme for real, and append what translation takes on this host
-    rounds      how often it is run for real; None is 5
+    rounds      how often it is run for real; None is until schemes are told apart, or `seconds` are over
+    seconds     about as long as that may take for each trace; None is 10
     thread      the number of the thread whose rows are replayed; None, or "all", is all of them
     jobs        threads that replay; None is one a core
     progress    called with (trace, rows done, rows in all or None)
@@ -88,7 +90,8 @@ def compare(
     """
     from mmuexp import experiment
 
-    more = {"warmup": warmup, "live": live, "rounds": rounds, "thread": thread, "jobs": jobs, "progress": progress}
+    more = {"warmup": warmup, "live": live, "rounds": rounds, "seconds": seconds, "thread": thread, "jobs": jobs}
+    more |= {"progress": progress}
     return experiment.compare(traces, strategies, reference=reference, host=host, every=every, **more).frame
 
 

@@ -70,11 +70,11 @@ COSTS = {
     Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
 }
 
-ENGINE = "measured: as in softmmu.c, callgrind"
+ENGINE = "measured: as in softmmu.c, by calibrate"
 ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=313, source=ENGINE),
-    Event.SLOW_MISALIGNED: Cost(helper=1, hit=267, source=ENGINE),
-    Event.SLOW_CROSS: Cost(helper=1, hit=376, source=ENGINE),
+    Event.TLB_FILLS: Cost(helper=1, hit=165, source=ENGINE),
+    Event.SLOW_MISALIGNED: Cost(helper=1, hit=120, source=ENGINE),
+    Event.SLOW_CROSS: Cost(helper=1, hit=250, source=ENGINE),
 }
 
 LIMIT_2004 = 0xA8000000  # QEMU itself is linked there, exec.c:50

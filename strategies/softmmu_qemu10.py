@@ -119,9 +119,9 @@ SHORT = (
     "assumed: softmmu_qemu10.c does what decides the counts, and leaves out QEMU's locks, its other modes and devices"
 )
 ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=340, source=SHORT),
-    VICTIM_HITS: Cost(helper=1, hit=283, source="measured: instructions beyond its call, callgrind, gcc 12 -O2"),
-    Event.SLOW_CROSS: Cost(helper=1, hit=360, source="measured: as those of victim_hits"),
+    Event.TLB_FILLS: Cost(helper=1, hit=165, source=SHORT),
+    VICTIM_HITS: Cost(helper=1, hit=125, source="assumed: by its length, as a misaligned access of softmmu.c"),
+    Event.SLOW_CROSS: Cost(helper=1, hit=240, source="assumed: by its length, as a crossing access of softmmu.c"),
     Event.SLOW_IO: Cost(helper=1, insn=10, source=SHORT),
     Event.SLOW_CODE: Cost(helper=1, insn=40, source=SHORT),
     Event.BLOCKS_DROPPED: Cost(drop=1, source=SHORT),

@@ -212,7 +212,7 @@ def test_without_live_nothing_is_compiled_or_measured(cli, trace, monkeypatch):
     saved = json.loads(done.out)
     assert "live" not in saved["manifest"]
     assert not [name for name in saved["columns"] if name.startswith("live")]
-    assert saved["manifest"]["prices"]["host"].keys() == {"name", "about", "prices"}
+    assert saved["manifest"]["prices"]["host"].keys() == {"name", "about", "prices", "path", "dependent"}
 
 
 # schemes without an engine

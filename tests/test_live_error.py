@@ -16,7 +16,7 @@ from mmuexp.result import TOLERANCE, TOLERANCE_NS, live_interval, measured_ns, r
 TRACES = Path(__file__).parent.parent / "traces"
 RECORDINGS = ("numeric_sort", "string_sort", "bit_field", "assignment", "huffman", "neural_net", "lu", "bzip2", "gzip")
 RECORDINGS += ("linux_early",)
-SECONDS = 10
+SECONDS = 5
 FACTOR, FACTOR_NS = 3, 2.5  # the model is wrong, not only off, if it errs by more than the larger of the two
 
 pytestmark = pytest.mark.long
