@@ -53,7 +53,7 @@ def finding(number: int, found: Evidence) -> Finding:
 def committed(*profiles: str) -> Evidence:
     """The evidence of results/, at these hosts; of 2004 and the present-day one for none."""
     names = dict.fromkeys(name for claim in REGISTRY.values() for name in claim.experiments)
-    return evidence_for(names, hosts=hosts_of(list(profiles or ("pentium4-2004", "xeon-2.6-vm"))))
+    return evidence_for(names, hosts=hosts_of(list(profiles or ("pentium4-2004", "epyc-vm"))))
 
 
 def changed(found: Evidence, recording: str, spec: str, **counts) -> Evidence:

@@ -33,7 +33,7 @@ from mmuexp.render.sections import Chart, Table, Text
 from mmuexp.result import rows_of
 
 ROOT = Path(__file__).parent.parent
-NOW = load_profile("xeon-2.6-vm")
+NOW = load_profile("epyc-vm")
 
 
 def host(**ns: float) -> Profile:
@@ -155,7 +155,7 @@ def test_the_rule_for_ones_own_names_its_host_and_the_rates():
     assert thresholds(frame) == (2.0, 3.0)
     assert thresholds(frame[frame[TIMES] > 1]) is None
     text, code = own_sections(committed(), NOW)
-    assert "at the prices of xeon-2.6-vm: with fewer than" in text.paragraphs
+    assert "at the prices of epyc-vm: with fewer than" in text.paragraphs
     assert (code.kind, code.paragraphs.split("\n")) == ("code", list(OWN))
 
 
@@ -249,7 +249,7 @@ def test_the_sentence_names_each_kind_once_for_its_winner():
 
 def test_faults_decide_and_the_chart_says_so():
     _, text, chart = rates_sections(committed(), NOW)
-    assert text.paragraphs.startswith("At the prices of xeon-2.6-vm no recording")
+    assert text.paragraphs.startswith("At the prices of epyc-vm no recording")
     assert isinstance(chart, Chart)
     rows = {(row["recording"], row["scheme"]): row for row in rows_of(chart.frame)}
     frame = pd.read_csv(ROOT / "results/programs/counts.csv")
