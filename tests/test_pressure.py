@@ -102,6 +102,7 @@ def own(tmp_path, line: str) -> str:
     return str(tmp_path / "own.py")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("unit", "larger"), [("entries", "48"), ("log2 entries", "7")])
 def test_somebodys_scheme_says_what_helps(wide, tmp_path, unit, larger):
     """A count with a price of its own: tlb_fills."""

@@ -110,6 +110,7 @@ def test_the_command(cli, trace, tmp_path):
     assert "--host or --price" in cli.err
 
 
+@pytest.mark.long
 def test_a_scheme_of_ones_own(cli, trace, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     path = tmp_path / "r.json"
