@@ -102,6 +102,11 @@ def price(
     )
 
 
+def engine_ns_per_access(strategy: Any, counts: Mapping[str, Any], host: Profile) -> float:
+    """What the scheme's live engine should take for each access, by the one model."""
+    return price(strategy, counts, host, strategy.engine_price_list()).engine_ns / max(1, counts["accesses"] or 0)
+
+
 def _insns(lines: list, part: str) -> float:
     return sum(n * insns_of(cost, part) for _, n, cost in lines)
 

@@ -16,7 +16,7 @@ from mmuexp.host import Profile, load_profile
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import Run
 from mmuexp.pressure import pressures
-from mmuexp.price import price, price_table
+from mmuexp.price import engine_ns_per_access, price, price_table
 from mmuexp.records import certainty, priced_columns, verdicts
 from mmuexp.registry import parse_settings, parse_spec
 from mmuexp.result import IDENTITY, WINDOW, Result, is_measured, make_frame, measured_ns, rows_of
@@ -83,8 +83,7 @@ def _live(row: Mapping[str, Any], run: Run, profile: Profile) -> dict[str, Any]:
     """What the model says of an engine changes with the prices; what was measured does not."""
     if not is_measured(row):
         return {}
-    of_engine = price(run.strategy, run.counts, profile, run.strategy.engine_price_list())
-    model, ns = of_engine.engine_ns / max(1, row["accesses"]), measured_ns(row)
+    model, ns = engine_ns_per_access(run.strategy, run.counts, profile), measured_ns(row)
     return {"live_model_ns_per_access": model, "live_error_ns_per_access": None if ns is None else model - ns}
 
 

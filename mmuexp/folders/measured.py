@@ -15,10 +15,11 @@ HEAD += ["with code translated again", "at least", "at most"]
 def measured_beside(folder: Path, result: Result) -> list[list[str]]:
     """Lines of a table, its head first; empty where none of the runs was measured."""
     timed = _measured(folder.parent / LIVE)
+    rows = rows_of(result.frame)
     lines = [HEAD]
     for verdict in result.manifest.get("verdicts", []):
-        row = _run(result, verdict, verdict["scheme"])
-        base = _run(result, verdict, verdict["reference"])
+        row = _run(rows, verdict, verdict["scheme"])
+        base = _run(rows, verdict, verdict["reference"])
         if row is None or base is None or verdict["scheme"] == verdict["reference"] or "ratio_low" not in verdict:
             continue
         recording = PurePath(row["trace"]).stem
@@ -35,21 +36,17 @@ def _engine_ns(row: Mapping[str, Any]) -> float:
     return access_ns(row) - (row.get("retranslate_ns") or 0.0)
 
 
-def _run(result: Result, verdict: Mapping[str, Any], spec: str) -> dict[str, Any] | None:
+def _run(rows: Sequence[dict[str, Any]], verdict: Mapping[str, Any], spec: str) -> dict[str, Any] | None:
     """The one row of a trace under a scheme; None where windows or parameters make several of them."""
-    found = [row for row in rows_of(result.frame) if (row["trace"], row["strategy"]) == (verdict["trace"], spec)]
+    found = [row for row in rows if (row["trace"], row["strategy"]) == (verdict["trace"], spec)]
     return found[0] if len(found) == 1 else None
 
 
 def _measured(folder: Path) -> dict[tuple[str, str], float]:
     """(recording, spec) -> ns an access, of every table in the folder."""
     found: dict[tuple[str, str], float] = {}
-    for file in _tables(folder):
+    for file in sorted(folder.glob("*.csv")):
         for row in rows_of(load(str(file)).frame):
             if row.get("live_ns_per_access") is not None:
                 found[PurePath(row["trace"]).stem, row["strategy"]] = row["live_ns_per_access"]
     return found
-
-
-def _tables(folder: Path) -> Sequence[Path]:
-    return sorted(folder.glob("*.csv"))

@@ -7,7 +7,7 @@ from mmuexp.host import Profile
 from mmuexp.live.build import NoEngine, engine_of
 from mmuexp.live.measure import Budget, Measured, measure
 from mmuexp.passes import Run
-from mmuexp.price import price
+from mmuexp.price import engine_ns_per_access
 from mmuexp.progress import Progress
 from mmuexp.result import LIVE
 
@@ -45,8 +45,7 @@ def live_columns(
     columns = {}
     for run in runs:
         if one := found.get(str(run.strategy)):
-            of_engine = price(run.strategy, run.counts, host, run.strategy.engine_price_list())
-            model = of_engine.engine_ns / max(1, run.counts["accesses"] or 0)
+            model = engine_ns_per_access(run.strategy, run.counts, host)
             # at or below 0 is less than the noise of the loop that was subtracted: no time is known then
             ns, error = (one.ns, model - one.ns) if one.ns > 0 else (None, None)
             values = (ns, one.least_ns, one.most_ns, one.loop_ns, model, error, one.low_ns, one.high_ns, one.rounds)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmuexp.render.sentence import CLOSE
 from mmuexp.result import access_ns
 
 DIFFERS = 0.1  # the ratio of the second half, against that of the whole, from which on it is told
-CLOSE = 0.01  # nearer than this is no order
 
 
 def half_sentence(rows: Sequence[Mapping[str, Any]], names: Sequence[str], reference: str) -> str:
