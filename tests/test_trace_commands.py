@@ -281,3 +281,16 @@ def test_import_says_what_moved(tmp_path, cli):
     assert "4 rows from 2 lines; 1 records over 64 bytes split" in done.err
     done = cli("trace", "import", tmp_path / "t.txt", "-o", tmp_path / "t.arrow")
     assert done.code == 1 and "--rebase" in done.err
+
+
+@pytest.mark.parametrize(("told", "shown"), [(None, "unknown: the file does not tell"), ("0", "0"), ("7", "7")])
+def test_flushes_that_nobody_is_sure_of(tmp_path, cli, told, shown):
+    more = {} if told is None else {"flushes_unsure": told}
+    done = cli("trace", "info", write(tmp_path / "t.arrow", SYSTEM, "system", **more))
+    assert [line.split(None, 1)[1].startswith(shown) for line in done.out.splitlines() if "_unsure" in line] == [True]
+
+
+def test_without_a_flush_there_is_none_to_be_sure_of(tmp_path, cli):
+    rows = Columns(*(column[SYSTEM.op != Op.FLUSH] for column in SYSTEM))
+    assert "_unsure" not in cli("trace", "info", write(tmp_path / "t.arrow", rows, "system")).out
+    assert "_unsure" not in cli("trace", "info", write_trace(tmp_path / "u.arrow")).out

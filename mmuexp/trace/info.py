@@ -6,15 +6,17 @@ from collections.abc import Callable
 import numpy as np
 
 from mmuexp.errors import one_line
-from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGES, USER, Op
+from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
 from mmuexp.shape import SHAPE, Survey
 from mmuexp.trace import guest_info
+from mmuexp.trace import mix_scan as scan
 from mmuexp.trace.format import utf8
 from mmuexp.trace.reader import open_trace
 from mmuexp.trace.threads import ThreadRows
 
-LATER = 255  # a data row's position that says so
 TOP_THREADS = 16  # that people get to see
+UNSURE = "flushes_unsure"  # metadata: FLUSH rows of which QEMU did not tell whether it dropped anything
+NOT_TOLD = "unknown: the file does not tell at how many of its FLUSH rows QEMU dropped nothing"
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -93,39 +95,27 @@ class _Own:
     """What no scheme and no price needs, so that the survey does not count it."""
 
     def __init__(self):
-        self.code_bytes = self.user = self.repeated = 0
-        self.last = None  # the last EXEC row: where its code ends, its instructions, did the last of them access data
+        self._state = np.zeros(scan.PLACES, np.int64)
+        self._state[scan.END] = -1
         self.sizes = np.zeros(MAX_ACCESS_BYTES + 1, np.int64)
-        self.code = np.zeros(PAGES, bool)
+        self.code = np.zeros(PAGES, np.uint8)
 
-    def feed(self, columns) -> None:
-        access, code = columns.op < Op.EXEC, columns.op == Op.EXEC
-        self._count_repeated(columns)
-        self.sizes += np.bincount(columns.size[access], minlength=MAX_ACCESS_BYTES + 1)
-        self.user += int(np.count_nonzero(columns.flags[access] & USER))
-        starts, sizes = columns.vaddr[code].astype(np.int64), columns.size[code].astype(np.int64)
-        self.code_bytes += int(sizes.sum())
-        self.code[starts >> PAGE_BITS] = True
-        self.code[(starts + sizes - 1 >> PAGE_BITS) & (PAGES - 1)] = True
+    def feed(self, columns: Columns) -> None:
+        used = (columns.vaddr, columns.size, columns.insns, columns.op, columns.flags)
+        arrays = (np.require(column, requirements=["C", "W"]) for column in used)
+        scan.scan(*arrays, self._state, self.sizes, self.code)
 
-    def _count_repeated(self, columns) -> None:
-        """Count blocks of one instruction that repeat the last one of the block before, which has accessed data.
+    @property
+    def user(self) -> int:
+        return int(self._state[scan.USER_ACCESSES])
 
-        Only a rep does so (or an instruction that QEMU had to begin anew); a jump to itself accesses no data.
-        """
-        at = np.flatnonzero(columns.op == Op.EXEC)
-        block = np.cumsum(columns.op == Op.EXEC)  # of each row; 0 is the one before this batch
-        before = self.last or (-1, 0, False)
-        insns = np.concatenate(([before[1]], columns.insns[at].astype(np.int64)))
-        ends = columns.vaddr[at].astype(np.int64) + columns.size[at]
-        ends = np.concatenate(([before[0]], ends))
-        data = np.flatnonzero((columns.op < Op.EXEC) & (columns.insns > 0))
-        position = columns.insns[data]
-        accessed = np.zeros(len(ends), bool)
-        accessed[0] = before[2]
-        accessed[block[data][(position == insns[block[data]]) | (position == LATER)]] = True
-        self.repeated += int(np.count_nonzero((insns[1:] == 1) & (ends[1:] == ends[:-1]) & accessed[:-1]))
-        self.last = int(ends[-1]), int(insns[-1]), bool(accessed[-1])
+    @property
+    def code_bytes(self) -> int:
+        return int(self._state[scan.CODE_BYTES])
+
+    @property
+    def repeated(self) -> int:
+        return int(self._state[scan.REPEATED])
 
 
 def lines(told: dict) -> list[str]:
@@ -151,6 +141,8 @@ def lines(told: dict) -> list[str]:
     ]
     shown = {"format", "mode", "guest", "recorder", "command", "date", "licence"}
     table += [(key, text) for key, text in sorted(meta.items()) if key not in shown]
+    if told["mode"] == "system" and told["mix"]["flushes"] and UNSURE not in meta:
+        table.append((UNSURE, NOT_TOLD))
     table += [
         ("sha256", told["sha256"]),
         ("", ""),

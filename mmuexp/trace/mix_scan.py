@@ -1,0 +1,37 @@
+"""The loop of what `trace info` counts of accesses and blocks: one pass over valid rows."""
+
+from mmuexp.guest import PAGE_BITS, PAGES, USER, Op
+from mmuexp.jitcache import guarded, kept
+
+LATER = 255  # a data row's position that says so
+EXEC = int(Op.EXEC)  # the ops below it are LOAD and STORE
+USER_FLAG = int(USER)
+
+# Places in `state`; the last three are of the latest EXEC row: where its code ends, its instructions, and whether the
+# last of these has accessed data.
+USER_ACCESSES, CODE_BYTES, REPEATED, END, INSNS, ACCESSED = range(6)
+PLACES = 6
+
+
+@guarded()
+@kept
+def scan(vaddrs, sizes, insns, ops, flags, state, access_sizes, code):
+    """Count into `state`, `access_sizes` (rows by bytes) and `code` (1 for a page that a block begins or ends on).
+
+    A block of one instruction that repeats the last one of the block before, which has accessed data, is another
+    iteration of a rep (or an instruction that QEMU had to begin anew): a jump to itself accesses no data.
+    """
+    for i in range(len(ops)):
+        if ops[i] < EXEC:
+            access_sizes[sizes[i]] += 1
+            state[USER_ACCESSES] += (flags[i] & USER_FLAG) != 0
+            if insns[i] > 0 and (insns[i] == state[INSNS] or insns[i] == LATER):
+                state[ACCESSED] = 1
+        elif ops[i] == EXEC:
+            start = int(vaddrs[i])
+            end = start + int(sizes[i])
+            state[CODE_BYTES] += int(sizes[i])
+            code[start >> PAGE_BITS] = 1
+            code[(end - 1 >> PAGE_BITS) & (PAGES - 1)] = 1
+            state[REPEATED] += insns[i] == 1 and end == state[END] and state[ACCESSED] == 1
+            state[END], state[INSNS], state[ACCESSED] = end, insns[i], 0
