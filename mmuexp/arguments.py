@@ -72,10 +72,9 @@ def given_cuts(every: Any = None, warmup: Any = None, *, live: bool = False) -> 
         raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
     if warmup is not None and warmup < 0:
         raise UsageError(f"a warm-up of {warmup} rows", where="warmup", todo="give 0 or more")
-    for name, given, what in (("every", every, "windows are"), ("warmup", warmup, "what comes after a warm-up is")):
-        if live and given:
-            todo = f"leave {option(name, '')} out, or {option('live', '')}"
-            raise UsageError(f"{what} not measured", where=option("live"), todo=todo)
+    if live and every:
+        todo = f"leave {option('every', '')} out, or {option('live', '')}"
+        raise UsageError("windows are not measured", where=option("live"), todo=todo)
     return Cuts(warmup or 0, every, halves=True)
 
 

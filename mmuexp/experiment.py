@@ -218,7 +218,7 @@ def _replayed(
                     _replay(shown, chosen, label, cuts, jobs, tell, runs, leave_out)
                     if budget:
                         able = [run.strategy for run in runs if str(run.strategy) not in without]
-                        live = measured(trace, able, label, budget, progress, ledger.between)
+                        live = measured(trace, able, label, budget, progress, ledger.between, cuts.warmup)
                 except KeyboardInterrupt:
                     if not runs and not ledger.parts:
                         raise

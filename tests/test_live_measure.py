@@ -9,7 +9,7 @@ from kernels import columns_of
 from liveruns import SCHEMES, Rows, timed_apart
 from recording import is_running
 from tracegen import random_trace
-from tracerows import load, store
+from tracerows import exec_, load, store
 
 from mmuexp.live import measure as measuring
 from mmuexp.live.engine import Engine, EngineFailed
@@ -236,3 +236,36 @@ def test_what_is_timed_counts_as_the_model(name, spec):
         columns = next(iter(trace.batches()))
         spec = spec if spec != "qemu-fast" or trace.mode == "user" else "qemu-fast,guest_limit=0x100000000"
         assert timed_apart(columns, trace.mode, spec) == ""
+
+
+class Cold(Fake):
+    """An engine that takes 1000 ns a row among the first 25, then 40 (the loop), or as many more as its name says."""
+
+    def feed(self, columns):
+        done = getattr(self, "done", 0)
+        super().feed(columns)
+        more = 0 if self.name == "bare" else SCHEME[self.name][0]
+        self.cpu_ns = sum(1000 if row < 25 else 40 + more for row in range(done, done + len(columns.op)))
+        self.done = done + len(columns.op)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 20, 25, 60])
+def test_a_warm_up_runs_and_is_not_timed(fake, monkeypatch, batch):
+    monkeypatch.setattr(measuring, "Engine", Cold)
+    found = measured(1, batch, warmup=25)
+    assert [(one.ns, one.loop_ns) for one in found] == [(SCHEME[spec][0], 40) for spec in SPECS]
+    assert {made.done for made in fake.made} == {60}
+    assert measured(1, batch, warmup=20)[0].loop_ns == (5 * 1000 + 35 * 40) / 40
+
+
+def test_a_turn_ends_where_a_warm_up_does(fake, monkeypatch):
+    monkeypatch.setattr(measuring, "Engine", Cold)
+    monkeypatch.setattr(measuring, "TURN_ROWS", 10)
+    measured(1, 60, warmup=25)
+    assert fake.log.count("bare") == 3 + 4
+
+
+def test_execs_of_a_warm_up_are_no_accesses(fake, monkeypatch):
+    monkeypatch.setattr(measuring, "Engine", Cold)
+    rows = [exec_(0x8000) if i % 2 else load(0x1000) for i in range(60)]
+    assert measured(1, 9, rows, warmup=26)[0].loop_ns == 34 * 40 / 17

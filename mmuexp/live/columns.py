@@ -29,12 +29,12 @@ def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
 
 def measured(
     trace: Any, strategies: Sequence[Any], label: str, budget: Budget, progress: Progress | None,
-    between: Callable[[], None] = lambda: None,
+    between: Callable[[], None] = lambda: None, warmup: int = 0,
 ) -> dict[str, Measured]:  # fmt: skip
-    """What each strategy takes on an open trace, by its spec."""
+    """What each strategy takes on an open trace after its warm-up, by its spec."""
     if not strategies:
         return {}
-    found = measure(trace, strategies, label, budget=budget, progress=progress, between=between)
+    found = measure(trace, strategies, label, budget=budget, progress=progress, between=between, warmup=warmup)
     return {str(strategy): one for strategy, one in zip(strategies, found, strict=True)}
 
 

@@ -19,9 +19,11 @@ from itertools import combinations
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mmuexp.arguments import positive, whole_number
 from mmuexp.errors import UsageError, option
-from mmuexp.guest import Columns
+from mmuexp.guest import Columns, Op
 from mmuexp.live.engine import Engine
 from mmuexp.progress import Progress
 from mmuexp.shape import Survey
@@ -78,10 +80,11 @@ def measure(
     label: str = "",
     *,
     budget: Budget = Budget(),  # noqa: B008  (it cannot change)
+    warmup: int = 0,
     progress: Progress | None = None,
     between: Callable[[], None] = lambda: None,
 ) -> list[Measured]:
-    """Measure each strategy over an open trace.
+    """Measure each strategy over an open trace, of which the first `warmup` rows run and are not timed.
 
     `between` is called before each round, and after the last; its time is not of the budget. Raises NoEngine,
     EngineFailed, TraceError.
@@ -92,7 +95,7 @@ def measure(
     while not _enough(times, len(loops), spent, budget):
         between()
         began = time.monotonic()
-        loop_ns, found = _round(trace, strategies, label, len(loops), budget.rounds, progress)
+        loop_ns, found = _round(trace, strategies, label, warmup, len(loops), budget.rounds, progress)
         spent += time.monotonic() - began
         loops.append(loop_ns)
         for mine, ns in zip(times, found, strict=True):
@@ -135,9 +138,15 @@ def interval(rounds: Sequence[float]) -> tuple[float, float]:
 
 
 def _round(
-    trace: Any, strategies: Sequence[Strategy], label: str, turn: int, rounds: int | None, progress: Progress | None
+    trace: Any,
+    strategies: Sequence[Strategy],
+    label: str,
+    warmup: int,
+    turn: int,
+    rounds: int | None,
+    progress: Progress | None,
 ) -> tuple[float, list[float]]:
-    """(the bare loop, each strategy beyond it), ns an access, of one run over the trace."""
+    """(the bare loop, each strategy beyond it), ns an access, of one run over the trace; the warm-up is not timed."""
     survey = Survey(trace.mode, label)
     spent, loop_ns, before = [0] * len(strategies), 0, (trace.rows or 0) * turn
     rows = None if trace.rows is None or rounds is None else trace.rows * rounds
@@ -145,21 +154,32 @@ def _round(
         cpu = max(os.sched_getaffinity(0))
         bare = stack.enter_context(Engine(None, trace.mode, checked=False, cpu=cpu))
         engines = [stack.enter_context(Engine(one, trace.mode, checked=False, cpu=cpu)) for one in strategies]
-        for number, columns in enumerate(_turns(trace, survey)):
+        first = untimed = 0  # this turn's first row; accesses of the warm-up
+        for number, columns in enumerate(_turns(trace, survey, warmup)):
             at = (turn + number) % (len(engines) + 1)  # none is always first, or always last
             for engine in [*engines[at:], bare, *engines[:at]]:
                 engine.feed(columns)
-            loop_ns += bare.cpu_ns
-            spent = [ns + engine.cpu_ns for ns, engine in zip(spent, engines, strict=True)]
+            if first < warmup:
+                untimed += int(np.count_nonzero(columns.op < Op.EXEC))
+            else:
+                loop_ns += bare.cpu_ns
+                spent = [ns + engine.cpu_ns for ns, engine in zip(spent, engines, strict=True)]
+            first += len(columns.op)
             before += len(columns.op)
             if progress is not None:
                 progress(f"{label}, for real", before, rows)
-    accesses = max(1, survey.counts()["accesses"])
+    accesses = max(1, survey.counts()["accesses"] - untimed)
     return loop_ns / accesses, [(ns - loop_ns) / accesses for ns in spent]
 
 
-def _turns(trace: Any, survey: Survey) -> Iterator[Columns]:
+def _turns(trace: Any, survey: Survey, warmup: int) -> Iterator[Columns]:
+    """The rows in turns; one ends where the warm-up does."""
+    done = 0
     for columns in trace.batches():
         survey.feed(columns)
-        for first in range(0, len(columns.op), TURN_ROWS):
-            yield Columns(*(column[first : first + TURN_ROWS] for column in columns))
+        rows = len(columns.op)
+        cold = min(max(0, warmup - done), rows)
+        for first, last in ((0, cold), (cold, rows)):
+            for start in range(first, last, TURN_ROWS):
+                yield Columns(*(column[start : min(start + TURN_ROWS, last)] for column in columns))
+        done += rows
