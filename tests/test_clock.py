@@ -109,3 +109,25 @@ def test_an_engine_that_took_less_than_nothing_leaves_the_cell_empty():
         assert (found[LIVE[1]], found[LIVE[2]]) == (-1.0, 0.3)
     found = live_columns({"softmmu": Measured(0.5, 0.2, 0.9, 2.0, 0.4, 0.6, 7)}, [run], load_profile())["softmmu"]
     assert found[LIVE[5]] == found[LIVE[4]] - 0.5
+
+
+def test_what_an_engine_leaves_out_of_its_scheme_is_told_in_figures(tmp_path):
+    """A measured ratio is one of engines: who compares it with that of memory access time must know."""
+    result = measured(tmp_path, {"softmmu": (5.0, 4.9, 5.1), "map-block": (1.0, 0.9, 1.1)})
+    frame = result.frame
+    frame["access_ns"], frame["retranslate_ns"] = [9.0 * n for n in frame["accesses"]], 1.0 * frame["accesses"]
+    for engine, told in (
+        (8.0, []),
+        (6.96, []),
+        (6.95, ["8.00, of its engine 6.95"]),
+        (9.5, ["8.00, of its engine 9.50"]),
+    ):
+        frame[LIVE[4]] = [engine, 8.0]
+        (table,) = summaries(result)
+        notes = [note for note in table.notes if note.startswith("modelled =")]
+        assert [f"ns an access of softmmu {text}." in note for note, text in zip(notes, told, strict=True)] == [
+            True
+        ] * len(told)
+        assert not any("map-block" in note for note in notes)
+    frame[LIVE[4]], frame["retranslate_ns"] = [6.0, 6.0], None  # an older result does not tell
+    assert not any(note.startswith("modelled =") for note in summaries(result)[0].notes)
