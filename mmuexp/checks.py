@@ -1,4 +1,4 @@
-"""Checks on a result, for scripts and CI: `faults>1000`, `map-block:ns > 1.05 * softmmu:ns`.
+"""Checks on a result, for scripts and CI: `faults>1000`, `map-block:access_ns > 1.05 * softmmu:access_ns`.
 
 An expression (expression.py) with a comparison. A bare COLUMN is that of each row in turn, SPEC:COLUMN that of the
 scheme beside it. It is never true where a cell is empty (no such event) or it divides by 0.
@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Iterable
 
 from mmuexp.errors import CheckFailed, UsageError
 from mmuexp.expression import Expression, NoValue, parse
-from mmuexp.result import COLUMNS, IDENTITY, WINDOW, Result, rows_of
+from mmuexp.result import COLUMNS, IDENTITY, LIVE, WINDOW, Result, rows_of
 from mmuexp.turns import Turn, is_of, turns, value_in
 
 OPTION = "--fail-if"
+ELSEWHERE = {WINDOW: "compare --every ROWS"} | dict.fromkeys(LIVE, "compare --live")
 TODO = "write it as 'faults>1000' or 'map-block:faults > 2 * softmmu:tlb_fills'"
 
 
@@ -21,7 +22,7 @@ def parse_check(text: str, more_columns: Iterable[str] = (), schemes: Collection
     Raises UsageError for what is none, an unknown column or strategy, and a scheme that will not be there.
     """
     known = [column for column in (*COLUMNS, *more_columns) if column not in IDENTITY]
-    check = parse(text, known, where=OPTION, todo=TODO, compares=True)
+    check = parse(text, known, where=OPTION, todo=TODO, compares=True, elsewhere=ELSEWHERE)
     if schemes is not None:
         _all_there(check, schemes)
     return check

@@ -1,4 +1,4 @@
-"""Arithmetic over counts, a language of our own: `map-block:ns > 1.05 * softmmu:ns`. None of it is run as Python.
+"""Arithmetic over counts, a language of our own: `map-block:faults > 2 * softmmu:tlb_fills`. None is run as Python.
 
 comparison  sum [OP sum]             OP is one of > >= < <= == !=
 sum         product [+|- product]...
@@ -8,16 +8,17 @@ atom        NUMBER | ( sum ) | [SPEC:]COLUMN[@TRACE]
 
 A SPEC may hold commas and `=` (map-block,map_block_bits=16:faults); it ends at its colon, so `-` and `/` before one
 need blanks. A name alone stands for all runs of the scheme, `map-block,` for the one with every default. Whole numbers
-and decimals are exact, as fractions, until they meet a column of floats (ns): then all is float.
+and decimals are exact, as fractions, until they meet a column of floats (access_ns): then all is float.
 """
 
 import operator
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 from math import isfinite
+from types import MappingProxyType
 
 from mmuexp.errors import UsageError
 from mmuexp.result import OLD_NAMES
@@ -139,6 +140,7 @@ def parse(
     compares: bool | None = None,
     traces: bool = False,
     schemes: Collection[str] = (),
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
 ) -> Expression:
     """An expression over these columns from its text.
 
@@ -146,19 +148,27 @@ def parse(
     compares      True: it must be a comparison; False: it must not; None: it may
     traces        may it name recordings (COLUMN@TRACE)?
     schemes       names of the result's schemes: of those from files it may name specs as they stand there
+    elsewhere     columns that other results have -> the option that makes them, for the error
 
     Raises UsageError for what is none, an unknown column or strategy.
     """
     if len(text) > LONGEST:
         raise UsageError(f"an expression of {len(text):,} characters", where=where, todo=f"at most {LONGEST:,}")
-    return _Parser(text, columns, where, todo, traces, schemes).whole(compares)
+    return _Parser(text, columns, where, todo, traces, schemes, elsewhere).whole(compares)
 
 
 class _Parser:
     def __init__(
-        self, text: str, columns: Collection[str], where: str, todo: str, traces: bool, schemes: Collection[str]
+        self,
+        text: str,
+        columns: Collection[str],
+        where: str,
+        todo: str,
+        traces: bool,
+        schemes: Collection[str],
+        elsewhere: Mapping[str, str],
     ):
-        self.schemes = schemes
+        self.schemes, self.elsewhere = schemes, elsewhere
         self.text, self.columns, self.where, self.todo, self.traces = text, columns, where, todo, traces
         self.tokens = list(self._tokens())
         self.at = self.depth = 0
@@ -255,6 +265,11 @@ class _Parser:
     def _unknown(self, column: str) -> UsageError:
         if column in NOT_NUMBERS:
             return self._error(f"{column!r} is not a number")
+        named = OLD_NAMES.get(column, column)
+        if maker := self.elsewhere.get(named):
+            return self._error(
+                f"only `{maker}` makes the column {named!r}", "give that option, or check another column"
+            )
         near = get_close_matches(column, self.columns, 1)
         hint = f"did you mean {near[0]}?" if near else ""
         if not near and any(token["sign"] in COMPARISONS for token in self.tokens[: self.at]):

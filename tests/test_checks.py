@@ -195,3 +195,22 @@ def test_a_scheme_s_own_events_are_columns(cli, trace):
     done = cli("compare", "gone.arrow", "-s", victim, "--fail-if", "pages_entered > 0")
     assert (done.code, "gone.arrow" in one_line(done.err)) == (1, True)  # the check is one, and nothing is compiled
     assert cli("compare", trace, "-s", "softmmu", "--fail-if", "pages_entered > 0").code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "maker"),
+    [
+        ("window_index>1", "compare --every ROWS"),
+        ("window > 1", "compare --every ROWS"),
+        ("map-block:faults > WINDOW_INDEX", "compare --every ROWS"),
+        ("live_ns_per_access > 1", "compare --live"),
+    ],
+)
+def test_a_column_that_an_option_makes_is_told_with_it(text, maker):
+    column = "live_ns_per_access" if "live" in text else "window_index"
+    with pytest.raises(UsageError) as caught:
+        parse_check(text)
+    assert str(caught.value) == (
+        f"--fail-if: only `{maker}` makes the column {column!r}; give that option, or check another column"
+    )
+    assert parse_check(text, [column]).terms

@@ -140,7 +140,8 @@ def output_options(command: Callable) -> Callable:
             "checks",
             metavar="EXPR",
             multiple=True,
-            help="Exit with code 3 if EXPR is true of a row: softmmu:tlb_fills>1000, map-block:ns > 1.05 * softmmu:ns.",
+            help="Exit with code 3 if EXPR is true of a row: softmmu:tlb_fills>1000, map-block:access_ns > 1.05 *"
+            " softmmu:access_ns.",
         ),
     ]
     for option in reversed(options):
