@@ -80,6 +80,10 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
     # two folders may each have an own.py, and numba wants a name that is UTF-8
     name = f"mmuexp_file_{sha256(os.fsencode(path.absolute())).hexdigest()}"
     spec = importlib.util.spec_from_file_location(name, path)
+    if not path.exists():
+        raise MmuexpError(
+            "no such file or directory", where=str(path), todo="name the .py file that holds the strategy"
+        )
     if spec is None or not path.is_file():
         raise MmuexpError("is no Python file", where=str(path), todo="give the .py file that holds the strategy")
     module = importlib.util.module_from_spec(spec)

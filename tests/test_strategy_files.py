@@ -152,3 +152,18 @@ def test_show_says_all_that_the_file_says():
 def test_spec_is_canonical(spec):
     assert str(parse_spec(spec)) == spec
     assert str(parse_spec(spec.upper())) == spec
+
+
+@pytest.mark.parametrize("words", [("compare", "-s"), ("verify", "-s"), ("strategy", "show"), ("strategy", "check")])
+@pytest.mark.parametrize("name", ["./nosuch.py", "none/own.py", "link.py"])
+def test_a_file_that_is_not_there_is_said_to_be_missing(cli, tmp_path, monkeypatch, words, name):
+    monkeypatch.chdir(tmp_path)
+    Path("link.py").symlink_to("gone.py")
+    done = cli(*words, name)
+    told = "no such file or directory; name the .py file that holds the strategy"
+    assert (done.code, done.err) == (1, f"mmuexp: {Path(name)}: {told}\n")
+
+
+def test_a_folder_is_no_python_file(cli, tmp_path):
+    (tmp_path / "own.py").mkdir()
+    assert "is no Python file" in cli("strategy", "show", str(tmp_path / "own.py")).err
