@@ -61,6 +61,12 @@ def test_the_list_says_what_the_command_says(name):
     assert ALL[name].help.split()[0] == COMMANDS[name].split()[0]
 
 
+@pytest.mark.parametrize("name", [name for name, command in ALL.items() if hasattr(command, "commands")])
+def test_no_sentence_in_a_list_of_commands_is_cut(name, cli):
+    listed = cli(*name.split(), "--help").out.split("Commands:")[1]
+    assert "..." not in listed
+
+
 # `record` runs QEMU, and its tests run its examples; the others' need files of these names
 NAMES = ("", "compare", "sweep", "misses", "faults", "verify", "export", "cache info", "help", "completion")
 MINE = [example for name in NAMES for example in examples(ALL[name])]

@@ -130,3 +130,13 @@ def test_any_table_keeps_to_its_width_and_all_its_texts(rows):
     letters = {cell for row in rows for cell in row}
     for char in "ab1é界/,":
         assert out.count(char) >= sum(cell.count(char) for row in rows for cell in row), letters
+
+
+def test_a_row_with_nothing_to_say_in_a_later_block_is_left_out_there():
+    from io import StringIO
+
+    console = Console(file=StringIO(), width=16, markup=False, highlight=False)
+    print_table(console, ["key", "first", "second"], [["a", "1", "2"], ["b", "3", ""], ["c", "", "4"]])
+    assert [line.split() for line in console.file.getvalue().splitlines()] == [
+        ["key", "first"], ["a", "1"], ["b", "3"], ["c"], [], ["key", "second"], ["a", "2"], ["c", "4"]
+    ]  # fmt: skip

@@ -46,7 +46,7 @@ def list_(format_: str) -> None:
         click.echo(wrapped([f"{one['name']:<{width}}  {one['what']}", line]))
 
 
-@command.command("show")
+@command.command("show", short_help="Explain one scheme: its fast path, events, prices, parameters.")
 @click.argument("name", metavar="NAME")
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", help="[text]")
 def show(name: str, format_: str) -> None:
@@ -66,7 +66,7 @@ def show(name: str, format_: str) -> None:
     click.echo(json.dumps(about, indent=2) if format_ == "json" else wrapped(as_text(about).splitlines()))
 
 
-@command.command("check")
+@command.command("check", short_help="Run the contract tests on a strategy of your own.")
 @click.argument("file", metavar="FILE", type=click.Path())
 @click.option("--trace", "traces", metavar="FILE", multiple=True, type=click.Path(), help="Check on a recording, too.")
 def check(file: str, traces: tuple[str, ...]) -> None:

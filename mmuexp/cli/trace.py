@@ -161,7 +161,7 @@ def slice_(file, range_, target) -> None:
     output.say(f"wrote {target}: {done.rows:,} rows{known}")
 
 
-@command.command()
+@command.command(short_help="Write a trace again, compressed more.")
 @click.argument("file")
 @click.option("--level", metavar="N", type=int, help="ZSTD's, 1 to 22.  [15]")
 @TARGET
@@ -181,7 +181,7 @@ def compress(file, level, target) -> None:
     output.say(f"wrote {target}: {done.rows:,} rows, {done.before_bytes:,} bytes before, {done.after_bytes:,} now")
 
 
-@command.command()
+@command.command(short_help="Move a user-mode recording to another load address.")
 @click.argument("file")
 @click.option("--seed", metavar="N", type=int, required=True, help="Which load address; 0 is as recorded.")
 @click.option("--join-pages", metavar="N", type=int, help="Pages at most N apart move together.  [256]")

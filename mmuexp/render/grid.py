@@ -25,7 +25,10 @@ def print_table(
     row_styles: Sequence[str] = (),
     column_styles: Sequence[str] = (),
 ) -> None:
-    """Print a table without lines. `left` are the columns set left; the first `keys` stand in every block again."""
+    """Print a table without lines. `left` are the columns set left; the first `keys` stand in every block again.
+
+    A row that is empty in a later block is left out of that block.
+    """
     columns = [[head, *(row[at] for row in rows)] for at, head in enumerate(heads)]
     room = console.width - indent
     widths = _widths([[str(cell) for cell in column] for column in columns], left, keys, room)
@@ -34,6 +37,8 @@ def print_table(
             console.print()
         _print_row(console, [Text(head, head_style) for head in heads], widths, block, left, indent, bottom=True)
         for row, style in zip(rows, row_styles or [""] * len(rows), strict=True):
+            if number and not any(str(row[at]).strip() for at in block[keys:]):
+                continue
             styles = column_styles or [style] * len(row)
             cells = [c if isinstance(c, Text) else Text(c, style) for c, style in zip(row, styles, strict=True)]
             _print_row(console, cells, widths, block, left, indent)

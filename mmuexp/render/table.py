@@ -74,7 +74,7 @@ def _print(summary: Summary, console: Console, *, notes: bool) -> None:
         column_styles=styles if fitting.upright else (),
         row_styles=() if fitting.upright else styles,
     )
-    if len(summary.bars) > 1:
+    if len(summary.bars) > 1 and console.is_terminal:
         console.print()
         console.print(Text(bars(summary.bars, unicode="utf" in console.encoding, width=console.width)), no_wrap=True)
     console.print()
