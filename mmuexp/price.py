@@ -21,6 +21,7 @@ from mmuexp.primitives import HANDLER, HIT, KERNEL, PRICES, PRIMITIVES, TRANSLAT
 PATH = "units8"  # the count of which each pays the hit path once
 DEPENDENCE = "accesses that wait for each other, as in a linked list"
 PARTS = (HIT, HANDLER, KERNEL, TRANSLATOR)
+Ends = tuple[float, float]  # at the low end of a range, and at its high one
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Priced:
     """What one run costs: instructions of emulator code by part, and ns by part.
 
     `moves` is how far each price moves `access_ns`: by so many ns if it alone goes to its low end, and to its high one.
+    `products`, of an assumed number of instructions and what one of them takes: as both move, so many ns more than the
+    sum of their moves, for (low, high) of the number at the price's low end, and at its high one.
     """
 
     hit_insns: float = 0
@@ -41,7 +44,8 @@ class Priced:
     translate_ns: float = 0.0  # of blocks that never were
     cross_ns: float = 0.0
     cross_kernel_ns: float = 0.0  # the part of cross_ns that the kernel takes
-    moves: dict[str, tuple[float, float]] = field(default_factory=dict)
+    moves: dict[str, Ends] = field(default_factory=dict)
+    products: dict[tuple[str, str], tuple[Ends, Ends]] = field(default_factory=dict)
 
     @property
     def insns(self) -> float:
@@ -62,8 +66,14 @@ class Priced:
 
     def times(self, factor: float) -> "Priced":
         """So many such runs."""
-        scaled = {f.name: factor * getattr(self, f.name) for f in fields(self) if f.name != "moves"}
-        return Priced(**scaled, moves={name: (factor * low, factor * high) for name, (low, high) in self.moves.items()})
+        scaled = {f.name: factor * getattr(self, f.name) for f in fields(self) if f.name not in ("moves", "products")}
+        moves = {name: _scaled(factor, ends) for name, ends in self.moves.items()}
+        products = {both: (_scaled(factor, a), _scaled(factor, b)) for both, (a, b) in self.products.items()}
+        return Priced(**scaled, moves=moves, products=products)
+
+
+def _scaled(factor: float, ends: Ends) -> Ends:
+    return factor * ends[0], factor * ends[1]
 
 
 def price_lines(costs: Mapping[str, Cost], counts: Mapping[str, int | None]) -> list[tuple[str, int, Cost]]:
@@ -86,6 +96,7 @@ def price(
     crossed = {part: _ns(strategy, crossing, host, part) for part in PARTS}
     first_insns = (counts.get("translated_insns") or 0) - (counts.get("retranslated_insns") or 0)
     first = min(first_insns * host.ns["translate"], total[TRANSLATOR])
+    moves, products = _moves(strategy, lines, host, first_insns)
     return Priced(
         hit_insns=_insns(lines, HIT),
         handler_insns=_insns(lines, HANDLER),
@@ -98,7 +109,8 @@ def price(
         translate_ns=first,
         cross_ns=sum(crossed.values()),
         cross_kernel_ns=crossed[KERNEL],
-        moves=_moves(strategy, lines, host, first_insns),
+        moves=moves,
+        products=products,
     )
 
 
@@ -122,8 +134,10 @@ def _bundle_ns(cost: Cost, host: Profile, part: str) -> float:
     return sum(getattr(cost, p.field) * p.times * host.ns[p.price] for p in PRIMITIVES if p.part == part)
 
 
-def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> dict[str, tuple[float, float]]:
-    moves: dict[str, tuple[float, float]] = {}
+def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> tuple[dict, dict]:
+    """`moves` and `products` of a Priced."""
+    moves: dict[str, Ends] = {}
+    products: dict[tuple[str, str], tuple[Ends, Ends]] = {}
 
     def add(knob: str, low: float, high: float) -> None:
         if low or high:
@@ -132,14 +146,18 @@ def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> dict[
 
     path, waiting = host.path.get(strategy.name), host.dependent.get(strategy.name)
     for name, n, cost in lines:
-        whole = path if name == PATH else None
+        whole, knob = path if name == PATH else None, ""
         if whole:
             add(_path_knob(strategy.name, whole), n * (whole.low_ns - whole.ns), n * (whole.high_ns - whole.ns))
         elif cost.own_insns:
-            least, most = cost.range
-            each = n * host.ns["hit" if cost.hit else "insn"]
+            kind = "hit" if cost.hit else "insn"
+            insn = host.prices[kind]
+            fewer, more = (n * (end - cost.own_insns) for end in cost.range)
             knob = _length_knob(strategy.name, name, cost)
-            add(knob, each * (least - cost.own_insns), each * (most - cost.own_insns))
+            add(knob, fewer * insn.ns, more * insn.ns)
+            if (fewer or more) and insn.low_ns < insn.high_ns:
+                off = (insn.low_ns - insn.ns, insn.high_ns - insn.ns)
+                products[knob, _price_knob(kind, host)] = _scaled(off[0], (fewer, more)), _scaled(off[1], (fewer, more))
         for p in PRIMITIVES:
             amount = n * getattr(cost, p.field) * p.times
             if name == "translated_insns" and p.part == TRANSLATOR:
@@ -152,7 +170,10 @@ def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> dict[
             then = waiting.ns if waiting else host.waiting_ns(cost.hit, cost.access)
             if then is not None:
                 add(DEPENDENCE, 0.0, n * max(0.0, then - now))
-    return moves
+                if knob and not waiting and then > now:
+                    slower = host.ns["hit_dependent"] - host.ns["hit"]
+                    products[knob, DEPENDENCE] = (0.0, 0.0), _scaled(slower, (fewer, more))
+    return moves, products
 
 
 HIT_PATH_OF = "the hit path of "

@@ -6,8 +6,9 @@ one factor.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
-from mmuexp.price import Priced
+from mmuexp.price import Ends, Priced
 
 ALWAYS, NEVER, BELOW, ABOVE = "always", "never", "below", "above"
 
@@ -69,13 +70,14 @@ def decided_by(run: Priced, base: Priced) -> list[str]:
 def is_sure(run: Priced, base: Priced) -> bool:
     """Does no combination of prices within their ranges flip who is cheaper in access_ns? A tie is never sure."""
     difference = run.access_ns - base.access_ns
-    shares = _shares(run, base).values()
-    low = difference + sum(min(0.0, *ends) for ends in shares)
-    high = difference + sum(max(0.0, *ends) for ends in shares)
+    low, high = (
+        difference + pick(sum(pick(mine - its for mine, its in moved) for moved in way) for way in _ways(run, base))
+        for pick in (min, max)
+    )
     return _order(low) == _order(high) != 0
 
 
-def _shares(run: Priced, base: Priced) -> dict[str, tuple[float, float]]:
+def _shares(run: Priced, base: Priced) -> dict[str, Ends]:
     """By how many ns the difference of two runs moves with each price, to its low end and to its high one."""
     none = (0.0, 0.0)
     mine, its = run.moves, base.moves
@@ -85,7 +87,38 @@ def _shares(run: Priced, base: Priced) -> dict[str, tuple[float, float]]:
     }
 
 
-def ratio_range(run: Priced, base: Priced) -> tuple[float, float]:
+def _ways(run: Priced, base: Priced) -> list[list[list[Ends]]]:
+    """All that prices and lengths can do: ways to set the prices which assumed lengths are multiplied by, at an end of
+    their ranges each; for each way, of every price and length, by how many ns both runs move as it goes anywhere.
+
+    With those prices set, time is linear in all others.
+    """
+    names = dict.fromkeys([*run.moves, *base.moves])
+    prices = list(dict.fromkeys(price for _, price in [*run.products, *base.products]))
+    found = []
+    for way in product((0, 1), repeat=len(prices)):
+        ends = dict(zip(prices, way, strict=True))
+        mine, its = (_moves_at(one, ends) for one in (run, base))
+        found.append([_choices(mine.get(name), its.get(name), ends.get(name)) for name in names])
+    return found
+
+
+def _moves_at(one: Priced, ends: dict[str, int]) -> dict[str, Ends]:
+    """The moves of a run, those of its lengths at those ends of the prices that they are multiplied by."""
+    moves = dict(one.moves)
+    for (length, price), products in one.products.items():
+        more = products[ends[price]]
+        moves[length] = moves[length][0] + more[0], moves[length][1] + more[1]
+    return moves
+
+
+def _choices(mine: Ends | None, its: Ends | None, end: int | None) -> list[Ends]:
+    (low, high), (its_low, its_high) = mine or (0.0, 0.0), its or (0.0, 0.0)
+    ends = [(low, its_low), (high, its_high)]
+    return [(0.0, 0.0), *ends] if end is None else [ends[end]]
+
+
+def ratio_range(run: Priced, base: Priced) -> Ends:
     """How many times `base`'s access_ns `run` takes at least and at most, all prices anywhere in their ranges.
 
     A ratio of two linear functions is least and most at corners. Which corner, Dinkelbach's method finds: the best one
@@ -98,15 +131,15 @@ def ratio_range(run: Priced, base: Priced) -> tuple[float, float]:
 
 
 def _extreme_ratio(run: Priced, base: Priced, pick) -> float:
-    none = (0.0, 0.0)
-    names = dict.fromkeys([*run.moves, *base.moves])
-    moves = [((0.0, 0.0), *zip(run.moves.get(n, none), base.moves.get(n, none), strict=True)) for n in names]
-    ratio = run.access_ns / base.access_ns
-    for _ in range(len(moves) + 2):
-        corner = [pick(choices, key=lambda move: move[0] - ratio * move[1]) for choices in moves]
-        above = run.access_ns + sum(mine for mine, _ in corner)
-        below = base.access_ns + sum(its for _, its in corner)
-        if below <= 0 or above / below == ratio:
-            break
-        ratio = above / below
-    return ratio
+    found = []
+    for way in _ways(run, base):
+        ratio = run.access_ns / base.access_ns
+        for _ in range(len(way) + 2):
+            corner = [pick(choices, key=lambda move: move[0] - ratio * move[1]) for choices in way]
+            above = run.access_ns + sum(mine for mine, _ in corner)
+            below = base.access_ns + sum(its for _, its in corner)
+            if below <= 0 or above / below == ratio:
+                break
+            ratio = above / below
+        found.append(ratio)
+    return pick(found)

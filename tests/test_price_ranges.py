@@ -79,6 +79,40 @@ def test_the_ranges_of_a_price_are_those_of_its_parts():
     assert len(moves) == 4
 
 
+def test_a_length_and_what_each_of_it_takes_move_together():
+    """100 instructions, 50 to 200, of 0.5 ns, 0.4 to 1: 50 ns, 100 by either alone, 200 by both."""
+    guessed = Scheme(("e", Cost(insn=100, source="assumed: x")))
+    one = price(guessed, {"e": 1}, profile(extra={"insn": Price(0.5, "measured: x", 0.4, 1.0)}))
+    between, beyond = priced(170, 0), priced(201, 0)
+    assert decided_by(one, between) == []
+    assert not is_sure(one, between)
+    assert is_sure(one, beyond)
+    assert not is_sure(one.times(2), priced(399, 0))
+    assert ratio_range(one, between) == (50 * 0.4 / 170, 200 / 170)
+    assert ratio_range(between, one) == (170 / 200, 170 / (50 * 0.4))
+
+
+def test_the_range_of_a_ratio_is_that_of_all_prices_and_lengths():
+    """Of two schemes that share an instruction's price, against every corner priced by itself."""
+    insn, hit = Price(0.5, "measured: x", 0.4, 1.0), Price(0.25, "measured: x", 0.125, 0.5)
+    slow = {"hit_dependent": priced_at(1.0, "measured: x"), "access_dependent": priced_at(0.0, "measured: x")}
+    bundles = [("e", 100, 50, 200), ("f", 120, 90, 130)]
+    ratios, schemes = [], [Scheme((n, Cost(insn=i, source="assumed: x", least=a, most=b))) for n, i, a, b in bundles]
+    counts = {"units8": 100, "e": 3, "f": 2}
+    host = profile(extra={"insn": insn, "hit": hit})
+    for each, path, *lengths in product((0.4, 1.0), (0.125, 0.5), *(one[2:] for one in bundles)):
+        at = profile(extra={"insn": priced_at(each, "given: x"), "hit": priced_at(path, "given: x")})
+        ns = [
+            price(Scheme((n, Cost(insn=length, source="read: x"))), counts, at).access_ns
+            for (n, *_), length in zip(bundles, lengths, strict=True)
+        ]
+        ratios.append(ns[0] / ns[1])
+    assert ratio_range(*(price(one, counts, host) for one in schemes)) == pytest.approx((min(ratios), max(ratios)))
+    guessed = Scheme(("units8", Cost(hit=4, source="assumed: x")))  # at most 8 of 1 ns, where they wait
+    waiting = price(guessed, {"units8": 10}, profile(extra=slow))
+    assert ratio_range(waiting, priced(10, 0))[1] == pytest.approx(8)
+
+
 def test_accesses_that_wait_for_each_other_move_all_schemes_together():
     host = profile(path={"scheme": 0.75}, dependent={"scheme": 2.0})
     assert price(Scheme(), {"units8": 8}, host).moves == {DEPENDENCE: (0.0, 8 * 1.25)}
