@@ -12,7 +12,7 @@ from mmuexp.overview.certainty import measured as of_live
 from mmuexp.overview.certainty import typical_error
 from mmuexp.passes import Run
 from mmuexp.registry import parse_spec
-from mmuexp.render.clock import Timed, clock_sentence, first_by_clock
+from mmuexp.render.clock import Timed, clock_sentence, first_by_clock, winner_by_clock
 from mmuexp.render.summary import summaries
 from mmuexp.result import LIVE
 
@@ -53,6 +53,33 @@ def test_a_negative_time_is_not_a_time():
     assert clock_sentence([lost]).startswith("Nothing is measurable on this machine now")
 
 
+def test_beside_what_is_not_measurable_nobody_wins():
+    """It took less than the noise, so it may be the fastest."""
+    one, two = Timed("one", 1.0, 0.9, 1.1, 0.5), Timed("two", 2.0, 1.9, 2.1, 3.0)
+    assert winner_by_clock([one, two]) == one
+    assert winner_by_clock([one]) is None
+    lost = Timed("lost", 0.0, -0.3, 0.1, 0.2)
+    assert winner_by_clock([one, two, lost]) is None
+    assert winner_by_clock([one, lost]) is None
+    text = clock_sentence([one, two, lost])
+    assert "one is the fastest of those that are measurable: 1.00 ns an access; two 2.00; lost: not" in text
+    assert "wins" not in text
+    assert text.endswith("The model has lost first (0.20 ns).")
+
+
+def test_one_round_tells_nobody_apart():
+    """It has no spread: a difference of any size may be noise."""
+    once = [Timed("one", 1.0, 1.0, 1.0, 0.5, 1), Timed("two", 2.0, 2.0, 2.0, 3.0, 1)]
+    assert winner_by_clock(once) is None
+    text = clock_sentence(once)
+    assert "in one round, one takes 1.00 ns and two takes 2.00 ns an access" in text
+    assert "--rounds and --time measure more" in text
+    assert "wins" not in text
+    assert "tie" not in text
+    assert "too" not in text
+    assert winner_by_clock([one._replace(rounds=2) for one in once]) == once[0]._replace(rounds=2)
+
+
 def measured(tmp_path, figures):
     """A comparison with the live columns that `figures` say: spec -> (median, least, most)."""
     result = compare(write_trace(tmp_path / "t.arrow"), list(figures))
@@ -75,11 +102,21 @@ def test_the_winner_of_the_table_is_the_clocks(tmp_path):
         assert measured_line[1:] == ["5.00", "1.00"]
 
 
+def test_the_table_says_what_low_and_high_are_and_stars_nobody_after_one_round(tmp_path):
+    result = measured(tmp_path, {"softmmu": (5.0, 5.0, 5.0), "map-block": (1.0, 1.0, 1.0)})
+    for rounds, star, ends in ((1, None, "least"), (5, "map-block", "least"), (6, "map-block", "one case in 20")):
+        result.frame["live_rounds"] = rounds
+        (table,) = summaries(result)
+        assert (None if table.best is None else table.heads[table.best]) == star
+        assert ends in next(note for note in table.notes if note.startswith("measured here"))
+
+
 def test_a_tie_has_no_star_and_a_lost_figure_no_digits(tmp_path):
     (table,) = summaries(measured(tmp_path, {"softmmu": (1.0, 0.8, 1.2), "map-block": (1.1, 0.9, 1.3)}))
     assert table.best is None
     assert "tie" in table.sentence
     (table,) = summaries(measured(tmp_path, {"softmmu": (-0.57, -1.0, 0.2), "map-block": (1.1, 0.9, 1.3)}))
+    assert table.best is None  # what is not measurable may be faster
     assert "not measurable" in next(cells[1].replace("\n", " ") for cells in table.cells if "measured here" in cells[0])
 
 

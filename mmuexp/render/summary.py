@@ -11,7 +11,7 @@ from mmuexp.price import DEPENDENCE
 from mmuexp.ranges import tables_of
 from mmuexp.render import words
 from mmuexp.render.certain import certainty_sentence
-from mmuexp.render.clock import clock_sentence, first_by_clock, timed
+from mmuexp.render.clock import clock_sentence, timed, winner_by_clock
 from mmuexp.render.figures import TIME, Figures, Row
 from mmuexp.render.grid import table_width
 from mmuexp.render.half import half_sentence
@@ -19,6 +19,7 @@ from mmuexp.render.sentence import Line, clear_winner, close_to, lines_of, sente
 from mmuexp.render.wrap import PAGE
 from mmuexp.result import TOLERANCE, TOLERANCE_NS, Result, access_ns, rows_of, within_tolerance
 
+CERTAIN_ROUNDS = 6  # fewer do not bound a median so that it lies outside but once in 20
 MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process
 NARROW = 80  # characters: an upright table wider than this is folded, if it fits them then
 LONG_CELL, SHORT_CELL = 11, 7  # characters: a longer one is folded; in a table that must be narrow, one above 7, too
@@ -102,11 +103,8 @@ class _Table:
         self.names = [self._name(row) for row in rows]
         self.lines = lines_of(rows, self.names)
         self.timed = timed(rows, self.names)
-        if self.timed:  # the clock decides, where it was asked
-            first = first_by_clock(self.timed)
-            winner = first[0] if len(first) == 1 and len(self.timed) > 1 else None
-        else:
-            winner = None if result.windowed else clear_winner(self.lines)
+        model = None if result.windowed else clear_winner(self.lines)
+        winner = winner_by_clock(self.timed) if self.timed else model  # the clock decides, where it was asked
         self.best = None if winner is None else self.names.index(winner.name)
         self.figures.best = None if self.best is None else rows[self.best]
 
@@ -196,10 +194,11 @@ class _Table:
                 f"of {self.figures.reference}'s time: at least and at most, all prices anywhere in their ranges."
             )
         if self.figures.is_live():
+            few = any(one.rounds is not None and one.rounds < CERTAIN_ROUNDS for one in self.timed)
+            ends = "the least and the most of them" if few else "where it lies but for one case in 20"
             notes.append(
                 "measured here = processor time of the scheme's engine less that of a loop without translation over the"
-                " same rows: the median of the rounds, and where it lies but for one case in 20; error ="
-                " modelled less measured."
+                f" same rows: the median of the rounds, and {ends}; error = modelled less measured."
             )
         if others := [
             text for row, name in zip(self.rows, self.names, strict=True) if (text := _engine_is_other(row, name))
