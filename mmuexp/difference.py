@@ -159,7 +159,7 @@ def _why(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
     host_a, host_b = _part(prices_a, "host"), _part(prices_b, "host")
     if host_a.get("name") != host_b.get("name"):
         yield f"host profile: {host_a.get('name')}, then {host_b.get('name')}"
-    yield from _differing("prices of the host", _part(host_a, "prices"), _part(host_b, "prices"))
+    yield from _differing("prices of the host", _prices_of(host_a), _prices_of(host_b))
     lists_a, lists_b = _part(prices_a, "strategies"), _part(prices_b, "strategies")
     for scheme in lists_a:
         if scheme in lists_b:
@@ -174,6 +174,12 @@ def _why(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:
 def _part(of: Any, name: str) -> Mapping[str, Any]:
     found = of.get(name) if isinstance(of, Mapping) else None
     return found if isinstance(found, Mapping) else {}
+
+
+def _prices_of(host: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Every price of a profile, what it holds whole too, by the table that a profile's file has for it."""
+    whole = {f"{group}.{name}": p for group in ("path", "dependent") for name, p in _part(host, group).items()}
+    return {**_part(host, "prices"), **whole}
 
 
 def _differing(what: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[str]:

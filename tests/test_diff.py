@@ -132,6 +132,11 @@ def test_columns_are_chosen_by_name():
             "prices of the host differ: insn",
         ),
         (
+            {"prices": {"host": {"prices": {"insn": {"ns": 1}}, "path": {"softmmu": {"ns": 1}}}}},
+            {"prices": {"host": {"prices": {"insn": {"ns": 1}}, "path": {"softmmu": {"ns": 2}}}}},
+            "prices of the host differ: path.softmmu",
+        ),
+        (
             {"prices": {"strategies": {"softmmu": {"tlb_fills": {"insn": 1}}}}},
             {"prices": {"strategies": {"softmmu": {"tlb_fills": {"insn": 2}}}}},
             "prices of softmmu differ: tlb_fills",

@@ -104,6 +104,25 @@ def test_a_wrong_profile_is_one_clear_line(tmp_path, text, says):
     assert str(file) in str(failure.value)
 
 
+def test_what_is_no_profile_is_not_read_into_memory(tmp_path):
+    """A recording by mistake, say: the line comes at once, however large the file."""
+    file = tmp_path / "huge.toml"
+    file.write_text(profile_text() + "\n")
+    with file.open("r+b") as opened:
+        opened.truncate(1 << 40)  # a hole of 1 TiB
+    with pytest.raises(MmuexpError, match="is no host profile: it has more than 1,048,576 bytes"):
+        load_profile(str(file))
+    file.write_text(profile_text() + "\n#" + "x" * 900_000)
+    assert load_profile(str(file)).ns["insn"] == NS["insn"]
+
+
+def test_what_is_there_and_no_file_is_not_called_missing(tmp_path):
+    with pytest.raises(UsageError, match="is not a file"):
+        load_profile(f"{tmp_path}/")
+    with pytest.raises(UsageError, match="no such host profile file"):
+        load_profile(str(tmp_path / "none.toml"))
+
+
 def test_a_shipped_profile_is_found_in_capitals():
     assert load_profile("PENTIUM4-2004") == load_profile("pentium4-2004")
 

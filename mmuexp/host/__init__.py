@@ -36,6 +36,7 @@ SOURCES = ("read:", "measured:", "given:", "assumed:")
 DEFAULT = "epyc-vm"
 CALIBRATED = "here"  # as `mmuexp calibrate` names what it measured, if -o does not say
 MOST = 1_000_000_000  # ns: no primitive takes a second
+LARGEST = 1 << 20  # bytes of a profile, which has some 10,000: no other file is read into memory
 
 
 class Price(NamedTuple):
@@ -169,7 +170,8 @@ def load_profile(name_or_path: str | os.PathLike | None = None) -> Profile:
     if os.sep in asked or asked.endswith(".toml"):
         file, name = Path(asked), Path(asked).stem
         if not file.is_file():
-            raise UsageError("no such host profile file", where=asked, todo=f"or name one of {_known()}")
+            what = "is not a file, as a host profile is" if file.exists() else "no such host profile file"
+            raise UsageError(what, where=asked, todo=f"or name one of {_known()}")
     else:
         shipped = _names_in(resources.files(__name__))
         found = {**shipped, **_names_in(user_folder())}
@@ -204,7 +206,11 @@ def _known() -> str:
 def _parse(file, name: str) -> Profile:
     where = f"host profile {file}"
     try:
-        return _profile(file.read_text(encoding="utf-8-sig"), name, where)  # some editors begin with a BOM
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise MmuexpError(f"is no host profile: it has more than {LARGEST:,} bytes", where=where)
+        return _profile(content.decode("utf-8-sig"), name, where)  # some editors begin with a BOM
     except OSError as error:
         raise MmuexpError(error.strerror or "cannot be read", where=where) from error
     except UnicodeDecodeError as error:
