@@ -194,7 +194,7 @@ def _replayed(
             from mmuexp.live.calibrate import Sampler
 
             sampler = Sampler()
-            ledger.between, ledger.measured_host = sampler.between, lambda: with_prices(sampler.profile(), prices)
+            ledger.between, ledger.sampler, ledger.given = sampler.between, sampler, prices
     for at, path in enumerate(paths):
         label = _label(path)
         stack, trace = ready.pop(path, None) or _opened(path, thread)
@@ -271,7 +271,8 @@ class _Ledger:
         self.second_half: list[dict] = []
         self.left_out: list[dict] = []
         self.live: dict[str, Any] | None = None  # how runs are measured for real, and which are not
-        self.between, self.measured_host = lambda: None, None  # of live runs: this host's prices, if none was named
+        # of live runs: this host's prices, if none was named, but for those that were given
+        self.between, self.sampler, self.given = lambda: None, None, {}
         self.parts: list[tuple] = []
         self.strategies: dict[str, Any] = {}
 
@@ -302,7 +303,9 @@ class _Ledger:
         self.strategies |= {str(run.strategy): run.strategy for run, _ in totals}
 
     def result(self, complete: str) -> Result:
-        self.host = self.host if self.measured_host is None else self.measured_host()
+        if self.sampler is not None:  # who is interrupted waits for no measurement
+            measured = self.sampler.profile() if complete == "yes" else self.sampler.so_far()
+            self.host = self.host if measured is None else with_prices(measured, self.given)
         for part in self.parts:
             self._price(*part)
         seeded = [LOAD_SEED] if any(LOAD_SEED in record for record in self.records) else []

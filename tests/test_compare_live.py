@@ -297,3 +297,32 @@ def test_what_was_finished_is_kept(trace, tmp_path, known, monkeypatch):
     result = stopped.value.result
     assert list(result.frame["live_loop_ns_per_access"].isna()) == [False, False, True, True]
     assert "interrupted after 1 of 2 traces" in result.manifest["complete"]
+
+
+@pytest.mark.parametrize(("rounds", "host"), [(0, DEFAULT), (2, DEFAULT), (3, "now")])
+def test_who_is_interrupted_waits_for_no_measurement(trace, known, monkeypatch, rounds, host):
+    """A second and a half later the process ends: the prices are those measured until then, or the shipped ones."""
+    import mmuexp.live.columns as columns
+
+    stopped = False
+    sample = known.Sampler.sample
+
+    def only_before(self, rounds, kinds, step=None):
+        assert not stopped, "measured after ^C"
+        sample(self, rounds, kinds)
+
+    def interrupted(*args, between, **options):
+        nonlocal stopped
+        for _ in range(rounds):
+            between()
+        stopped = True
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(known, "BETWEEN_SECONDS", 0)
+    monkeypatch.setattr(known.Sampler, "sample", only_before)
+    monkeypatch.setattr(columns, "measure", interrupted)
+    with pytest.raises(Interrupted) as kept:
+        compare([trace], ["softmmu", "map-block"], live=True, host=",signal=7")
+    result = kept.value.result
+    assert result.manifest["prices"]["host"]["name"] == f"{host},signal=7"
+    assert list(result.frame["strategy"]) == ["softmmu", "map-block"]

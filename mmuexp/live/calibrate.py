@@ -31,6 +31,7 @@ from mmuexp.live.translating import translate_ns
 from mmuexp.progress import Progress
 
 ROUNDS = 15
+LEAST_ROUNDS = 3
 QUICK_ROUNDS = 7
 PATIENCE = 8  # times the rounds, until an instruction is told from noise
 LEAST_INSN_NS = 0.005  # no processor ends 200 instructions in a ns
@@ -121,6 +122,10 @@ class Sampler:
             self.sample(QUICK_ROUNDS - self.rounds, PRICED)
         return self.calibration().profile()
 
+    def so_far(self) -> Profile | None:
+        """As `profile`, for who was interrupted: nothing more is measured. None if too little was until now."""
+        return None if self.rounds < LEAST_ROUNDS or self._lost() else self.calibration().profile()
+
     def calibration(self) -> Calibration:
         for _ in range((PATIENCE - 1) * self.rounds):
             if not self._lost():
@@ -146,8 +151,8 @@ class Sampler:
 def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Calibration:
     """Measure this host. Takes some 20 s. Raises UsageError, NoEngine, EngineFailed, MmuexpError where all is noise."""
     rounds = whole_number(rounds, "rounds", "give whole rounds")
-    if rounds is None or not 3 <= rounds <= 10_000:
-        raise UsageError(f"{rounds} rounds", where=option("rounds"), todo="give 3 to 10,000")
+    if rounds is None or not LEAST_ROUNDS <= rounds <= 10_000:
+        raise UsageError(f"{rounds} rounds", where=option("rounds"), todo=f"give {LEAST_ROUNDS} to 10,000")
     steps, done = 3 * rounds, 0
 
     def step(what: str) -> None:
