@@ -147,6 +147,7 @@ def test_pairs_that_could_be_told_apart_are_counted():
     live = [tried("a", 1, 2), tried("b", 3, 5), tried("c", 4, 6)]
     told = next(one.paragraphs for one in sure_sections([NOW], live) if "median" in str(getattr(one, "paragraphs", "")))
     assert "Of 2 pairs of schemes" in told
+    assert "An engine walks no guest page tables" in told
     assert "1 could be told apart beyond their noise; the model has 1 of those" in told
 
 

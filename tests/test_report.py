@@ -85,7 +85,7 @@ def test_its_examples_run(cli, folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("argv", "code", "told"),
     [
-        (["{empty}"], 1, "holds no experiment"),
+        (["{empty}"], 1, "holds no experiment; name a folder such as results/; of one recording, `mmuexp compare"),
         (["{empty}/nothing"], 1, "holds no experiment"),
         (["-o", "{empty}/x.pdf"], 2, "suffix"),
         (["-o", "{empty}/no/x.html"], 1, "cannot be written"),

@@ -67,7 +67,8 @@ def report(
     left_out = tuple(about.name for about in abouts if not _is_made(about))
     abouts = [about for about in abouts if about.name not in left_out]
     if not abouts:
-        raise MmuexpError("holds no experiment", where=str(results or folder), todo="name a folder such as results/")
+        todo = "name a folder such as results/; of one recording, `mmuexp compare FILE -o page.html` makes a page"
+        raise MmuexpError("holds no experiment", where=str(results or folder), todo=todo)
     saved = {about.name: _results(about) for about in abouts}
     tables = live_results(folder)
     live = measured([*(result for one in saved.values() for result in one.values()), *tables.values()])

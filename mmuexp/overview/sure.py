@@ -38,7 +38,9 @@ def _told(live: Sequence[Measured]) -> str:
     ordered = [(one, two) for one, two in _neighbours(live) if one.high < two.low]
     agreed = [(one, two) for one, two in ordered if one.model < two.model]
     return (
-        f"The live engine ran {len(live)} pairs of recording and scheme for real. The model was off by"
+        f"The live engine ran {len(live)} pairs of recording and scheme for real. An engine walks no guest page tables,"
+        " as a recording holds none: measured and modelled are here what the engine does, which is less than the memory"
+        " access time of a scheme with many TLB fills. The model was off by"
         f" {100 * error:.2g} % in the median. Of {len(_neighbours(live))} pairs of schemes that follow each other on a"
         f" recording {len(ordered)} could be told apart beyond their noise; the model has {len(agreed)} of those in the"
         " same order. The other pairs lie within the spread of the rounds, and test nothing."
