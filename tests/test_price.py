@@ -204,6 +204,13 @@ def test_the_sentence_does_not_call_a_hair_a_win():
     lines = [Line("a", 10_000, 0, 0), Line("b", 10_050, 0, 0), Line("c", 12_000, 0, 0)]
     assert sentence(lines, "a", "p4") == "a and b are equal within 1 %; c is 1.20x dearer."
     assert sentence(lines[:2], "a", "p4") == "a and b are equal within 1 %."
+    far = [
+        Line("a", 1e6, 0.0, 0),
+        Line("b", 1.00003e6, 0.0, 0),
+        Line("c", 888.54e6, 0.0, 0),
+        Line("d", 1298.6e6, 0.0, 0),
+    ]
+    assert sentence(far, "b", "p4") == "a and b are equal within 1 %; c is 889x, d 1,299x dearer."
     assert clear_winner(lines) is None
     assert clear_winner(lines[1:]) == lines[1]
 

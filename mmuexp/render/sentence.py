@@ -103,7 +103,8 @@ def _no_winner(winner: Line, close: Sequence[Line], lines: Sequence[Line]) -> st
     rest = sorted((line for line in lines if line not in close), key=lambda line: line.ns)
     if not rest:
         return f"{equal}."
-    times = [f"{line.ns / winner.ns:.2f}x" for line in rest]
+    # to the cheapest, where the table's are to the reference, which costs up to 1 % more: no digits that contradict it
+    times = [f"{ratio:,.0f}x" if ratio >= 100 else f"{ratio:.2f}x" for ratio in (line.ns / winner.ns for line in rest)]
     told = [f"{names.short(line)} {time}" for line, time in zip(rest, times, strict=True)][:NAMED]
     told[0] = f"{names.short(rest[0])} is {times[0]}"
     more = f", {len(rest) - NAMED} more still dearer" if len(rest) > NAMED else ""
