@@ -32,7 +32,9 @@ DROPPED = ["blocks_dropped", "retranslated_insns"]
 # sums over RAM accesses that prices need: with them a saved table is priced anew without a replay
 SUMS = ["units8", "wide_units8", "ram_misaligned_units8", "ram_cross_loads", "ram_cross_store_bytes"]
 HALF = ["second_half_accesses", "second_half_ns"]  # of compare: what the second half of the rows costs, access_ns
-LATER = [*CALLS, "cross_kernel_ns", *PARTS, *TIMES, *DROPPED, *SUMS, *HALF]  # appended after interface.md's columns
+FAR = "far_accesses"  # RAM accesses of code that did not run lately, a property of the rows alone (farcode.py)
+# appended after interface.md's columns
+LATER = [*CALLS, "cross_kernel_ns", *PARTS, *TIMES, *DROPPED, *SUMS, *HALF, FAR]
 
 # compare --live appends these, of the engines on this host: median, least and most of the rounds; the bare loop that
 # was subtracted; the model at the host profile's prices, and how far it is off; the interval of the median; the rounds

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp import firsts, keys
+from mmuexp import farcode, firsts, keys
 from mmuexp import shape_scan as scan
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGES, Columns, Op
@@ -77,6 +77,7 @@ class Survey:
         self._numbers = np.empty(0, np.int64)
         self._rooms = [_Room(0), _Room(0)]  # one is read while the other is filled
         self._seen, self._era = firsts.new_seen(), np.ones(1, np.int64)
+        self._lately = farcode.new_state(), farcode.new_tables()
         self._some = np.zeros(keys.USER_ACCESSES + 1, np.int64)
         self._keys, self._forms = np.empty(keys.STRIP, np.uint32), np.empty(keys.STRIP, np.uint16)
 
@@ -100,6 +101,7 @@ class Survey:
         bad, code, found, eras = scan.scan(
             *columns, self._sums, self._touched, self._stamp, self._page_of, self._system,
             self._keys, self._forms, room.firsts, room.first_words, self._seen, self._era, room.eras, self._some,
+            *self._lately,
         )  # fmt: skip
         frames = self._number(columns, bad, first) if self._sums[scan.MAPS] != maps else None
         if code:
@@ -109,13 +111,17 @@ class Survey:
         numbers = self._numbers if self._system else None
         return Surveyed(columns, frames, numbers, room.firsts[:found], room.first_words[:found], room.eras[:eras])
 
-    def counts(self) -> dict[str, int]:
-        """Every shape column of the contract, and the sums over accesses other than IO that prices need."""
+    def counts(self) -> dict[str, int | None]:
+        """Every shape column of the contract, and the sums over accesses other than IO that prices need.
+
+        None is what the rows do not tell: which accesses are far, where no row tells of code (farcode.py).
+        """
         n = {name: int(self._sums[index]) for index, name in enumerate(scan.COUNTED)}
         n["accesses"] = n["loads"] + n["stores"]
         n["ram_accesses"] = n["ram_loads"] + n["ram_stores"]
         n["pages"] = int(np.count_nonzero(self._touched[:PAGES]))
-        return {name: n[name] for name in (*SHAPE, "ram_accesses", *scan.COUNTED[scan.MAPS :])}
+        shape = {name: n[name] for name in (*SHAPE, "ram_accesses", *scan.COUNTED[scan.MAPS :])}
+        return shape | {"far_accesses": int(self._lately[0][farcode.FAR_ACCESSES]) if n["execs"] else None}
 
     def frame_numbers(self) -> np.ndarray:
         """int64[frames]: the guest-physical page number of each frame, in order of first appearance."""

@@ -7,8 +7,9 @@ odd, thus a first, and `_odd` is the whole truth about it.
 
 import numpy as np
 
-from mmuexp import bits, firsts
+from mmuexp import bits, farcode, firsts
 from mmuexp import keys as key_of
+from mmuexp.farcode import count_far
 from mmuexp.firsts import END_ROW, ERA_ROWS, WORD_FORM_MASK, count_insns, end_era, find
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
 from mmuexp.jitcache import guarded, inside, kept_with
@@ -151,10 +152,10 @@ def _count_usual(some, sums):
 
 
 @guarded()
-@kept_with(bits.__file__, firsts.__file__, key_of.__file__)
+@kept_with(bits.__file__, farcode.__file__, firsts.__file__, key_of.__file__)
 def scan(
     vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system, keys, forms, firsts, first_words,
-    seen, era, eras, some
+    seen, era, eras, some, lately, lately_tables
 ):  # fmt: skip
     """Count the rows up to the first bad one into `sums`, and find the firsts and the eras.
 
@@ -185,6 +186,7 @@ def scan(
                 return i, code, found, ended
         insns_before = sums[GUEST_INSNS]
         _count_usual(some, sums)
+        count_far(vaddrs[part], ops[part], flags[part], lately, lately_tables)
         _count_modes(ops[part], flags[part], some[key_of.ACCESSES], some[key_of.USER_ACCESSES], sums)
         if (end % ERA_ROWS == 0 or end == rows) and (ended == 0 or eras[ended - 1, END_ROW] != end):
             ended = end_era(end, found, seen, era, eras, ended)

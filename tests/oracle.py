@@ -5,8 +5,8 @@
 Rows are tuples (op, vaddr, size, insns, flags, page). Dictionaries and sets stand for tables; nothing is fast.
 An empty column is None. Three columns more than the contract's say which host calls were made: mmap_calls
 (1 for each fault that maps), mprotect_calls (faults_write, faults_code, protects) and munmap_calls (the rest).
-Parts: oracle_guest (sections 1 and 2), oracle_softmmu (3), oracle_reserve (2, the mmap schemes), oracle_mmap (4-6),
-oracle_softmmu_qemu10. A scheme's own columns follow the others'.
+Parts: oracle_guest (sections 1 and 2), oracle_far (mmuexp/farcode.py), oracle_softmmu (3), oracle_reserve (2, the mmap
+schemes), oracle_mmap (4-6), oracle_softmmu_qemu10. A scheme's own columns follow the others'.
 
 Readings, where MODEL.md is silent or can be read in two ways:
 
@@ -36,6 +36,7 @@ Readings, where MODEL.md is silent or can be read in two ways:
 
 from collections.abc import Iterable
 
+from oracle_far import Executions
 from oracle_guest import EXEC, FLUSH, FLUSH_PAGE, LOAD, MAP, PAGE, STORE, Guest, Refused, TraceError
 from oracle_mmap import ByteLookup, MapBlock, QemuFast
 from oracle_softmmu import Softmmu
@@ -50,7 +51,8 @@ _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross
     pages mode_switches faults faults_unmapped faults_block faults_write faults_code faults_cross faults_io
     faults_softmmu tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses translations
     translated_insns smc_stores code_page_data_stores protects maps unmaps host_calls evictions peak_mappings
-    table_bytes table_lines reserved_bytes blocks_dropped retranslated_insns"""
+    table_bytes table_lines reserved_bytes blocks_dropped retranslated_insns
+    far_accesses"""
 COLUMNS = _COLUMNS.split()
 CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
 OWN = {"softmmu-qemu10": ["victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries",
@@ -82,7 +84,7 @@ def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int 
     """Every integer column of the contract for this trace under this scheme; TraceError for a row that is an error."""
     name, options = parse(spec)
     n = dict.fromkeys(COLUMNS + CALLS + OWN.get(name, []), 0)
-    guest = Guest(mode, n)
+    guest, executions = Guest(mode, n), Executions()
     scheme = SCHEMES[name](guest, **options)
     for index, row in enumerate(rows):
         try:
@@ -90,7 +92,9 @@ def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int 
         except Refused as reason:
             raise TraceError(index, str(reason)) from None
         scheme.row_done()
+        executions.row(row[0], row[1], row[4])
         n["rows"] += 1
+    n["far_accesses"] = executions.far()
     n["pages"] = len(guest.data_pages)
     n.update(scheme.totals())
     empty = EMPTY[name].split()

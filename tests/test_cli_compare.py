@@ -51,7 +51,7 @@ def test_columns_stand_in_the_order_of_the_contract(cli, trace):
     later = """mmap_calls mprotect_calls munmap_calls cross_kernel_ns hit_insns handler_insns translate_insns
         hit_ns handler_ns retranslate_ns translate_ns access_ns blocks_dropped retranslated_insns
         units8 wide_units8 ram_misaligned_units8 ram_cross_loads ram_cross_store_bytes
-        second_half_accesses second_half_ns"""
+        second_half_accesses second_half_ns far_accesses"""
     assert header[len(COLUMNS) :][: len(later.split())] == later.split()
 
 

@@ -65,6 +65,7 @@ def test_every_shape_count_by_hand():
         "units8": 1 + 1 + 1 + 1 + 8 + 1 + 1,
         "wide_units8": 8 + 1,
         "ram_misaligned_units8": 1,
+        "far_accesses": 7,  # each block is executed once
     }
 
 
