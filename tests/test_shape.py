@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from oracle_far import Executions
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, IO, PAGES, USER, Columns, Op
@@ -106,6 +107,9 @@ def closed_form(c: Columns) -> dict[str, int]:
     units = (size + 7) // 8
     touched = np.union1d(vaddr[ram] >> 12, ((vaddr + size - 1)[ram] >> 12) % PAGES)
     user = (c.flags & USER)[access].astype(int)
+    executions = Executions()
+    for row in zip(c.op.tolist(), c.vaddr.tolist(), c.flags.tolist(), strict=True):
+        executions.row(*row)
     return {
         "rows": len(op), "accesses": access.sum(), "loads": (op == 0).sum(), "stores": (op == 1).sum(),
         "execs": (op == 2).sum(), "guest_insns": c.insns[op == 2].astype(int).sum(), "misaligned": odd.sum(),
@@ -116,6 +120,7 @@ def closed_form(c: Columns) -> dict[str, int]:
         "ram_cross_loads": (ram & cross & (op == 0)).sum(), "ram_cross_stores": (ram & cross & (op == 1)).sum(),
         "ram_cross_store_bytes": size[ram & cross & (op == 1)].sum(), "units8": units[ram].sum(),
         "wide_units8": units[ram & (size > 4)].sum(), "ram_misaligned_units8": units[ram & odd & ~cross].sum(),
+        "far_accesses": executions.far(),
     }  # fmt: skip
 
 
