@@ -137,6 +137,11 @@ static void flush_page(uint32_t page)
         take_back(byte_lookup[page]);
 }
 
+static void touch_tables(uint32_t page)
+{
+    touch(&byte_lookup[page]);
+}
+
 const struct scheme scheme = {
     .start = start,
     .run = run,
@@ -144,4 +149,5 @@ const struct scheme scheme = {
     .protect = protect_windows,
     .flush = flush,
     .flush_page = flush_page,
+    .touch_tables = touch_tables,
 };

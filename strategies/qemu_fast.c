@@ -153,6 +153,11 @@ static void protect(uint32_t frame)
     tlb_protect(frame);
 }
 
+static void touch_tables(uint32_t page)
+{
+    touch(&owner[page]);
+}
+
 const struct scheme scheme = {
     .start = start,
     .run = run,
@@ -161,4 +166,5 @@ const struct scheme scheme = {
     .protect = protect,
     .flush = flush,
     .flush_page = flush_page,
+    .touch_tables = touch_tables,
 };

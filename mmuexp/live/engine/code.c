@@ -48,6 +48,11 @@ bool is_code_page(uint32_t frame)
     return page_list[frame];
 }
 
+void touch_code_tables(uint32_t frame)
+{
+    touch(&page_list[frame]);
+}
+
 static uint32_t bucket_of(uint64_t start, uint32_t size)
 {
     return (start * 0x9e3779b97f4a7c15 ^ (uint64_t)size * 0xff51afd7ed558ccd) >> 44;

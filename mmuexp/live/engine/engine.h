@@ -87,7 +87,11 @@ struct row {
 extern volatile uint32_t run_row;          /* in translated code: the row at work is row_at + run_row */
 extern volatile bool run_left;             /* a handler ended the loop or the run, if only behind its last row */
 struct row current_row(void);
-void populate_ram(uint32_t n);
+void populate(uint32_t n);
+static inline void touch(void *at) /* the host gives the page behind it, for writing, if it has not yet */
+{
+    asm volatile("lock orb $0, (%0)" : : "r"(at) : "memory", "cc");
+}
 void count_insns(uint32_t n);
 uint64_t guest_insns(void); /* at a FLUSH: of all blocks entered before it; the guest's clock */
 void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
@@ -103,6 +107,7 @@ struct scheme {
     void (*flush_page)(uint32_t page);
     void (*fetch)(uint32_t page, bool user); /* the page of a block that is looked up, before it is entered */
     void (*mapped)(uint32_t page);           /* a MAP row makes a page known that was not */
+    void (*touch_tables)(uint32_t page);     /* those that its handler reads of a page, by `touch` */
 };
 extern const struct scheme scheme;
 
@@ -156,6 +161,7 @@ static inline struct entered *entered_at(uint32_t vaddr)
     return &entered[(vaddr ^ vaddr >> 12) & (ENTERED - 1)];
 }
 bool is_code_page(uint32_t frame);
+void touch_code_tables(uint32_t frame);
 void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns);
 void store_drops_page(uint32_t frame, uint32_t first, uint32_t last);
 void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last);
@@ -177,6 +183,7 @@ void translated_row(uint64_t address, uint64_t rbx); /* called from there? then 
 /* reserve.c */
 extern uint8_t *reserve;
 void reserve_start(size_t windows, size_t guard_bytes);
+void touch_reserve_tables(uint32_t frame);
 uint8_t *inaccessible(size_t bytes);
 bool in_reserve(uintptr_t address);
 int64_t shown(size_t window); /* the frame that it shows, -1: inaccessible */

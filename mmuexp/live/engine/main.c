@@ -92,7 +92,7 @@ static void replay(uint32_t n)
     count_insns(n);
     plan_fetches(n);
     if (!checked) {
-        populate_ram(n);
+        populate(n);
         plan_runs(n);
     }
     uint64_t began = now_ns();

@@ -54,10 +54,15 @@ void reserve_start(size_t pages, size_t guard_bytes)
     reserve = inaccessible(reserve_bytes + guard_bytes);
     count[COUNT_peak_mappings] = mappings; /* before the first row, and for good if there is none */
     size_t tables = pages * (sizeof *window + sizeof *listed);
-    window = mmap(NULL, tables, PROT_READ | PROT_WRITE, FLAGS_NONE, -1, 0);
+    window = mmap(NULL, tables, PROT_READ | PROT_WRITE, FLAGS_NONE | (checked ? 0 : MAP_POPULATE), -1, 0);
     if (window == MAP_FAILED)
         fail("no address space for the tables of %zu windows: %m", pages);
     listed = (uint32_t *)(window + pages);
+}
+
+void touch_reserve_tables(uint32_t frame)
+{
+    touch(&first_window[frame]);
 }
 
 bool in_reserve(uintptr_t address)
