@@ -8,7 +8,7 @@ hit path of a scheme (`Profile.path`), that is its price.
     ns    = hit_ns + handler_ns + kernel_ns + retranslate_ns + translate_ns
     access_ns = ns - translate_ns       what memory accesses cost; translating a block for the first time stands apart,
                                         as it is the same under every scheme
-    cross_*   = the part of these that falls to counts with "cross" in their name
+    cross_*   = the part of these that falls to counts with "cross" in their name, but for what is of the hit path
 """
 
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ def price(
     lines = price_lines(strategy.price_list() if costs is None else costs, counts)
     total = {part: _ns(strategy, lines, host, part) for part in PARTS}
     crossing = [line for line in lines if "cross" in line[0]]
-    crossed = {part: _ns(strategy, crossing, host, part) for part in PARTS}
+    crossed = {part: _ns(strategy, crossing, host, part) for part in PARTS if part != HIT}
     first_insns = (counts.get("translated_insns") or 0) - (counts.get("retranslated_insns") or 0)
     first = min(first_insns * host.ns["translate"], total[TRANSLATOR])
     moves, products = _moves(strategy, lines, host, first_insns)
@@ -101,7 +101,7 @@ def price(
         hit_insns=_insns(lines, HIT),
         handler_insns=_insns(lines, HANDLER),
         translate_insns=_insns(lines, TRANSLATOR),
-        cross_insns=sum(_insns(crossing, part) for part in PARTS),
+        cross_insns=sum(_insns(crossing, part) for part in crossed),
         hit_ns=total[HIT],
         handler_ns=total[HANDLER],
         kernel_ns=total[KERNEL],

@@ -47,6 +47,7 @@ class Cost:
 
     hit: float = _primitive(HIT, 1, "an instruction of the hit path")
     access: float = _primitive(HIT, 0, "the access itself: what the host's data cache makes of it")
+    split: float = _primitive(HIT, 0, "what an access across two pages takes more, where the host itself splits it")
     helper: float = _primitive(HANDLER, 20, "a helper entered from the hit path, and left again")
     insn: float = _primitive(HANDLER, 1, "an instruction of a helper or handler, which run seldom")
     walk: float = _primitive(

@@ -15,8 +15,8 @@ from mmuexp.errors import UsageError
 from mmuexp.events import CALLS, FAULTS, FIRST_EXTRA, Event
 from mmuexp.primitives import Cost
 
-__all__ = ["CONFLICT", "FIRST_EXTRA", "LOST", "SETTLED", "WATCH_EXEC", "Cost", "Event", "Kernels", "Param", "Strategy",
-           "kernel", "nothing", "param"]  # fmt: skip
+__all__ = ["CONFLICT", "FIRST_EXTRA", "LOST", "SETTLED", "SPLIT", "WATCH_EXEC", "Cost", "Event", "Kernels", "Param",
+           "Strategy", "kernel", "nothing", "param"]  # fmt: skip
 
 
 COUNTED = "read: one primitive for each that was counted (MODEL.md, section 7)"
@@ -29,6 +29,8 @@ SHARED_COSTS = {  # calls and pages are priced here, once, and in no fault's bun
     Event.TRANSLATED_INSNS: Cost(translate=1, source=COUNTED),
     Event.BLOCKS_DROPPED: Cost(drop=1, source=COUNTED),
 }
+# of `page_cross`, where both pages are the host's to access; the few that are a device's, or take a helper, pay it too
+SPLIT = Cost(split=1, source="read: the host splits it, and no code does (MODEL.md, section 7)")
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_windo
 from mmuexp.emulator.state import unsettle, zeros
 from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES
-from mmuexp.strategy import SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.strategy import SETTLED, SPLIT, Cost, Event, Kernels, Strategy, kernel, nothing, param
 
 EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_BLOCK: "the guest block has no host block: one is taken, and the page mapped in the same run",
@@ -73,6 +73,7 @@ COSTS = {
     Event.FAULTS_IO: Cost(
         signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"
     ),
+    "page_cross": SPLIT,
 }
 
 FIFO, LIFO, RANDOM = range(3)

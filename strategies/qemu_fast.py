@@ -33,7 +33,7 @@ from mmuexp.emulator.state import zeros
 from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
 from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGES
-from mmuexp.strategy import CONFLICT, LOST, SETTLED, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
+from mmuexp.strategy import CONFLICT, LOST, SETTLED, SPLIT, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
 
 EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_UNMAPPED: "the page is not mapped: one mmap",
@@ -68,13 +68,14 @@ COSTS = {
     Event.SLOW_IO: Cost(helper=1, insn=20, source=SPELL),
     Event.SLOW_CODE: Cost(helper=1, insn=30, source=SPELL),
     Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
+    "page_cross": SPLIT,
 }
 
 ENGINE = "measured: as in softmmu.c, by calibrate"
 ENGINE_COSTS = {
     Event.TLB_FILLS: Cost(helper=1, hit=165, source=ENGINE),
     Event.SLOW_MISALIGNED: Cost(helper=1, hit=120, source=ENGINE),
-    Event.SLOW_CROSS: Cost(helper=1, hit=250, source=ENGINE),
+    Event.SLOW_CROSS: Cost(helper=1, hit=280, source=ENGINE),
 }
 
 LIMIT_2004 = 0xA8000000  # QEMU itself is linked there, exec.c:50

@@ -89,7 +89,7 @@ ENGINE = "measured: calibrate's also.fill, misaligned and crossing, less a helpe
 ENGINE_COSTS = {
     Event.TLB_FILLS: Cost(helper=1, hit=165, source=ENGINE),
     "ram_misaligned_units8": Cost(helper=1, hit=120, source=ENGINE),
-    Event.SLOW_CROSS: Cost(helper=1, hit=250, source=ENGINE + "; both lookups and all bytes"),
+    Event.SLOW_CROSS: Cost(helper=1, hit=280, source=ENGINE + "; loads and stores, both lookups and all bytes"),
     "ram_cross_loads": Cost(source=ENGINE + "; in that of slow_cross"),
     "ram_cross_store_bytes": Cost(source=ENGINE + "; in that of slow_cross"),
 }

@@ -121,7 +121,11 @@ SHORT = (
 ENGINE_COSTS = {
     Event.TLB_FILLS: Cost(helper=1, hit=165, source=SHORT),
     VICTIM_HITS: Cost(helper=1, hit=125, source="assumed: by its length, as a misaligned access of softmmu.c"),
-    Event.SLOW_CROSS: Cost(helper=1, hit=240, source="assumed: by its length, as a crossing access of softmmu.c"),
+    Event.SLOW_CROSS: Cost(
+        helper=1,
+        hit=300,
+        source="measured: loads and stores of calibrate's also.crossing by this engine, less a helper",
+    ),
     Event.SLOW_IO: Cost(helper=1, insn=10, source=SHORT),
     Event.SLOW_CODE: Cost(helper=1, insn=40, source=SHORT),
     Event.BLOCKS_DROPPED: Cost(drop=1, source=SHORT),

@@ -9,7 +9,11 @@ KERNEL = {  # ns, three rounds
     "write_fault": [1800, 2000, 1950], "protect": [500, 600, 700], "unmap": [900, 1000, 1100],
     "unmap_all": [300, 420, 330], "walk_level": [10, 15, 12], "insn": [0.1, 0.3, 0.2],
 }  # fmt: skip
+ALONE = [name for name in KERNEL if name not in ("walk_level", "insn")]
+KERNEL |= {f"near.{name}": [ns - 100 for ns in KERNEL[name]] for name in ALONE}
+KERNEL |= {f"far.{name}": [2 * ns for ns in KERNEL[name]] for name in ALONE}
 EVENTS = {"helper": [20.0, 22, 18], "scan": [0.5, 0.25, 1], "drop": [30, 40, 35], "fill": [25.123456, 24, 26]}
+EVENTS |= {"split": [7.0, 6, 8]}
 LOOPS = {"short hit": [0.1, 0.2, 0.3], "long hit": [0.1, 0.4, 0.5], "dependent hit": [0.2, 0.3, 0.4]}
 LOOPS |= {"short access": [0.5, 0.4, 0.9], "long access": [0.5, 0.4, 0.9], "dependent access": [4, 5, 6]}
 PATHS = {

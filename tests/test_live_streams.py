@@ -19,6 +19,8 @@ STREAMS = {
     "hits of a long loop": streams.hits(5000, 512),
     "loads": streams.hits(5000, stores=0.0),
     "crossing": streams.crossing(300),
+    "at page ends": streams.at_page_ends(300, False),
+    "across page ends": streams.at_page_ends(300, True),
     "misaligned": streams.misaligned(300),
     "now and then": streams.now_and_then(300, True),
     "thrashing": streams.thrashing(300),
@@ -76,6 +78,17 @@ def test_a_crossing_row_is_a_signal_or_a_helper_call():
     found = events(streams.crossing(300), "byte-lookup")
     assert found == {"faults_cross": 300}
     assert events(streams.crossing(300), "softmmu") == {"slow_cross": 300, "tlb_fills": 2}
+
+
+@pytest.mark.parametrize("spec", ["map-block", "qemu-fast"])
+def test_at_page_ends_accesses_cross_or_do_not_and_make_no_event_of_it(spec):
+    near, across = (streams.at_page_ends(5000, across) for across in (False, True))
+    assert [run(rows, spec, "user")["page_cross"] for rows in (near, across)] == [0, 5000]
+    for column in ("op", "size", "insns", "flags"):
+        assert np.array_equal(getattr(near, column), getattr(across, column))
+    assert (across.vaddr - near.vaddr == across.size // 2).all()
+    twice = Columns(*(np.tile(column, 2) for column in across))
+    assert events(twice, spec) == events(across, spec)  # once its pages are mapped, there is nothing more
 
 
 def test_now_and_then_is_a_helper_call_in_eight():

@@ -14,7 +14,8 @@ from mmuexp.strategy import Cost
 from mmuexp.verdict import break_even
 
 NS = {"insn": 0.5, "signal": 1000, "mmap": 200, "munmap": 300, "mprotect": 400, "page_in": 50, "page_out": 60}
-USER_NS = {"hit": 0.25, "access": 0.5, "helper": 20, "walk_level": 11, "scan": 2, "drop": 70, "translate": 900}
+USER_NS = {"hit": 0.25, "access": 0.5, "split": 6, "helper": 20, "walk_level": 11, "scan": 2, "drop": 70}
+USER_NS |= {"translate": 900}
 LENGTH = {p.field: p.insns for p in PRIMITIVES}
 
 
@@ -133,8 +134,19 @@ def test_the_four_schemes_on_one_crossing_load_and_one_crossing_store():
     lookup = price(parse_spec("byte-lookup"), counts | {"faults_cross": 2}, profile())
     assert lookup.cross_kernel_ns == 2 * NS["signal"]
     for free in ("map-block", "qemu-fast"):
-        cost = price(parse_spec(free), counts, profile())
+        scheme = parse_spec(free)
+        cost = price(scheme, counts, profile())
         assert (cost.cross_insns, cost.cross_ns) == (0, 0)
+        assert cost.insns == 2 * scheme.hit_insns()
+        assert cost.access_ns == cost.hit_ns == 2 * (scheme.hit_insns() * 0.25 + 0.5) + 2 * USER_NS["split"]
+        whole = price(scheme, counts, profile(path={free: 0.75}))  # measured in code that crosses nothing
+        assert whole.hit_ns == 2 * 0.75 + 2 * USER_NS["split"]
+        aside = [row for row in whole.moves if row.startswith("split (")]
+        assert not aside  # measured, without a spread
+        wide = price(scheme, counts, profile(split=6)).moves
+        assert next(ends for row, ends in wide.items() if row.startswith("split (")) == (-6, 12)
+    for other in ("softmmu", "byte-lookup", "softmmu-qemu10"):  # a helper or a handler does it, and has its own price
+        assert not [name for name, cost in parse_spec(other).price_list().items() if cost.split]
 
 
 def priced(user_ns, kernel_ns, **moves) -> Priced:

@@ -71,12 +71,3 @@ def test_a_slice_keeps_why_its_end_was_cut_short(tmp_path):
     slice_trace(tmp_path / "t.arrow", 50, 100, str(tmp_path / "b.arrow"))
     a, b = open_trace(tmp_path / "a.arrow"), open_trace(tmp_path / "b.arrow")
     assert (a.complete, a.window, b.complete, b.window) == ("yes", (50, 50), "cut short: ^C", (100, 50))
-
-
-@pytest.mark.parametrize(("whole", "part"), [("0", "0"), ("7", None), ("x", None), (None, None)])
-def test_a_part_of_no_unsure_flushes_holds_none(tmp_path, whole, part):
-    more = {} if whole is None else {"flushes_unsure": whole}
-    path = write(tmp_path / "t.arrow", SYSTEM, "system", **more)
-    slice_trace(path, 2, 11, str(tmp_path / "a.arrow"))
-    slice_trace(str(tmp_path / "a.arrow"), 1, 8, str(tmp_path / "b.arrow"))
-    assert [open_trace(tmp_path / f"{name}.arrow").metadata.get("flushes_unsure") for name in "ab"] == [part] * 2

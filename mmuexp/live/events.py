@@ -121,6 +121,13 @@ PRICED = {  # prices of a profile
         partial(streams.now_and_then, 4 * EVENT_ROWS, False),
         EMPTY_HELPER,
     ),
+    "split": Event(
+        "qemu-fast",
+        partial(streams.at_page_ends, 4 * EVENT_ROWS, True),
+        4 * EVENT_ROWS,
+        "an access across two mapped pages, less one at the end of a page (qemu-fast)",
+        partial(streams.at_page_ends, 4 * EVENT_ROWS, False),
+    ),
     "scan": Event(
         "softmmu",
         partial(streams.flushes, 1 << 10),
@@ -137,7 +144,7 @@ PRICED = {  # prices of a profile
 }
 FOR_PEOPLE = {  # and what else people ask for
     "misaligned": _event("softmmu", streams.misaligned, "a misaligned load by softmmu's helper"),
-    "crossing": _event("softmmu", streams.crossing, "a crossing load by softmmu's helper"),
+    "crossing": _event("softmmu", partial(streams.at_page_ends, across=True), "a crossing access by softmmu's helper"),
     "fill": _event("softmmu", streams.thrashing, "a TLB fill by softmmu's helper, no page walk"),
     "signal_completed": _event("byte-lookup", streams.crossing, "a load done in the handler"),
     **{f"flush_{pages}_pages": _flush(pages) for pages in POOLS},

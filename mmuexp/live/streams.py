@@ -43,6 +43,17 @@ def crossing(rows: int) -> Columns:
     return _columns(np.zeros(rows), np.full(rows, (FIRST_PAGE + 1) * PAGE_BYTES - 2), np.full(rows, 4))
 
 
+def at_page_ends(rows: int, across: bool) -> Columns:
+    """Accesses at the ends of PAGES pages, a share of them stores: the last of their page, or half of each beyond it.
+
+    Mostly of 4 bytes, in an order of ops and sizes that repeats as that of `hits` does.
+    """
+    like = hits(rows)
+    size = np.maximum(like.size, 2)
+    page = np.minimum(like.vaddr // PAGE_BYTES, FIRST_PAGE + PAGES - 2)  # what lies beyond is of PAGES, too
+    return like._replace(vaddr=((page + 1) * PAGE_BYTES - size // (1 + across)).astype("u4"), size=size)
+
+
 def misaligned(rows: int) -> Columns:
     """Loads of 4 bytes, misaligned in one page: under softmmu a helper call each."""
     return _columns(np.zeros(rows), np.full(rows, FIRST_PAGE * PAGE_BYTES + 2), np.full(rows, 4))

@@ -13,7 +13,7 @@ from mmuexp.trace.layout import Broken
 from mmuexp.trace.reader import checked_mode, is_number, kept_tail, open_input, open_trace, window_trouble
 
 WHOLE = "the file was whole, nothing needed mending"
-COUNTED = ("flushes_unsure",)  # by the recorder, over all rows: not known of a part, unless it is 0
+COUNTED = ("flushes_unsure",)  # by the recorder, over all rows: not known of a part
 # what a writer knows only at the end
 END_KEYS = ("rows", "window", "complete", "metadata_crc32", "crc32", *COUNTED)
 

@@ -16,7 +16,7 @@ from mmuexp.guest import PAGE_BITS, THREAD, USER, Columns, Op
 from mmuexp.shape import Survey
 from mmuexp.trace.format import UNKNOWN, TraceWriter, empty
 from mmuexp.trace.reader import Trace, open_trace, window_trouble
-from mmuexp.trace.recover import COUNTED, END_KEYS
+from mmuexp.trace.recover import END_KEYS
 
 
 class Sliced(NamedTuple):
@@ -53,9 +53,6 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
         start = max(start, min(before, stop))  # what stands before its window is no row of the recording
         source = f"{os.path.basename(trace.path)} rows {start}:{stop} sha256 {trace.sha256()}"
         metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS} | {"slice_of": source}
-        # of other counts over the whole nobody knows a part's; of none, there is none in a part
-        none = COUNTED if trace.metadata_intact is not False else ()
-        metadata |= {key: "0" for key in none if trace.metadata.get(key) == "0"}
         with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
             survey, known = Survey(trace.mode, trace.path, 0 if trace.mode == "system" else start), empty()
             damage: TraceError | None = None

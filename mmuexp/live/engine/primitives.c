@@ -1,6 +1,7 @@
 /*
- * What the host's kernel takes for the calls that schemes make: `primitives ROUNDS` prints a line `name ns` for each
- * primitive and round. Synthetic: pages of a memfd in a reserve, touched in an order that no prefetcher guesses, in one
+ * What the host's kernel takes for the calls that schemes make: `primitives ROUNDS` prints lines `name ns` for each
+ * primitive and round: as `name` where a guest between two events uses some of the caches; calls as `near.name`, too,
+ * where it uses nothing, and as `far.name` where it uses as much as the second-level cache holds. Synthetic: pages of a memfd in a reserve, touched in an order that no prefetcher guesses, in one
  * process on one processor, as the engines do it. Times are processor time, the kernel's part included.
  */
 #define _GNU_SOURCE
@@ -14,7 +15,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PAGES = 256, REPEATS = 4, GUEST_BYTES = 128 << 10 };
+enum { PAGE = 4096, PAGES = 256, REPEATS = 4, LINE = 64 };
+enum { GUEST_BYTES = 128 << 10, FAR_BYTES = 1 << 20, MOST_BYTES = 4 << 20, FAR_EVENTS = 64 }; /* FAR_BYTES: if not told */
 enum { WALKS = 16, TABLES = 16 }; /* walks at a time, in the page tables of a guest that uses 64 MiB */
 
 static uint8_t *reserve;
@@ -74,11 +76,12 @@ static void read_page(int page)
 }
 
 /* Between two events the guest uses the caches for itself: its own time is measured alone, and subtracted. */
-static uint8_t guest[GUEST_BYTES];
+static uint8_t guest[MOST_BYTES];
+static long guest_bytes;
 static void run_guest(void)
 {
     uint32_t sum = 0;
-    for (int at = 0; at < GUEST_BYTES; at += 64)
+    for (long at = 0; at < guest_bytes; at += LINE)
         sum += guest[at]++;
     asm volatile("" : : "r"(sum));
 }
@@ -87,20 +90,23 @@ static void run_guest(void)
 static double timed(void (*before)(void), void (*step)(int page), int events)
 {
     double spent = 0, alone = 0;
-    for (int i = 0; i < REPEATS; i++) {
-        before();
+    int repeats = guest_bytes > GUEST_BYTES ? 1 : REPEATS; /* such a guest takes longer than the event */
+    if (repeats == 1 && events > FAR_EVENTS)
+        events = FAR_EVENTS;
+    for (int i = 0; i < repeats; i++) {
         double began = now_ns();
+        for (int at = 0; at < events; at++)
+            run_guest();
+        alone += now_ns() - began;
+        before();
+        began = now_ns();
         for (int at = 0; at < events; at++) {
             run_guest();
             step(order[at % PAGES]);
         }
-        double stepped = now_ns();
-        for (int at = 0; at < events; at++)
-            run_guest();
-        spent += stepped - began;
-        alone += now_ns() - stepped;
+        spent += now_ns() - began;
     }
-    return (spent - alone) / REPEATS / events;
+    return (spent - alone) / repeats / events;
 }
 
 static void nothing_mapped(void) { unmap(0, PAGES); }
@@ -160,6 +166,19 @@ static void run_helpers(int page, char *code)
 static void helpers_of_few(int page) { run_helpers(page, helpers_short); }
 static void helpers_of_many(int page) { run_helpers(page, helpers_long); }
 
+static void print_calls(const char *where, long bytes)
+{
+    guest_bytes = bytes;
+    run_guest(); /* its memory is there from now on */
+    printf("%ssignal %g\n", where, timed(nothing_mapped, skip, PAGES));
+    printf("%smmap %g\n", where, timed(nothing_mapped, map_page, PAGES));
+    printf("%smap_on_fault %g\n", where, timed(nothing_mapped, fault_in, PAGES));
+    printf("%swrite_fault %g\n", where, timed(all_read_only, unprotect, PAGES));
+    printf("%sprotect %g\n", where, timed(all_touched, protect, PAGES));
+    printf("%sunmap %g\n", where, timed(all_touched, unmap_page, PAGES));
+    printf("%sunmap_all %g\n", where, timed(all_touched, unmap_all, 1) / PAGES);
+}
+
 int main(int argc, char **argv)
 {
     static uint8_t stack[1 << 16];
@@ -184,14 +203,12 @@ int main(int argc, char **argv)
     for (int i = 0; i < 1024; i++)
         tables[i] = (uint32_t)i * 389;
     all_touched(); /* the memfd's own pages are there from now on */
+    long far = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    far = far <= GUEST_BYTES ? FAR_BYTES : far > MOST_BYTES ? MOST_BYTES : far;
     for (int i = 0; i < rounds; i++) {
-        printf("signal %g\n", timed(nothing_mapped, skip, PAGES));
-        printf("mmap %g\n", timed(nothing_mapped, map_page, PAGES));
-        printf("map_on_fault %g\n", timed(nothing_mapped, fault_in, PAGES));
-        printf("write_fault %g\n", timed(all_read_only, unprotect, PAGES));
-        printf("protect %g\n", timed(all_touched, protect, PAGES));
-        printf("unmap %g\n", timed(all_touched, unmap_page, PAGES));
-        printf("unmap_all %g\n", timed(all_touched, unmap_all, 1) / PAGES);
+        print_calls("near.", 0);
+        print_calls("far.", far);
+        print_calls("", GUEST_BYTES);
         printf("walk_level %g\n", timed(nothing, walk, PAGES) / WALKS / 2);
         double seldom = timed(nothing, helpers_of_many, PAGES) - timed(nothing, helpers_of_few, PAGES);
         printf("insn %g\n", seldom / TURNS / (LONG - SHORT) / 10);
