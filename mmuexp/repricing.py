@@ -72,9 +72,10 @@ def _scheme(spec: str, known: Mapping[str, type]) -> Any:
 def _counts(row: Mapping[str, Any], strategy: Any) -> Mapping[str, Any]:
     """A row as prices take it. What has a price and no column was not counted, and is not free."""
     needed = [*strategy.price_list(), *strategy.engine_price_list(), "retranslated_insns"]
-    missing = [name for name in needed if name not in row]
+    missing = [name for name in needed if row.get(name) is None]
     if missing:
-        what = f"has no column {missing[0]}, which prices of {strategy} need: an older version saved it"
+        has = "nothing in" if missing[0] in row else "no"
+        what = f"has {has} column {missing[0]}, which prices of {strategy} need: an older version saved it"
         raise MmuexpError(what, where=row["trace"], todo=REPLAY)
     return row
 

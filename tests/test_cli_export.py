@@ -80,6 +80,8 @@ def put(row: int, column: str, value: str):
         (put(3, "ns", ""), "row 3 has nothing as ns"),
         (put(3, "ns", "nan"), "row 3 has nan as ns"),
         (put(3, "faults", "2.5"), "row 3 has 2.5 as faults"),
+        (put(3, "units8", "2.5"), "row 3 has 2.5 as units8"),
+        (put(3, "retranslated_insns", "0.5"), "row 3 has 0.5 as retranslated_insns"),
         (put(3, "faults", "-2"), "row 3 has -2 as faults"),
         (put(3, "faults", "9" * 30), "row 3 has 9999"),
         (put(1, "strategy", ""), "row 1 has nothing as strategy"),
@@ -91,6 +93,14 @@ def test_a_csv_edited_by_hand(cli, saved, tmp_path, edit, says):
     edit(lines)
     (tmp_path / "r.csv").write_text(written(lines))
     refused(cli, tmp_path / "r.csv", says.format(header=header, fewer=header - 1, more=header + 1))
+
+
+def test_instructions_without_an_access_are_for_no_access(cli, saved, tmp_path):
+    """A cell changed by hand: the table has no figure there, and prints."""
+    lines = table(saved)
+    put(1, "accesses", "0")(lines)
+    (tmp_path / "r.csv").write_text(written(lines))
+    assert cli("export", tmp_path / "r.csv").code == 0
 
 
 def set_row(name, value):

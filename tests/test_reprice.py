@@ -136,6 +136,13 @@ def test_an_older_table_is_refused_never_priced_at_nothing(cli, trace, tmp_path,
     assert column in one_line(done.err)
 
 
+def test_an_empty_cell_is_refused_never_priced_at_nothing(trace):
+    result = compare(trace, ["softmmu"])
+    older = Result(result.kind, result.frame.assign(units8=None), result.manifest)
+    with pytest.raises(MmuexpError, match="has nothing in column units8, which prices of softmmu need"):
+        reprice(older)
+
+
 def test_what_holds_no_prices_is_refused(cli, trace, tmp_path):
     path = tmp_path / "m.json"
     assert cli("misses", "--trace", trace, "-o", path).code == 0, cli.err

@@ -6,11 +6,25 @@ from typing import Any
 
 from mmuexp import misses
 from mmuexp.errors import all_shown, shown
-from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, SHAPE, WINDOW, Result, make_frame, new_names
+from mmuexp.result import (
+    CALLS,
+    COUNTS,
+    DROPPED,
+    HALF,
+    IDENTITY,
+    LATER,
+    PRICES,
+    SHAPE,
+    SUMS,
+    WINDOW,
+    Result,
+    make_frame,
+    new_names,
+)
 
 REQUIRED = [*IDENTITY, *COUNTS, *PRICES]
 NEVER_EMPTY = {*IDENTITY, *SHAPE, "faults", *PRICES, WINDOW, *misses.KINDS} - {"insns_per_access"}
-WHOLE = {*COUNTS, WINDOW, *misses.COLUMNS}
+WHOLE = {*COUNTS, *CALLS, *DROPPED, *SUMS, HALF[0], WINDOW, *misses.COLUMNS}
 NUMBERS = {*REQUIRED, *LATER, WINDOW, *misses.COLUMNS}
 LARGEST = 1 << 63
 WINS = ("always", "never", "below", "above")

@@ -245,7 +245,7 @@ class Figures:
 def _per_access(row: Row) -> str:
     """Instructions for each access; those of the translator stand apart, as its time does."""
     value, translator = row["insns_per_access"], row.get("translate_insns")
-    if value is None:
+    if value is None or not row["accesses"]:
         return words.DASH
     return f"{value - (translator or 0) / row['accesses']:.2f}"
 
