@@ -138,6 +138,11 @@ def test_what_is_lost_in_noise_has_no_digits_and_no_error_anywhere(tmp_path):
         assert typical_error(of_live([result])) == pytest.approx(0.8 / 1.2)
 
 
+def test_without_an_access_there_is_no_time_of_one():
+    run = Run(parse_spec("softmmu"), None, {"accesses": 0, "units8": 0})
+    assert live_columns({"softmmu": Measured(0.5, 0.2, 0.9, 2.0, 0.4, 0.6, 7)}, [run], load_profile()) == {}
+
+
 def test_an_engine_that_took_less_than_nothing_leaves_the_cell_empty():
     run = Run(parse_spec("softmmu"), None, {"accesses": 10, "units8": 10})
     for ns in (-0.5, 0.0):

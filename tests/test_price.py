@@ -227,6 +227,14 @@ def test_the_sentence_does_not_call_a_hair_a_win():
     assert clear_winner(lines[1:]) == lines[1]
 
 
+def test_what_costs_nothing_is_equal_to_what_costs_nothing():
+    """A trace without an access, where one scheme looks code up."""
+    lines = [Line("a", 0, 0, 0), Line("b", 0, 0, 0), Line("c", 600, 0, 0)]
+    assert sentence(lines, "a", "p4") == "a and b cost nothing at these prices; c 600 ns."
+    assert clear_winner(lines) is None
+    assert clear_winner(lines[1:]) == lines[1]
+
+
 def test_the_sentence_of_a_sweep_contracts_its_values():
     times = {12: 75_000, 13: 15_000, 14: 10_010, 15: 10_000, 16: 10_000, 17: 12_000, 18: 10_000}
     lines = [Line(f"bits={value}", ns, 0, 0) for value, ns in times.items()]

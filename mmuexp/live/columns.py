@@ -41,10 +41,11 @@ def measured(
 def live_columns(
     found: Mapping[str, Measured], runs: Sequence[Run], host: Profile
 ) -> dict[str, dict[str, float | None]]:
-    """Columns LIVE by spec, of those runs over a whole trace that were measured."""
+    """Columns LIVE by spec, of those runs over a whole trace that were measured. Without an access there is no time of
+    one."""
     columns = {}
     for run in runs:
-        if one := found.get(str(run.strategy)):
+        if (one := found.get(str(run.strategy))) and run.counts["accesses"]:
             model = engine_ns_per_access(run.strategy, run.counts, host)
             # at or below 0 is less than the noise of the loop that was subtracted: no time is known then
             ns, error = (one.ns, model - one.ns) if one.ns > 0 else (None, None)

@@ -63,7 +63,7 @@ def turns(lines: Sequence[Line]) -> tuple[Line, Turn | None, Turn | None]:
 
 def close_to(winner: Line, lines: Sequence[Line]) -> list[Line]:
     """The runs that no price tells from the winner, itself among them."""
-    return [line for line in lines if line.ns < winner.ns * (1 + CLOSE)]
+    return [line for line in lines if line.ns == winner.ns or line.ns < winner.ns * (1 + CLOSE)]  # at 0 ns, too
 
 
 def clear_winner(lines: Sequence[Line]) -> Line | None:
@@ -103,6 +103,10 @@ def _no_winner(winner: Line, close: Sequence[Line], lines: Sequence[Line]) -> st
     rest = sorted((line for line in lines if line not in close), key=lambda line: line.ns)
     if not rest:
         return f"{equal}."
+    if not winner.ns:
+        told = [f"{names.short(line)} {duration(line.ns)}" for line in rest[:NAMED]]
+        more = f", {len(rest) - NAMED} more still more" if len(rest) > NAMED else ""
+        return f"{names.some(close)} cost nothing at these prices; {', '.join(told)}{more}."
     # to the cheapest, where the table's are to the reference, which costs up to 1 % more: no digits that contradict it
     times = [f"{ratio:,.0f}x" if ratio >= 100 else f"{ratio:.2f}x" for ratio in (line.ns / winner.ns for line in rest)]
     told = [f"{names.short(line)} {time}" for line, time in zip(rest, times, strict=True)][:NAMED]
