@@ -8,8 +8,9 @@ import pytest
 from qemus import NAME, environment, here, is_newer
 from recording import guest, record, record_guest, rows_of, tuples
 from test_system import DETERMINED
+from test_system_flush import drops, drops_of_a_flush, found
 
-from mmuexp.guest import Op
+from mmuexp.guest import FlushReason, Op
 from mmuexp.trace.slice import slice_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
@@ -18,6 +19,9 @@ DATA, OPTION, CODE = 0xF8, 0xC0, 0xF9  # pages of shadow.S
 START, RESET = 0xF0000, 0xFFFFF000  # of alias.S: its first code in protected mode, and in real mode
 ROM_PAGE = 0x40000000  # from QEMU 9.1 on: what a page's number has more, while it is ROM
 FIRST_OTHER = 0x100000  # before: the first number of a page outside RAM
+FLUSHES = {1: 2, 2: 2, 3: 2, 4: 1, 6: 3}  # phase of shadow.S: rows in a round
+MOVE_DROPS_AGAIN = 1  # what moves is taken away, then shown
+ADDRESS_SPACES = 2  # of a processor, with SMRAM and without: QEMU drops all translations for each
 
 
 @pytest.fixture(scope="module", params=here())
@@ -58,6 +62,16 @@ def test_rom_is_another_page_than_the_ram_over_it(recorded, env):
         assert len(rom) == 1
         assert rom == {ROM_PAGE + page} if newer else min(rom) >= FIRST_OTHER
         assert found == [*((op, page) for op in in_ram), *((op, min(rom)) for op in in_rom)] * N
+
+
+def test_flush_stands_where_memory_is_rearranged(recorded):
+    expected = {phase: {FlushReason.OTHER: rows * N} for phase, rows in FLUSHES.items()}
+    assert found(tuples(recorded)) == expected | {0: {FlushReason.CR0: 1}}
+
+
+def test_qemu_counts_the_same(env):
+    more = drops(guest("shadow", N), "shadow", env) - drops(guest("shadow", 2), "shadow", env)
+    assert more == drops_of_a_flush(env) * ADDRESS_SPACES * (N - 2) * (sum(FLUSHES.values()) + MOVE_DROPS_AGAIN)
 
 
 @pytest.mark.parametrize("skip", [40, 333, 1000])

@@ -126,8 +126,7 @@ static uint32_t end_watch(const struct block *block, uint32_t vaddr)
             return FLUSH_OTHER;
         if (is_refused)
             return 0;
-        turn_pam();
-        return f.reason;
+        return turn_pam() ? FLUSH_OTHER : f.reason;
     case JUMP: /* a jump stores nothing unless it marks tasks as busy */
         task = f.stores;
         break;

@@ -6,6 +6,12 @@
  *   1 the page DATA shows RAM, is stored to and loaded, shows ROM, and is loaded (by the register of 0xf0000, a byte)
  *   2 the page OPTION, of the ROM at 0xc0000, does the same (by the register of 0xc0000, four bytes at once)
  *   3 the page CODE shows RAM, gets a function and calls it, shows ROM, and calls the one that is there
+ *   4 the register beside them, of SMRAM, is written with what it holds, and memory loaded
+ *   5 the registers beside these two are written, and memory is loaded
+ *   6 the VGA card's memory is asked for its size, and is shown, shown again, moved and taken away; memory is loaded
+ *
+ * QEMU shows all of this anew, and drops all translations, at each write of the registers in phases 1 to 4, and three
+ * times in a round of phase 6.
  */
 #ifndef ROUNDS
 #define ROUNDS 1000
@@ -53,6 +59,15 @@ start32:
         outl    %eax, %dx
         jmp     9f
 9:
+        .endm
+
+        .macro  vga reg, value  /* bus 0, device 2 */
+        config  0x1000 + \reg
+        movl    $\value, %eax
+        movw    $0xcfc, %dx
+        outl    %eax, %dx
+        jmp     9f
+9:      movl    STACK - 4, %ebx
         .endm
 
 high:   xorl    %esi, %esi
@@ -103,6 +118,42 @@ high:   xorl    %esi, %esi
         jnz     1b
 
         MARK(4)
+        movl    $ROUNDS, %ecx
+1:      config  0x70
+        movb    $2, %al
+        movw    $0xcfe, %dx
+        outb    %al, %dx
+        movl    STACK - 4, %ebx
+        decl    %ecx
+        jnz     1b
+
+        MARK(5)
+        movl    $ROUNDS, %ecx
+1:      config  0x70
+        movb    $0, %al
+        movw    $0xcfd, %dx
+        outb    %al, %dx
+        config  0x60
+        xorl    %eax, %eax
+        movw    $0xcfc, %dx
+        outl    %eax, %dx
+        movl    STACK - 4, %ebx
+        decl    %ecx
+        jnz     1b
+
+        MARK(6)
+        movl    $ROUNDS, %ecx
+1:      vga     0x10, 0xffffffff
+        vga     0x10, 0xe0000000
+        vga     4, 2
+        vga     4, 2
+        vga     0x10, 0xe1000000
+        vga     4, 0
+        vga     0x10, 0
+        decl    %ecx
+        jnz     1b
+
+        MARK(7)
         testl   %esi, %esi
         setnz   %al
         addb    $16, %al
