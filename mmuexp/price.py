@@ -170,7 +170,7 @@ def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> tuple
             then = waiting.ns if waiting else host.waiting_ns(cost.hit, cost.access)
             if then is not None:
                 add(DEPENDENCE, 0.0, n * max(0.0, then - now))
-                if knob and not waiting and then > now:
+                if knob and (fewer or more) and not waiting and then > now:
                     slower = host.ns["hit_dependent"] - host.ns["hit"]
                     products[knob, DEPENDENCE] = (0.0, 0.0), _scaled(slower, (fewer, more))
     return moves, products

@@ -93,7 +93,8 @@ def _ways(run: Priced, base: Priced) -> list[list[list[Ends]]]:
 
     With those prices set, time is linear in all others.
     """
-    names = dict.fromkeys([*run.moves, *base.moves])
+    lengths = [length for length, _ in [*run.products, *base.products]]  # of 0 ns, one moves with its price alone
+    names = dict.fromkeys([*run.moves, *base.moves, *lengths])
     prices = list(dict.fromkeys(price for _, price in [*run.products, *base.products]))
     found = []
     for way in product((0, 1), repeat=len(prices)):
@@ -107,8 +108,8 @@ def _moves_at(one: Priced, ends: dict[str, int]) -> dict[str, Ends]:
     """The moves of a run, those of its lengths at those ends of the prices that they are multiplied by."""
     moves = dict(one.moves)
     for (length, price), products in one.products.items():
-        more = products[ends[price]]
-        moves[length] = moves[length][0] + more[0], moves[length][1] + more[1]
+        less, more = moves.get(length, (0.0, 0.0))
+        moves[length] = less + products[ends[price]][0], more + products[ends[price]][1]
     return moves
 
 

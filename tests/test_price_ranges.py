@@ -113,6 +113,16 @@ def test_the_range_of_a_ratio_is_that_of_all_prices_and_lengths():
     assert ratio_range(waiting, priced(10, 0))[1] == pytest.approx(8)
 
 
+def test_a_length_that_is_known_or_costs_nothing_yet_has_a_range_like_others():
+    slow = {"hit_dependent": priced_at(1.0, "measured: x"), "access_dependent": priced_at(3.0, "measured: x")}
+    waiting = price(Scheme(), {"units8": 8}, profile(extra=slow))  # its hit path is read: 4 instructions
+    assert ratio_range(waiting, priced(12, 0)) == (1, 8 * 7 / 12)
+    free = profile(extra={"insn": Price(0.0, "measured: x", 0.0, 1.0)})
+    one = price(Scheme(("e", Cost(insn=100, source="assumed: x"))), {"e": 1}, free)  # at most 200 of 1 ns
+    assert ratio_range(one, priced(100, 0)) == (0, 2)
+    assert not is_sure(one, priced(150, 0))
+
+
 def test_accesses_that_wait_for_each_other_move_all_schemes_together():
     host = profile(path={"scheme": 0.75}, dependent={"scheme": 2.0})
     assert price(Scheme(), {"units8": 8}, host).moves == {DEPENDENCE: (0.0, 8 * 1.25)}
