@@ -2,7 +2,7 @@
 
 A strategy prices a count as a bundle of primitives (`Strategy.price_list`: count -> `Cost`); a host profile says what
 each primitive takes in ns. What was measured whole is never put together from instructions: where the profile holds the
-hit path of a scheme (`Profile.path`), that is its price.
+hit path of a scheme (`Profile.path`), that is its price; in far code (farcode.py) it has another one (`Profile.far`).
 
     insns = hit_insns + handler_insns + translate_insns        the primitives' lengths, the same on every host
     ns    = hit_ns + handler_ns + kernel_ns + retranslate_ns + translate_ns
@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from mmuexp.host import FAR as FAR_PRICES
 from mmuexp.host import Price, Profile
 from mmuexp.primitives import HANDLER, HIT, KERNEL, PRICES, PRIMITIVES, TRANSLATOR, Cost
 
 PATH = "units8"  # the count of which each pays the hit path once
+FAR = "far_accesses"  # the count of those of them that far code makes
 DEPENDENCE = "accesses that wait for each other, as in a linked list"
 PARTS = (HIT, HANDLER, KERNEL, TRANSLATOR)
 Ends = tuple[float, float]  # at the low end of a range, and at its high one
@@ -90,13 +92,16 @@ def price(
     strategy: Any, counts: Mapping[str, int | None], host: Profile, costs: Mapping[str, Cost] | None = None
 ) -> Priced:
     """The price of `counts` under `strategy` on `host`. `costs` stand in place of the strategy's own list."""
+    if counts.get(FAR) is None:
+        host = host.mixed
     lines = price_lines(strategy.price_list() if costs is None else costs, counts)
-    total = {part: _ns(strategy, lines, host, part) for part in PARTS}
+    timed = _far_apart(strategy, lines, counts, host)
+    total = {part: _ns(strategy, timed, host, part) for part in PARTS}
     crossing = [line for line in lines if "cross" in line[0]]
     crossed = {part: _ns(strategy, crossing, host, part) for part in PARTS if part != HIT}
     first_insns = (counts.get("translated_insns") or 0) - (counts.get("retranslated_insns") or 0)
     first = min(first_insns * host.ns["translate"], total[TRANSLATOR])
-    moves, products = _moves(strategy, lines, host, first_insns)
+    moves, products = _moves(strategy, timed, host, first_insns)
     return Priced(
         hit_insns=_insns(lines, HIT),
         handler_insns=_insns(lines, HANDLER),
@@ -123,15 +128,37 @@ def _insns(lines: list, part: str) -> float:
     return sum(n * insns_of(cost, part) for _, n, cost in lines)
 
 
+def _far_apart(strategy: Any, lines: list, counts: Mapping[str, int | None], host: Profile) -> list:
+    """The same lines, with hits in far code, if the host has a price of those, on one of their own, named FAR."""
+    found = []
+    for name, n, cost in lines:
+        far = min(n, counts.get(FAR) or 0) if name == PATH and host.knows_far(strategy.name) else 0
+        found += [(name, n - far, cost), *([(FAR, far, cost)] if far else [])]
+    return found
+
+
+def _whole(strategy: Any, host: Profile, name: str) -> Price | None:
+    """What a host says of the whole hit that this line is about."""
+    held: Mapping[str, Mapping[str, Price]] = {PATH: host.path, FAR: host.far}
+    return held[name].get(strategy.name) if name in held else None
+
+
+def _price_name(line: str, price: str) -> str:
+    """What a profile calls the price of a primitive on this line."""
+    far = f"{price}_far"
+    return far if line == FAR and far in FAR_PRICES else price
+
+
 def _ns(strategy: Any, lines: list, host: Profile, part: str) -> float:
-    whole = host.path.get(strategy.name) if part == HIT else None
+    whole = {name: _whole(strategy, host, name) if part == HIT else None for name, _, _ in lines}
     return float(
-        sum(n * (whole.ns if whole and name == PATH else _bundle_ns(cost, host, part)) for name, n, cost in lines)
+        sum(n * (one.ns if (one := whole[name]) else _bundle_ns(name, cost, host, part)) for name, n, cost in lines)
     )
 
 
-def _bundle_ns(cost: Cost, host: Profile, part: str) -> float:
-    return sum(getattr(cost, p.field) * p.times * host.ns[p.price] for p in PRIMITIVES if p.part == part)
+def _bundle_ns(line: str, cost: Cost, host: Profile, part: str) -> float:
+    parts = (p for p in PRIMITIVES if p.part == part)
+    return sum(getattr(cost, p.field) * p.times * host.ns[_price_name(line, p.price)] for p in parts)
 
 
 def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> tuple[dict, dict]:
@@ -144,35 +171,45 @@ def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> tuple
             before = moves.get(knob, (0.0, 0.0))
             moves[knob] = before[0] + low, before[1] + high
 
-    path, waiting = host.path.get(strategy.name), host.dependent.get(strategy.name)
+    def add_product(knob: str, other: str, low: Ends, high: Ends) -> None:
+        before = products.get((knob, other), ((0.0, 0.0), (0.0, 0.0)))
+        products[knob, other] = tuple(
+            (b[0] + ends[0], b[1] + ends[1]) for b, ends in zip(before, (low, high), strict=True)
+        )
+
+    waiting = host.dependent.get(strategy.name)
     for name, n, cost in lines:
-        whole, knob = path if name == PATH else None, ""
+        whole, knob = _whole(strategy, host, name), ""
         if whole:
-            add(_path_knob(strategy.name, whole), n * (whole.low_ns - whole.ns), n * (whole.high_ns - whole.ns))
+            add(_path_knob(strategy.name, name, whole), n * (whole.low_ns - whole.ns), n * (whole.high_ns - whole.ns))
         elif cost.own_insns:
-            kind = "hit" if cost.hit else "insn"
+            kind = _price_name(name, "hit" if cost.hit else "insn")
             insn = host.prices[kind]
             fewer, more = (n * (end - cost.own_insns) for end in cost.range)
             knob = _length_knob(strategy.name, name, cost)
             add(knob, fewer * insn.ns, more * insn.ns)
             if (fewer or more) and insn.low_ns < insn.high_ns:
                 off = (insn.low_ns - insn.ns, insn.high_ns - insn.ns)
-                products[knob, _price_knob(kind, host)] = _scaled(off[0], (fewer, more)), _scaled(off[1], (fewer, more))
+                add_product(knob, _price_knob(kind, host), *(_scaled(end, (fewer, more)) for end in off))
         for p in PRIMITIVES:
             amount = n * getattr(cost, p.field) * p.times
             if name == "translated_insns" and p.part == TRANSLATOR:
                 amount -= first_insns * cost.translate
             if amount and not (whole and p.part == HIT):
-                of = host.prices[p.price]
-                add(_price_knob(p.price, host), amount * (of.low_ns - of.ns), amount * (of.high_ns - of.ns))
-        if name == PATH:
-            now = whole.ns if whole else _bundle_ns(cost, host, HIT)
+                of = host.prices[_price_name(name, p.price)]
+                add(
+                    _price_knob(_price_name(name, p.price), host),
+                    amount * (of.low_ns - of.ns),
+                    amount * (of.high_ns - of.ns),
+                )
+        if name in (PATH, FAR):
+            now = whole.ns if whole else _bundle_ns(name, cost, host, HIT)
             then = waiting.ns if waiting else host.waiting_ns(cost.hit, cost.access)
             if then is not None:
                 add(DEPENDENCE, 0.0, n * max(0.0, then - now))
                 if knob and (fewer or more) and not waiting and then > now:
-                    slower = host.ns["hit_dependent"] - host.ns["hit"]
-                    products[knob, DEPENDENCE] = (0.0, 0.0), _scaled(slower, (fewer, more))
+                    slower = host.ns["hit_dependent"] - host.ns[_price_name(name, "hit")]
+                    add_product(knob, DEPENDENCE, (0.0, 0.0), _scaled(slower, (fewer, more)))
     return moves, products
 
 
@@ -184,12 +221,12 @@ def _range_of(one: Price) -> str:
     return f"{low} to {high} ns"
 
 
-def _path_knob(name: str, whole: Price) -> str:
-    return f"{HIT_PATH_OF}{name} ({_range_of(whole)})"
+def _path_knob(name: str, line: str, whole: Price) -> str:
+    return f"{HIT_PATH_OF}{name}{' in far code' if line == FAR else ''} ({_range_of(whole)})"
 
 
 def _length_knob(name: str, event: str, cost: Cost) -> str:
-    what = "the hit path" if event == PATH else event
+    what = "the hit path" if event in (PATH, FAR) else event
     least, most = cost.range
     return f"instructions of {what} in {name} ({least:g} to {most:g})"
 
@@ -200,7 +237,7 @@ def _price_knob(price_name: str, host: Profile) -> str:
 
 def is_of_host(knob: str) -> bool:
     """Is what moves (a name in `Priced.moves`) a price that `mmuexp calibrate` measures?"""
-    return knob.startswith(HIT_PATH_OF) or knob.partition(" (")[0] in PRICES
+    return knob.startswith(HIT_PATH_OF) or knob.partition(" (")[0] in {*PRICES, *FAR_PRICES}
 
 
 def price_table(strategies: list, host: Profile) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import Run
 from mmuexp.price import Priced, price
 from mmuexp.ranges import tables_of
-from mmuexp.result import COLUMNS, PARTS, TIMES, WINDOW
+from mmuexp.result import COLUMNS, FAR, PARTS, TIMES, WINDOW
 from mmuexp.verdict import break_even, decided_by, is_sure, ratio_range
 
 
@@ -16,7 +16,7 @@ def half_of(label: str, run: Run) -> list[dict[str, Any]]:
     """What a manifest tells of a run's second half: the counts that have prices, so that it is priced anew, too."""
     if run.second_half is None:
         return []
-    priced = [*run.strategy.price_list(), "translated_insns", "retranslated_insns"]
+    priced = [*run.strategy.price_list(), "translated_insns", "retranslated_insns", FAR]
     counts = {name: n for name in priced if (n := run.second_half.get(name)) is not None}
     return [{"trace": label, "strategy": str(run.strategy), "counts": counts}]
 

@@ -17,7 +17,7 @@ from liveruns import SCHEMES
 from recording import need
 
 from mmuexp import manifest
-from mmuexp.host import DEPENDENT, load_profile, user_folder
+from mmuexp.host import OPTIONAL, load_profile, user_folder
 from mmuexp.live import calibrate, events, translating
 from mmuexp.live.calibrate import Sampler, profile_text, rounds_text
 from mmuexp.primitives import PRICES
@@ -39,7 +39,7 @@ def test_prices_are_medians_of_differences_round_by_round(known):
     prices = {name: found[name].ns for name in PRICES}
     assert prices == pytest.approx(
         {
-            "hit": 0.8 / 3,  # of 0.2, twice, and 0.4
+            "hit": 0.2,
             "access": 0.5,
             "split": 7,
             "helper": 20,
@@ -70,13 +70,18 @@ def test_the_range_of_a_host_call_reaches_over_what_the_guest_leaves_in_the_cach
     assert (found["insn"].low_ns, found["insn"].high_ns) == pytest.approx((0.15, 0.25))
 
 
-def test_hit_paths_are_whole_and_range_over_loops(known):
+def test_hit_paths_are_whole_near_in_short_loops_and_far_in_long_ones(known):
     found = known.calibrate().figures
     for name, eighths in PATHS.items():
-        path, waiting = found[f"path.{name}"], found[f"dependent.{name}"]
-        assert (path.ns, path.low_ns, path.high_ns) == (eighths / 8, eighths / 8 - 0.125, eighths / 8 + 0.25)
+        path, far, waiting = (found[f"{group}.{name}"] for group in ("path", "far", "dependent"))
+        assert (path.ns, path.low_ns, path.high_ns) == (eighths / 8 - 0.125,) * 3
+        assert (far.ns, far.low_ns, far.high_ns) == (eighths / 8 + 0.25,) * 3
+        assert ("loops of 64 accesses" in path.how, "loops of 512 accesses" in far.how) == (True, True)
         assert (waiting.ns, waiting.low_ns, waiting.high_ns) == tuple(eighths / 8 + ns for ns in (4.5, 4.25, 4.75))
-    assert (found["hit"].low_ns, found["hit"].high_ns) == pytest.approx((0.15, 0.45))
+    assert (found["hit"].low_ns, found["hit"].high_ns) == pytest.approx((0.15, 0.25))
+    far = found["hit_far"]
+    assert (far.ns, far.low_ns, far.high_ns) == pytest.approx((0.4, 0.25, 0.45))
+    assert found["access_far"].ns == 0.5
     assert (found["hit_dependent"].ns, found["access_dependent"].ns) == (0.3, 5)
 
 
@@ -101,10 +106,10 @@ def test_real_figures_are_in_order(real):
 
 def test_every_price_is_measured_and_none_is_a_number_of_instructions(real):
     profile = real.profile()
-    assert {*PRICES, *DEPENDENT} <= real.figures.keys()
-    assert profile.prices.keys() == {*PRICES, *DEPENDENT}
+    assert {*PRICES, *OPTIONAL} <= real.figures.keys()
+    assert profile.prices.keys() == {*PRICES, *OPTIONAL}
     assert not [name for name in profile.prices if profile.assumed(name)]
-    assert profile.path.keys() == profile.dependent.keys() == {*SCHEMES}
+    assert profile.path.keys() == profile.far.keys() == profile.dependent.keys() == {*SCHEMES}
 
 
 def test_the_profile_reads_back(real, tmp_path):

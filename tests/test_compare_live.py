@@ -23,7 +23,7 @@ from tracegen import random_trace
 from mmuexp.errors import UsageError
 from mmuexp.experiment import Interrupted, compare
 from mmuexp.guest import Columns
-from mmuexp.host import DEFAULT, DEPENDENT, profile_of_dict
+from mmuexp.host import DEFAULT, OPTIONAL, profile_of_dict
 from mmuexp.live import build
 from mmuexp.price import price
 from mmuexp.primitives import PRICES
@@ -91,7 +91,7 @@ def test_the_hosts_prices_are_measured_in_the_same_run(saved):
     assert host["name"] == "now"
     entries = [*host["prices"].values(), *host["path"].values(), *host["dependent"].values()]
     assert all(entry["source"].startswith("measured: ") and "spread_ns" in entry for entry in entries)
-    assert host["prices"].keys() == {*PRICES, *DEPENDENT}
+    assert host["prices"].keys() == {*PRICES, *OPTIONAL}
     assert os.uname().release in host["about"]
     assert saved[1]["manifest"]["live"] == {"rounds": 2, "seconds": 10.0, "without_engine": []}
     profile = profile_of_dict(host, "host")

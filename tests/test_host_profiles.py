@@ -51,9 +51,15 @@ def test_a_range_is_the_files_or_the_spread_or_half_and_double(tmp_path):
 
 def test_a_price_given_for_the_hit_path_is_not_hidden_by_one_measured_whole(tmp_path):
     file = tmp_path / "mine.toml"
-    file.write_text('[path.softmmu]\nns = 5\nsource = "measured: x"\n' + profile_text())
-    assert load_profile(f"{file},signal=3").path
-    assert not load_profile(f"{file},hit=3").path
+    names = ("path.softmmu", "far.softmmu", "hit_far", "access_far")
+    file.write_text("".join(f'[{name}]\nns = 5\nsource = "measured: x"\n' for name in names) + profile_text())
+    kept = load_profile(f"{file},signal=3")
+    assert (kept.path["softmmu"].ns, kept.far["softmmu"].ns, kept.ns["hit_far"], kept.ns["access_far"]) == (5, 5, 5, 5)
+    assert profile_of_dict(kept.as_dict(), "there") == kept
+    given = load_profile(f"{file},hit=3")
+    assert not given.path
+    assert not given.far
+    assert "hit_far" not in given.prices
     assert load_profile(f"{file},hit=3").prices["hit"] == priced_at(3, "given: by the user, in place of the profile's")
 
 

@@ -1,11 +1,12 @@
 """Prices, worked by hand: counts x costs, the crossing's share, break-even points, what an assumed price decides."""
 
+from dataclasses import replace
 from itertools import chain
 
 import pytest
 
-from mmuexp.host import Profile, priced_at
-from mmuexp.price import Priced, price, price_lines
+from mmuexp.host import Price, Profile, priced_at
+from mmuexp.price import Priced, is_of_host, price, price_lines
 from mmuexp.primitives import LEVELS, PRICES, PRIMITIVES
 from mmuexp.registry import default_strategies, parse_spec
 from mmuexp.render.sentence import Line, clear_winner, sentence, turns
@@ -19,11 +20,11 @@ USER_NS |= {"translate": 900}
 LENGTH = {p.field: p.insns for p in PRIMITIVES}
 
 
-def profile(path=None, dependent=None, extra=None, **assumed) -> Profile:
+def profile(path=None, dependent=None, extra=None, far=None, **assumed) -> Profile:
     """NS and USER_NS, measured without a spread, but for the primitives named: those are assumed."""
     given = {**NS, **USER_NS, **assumed}
     prices = {p: priced_at(given[p], "assumed: a guess" if p in assumed else "measured: here") for p in PRICES}
-    groups = {"path": path or {}, "dependent": dependent or {}}
+    groups = {"path": path or {}, "far": far or {}, "dependent": dependent or {}}
     groups = {
         group: {name: priced_at(ns, "measured: here") for name, ns in held.items()} for group, held in groups.items()
     }
@@ -54,6 +55,47 @@ def test_a_hit_path_that_was_measured_whole_is_not_put_together_from_instruction
     cost = price(Scheme(*lines), counts, profile(path={"scheme": 0.75, "other": 9}))
     assert cost.ns == 1000 * 0.75 + 10 * 2 * 0.25
     assert cost.insns == 4000 + 20
+
+
+def test_far_code_pays_a_hit_path_of_its_own():
+    lines = [("wide_units8", Cost(hit=2, source="read: x"))]
+    counts = {"units8": 1000, "wide_units8": 10, "far_accesses": 300}
+    whole = profile(path={"scheme": 0.75}, far={"scheme": 2.0})
+    cost = price(Scheme(*lines), counts, whole)
+    assert (cost.ns, cost.insns) == (700 * 0.75 + 300 * 2 + 10 * 2 * 0.25, 4000 + 20)
+    line = {"hit_far": priced_at(0.5, "measured: x"), "access_far": priced_at(1.0, "measured: x")}
+    cost = price(Scheme(*lines), counts, profile(extra=line))
+    assert cost.ns == 700 * (4 * 0.25 + 0.5) + 300 * (4 * 0.5 + 1) + 10 * 2 * 0.25
+    older = price(Scheme(*lines), counts, profile(path={"scheme": 0.75}, extra=line))
+    assert older == price(Scheme(*lines), {**counts, "far_accesses": None}, profile(path={"scheme": 0.75}))
+    assert older.ns == 1000 * 0.75 + 5
+
+
+def test_where_far_code_was_not_counted_two_hits_of_three_are_near():
+    """As many as in the loops that were measured before the count was: and the range has both ends."""
+    near, far = Price(0.75, "measured: x", 0.5, 1.0), Price(1.5, "measured: x", 1.25, 2.0)
+    host = replace(profile(), path={"scheme": near}, far={"scheme": far})
+    for counts in ({"units8": 1000}, {"units8": 1000, "far_accesses": None}):
+        cost = price(Scheme(), counts, host)
+        assert (cost.ns, list(cost.moves.values())) == (1000, [(-500, 1000)])
+    line = {"hit": near, "hit_far": far, "access_far": priced_at(2.0, "measured: x")}
+    cost = price(Scheme(), {"units8": 1000}, profile(extra=line))
+    assert cost.ns == 1000 * (4 * 1 + 1)
+    assert next(ends for knob, ends in cost.moves.items() if knob.startswith("hit (")) == (-2000, 4000)
+
+
+def test_near_and_far_code_move_a_time_each_by_its_own_range():
+    near, far = Price(0.75, "measured: x", 0.5, 1.0), Price(1.5, "measured: x", 1.25, 2.0)
+    counts = {"units8": 1000, "far_accesses": 400}
+    whole = price(Scheme(), counts, replace(profile(), path={"scheme": near}, far={"scheme": far}))
+    assert whole.moves == {
+        "the hit path of scheme (0.5 to 1 ns)": (-150, 150),
+        "the hit path of scheme in far code (1.25 to 2 ns)": (-100, 200),
+    }
+    line = profile(extra={"hit": near, "hit_far": far, "access_far": priced_at(2.0, "measured: x")})
+    moves = price(Scheme(), counts, line).moves
+    assert moves["hit_far (1.25 to 2 ns, host test)"] == (-400, 800)
+    assert all(is_of_host(knob) for knob in [*whole.moves, *moves])
 
 
 def test_every_primitive_counts_once():

@@ -22,7 +22,9 @@ def test_every_price_is_the_median_of_its_rounds():
     profile, raw = load_profile("epyc-vm"), rounds()
     held = dict(profile.prices)
     held |= {
-        f"{group}.{name}": price for group in ("path", "dependent") for name, price in getattr(profile, group).items()
+        f"{group}.{name}": price
+        for group in ("path", "far", "dependent")
+        for name, price in getattr(profile, group).items()
     }
     assert held.keys() == {name for name in raw if not name.startswith("also.")}
     for name, price in held.items():

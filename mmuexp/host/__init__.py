@@ -5,8 +5,10 @@ range (`spread_ns`, which older ones hold, is the width of one). A source begins
 "assumed:". What else it may hold:
 
     [path.SCHEME]        a whole hit of that scheme, its access included, in code whose accesses are independent
+    [far.SCHEME]         the same in code that did not run lately (farcode.py); [path.SCHEME] is then of other code
     [dependent.SCHEME]   the same in code in which each address waits for the load before
-    [hit_dependent], [access_dependent]     such code's `hit` and `access`, for schemes without a figure of their own
+    [hit_far], [access_far], [hit_dependent], [access_dependent]
+                         such code's `hit` and `access`, for schemes without a figure of their own
     [also.EVENT]         whatever else was measured, for people
 
 Profiles are shipped beside this file; `mmuexp calibrate` writes a user's own, which are found by path, or by name in
@@ -30,8 +32,10 @@ from mmuexp.places import settings_folder
 from mmuexp.primitives import ASSUMED, ASSUMED_RANGE, KERNEL, PRICES
 
 NEEDED = ("insn", *(name for name, p in PRICES.items() if p.part == KERNEL))  # what any profile holds
+FAR = ("hit_far", "access_far")
 DEPENDENT = ("hit_dependent", "access_dependent")
-GROUPS = ("path", "dependent", "also")  # tables of tables
+OPTIONAL = (*FAR, *DEPENDENT)
+GROUPS = ("path", "far", "dependent", "also")  # tables of tables
 SOURCES = ("read:", "measured:", "given:", "assumed:")
 DEFAULT = "epyc-vm"
 CALIBRATED = "here"  # as `mmuexp calibrate` names what it measured, if -o does not say
@@ -66,14 +70,20 @@ def priced_at(ns: float, source: str, spread_ns: float | None = None) -> Price:
     return Price(ns, source, max(0.0, ns - off), ns + off, spread_ns)
 
 
+def _mixed(near: Price, far: Price) -> Price:
+    low, high = min(near.low_ns, far.low_ns), max(near.high_ns, far.high_ns)
+    return Price((2 * near.ns + far.ns) / 3, near.source, low, high)
+
+
 @dataclass(frozen=True)
 class Profile:
-    """`prices` holds one for each of PRICES, and those of DEPENDENT that are known; the groups are as in a file."""
+    """`prices` holds one for each of PRICES, and those of OPTIONAL that are known; the groups are as in a file."""
 
     name: str
     about: str
     prices: Mapping[str, Price]
     path: Mapping[str, Price] = field(default_factory=dict)
+    far: Mapping[str, Price] = field(default_factory=dict)
     dependent: Mapping[str, Price] = field(default_factory=dict)
     also: Mapping[str, Price] = field(default_factory=dict)
 
@@ -83,6 +93,21 @@ class Profile:
 
     def assumed(self, primitive: str) -> bool:
         return self.prices[primitive].assumed
+
+    def knows_far(self, scheme: str) -> bool:
+        """Has it a price of its own for hits of this scheme in far code?"""
+        return scheme in self.far if scheme in self.path else all(name in self.prices for name in FAR)
+
+    @cached_property
+    def mixed(self) -> "Profile":
+        """The same where nobody counted which code is far: two hits of three are near, and ranges hold both."""
+        path = {name: _mixed(near, self.far[name]) if name in self.far else near for name, near in self.path.items()}
+        prices = {name: price for name, price in self.prices.items() if name not in FAR}
+        if all(name in self.prices for name in FAR):
+            prices |= {
+                name.removesuffix("_far"): _mixed(prices[name.removesuffix("_far")], self.prices[name]) for name in FAR
+            }
+        return replace(self, prices=prices, path=path, far={})
 
     def waiting_ns(self, hits: float, accesses: float) -> float | None:
         """A hit of so many instructions where each address waits for the load before; None if nobody measured it."""
@@ -149,11 +174,14 @@ def with_prices(profile: Profile, prices: Mapping[str, float]) -> Profile:
     if not prices:
         return profile
     given = "given: by the user, in place of the profile's"
+    held = dict(profile.prices)
+    if prices.keys() & {"hit", "access"}:  # else what was given would price nothing
+        profile = replace(profile, path={}, far={})
+        held = {name: price for name, price in held.items() if name not in FAR}
     return replace(
         profile,
         name=",".join([profile.name, *(f"{primitive}={ns:g}" for primitive, ns in prices.items())]),
-        prices={**profile.prices, **{name: priced_at(ns, given) for name, ns in prices.items()}},
-        path={} if prices.keys() & {"hit", "access"} else profile.path,  # else what was given would price nothing
+        prices={**held, **{name: priced_at(ns, given) for name, ns in prices.items()}},
     )
 
 
@@ -226,14 +254,14 @@ def _profile(text: str, name: str, where: str) -> Profile:
 
 
 def _profile_of(data: Mapping[str, Any], name: str, where: str) -> Profile:
-    unknown = sorted(set(data) - {*PRICES, *DEPENDENT, *GROUPS, "about"})
+    unknown = sorted(set(data) - {*PRICES, *OPTIONAL, *GROUPS, "about"})
     if unknown:
-        known = ", ".join(("about", *PRICES, *DEPENDENT, *GROUPS))
+        known = ", ".join(("about", *PRICES, *OPTIONAL, *GROUPS))
         raise MmuexpError(f"unknown key {unknown[0]!r}", where=where, todo=f"known: {known}")
     about = data.get("about", "")
     if not isinstance(about, str):
         raise MmuexpError("about is not a text", where=where)
-    names = [name for name in (*PRICES, *DEPENDENT) if name in data or name in NEEDED]
+    names = [name for name in (*PRICES, *OPTIONAL) if name in data or name in NEEDED]
     prices = {name: _entry(data, name, where) for name in names}
     groups = {group: _group(data.get(group, {}), group, where) for group in GROUPS}
     return Profile(shown(name), about, {**_of_instructions(prices), **prices}, **groups)

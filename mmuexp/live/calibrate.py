@@ -3,10 +3,11 @@
 The kernel's are timed alone (`engine/primitives.c`), and with them an instruction that runs seldom and a page walk; hit
 paths and helpers on synthetic streams under the live engines, beside the bare loop (`events.py`); the translator is
 QEMU's (`translating.py`). Everything is measured in rounds, one after another. A figure is the median of its rounds,
-its range lies between their quartiles, for hit paths between those of short and of long loops, for the kernel's between
-a call that finds its own code and data in the caches and one that finds the guest's there. What comes out below zero is
-less than its noise, and stands as 0; only an instruction must be told from noise, for it prices everything: it is
-measured on, and an error in the end. What cannot be measured at all, as the translator without a QEMU, is left out.
+its range lies between their quartiles, for the kernel's between a call that finds its own code and data in the caches
+and one that finds the guest's there. Hit paths of near code are those of short loops, of far code (farcode.py) those of
+long ones, which do not fit into a cache of decoded code. What comes out below zero is less than its noise, and stands
+as 0; only an instruction must be told from noise, for it prices everything: it is measured on, and an error in the end.
+What cannot be measured at all, as the translator without a QEMU, is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 from mmuexp import manifest
 from mmuexp.arguments import whole_number
 from mmuexp.errors import MmuexpError, UsageError, option
-from mmuexp.host import DEPENDENT, Profile, profile_of_text
+from mmuexp.host import DEPENDENT, FAR, Profile, profile_of_text
 from mmuexp.live import events
 from mmuexp.live.build import primitives_program
 from mmuexp.live.events import EVENTS, FOR_PEOPLE, PRICED, Event, Step
@@ -173,20 +174,22 @@ def figures_of(found: Mapping[str, list[float]]) -> dict[str, Figure]:
     ns = {name: np.array(rounds) for name, rounds in found.items()}
     figures = {}
     for name in events.LINE:
-        how = "of the line through the hit paths by their instructions: "
-        figures[name] = _of_loops(ns, name, how + {"hit": "its slope", "access": "what lies below it"}[name])
+        figures[name] = _of_loops(ns, "short", name)
     figures |= {name: _figure(ns[name], kind.how) for name, kind in PRICED.items() if name in ns}
     figures |= _of_kernel(ns, KERNEL)
     if len(ns.get(TRANSLATE, [])):
         how = "a guest instruction that qemu-i386 translates, in blocks of six that run once"
         figures[TRANSLATE] = _figure(ns[TRANSLATE], how)
+    for name, far in zip(events.LINE, FAR, strict=True):
+        figures[far] = _of_loops(ns, "long", name)
     for name, waiting in zip(events.LINE, DEPENDENT, strict=True):
         figures[waiting] = _figure(ns[f"dependent {name}"], f"{name}, where each address waits for the load before")
-    for path in [name.removeprefix("short ") for name in ns if name.startswith("short path.")]:
-        figures[path] = _of_loops(ns, path, "a whole hit, its access included")
+    for kind, group in (("short", "path"), ("long", "far")):
+        for path in [name.removeprefix(f"{kind} ") for name in ns if name.startswith(f"{kind} path.")]:
+            figures[path.replace("path", group, 1)] = _of_loops(ns, kind, path)
     for path in [name.removeprefix("dependent ") for name in ns if name.startswith("dependent path.")]:
         how = "a whole hit, where each address waits for the load before"
-        figures[path.replace("path", "dependent")] = _figure(ns[f"dependent {path}"], how)
+        figures[path.replace("path", "dependent", 1)] = _figure(ns[f"dependent {path}"], how)
     figures |= {f"also.{name}": _figure(ns[name], kind.how) for name, kind in FOR_PEOPLE.items() if name in ns}
     return figures | _of_kernel(ns, UNPRICED)
 
@@ -201,13 +204,11 @@ def _of_kernel(ns: Mapping[str, np.ndarray], kinds: Mapping[str, tuple[tuple[str
     return found
 
 
-def _of_loops(ns: Mapping[str, np.ndarray], name: str, how: str) -> Figure:
-    """Loops that fit into the cache of decoded code, twice, as most do, and loops that do not; its range has both."""
-    both = [_figure(ns[f"{kind} {name}"], "") for kind in ("short", "long")]
-    mostly_short = (2 * ns[f"short {name}"] + ns[f"long {name}"]) / 3
-    middle = _figure(mostly_short, f"{how}, in loops of 64 accesses, twice, and of 512")
-    low, high = min(middle.ns, *(one.low_ns for one in both)), max(middle.ns, *(one.high_ns for one in both))
-    return Figure(middle.ns, low, high, middle.how, middle.rounds)
+def _of_loops(ns: Mapping[str, np.ndarray], kind: str, name: str) -> Figure:
+    """What a hit takes in short loops, or in long ones: of a scheme, or of the line through all of them."""
+    part = {"hit": "its slope", "access": "what lies below it"}.get(name)
+    how = f"of the line through the hit paths by their instructions: {part}" if part else "a whole hit, access included"
+    return _figure(ns[f"{kind} {name}"], f"{how}, in loops of {events.KINDS[kind][0]} accesses")
 
 
 def _figure(rounds: np.ndarray, how: str) -> Figure:

@@ -67,10 +67,11 @@ def _price(host: Profile, name: str) -> str:
 
 
 def _whole(host: Profile, name: str) -> str:
-    path, waiting = host.path.get(name), host.dependent.get(name)
+    path, far, waiting = host.path.get(name), host.far.get(name), host.dependent.get(name)
     if path is None:
         return "as its instructions"
-    return _ns(path.ns) + (f"; {_ns(waiting.ns)} where accesses wait for each other" if waiting else "")
+    in_far_code = f", {_ns(far.ns)} in far code" if far else ""
+    return _ns(path.ns) + in_far_code + (f"; {_ns(waiting.ns)} where accesses wait for each other" if waiting else "")
 
 
 def _ns(ns: float) -> str:
