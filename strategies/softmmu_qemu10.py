@@ -38,14 +38,16 @@ at their largest; `table_lines` counts a line of a mode's table that the hit pat
 made anew. Mask and pointer of a mode are part of the CPU's state.
 Its time is guest instructions of the EXEC rows before the FLUSH; `window_insns` is 100 ms at 0.8 G/s (measured: the 7.2
 G of results/linux-boot took 8.3 to 10.4 s under QEMU 10.0.2 without a plugin, on an AMD EPYC). QEMU's is real time,
-which translation, devices and HLT take, too: `flushed_entries` and `tlb_resizes` hang on it (a factor 2 to 4 on a
-boot), and with them `tlb_fills` (15 %). A recording whose counts shall stand for a run without the recorder is made
-with -icount shift=0,sleep=off: else timer interrupts come far more often in it.
-Leaves out: the TLB of the page walk itself; what interrupt delivery reads; flushes that no row tells (the memory map
-changed), INVLPG of a large page, which flushes its mode; blocks dropped, which empty the jump cache too, and lookups by
-returns inside a page; 14 modes beside these two, which are scanned for marks too; marks for screen and migration; one
-more helper call where a crossing block was dropped through its other page. For 1 byte QEMU has a mov where here is the
-lea.
+which translation, devices, HLT and a plugin take, too, and `flushed_entries`, `tlb_resizes` and with them `tlb_fills`
+hang on it: `window_insns` of a slower run is a tenth of its instructions a second. Given this clock in its place, QEMU
+has the fills of a boot within 1 % and its victim hits within 0.3 % (docs/limits.md has that run, and plain ones). A
+recording whose counts shall stand for a run without the recorder is made with -icount shift=0,sleep=off: else timer
+interrupts come far more often in it.
+Leaves out: the TLB of the page walk itself; what interrupt delivery reads; flushes that no row tells (MODEL.md, section
+1; 4 of 30,041 in that boot), INVLPG of a large page, which flushes its mode; blocks dropped, which empty the jump cache
+too, and lookups by returns inside a page; 14 modes beside these two, which are scanned for marks too; marks for screen
+and migration; one more helper call where a crossing block was dropped through its other page; which page of a crossing
+access is the device's. For 1 byte QEMU has a mov where here is the lea.
 """
 
 from typing import NamedTuple
