@@ -121,7 +121,8 @@ class Survey:
         n["ram_accesses"] = n["ram_loads"] + n["ram_stores"]
         n["pages"] = int(np.count_nonzero(self._touched[:PAGES]))
         shape = {name: n[name] for name in (*SHAPE, "ram_accesses", *scan.COUNTED[scan.MAPS :])}
-        return shape | {"far_accesses": int(self._lately[0][farcode.FAR_ACCESSES]) if n["execs"] else None}
+        told = n["execs"] or not n["ram_accesses"]
+        return shape | {"far_accesses": int(self._lately[0][farcode.FAR_ACCESSES]) if told else None}
 
     def frame_numbers(self) -> np.ndarray:
         """int64[frames]: the guest-physical page number of each frame, in order of first appearance."""

@@ -26,6 +26,7 @@ PATHS = {
 for name, eighths in PATHS.items():
     LOOPS |= {f"short path.{name}": [eighths / 8 - 0.125] * 3, f"long path.{name}": [eighths / 8 + 0.25] * 3}
     LOOPS |= {f"dependent path.{name}": [eighths / 8 + ns for ns in (4, 4.5, 5)]}
+LOOPS |= {f"{events.WIDE}{name}": list(ns) for name, ns in LOOPS.items() if not name.startswith("dependent")}
 TRANSLATE = [1000, 900, 1300]
 
 

@@ -31,9 +31,11 @@ class Executions:
         self.accesses = 0
 
     def far(self) -> int | None:
-        """The accesses of far executions; None where no row tells of code."""
+        """The accesses of far executions; None where no row tells of the code of any."""
+        if not self.seen and self.accesses:
+            return None
         self.end()
-        return sum(n for n, lately in self._with_age() if not lately) if self.seen else None
+        return sum(n for n, lately in self._with_age() if not lately)
 
     def _with_age(self) -> list[tuple[int, bool]]:
         """Each execution's accesses, and: was its block executed in this generation or in the one before?"""

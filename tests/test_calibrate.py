@@ -85,12 +85,24 @@ def test_hit_paths_are_whole_near_in_short_loops_and_far_in_long_ones(known):
     assert (found["hit_dependent"].ns, found["access_dependent"].ns) == (0.3, 5)
 
 
+def test_the_range_of_a_hit_reaches_over_data_of_the_second_cache(known, monkeypatch):
+    wide = LOOPS | {"wide short path.softmmu": [2.0, 2.5, 9], "wide long hit": [0.125, 0.1, 0.2]}
+    monkeypatch.setattr(events, "hits", lambda rounds, step=None: wide)
+    found = known.calibrate().figures
+    path, hit_far = found["path.softmmu"], found["hit_far"]
+    assert (path.low_ns, path.ns, path.high_ns) == (1.375, 1.375, 2.5)
+    assert (hit_far.low_ns, hit_far.ns, hit_far.high_ns) == pytest.approx((0.125, 0.4, 0.45))
+
+
 def test_real_figures_are_in_order(real):
     ns = {name: figure.ns for name, figure in real.figures.items()}
     assert ns["signal"] < ns["also.map_on_fault"]
     assert ns["mmap"] < ns["also.map_on_fault"]
     assert ns["signal"] < ns["also.write_fault"]
     assert ns["page_out"] < ns["also.unmap"]
+    for name in PATHS:  # data of the second cache takes longer
+        path = real.figures[f"path.{name}"]
+        assert path.low_ns <= path.ns < path.high_ns
     for name in ("signal", "mmap"):  # a guest that uses all of a cache leaves less of the kernel there
         assert real.figures[name].low_ns <= ns[name] < real.figures[name].high_ns
     assert calibrate.LEAST_INSN_NS <= ns["insn"] < 10

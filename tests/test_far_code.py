@@ -32,7 +32,7 @@ def far(rows: list[Row], mode: str = "user", chunk: int = 1 << 20) -> int | None
     ("rows", "accesses"),
     [
         ([load(0x8000)] * 3, None),  # nobody says which code
-        ([], None),
+        ([], 0),
         ([exec_(A)], 0),
         (blocks((A, 5)), 5),  # the first execution is far
         (blocks((A, 5), (A, 7)), 5),

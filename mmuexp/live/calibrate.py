@@ -5,9 +5,10 @@ paths and helpers on synthetic streams under the live engines, beside the bare l
 QEMU's (`translating.py`). Everything is measured in rounds, one after another. A figure is the median of its rounds,
 its range lies between their quartiles, for the kernel's between a call that finds its own code and data in the caches
 and one that finds the guest's there. Hit paths of near code are those of short loops, of far code (farcode.py) those of
-long ones, which do not fit into a cache of decoded code. What comes out below zero is less than its noise, and stands
-as 0; only an instruction must be told from noise, for it prices everything: it is measured on, and an error in the end.
-What cannot be measured at all, as the translator without a QEMU, is left out.
+long ones, which do not fit into a cache of decoded code; both with data of the first cache, as most accesses of a
+program find theirs, and a range that reaches to data of the second. What comes out below zero is less than its noise,
+and stands as 0; only an instruction must be told from noise, for it prices everything: it is measured on, and an error
+in the end. What cannot be measured at all, as the translator without a QEMU, is left out.
 """
 
 from __future__ import annotations
@@ -208,7 +209,10 @@ def _of_loops(ns: Mapping[str, np.ndarray], kind: str, name: str) -> Figure:
     """What a hit takes in short loops, or in long ones: of a scheme, or of the line through all of them."""
     part = {"hit": "its slope", "access": "what lies below it"}.get(name)
     how = f"of the line through the hit paths by their instructions: {part}" if part else "a whole hit, access included"
-    return _figure(ns[f"{kind} {name}"], f"{how}, in loops of {events.KINDS[kind][0]} accesses")
+    how += f", in loops of {events.KINDS[kind][0]} accesses to data in the first cache; the range reaches to the second"
+    found = _figure(ns[f"{kind} {name}"], how)
+    wide = _figure(ns[f"{events.WIDE}{kind} {name}"], "").ns
+    return replace(found, low_ns=min(found.low_ns, wide), high_ns=max(found.high_ns, wide))
 
 
 def _figure(rounds: np.ndarray, how: str) -> Figure:

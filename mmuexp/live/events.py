@@ -28,10 +28,13 @@ POOLS = (16, 64, 256, 1024)  # pages that a FLUSH finds mapped
 DEPENDENT = ("-DDEPENDENT",)
 EMPTY_HELPER = ("-DEMPTY_HELPER",)
 PATH, LINE = "path.{}", ("hit", "access")  # the line through the hit paths: a hit = access + hit * instructions
-KINDS = {  # where hits are measured -> rows of a loop, share of stores, flags of the engines
-    "short": (64, 0.3, ()),
-    "long": (512, 0.3, ()),
-    "dependent": (64, 0.0, DEPENDENT),
+WIDE = "wide "  # before a kind: the same over data of the second level of cache
+KINDS = {  # where hits are measured -> rows of a loop, share of stores, pages, flags of the engines
+    "short": (64, 0.3, streams.FEW_PAGES, ()),
+    "long": (512, 0.3, streams.FEW_PAGES, ()),
+    "wide short": (64, 0.3, streams.PAGES, ()),
+    "wide long": (512, 0.3, streams.PAGES, ()),
+    "dependent": (64, 0.0, streams.PAGES, DEPENDENT),
 }
 Step = Callable[[str], None]
 
@@ -57,9 +60,9 @@ def hits(rounds: int, step: Step = lambda what: None) -> dict[str, list[float]]:
         plan = {}
         for flags in ((), DEPENDENT):
             engines = _engines(stack, [None, *strategies], flags)
-            for kind, (loop, stores, wanted) in KINDS.items():
+            for kind, (loop, stores, pages, wanted) in KINDS.items():
                 if wanted == flags:
-                    plan[kind] = (engines, streams.hits(HIT_ROWS, loop, stores))
+                    plan[kind] = (engines, streams.hits(HIT_ROWS, loop, stores, pages))
         for engines, rows in plan.values():
             for engine in engines:
                 engine.feed(streams.stores_first())

@@ -8,7 +8,8 @@ import numpy as np
 from mmuexp.guest import PAGE_BYTES, USER, Columns, Op
 
 FIRST_PAGE = 0x8000
-PAGES = 24  # of a stream of hits: more than the first data cache holds, less than the second
+PAGES = 24  # of most streams: more than the first data cache holds, less than the second
+FEW_PAGES = 6  # these and what a scheme looks up of them fit into the first data cache, as most of what programs use
 SEED = 20041020  # the mail's date
 OFTEN = 8  # one access in so many enters a helper, where it does now and then
 
@@ -21,14 +22,14 @@ def _columns(op: np.ndarray, vaddr: np.ndarray, size: np.ndarray) -> Columns:
     )  # fmt: skip
 
 
-def hits(rows: int, loop: int = 64, stores: float = 0.3) -> Columns:
-    """Aligned accesses anywhere in PAGES pages, a share of them stores, mostly of 4 bytes, in an order of ops and sizes
-    that repeats every `loop` rows, as in a guest's loop: a long one does not fit into the cache of decoded code."""
+def hits(rows: int, loop: int = 64, stores: float = 0.3, pages: int = PAGES) -> Columns:
+    """Aligned accesses anywhere in `pages` pages, a share of them stores, mostly of 4 bytes, in an order of ops and
+    sizes that repeats every `loop` rows, as in a guest's loop: a long one is in no cache of decoded code."""
     rng = np.random.default_rng(SEED)
     times = -(-rows // loop)
     op = np.tile(rng.random(loop) < stores, times)[:rows]
     size = np.tile(rng.choice([1, 2, 4, 8], loop, p=[0.15, 0.05, 0.75, 0.05]), times)[:rows]
-    page = FIRST_PAGE + rng.integers(0, PAGES, rows)
+    page = FIRST_PAGE + rng.integers(0, pages, rows)
     return _columns(op, page * PAGE_BYTES + rng.integers(0, PAGE_BYTES // 8, rows) * 8, size)
 
 
