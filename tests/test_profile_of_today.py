@@ -28,6 +28,6 @@ def test_every_price_is_the_median_of_its_rounds():
     }
     assert held.keys() == {name for name in raw if not name.startswith("also.")}
     for name, price in held.items():
-        assert price.ns == pytest.approx(median(raw[name]), rel=1e-3), name
+        assert price.ns == pytest.approx(max(0.0, median(raw[name])), rel=1e-3), name  # below noise is 0
         assert price.source.startswith("measured: "), name
         assert price.low_ns <= price.ns <= price.high_ns
