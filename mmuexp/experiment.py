@@ -8,9 +8,10 @@ from itertools import chain
 from typing import Any
 
 from mmuexp import manifest
-from mmuexp.arguments import given_cuts, given_jobs, given_strategies, given_traces
+from mmuexp.arguments import given_jobs, given_traces
 from mmuexp.errors import UsageError
 from mmuexp.errors import shown as printable
+from mmuexp.given import given_strategies
 from mmuexp.host import Profile, load_profile, split_prices, with_prices
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import DEFAULT_NAME, LeaveOut, Run, opened_trace, run_passes
@@ -23,7 +24,7 @@ from mmuexp.records import certainty, half_of, record_of, verdicts
 from mmuexp.relocate import at_load_seeds
 from mmuexp.result import LIVE, WINDOW, Result, make_frame
 from mmuexp.trace.threads import checked_thread
-from mmuexp.windows import Cuts, check_cuts
+from mmuexp.windows import Cuts, check_cuts, given_cuts
 
 KEPT_OPEN = 64  # traces that stay open from the first look at them; others are opened again
 

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from mmuexp import manifest
-from mmuexp.arguments import given_strategies, given_traces
+from mmuexp.arguments import given_traces
 from mmuexp.errors import UsageError, shown
+from mmuexp.given import given_strategies
 from mmuexp.guest import PAGES
 from mmuexp.loadseed import checked_seeds
 from mmuexp.passes import DEFAULT_NAME, opened_trace

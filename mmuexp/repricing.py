@@ -10,8 +10,8 @@ from itertools import chain
 from typing import Any
 
 from mmuexp import manifest
-from mmuexp.arguments import given_strategies
 from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.given import given_strategies
 from mmuexp.host import Profile, load_profile
 from mmuexp.loadseed import LOAD_SEED
 from mmuexp.passes import Run

@@ -1,8 +1,9 @@
 """Where a replay is cut (`--warmup`, `--every`), and how many windows a result may hold."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mmuexp.arguments import whole_number
 from mmuexp.errors import UsageError, option
 
 MAX_ROWS = 5_000  # of windows and schemes in a result: some 10 KB each until they are written
@@ -26,6 +27,20 @@ class Cuts(NamedTuple):
             yield from range(self.warmup + self.every, in_all + 1, self.every)
         elif self.halves and not self.warmup and in_all > 1:
             yield in_all // 2
+
+
+def given_cuts(every: Any = None, warmup: Any = None, *, live: bool = False) -> Cuts:
+    """Where a replay is cut; a whole trace is also cut in its middle. Raises UsageError."""
+    every = whole_number(every, "every", "give whole rows")
+    warmup = whole_number(warmup, "warmup", "give whole rows")
+    if every is not None and every < 1:
+        raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
+    if warmup is not None and warmup < 0:
+        raise UsageError(f"a warm-up of {warmup} rows", where="warmup", todo="give 0 or more")
+    if live and every:
+        todo = f"leave {option('every', '')} out, or {option('live', '')}"
+        raise UsageError("windows are not measured", where=option("live"), todo=todo)
+    return Cuts(warmup or 0, every, halves=True)
 
 
 def check_cuts(sizes: Sequence[tuple[str, int, int]], cuts: Cuts) -> None:

@@ -48,8 +48,8 @@ def command(
     model at the prices of the host profile. With --live each scheme also runs for real, with mmap and SIGSEGV, beside a
     loop without translation, at prices that are measured first, unless --host names others.
     """
-    from mmuexp.arguments import own_columns, possible_schemes
     from mmuexp.experiment import compare
+    from mmuexp.given import own_columns, possible_schemes
     from mmuexp.result import LIVE, WINDOW
 
     options = {"reference": reference, "host": host, "every": every, "live": live, "rounds": rounds}

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mmuexp import manifest
-from mmuexp.arguments import given_strategies, given_traces, positive
+from mmuexp.arguments import given_traces, positive
 from mmuexp.errors import SchemeStopped, shown
 from mmuexp.events import FIRST_EXTRA
+from mmuexp.given import given_strategies
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_of, source_of
 from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
