@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, kernel, nothing
+from mmuexp.emulator.kernel import nothing
 from mmuexp.errors import UsageError
 from mmuexp.events import CALLS, FAULTS, FIRST_EXTRA, Event
 from mmuexp.primitives import Cost
-
-__all__ = ["CONFLICT", "FIRST_EXTRA", "LOST", "SETTLED", "SPLIT", "WATCH_EXEC", "Cost", "Event", "Kernels", "Param",
-           "Strategy", "kernel", "nothing", "param"]  # fmt: skip
-
 
 COUNTED = "read: one primitive for each that was counted (MODEL.md, section 7)"
 SHARED_COSTS = {  # calls and pages are priced here, once, and in no fault's bundle
