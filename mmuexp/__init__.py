@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from mmuexp.folders.rerun import Outcome
-    from mmuexp.host import Profile
+    from mmuexp.analysis.verify import Verified
     from mmuexp.live.calibrate import Calibration
-    from mmuexp.live.check import Verified
-    from mmuexp.overview.build import Overview
+    from mmuexp.price.host import Profile
     from mmuexp.record.session import Recording
+    from mmuexp.report.build import Overview
+    from mmuexp.rerun.rerun import Outcome
     from mmuexp.strategy import Strategy
     from mmuexp.trace import open_trace as open_trace
 
@@ -88,7 +88,7 @@ def compare(
 
     Raises UsageError, TraceError.
     """
-    from mmuexp import experiment
+    from mmuexp.analysis import experiment
 
     more = {"warmup": warmup, "live": live, "rounds": rounds, "seconds": seconds, "thread": thread, "jobs": jobs}
     more |= {"progress": progress}
@@ -114,7 +114,7 @@ def sweep(
     strategy   the scheme whose parameters they are, as a spec that may fix others; None finds the only one
     The rest is as for `compare`. Raises UsageError, TraceError.
     """
-    from mmuexp import experiment
+    from mmuexp.analysis import experiment
 
     more = {"warmup": warmup, "thread": thread, "jobs": jobs, "progress": progress}
     return experiment.sweep(params, traces, strategy=strategy, reference=reference, host=host, **more).frame
@@ -128,7 +128,7 @@ def faults(
     Columns: row vaddr cause block page; block is missing where the scheme has none. It is held in memory, some 50
     bytes a fault; `mmuexp faults` of the command line streams it to a file. Raises UsageError, TraceError.
     """
-    from mmuexp import faultlog
+    from mmuexp.analysis import faultlog
 
     return faultlog.faults(trace, strategy, thread=thread, progress=progress)
 
@@ -151,7 +151,7 @@ def tlb_misses(
     join_pages  pages that lie at most so far apart move together
     move_bits   a region moves by one of 2**move_bits offsets, in pages
     """
-    from mmuexp.misses import misses
+    from mmuexp.analysis.misses import misses
 
     moved = {"load_seed": load_seed, "join_pages": join_pages, "move_bits": move_bits}
     return misses(traces, strategies, **moved, thread=thread, progress=progress).frame
@@ -216,7 +216,7 @@ def verify(
     Returns what was found: `.equal`, `.frame` (a row each trace, scheme and event), `.outcomes`, `.manifest`.
     Raises UsageError, TraceError, and MmuexpError for a scheme without an engine, or an engine that fails.
     """
-    from mmuexp.live import check
+    from mmuexp.analysis import verify as check
 
     limits = {"time_limit": time_limit, "memory_mb": memory_mb, "note": note}
     given = {name: value for name, value in limits.items() if value is not None}
@@ -251,9 +251,9 @@ def claims(
     host    a profile, priced beside that of 2004; a list is taken as it is; None is a calibrated one, if there is one
     replay  count anew what results/ has from recordings that are here
 
-    `mmuexp.mail.report.claims` gives the findings as objects. Raises UsageError, TraceError.
+    `mmuexp.claims.report.claims` gives the findings as objects. Raises UsageError, TraceError.
     """
-    from mmuexp.mail import report
+    from mmuexp.claims import report
 
     return report.claims(traces, only=only, host=host, replay=replay, progress=progress).frame
 
@@ -264,7 +264,7 @@ def report(results: Path | None = None, *, host: Host | Sequence[Host] | None = 
     results  a folder of experiments, else MmuexpError is raised; None is that of mmuexp
     host     a profile, beside that of 2004; a list is taken as it is
     """
-    from mmuexp.overview import build
+    from mmuexp.report import build
 
     return build.report(results, host=host)
 
@@ -279,7 +279,7 @@ def diff(
 
     Columns: change trace strategy window_index column a b difference ratio. Raises UsageError, MmuexpError.
     """
-    from mmuexp import difffile
+    from mmuexp.render import difffile
 
     return difffile.diff_of(a, b, columns=columns, tolerance=tolerance).frame
 
@@ -292,8 +292,8 @@ def reprice(result: Path | pd.DataFrame, host: Host | None = None, *, strategies
 
     Raises UsageError, and MmuexpError for a result without the counts that prices need.
     """
-    from mmuexp import repricing
-    from mmuexp.difffile import given_result
+    from mmuexp.analysis import repricing
+    from mmuexp.render.difffile import given_result
 
     return repricing.reprice(given_result(result, "reprice"), host, strategies=strategies).frame
 
@@ -315,7 +315,7 @@ def rerun(
     Returns `results` (name of a command -> DataFrame in `.frame`), `differences`, `troubles`, `written`.
     Raises MmuexpError for an experiment.toml that is none, and a recording that is not here.
     """
-    from mmuexp.folders import rerun as folders
+    from mmuexp.rerun import rerun as folders
 
     return folders.rerun(folder, check=check, saved=saved, reprice=reprice, progress=progress)
 

@@ -3,7 +3,7 @@
 import sys
 from contextlib import suppress
 
-from mmuexp import interrupt
+from mmuexp.runtime import interrupt
 
 
 def main() -> None:

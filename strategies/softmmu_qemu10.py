@@ -13,7 +13,7 @@ then walks the guest's page table:
   drops the page's own victim and pushes the entry of another page out to the next victim in turn, full or free.
 * Code is looked up, too (`code_fetches`, `code_fills`; not part of `tlb_fills`, which are those of data): the page of a
   block, both if it crosses, where its page was not entered in this mode since the last FLUSH or its own FLUSH_PAGE, or
-  where the block before began on another page and the jump cache does not hold this one (mmuexp/fetches.py).
+  where the block before began on another page and the jump cache does not hold this one (mmuexp/replay/fetches.py).
 * Device memory calls the helper each time. The entry of its page (of the first one, if it crosses) is filled where it
   is not in its set (`io_fills`, no part of `tlb_fills`); no victim serves it. A MAP row that makes a page known drops
   such an entry as FLUSH_PAGE does: QEMU has flushed it by then, whether a row told that or not.

@@ -5,16 +5,16 @@ from functools import cache
 
 from hosts import made_host, with_ns
 
-from mmuexp.host import Profile
-from mmuexp.mail import REGISTRY
-from mmuexp.mail.evidence import Evidence, Run
-from mmuexp.mail.gather import GUEST, evidence_for, hosts_of
-from mmuexp.mail.model import Finding
-from mmuexp.mail.report import judged
-from mmuexp.primitives import KERNEL
-from mmuexp.primitives import PRICES as HOST_PRICES
-from mmuexp.registry import parse_spec
-from mmuexp.result import COUNTS, PARTS, PRICES
+from mmuexp.claims import REGISTRY
+from mmuexp.claims.evidence import Evidence, Run
+from mmuexp.claims.gather import GUEST, evidence_for, hosts_of
+from mmuexp.claims.model import Finding
+from mmuexp.claims.report import judged
+from mmuexp.price.host import Profile
+from mmuexp.price.primitives import KERNEL
+from mmuexp.price.primitives import PRICES as HOST_PRICES
+from mmuexp.result.table import COUNTS, PARTS, PRICES
+from mmuexp.strategy.registry import parse_spec
 
 EMPTY = dict.fromkeys([*COUNTS, *PRICES, *PARTS], 0)
 

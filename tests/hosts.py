@@ -1,7 +1,7 @@
 """Hosts of round prices, made by hand: an instruction takes 1 ns wherever it runs, and nothing else takes any time."""
 
-from mmuexp.host import Profile, priced_at
-from mmuexp.primitives import PRICES
+from mmuexp.price.host import Profile, priced_at
+from mmuexp.price.primitives import PRICES
 
 SOURCE = "measured: made for a test"
 

@@ -4,9 +4,9 @@ import numpy as np
 from tracegen import to_columns
 
 from mmuexp.guest import Columns
-from mmuexp.registry import parse_spec
-from mmuexp.replay import Replay
-from mmuexp.shape import Survey
+from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Survey
+from mmuexp.strategy.registry import parse_spec
 
 
 def columns_of(rows) -> Columns:

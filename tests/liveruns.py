@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from kernels import columns_of
 from tracerows import Row
 
+from mmuexp.analysis.verify import Outcome, _differ, _Pair, verify_one
 from mmuexp.guest import BATCH_ROWS, Columns
-from mmuexp.live.check import Outcome, _differ, _Pair, verify_one
-from mmuexp.registry import parse_spec
 from mmuexp.strategy import Strategy
+from mmuexp.strategy.registry import parse_spec
 
 SCHEMES = ("softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10")
 DEFAULTS = (*SCHEMES, "map-block,pool_blocks=1024")  # what is run where no scheme is named

@@ -1,4 +1,4 @@
-"""far_accesses, as the docstring of mmuexp/farcode.py defines it, from the list of all executions of a trace.
+"""far_accesses, as the docstring of mmuexp/replay/farcode.py defines it, from the list of all executions of a trace.
 
 Part of the oracle: imports the standard library only.
 """

@@ -81,12 +81,12 @@ def test_one_line(cli, tmp_path, argv, code, says):
 
 @pytest.mark.parametrize("path", ["{folder}/none/r.csv", "{folder}/r.xls"])
 def test_outputs_are_checked_before_the_work(cli, trace, tmp_path, monkeypatch, path):
-    monkeypatch.setattr("mmuexp.experiment.run_passes", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("mmuexp.analysis.experiment.run_passes", lambda *_, **__: pytest.fail("work began"))
     assert cli("compare", trace, "-o", path.format(folder=tmp_path)).code in (1, 2)
 
 
 def test_every_trace_is_opened_before_the_first_is_replayed(cli, trace, tmp_path, monkeypatch):
-    monkeypatch.setattr("mmuexp.experiment.run_passes", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("mmuexp.analysis.experiment.run_passes", lambda *_, **__: pytest.fail("work began"))
     assert cli("compare", trace, tmp_path / "none.arrow").code == 1
 
 
@@ -104,7 +104,7 @@ def test_a_bug_is_one_line_and_a_traceback_only_if_asked_for(cli, trace, monkeyp
     def bug(*_, **__):
         raise ZeroDivisionError("a bug\nof two lines")
 
-    monkeypatch.setattr("mmuexp.experiment.run_passes", bug)
+    monkeypatch.setattr("mmuexp.analysis.experiment.run_passes", bug)
     done = cli("compare", trace)
     assert done.code == 1
     assert "ZeroDivisionError: a bug of two lines" in one_line(done.err)
@@ -118,7 +118,7 @@ def test_an_interruption(cli, trace, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mmuexp.experiment.run_passes", interrupt)
+    monkeypatch.setattr("mmuexp.analysis.experiment.run_passes", interrupt)
     done = cli("compare", trace)
     assert done.code == 130
     assert "interrupted" in one_line(done.err)

@@ -1,10 +1,10 @@
-"""`mmuexp.bits`: sets of rows in a word, compiled and as plain Python."""
+"""`mmuexp.native.bits`: sets of rows in a word, compiled and as plain Python."""
 
 import numba
 import numpy as np
 import pytest
 
-from mmuexp import bits
+from mmuexp.native import bits
 
 compiled_lowest = numba.njit(lambda word: bits.lowest_bit(word))
 compiled_count = numba.njit(lambda word: bits.count_bits(word))

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from browser import CONTRAST, DESKTOP, PHONE, one_browser  # noqa: F401
 
-from mmuexp.render.chart import chart_of
-from mmuexp.render.page import page
-from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
+from mmuexp.render.chart.draw import chart_of
+from mmuexp.render.html.page import page
+from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 FRAME = pd.DataFrame(

@@ -5,8 +5,8 @@ import pytest
 from browser import DESKTOP, one_browser  # noqa: F401
 from cli_cases import cli, trace  # noqa: F401
 
-from mmuexp.render.chart import chart_of, svg
-from mmuexp.render.chart_theme import FONT
+from mmuexp.render.chart.draw import chart_of, svg
+from mmuexp.render.chart.theme import FONT
 
 SCHEMES = ["softmmu", "byte-lookup", "qemu-fast,guest_limit=0x100000000", "qemu-fast,kernel_offset=0x30000000"]
 SCHEMES += ["softmmu-qemu10", "map-block,map_block_bits=20", "little title, fit it"]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mmuexp import loop, places
-from mmuexp.bounds import remember_passed
-from mmuexp.compiled import _cached_copy
 from mmuexp.errors import MmuexpError
-from mmuexp.registry import strategies_of_file, strategy_class
+from mmuexp.replay import loop
+from mmuexp.replay.compiled import _cached_copy
+from mmuexp.runtime import places
+from mmuexp.strategy.bounds import remember_passed
+from mmuexp.strategy.registry import strategies_of_file, strategy_class
 
 OURS = {
     "loops": [
@@ -116,13 +117,13 @@ def test_what_cannot_be_removed_is_one_line(home, monkeypatch):
 @pytest.mark.long
 def test_all_that_is_made_is_known(home, cli, trace, monkeypatch):
     """Whatever a run puts into the cache, or leaves there when it is killed, `clear` takes out of it."""
-    from mmuexp.jitcache import kept
-    from mmuexp.render.bundle import vega
+    from mmuexp.native.jitcache import kept
+    from mmuexp.render.chart.bundle import vega
 
     def double(x):
         return 2 * x
 
-    monkeypatch.setattr("mmuexp.compiled.shutil.copy2", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr("mmuexp.replay.compiled.shutil.copy2", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     if not (child := os.fork()):
         _cached_copy(Path(loop.__file__), strategy_class("softmmu"))
     assert os.waitpid(child, 0)[1] == signal.SIGKILL

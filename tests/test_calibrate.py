@@ -16,11 +16,11 @@ from cli_cases import one_line
 from liveruns import SCHEMES
 from recording import need
 
-from mmuexp import manifest
-from mmuexp.host import OPTIONAL, load_profile, user_folder
 from mmuexp.live import calibrate, events, translating
 from mmuexp.live.calibrate import Sampler, profile_text, rounds_text
-from mmuexp.primitives import PRICES
+from mmuexp.price.host import OPTIONAL, load_profile, user_folder
+from mmuexp.price.primitives import PRICES
+from mmuexp.result import manifest
 
 __all__ = ["known"]
 

@@ -8,9 +8,9 @@ import pytest
 from calibrated import KERNEL, known
 from cli_cases import one_line
 
-from mmuexp import manifest
-from mmuexp.host import load_profile, user_folder
 from mmuexp.live import build, calibrate
+from mmuexp.price.host import load_profile, user_folder
+from mmuexp.result import manifest
 
 __all__ = ["known"]
 

@@ -6,14 +6,14 @@ import pytest
 from cli_cases import write_trace
 from hosts import made_host
 
-from mmuexp.experiment import compare, sweep
-from mmuexp.export import Output, load
-from mmuexp.host import Price
-from mmuexp.price import DEPENDENCE, is_of_host, price
-from mmuexp.registry import parse_spec
+from mmuexp.analysis.experiment import compare, sweep
+from mmuexp.price.host import Price
+from mmuexp.price.priced import DEPENDENCE, is_of_host, price
 from mmuexp.render.certain import certainty_sentence
+from mmuexp.render.export import Output, load
 from mmuexp.render.summary import summaries
-from mmuexp.result import LIVE as LIVE_COLUMNS
+from mmuexp.result.table import LIVE as LIVE_COLUMNS
+from mmuexp.strategy.registry import parse_spec
 
 CALIBRATE, LIVE = "`mmuexp calibrate` measures the prices of this host", "--live measures what the schemes take"
 

@@ -8,9 +8,9 @@ import pytest
 
 from mmuexp.errors import UsageError
 from mmuexp.render import palette, words
-from mmuexp.render.chart import chart_of, png, spec_of, svg
-from mmuexp.render.chart_theme import number_format, ticks
-from mmuexp.render.plot import plot
+from mmuexp.render.chart.draw import chart_of, png, spec_of, svg
+from mmuexp.render.chart.theme import number_format, ticks
+from mmuexp.render.terminal.plot import plot
 
 FRAME = pd.DataFrame({"x": [1, 2, 4], "y": [10.0, 100.0, 1000.0], "who": ["a", "a", "b"], "n": [1, None, 3]})
 LINE = {"mark": "line", "x": "x", "y": "y"}

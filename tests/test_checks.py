@@ -9,10 +9,10 @@ from cli_cases import one_line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmuexp.checks import fail_if, parse_check
 from mmuexp.errors import CheckFailed, UsageError
-from mmuexp.result import Result
-from mmuexp.turns import turns
+from mmuexp.result.checks import fail_if, parse_check
+from mmuexp.result.table import Result
+from mmuexp.result.turns import turns
 
 BIG = 2**53
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 from claims_cases import committed, dearer, evidence, finding, host, run
 
-from mmuexp.export import load
-from mmuexp.host import load_profile
-from mmuexp.mail import REGISTRY
-from mmuexp.mail.devices import rate_of_devices
-from mmuexp.mail.direct_map import fault_for_much
-from mmuexp.mail.estimate import FACTORS, Program, mean_f_at, mean_speedup
-from mmuexp.mail.evidence import runs_of
-from mmuexp.mail.model import FAILS, HOLDS, UNTESTED, WHEN, together, verdict_of, verdict_of_range
-from mmuexp.mail.windows import rate_from
-from mmuexp.price import price
+from mmuexp.claims import REGISTRY
+from mmuexp.claims.devices import rate_of_devices
+from mmuexp.claims.direct_map import fault_for_much
+from mmuexp.claims.estimate import FACTORS, Program, mean_f_at, mean_speedup
+from mmuexp.claims.evidence import runs_of
+from mmuexp.claims.model import FAILS, HOLDS, UNTESTED, WHEN, together, verdict_of, verdict_of_range
+from mmuexp.claims.windows98 import rate_from
+from mmuexp.price.host import load_profile
+from mmuexp.price.priced import price
+from mmuexp.render.export import load
 from mmuexp.strategy import Cost
 
 ROOT = Path(__file__).parent.parent

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from claims_cases import evidence, finding, host, run
 
+from mmuexp.claims.evidence import runs_of
+from mmuexp.claims.gather import evidence_for, hosts_of, results_folder
+from mmuexp.claims.model import LIVE, UNTESTED
+from mmuexp.claims.report import Report
 from mmuexp.events import Event
-from mmuexp.export import load
-from mmuexp.mail.evidence import runs_of
-from mmuexp.mail.gather import evidence_for, hosts_of, results_folder
-from mmuexp.mail.model import LIVE, UNTESTED
-from mmuexp.mail.report import Report
-from mmuexp.price import price
+from mmuexp.price.priced import price
 from mmuexp.render.claims import notes
-from mmuexp.result import Result
+from mmuexp.render.export import load
+from mmuexp.result.table import Result
 from mmuexp.strategy import Cost
 
 ROOT = Path(__file__).parent.parent
@@ -104,7 +104,7 @@ def test_measured_figures_stand_beside_the_modelled():
 )
 def test_a_newer_softmmu_is_one_more_line(monkeypatch, number, module, experiment):
     newer = "softmmu,tlb_bits=12"  # stands in for it
-    monkeypatch.setattr(f"mmuexp.mail.{module}.QEMU_10", newer)
+    monkeypatch.setattr(f"mmuexp.claims.{module}.QEMU_10", newer)
     mode = "system" if number == 6 else "user"
     specs = ["softmmu", newer, "map-block", "qemu-fast", "byte-lookup"]
     runs = [run("r", spec, mode, tlb_fills=9 * ("softmmu" in spec)) for spec in specs]
@@ -125,7 +125,7 @@ def test_the_day_of_the_mail_comes_first_and_no_host_twice():
 
 def test_an_experiment_that_is_not_there_leaves_its_claim_untested(monkeypatch, tmp_path):
     assert results_folder() == ROOT / "results"
-    monkeypatch.setattr("mmuexp.mail.gather.results_folder", lambda: tmp_path)
+    monkeypatch.setattr("mmuexp.claims.gather.results_folder", lambda: tmp_path)
     nothing = evidence_for(["linux-boot", "windows-habit"], hosts=[host()])
     assert [finding(number, nothing).verdict for number in (6, 7)] == [UNTESTED, UNTESTED]
     untested = finding(6, nothing)

@@ -11,11 +11,11 @@ import pytest
 from cli_cases import one_line, write_trace
 
 import mmuexp
+from mmuexp.claims import REGISTRY
+from mmuexp.claims.gather import CALIBRATED, results_folder
+from mmuexp.claims.model import FAILS, HOLDS, UNTESTED, WHEN
+from mmuexp.claims.report import COLUMNS, claims
 from mmuexp.cli.claims import command
-from mmuexp.mail import REGISTRY
-from mmuexp.mail.gather import CALIBRATED, results_folder
-from mmuexp.mail.model import FAILS, HOLDS, UNTESTED, WHEN
-from mmuexp.mail.report import COLUMNS, claims
 from mmuexp.render.claims import with_condition
 
 ROOT = Path(__file__).parent.parent
@@ -118,7 +118,7 @@ def test_one_host_and_a_calibrated_one(cli, tmp_path):
     assert "epyc-vm" not in done.out
     folder = tmp_path / "config" / "mmuexp" / "hosts"
     folder.mkdir(parents=True)
-    mine = (ROOT / "mmuexp/host/epyc-vm.toml").read_text()
+    mine = (ROOT / "mmuexp/price/profiles/epyc-vm.toml").read_text()
     (folder / f"{CALIBRATED}.toml").write_text(mine)
     done = cli("claims", "--only", "6")
     assert re.search(rf"pentium4-2004 +{CALIBRATED}\b", done.out)
@@ -168,7 +168,7 @@ def test_the_notebook():
 def test_no_verdict_stands_in_a_file():
     """Claims, their rules and all data are free of verdicts: those are the words of model.py alone."""
     words = re.compile(rf"\b({HOLDS}|{FAILS})\b")
-    for path in (ROOT / "mmuexp/mail").glob("*.py"):
+    for path in (ROOT / "mmuexp/claims").glob("*.py"):
         if path.stem not in ("model",):
             texts = re.findall(r'"(?:[^"\\]|\\.)*"', re.sub(r'"""[\s\S]*?"""', "", path.read_text()))
             assert not [text for text in texts if text.strip('"') in VERDICTS], path

@@ -9,12 +9,12 @@ import pytest
 from cli_cases import ROWS, one_line, write_trace
 
 import mmuexp
+from mmuexp.analysis.experiment import Interrupted, compare
 from mmuexp.errors import UsageError
-from mmuexp.experiment import Interrupted, compare
-from mmuexp.host import load_profile
-from mmuexp.registry import default_strategies
+from mmuexp.price.host import load_profile
 from mmuexp.render.summary import summaries
-from mmuexp.result import HALF, TIMES
+from mmuexp.result.table import HALF, TIMES
+from mmuexp.strategy.registry import default_strategies
 
 CONTRACT = """
 trace strategy

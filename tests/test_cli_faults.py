@@ -10,8 +10,8 @@ import pytest
 from cli_cases import one_line, write_trace
 
 import mmuexp
-from mmuexp import faultfile
 from mmuexp.guest import Op
+from mmuexp.render import faultfile
 
 HEAD = "row,vaddr,cause,block,page\n"
 

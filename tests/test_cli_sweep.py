@@ -8,11 +8,11 @@ from cli_cases import one_line
 from rich.console import Console
 
 import mmuexp
-from mmuexp import passes
+from mmuexp.analysis import passes
+from mmuexp.analysis.experiment import compare
+from mmuexp.analysis.experiment import sweep as result_of_sweep
 from mmuexp.errors import UsageError
-from mmuexp.experiment import compare
-from mmuexp.experiment import sweep as result_of_sweep
-from mmuexp.render.table import print_result
+from mmuexp.render.terminal.result import print_result
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -68,7 +68,7 @@ def test_a_sweep_is_measured_against_the_defaults(cli, trace):
 
 
 def test_a_parameter_of_several_schemes_asks_which(cli, trace, monkeypatch):
-    from mmuexp import registry
+    from mmuexp.strategy import registry
 
     classes = registry.all_strategies()
     twin = type("Twin", (classes["map-block"],), {"name": "twin"})

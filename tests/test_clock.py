@@ -3,18 +3,18 @@
 import pytest
 from cli_cases import write_trace
 
-from mmuexp.experiment import compare
-from mmuexp.host import load_profile
-from mmuexp.live.columns import live_columns
+from mmuexp.analysis.experiment import compare
+from mmuexp.analysis.live_columns import live_columns
+from mmuexp.analysis.passes import Run
+from mmuexp.claims.evidence import measured_in
 from mmuexp.live.measure import Measured
-from mmuexp.mail.evidence import measured_in
-from mmuexp.overview.certainty import measured as of_live
-from mmuexp.overview.certainty import typical_error
-from mmuexp.passes import Run
-from mmuexp.registry import parse_spec
+from mmuexp.price.host import load_profile
 from mmuexp.render.clock import Timed, clock_sentence, first_by_clock, winner_by_clock
 from mmuexp.render.summary import summaries
-from mmuexp.result import LIVE
+from mmuexp.report.certainty import measured as of_live
+from mmuexp.report.certainty import typical_error
+from mmuexp.result.table import LIVE
+from mmuexp.strategy.registry import parse_spec
 
 # name, median, least, most, model (ns an access): the verdict of the model on PyPy that no clock ever confirmed
 PYPY = [

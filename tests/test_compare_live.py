@@ -20,15 +20,15 @@ from liveruns import DEFAULTS
 from tracefiles import write
 from tracegen import random_trace
 
+from mmuexp.analysis.experiment import Interrupted, compare
 from mmuexp.errors import UsageError
-from mmuexp.experiment import Interrupted, compare
 from mmuexp.guest import Columns
-from mmuexp.host import DEFAULT, OPTIONAL, profile_of_dict
 from mmuexp.live import build
-from mmuexp.price import price
-from mmuexp.primitives import PRICES
-from mmuexp.registry import parse_spec
-from mmuexp.result import LIVE
+from mmuexp.price.host import DEFAULT, OPTIONAL, profile_of_dict
+from mmuexp.price.priced import price
+from mmuexp.price.primitives import PRICES
+from mmuexp.result.table import LIVE
+from mmuexp.strategy.registry import parse_spec
 
 __all__ = ["known"]
 PACKAGES = Path(__file__).parent / "third_party"
@@ -143,7 +143,7 @@ def test_a_host_that_is_named_is_not_measured(cli, trace, monkeypatch):
 
 def test_rounds(cli, trace, known, monkeypatch):
     asked = []
-    import mmuexp.live.columns as columns
+    import mmuexp.analysis.live_columns as columns
 
     honest = columns.measure
 
@@ -206,7 +206,7 @@ def test_people_see_them(cli, trace, known, tmp_path):
 
 
 def test_without_live_nothing_is_compiled_or_measured(cli, trace, monkeypatch):
-    monkeypatch.setattr("mmuexp.live.columns.with_engine", lambda _: pytest.fail("an engine is looked for"))
+    monkeypatch.setattr("mmuexp.analysis.live_columns.with_engine", lambda _: pytest.fail("an engine is looked for"))
     monkeypatch.setattr("mmuexp.live.calibrate.calibrate", lambda **_: pytest.fail("it calibrates"))
     done = cli("compare", trace, "--format", "json")
     assert done.code == 0
@@ -255,7 +255,7 @@ def test_a_file_of_ones_own_beside_one_of_ours(cli, trace, known):
 
 def test_if_none_has_an_engine_nothing_is_done(cli, trace, monkeypatch, tmp_path):
     monkeypatch.setattr("mmuexp.live.calibrate.calibrate", lambda **_: pytest.fail("it calibrates"))
-    monkeypatch.setattr("mmuexp.experiment.run_passes", lambda *_, **__: pytest.fail("it replays"))
+    monkeypatch.setattr("mmuexp.analysis.experiment.run_passes", lambda *_, **__: pytest.fail("it replays"))
     file = PACKAGES / "mmuexp_victim.py"
     assert cli("compare", "--live", trace, "-s", file, "-o", tmp_path / "result.csv").code == 1
     assert "softmmu-large: has no live engine" in one_line(cli.err)
@@ -281,7 +281,7 @@ def test_a_host_without_engines(cli, trace, monkeypatch, tmp_path, machine, cc, 
 
 
 def test_what_was_finished_is_kept(trace, tmp_path, known, monkeypatch):
-    import mmuexp.live.columns as columns
+    import mmuexp.analysis.live_columns as columns
 
     honest, turns = columns.measure, []
 
@@ -303,7 +303,7 @@ def test_what_was_finished_is_kept(trace, tmp_path, known, monkeypatch):
 @pytest.mark.parametrize(("rounds", "host"), [(0, DEFAULT), (2, DEFAULT), (3, "now")])
 def test_who_is_interrupted_waits_for_no_measurement(trace, known, monkeypatch, rounds, host):
     """A second and a half later the process ends: the prices are those measured until then, or the shipped ones."""
-    import mmuexp.live.columns as columns
+    import mmuexp.analysis.live_columns as columns
 
     stopped = False
     sample = known.Sampler.sample

@@ -9,8 +9,8 @@ import pytest
 from cli_cases import one_line
 
 from mmuexp.cli.complete import schemes
-from mmuexp.primitives import PRICES
-from mmuexp.registry import all_strategies
+from mmuexp.price.primitives import PRICES
+from mmuexp.strategy.registry import all_strategies
 
 ROOT = Path(__file__).parent.parent
 HEAVY = {"numba", "numpy", "pandas", "pyarrow"}

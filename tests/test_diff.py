@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mmuexp
-from mmuexp.difference import diff, same
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.result import TIMES, Result
+from mmuexp.result.difference import diff, same
+from mmuexp.result.table import TIMES, Result
 
 BIG = 2**53
 

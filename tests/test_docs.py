@@ -10,10 +10,10 @@ from docpages.run import execute, look_up, program, scratch
 from mmuexp.strategies.softmmu_qemu10 import VICTIMS
 
 from mmuexp.cli.main import COMMANDS
-from mmuexp.host import DEFAULT
-from mmuexp.primitives import PRIMITIVES
-from mmuexp.registry import all_strategies, parse_spec
-from mmuexp.result import TOLERANCE, TOLERANCE_NS
+from mmuexp.price.host import DEFAULT
+from mmuexp.price.primitives import PRIMITIVES
+from mmuexp.result.table import TOLERANCE, TOLERANCE_NS
+from mmuexp.strategy.registry import all_strategies, parse_spec
 
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 TEXTS = {name: page.read_text() for name, page in zip(NAMES, PAGES, strict=True)}

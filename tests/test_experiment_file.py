@@ -7,10 +7,10 @@ from cli_cases import one_line
 from experiments import edit, files
 
 from mmuexp.errors import MmuexpError
-from mmuexp.export import load
-from mmuexp.folders.about import read
-from mmuexp.folders.command import calls_of
-from mmuexp.folders.report import Report
+from mmuexp.render.export import load
+from mmuexp.rerun.about import read
+from mmuexp.rerun.command import calls_of
+from mmuexp.rerun.report import Report
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_whatever_stands_in_the_file_is_an_answer_or_one_line(cli, folder, monke
     refused = 0
     for path in leaves(given):
         for odd in ODD:
-            monkeypatch.setattr("mmuexp.folders.about.tomllib.loads", lambda _: changed(given, path, odd))  # noqa: B023
+            monkeypatch.setattr("mmuexp.rerun.about.tomllib.loads", lambda _: changed(given, path, odd))  # noqa: B023
             try:
                 about = read(folder)
                 calls_of(about)

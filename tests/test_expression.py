@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mmuexp.errors import UsageError
-from mmuexp.expression import NoValue, Number, Term, apply, parse
+from mmuexp.result.expression import NoValue, Number, Term, apply, parse
 
 COLUMNS = ("accesses", "faults", "ns", "empty")
 CELLS = {"accesses": 2**53 + 1, "faults": 3, "ns": 0.1, "empty": None}

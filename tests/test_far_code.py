@@ -8,9 +8,9 @@ from oracle_far import Executions
 from tracegen import random_trace
 from tracerows import Row, exec_, flush, io_load, load, map_, note
 
-from mmuexp.experiment import compare, sweep
-from mmuexp.farcode import GENERATION
-from mmuexp.result import FAR, rows_of
+from mmuexp.analysis.experiment import compare, sweep
+from mmuexp.replay.farcode import GENERATION
+from mmuexp.result.table import FAR, rows_of
 from mmuexp.trace import TraceWriter
 
 A, B, C, D = (0x1000 * number for number in range(1, 5))

@@ -16,13 +16,13 @@ from tracegen import any_traces, random_trace
 from tracerows import exec_, flush, io_load, io_store, load, map_, store
 
 import mmuexp
+from mmuexp.analysis.faultlog import Sums, fault_batches
 from mmuexp.emulator.faults import FAULT
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.faultlog import Sums, fault_batches
 from mmuexp.guest import Columns
-from mmuexp.registry import parse_spec, strategies_of_file
-from mmuexp.replay import Replay
-from mmuexp.shape import Survey
+from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Survey
+from mmuexp.strategy.registry import parse_spec, strategies_of_file
 from mmuexp.trace import open_trace
 
 

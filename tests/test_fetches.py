@@ -11,13 +11,13 @@ from tracegen import random_trace
 from tracerows import exec_, flush, io_load, load, map_
 
 from mmuexp.errors import MmuexpError
-from mmuexp.fetches import EPOCH, LAST_EPOCH, Fetches
 from mmuexp.guest import PAGE_BITS, Columns
-from mmuexp.mistakes import declared
-from mmuexp.registry import strategies_of_file
-from mmuexp.replay import Replay
-from mmuexp.shape import Survey
+from mmuexp.replay.fetches import EPOCH, LAST_EPOCH, Fetches
+from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Survey
 from mmuexp.strategy import LOST, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing
+from mmuexp.strategy.mistakes import declared
+from mmuexp.strategy.registry import strategies_of_file
 
 EXEC, FLUSH, FLUSH_PAGE, USER = 2, 3, 4, 2
 

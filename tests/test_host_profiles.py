@@ -4,8 +4,8 @@ import pytest
 from test_price import NS
 
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.host import NEEDED, load_profile, priced_at, profile_names, profile_of_dict
-from mmuexp.primitives import PRICES
+from mmuexp.price.host import NEEDED, load_profile, priced_at, profile_names, profile_of_dict
+from mmuexp.price.primitives import PRICES
 
 
 def test_shipped_profiles_name_a_source_for_every_figure():

@@ -12,14 +12,14 @@ import pytest
 from cli_cases import one_line, write_trace
 
 from mmuexp.errors import MmuexpError
-from mmuexp.export import load
-from mmuexp.render import bundle
-from mmuexp.render.chart import chart_of
-from mmuexp.render.chart_runs import TIME, plan_of
-from mmuexp.render.html import html
-from mmuexp.render.page import page
-from mmuexp.render.sections import Cell, Chart, Heading, Table, Text
-from mmuexp.result import Result, make_frame
+from mmuexp.render.chart import bundle
+from mmuexp.render.chart.draw import chart_of
+from mmuexp.render.chart.runs import TIME, plan_of
+from mmuexp.render.export import load
+from mmuexp.render.html.page import page
+from mmuexp.render.html.result import html
+from mmuexp.render.html.sections import Cell, Chart, Heading, Table, Text
+from mmuexp.result.table import Result, make_frame
 
 OWNPAGE = Path(__file__).parent.parent / "traces" / "ownpage.arrow"
 HOSTILE = '</script><script>alert("1")</script>&'
@@ -261,5 +261,5 @@ def test_vega_is_kept_and_a_damaged_copy_is_made_anew(tmp_path, monkeypatch):
     assert bundle.vega() == script
     assert kept.read_text() == script
     bundle.vega.cache_clear()
-    monkeypatch.setattr("mmuexp.render.bundle.convert", lambda *_, **__: pytest.fail("it was kept"))
+    monkeypatch.setattr("mmuexp.render.chart.bundle.convert", lambda *_, **__: pytest.fail("it was kept"))
     assert bundle.vega() == script

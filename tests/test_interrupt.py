@@ -18,14 +18,14 @@ MOMENTS = {
     "swallowed": "import time\ntry: time.sleep(60)\nexcept BaseException: time.sleep(60)",
     "in a destructor": "import time\nclass D:\n def __del__(s): time.sleep(60)\nd = D(); del d; time.sleep(60)",
     "in a write that nobody reads": "import os; r, w = os.pipe(); os.write(w, bytes(10**7))",
-    "waiting for a thread": "from mmuexp.threads import apart; import hashlib\n"
+    "waiting for a thread": "from mmuexp.runtime.threads import apart; import hashlib\n"
     "apart(hashlib.pbkdf2_hmac, 'sha256', b'', b'', 2 * 10**9)",
     "in a whole": "import time\nwith interrupt.whole(): time.sleep(0.3); print('whole', flush=True)\ntime.sleep(60)",
     "after all output": "import time; interrupt.over(); time.sleep(60)",
 }
 SCRIPT = """
 import subprocess, sys
-from mmuexp import __main__, interrupt, partfile
+from mmuexp import __main__; from mmuexp.runtime import interrupt, partfile
 def run():
     child = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], stdout=-3, stderr=-3)
     _, part = partfile.create(sys.argv[1] + '/file')
@@ -65,7 +65,7 @@ def _state(pid: int) -> str:
 
 
 def test_a_signal_that_the_caller_ignores_is_ignored():
-    code = "import signal as s; from mmuexp import interrupt; interrupt.install(); print(s.getsignal(2) == s.SIG_IGN)"
+    code = "import signal as s; from mmuexp.runtime import interrupt; interrupt.install(); print(s.getsignal(2) == s.SIG_IGN)"
     ignoring = f"trap '' INT; exec {sys.executable} -c '{code}'"
     done = subprocess.run(["sh", "-c", ignoring], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "True\n", done.stderr
@@ -74,7 +74,7 @@ def test_a_signal_that_the_caller_ignores_is_ignored():
 KEEPS = """
 import os
 from contextlib import contextmanager
-from mmuexp import __main__, interrupt
+from mmuexp import __main__; from mmuexp.runtime import interrupt
 from mmuexp.cli import output
 @contextmanager
 def progress_bar():

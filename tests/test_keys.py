@@ -1,5 +1,5 @@
-"""`mmuexp.keys`: key and form of a row say its page, and whether it is a plain access of which kind, a block or none;
-and `mmuexp.firsts`: a row that is no first repeats one of its era."""
+"""`mmuexp.replay.keys`: key and form of a row say its page, and whether it is a plain access of which kind, a block or
+none; and `mmuexp.replay.firsts`: a row that is no first repeats one of its era."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ from kernels import columns_of
 from numba import njit
 from tracegen import random_trace
 
-from mmuexp.firsts import ERA_ROWS, LAST_ERA, PIECE
 from mmuexp.guest import IO, USER, Columns, Op
-from mmuexp.keys import ACCESS, LONG, MISALIGNED, ODD, STRIP, USER_ACCESSES, fill, key_and_form
-from mmuexp.shape import Survey
+from mmuexp.replay.firsts import ERA_ROWS, LAST_ERA, PIECE
+from mmuexp.replay.keys import ACCESS, LONG, MISALIGNED, ODD, STRIP, USER_ACCESSES, fill, key_and_form
+from mmuexp.replay.survey import Survey
 
 ROW = st.tuples(
     st.sampled_from([0, 1, 2, 3, 4, 128, 255]),

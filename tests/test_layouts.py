@@ -6,8 +6,8 @@ import pytest
 
 import mmuexp
 from mmuexp.errors import MmuexpError
-from mmuexp.registry import default_strategies, parse_spec
 from mmuexp.strategy import Strategy
+from mmuexp.strategy.registry import default_strategies, parse_spec
 
 HONEST = Path(__file__).parent / "strategy_files" / "honest.py"
 POOLS = ["map-block", "map-block,pool_blocks=1024"]
@@ -50,6 +50,6 @@ def test_each_layout_of_a_registered_scheme_is_shown(tmp_path, monkeypatch):
         name = "two"
         LAYOUTS = ({}, {})
 
-    monkeypatch.setattr("mmuexp.registry.all_strategies", lambda: {"two": Two})
+    monkeypatch.setattr("mmuexp.strategy.registry.all_strategies", lambda: {"two": Two})
     assert len(default_strategies("user")) == 2
     assert len(default_strategies("system")) == 1

@@ -9,11 +9,11 @@ from cli_cases import one_line
 from tracefiles import system_rows, write
 
 import mmuexp
-from mmuexp import passes
+from mmuexp.analysis import passes
 from mmuexp.errors import SchemeStopped
-from mmuexp.export import load
 from mmuexp.guest import Op
-from mmuexp.registry import default_strategies
+from mmuexp.render.export import load
+from mmuexp.strategy.registry import default_strategies
 
 PATCHED = "qemu-fast,kernel_offset=0x30000000"
 OTHERS = [str(s) for s in default_strategies("system") if str(s) != PATCHED]

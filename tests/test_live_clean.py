@@ -10,9 +10,9 @@ from tracegen import random_trace
 
 from mmuexp.live.build import engine_of
 from mmuexp.live.engine import Engine
-from mmuexp.registry import parse_spec
-from mmuexp.replay import Replay
-from mmuexp.shape import Survey
+from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Survey
+from mmuexp.strategy.registry import parse_spec
 
 SANITIZERS = {
     # The engine's own SIGSEGV handler stays, on its own stack; guest RAM (16 TiB of addresses) and the reserve lie

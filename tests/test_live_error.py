@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mmuexp.experiment import compare
-from mmuexp.result import TOLERANCE, TOLERANCE_NS, live_interval, measured_ns, rows_of, within_tolerance
+from mmuexp.analysis.experiment import compare
+from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, live_interval, measured_ns, rows_of, within_tolerance
 
 TRACES = Path(__file__).parent.parent / "traces"
 RECORDINGS = ("numeric_sort", "string_sort", "bit_field", "assignment", "huffman", "neural_net", "lu", "bzip2", "gzip")

@@ -21,14 +21,14 @@ from tracefiles import write
 from tracegen import random_trace
 from tracerows import load, store
 
+from mmuexp.analysis.verify import _counted_as, verify_one
 from mmuexp.guest import Columns
 from mmuexp.live import build
-from mmuexp.live.check import _counted_as, verify_one
 from mmuexp.live.engine import Engine, EngineDied, EngineFailed, Plant, WrongData
 from mmuexp.live.limits import MAP_COUNT
-from mmuexp.registry import parse_spec
-from mmuexp.replay import Replay
-from mmuexp.shape import Survey
+from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Survey
+from mmuexp.strategy.registry import parse_spec
 
 HERE = Path(__file__).parent
 BUGS = [  # scheme, bug, mode and seed of a trace that meets it

@@ -16,11 +16,11 @@ from kernels import columns_of
 from liveruns import SCHEMES
 from tracegen import random_trace
 
+from mmuexp.analysis.verify import _Pair
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.live import build
-from mmuexp.live.check import _Pair
 from mmuexp.live.engine import HEADER_BYTES, Engine, settings
-from mmuexp.registry import parse_spec
+from mmuexp.strategy.registry import parse_spec
 
 IMPOSTOR = """
 import json, os, sys

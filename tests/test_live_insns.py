@@ -16,7 +16,7 @@ from tracerows import Row, exec_, load, store
 from mmuexp.guest import Columns
 from mmuexp.live.calibrate import calibrate
 from mmuexp.live.engine import Engine
-from mmuexp.registry import parse_spec
+from mmuexp.strategy.registry import parse_spec
 
 PAGES = [0x10000, 0x20000, 0x31000]
 WARM = [store(page, 8) for page in PAGES]  # every page is mapped, writable, and in the TLB for loads and stores

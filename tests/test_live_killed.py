@@ -5,9 +5,9 @@ import signal
 import pytest
 from cli_cases import write_trace
 
-from mmuexp.live import check
+from mmuexp.analysis import verify as check
 from mmuexp.live.engine import EngineFailed
-from mmuexp.registry import parse_spec
+from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import open_trace
 
 

@@ -14,7 +14,7 @@ from tracerows import exec_, load, store
 from mmuexp.live import measure as measuring
 from mmuexp.live.engine import Engine, EngineFailed
 from mmuexp.live.measure import Budget, Measured, apart, interval, measure
-from mmuexp.registry import parse_spec
+from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import open_trace
 
 TRACES = Path(__file__).parent.parent / "traces"

@@ -37,7 +37,7 @@ def test_verify_refuses_before_an_engine_starts(tmp_path, cli, monkeypatch):
     path = write(tmp_path / "t.arrow", stores_to(20_000))
     done = cli("verify", path, "-s", "softmmu", "--memory", 200)
     assert done.code == 0 and "t.arrow: guest RAM and its reference take 164 MB" in done.err
-    monkeypatch.setattr("mmuexp.live.check.Engine", lambda *_, **__: pytest.fail("it was started"))
+    monkeypatch.setattr("mmuexp.analysis.verify.Engine", lambda *_, **__: pytest.fail("it was started"))
     done = cli("verify", path, "-s", "softmmu", "--memory", 163)
     assert done.code == 1 and "take 164 MB, and 163 MB are allowed" in done.err and done.err.count("\n") == 1
     monkeypatch.setattr("mmuexp.live.limits.PAGE_BYTES", 4096 * 100)  # as if they were 2,000,000 pages

@@ -13,8 +13,8 @@ from liveruns import SCHEMES
 
 from mmuexp.live.build import engine_of
 from mmuexp.live.engine import Engine
-from mmuexp.registry import parse_spec
 from mmuexp.strategy import is_instruction
+from mmuexp.strategy.registry import parse_spec
 
 LOOPS = dict.fromkeys(SCHEMES, 1) | {"qemu-fast": 2}  # loops over rows: direct, and with moved data
 JUMPS = ("je", "jne")

@@ -12,7 +12,7 @@ from liveruns import SCHEMES, timed_apart
 from mmuexp.guest import Columns, Op
 from mmuexp.live import calibrate, streams
 from mmuexp.live import events as measuring
-from mmuexp.registry import parse_spec
+from mmuexp.strategy.registry import parse_spec
 
 STREAMS = {
     "hits": streams.hits(5000),

@@ -7,7 +7,7 @@ import pytest
 
 from mmuexp.guest import PAGE_BYTES, USER, Columns, Op
 from mmuexp.live.engine import Engine
-from mmuexp.registry import parse_spec
+from mmuexp.strategy.registry import parse_spec
 
 PLACES = 24  # pages far from each other, so that whatever a table keeps of one lies in a page of its own
 APART_BYTES = 32 << 20

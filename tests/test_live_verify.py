@@ -14,10 +14,10 @@ from test_system import SPECS, N, expected
 from tracegen import PAGES_COLLIDING, any_traces, random_trace
 from tracerows import exec_, flush, flush_page, io_load, io_store, load, map_, store
 
+from mmuexp.analysis.verify import verify_one
 from mmuexp.errors import SchemeStopped, UsageError
-from mmuexp.live.check import verify_one
 from mmuexp.live.engine import Engine, EngineFailed
-from mmuexp.registry import default_strategies, parse_spec
+from mmuexp.strategy.registry import default_strategies, parse_spec
 from mmuexp.trace import open_trace
 
 TRACES = Path(__file__).parent.parent / "traces"

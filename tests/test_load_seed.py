@@ -9,10 +9,10 @@ from tracerows import load, map_, store
 
 from mmuexp import compare, sweep
 from mmuexp.errors import TraceError, UsageError
-from mmuexp.export import load as load_result
-from mmuexp.loadseed import checked_seeds, seeds_of
-from mmuexp.relocate import relocate_file
-from mmuexp.result import HALF, rows_of
+from mmuexp.render.export import load as load_result
+from mmuexp.result.table import HALF, rows_of
+from mmuexp.trace.loadseed import checked_seeds, seeds_of
+from mmuexp.trace.relocate import relocate_file
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from mmuexp.emulator.state import unsettle
-from mmuexp.firsts import ERA_ROWS
 from mmuexp.guest import PAGE_BITS, USER, Columns
-from mmuexp.loop import MANY, MOST_LOST
-from mmuexp.replay import Replay
-from mmuexp.shape import Survey
+from mmuexp.replay.firsts import ERA_ROWS
+from mmuexp.replay.loop import MANY, MOST_LOST
+from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Survey
 from mmuexp.strategy import SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing
 
 pytestmark = pytest.mark.long  # the scheme compiles for seconds

@@ -13,11 +13,11 @@ from tracegen import any_traces, random_trace, traces
 from tracerows import flush, flush_page, io_store, load, map_, store
 
 import mmuexp
+from mmuexp.analysis.misses import KINDS, misses, split
 from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES, Columns
-from mmuexp.misses import KINDS, misses, split
-from mmuexp.relocate import Region
 from mmuexp.trace import open_trace
+from mmuexp.trace.relocate import Region
 
 EVERYWHERE = [Region(0, PAGES)]
 HERE = np.zeros((1, 1), np.int64)
@@ -167,7 +167,7 @@ def test_they_sum_in_recordings(name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["gzip", "bzip2", "luajit", "linux_user", "linux_patching", "linux_firmware"])
 def test_they_sum_in_whole_recordings(name):
-    from mmuexp.experiment import compare
+    from mmuexp.analysis.experiment import compare
 
     path = f"traces/{name}.arrow"
     for bits in (4, 8):
@@ -197,7 +197,7 @@ def test_the_frame_of_two_sizes_and_two_seeds(copy):
 
 def test_groups_of_load_addresses_change_nothing(copy, monkeypatch):
     whole = misses(copy, load_seed=range(5), join_pages=16).frame
-    monkeypatch.setattr("mmuexp.misses.TOGETHER", 512)  # two load addresses a pass
+    monkeypatch.setattr("mmuexp.analysis.misses.TOGETHER", 512)  # two load addresses a pass
     assert misses(copy, load_seed=range(5), join_pages=16).frame.equals(whole)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmuexp.errors import MmuexpError, all_shown, shell_line, shown
-from mmuexp.export import load
+from mmuexp.render.export import load
 
 TRACES = Path(__file__).parents[1] / "traces"
 NAMES = [
@@ -130,7 +130,7 @@ def test_texts_of_a_result_and_of_a_host_are_shown_escaped(there, cli):
     assert r"t\x1b[31m\ud800\x00" in done.out
     for file in files[:5]:
         assert all(char.isprintable() or char == "\n" for char in Path(file).read_text().split("<script")[0]), file
-    host = (Path(__file__).parents[1] / "mmuexp/host/pentium4-2004.toml").read_text()
+    host = (Path(__file__).parents[1] / "mmuexp/price/profiles/pentium4-2004.toml").read_text()
     Path("h.toml").write_text(host.replace('about = "', 'about = "\\u001b[31m\\u0007', 1).replace(": ", ": \\u001b", 1))
     clean(cli("compare", TRACES / "smc.arrow", "-s", "softmmu", "--host", "./h.toml"))
 
@@ -165,9 +165,9 @@ def test_a_terminal_of_ascii_gets_what_it_can_show(there):
 
 def test_a_renderer_that_dies_costs_its_chart_alone(there, cli, monkeypatch):
     """As V8 does where the process may have no more memory: the renderer is a process beside ours."""
-    monkeypatch.setattr("mmuexp.render.vega.CHILD", Path("dies.py"))
+    monkeypatch.setattr("mmuexp.render.chart.vega.CHILD", Path("dies.py"))
     Path("dies.py").write_text("import os, sys; sys.stdin.readline(); os.abort()")
-    from mmuexp.render import vega
+    from mmuexp.render.chart import vega
 
     vega._end()
     try:

@@ -10,7 +10,7 @@ import pytest
 from mmuexp.errors import MmuexpError
 from mmuexp.live import engine
 from mmuexp.live.engine import EngineFailed
-from mmuexp.native import compiled
+from mmuexp.native.compiler import compiled
 
 PARTS = {"answer.c": b"int answer(void) { return 42; }\nint main(void) { return answer(); }\n"}
 DAMAGE = {

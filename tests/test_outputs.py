@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from cli_cases import one_line
 
+from mmuexp.analysis.experiment import compare
 from mmuexp.errors import MmuexpError
-from mmuexp.experiment import compare
-from mmuexp.export import load
-from mmuexp.manifest import command_line
+from mmuexp.render.export import load
+from mmuexp.result.manifest import command_line
 
 
 def test_every_suffix_in_one_run(cli, trace, tmp_path):
@@ -134,10 +134,10 @@ def test_outputs_do_not_replace_each_other(cli, trace, tmp_path, monkeypatch, se
     assert sorted(os.listdir(tmp_path)) == before
 
 
-@pytest.mark.parametrize("place", ["mmuexp.partfile.lock", "os.replace", "mmuexp.export._claim"])
+@pytest.mark.parametrize("place", ["mmuexp.runtime.partfile.lock", "os.replace", "mmuexp.render.export._claim"])
 @pytest.mark.parametrize("failure", [SystemExit(143), KeyboardInterrupt(), OSError(5, "Input/output error")])
 def test_no_part_is_left_wherever_it_stops(trace, tmp_path, monkeypatch, place, failure):
-    from mmuexp import export
+    from mmuexp.render import export
 
     claim, calls = export._claim, []
 
@@ -161,7 +161,7 @@ def test_a_failure_leaves_nothing_half_written(cli, trace, tmp_path, monkeypatch
     def fail(*_, **__):
         raise failure
 
-    monkeypatch.setattr("mmuexp.experiment.run_passes", fail)
+    monkeypatch.setattr("mmuexp.analysis.experiment.run_passes", fail)
     before = sorted(p.name for p in tmp_path.iterdir())
     done = cli("compare", trace, "-o", tmp_path / "r.csv", "-o", tmp_path / "s.json")
     assert done.code == (130 if failure is KeyboardInterrupt else 1)
@@ -173,7 +173,7 @@ def test_a_failing_writer_leaves_nothing(cli, trace, tmp_path, monkeypatch):
     def fail(result):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setitem(__import__("mmuexp.export", fromlist=["WRITERS"]).WRITERS, ".csv", fail)
+    monkeypatch.setitem(__import__("mmuexp.render.export", fromlist=["WRITERS"]).WRITERS, ".csv", fail)
     done = cli("compare", trace, "-s", "softmmu", "-o", tmp_path / "r.csv")
     assert done.code == 1
     assert "no space left" in one_line(done.err)
@@ -181,7 +181,7 @@ def test_a_failing_writer_leaves_nothing(cli, trace, tmp_path, monkeypatch):
 
 
 def test_a_result_is_a_frame_and_reads_back_equal(trace, tmp_path):
-    from mmuexp.export import Output
+    from mmuexp.render.export import Output
 
     result = compare(trace)
     output = Output(str(tmp_path / "r.json"))

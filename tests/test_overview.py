@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from hosts import made_host
 
-from mmuexp.export import load
-from mmuexp.host import Price, Profile, load_profile
-from mmuexp.mail.evidence import SEVERAL, Evidence, Run, runs_of
-from mmuexp.overview.certainty import (
+from mmuexp.claims.evidence import SEVERAL, Evidence, Run, runs_of
+from mmuexp.price.host import Price, Profile, load_profile
+from mmuexp.render.export import load
+from mmuexp.render.html.sections import Chart, Table, Text
+from mmuexp.report.certainty import (
     CLOSE,
     DECIDED,
     DISPUTED,
@@ -23,14 +24,13 @@ from mmuexp.overview.certainty import (
     judge,
     typical_error,
 )
-from mmuexp.overview.rates import COLUMNS, OWN, RATE, TIMES, own_sections, rates_sections, thresholds
-from mmuexp.overview.rehearsed import live_hosts, live_results
-from mmuexp.overview.summary import sentence, summary_sections
-from mmuexp.overview.sure import sure_sections
-from mmuexp.overview.workloads import KINDS, Contest, by_kind, contests
-from mmuexp.registry import parse_spec
-from mmuexp.render.sections import Chart, Table, Text
-from mmuexp.result import rows_of
+from mmuexp.report.rates import COLUMNS, OWN, RATE, TIMES, own_sections, rates_sections, thresholds
+from mmuexp.report.rehearsed import live_hosts, live_results
+from mmuexp.report.summary import sentence, summary_sections
+from mmuexp.report.sure import sure_sections
+from mmuexp.report.workloads import KINDS, Contest, by_kind, contests
+from mmuexp.result.table import rows_of
+from mmuexp.strategy.registry import parse_spec
 
 ROOT = Path(__file__).parent.parent
 NOW = load_profile("epyc-vm")

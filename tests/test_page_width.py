@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mmuexp.render.grid import print_table
-from mmuexp.render.wrap import PAGE, fold, page_width
+from mmuexp.render.terminal.grid import print_table
+from mmuexp.render.terminal.wrap import PAGE, fold, page_width
 
 MANY = [f"map-block,map_block_bits={bits},pool_blocks=32,evict=lifo" for bits in (12, 13, 14, 15, 17, 18, 19, 20)]
 ALIGNED = [(Op.EXEC, 0x40000, 20, 5), (Op.LOAD, 0x10000, 4, 1), (Op.STORE, 0x10008, 4, 1)]

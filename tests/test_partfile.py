@@ -9,13 +9,13 @@ import pytest
 from cli_cases import one_line
 from tracefiles import program_rows
 
-from mmuexp import partfile
-from mmuexp.export import Output
+from mmuexp.render.export import Output
+from mmuexp.runtime import partfile
 from mmuexp.trace import TraceWriter
 
 KILLED = """
 import os, signal, sys
-from mmuexp.export import Output
+from mmuexp.render.export import Output
 from mmuexp.trace import TraceWriter
 here = [Output("r.csv"), TraceWriter("t.arrow", mode="user")]
 print(os.getpid(), flush=True)
@@ -90,7 +90,7 @@ def test_the_rights_of_a_new_file(tmp_path, monkeypatch):
 
 
 def test_a_killed_compile_is_swept(tmp_path, monkeypatch):
-    from mmuexp.native import compiled
+    from mmuexp.native.compiler import compiled
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     dead = subprocess.Popen(["true"])

@@ -1,4 +1,4 @@
-"""`mmuexp.passes`: however many threads replay, and however many passes the schemes need, the counts are the same."""
+"""`mmuexp.analysis.passes`: however many threads replay, in however many passes, the counts are the same."""
 
 from itertools import pairwise
 
@@ -8,10 +8,10 @@ from tracegen import random_trace
 from tracerows import load
 
 import mmuexp
-from mmuexp import passes
+from mmuexp.analysis import passes
+from mmuexp.analysis.experiment import compare
 from mmuexp.errors import SchemeStopped, TraceError, UsageError
-from mmuexp.experiment import compare
-from mmuexp.registry import parse_spec
+from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import TraceWriter, open_trace
 
 SPECS = ["softmmu", "map-block", "map-block,pool_blocks=3", "byte-lookup,entries=9"]

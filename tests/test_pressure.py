@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from cli_cases import one_line, write_trace
 
+from mmuexp.analysis.experiment import compare, sweep
+from mmuexp.analysis.pressure import SHARE
 from mmuexp.errors import MmuexpError
-from mmuexp.experiment import compare, sweep
-from mmuexp.pressure import SHARE
-from mmuexp.registry import parse_spec
-from mmuexp.result import rows_of
+from mmuexp.result.table import rows_of
+from mmuexp.strategy.registry import parse_spec
 
 HONEST = Path(__file__).parent / "strategy_files" / "honest.py"
 BLOCKS = [(0, block << 16, 4, 1) for block in range(1, 101)]  # a load in each of 100 blocks of 64 KiB

@@ -5,14 +5,14 @@ from itertools import chain
 
 import pytest
 
-from mmuexp.host import Price, Profile, priced_at
-from mmuexp.price import Priced, is_of_host, price, price_lines
-from mmuexp.primitives import LEVELS, PRICES, PRIMITIVES
-from mmuexp.registry import default_strategies, parse_spec
+from mmuexp.price.host import Price, Profile, priced_at
+from mmuexp.price.priced import Priced, is_of_host, price, price_lines
+from mmuexp.price.primitives import LEVELS, PRICES, PRIMITIVES
+from mmuexp.price.verdict import break_even
 from mmuexp.render.sentence import Line, clear_winner, sentence, turns
 from mmuexp.render.words import duration, significant, size
 from mmuexp.strategy import Cost
-from mmuexp.verdict import break_even
+from mmuexp.strategy.registry import default_strategies, parse_spec
 
 NS = {"insn": 0.5, "signal": 1000, "mmap": 200, "munmap": 300, "mprotect": 400, "page_in": 50, "page_out": 60}
 USER_NS = {"hit": 0.25, "access": 0.5, "split": 6, "helper": 20, "walk_level": 11, "scan": 2, "drop": 70}
@@ -301,7 +301,7 @@ def test_numbers_have_three_digits():
 
 @pytest.mark.parametrize("mode", ["user", "system"])
 def test_every_price_is_of_something_that_is_counted(mode):
-    from mmuexp.passes import run_passes
+    from mmuexp.analysis.passes import run_passes
 
     class Empty:
         rows = file_rows = 0

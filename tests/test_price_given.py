@@ -5,10 +5,10 @@ import json
 import pytest
 from cli_cases import one_line
 
+from mmuexp.analysis.experiment import compare
+from mmuexp.claims.gather import hosts_of
 from mmuexp.errors import UsageError
-from mmuexp.experiment import compare
-from mmuexp.host import load_profile, split_prices
-from mmuexp.mail.gather import hosts_of
+from mmuexp.price.host import load_profile, split_prices
 
 
 def test_the_price_stands_in_place_of_the_profiles_and_nothing_else_does():

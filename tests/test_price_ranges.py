@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_price import NS, USER_NS, Scheme, priced, profile
 
-from mmuexp.host import Price, priced_at
-from mmuexp.price import DEPENDENCE, price
+from mmuexp.price.host import Price, priced_at
+from mmuexp.price.priced import DEPENDENCE, price
+from mmuexp.price.verdict import decided_by, is_sure, ratio_range
 from mmuexp.strategy import Cost
-from mmuexp.verdict import decided_by, is_sure, ratio_range
 
 
 def test_a_price_decides_when_an_end_of_its_range_turns_the_order():

@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from mmuexp.host import load_profile
+from mmuexp.price.host import load_profile
 
 ROOT = Path(__file__).parent.parent
 

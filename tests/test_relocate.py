@@ -15,8 +15,17 @@ from tracerows import exec_, flush, flush_page, load, map_, note, store
 
 from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import PAGES
-from mmuexp.relocate import Region, Relocated, _splitmix64, joined, offsets_of, regions_of, relocate_file, relocated
 from mmuexp.trace import open_trace
+from mmuexp.trace.relocate import (
+    Region,
+    Relocated,
+    _splitmix64,
+    joined,
+    offsets_of,
+    regions_of,
+    relocate_file,
+    relocated,
+)
 from mmuexp.trace.verify import FAILED, verify
 
 ROWS = [

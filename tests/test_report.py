@@ -8,14 +8,12 @@ import pandas as pd
 import pytest
 from cli_cases import one_line
 
-from mmuexp.export import load
-from mmuexp.overview import build
-from mmuexp.overview.certainty import (
-    measured,
-)
-from mmuexp.overview.experiments import plain
-from mmuexp.render.sections import Table
-from mmuexp.repricing import reprice
+from mmuexp.analysis.repricing import reprice
+from mmuexp.render.export import load
+from mmuexp.render.html.sections import Table
+from mmuexp.report import build
+from mmuexp.report.certainty import measured
+from mmuexp.report.experiments import plain
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,13 +11,13 @@ from hosts import made_host
 from test_rerun_misses import OWN
 
 import mmuexp
+from mmuexp.analysis.experiment import compare, sweep
+from mmuexp.analysis.repricing import reprice
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.experiment import compare, sweep
-from mmuexp.export import Output, load
-from mmuexp.price import price
-from mmuexp.registry import parse_spec
-from mmuexp.repricing import reprice
-from mmuexp.result import LIVE, Result, rows_of
+from mmuexp.price.priced import price
+from mmuexp.render.export import Output, load
+from mmuexp.result.table import LIVE, Result, rows_of
+from mmuexp.strategy.registry import parse_spec
 
 NOW, OLD = "xeon-2.6-vm", "pentium4-2004"
 KEPT = ("command", "strategies", "traces", "left_out", "model_version", "every", "warmup")

@@ -9,7 +9,7 @@ from cli_cases import one_line, write_trace
 from experiments import edit, files
 
 import mmuexp
-from mmuexp.folders.index import MARK, write_index
+from mmuexp.rerun.index import MARK, write_index
 
 
 def test_all_but_the_toml_is_made(cli, folder):
@@ -102,7 +102,7 @@ def test_a_new_question_needs_no_replay(cli, folder, monkeypatch):
     cli("rerun", "mine")
     counts = (folder / "counts.csv").read_bytes()
     edit(folder, "What does it cost?", "And now?")
-    monkeypatch.setattr("mmuexp.folders.rerun.run", None)
+    monkeypatch.setattr("mmuexp.rerun.rerun.run", None)
     assert cli("rerun", "mine", "--saved").code == 0
     assert (folder / "report.md").read_text().startswith("# mine\n\n*And now?*\n")
     assert (folder / "counts.csv").read_bytes() == counts
@@ -131,7 +131,7 @@ def test_an_interruption_leaves_what_was_there(cli, folder, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mmuexp.folders.rerun.run", interrupt)
+    monkeypatch.setattr("mmuexp.rerun.rerun.run", interrupt)
     assert cli("rerun", "mine").code == 130
     assert files(folder) == before
 

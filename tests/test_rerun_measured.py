@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mmuexp.folders import measured
-from mmuexp.result import Result, make_frame
+from mmuexp.rerun import measured
+from mmuexp.result.table import Result, make_frame
 
 
 def row(strategy: str, access: float, again: float = 0.0, trace: str = "traces/t.arrow") -> dict:

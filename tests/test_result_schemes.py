@@ -8,8 +8,8 @@ from kernels import columns_of
 from tracefiles import write
 from tracerows import exec_, load, store
 
-from mmuexp.experiment import compare
-from mmuexp.result import rows_of
+from mmuexp.analysis.experiment import compare
+from mmuexp.result.table import rows_of
 
 pytestmark = pytest.mark.long  # a scheme from a file is compiled anew in each run
 RESULTS = Path(__file__).parent.parent / "results"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mmuexp.folders.about import FILE, PLACE, read
-from mmuexp.folders.command import calls_of
-from mmuexp.folders.index import INDEX, index_text
-from mmuexp.folders.rerun import REPORT, experiments, rerun
+from mmuexp.rerun.about import FILE, PLACE, read
+from mmuexp.rerun.command import calls_of
+from mmuexp.rerun.index import INDEX, index_text
+from mmuexp.rerun.rerun import REPORT, experiments, rerun
 
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / "results"

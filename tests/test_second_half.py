@@ -7,11 +7,11 @@ from cli_cases import ROWS, one_line, write_trace
 from kernels import columns_of
 from tracegen import random_trace
 
-from mmuexp.experiment import compare, sweep
-from mmuexp.export import Output, load
+from mmuexp.analysis.experiment import compare, sweep
+from mmuexp.render.export import Output, load
 from mmuexp.render.half import half_sentence
 from mmuexp.render.summary import summaries
-from mmuexp.result import HALF, Result, rows_of
+from mmuexp.result.table import HALF, Result, rows_of
 from mmuexp.trace import TraceWriter
 
 SPECS = ["softmmu", "map-block", "byte-lookup,entries=9", "qemu-fast", "softmmu-qemu10"]

@@ -6,8 +6,8 @@ from oracle_far import Executions
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, IO, PAGES, USER, Columns, Op
-from mmuexp.keys import STRIP as BLOCK
-from mmuexp.shape import SHAPE, Survey, _for_kernels
+from mmuexp.replay.keys import STRIP as BLOCK
+from mmuexp.replay.survey import SHAPE, Survey, _for_kernels
 
 LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE, MAP = Op
 
@@ -213,7 +213,7 @@ def test_physical_pages_are_numbered_in_order_of_appearance():
 
 
 def test_more_physical_pages_than_replay_holds_are_refused(monkeypatch):
-    monkeypatch.setattr("mmuexp.shape.MAX_FRAMES", 3)
+    monkeypatch.setattr("mmuexp.replay.survey.MAX_FRAMES", 3)
     one = Survey("system", "t.arrow")
     given = [(MAP, page << 12, 0, 0, 0, page + 9) for page in (5, 6, 7, 6, 5, 8, 9)]
     with pytest.raises(TraceError, match="row 5: MAP of physical page 0x11") as caught:

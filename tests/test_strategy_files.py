@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mmuexp.contract import Broken, check, filter_does_not_matter
-from mmuexp.registry import all_strategies, parse_spec, strategies_of_file
+from mmuexp.contract.rules import Broken, check, filter_does_not_matter
+from mmuexp.strategy.registry import all_strategies, parse_spec, strategies_of_file
 
 HERE = Path(__file__).parent
 FILES = HERE / "strategy_files"
@@ -116,8 +116,8 @@ def test_a_registered_scheme_counts_what_it_says():
     from kernels import columns_of
     from tracerows import exec_, flush_page, load, store
 
-    from mmuexp.replay import Replay
-    from mmuexp.shape import Survey
+    from mmuexp.replay.replay import Replay
+    from mmuexp.replay.survey import Survey
 
     rows = [exec_(0x5000), load(0x1000), load(0x1004), store(0x1FFE), flush_page(0x1000), load(0x1000)]
     columns = columns_of(rows)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mmuexp.contract import check
+from mmuexp.contract.rules import check
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.plausible import check_counts
-from mmuexp.registry import parse_spec, strategies_of_file
+from mmuexp.replay.plausible import check_counts
+from mmuexp.strategy.registry import parse_spec, strategies_of_file
 
 HERE = Path(__file__).parent
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from cli_cases import one_line
 
-from mmuexp.bounds import has_passed, remember_passed
-from mmuexp.contract import flushes_drop, keeps_it_on
+from mmuexp.contract.rules import flushes_drop, keeps_it_on
+from mmuexp.contract.trial import Broken
 from mmuexp.errors import MmuexpError
-from mmuexp.jitcache import Guarded
-from mmuexp.mistakes import blocks_of, conflict_of
-from mmuexp.registry import all_strategies, parse_spec, strategies_of_file, strategy_class
-from mmuexp.trial import Broken
+from mmuexp.native.jitcache import Guarded
+from mmuexp.strategy.bounds import has_passed, remember_passed
+from mmuexp.strategy.mistakes import blocks_of, conflict_of
+from mmuexp.strategy.registry import all_strategies, parse_spec, strategies_of_file, strategy_class
 
 HERE = Path(__file__).parent
 TRACE = HERE.parent / "traces" / "crossing.arrow"
@@ -265,9 +265,9 @@ def test_a_recording_that_is_not_there_is_told_before_the_checks(cli):
 
 
 def test_a_file_with_the_name_of_ours_is_told(tmp_path, cli, monkeypatch):
-    import mmuexp.contract
+    import mmuexp.contract.rules
 
-    monkeypatch.setattr(mmuexp.contract, "CHECKS", ())
+    monkeypatch.setattr(mmuexp.contract.rules, "CHECKS", ())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     file = honest_but(tmp_path, ('name = "honest"', 'name = "map-block"'))
     done = cli("strategy", "check", file)

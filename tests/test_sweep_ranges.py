@@ -2,9 +2,9 @@
 
 import pytest
 
+from mmuexp.analysis.ranges import combinations, expand, owner, parse_ranges
 from mmuexp.errors import UsageError
-from mmuexp.ranges import combinations, expand, owner, parse_ranges
-from mmuexp.registry import all_strategies
+from mmuexp.strategy.registry import all_strategies
 
 
 @pytest.mark.parametrize(

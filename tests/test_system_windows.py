@@ -9,7 +9,7 @@ from oracle import run
 from recording import tuples
 
 from mmuexp.guest import Columns, FlushReason, Op
-from mmuexp.shape import Survey
+from mmuexp.replay.survey import Survey
 from mmuexp.trace import open_trace
 from mmuexp.trace.slice import slice_trace
 from mmuexp.trace.verify import OK, verify

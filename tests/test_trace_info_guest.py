@@ -9,7 +9,7 @@ import pytest
 from tracefiles import program_rows, system_rows, write
 
 from mmuexp.guest import IO, USER, Columns, Op
-from mmuexp.shape import Survey
+from mmuexp.replay.survey import Survey
 from mmuexp.trace import open_trace
 from mmuexp.trace.format import concat
 from mmuexp.trace.guest_info import GuestInfo, table

@@ -11,9 +11,9 @@ from kernels import columns_of
 from tracegen import random_trace
 
 import mmuexp
+from mmuexp.analysis.experiment import compare, sweep
 from mmuexp.errors import UsageError
-from mmuexp.experiment import compare, sweep
-from mmuexp.result import COUNTS, SIZES, rows_of
+from mmuexp.result.table import COUNTS, SIZES, rows_of
 from mmuexp.trace import TraceWriter
 
 __all__ = ["known"]
@@ -63,8 +63,8 @@ def test_threads_and_passes_change_nothing(write, monkeypatch, jobs):
     alone = compare(path, SPECS, warmup=1_234, jobs=1)
     assert mmuexp.compare(path, SPECS, warmup=1_234, jobs=jobs).equals(alone.frame)
     growing = iter(range(0, 1 << 50, 1 << 40))
-    monkeypatch.setattr("mmuexp.passes.resident_bytes", lambda: next(growing))
-    monkeypatch.setattr("mmuexp.passes.ASK_SECONDS", -1)
+    monkeypatch.setattr("mmuexp.analysis.passes.resident_bytes", lambda: next(growing))
+    monkeypatch.setattr("mmuexp.analysis.passes.ASK_SECONDS", -1)
     assert mmuexp.compare(path, SPECS, warmup=1_234, jobs=jobs).equals(alone.frame)
 
 
@@ -142,7 +142,7 @@ def test_a_drawing_tells_it(cli, trace, tmp_path):
     ],
 )
 def test_what_is_refused(cli, trace, monkeypatch, words, code, message):
-    monkeypatch.setattr("mmuexp.experiment.run_passes", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("mmuexp.analysis.experiment.run_passes", lambda *_, **__: pytest.fail("work began"))
     done = cli("compare", trace, *words)
     assert message.format(trace=trace) in one_line(done.err.splitlines()[-1])
     assert done.code == code
@@ -150,7 +150,7 @@ def test_what_is_refused(cli, trace, monkeypatch, words, code, message):
 
 def test_the_shortest_of_several_traces_is_looked_at_first(tmp_path, monkeypatch):
     long, short = (write_trace(tmp_path / f"{n}.arrow", rows=n) for n in (100, 7))
-    monkeypatch.setattr("mmuexp.experiment.run_passes", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("mmuexp.analysis.experiment.run_passes", lambda *_, **__: pytest.fail("work began"))
     with pytest.raises(UsageError, match=r"warmup: 7 rows of warm-up leave nothing of .*7\.arrow, which has 7"):
         compare([long, short], ["softmmu"], warmup=7)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import mmuexp
-from mmuexp.export import load
+from mmuexp.render.export import load
 
 
 @pytest.fixture

@@ -7,24 +7,24 @@ from contextlib import ExitStack
 from itertools import chain
 from typing import Any
 
-from mmuexp import manifest
+from mmuexp.analysis.cuts import Cuts, check_cuts, given_cuts
+from mmuexp.analysis.passes import DEFAULT_NAME, LeaveOut, Run, opened_trace, run_passes
+from mmuexp.analysis.pressure import pressures
+from mmuexp.analysis.ranges import load_seeds, plan
+from mmuexp.analysis.records import certainty, half_of, record_of, verdicts
 from mmuexp.arguments import given_jobs, given_traces
 from mmuexp.errors import UsageError
 from mmuexp.errors import shown as printable
-from mmuexp.given import given_strategies
-from mmuexp.host import Profile, load_profile, split_prices, with_prices
-from mmuexp.loadseed import LOAD_SEED
-from mmuexp.passes import DEFAULT_NAME, LeaveOut, Run, opened_trace, run_passes
-from mmuexp.plausible import check_counts
-from mmuexp.pressure import pressures
-from mmuexp.price import price
+from mmuexp.price.host import Profile, load_profile, split_prices, with_prices
+from mmuexp.price.priced import price
 from mmuexp.progress import Progress, part_of
-from mmuexp.ranges import load_seeds, plan
-from mmuexp.records import certainty, half_of, record_of, verdicts
-from mmuexp.relocate import at_load_seeds
-from mmuexp.result import LIVE, WINDOW, Result, make_frame
+from mmuexp.replay.plausible import check_counts
+from mmuexp.result import manifest
+from mmuexp.result.table import LIVE, WINDOW, Result, make_frame
+from mmuexp.strategy.given import given_strategies
+from mmuexp.trace.loadseed import LOAD_SEED
+from mmuexp.trace.relocate import at_load_seeds
 from mmuexp.trace.threads import checked_thread
-from mmuexp.windows import Cuts, check_cuts, given_cuts
 
 KEPT_OPEN = 64  # traces that stay open from the first look at them; others are opened again
 
@@ -107,7 +107,7 @@ def sweep(
     reference   a spec to measure against; None is the strategy at its defaults if swept, else the first combination
 
     `warmup`, `thread` and `jobs` are as for compare. LOAD_SEED is a parameter of user-mode traces, under any strategy:
-    where the program was loaded (mmuexp.relocate), 0 as recorded.
+    where the program was loaded (mmuexp.trace.relocate), 0 as recorded.
 
     Adds a column for each parameter. map_block_bits is shown for a pool of 64 blocks and for one of 64 MiB, unless the
     pool is fixed by `strategy` or swept too. Raises UsageError, TraceError.
@@ -165,7 +165,7 @@ def _replayed(
     seeds=None,
     thread=None,
 ) -> Result:
-    from mmuexp.registry import default_strategies
+    from mmuexp.strategy.registry import default_strategies
 
     profile = host if isinstance(host, Profile) else load_profile(host)
     ledger = _Ledger(kind, profile, cuts, values, sys.argv if command is None else command)
@@ -183,7 +183,7 @@ def _replayed(
                 ready[path] = kept.enter_context(stack.pop_all()), trace
     check_cuts(sizes, cuts)
     if budget:
-        from mmuexp.live.columns import measured, with_engine
+        from mmuexp.analysis.live_columns import measured, with_engine
 
         _, without = with_engine(list(wanted.values()))  # compiled before the work
         unmeasured = [{"strategy": spec, "why": why} for spec, why in without.items()]
@@ -288,7 +288,7 @@ class _Ledger:
         shown = totals if self.cuts.every is None else [(run, cost) for run, cost in priced if run.window is not None]
         values = dict(self.values)
         if live:
-            from mmuexp.live.columns import live_columns
+            from mmuexp.analysis.live_columns import live_columns
 
             values |= live_columns(live, runs, self.host)
         self.records += [record_of(label, run, cost, self.host, values, seed) for run, cost in shown]

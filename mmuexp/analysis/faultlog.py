@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmuexp import manifest
+from mmuexp.analysis.passes import DEFAULT_NAME, opened_trace
 from mmuexp.errors import UsageError, shown
 from mmuexp.events import FAULTS
 from mmuexp.guest import PAGE_BITS, PAGES
-from mmuexp.mistakes import blocks_of
-from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress
+from mmuexp.result import manifest
+from mmuexp.strategy.mistakes import blocks_of
 from mmuexp.trace.threads import OfThread, checked_thread
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def fault_batches(
 
     Raises TraceError for a bad row, and MmuexpError at the end if the scheme counts a fault that it does not log.
     """
-    from mmuexp.replay import Replay
-    from mmuexp.shape import Survey
+    from mmuexp.replay.replay import Replay
+    from mmuexp.replay.survey import Survey
 
     if progress is not None:
         progress(label, 0, trace.rows)
@@ -203,8 +203,8 @@ class _Collect:
 
 
 def _strategy(given: Any) -> Any:
-    from mmuexp.registry import parse_spec
     from mmuexp.strategy import Strategy
+    from mmuexp.strategy.registry import parse_spec
 
     if isinstance(given, Strategy):
         return given

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mmuexp.host import Profile
+from mmuexp.analysis.passes import Run
 from mmuexp.live.build import NoEngine, engine_of
 from mmuexp.live.measure import Budget, Measured, measure
-from mmuexp.passes import Run
-from mmuexp.price import engine_ns_per_access
+from mmuexp.price.host import Profile
+from mmuexp.price.priced import engine_ns_per_access
 from mmuexp.progress import Progress
-from mmuexp.result import LIVE
+from mmuexp.result.table import LIVE
 
 
 def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:

@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from mmuexp import manifest
+from mmuexp.analysis.passes import DEFAULT_NAME, opened_trace
 from mmuexp.arguments import given_traces
 from mmuexp.errors import UsageError, shown
-from mmuexp.given import given_strategies
 from mmuexp.guest import PAGES
-from mmuexp.loadseed import checked_seeds
-from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress, part_of
-from mmuexp.relocate import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
-from mmuexp.result import IDENTITY, Result
+from mmuexp.result import manifest
+from mmuexp.result.table import IDENTITY, Result
+from mmuexp.strategy.given import given_strategies
+from mmuexp.trace.loadseed import checked_seeds
+from mmuexp.trace.relocate import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
 from mmuexp.trace.threads import checked_thread
 
 KIND = "misses"  # of the Result
@@ -54,7 +54,7 @@ def misses(
 
     traces      a path or several; None is the trace that comes with the package
     strategies  softmmu specs ("softmmu,tlb_bits=6"); None is softmmu
-    load_seed  where the program was loaded (mmuexp.relocate): 0 is as recorded; others for user-mode traces only
+    load_seed  where the program was loaded (mmuexp.trace.relocate): 0 is as recorded; others for user-mode traces only
     join_pages, move_bits   what a region is, and how far it moves
     thread      as for compare
     progress    called with (trace, rows done, rows in all)
@@ -113,8 +113,8 @@ def split(
 
 
 def _one_pass(trace, tlb_bits, region, offsets, label, progress):
-    from mmuexp.shape import Survey
-    from mmuexp.tlbmisses import feed, new_state
+    from mmuexp.analysis.tlbmisses import feed, new_state
+    from mmuexp.replay.survey import Survey
 
     survey, state = Survey(trace.mode, label), new_state(tlb_bits, region, offsets)
     none, user_mode, done = np.zeros(0, np.int32), trace.mode == "user", 0

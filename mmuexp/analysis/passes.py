@@ -9,12 +9,12 @@ from contextlib import contextmanager, nullcontext
 from importlib import resources
 from typing import Any, NamedTuple
 
+from mmuexp.analysis.cuts import Cuts
 from mmuexp.errors import MmuexpError, SchemeStopped, option
 from mmuexp.guest import Columns
 from mmuexp.progress import Progress, part_of
-from mmuexp.result import SIZES, complete_counts
-from mmuexp.threads import Threads
-from mmuexp.windows import Cuts
+from mmuexp.result.table import SIZES, complete_counts
+from mmuexp.runtime.threads import Threads
 
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
 
@@ -134,8 +134,8 @@ class _Pass:
     """One decode, and the schemes that it feeds."""
 
     def __init__(self, trace: Any, strategies: Sequence[Any], label: str, jobs: int, leave_out: LeaveOut):
-        from mmuexp.replay import Replay
-        from mmuexp.shape import Survey
+        from mmuexp.replay.replay import Replay
+        from mmuexp.replay.survey import Survey
 
         self.trace, self.jobs, self.leave_out = trace, jobs, leave_out
         self.survey = Survey(trace.mode, label)

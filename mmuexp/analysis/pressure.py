@@ -7,8 +7,8 @@ price, if it has one, else that of a host fault each: what was given up faults w
 import dataclasses
 from typing import Any
 
-from mmuexp.host import Profile
-from mmuexp.price import Priced, price
+from mmuexp.price.host import Profile
+from mmuexp.price.priced import Priced, price
 from mmuexp.strategy import Param, Strategy
 
 SHARE = 0.05  # of the memory access time: what takes less is not worth a word

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import UsageError
-from mmuexp.loadseed import FIRST_SEEDS, LOAD_SEED, seeds_of
+from mmuexp.trace.loadseed import FIRST_SEEDS, LOAD_SEED, seeds_of
 
 MAX_RUNS = 1024  # of one sweep; each holds a scheme's state in memory, or waits for its turn
 
@@ -33,7 +33,7 @@ class Combination:
 
 def plan(params: str | Iterable[str] | Mapping[str, Any], strategy: Any = None) -> list[Combination]:
     """The runs of a sweep. `strategy` is a spec, None the only one that has the parameters. Raises UsageError."""
-    from mmuexp.registry import all_strategies
+    from mmuexp.strategy.registry import all_strategies
 
     ranges = parse_ranges(params)
     seeds = load_seeds(ranges)
@@ -58,8 +58,8 @@ def load_seeds(params: str | Iterable[str] | Mapping[str, Any]) -> list[int] | N
 
 
 def _plan(ranges: Mapping[str, list[str] | None], strategy: Any) -> list[Combination]:
-    from mmuexp.registry import all_strategies
     from mmuexp.strategy import Strategy
+    from mmuexp.strategy.registry import all_strategies
 
     if strategy is None:
         return combinations(owner(ranges, all_strategies()), ranges)
@@ -134,7 +134,7 @@ def params_and_files(words: Iterable[str], strategy: str | None = None) -> tuple
 
     A file is what exists, has a folder or ends in .arrow, unless a strategy declares a parameter of that name.
     """
-    from mmuexp.registry import all_strategies, parse_spec
+    from mmuexp.strategy.registry import all_strategies, parse_spec
 
     if strategy is not None and not strategy.strip():
         raise _nothing_named()
@@ -187,7 +187,7 @@ def owner(names: Iterable[str], classes: Mapping[str, type]) -> str:
 
 def combinations(spec: str, ranges: Mapping[str, list[str] | None]) -> list[Combination]:
     """Every strategy of the sweep, with its parameter columns. `spec` may fix further keys: map-block,evict=lifo."""
-    from mmuexp.registry import parse_spec
+    from mmuexp.strategy.registry import parse_spec
 
     base = parse_spec(spec)
     declared = base.params()

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmuexp.host import Profile
-from mmuexp.loadseed import LOAD_SEED
-from mmuexp.passes import Run
-from mmuexp.price import Priced, price
-from mmuexp.ranges import tables_of
-from mmuexp.result import COLUMNS, FAR, PARTS, TIMES, WINDOW
-from mmuexp.verdict import break_even, decided_by, is_sure, ratio_range
+from mmuexp.analysis.passes import Run
+from mmuexp.analysis.ranges import tables_of
+from mmuexp.price.host import Profile
+from mmuexp.price.priced import Priced, price
+from mmuexp.price.verdict import break_even, decided_by, is_sure, ratio_range
+from mmuexp.result.table import COLUMNS, FAR, PARTS, TIMES, WINDOW
+from mmuexp.trace.loadseed import LOAD_SEED
 
 
 def half_of(label: str, run: Run) -> list[dict[str, Any]]:

@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from mmuexp import manifest
+from mmuexp.analysis.passes import Run
+from mmuexp.analysis.pressure import pressures
+from mmuexp.analysis.records import certainty, priced_columns, verdicts
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.given import given_strategies
-from mmuexp.host import Profile, load_profile
-from mmuexp.loadseed import LOAD_SEED
-from mmuexp.passes import Run
-from mmuexp.pressure import pressures
-from mmuexp.price import engine_ns_per_access, price, price_table
-from mmuexp.records import certainty, priced_columns, verdicts
-from mmuexp.registry import parse_settings, parse_spec
-from mmuexp.result import IDENTITY, WINDOW, Result, is_measured, make_frame, measured_ns, rows_of
+from mmuexp.price.host import Profile, load_profile
+from mmuexp.price.priced import engine_ns_per_access, price, price_table
+from mmuexp.result import manifest
+from mmuexp.result.table import IDENTITY, WINDOW, Result, is_measured, make_frame, measured_ns, rows_of
+from mmuexp.strategy.given import given_strategies
+from mmuexp.strategy.registry import parse_settings, parse_spec
+from mmuexp.trace.loadseed import LOAD_SEED
 
 REPLAY = "count it anew: mmuexp compare, sweep or rerun"
 

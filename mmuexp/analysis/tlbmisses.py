@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.guest import IO, PAGE_BITS, PAGE_MASK, PAGES, USER, Op
-from mmuexp.jitcache import guarded, kept
+from mmuexp.native.jitcache import guarded, kept
 
 MODES = 2  # kernel, user
 

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mmuexp import manifest
+from mmuexp.analysis.passes import DEFAULT_NAME, opened_trace
 from mmuexp.arguments import given_traces, positive
 from mmuexp.errors import SchemeStopped, shown
 from mmuexp.events import FIRST_EXTRA
-from mmuexp.given import given_strategies
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_of, source_of
 from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
 from mmuexp.live.limits import MEMORY_MB, check_memory, mappings_needed, memory_needed
-from mmuexp.passes import DEFAULT_NAME, opened_trace
 from mmuexp.progress import Progress
-from mmuexp.replay import Replay
-from mmuexp.shape import Survey
+from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Survey
+from mmuexp.result import manifest
 from mmuexp.strategy import Strategy
+from mmuexp.strategy.given import given_strategies
 from mmuexp.trace.threads import checked_thread
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def verify(
     `thread` is as for compare; rows are then numbered without those of other threads. Options: plant time_limit.
     Raises as `verify_one`, UsageError.
     """
-    from mmuexp.registry import default_strategies
+    from mmuexp.strategy.registry import default_strategies
 
     memory_mb = positive(memory_mb, "memory_mb", "give megabytes", whole=True)
     if "time_limit" in options:

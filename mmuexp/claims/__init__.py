@@ -5,16 +5,19 @@ the verdict. `REGISTRY` has them in the order of the mail. Nobody writes a verdi
 changes.
 """
 
-from mmuexp.mail.block_bits import CLAIMS as BLOCK_BITS
-from mmuexp.mail.crossing import CLAIMS as CROSSING
-from mmuexp.mail.devices import CLAIMS as DEVICES
-from mmuexp.mail.direct_map import CLAIMS as DIRECT_MAP
-from mmuexp.mail.linux import CLAIMS as LINUX
-from mmuexp.mail.listings import CLAIMS as LISTINGS
-from mmuexp.mail.model import Claim
-from mmuexp.mail.nbench import CLAIMS as NBENCH
-from mmuexp.mail.pool import CLAIMS as POOL
-from mmuexp.mail.windows import CLAIMS as WINDOWS
+from mmuexp.claims.block_bits import CLAIMS as BLOCK_BITS
+from mmuexp.claims.crossing import CLAIMS as CROSSING
+from mmuexp.claims.devices import CLAIMS as DEVICES
+from mmuexp.claims.direct_map import CLAIMS as DIRECT_MAP
+from mmuexp.claims.linux import CLAIMS as LINUX
+from mmuexp.claims.listings import CLAIMS as LISTINGS
+from mmuexp.claims.model import Claim
+from mmuexp.claims.nbench import CLAIMS as NBENCH
+from mmuexp.claims.pool import CLAIMS as POOL
+from mmuexp.claims.windows98 import CLAIMS as WINDOWS
+from mmuexp.runtime.packages import callable_package
 
 _ALL = (*LISTINGS, *CROSSING, *BLOCK_BITS, *NBENCH, *LINUX, *WINDOWS, *DIRECT_MAP, *POOL, *DEVICES)
 REGISTRY: dict[int, Claim] = {claim.number: claim for claim in sorted(_ALL, key=lambda claim: claim.number)}
+
+callable_package(__name__)

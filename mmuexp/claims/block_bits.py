@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from mmuexp.mail.evidence import MAP_BLOCK, Evidence, Run
-from mmuexp.mail.model import BYTES, COUNT, NS, TIMES, Case, Claim, Figure, Part
+from mmuexp.claims.evidence import MAP_BLOCK, Evidence, Run
+from mmuexp.claims.model import BYTES, COUNT, NS, TIMES, Case, Claim, Figure, Part
 
 EXPERIMENTS = ("map-block-bits",)
 TWELVE = 12

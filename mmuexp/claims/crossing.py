@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from mmuexp.mail.evidence import BYTE_LOOKUP, MAP_BLOCK, SOFTMMU, Evidence, Run
-from mmuexp.mail.model import COUNT, NS, Case, Claim, Figure, Part
-from mmuexp.mail.words import live_figures
+from mmuexp.claims.evidence import BYTE_LOOKUP, MAP_BLOCK, SOFTMMU, Evidence, Run
+from mmuexp.claims.model import COUNT, NS, Case, Claim, Figure, Part
+from mmuexp.claims.words import live_figures
 
 EXPERIMENTS = ("page-crossing", "ten-kernels", "programs", "linux-windows", "linux-boot")
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from mmuexp.mail.evidence import BYTE_LOOKUP, QEMU_10, SOFTMMU, Evidence, Run, ns_of
-from mmuexp.mail.model import COUNT, NS, RATE, SPEEDUP, Case, Claim, Figure, Part
-from mmuexp.mail.words import AGAINST, fault_condition, fault_figures, live_figures, spread, times
+from mmuexp.claims.evidence import BYTE_LOOKUP, QEMU_10, SOFTMMU, Evidence, Run, ns_of
+from mmuexp.claims.model import COUNT, NS, RATE, SPEEDUP, Case, Claim, Figure, Part
+from mmuexp.claims.words import AGAINST, fault_condition, fault_figures, live_figures, spread, times
 from mmuexp.render.words import significant
 
 SYSTEM = ("linux-boot", "linux-windows", "windows-habit")

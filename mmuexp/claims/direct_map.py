@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from mmuexp.mail.estimate import CODE_COPY, INTEGER, SOURCED, Program, mean_f_at, mean_speedup
-from mmuexp.mail.evidence import PATCHED, QEMU_10, QEMU_FAST, SOFTMMU, WIDE, Evidence, Run
-from mmuexp.mail.model import FACTOR, NS, RATE, SPEEDUP, Case, Claim, Figure, Part, verdict_of_range
-from mmuexp.mail.words import AGAINST, between, live_figures, span, spread, times
+from mmuexp.claims.estimate import CODE_COPY, INTEGER, SOURCED, Program, mean_f_at, mean_speedup
+from mmuexp.claims.evidence import PATCHED, QEMU_10, QEMU_FAST, SOFTMMU, WIDE, Evidence, Run
+from mmuexp.claims.model import FACTOR, NS, RATE, SPEEDUP, Case, Claim, Figure, Part, verdict_of_range
+from mmuexp.claims.words import AGAINST, between, live_figures, span, spread, times
 from mmuexp.render.words import duration
 
 USER = ("ten-kernels", "programs")

@@ -7,11 +7,11 @@ from pathlib import PurePath
 from typing import Any
 
 from mmuexp.errors import MmuexpError
-from mmuexp.host import Profile
-from mmuexp.price import Priced, price
-from mmuexp.registry import parse_spec
-from mmuexp.result import Result, measured_ns, rows_of
-from mmuexp.verdict import BreakEven, break_even, decided_by, is_sure
+from mmuexp.price.host import Profile
+from mmuexp.price.priced import Priced, price
+from mmuexp.price.verdict import BreakEven, break_even, decided_by, is_sure
+from mmuexp.result.table import Result, measured_ns, rows_of
+from mmuexp.strategy.registry import parse_spec
 
 SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST = "softmmu", "byte-lookup", "map-block", "qemu-fast"
 QEMU_10 = "softmmu-qemu10"

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from mmuexp.export import Output
-from mmuexp.mail.model import Finding, Part
-from mmuexp.mail.report import Report
+from mmuexp.claims.model import Finding, Part
+from mmuexp.claims.report import Report
+from mmuexp.render.export import Output
 
 FORMAT = "mmuexp-claims-1"
 TITLE = "The claims of October 2004"
@@ -54,8 +54,8 @@ def to_md(report: Report) -> bytes:
 
 
 def to_html(report: Report) -> bytes:
-    from mmuexp.render.page import page
-    from mmuexp.render.sections import Heading
+    from mmuexp.render.html.page import page
+    from mmuexp.render.html.sections import Heading
 
     sections = [Heading("Claims and verdicts"), *report.sections()]
     return page(TITLE, sections, report.manifest).encode()

@@ -6,12 +6,12 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from mmuexp.claims.evidence import COMMITTED, COUNTED, YOURS, Evidence, Run, Source, measured_in, runs_of
+from mmuexp.claims.windows98 import EXPERIMENTS as HABIT
 from mmuexp.errors import MmuexpError, option
-from mmuexp.export import load
-from mmuexp.host import CALIBRATED, Profile, load_profile, user_folder
-from mmuexp.mail.evidence import COMMITTED, COUNTED, YOURS, Evidence, Run, Source, measured_in, runs_of
-from mmuexp.mail.windows import EXPERIMENTS as HABIT
-from mmuexp.result import Result
+from mmuexp.price.host import CALIBRATED, Profile, load_profile, user_folder
+from mmuexp.render.export import load
+from mmuexp.result.table import Result
 
 COUNTS, LIVE = "counts.csv", ("live", "live.csv")
 DAY = "pentium4-2004"  # the mail's
@@ -102,8 +102,8 @@ def _load(file: Path) -> Result | None:
 def _experiment(folder: Path, replay: bool, progress: Progress | None) -> tuple[Result | None, str]:
     """(its counts, how they came about). One whose recording is not here is not counted anew."""
     if replay and folder.is_dir():
-        from mmuexp.folders.about import read
-        from mmuexp.folders.command import calls_of, run
+        from mmuexp.rerun.about import read
+        from mmuexp.rerun.command import calls_of, run
 
         about = read(folder)
         call = next(iter(calls_of(about).values()))
@@ -128,7 +128,7 @@ def _command(result: Result) -> str:
 
 def _of_traces(traces: Sequence[str], params: set[str | None], progress: Progress | None) -> dict[str | None, Result]:
     """Of the user's recordings: the comparison (None), and the sweeps that are wanted, by parameter."""
-    from mmuexp.experiment import compare, sweep
+    from mmuexp.analysis.experiment import compare, sweep
 
     command = ["mmuexp", "compare", *traces]
     found: dict[str | None, Result] = {None: compare(list(traces), progress=progress, command=command)}

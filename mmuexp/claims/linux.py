@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from mmuexp.mail.estimate import INTEGER, Program
-from mmuexp.mail.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence
-from mmuexp.mail.model import RATE, SPEEDUP, Case, Claim, Figure, Part
-from mmuexp.mail.words import AGAINST, fault_condition, fault_figures, live_figures, times
+from mmuexp.claims.estimate import INTEGER, Program
+from mmuexp.claims.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence
+from mmuexp.claims.model import RATE, SPEEDUP, Case, Claim, Figure, Part
+from mmuexp.claims.words import AGAINST, fault_condition, fault_figures, live_figures, times
 
 EXPERIMENTS = ("linux-boot", "linux-windows")
 

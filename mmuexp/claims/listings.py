@@ -7,11 +7,11 @@ compiled code against it). A memory operand that names no table of the emulator'
 import re
 from collections.abc import Iterator
 
-from mmuexp.mail.evidence import BYTE_LOOKUP, MAP_BLOCK, QEMU_10, QEMU_FAST, SOFTMMU, Evidence
-from mmuexp.mail.model import BYTES, COUNT, INSNS, Case, Claim, Figure, Part
-from mmuexp.mail.words import live_figures
-from mmuexp.registry import all_strategies, strategy_class
+from mmuexp.claims.evidence import BYTE_LOOKUP, MAP_BLOCK, QEMU_10, QEMU_FAST, SOFTMMU, Evidence
+from mmuexp.claims.model import BYTES, COUNT, INSNS, Case, Claim, Figure, Part
+from mmuexp.claims.words import live_figures
 from mmuexp.strategy import is_instruction
+from mmuexp.strategy.registry import all_strategies, strategy_class
 
 TABLES = ("table", "lookup", "base", "tlb")  # names of the emulator's tables in listings
 FOUR, SEVEN, AROUND, MIB = 4, 7, 1, 1 << 20

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from mmuexp.mail.estimate import FLOATING, INTEGER, SOURCED, Program, mean_f_at, mean_speedup
-from mmuexp.mail.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence
-from mmuexp.mail.model import FACTOR, SPEEDUP, Case, Claim, Figure, Part, verdict_of_range
-from mmuexp.mail.words import AGAINST, between, live_figures, span, spread, times
+from mmuexp.claims.estimate import FLOATING, INTEGER, SOURCED, Program, mean_f_at, mean_speedup
+from mmuexp.claims.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence
+from mmuexp.claims.model import FACTOR, SPEEDUP, Case, Claim, Figure, Part, verdict_of_range
+from mmuexp.claims.words import AGAINST, between, live_figures, span, spread, times
 
 EXPERIMENTS = ("ten-kernels",)
 LEAST, MOST = 1.2, 1.3  # times the results under softmmu: nbench's results are rates

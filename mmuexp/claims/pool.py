@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from mmuexp.claims.evidence import MAP_BLOCK, Evidence, Run
+from mmuexp.claims.model import BYTES, COUNT, RATE, SHARE, TIMES, Case, Claim, Figure, Part
 from mmuexp.guest import ADDRESS_BITS
-from mmuexp.mail.evidence import MAP_BLOCK, Evidence, Run
-from mmuexp.mail.model import BYTES, COUNT, RATE, SHARE, TIMES, Case, Claim, Figure, Part
 from mmuexp.render.words import number, share, size
 
 SWEEPS = ("pool-size",)

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mmuexp import manifest
+from mmuexp.claims import REGISTRY
+from mmuexp.claims.estimate import FACTORS
+from mmuexp.claims.evidence import Evidence
+from mmuexp.claims.gather import evidence_for, hosts_of
+from mmuexp.claims.model import UNTESTED, Claim, Finding, Part
 from mmuexp.errors import UsageError, option
-from mmuexp.host import Profile
-from mmuexp.mail import REGISTRY
-from mmuexp.mail.estimate import FACTORS
-from mmuexp.mail.evidence import Evidence
-from mmuexp.mail.gather import evidence_for, hosts_of
-from mmuexp.mail.model import UNTESTED, Claim, Finding, Part
-from mmuexp.price import price_table
+from mmuexp.price.host import Profile
+from mmuexp.price.priced import price_table
+from mmuexp.result import manifest
 
 if TYPE_CHECKING:
     import pandas as pd

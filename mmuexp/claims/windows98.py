@@ -11,9 +11,9 @@ A recording is much slower *for that reason* if it is much slower, and its own s
 
 from collections.abc import Iterator
 
-from mmuexp.mail.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence, Run
-from mmuexp.mail.model import COUNT, NS, RATE, SHARE, TIMES, Case, Claim, Figure, Part
-from mmuexp.mail.words import times
+from mmuexp.claims.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence, Run
+from mmuexp.claims.model import COUNT, NS, RATE, SHARE, TIMES, Case, Claim, Figure, Part
+from mmuexp.claims.words import times
 from mmuexp.render.words import significant
 
 EXPERIMENTS = ("windows-habit", "habit-search")  # the first holds our guest

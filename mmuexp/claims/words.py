@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from mmuexp.mail.evidence import Evidence, Run
-from mmuexp.mail.model import ANY_HOST, FACTOR, LIVE, NS, SPEEDUP, Figure
+from mmuexp.claims.evidence import Evidence, Run
+from mmuexp.claims.model import ANY_HOST, FACTOR, LIVE, NS, SPEEDUP, Figure
+from mmuexp.price.verdict import ABOVE, ALWAYS, BELOW, BreakEven
 from mmuexp.render.words import duration, significant
-from mmuexp.verdict import ABOVE, ALWAYS, BELOW, BreakEven
 
 AGAINST = "memory accesses against {}'s"
 FEW = 3  # measured figures that are told one by one

@@ -31,7 +31,7 @@ def info(format_: str) -> None:
       mmuexp cache info
       mmuexp cache info --format json
     """
-    from mmuexp import places
+    from mmuexp.runtime import places
 
     kept, settings = places.cached(), places.settings()
     folder, settings_folder = str(places.cache_folder()), str(places.settings_folder())
@@ -60,7 +60,7 @@ def clear() -> None:
 
     What is needed again is compiled again, in some seconds.
     """
-    from mmuexp import places
+    from mmuexp.runtime import places
 
     removed = places.clear()
     others = next(one.files for one in places.cached() if one.kind == places.OTHER)

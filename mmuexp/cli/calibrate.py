@@ -32,9 +32,9 @@ def command(paths, rounds) -> None:
     takes its prices. Figures are medians of rounds on synthetic streams; the profile holds their ranges, the kernel,
     the processor and the date.
     """
-    from mmuexp.export import Output
-    from mmuexp.host import CALIBRATED, user_folder
     from mmuexp.live.calibrate import calibrate, profile_text, rounds_text
+    from mmuexp.price.host import CALIBRATED, user_folder
+    from mmuexp.render.export import Output
 
     class ProfileFile(Output):
         writers: ClassVar[Mapping[str, Callable]] = {

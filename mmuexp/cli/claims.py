@@ -34,8 +34,8 @@ def command(files, traces, host, only, replay, outputs, format_) -> None:
     at the profile of 2004 and at this host's. A verdict is: holds, holds when (the condition is a closed form), or does
     not hold. The exit code is 0 whatever they are.
     """
-    from mmuexp.mail.file import WRITERS, ClaimsFile
-    from mmuexp.mail.report import claims
+    from mmuexp.claims.file import WRITERS, ClaimsFile
+    from mmuexp.claims.report import claims
 
     names = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
     reports: list[ClaimsFile] = []
@@ -55,7 +55,7 @@ def command(files, traces, host, only, replay, outputs, format_) -> None:
     if reports and output.STDOUT not in outputs and format_ is None:
         return
     if format_ in (None, "table"):
-        from mmuexp.render.claimlist import print_report
+        from mmuexp.render.terminal.claims import print_report
 
         print_report(found, output.stdout_console())
     else:

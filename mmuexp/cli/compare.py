@@ -48,9 +48,9 @@ def command(
     model at the prices of the host profile. With --live each scheme also runs for real, with mmap and SIGSEGV, beside a
     loop without translation, at prices that are measured first, unless --host names others.
     """
-    from mmuexp.experiment import compare
-    from mmuexp.given import own_columns, possible_schemes
-    from mmuexp.result import LIVE, WINDOW
+    from mmuexp.analysis.experiment import compare
+    from mmuexp.result.table import LIVE, WINDOW
+    from mmuexp.strategy.given import own_columns, possible_schemes
 
     options = {"reference": reference, "host": host, "every": every, "live": live, "rounds": rounds}
     options |= {"seconds": seconds}

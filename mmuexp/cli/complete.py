@@ -79,13 +79,13 @@ def swept(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def hosts(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    from mmuexp.host import profile_names
+    from mmuexp.price.host import profile_names
 
     return _beginning(profile_names(), incomplete) or files(ctx, incomplete)
 
 
 def prices(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-    from mmuexp.primitives import PRICES
+    from mmuexp.price.primitives import PRICES
 
     return _beginning([f"{primitive}=" for primitive in PRICES], incomplete)
 

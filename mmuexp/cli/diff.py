@@ -38,9 +38,9 @@ def command(a, b, columns, tolerance, outputs, format_) -> int:
     strategy, window and swept values. Integers are compared exactly; an empty cell (no such event) is not 0. The exit
     code is 0 if they are equal, 3 if not. The manifests say why, if they tell.
     """
-    from mmuexp.difffile import WRITERS, DiffFile, diff_of
     from mmuexp.errors import refuse_itself
-    from mmuexp.manifest import utc_now
+    from mmuexp.render.difffile import WRITERS, DiffFile, diff_of
+    from mmuexp.result.manifest import utc_now
 
     started = utc_now()
     wanted = [name for text in columns for name in text.split(",")] or None

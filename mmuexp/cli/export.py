@@ -22,13 +22,13 @@ def command(result, host, specs, outputs, format_, checks) -> None:
 
     RESULT is what compare or sweep wrote with -o: .json, or .csv or .parquet (with the manifest beside it).
     """
-    from mmuexp.export import load
+    from mmuexp.render.export import load
 
     if specs and host is None:
         raise click.UsageError("a scheme is wanted where prices are; give --host or --price, too")
     saved = load(result)
     if host is not None:
-        from mmuexp.repricing import reprice
+        from mmuexp.analysis.repricing import reprice
 
         saved = reprice(saved, host, strategies=specs or None)
     numbers = [name for name, kind in saved.frame.dtypes.items() if kind.kind in "iuf"]

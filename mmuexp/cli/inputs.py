@@ -34,7 +34,7 @@ def _refuse_inputs(ctx: click.Context) -> None:
     if not (outputs and inputs):
         return
     from mmuexp.errors import refuse_itself
-    from mmuexp.manifest import SUFFIX
+    from mmuexp.result.manifest import SUFFIX
 
     read = [name for text in inputs for name in _files(text)]
     for output in outputs:

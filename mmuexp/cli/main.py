@@ -15,9 +15,9 @@ from importlib import import_module
 
 import click
 
-from mmuexp import interrupt
 from mmuexp.cli.inputs import guard_inputs
 from mmuexp.errors import MmuexpError, shown, speaking_of_options
+from mmuexp.runtime import interrupt
 
 # name -> what it does. The module mmuexp.cli.<name> holds it as `command`.
 COMMANDS = {
@@ -195,7 +195,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _somebodys(error: BaseException) -> MmuexpError | None:
     """The error as the mistake of somebody else's scheme, if one was loaded and it came of that."""
-    mistakes = sys.modules.get("mmuexp.mistakes")
+    mistakes = sys.modules.get("mmuexp.strategy.mistakes")
     return mistakes.somebodys(error) if mistakes else None
 
 

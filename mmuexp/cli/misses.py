@@ -32,9 +32,9 @@ def command(files, traces, specs, seeds, join_pages, move_bits, thread, outputs,
     conflict. The kinds add up to tlb_fills. A region, the pages of a recording that lie near each other, moves as a
     whole; seeds are for user-mode recordings.
     """
-    from mmuexp.loadseed import seeds_of
-    from mmuexp.misses import COLUMNS, misses
-    from mmuexp.ranges import expand
+    from mmuexp.analysis.misses import COLUMNS, misses
+    from mmuexp.analysis.ranges import expand
+    from mmuexp.trace.loadseed import seeds_of
 
     given = {"join_pages": join_pages, "move_bits": move_bits}
     options = {name: value for name, value in given.items() if value is not None}

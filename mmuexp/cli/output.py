@@ -14,8 +14,8 @@ from mmuexp.errors import shown
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mmuexp.export import Output
-    from mmuexp.result import Result
+    from mmuexp.render.export import Output
+    from mmuexp.result.table import Result
 
 FORMATS = ("table", "csv", "json", "md")
 STDOUT = "-"
@@ -35,7 +35,7 @@ def stderr_console() -> "Console":
 def _console(file: Any) -> "Console":
     from rich.console import Console
 
-    from mmuexp.render.wrap import page_width
+    from mmuexp.render.terminal.wrap import page_width
 
     class Quiet(Console):
         def on_broken_pipe(self) -> None:
@@ -157,7 +157,7 @@ class Outputs:
     """
 
     def __init__(self, paths: Sequence[str], format_: str | None = None, plot: bool = False):
-        from mmuexp.export import Output
+        from mmuexp.render.export import Output
 
         files = list(dict.fromkeys(path for path in paths if path != STDOUT))
         self.stdout = not files or STDOUT in paths or format_ is not None or plot
@@ -204,11 +204,11 @@ def refuse_twice(files: "Sequence[Output]") -> None:
 
 def write_stdout(result: "Result", format_: str, plot: bool = False) -> None:
     if format_ == "table":
-        from mmuexp.render.table import print_result
+        from mmuexp.render.terminal.result import print_result
 
         print_result(result, stdout_console(), plot=plot)
     else:
-        from mmuexp.export import WRITERS
+        from mmuexp.render.export import WRITERS
 
         write_bytes(WRITERS[f".{format_}"](result))
     sys.stdout.flush()
@@ -216,7 +216,7 @@ def write_stdout(result: "Result", format_: str, plot: bool = False) -> None:
 
 def tell_of_compiling() -> None:
     """On a terminal: what the first run of a scheme waits for."""
-    from mmuexp import compiled
+    from mmuexp.replay import compiled
 
     if sys.stderr.isatty():
         compiled.on_compile = lambda name: say(f"compiling {name} for this machine; it takes some seconds")
@@ -252,7 +252,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
 
 def telling(progress: Callable[[str, int, int | None], None] | None) -> Callable[[str, int, int | None], None]:
     """`progress`, and a remark when the replay of the bundled trace begins (not earlier: arguments may be wrong)."""
-    from mmuexp.passes import DEFAULT_NAME
+    from mmuexp.analysis.passes import DEFAULT_NAME
 
     told = False
 
@@ -285,8 +285,8 @@ def run_and_save(
 
     Interrupted between traces, what was finished is saved before the exit.
     """
-    from mmuexp.checks import fail_if, parse_check
-    from mmuexp.experiment import Interrupted
+    from mmuexp.analysis.experiment import Interrupted
+    from mmuexp.result.checks import fail_if, parse_check
 
     tell_of_compiling()
     parsed = [parse_check(text, columns, schemes) for text in checks]

@@ -27,14 +27,14 @@ def command(results, path, host) -> None:
     and priced anew; nothing is replayed. The page needs no network: charts, tables that sort, the data behind them and
     the manifest are in it.
     """
-    from mmuexp.export import Output
+    from mmuexp.render.export import Output
 
     class Page(Output):
         writers: ClassVar[Mapping[str, Callable]] = {".html": lambda overview: overview.html().encode()}
 
     file = None if path == output.STDOUT else Page(path)
     try:
-        from mmuexp.overview.build import report
+        from mmuexp.report.build import report
 
         found = report(results, host=host, command=sys.argv)
         for name in found.left_out:

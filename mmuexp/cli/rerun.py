@@ -32,8 +32,8 @@ def command(folders, check, saved, reprice, all_) -> int:
     not hold. --all without FOLDER takes results/.
     """
     from mmuexp.errors import MmuexpError
-    from mmuexp.folders.index import INDEX, index_text, is_index, write_index
-    from mmuexp.folders.rerun import HOME, experiments, find
+    from mmuexp.rerun.index import INDEX, index_text, is_index, write_index
+    from mmuexp.rerun.rerun import HOME, experiments, find
 
     if saved and reprice:
         raise click.UsageError("--saved and --reprice exclude each other: the one keeps the prices, the other does not")
@@ -69,8 +69,8 @@ def command(folders, check, saved, reprice, all_) -> int:
 
 
 def _rerun(folder, check: bool, saved: bool, reprice: bool, all_: bool, progress):
-    from mmuexp.folders.command import MissingRecording
-    from mmuexp.folders.rerun import rerun
+    from mmuexp.rerun.command import MissingRecording
+    from mmuexp.rerun.rerun import rerun
 
     try:
         return rerun(folder, check=check, saved=saved, reprice=reprice, progress=progress)

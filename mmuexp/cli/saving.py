@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mmuexp.errors import MmuexpError, shown
 
 if TYPE_CHECKING:
-    from mmuexp.export import Output
+    from mmuexp.render.export import Output
 
 
 def say(line: str) -> None:

@@ -29,9 +29,9 @@ def list_(format_: str) -> None:
       mmuexp strategy list
       mmuexp strategy list --format json
     """
-    from mmuexp.describe import instructions, summary
-    from mmuexp.registry import all_strategies
-    from mmuexp.render.wrap import wrapped
+    from mmuexp.render.terminal.wrap import wrapped
+    from mmuexp.strategy.describe import instructions, summary
+    from mmuexp.strategy.registry import all_strategies
 
     broken: list = []
     found = [summary(cls) for cls in all_strategies(broken=broken).values()]
@@ -57,9 +57,9 @@ def show(name: str, format_: str) -> None:
       mmuexp strategy show map-block
       mmuexp strategy show softmmu --format json
     """
-    from mmuexp.describe import as_text, description
-    from mmuexp.registry import parse_spec
-    from mmuexp.render.wrap import wrapped
+    from mmuexp.render.terminal.wrap import wrapped
+    from mmuexp.strategy.describe import as_text, description
+    from mmuexp.strategy.registry import parse_spec
 
     strategy = parse_spec(name)
     about = description(strategy)
@@ -82,9 +82,9 @@ def check(file: str, traces: tuple[str, ...]) -> None:
     """
     from pathlib import Path
 
-    from mmuexp.contract import check as run_checks
+    from mmuexp.contract.rules import check as run_checks
     from mmuexp.errors import CheckFailed
-    from mmuexp.registry import namesake, strategies_of_file, strategy_class
+    from mmuexp.strategy.registry import namesake, strategies_of_file, strategy_class
     from mmuexp.trace import open_trace
 
     for path in traces:  # one that cannot be read is told before the checks, which take a minute

@@ -61,7 +61,7 @@ def info(file, format_) -> None:
     if format_ == "json":
         _json(told)
     else:
-        from mmuexp.render.wrap import wrapped
+        from mmuexp.render.terminal.wrap import wrapped
 
         print(wrapped(work.lines(told)), flush=True)
 
@@ -125,7 +125,7 @@ def verify(file, format_) -> None:
     if format_ == "json":
         _json([check._asdict() for check in checks])
     else:
-        from mmuexp.render.wrap import wrapped
+        from mmuexp.render.terminal.wrap import wrapped
 
         print(wrapped(f"{check.name:<15}{check.state:<9}{one_line(check.detail)}" for check in checks))
         sys.stdout.flush()
@@ -197,7 +197,7 @@ def relocate(file, seed, join_pages, move_bits, target) -> None:
 
     A region is what touched pages at most --join-pages apart make up. The same seed is the same address everywhere.
     """
-    from mmuexp.relocate import relocate_file
+    from mmuexp.trace.relocate import relocate_file
 
     given = {"join_pages": join_pages, "move_bits": move_bits}
     moved = relocate_file(file, target, seed, **{name: n for name, n in given.items() if n is not None})

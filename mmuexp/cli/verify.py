@@ -11,7 +11,7 @@ import click
 from mmuexp.cli import output
 
 if TYPE_CHECKING:
-    from mmuexp.live.check import Verified
+    from mmuexp.analysis.verify import Verified
 
 
 @click.command(short_help="Run the schemes for real (mmap, SIGSEGV) and compare with the model.")
@@ -55,10 +55,10 @@ def command(files, traces, specs, thread, outputs, format_, time_limit, memory_m
     every fault that the model predicts, at the same row and address, and count the same events; every load is compared
     with a reference memory. Exit code 0 only if all is equal, 3 if not.
     """
-    from mmuexp import compiled
+    from mmuexp.analysis.verify import verify
     from mmuexp.errors import CheckFailed
-    from mmuexp.live.check import verify
     from mmuexp.render.verify import print_outcomes, verdict
+    from mmuexp.replay import compiled
 
     if sys.stderr.isatty():
         compiled.on_compile = lambda name: output.say(f"compiling {name} for this machine; it takes some seconds")
@@ -99,7 +99,7 @@ def _plant(name: str):
 
 
 def _claimed(path: str, stack: ExitStack):
-    from mmuexp.export import Output
+    from mmuexp.render.export import Output
 
     class VerifiedFile(Output):
         writers: ClassVar[Mapping[str, Callable]] = WRITERS
@@ -127,7 +127,7 @@ def _parquet(found: "Verified") -> bytes:
 
 
 def _html(found: "Verified") -> bytes:
-    from mmuexp.render.verify_page import verify_html
+    from mmuexp.render.html.verify import verify_html
 
     return verify_html(found.outcomes, found.frame, found.manifest).encode()
 

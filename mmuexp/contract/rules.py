@@ -17,16 +17,25 @@ from typing import Any
 
 import numpy as np
 
-from mmuexp import interrupt
-from mmuexp.bounds import is_own, remember_passed
+from mmuexp.contract.sample import (
+    FAR_APART,
+    NEIGHBOURS,
+    QUIET_PAGES,
+    calm_trace,
+    joined,
+    rows_of_op,
+    sample_trace,
+    touch_of,
+)
+from mmuexp.contract.trial import MODES, ROWS, Broken, Crashed, counted_over, pair, replayed, same
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
-from mmuexp.mistakes import Mistake, declared, place_of, scheme_files, what_of
-from mmuexp.plausible import check_counts
-from mmuexp.registry import parse_settings, strategies_of_file, strategy_class
-from mmuexp.sample import FAR_APART, NEIGHBOURS, QUIET_PAGES, calm_trace, joined, rows_of_op, sample_trace, touch_of
+from mmuexp.replay.plausible import check_counts
+from mmuexp.runtime import interrupt
 from mmuexp.strategy import Strategy
-from mmuexp.trial import MODES, ROWS, Broken, Crashed, counted_over, pair, replayed, same
+from mmuexp.strategy.bounds import is_own, remember_passed
+from mmuexp.strategy.mistakes import Mistake, declared, place_of, scheme_files, what_of
+from mmuexp.strategy.registry import parse_settings, strategies_of_file, strategy_class
 
 INTERPRETED_ROWS = 800
 LOG = 1 << 16  # faults of a recording that are held at once
@@ -110,7 +119,7 @@ def replays_are_apart(strategy: Strategy) -> None:
 
 def shape_is_the_traces(strategy: Strategy) -> None:
     """A strategy writes to its own state and counters only: shape counts are what the trace alone gives."""
-    from mmuexp.shape import Survey
+    from mmuexp.replay.survey import Survey
 
     for mode in MODES:
         survey = Survey(mode, "sample")
@@ -187,7 +196,7 @@ def compiled_is_interpreted(strategy: Strategy) -> None:
     """The kernels, run as plain Python (NUMBA_DISABLE_JIT=1, in a process of its own), count the same."""
     cls = type(strategy)
     source = cls.__name__ if cls.__module__.startswith("mmuexp.strategies.") else sys.modules[cls.__module__].__file__
-    command = [sys.executable, "-m", "mmuexp.contract", str(source), strategy.name, str(strategy)]
+    command = [sys.executable, "-m", "mmuexp.contract.rules", str(source), strategy.name, str(strategy)]
     done = subprocess.run(
         command, env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, timeout=60
     )

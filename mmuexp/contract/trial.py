@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from mmuexp.contract.sample import sample_trace
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import Columns
-from mmuexp.sample import sample_trace
 from mmuexp.strategy import Strategy
 
 ROWS = 4000  # of a sample trace
@@ -35,8 +35,8 @@ def counted_over(strategy: Strategy, mode: str, columns: Columns, *, chunk: int 
 
 def pair(strategy: Strategy, mode: str, **options: Any) -> tuple[Any, Any]:
     """A survey, and a replay that looks at every index, to be fed with what it accepts."""
-    from mmuexp.replay import Replay
-    from mmuexp.shape import Survey
+    from mmuexp.replay.replay import Replay
+    from mmuexp.replay.survey import Survey
 
     return Survey(mode, "sample"), Replay(strategy, mode, where="sample", trusts_passed=False, **options)
 

@@ -11,7 +11,7 @@ from mmuexp.emulator.kernel import entry, kernel, seldom
 from mmuexp.emulator.state import BLOCKS, DROPPED, USED_BLOCKS, Emulator, lose
 from mmuexp.events import Event
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK
-from mmuexp.threads import apart
+from mmuexp.runtime.threads import apart
 
 
 @kernel

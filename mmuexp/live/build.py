@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mmuexp.errors import MmuexpError, option
-from mmuexp.native import compiled
+from mmuexp.native.compiler import compiled
 
 SHARED = files("mmuexp.live") / "engine"
 SOURCES = ("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "fetch.c", "tlb.c", "translate.c")

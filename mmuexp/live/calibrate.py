@@ -23,15 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from mmuexp import manifest
 from mmuexp.arguments import whole_number
 from mmuexp.errors import MmuexpError, UsageError, option
-from mmuexp.host import DEPENDENT, FAR, Profile, profile_of_text
 from mmuexp.live import events
 from mmuexp.live.build import primitives_program
 from mmuexp.live.events import EVENTS, FOR_PEOPLE, PRICED, Event, Step
 from mmuexp.live.translating import translate_ns
+from mmuexp.price.host import DEPENDENT, FAR, Profile, profile_of_text
 from mmuexp.progress import Progress
+from mmuexp.result import manifest
 
 ROUNDS = 15
 LEAST_ROUNDS = 3

@@ -17,8 +17,8 @@ from mmuexp.guest import Columns
 from mmuexp.live import streams
 from mmuexp.live.build import NoEngine, source_of
 from mmuexp.live.engine import Engine
-from mmuexp.registry import default_strategies
 from mmuexp.strategy import Strategy
+from mmuexp.strategy.registry import default_strategies
 
 HIT_ROWS = 1 << 18
 HIT_TIMES = 4  # that hits are measured in a round: they differ by tenths of a ns, and take a ms

@@ -5,8 +5,8 @@ from typing import Any
 
 from mmuexp.errors import MmuexpError, option
 from mmuexp.guest import PAGE_BYTES
-from mmuexp.replay import Replay
-from mmuexp.shape import Survey
+from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Survey
 from mmuexp.strategy import Strategy
 
 MAP_COUNT = Path("/proc/sys/vm/max_map_count")

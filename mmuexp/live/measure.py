@@ -26,7 +26,7 @@ from mmuexp.errors import UsageError, option
 from mmuexp.guest import Columns, Op
 from mmuexp.live.engine import Engine
 from mmuexp.progress import Progress
-from mmuexp.shape import Survey
+from mmuexp.replay.survey import Survey
 from mmuexp.strategy import Strategy
 
 SECONDS = 10.0  # of one trace, unless the caller says otherwise

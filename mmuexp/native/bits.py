@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from mmuexp.jitcache import inside
+from mmuexp.native.jitcache import inside
 
 
 @intrinsic  # one instruction, for which neither Python nor NumPy has a word

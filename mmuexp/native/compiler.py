@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from mmuexp import interrupt, partfile
 from mmuexp.errors import MmuexpError
-from mmuexp.places import cache_folder
+from mmuexp.runtime import interrupt, partfile
+from mmuexp.runtime.places import cache_folder
 
 SEAL_BYTES = hashlib.sha256().digest_size
 BUILD = "build-"  # a folder to compile in is named so, and after its process

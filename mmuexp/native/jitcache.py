@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mmuexp.places import cache_folder
-from mmuexp.threads import apart
+from mmuexp.runtime.places import cache_folder
+from mmuexp.runtime.threads import apart
 
 
 def kept(function: Callable, **options: Any) -> Any:

@@ -23,13 +23,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
+from importlib.resources.abc import Traversable
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError, UsageError, all_shown, shown
-from mmuexp.places import settings_folder
-from mmuexp.primitives import ASSUMED, ASSUMED_RANGE, KERNEL, PRICES
+from mmuexp.price.primitives import ASSUMED, ASSUMED_RANGE, KERNEL, PRICES
+from mmuexp.runtime.places import settings_folder
 
 NEEDED = ("insn", *(name for name, p in PRICES.items() if p.part == KERNEL))  # what any profile holds
 FAR = ("hit_far", "access_far")
@@ -130,6 +131,11 @@ def user_folder() -> Path:
     return settings_folder() / "hosts"
 
 
+def shipped_folder() -> Traversable:
+    """Where the profiles lie that come with mmuexp."""
+    return resources.files("mmuexp.price") / "profiles"
+
+
 def _names_in(folder) -> dict[str, Any]:
     if not folder.is_dir():
         return {}
@@ -138,7 +144,7 @@ def _names_in(folder) -> dict[str, Any]:
 
 def profile_names() -> list[str]:
     """Every name that `load_profile` finds, the user's own first where they share a name."""
-    return sorted({**_names_in(resources.files(__name__)), **_names_in(user_folder())})
+    return sorted({**_names_in(shipped_folder()), **_names_in(user_folder())})
 
 
 _PRICES = re.compile(r"(?P<profile>.*?)(?P<prices>(,[^,=/]+=[^,]*)+)")  # what may follow a profile's name
@@ -201,7 +207,7 @@ def load_profile(name_or_path: str | os.PathLike | None = None) -> Profile:
             what = "is not a file, as a host profile is" if file.exists() else "no such host profile file"
             raise UsageError(what, where=asked, todo=f"or name one of {_known()}")
     else:
-        shipped = _names_in(resources.files(__name__))
+        shipped = _names_in(shipped_folder())
         found = {**shipped, **_names_in(user_folder())}
         name = asked if asked in found else asked.lower()  # ours are in lower case
         if name not in found or (name != asked and name not in shipped):

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mmuexp.host import FAR as FAR_PRICES
-from mmuexp.host import Price, Profile
-from mmuexp.primitives import HANDLER, HIT, KERNEL, PRICES, PRIMITIVES, TRANSLATOR, Cost
+from mmuexp.price.host import FAR as FAR_PRICES
+from mmuexp.price.host import Price, Profile
+from mmuexp.price.primitives import HANDLER, HIT, KERNEL, PRICES, PRIMITIVES, TRANSLATOR, Cost
 
 PATH = "units8"  # the count of which each pays the hit path once
 FAR = "far_accesses"  # the count of those of them that far code makes

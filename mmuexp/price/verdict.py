@@ -8,7 +8,7 @@ one factor.
 from dataclasses import dataclass
 from itertools import product
 
-from mmuexp.price import Ends, Priced
+from mmuexp.price.priced import Ends, Priced
 
 ALWAYS, NEVER, BELOW, ABOVE = "always", "never", "below", "above"
 

@@ -3,7 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
-from mmuexp.native import compiled, digest_of
+from mmuexp.native.compiler import compiled, digest_of
 
 SOURCE = files("mmuexp.record") / "plugin"
 USER, SYSTEM = "mmuexp_plugin", "mmuexp_system"  # the plugins: for a program, for a whole guest

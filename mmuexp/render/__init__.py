@@ -1,0 +1,1 @@
+"""How a result looks: words and tables here; terminal/, html/ and chart/ are the media."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmuexp.host import CALIBRATED
-from mmuexp.price import is_of_host
+from mmuexp.price.host import CALIBRATED
+from mmuexp.price.priced import is_of_host
 
 NAMED = 3  # prices, of several that turn the order
 MEASURED = (CALIBRATED, "now")  # profiles of the reader's own host, as calibrate and compare --live name them

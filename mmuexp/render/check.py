@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from mmuexp import misses
+from mmuexp.analysis import misses
 from mmuexp.errors import all_shown, shown
-from mmuexp.result import (
+from mmuexp.result.table import (
     CALLS,
     COUNTS,
     DROPPED,

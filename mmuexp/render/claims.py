@@ -11,7 +11,7 @@ from mmuexp.render import words
 
 NAMED = 8  # of more recordings so many are named on a terminal
 DECIDING = 3  # and so many of the prices that decide
-ANY, LIVE = "", "measured live"  # as mmuexp/mail/model.py has them
+ANY, LIVE = "", "measured live"  # as mmuexp/claims/model.py has them
 UNTESTED = "not tested"
 ALL_HOSTS = "any host"
 WHEN = "holds when"
@@ -169,7 +169,7 @@ def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -
 
 def sections(report: Any) -> list[Any]:
     """The sections of a page (render/page.py), from headings of level 3 on."""
-    from mmuexp.render.sections import Cell, Details, Heading, Table, Text
+    from mmuexp.render.html.sections import Cell, Details, Heading, Table, Text
 
     def marked(finding: Any, host: str) -> Cell:
         return Cell(with_condition(finding, host), mark=MARKS.get(finding.verdict_at(host), ""))

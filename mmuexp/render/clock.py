@@ -8,7 +8,7 @@ noise of the loop that is subtracted from it.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mmuexp.result import is_measured, live_interval, measured_ns
+from mmuexp.result.table import is_measured, live_interval, measured_ns
 
 NOT_MEASURABLE = "not measurable"
 

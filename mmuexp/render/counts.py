@@ -1,6 +1,6 @@
 """Every column of a result, exact, for pages that people read."""
 
-from mmuexp.result import Result, rows_of
+from mmuexp.result.table import Result, rows_of
 
 UPRIGHT = 30  # up to so many runs stand side by side, since fifty columns fit no page
 

@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp.difference import CHANGED, Change, Difference
 from mmuexp.render import words
-from mmuexp.render.grid import print_table, print_text
+from mmuexp.render.terminal.grid import print_table, print_text
+from mmuexp.result.difference import CHANGED, Change, Difference
 
 HEADS = ("column", "A", "B", "difference", "ratio")
 EMPTY = "(empty)"  # no such event; 0 is another thing

@@ -5,11 +5,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mmuexp import manifest
-from mmuexp.difference import Difference, diff
 from mmuexp.errors import UsageError
-from mmuexp.export import Output, load
-from mmuexp.result import IDENTITY, Result, new_names
+from mmuexp.render.export import Output, load
+from mmuexp.result import manifest
+from mmuexp.result.difference import Difference, diff
+from mmuexp.result.table import IDENTITY, Result, new_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ class DiffFile(Output):
 
 
 def diff_of(a: Any, b: Any, **options: Any) -> Difference:
-    """What changed from `a` to `b`, each a path or a DataFrame; options as `mmuexp.difference.diff` takes them."""
+    """What changed from `a` to `b`, each a path or a DataFrame; options as `difference.diff` takes them."""
     return diff(given_result(a), given_result(b), **options)
 
 

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from mmuexp import partfile
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.interrupt import whole
-from mmuexp.manifest import SUFFIX
 from mmuexp.render.check import check_columns, check_manifest, checked
-from mmuexp.result import IDENTITY, Result, rows_of
+from mmuexp.result.manifest import SUFFIX
+from mmuexp.result.table import IDENTITY, Result, rows_of
+from mmuexp.runtime import partfile
+from mmuexp.runtime.interrupt import whole
 
 FORMAT = "mmuexp-result-1"
 FOR_PROGRAMS = (".csv", ".json", ".parquet")
@@ -60,22 +60,22 @@ def to_md(result: Result) -> bytes:
 
 
 def to_html(result: Result) -> bytes:
-    from mmuexp.render.html import html
+    from mmuexp.render.html.result import html
 
     return html(result).encode()
 
 
 def to_svg(result: Result) -> bytes:
-    from mmuexp.render.chart import chart_of, svg
-    from mmuexp.render.chart_runs import plan_of
+    from mmuexp.render.chart.draw import chart_of, svg
+    from mmuexp.render.chart.runs import plan_of
 
     plan = plan_of(result)
     return svg(chart_of(plan.frame, plan.spec))
 
 
 def to_png(result: Result) -> bytes:
-    from mmuexp.render.chart import chart_of, png
-    from mmuexp.render.chart_runs import plan_of
+    from mmuexp.render.chart.draw import chart_of, png
+    from mmuexp.render.chart.runs import plan_of
 
     plan = plan_of(result)
     return png(chart_of(plan.frame, plan.spec))

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mmuexp.analysis.faultlog import COLUMNS, columns_of
 from mmuexp.emulator.faults import FAULT
-from mmuexp.export import Output
-from mmuexp.faultlog import COLUMNS, columns_of
+from mmuexp.render.export import Output
 
 PIECE = 1 << 17  # faults that are formatted at once; a row group of Parquet
 

@@ -4,8 +4,8 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp.faultlog import Listed, takes_faults
-from mmuexp.render.grid import print_table, print_text
+from mmuexp.analysis.faultlog import Listed, takes_faults
+from mmuexp.render.terminal.grid import print_table, print_text
 
 
 def print_faults(listed: Listed, top: int, console: Console) -> None:

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mmuexp.loadseed import LOAD_SEED
 from mmuexp.render import words
 from mmuexp.render.clock import NOT_MEASURABLE, Timed
-from mmuexp.result import (
+from mmuexp.result.table import (
     FAULT_CAUSES,
     WINDOW,
     Result,
@@ -16,6 +15,7 @@ from mmuexp.result import (
     measured_ns,
     within_tolerance,
 )
+from mmuexp.trace.loadseed import LOAD_SEED
 
 Row = dict[str, Any]
 TIME = "memory\naccess time"  # the first figure of a run; the columns before it name the run

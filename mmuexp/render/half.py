@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmuexp.render.sentence import CLOSE
-from mmuexp.result import access_ns
+from mmuexp.result.table import access_ns
 
 DIFFERS = 0.1  # the ratio of the second half, against that of the whole, from which on it is told
 

@@ -1,12 +1,12 @@
 """A result as Markdown: the summary, the sentence, and every count."""
 
-from mmuexp import misses
+from mmuexp.analysis import misses
 from mmuexp.render.counts import every_count
 from mmuexp.render.misses import markdown as markdown_of_misses
-from mmuexp.render.plot import bars
 from mmuexp.render.summary import Summary, summaries
+from mmuexp.render.terminal.plot import bars
 from mmuexp.render.words import markdown_line, markdown_text
-from mmuexp.result import Result
+from mmuexp.result.table import Result
 
 
 def markdown(result: Result) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from statistics import median_low
 from typing import Any
 
-from mmuexp.misses import KINDS
+from mmuexp.analysis.misses import KINDS
 from mmuexp.render import words
-from mmuexp.result import Result, rows_of
+from mmuexp.result.table import Result, rows_of
 
 WORDS = {
     "compulsory": "the page's first lookup in this mode",
@@ -44,7 +44,7 @@ def _table(rows: list[dict[str, Any]]) -> tuple[str, list[str], list[list[str]]]
 
 def sections(result: Result) -> list[Any]:
     """The same tables on a page, and every count."""
-    from mmuexp.render.sections import Details, Heading, Table
+    from mmuexp.render.html.sections import Details, Heading, Table
 
     found: list[Any] = []
     for title, heads, cells in tables(result):
@@ -58,7 +58,7 @@ def print_misses(result: Result, console: Any) -> None:
     """A table for each trace and strategy."""
     from rich.text import Text
 
-    from mmuexp.render.grid import print_table, print_text
+    from mmuexp.render.terminal.grid import print_table, print_text
 
     for at, (title, heads, cells) in enumerate(tables(result)):
         if at:

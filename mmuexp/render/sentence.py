@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmuexp.render.words import at_prices, duration
-from mmuexp.result import access_ns
+from mmuexp.result.table import access_ns
 
 NAMED = 4  # of many equal runs so many are named
 CLOSE = 0.01  # runs nearer to the winner than this are called equal: no price is known that well

@@ -6,18 +6,18 @@ One `Summary` for each trace (a sweep: for each trace and pool); table.py, markd
 import re
 from dataclasses import dataclass, field, replace
 
-from mmuexp.loadseed import LOAD_SEED
-from mmuexp.price import DEPENDENCE
-from mmuexp.ranges import tables_of
+from mmuexp.analysis.ranges import tables_of
+from mmuexp.price.priced import DEPENDENCE
 from mmuexp.render import words
 from mmuexp.render.certain import certainty_sentence
 from mmuexp.render.clock import clock_sentence, timed, winner_by_clock
 from mmuexp.render.figures import TIME, Figures, Row
-from mmuexp.render.grid import table_width
 from mmuexp.render.half import half_sentence
 from mmuexp.render.sentence import Line, clear_winner, close_to, lines_of, sentence
-from mmuexp.render.wrap import PAGE
-from mmuexp.result import TOLERANCE, TOLERANCE_NS, Result, access_ns, rows_of, within_tolerance
+from mmuexp.render.terminal.grid import table_width
+from mmuexp.render.terminal.wrap import PAGE
+from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, Result, access_ns, rows_of, within_tolerance
+from mmuexp.trace.loadseed import LOAD_SEED
 
 CERTAIN_ROUNDS = 6  # fewer do not bound a median so that it lies outside but once in 20
 MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp.live.check import Outcome, Parting
-from mmuexp.mistakes import blocks_of
-from mmuexp.render.grid import print_table, print_text
+from mmuexp.analysis.verify import Outcome, Parting
+from mmuexp.render.terminal.grid import print_table, print_text
+from mmuexp.strategy.mistakes import blocks_of
 
 TOTALS = ("checked_loads", "checked_stores", "signals", "system_calls")
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from math import floor, log10
 from typing import Any
 
-from mmuexp.host import CALIBRATED
+from mmuexp.price.host import CALIBRATED
 
 DASH = "-"  # the scheme has no such event
 EQUAL = "as fast"

@@ -22,11 +22,11 @@ from types import ModuleType
 import numba
 import numpy as np
 
-from mmuexp import partfile
-from mmuexp.bounds import OWN, has_passed, is_own, with_bounds
-from mmuexp.jitcache import Guarded
-from mmuexp.places import cache_folder
+from mmuexp.native.jitcache import Guarded
+from mmuexp.runtime import partfile
+from mmuexp.runtime.places import cache_folder
 from mmuexp.strategy import Kernels, Strategy, nothing
+from mmuexp.strategy.bounds import OWN, has_passed, is_own, with_bounds
 
 on_compile: Callable[[str], None] | None = None  # told a strategy's name when its loop will be compiled, for seconds
 
@@ -69,11 +69,9 @@ def _fingerprint() -> str:
     digest = hashlib.sha256(
         f"{sys.version} {numba.__version__} {np.__version__} {platform.machine()} {numba.config.OPT}".encode()
     )
-    package = Path(__file__).parent
-    folders = [package / "emulator", Path(strategies.__path__[0])]
-    files = [
-        package / f"{name}.py" for name in ("bits", "guest", "events", "keys", "firsts", "known", "loop", "strategy")
-    ]
+    package = Path(__file__).parents[1]
+    folders = [package / "emulator", package / "replay", Path(strategies.__path__[0])]
+    files = [package / f"{name}.py" for name in ("guest", "events", "strategy/base", "native/bits")]
     for path in files + [f for folder in folders for f in sorted(folder.glob("*.py"))]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -13,8 +13,8 @@ Accesses before the first EXEC row are of a block that nobody knows, and are not
 
 import numpy as np
 
-from mmuexp.bits import count_bits, lowest_bit, lowest_bits
-from mmuexp.jitcache import inside
+from mmuexp.native.bits import count_bits, lowest_bit, lowest_bits
+from mmuexp.native.jitcache import inside
 
 GENERATION = 128  # accesses
 PIECE = 1 << 6  # rows that are looked at together

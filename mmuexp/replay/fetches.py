@@ -13,10 +13,10 @@ Source: QEMU 10.0: accel/tcg/tb-jmp-cache.h, tb-hash.h (the place), cputlb.c (tb
 
 import numpy as np
 
-from mmuexp import bits
 from mmuexp.emulator.state import zeros
 from mmuexp.guest import PAGE_BITS, PAGES, USER, Columns
-from mmuexp.jitcache import guarded, inside, kept_with
+from mmuexp.native import bits
+from mmuexp.native.jitcache import guarded, inside, kept_with
 
 JUMPS = 1 << 12  # places of the jump cache
 GROUP = 1 << 6  # places that all blocks of one page share, and those of some other pages

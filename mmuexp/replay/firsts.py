@@ -9,9 +9,9 @@ once for all schemes. For a scheme that loses something the loop looks at more r
 
 import numpy as np
 
-from mmuexp.bits import lowest_bit, lowest_bits
-from mmuexp.jitcache import inside
-from mmuexp.keys import FORM_BITS, LONG, ODD, is_block
+from mmuexp.native.bits import lowest_bit, lowest_bits
+from mmuexp.native.jitcache import inside
+from mmuexp.replay.keys import FORM_BITS, LONG, ODD, is_block
 
 ERA_ROWS = 1 << 13
 PIECE = 1 << 6  # rows that are looked up together: a bit each of what is not known

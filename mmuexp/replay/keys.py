@@ -11,7 +11,7 @@ where it must look at every row.
 import numpy as np
 
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGE_MASK
-from mmuexp.jitcache import inside
+from mmuexp.native.jitcache import inside
 
 KINDS = 8  # bits 0..7 of an access's key, one for each kind of plain access: op | user << 1 | misaligned << 2
 ALIGNED = (1 << KINDS // 2) - 1

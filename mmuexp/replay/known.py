@@ -8,9 +8,9 @@ import numpy as np
 
 from mmuexp.emulator.kernel import kernel
 from mmuexp.emulator.state import ACCESSES, BLOCKS, ENTERED, lost_bit
-from mmuexp.firsts import WORD_FORM_BITS, WORD_FORM_MASK
 from mmuexp.guest import PAGE_BITS, PAGE_MASK
-from mmuexp.keys import KINDS, PLAIN_KINDS, is_block, key_and_form
+from mmuexp.replay.firsts import WORD_FORM_BITS, WORD_FORM_MASK
+from mmuexp.replay.keys import KINDS, PLAIN_KINDS, is_block, key_and_form
 
 
 @kernel

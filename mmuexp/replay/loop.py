@@ -14,7 +14,6 @@ that one compilation serves all its parameter values.
 
 import numpy as np
 
-from mmuexp.bits import count_bits, lowest_bit, lowest_bits
 from mmuexp.emulator.code import add_block, find_block, is_code_page, room_for_block
 from mmuexp.emulator.faults import log_faults
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, kernel, nothing
@@ -34,10 +33,11 @@ from mmuexp.emulator.state import (
     lose,
     unsettle,
 )
-from mmuexp.firsts import END_FIRST, END_INSNS, END_ROW, PIECE
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
-from mmuexp.keys import ALIGNED, KINDS, LONG, ODD, PLAIN_KINDS, is_block, key_and_form
-from mmuexp.known import (
+from mmuexp.native.bits import count_bits, lowest_bit, lowest_bits
+from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_ROW, PIECE
+from mmuexp.replay.keys import ALIGNED, KINDS, LONG, ODD, PLAIN_KINDS, is_block, key_and_form
+from mmuexp.replay.known import (
     is_known,
     of_word,
     remember_block,

@@ -5,20 +5,20 @@ from typing import Any
 import numba
 import numpy as np
 
-from mmuexp.bounds import interpreted, is_own
-from mmuexp.compiled import loop_of
 from mmuexp.emulator.code import with_more_blocks
 from mmuexp.emulator.faults import FAULT, FIRST_ROW, LOGGED
 from mmuexp.emulator.state import DROPPED, MAX_BLOCKS, ROW_FAULTS, new_emulator, records
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
-from mmuexp.fetches import Fetches
-from mmuexp.firsts import PIECE
 from mmuexp.guest import PAGE_BITS
-from mmuexp.loop import DONE, LOG_FULL, NO_ROOM, PLACES, ROW, STOPPED
-from mmuexp.mistakes import blamed, checked_counts, checked_state, conflict_of, wrong_answer
-from mmuexp.shape import Surveyed
+from mmuexp.replay.compiled import loop_of
+from mmuexp.replay.fetches import Fetches
+from mmuexp.replay.firsts import PIECE
+from mmuexp.replay.loop import DONE, LOG_FULL, NO_ROOM, PLACES, ROW, STOPPED
+from mmuexp.replay.survey import Surveyed
 from mmuexp.strategy import Strategy, nothing
+from mmuexp.strategy.bounds import interpreted, is_own
+from mmuexp.strategy.mistakes import blamed, checked_counts, checked_state, conflict_of, wrong_answer
 
 NO_FRAMES, NO_ROWS = np.empty(0, np.int32), np.empty(0, np.int64)
 

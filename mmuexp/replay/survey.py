@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp import farcode, firsts, keys
-from mmuexp import shape_scan as scan
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGES, Columns, Op
+from mmuexp.replay import farcode, firsts, keys
+from mmuexp.replay import survey_scan as scan
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
 MAX_FRAMES = 1 << 20  # physical pages that a trace may name: 4 GiB of them, so state stays bounded

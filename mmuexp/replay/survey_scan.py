@@ -7,12 +7,13 @@ odd, thus a first, and `_odd` is the whole truth about it.
 
 import numpy as np
 
-from mmuexp import bits, farcode, firsts
-from mmuexp import keys as key_of
-from mmuexp.farcode import count_far
-from mmuexp.firsts import END_ROW, ERA_ROWS, WORD_FORM_MASK, count_insns, end_era, find
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
-from mmuexp.jitcache import guarded, inside, kept_with
+from mmuexp.native import bits
+from mmuexp.native.jitcache import guarded, inside, kept_with
+from mmuexp.replay import farcode, firsts
+from mmuexp.replay import keys as key_of
+from mmuexp.replay.farcode import count_far
+from mmuexp.replay.firsts import END_ROW, ERA_ROWS, WORD_FORM_MASK, count_insns, end_era, find
 
 # What the kernel counts, by its place in `sums`. From RAM_LOADS on of accesses that are not IO: `units8` sums
 # ceil(size / 8), `wide_units8` does so over accesses of more than 4 bytes, `ram_misaligned_units8` over misaligned

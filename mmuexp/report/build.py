@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmuexp import manifest
+from mmuexp.claims.evidence import Evidence, runs_of
+from mmuexp.claims.gather import hosts_of, results_folder
 from mmuexp.errors import MmuexpError
-from mmuexp.export import load
-from mmuexp.folders.about import About, read
-from mmuexp.folders.rerun import experiments
-from mmuexp.host import Profile
-from mmuexp.mail.evidence import Evidence, runs_of
-from mmuexp.mail.gather import hosts_of, results_folder
-from mmuexp.overview.certainty import measured
-from mmuexp.overview.experiments import can_price, digest_of, experiment_sections, index_of
-from mmuexp.overview.rehearsed import live_hosts, live_results
-from mmuexp.overview.summary import summary_sections
-from mmuexp.overview.sure import sure_sections
-from mmuexp.overview.workloads import ours, scheme_of
-from mmuexp.render.page import page
-from mmuexp.render.sections import Details, Heading, Text
-from mmuexp.result import Result
+from mmuexp.price.host import Profile
+from mmuexp.render.export import load
+from mmuexp.render.html.page import page
+from mmuexp.render.html.sections import Details, Heading, Text
+from mmuexp.report.certainty import measured
+from mmuexp.report.experiments import can_price, digest_of, experiment_sections, index_of
+from mmuexp.report.rehearsed import live_hosts, live_results
+from mmuexp.report.summary import summary_sections
+from mmuexp.report.sure import sure_sections
+from mmuexp.report.workloads import ours, scheme_of
+from mmuexp.rerun.about import About, read
+from mmuexp.rerun.rerun import experiments
+from mmuexp.result import manifest
+from mmuexp.result.table import Result
 
 TITLE = "How should an emulator translate guest memory?"
 LEAD = (
@@ -120,7 +120,7 @@ def _claims(hosts: Sequence[Profile], results: Any) -> list[Any]:
     """The mail's claims, which rest on the experiments of this project."""
     if results is not None and Path(results).resolve() != results_folder().resolve():
         return []
-    from mmuexp.mail.report import claims
+    from mmuexp.claims.report import claims
 
     first, *others = claims(host=list(hosts)).sections()
     return [

@@ -10,9 +10,9 @@ from pathlib import PurePath
 from statistics import median
 from typing import Any
 
-from mmuexp.mail.evidence import SEVERAL
-from mmuexp.overview.workloads import Contest
-from mmuexp.result import Result, is_measured, live_interval, measured_ns, rows_of
+from mmuexp.claims.evidence import SEVERAL
+from mmuexp.report.workloads import Contest
+from mmuexp.result.table import Result, is_measured, live_interval, measured_ns, rows_of
 
 SURE, CLOSE, DISPUTED = "sure", "too close", "measured otherwise"
 DECIDED, TOGETHER = "a price decides", "several prices decide"

@@ -8,21 +8,21 @@ from typing import Any
 
 import pandas as pd
 
+from mmuexp.claims.evidence import Run, runs_of, short
 from mmuexp.errors import MmuexpError
-from mmuexp.folders.about import About
-from mmuexp.folders.choice import chart_columns
-from mmuexp.folders.command import calls_of
-from mmuexp.folders.figures import table_lines
-from mmuexp.folders.report import Report
-from mmuexp.host import Profile
-from mmuexp.mail.evidence import Run, runs_of, short
-from mmuexp.price import price
-from mmuexp.registry import parse_spec
+from mmuexp.price.host import Profile
+from mmuexp.price.priced import price
 from mmuexp.render import words
-from mmuexp.render.chart import chart_of
-from mmuexp.render.chart_runs import plan_of
-from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
-from mmuexp.result import WINDOW, Result, rows_of
+from mmuexp.render.chart.draw import chart_of
+from mmuexp.render.chart.runs import plan_of
+from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
+from mmuexp.rerun.about import About
+from mmuexp.rerun.choice import chart_columns
+from mmuexp.rerun.command import calls_of
+from mmuexp.rerun.figures import table_lines
+from mmuexp.rerun.report import Report
+from mmuexp.result.table import WINDOW, Result, rows_of
+from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import digest
 
 HEAD = ["recording", "scheme", "time", "instructions", "accesses", "host faults", "in all", "kernel", "page crossings"]

@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from mmuexp.host import Profile
-from mmuexp.mail.evidence import SOFTMMU, Evidence, Run
-from mmuexp.overview.workloads import Contest, contests, scheme_of
+from mmuexp.claims.evidence import SOFTMMU, Evidence, Run
+from mmuexp.price.host import Profile
 from mmuexp.render import words
-from mmuexp.render.chart import chart_of
-from mmuexp.render.sections import Chart, Heading, Text
+from mmuexp.render.chart.draw import chart_of
+from mmuexp.render.html.sections import Chart, Heading, Text
+from mmuexp.report.workloads import Contest, contests, scheme_of
 
 RATE, TIMES = "host faults per 1,000 accesses", "time, as a multiple of softmmu's"
 COLUMNS = ["recording", "workload", "scheme", RATE, TIMES]

@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmuexp.claims.gather import LIVE
 from mmuexp.errors import MmuexpError
-from mmuexp.export import load
-from mmuexp.host import Profile, profile_of_dict
-from mmuexp.mail.gather import LIVE
-from mmuexp.result import Result
+from mmuexp.price.host import Profile, profile_of_dict
+from mmuexp.render.export import load
+from mmuexp.result.table import Result
 
 
 def live_results(folder: Path) -> dict[str, Result]:

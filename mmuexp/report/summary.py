@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmuexp.host import Profile
-from mmuexp.mail.evidence import PATCHED, QEMU_FAST, SOFTMMU, WIDE, Evidence
-from mmuexp.mail.gather import DAY
-from mmuexp.overview.certainty import CLOSE, DECIDED, DISPUTED, ELSEWHERE, SPLIT, SURE, TOGETHER, Measured, judge
-from mmuexp.overview.rates import own_sections, rates_sections
-from mmuexp.overview.workloads import Contest, Kind, by_kind, contests, scheme_of
+from mmuexp.claims.evidence import PATCHED, QEMU_FAST, SOFTMMU, WIDE, Evidence
+from mmuexp.claims.gather import DAY
+from mmuexp.price.host import Profile
 from mmuexp.render import words
-from mmuexp.render.sections import Cell, Details, Heading, Table, Text
+from mmuexp.render.html.sections import Cell, Details, Heading, Table, Text
+from mmuexp.report.certainty import CLOSE, DECIDED, DISPUTED, ELSEWHERE, SPLIT, SURE, TOGETHER, Measured, judge
+from mmuexp.report.rates import own_sections, rates_sections
+from mmuexp.report.workloads import Contest, Kind, by_kind, contests, scheme_of
 
 MEANINGS = {
     SURE: "no prices within their ranges turn it, or the live engine found every other scheme slower",

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from mmuexp.host import Profile
-from mmuexp.overview.certainty import Measured, typical_error
-from mmuexp.primitives import PRICES
+from mmuexp.price.host import Profile
+from mmuexp.price.primitives import PRICES
 from mmuexp.render import words
 from mmuexp.render.clock import NOT_MEASURABLE
-from mmuexp.render.sections import Cell, Heading, Table, Text
+from mmuexp.render.html.sections import Cell, Heading, Table, Text
+from mmuexp.report.certainty import Measured, typical_error
 
 # of MODEL.md, the section on what is left out, and the README
 LIMITS = (

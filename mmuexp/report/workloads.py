@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from mmuexp.host import Profile
-from mmuexp.mail.evidence import Evidence, Run
-from mmuexp.registry import all_strategies
+from mmuexp.claims.evidence import Evidence, Run
+from mmuexp.price.host import Profile
 from mmuexp.render.sentence import Line, turns
+from mmuexp.strategy.registry import all_strategies
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import MmuexpError
-from mmuexp.folders.section import Section
-from mmuexp.result import COLUMNS
+from mmuexp.rerun.section import Section
+from mmuexp.result.table import COLUMNS
 
 FILE = "experiment.toml"
 PLACE = re.compile(r"\{([^{}]*)\}")  # of a figure, in the answer
@@ -84,7 +84,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """`spec` is for mmuexp.render.chart."""
+    """`spec` is for mmuexp.render.chart.draw."""
 
     choice: Choice
     spec: Mapping[str, Any]

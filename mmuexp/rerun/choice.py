@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mmuexp import misses
+from mmuexp.analysis import misses
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.expression import Expression, NoValue, Number, parse
-from mmuexp.folders.about import FILE, About, Choice
-from mmuexp.result import COUNTS, IDENTITY, LATER, PRICES, WINDOW, Result, rows_of
-from mmuexp.turns import Row, Turn, is_of, stem, turns, value_in
+from mmuexp.rerun.about import FILE, About, Choice
+from mmuexp.result.expression import Expression, NoValue, Number, parse
+from mmuexp.result.table import COUNTS, IDENTITY, LATER, PRICES, WINDOW, Result, rows_of
+from mmuexp.result.turns import Row, Turn, is_of, stem, turns, value_in
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import MmuexpError
-from mmuexp.folders.about import FILE, About
-from mmuexp.result import Result
+from mmuexp.rerun.about import FILE, About
+from mmuexp.result.table import Result
 
 OPTIONS = {"--trace": "traces", "-s": "strategies", "--strategy": "strategies", "--reference": "reference"}
 OPTIONS |= {"--host": "host", "--every": "every", "--warmup": "warmup", "--rounds": "rounds", "--time": "seconds"}
@@ -117,8 +117,8 @@ def _option(name: str, values: list[str], folder: Path, where: str) -> Any:
     if name == "live":
         return True
     if name == "load_seed":
-        from mmuexp.loadseed import seeds_of
-        from mmuexp.ranges import expand
+        from mmuexp.analysis.ranges import expand
+        from mmuexp.trace.loadseed import seeds_of
 
         return seeds_of(expand(values[0], what=where), where)
     if name in WHOLE:
@@ -167,8 +167,8 @@ def _find(folder: Path, word: str) -> tuple[str, Path | None]:
 
 def run(about: About, call: Call, progress: Callable[[str, int, int | None], None] | None = None) -> Result:
     """Replay. Raises MissingRecording, which says what makes it, and MmuexpError."""
-    from mmuexp.experiment import compare, sweep
-    from mmuexp.misses import misses
+    from mmuexp.analysis.experiment import compare, sweep
+    from mmuexp.analysis.misses import misses
 
     if call.missing:
         made = f"make it: {about.recipe}" if about.recipe else "put it into the folder, or see traces/README.md"

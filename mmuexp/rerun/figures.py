@@ -6,12 +6,12 @@ from fractions import Fraction
 from typing import Any
 
 from mmuexp.errors import MmuexpError
-from mmuexp.expression import NoValue, Number
-from mmuexp.folders.about import FILE, Choice, Column, Figure, Table
-from mmuexp.folders.choice import Rows
 from mmuexp.render import words
-from mmuexp.result import WINDOW
-from mmuexp.turns import Row, Turn, is_of, stem, value_in
+from mmuexp.rerun.about import FILE, Choice, Column, Figure, Table
+from mmuexp.rerun.choice import Rows
+from mmuexp.result.expression import NoValue, Number
+from mmuexp.result.table import WINDOW
+from mmuexp.result.turns import Row, Turn, is_of, stem, value_in
 
 # of (turn, value) by value, the least first; the median is one of them, the lower where two stand in the middle
 ORDERED: dict[str, Callable[[list], Any]] = {

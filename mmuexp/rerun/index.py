@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from mmuexp.errors import MmuexpError
-from mmuexp.export import load
-from mmuexp.folders.about import read
-from mmuexp.folders.report import Report
-from mmuexp.folders.rerun import Made, experiments
+from mmuexp.render.export import load
+from mmuexp.rerun.about import read
+from mmuexp.rerun.report import Report
+from mmuexp.rerun.rerun import Made, experiments
 
 INDEX = "README.md"
 MARK = "<!-- Written by `mmuexp rerun`: change the experiment.toml of a folder, not this. -->"
@@ -51,7 +51,7 @@ verdict = { check = "map-block:ns < softmmu:ns", yes = "was right", no = "was wr
 rows = "trace"
 columns = [{ head = "faults", value = "map-block:faults", when = "map-block:faults > 0", otherwise = "none" }]
 
-[chart]              # for mmuexp.render.chart; columns may be derived, `recording`, or `setting`: it and swept values
+[chart]              # mmuexp.render.chart.draw; columns may be derived, `recording`, or `setting`: it and swept values
 mark = "line"
 x = "map_block_bits"
 y = "ns"

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from mmuexp.export import load
-from mmuexp.result import Result, access_ns, rows_of
+from mmuexp.render.export import load
+from mmuexp.result.table import Result, access_ns, rows_of
 
 LIVE = "live"  # the folder beside the experiments that holds tables of `compare --live`
 HEAD = ["recording", "scheme", "measured, ns/access", "of the reference's time", "modelled so"]

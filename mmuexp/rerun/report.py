@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from mmuexp.errors import MmuexpError
-from mmuexp.folders.about import FILE, PLACE, About
-from mmuexp.folders.choice import Rows, chart_columns, rows_in
-from mmuexp.folders.command import calls_of
-from mmuexp.folders.figures import broken_holds, figure_text, table_lines
-from mmuexp.folders.measured import measured_beside
 from mmuexp.render.markdown import markdown
-from mmuexp.result import Result
+from mmuexp.rerun.about import FILE, PLACE, About
+from mmuexp.rerun.choice import Rows, chart_columns, rows_in
+from mmuexp.rerun.command import calls_of
+from mmuexp.rerun.figures import broken_holds, figure_text, table_lines
+from mmuexp.rerun.measured import measured_beside
+from mmuexp.result.table import Result
 
 CHART = "chart.svg"
 MEASURED = (
@@ -65,7 +65,7 @@ class Report:
             return None
         import pandas as pd
 
-        from mmuexp.render.chart import chart_of, svg
+        from mmuexp.render.chart.draw import chart_of, svg
 
         frame = pd.DataFrame(chart_columns(self.rows[chart.choice.of], chart.choice))
         try:

@@ -14,16 +14,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar
 
-from mmuexp import misses
-from mmuexp.difference import Difference, diff
+from mmuexp.analysis import misses
+from mmuexp.analysis.repricing import reprice as anew
 from mmuexp.errors import MmuexpError, UsageError, refuse_itself
-from mmuexp.export import Output, load
-from mmuexp.folders.about import FILE, About, read
-from mmuexp.folders.command import Call, calls_of, run
-from mmuexp.folders.report import CHART, Report
-from mmuexp.host import profile_of_dict
-from mmuexp.repricing import reprice as anew
-from mmuexp.result import LIVE, Result
+from mmuexp.price.host import profile_of_dict
+from mmuexp.render.export import Output, load
+from mmuexp.rerun.about import FILE, About, read
+from mmuexp.rerun.command import Call, calls_of, run
+from mmuexp.rerun.report import CHART, Report
+from mmuexp.result.difference import Difference, diff
+from mmuexp.result.table import LIVE, Result
 
 REPORT = "report.md"
 HOME = "results"  # where experiments are looked for by their bare names

@@ -7,9 +7,9 @@ scheme beside it. It is never true where a cell is empty (no such event) or it d
 from collections.abc import Callable, Collection, Iterable
 
 from mmuexp.errors import CheckFailed, UsageError
-from mmuexp.expression import Expression, NoValue, parse
-from mmuexp.result import COLUMNS, IDENTITY, LIVE, WINDOW, Result, rows_of
-from mmuexp.turns import Turn, is_of, turns, value_in
+from mmuexp.result.expression import Expression, NoValue, parse
+from mmuexp.result.table import COLUMNS, IDENTITY, LIVE, WINDOW, Result, rows_of
+from mmuexp.result.turns import Turn, is_of, turns, value_in
 
 OPTION = "--fail-if"
 ELSEWHERE = {WINDOW: "compare --every ROWS"} | dict.fromkeys(LIVE, "compare --live")

@@ -13,7 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.result import IDENTITY, WINDOW, Result, rows_of
+from mmuexp.result.table import IDENTITY, WINDOW, Result, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ from math import isfinite
 from types import MappingProxyType
 
 from mmuexp.errors import UsageError
-from mmuexp.result import OLD_NAMES
+from mmuexp.result.table import OLD_NAMES
 
 Number = int | float | Fraction
 
@@ -281,7 +281,7 @@ def _spec(text: str | None, where: str, schemes: Collection[str]) -> str | None:
     """A bare name stands for all its rows, a spec with keys for the one run that it names."""
     if text is None:
         return None
-    from mmuexp.registry import parse_spec
+    from mmuexp.strategy.registry import parse_spec
 
     text = "".join(text.split())
     try:

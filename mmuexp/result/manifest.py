@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import shell_line
-from mmuexp.price import price_table
-from mmuexp.threads import Threads
+from mmuexp.price.priced import price_table
+from mmuexp.runtime.threads import Threads
 
 MODEL_VERSION = 2  # raised whenever a count changes for the same trace and spec
 SUFFIX = ".manifest.json"
@@ -116,7 +116,7 @@ def commit() -> dict[str, Any]:
 
     Asked once: what runs is what was imported.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     if not (package.parent / ".git").exists():
         return {"commit": None, "modified": None}
     try:

@@ -10,8 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mmuexp.expression import Expression, NoValue, Number, Term
-from mmuexp.result import WINDOW
+from mmuexp.result.expression import Expression, NoValue, Number, Term
+from mmuexp.result.table import WINDOW
 
 Row = Mapping[str, Any]
 Turn = Mapping[str | None, Row]  # spec as in the expression (None: the row in turn) -> row

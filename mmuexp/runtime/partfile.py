@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 
-from mmuexp import interrupt
+from mmuexp.runtime import interrupt
 
 SUFFIX = ".part"
 TRIES = 100  # names that may be taken by others before a part is given up

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mmuexp import interrupt
+from mmuexp.runtime import interrupt
 
 
 class Threads(ThreadPoolExecutor):

@@ -6,7 +6,7 @@ what one is; `bounds.py` and `mistakes.py` are about schemes that somebody else 
 
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, kernel, nothing
 from mmuexp.events import FIRST_EXTRA, Event
-from mmuexp.primitives import Cost
+from mmuexp.price.primitives import Cost
 from mmuexp.strategy.base import SPLIT, Kernels, Param, Strategy, is_instruction, param
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 from mmuexp.emulator.kernel import nothing
 from mmuexp.errors import UsageError
 from mmuexp.events import CALLS, FAULTS, FIRST_EXTRA, Event
-from mmuexp.primitives import Cost
+from mmuexp.price.primitives import Cost
 
 COUNTED = "read: one primitive for each that was counted (MODEL.md, section 7)"
 SHARED_COSTS = {  # calls and pages are priced here, once, and in no fault's bundle

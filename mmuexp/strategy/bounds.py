@@ -18,12 +18,13 @@ from typing import Any
 import numba
 from numba.core.dispatcher import Dispatcher
 
-from mmuexp import bits
-from mmuexp.places import cache_folder
+from mmuexp.native import bits
+from mmuexp.runtime.places import cache_folder
 from mmuexp.strategy import Strategy
 from mmuexp.version import version
 
 OWN = "mmuexp.strategies."
+OUR_FOLDERS = (".", "contract", "emulator", "native", "replay", "strategy")  # what passed did so with these
 KNOWN = {*sys.stdlib_module_names, "numba", "numpy", "llvmlite", "mmuexp"}  # packages whose files are not the scheme's
 
 
@@ -62,8 +63,8 @@ def _imports(module: ModuleType, path: Path) -> Iterator[str]:
 
 def _mark(cls: type[Strategy]) -> Path:
     """The file that is there if this source has passed."""
-    package = Path(__file__).parent
-    ours = sorted([*package.glob("*.py"), *(package / "emulator").glob("*.py")])
+    package = Path(__file__).parents[1]
+    ours = sorted(path for folder in OUR_FOLDERS for path in (package / folder).glob("*.py"))
     state = hashlib.sha256(f"{version()} {sys.version} {numba.__version__} {cls.__qualname__}".encode())
     for path in (*ours, *files_of(sys.modules[cls.__module__])):
         content = path.read_bytes()

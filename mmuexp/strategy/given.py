@@ -5,8 +5,8 @@ from typing import Any
 
 from mmuexp.arguments import listed
 from mmuexp.errors import UsageError
-from mmuexp.registry import default_strategies, parse_spec
 from mmuexp.strategy import Strategy
+from mmuexp.strategy.registry import default_strategies, parse_spec
 
 
 def given_strategies(given: Any, what: str = "strategies") -> list[Any]:

@@ -18,13 +18,13 @@ from typing import Any
 import numba
 import numpy as np
 
-from mmuexp import interrupt
-from mmuexp.bounds import files_of, is_own
 from mmuexp.emulator.kernel import INSIDE
 from mmuexp.emulator.state import Row
 from mmuexp.errors import MmuexpError
 from mmuexp.events import FIRST_EXTRA, Event
+from mmuexp.runtime import interrupt
 from mmuexp.strategy import Cost, Kernels, Strategy
+from mmuexp.strategy.bounds import files_of, is_own
 
 CALLED_WITH = {"access": "s, e, n, row", "io": "s, e, n, row", "execute": "s, e, n", "protect": "s, e, n, frame"}
 CALLED_WITH |= {"flush": "s, e, n", "flush_page": "s, e, n, page", "fetch": "s, e, n, row", "mapped": "s, e, n, page"}

@@ -14,10 +14,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
-from mmuexp import interrupt
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.mistakes import declared, line_of, place_of
+from mmuexp.runtime import interrupt
 from mmuexp.strategy import Strategy
+from mmuexp.strategy.mistakes import declared, line_of, place_of
 
 GROUP = "mmuexp.strategies"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -4,7 +4,7 @@ import os
 from typing import NamedTuple
 
 from mmuexp.errors import UsageError, refuse_itself
-from mmuexp.shape import Survey
+from mmuexp.replay.survey import Survey
 from mmuexp.trace.format import UNKNOWN, TraceWriter
 from mmuexp.trace.reader import open_trace
 from mmuexp.trace.recover import COUNTED, END_KEYS

@@ -7,7 +7,7 @@ values that occur: the smallest that at least so large a part of the values do n
 import numpy as np
 
 from mmuexp.guest import PAGE_BITS, PAGES, Columns, FlushReason
-from mmuexp.shape import MAX_FRAMES
+from mmuexp.replay.survey import MAX_FRAMES
 from mmuexp.trace import guest_scan as scan
 
 TOP_RANGES, TOP_DEVICES = 12, 8  # lines that people get to see

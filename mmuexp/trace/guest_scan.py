@@ -3,7 +3,7 @@
 import numpy as np
 
 from mmuexp.guest import PAGES
-from mmuexp.jitcache import guarded, kept
+from mmuexp.native.jitcache import guarded, kept
 
 WINDOWS = (1_000, 10_000, 100_000, 1_000_000)  # rows; each a multiple of the first
 STEP = WINDOWS[0]

@@ -10,8 +10,8 @@ import os
 import stat
 from itertools import count
 
-from mmuexp import partfile
 from mmuexp.errors import MmuexpError, option
+from mmuexp.runtime import partfile
 from mmuexp.trace import layout
 
 

@@ -1,7 +1,7 @@
 """The loop of what `trace info` counts of accesses and blocks: one pass over valid rows."""
 
 from mmuexp.guest import PAGE_BITS, PAGES, USER, Op
-from mmuexp.jitcache import guarded, kept
+from mmuexp.native.jitcache import guarded, kept
 
 LATER = 255  # a data row's position that says so
 EXEC = int(Op.EXEC)  # the ops below it are LOAD and STORE

@@ -15,7 +15,7 @@ from itertools import islice, repeat
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import THREAD, Columns
-from mmuexp.threads import Threads
+from mmuexp.runtime.threads import Threads
 from mmuexp.trace import layout, left
 from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.format import FORMAT, MODES, PREFIX, metadata_crc32

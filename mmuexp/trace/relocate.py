@@ -23,8 +23,8 @@ import numpy as np
 
 from mmuexp.errors import TraceError, UsageError, refuse_itself
 from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
-from mmuexp.jitcache import guarded, kept
-from mmuexp.loadseed import checked_seeds
+from mmuexp.native.jitcache import guarded, kept
+from mmuexp.trace.loadseed import checked_seeds
 
 JOIN_PAGES = 256
 MOVE_BITS = 8

@@ -6,8 +6,8 @@ import stat
 import tempfile
 from pathlib import Path
 
-from mmuexp import partfile
 from mmuexp.errors import MmuexpError, option
+from mmuexp.runtime import partfile
 from mmuexp.trace import left
 
 BALLAST_BYTES = 1 << 20  # the footer takes 24 bytes a batch

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmuexp.errors import TraceError, UsageError, refuse_itself
 from mmuexp.guest import PAGE_BITS, THREAD, USER, Columns, Op
-from mmuexp.shape import Survey
+from mmuexp.replay.survey import Survey
 from mmuexp.trace.format import UNKNOWN, TraceWriter, empty
 from mmuexp.trace.reader import Trace, open_trace, window_trouble
 from mmuexp.trace.recover import END_KEYS

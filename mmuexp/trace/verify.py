@@ -8,8 +8,8 @@ import numpy as np
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import BATCH_ROWS, PAGES, USER, Columns, Op
-from mmuexp.jitcache import guarded, kept
-from mmuexp.shape import NOTHING_BEFORE, Survey
+from mmuexp.native.jitcache import guarded, kept
+from mmuexp.replay.survey import NOTHING_BEFORE, Survey
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32, utf8
 from mmuexp.trace.reader import Trace, open_trace, window_trouble

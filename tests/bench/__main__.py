@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mmuexp import manifest
+from mmuexp.result import manifest
 
 from . import peers, processes
 from .measure import Bench

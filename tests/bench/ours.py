@@ -4,10 +4,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import mmuexp
-from mmuexp.manifest import commit
-from mmuexp.registry import parse_spec
-from mmuexp.replay import Replay
-from mmuexp.shape import Survey
+from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Survey
+from mmuexp.result.manifest import commit
+from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import digest, open_trace, sha256
 
 from .worker import serve

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 
-from mmuexp.host import DEFAULT, Profile, load_profile
-from mmuexp.primitives import PRIMITIVES
+from mmuexp.price.host import DEFAULT, Profile, load_profile
+from mmuexp.price.primitives import PRIMITIVES
 
 from .pages import ROOT
 
@@ -36,8 +36,8 @@ def _primitives() -> Iterator[str]:
 
 
 def _shipped() -> list[Profile]:
-    names = sorted(file.name for file in resources.files("mmuexp.host").iterdir() if file.name.endswith(".toml"))
-    found = [load_profile(str(resources.files("mmuexp.host") / name)) for name in names]
+    names = sorted(file.name for file in resources.files("mmuexp.price.host").iterdir() if file.name.endswith(".toml"))
+    found = [load_profile(str(resources.files("mmuexp.price.host") / name)) for name in names]
     return sorted(found, key=lambda host: host.name != DEFAULT)
 
 
@@ -46,7 +46,7 @@ def _profiles() -> Iterator[str]:
     for host in _shipped():
         measured = sum(price.source.startswith("measured") for price in host.prices.values())
         used = "; used where none is named" if host.name == DEFAULT else ""
-        link = f"[`{host.name}`](../mmuexp/host/{host.name}.toml)"
+        link = f"[`{host.name}`](../mmuexp/price/profiles/{host.name}.toml)"
         yield f"| {link} | {host.about}{used} | {measured} of {len(host.prices)} |"
 
 

@@ -4,9 +4,9 @@ import functools
 import os
 from contextlib import suppress
 
-from mmuexp import partfile
-from mmuexp.places import cache_folder
-from mmuexp.render.vega import convert
+from mmuexp.render.chart.vega import convert
+from mmuexp.runtime import partfile
+from mmuexp.runtime.places import cache_folder
 
 
 @functools.cache

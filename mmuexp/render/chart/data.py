@@ -45,7 +45,7 @@ def checked(frame: pd.DataFrame, spec: Mapping[str, Any]) -> str:
 
 
 def records_of(frame: pd.DataFrame, spec: Mapping[str, Any], ys: Sequence[str]) -> list[dict[str, Any]]:
-    from mmuexp.result import rows_of
+    from mmuexp.result.table import rows_of
 
     found = []
     for row in rows_of(frame):

@@ -21,9 +21,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mmuexp.render import palette
-from mmuexp.render.chart_data import TEXTS, checked, records_of
-from mmuexp.render.chart_theme import ROOM, config, enlarged, in_a_row, number_format, ticks
-from mmuexp.render.vega import convert
+from mmuexp.render.chart.data import TEXTS, checked, records_of
+from mmuexp.render.chart.theme import ROOM, config, enlarged, in_a_row, number_format, ticks
+from mmuexp.render.chart.vega import convert
 
 if TYPE_CHECKING:
     import altair

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmuexp import misses
+from mmuexp.analysis import misses
 from mmuexp.errors import MmuexpError
-from mmuexp.loadseed import LOAD_SEED
-from mmuexp.result import WINDOW, Result, access_ns, rows_of
+from mmuexp.result.table import WINDOW, Result, access_ns, rows_of
+from mmuexp.trace.loadseed import LOAD_SEED
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmuexp.render import palette
-from mmuexp.render.parts import Parts, data_link
-from mmuexp.render.sections import Heading, anchor
+from mmuexp.render.html.parts import Parts, data_link
+from mmuexp.render.html.sections import Heading, anchor
 
 if TYPE_CHECKING:
     pass
@@ -34,7 +34,7 @@ def page(title: str, sections: Sequence[Any], manifest: Mapping[str, Any], lead:
     leading = f'<p class="lead">{escape(lead)}</p>' if lead else ""
     scripts = [_asset("page.js")]
     if parts.charts:
-        from mmuexp.render.bundle import vega
+        from mmuexp.render.chart.bundle import vega
 
         scripts.insert(0, vega())
     style = palette.css() + _asset("page.css")

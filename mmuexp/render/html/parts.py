@@ -10,8 +10,8 @@ from html import escape
 from typing import Any
 
 from mmuexp.render import palette, words
-from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text, anchor
-from mmuexp.render.vega import convert
+from mmuexp.render.chart.vega import convert
+from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text, anchor
 
 FILTERED = 8  # a table with so many rows gets a box that filters them
 STILL = "This chart needs JavaScript; the file below has its data."
@@ -114,7 +114,7 @@ class Parts:
 
 def _compiled(chart: Any, alt: str) -> tuple[dict, list[dict]]:
     """(Vega-Lite, Vega for each width that a page may have)"""
-    from mmuexp.render.chart import spec_of, vega_lite
+    from mmuexp.render.chart.draw import spec_of, vega_lite
 
     whole = spec_of(chart)
     for_page = json.loads(json.dumps(whole))

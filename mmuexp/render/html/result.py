@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmuexp import misses
+from mmuexp.analysis import misses
+from mmuexp.analysis.passes import DEFAULT_NAME, bundled_trace
 from mmuexp.errors import MmuexpError
-from mmuexp.passes import DEFAULT_NAME, bundled_trace
 from mmuexp.render import words
-from mmuexp.render.chart import chart_of
-from mmuexp.render.chart_runs import plan_of
+from mmuexp.render.chart.draw import chart_of
+from mmuexp.render.chart.runs import plan_of
 from mmuexp.render.counts import every_count
+from mmuexp.render.html.page import page
+from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.render.misses import sections as sections_of_misses
-from mmuexp.render.page import page
-from mmuexp.render.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.render.summary import Summary, summaries
-from mmuexp.result import Result, rows_of
+from mmuexp.result.table import Result, rows_of
 
 WORDS = {"scheme", "of these"}  # columns that are never numbers
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmuexp.live.check import Outcome
-from mmuexp.render.page import page
-from mmuexp.render.sections import Cell, Heading, Table, Text
+from mmuexp.analysis.verify import Outcome
+from mmuexp.render.html.page import page
+from mmuexp.render.html.sections import Cell, Heading, Table, Text
 from mmuexp.render.verify import TOTALS, cell_of, parting_line, verdict
 
 

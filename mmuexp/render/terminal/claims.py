@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mmuexp.render.claims import COLOURS, notes, overview, told
-from mmuexp.render.grid import print_table, print_text
+from mmuexp.render.terminal.grid import print_table, print_text
 
 HEAD = "dim"
 

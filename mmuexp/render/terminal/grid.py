@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp.render.wrap import broadest, fold, pieces
+from mmuexp.render.terminal.wrap import broadest, fold, pieces
 
 GAP = 2  # between columns
 WORDS = 24  # a column of words keeps this width, if it has it

@@ -6,8 +6,8 @@ from math import log10
 from typing import Any, NamedTuple
 
 from mmuexp.render.sentence import Line
+from mmuexp.render.terminal.wrap import PAGE, fold
 from mmuexp.render.words import duration, significant
-from mmuexp.render.wrap import PAGE, fold
 
 WIDTH = 48
 TIME = 10  # characters of a duration with the spaces around it, at most
@@ -52,7 +52,7 @@ def plot(frame: Any, spec: dict[str, Any], *, unicode: bool = True, width: int =
 
     Each series has a mark of its own and, where the terminal has colours, a colour.
     """
-    from mmuexp.render.chart_data import checked, records_of
+    from mmuexp.render.chart.data import checked, records_of
 
     checked(frame, spec)
     records = records_of(frame, spec, [spec["y"]])

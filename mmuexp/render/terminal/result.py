@@ -5,14 +5,14 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp import misses
-from mmuexp.render.grid import print_table, print_text
+from mmuexp.analysis import misses
 from mmuexp.render.misses import print_misses
-from mmuexp.render.plot import bars
-from mmuexp.render.plot import plot as draw
 from mmuexp.render.summary import Summary, summaries
-from mmuexp.render.wrap import PAGE
-from mmuexp.result import Result
+from mmuexp.render.terminal.grid import print_table, print_text
+from mmuexp.render.terminal.plot import bars
+from mmuexp.render.terminal.plot import plot as draw
+from mmuexp.render.terminal.wrap import PAGE
+from mmuexp.result.table import Result
 
 # columns that a narrow terminal can do without, the first to go first
 SPARE = ["page crossings:\nkernel time", "page crossings:\ninstructions", "each:\nkernel time", "each:\ninstructions"]
@@ -44,7 +44,7 @@ def print_result(result: Result, console: Console, *, plot: bool = False) -> Non
 
 def _plot(result: Result, trace: str, console: Console, width: int) -> None:
     from mmuexp.errors import MmuexpError
-    from mmuexp.render.chart_runs import plan_of
+    from mmuexp.render.chart.runs import plan_of
 
     try:
         plan = plan_of(result, trace)

@@ -20,7 +20,7 @@ import numpy as np
 
 from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import Columns
-from mmuexp.threads import apart
+from mmuexp.runtime.threads import apart
 from mmuexp.trace.format import TraceWriter, empty
 
 CHUNK_BYTES = 1 << 20

@@ -6,7 +6,7 @@ A record is a line's kind, address and size. Addresses are int64 bit patterns; l
 import numpy as np
 
 from mmuexp.guest import MAX_ACCESS_BYTES, USER
-from mmuexp.jitcache import guarded, kept
+from mmuexp.native.jitcache import guarded, kept
 
 INSTRUCTION, READ, WRITE, MODIFY = 0, 1, 2, 3
 MAX_RECORD_BYTES = 65535

@@ -1,0 +1,1 @@
+"""What every strategy must keep, whoever wrote it, and the short traces that it is tried on."""

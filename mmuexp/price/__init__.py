@@ -1,0 +1,1 @@
+"""What a count costs on a host, who wins, and until which price."""

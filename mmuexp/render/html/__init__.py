@@ -1,0 +1,1 @@
+"""Results as pages that need no server and no network."""
