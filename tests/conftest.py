@@ -3,8 +3,8 @@
 import os
 import signal
 
-from cli_cases import bundled, cli, trace
-from experiments import folder
+from kit.cli_cases import bundled, cli, trace
+from kit.experiments import folder
 
 __all__ = ["bundled", "cli", "folder", "trace"]
 

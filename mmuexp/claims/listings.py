@@ -1,7 +1,7 @@
 """Claims 1 and 2: how long the fast paths are, what in them can fault, how large byte-lookup's table is.
 
-The listing of a strategy is what the model prices and what the live engine runs (tests/test_live_paths.py holds its
-compiled code against it). A memory operand that names no table of the emulator's is the guest's, and can fault.
+The listing of a strategy is what the model prices and what the live engine runs (tests/live/test_live_paths.py holds
+its compiled code against it). A memory operand that names no table of the emulator's is the guest's, and can fault.
 """
 
 import re

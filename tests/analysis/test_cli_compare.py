@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 import pytest
-from cli_cases import ROWS, one_line, write_trace
+from kit.cli_cases import ROWS, one_line, write_trace
 
 import mmuexp
 from mmuexp.analysis.experiment import Interrupted, compare

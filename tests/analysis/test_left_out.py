@@ -5,8 +5,8 @@ import io
 import json
 
 import pytest
-from cli_cases import one_line
-from tracefiles import system_rows, write
+from kit.cli_cases import one_line
+from kit.tracefiles import system_rows, write
 
 import mmuexp
 from mmuexp.analysis import passes

@@ -1,16 +1,16 @@
 """Compulsory, flush, write right, capacity and conflict: by hand, by the oracle, and by what must hold."""
 
 import numpy as np
-import oracle_misses
 import pytest
-from cli_cases import one_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kernels import columns_of, run
-from oracle_guest import USER
-from tracefiles import write
-from tracegen import any_traces, random_trace, traces
-from tracerows import flush, flush_page, io_store, load, map_, store
+from kit.cli_cases import one_line
+from kit.kernels import columns_of, run
+from kit.tracefiles import write
+from kit.tracegen import any_traces, random_trace, traces
+from kit.tracerows import flush, flush_page, io_store, load, map_, store
+from truth.oracle import misses as oracle_misses
+from truth.oracle.guest import USER
 
 import mmuexp
 from mmuexp.analysis.misses import KINDS, misses, split

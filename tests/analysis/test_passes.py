@@ -3,9 +3,9 @@
 from itertools import pairwise
 
 import pytest
-from kernels import columns_of
-from tracegen import random_trace
-from tracerows import load
+from kit.kernels import columns_of
+from kit.tracegen import random_trace
+from kit.tracerows import load
 
 import mmuexp
 from mmuexp.analysis import passes

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_cases import one_line, write_trace
+from kit.cli_cases import one_line, write_trace
+from kit.places import HONEST_FILE
 
 from mmuexp.analysis.experiment import compare, sweep
 from mmuexp.analysis.pressure import SHARE
@@ -12,7 +13,7 @@ from mmuexp.errors import MmuexpError
 from mmuexp.result.table import rows_of
 from mmuexp.strategy.registry import parse_spec
 
-HONEST = Path(__file__).parent / "strategy_files" / "honest.py"
+HONEST = HONEST_FILE
 BLOCKS = [(0, block << 16, 4, 1) for block in range(1, 101)]  # a load in each of 100 blocks of 64 KiB
 
 

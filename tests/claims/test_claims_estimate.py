@@ -1,9 +1,8 @@
 """The whole-program estimate by hand; each closed form looked at from both sides; counts that are no column."""
 
-from pathlib import Path
-
 import pytest
-from claims_cases import committed, dearer, evidence, finding, host, run
+from kit.claims_cases import committed, dearer, evidence, finding, host, run
+from kit.places import RESULTS, ROOT
 
 from mmuexp.claims import REGISTRY
 from mmuexp.claims.devices import rate_of_devices
@@ -17,7 +16,6 @@ from mmuexp.price.priced import price
 from mmuexp.render.export import load
 from mmuexp.strategy import Cost
 
-ROOT = Path(__file__).parent.parent
 EXPERIMENTS = sorted({name for claim in REGISTRY.values() for name in claim.experiments})
 
 
@@ -71,7 +69,7 @@ def test_verdicts_of_cases_and_of_parts():
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_saved_result_priced_anew_is_what_it_was(name):
-    result = load(str(ROOT / "results" / name / "counts.csv"))
+    result = load(str(RESULTS / name / "counts.csv"))
     xeon = load_profile(result.manifest["prices"]["host"]["name"])
     for one in runs_of(result):
         now = price(one.strategy, one.counts, xeon)

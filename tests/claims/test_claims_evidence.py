@@ -1,9 +1,8 @@
 """Evidence: counts worked back from saved tables, whatever a listing costs today; live figures; a fifth scheme."""
 
-from pathlib import Path
-
 import pytest
-from claims_cases import evidence, finding, host, run
+from kit.claims_cases import evidence, finding, host, run
+from kit.places import RESULTS
 
 from mmuexp.claims.evidence import runs_of
 from mmuexp.claims.gather import evidence_for, hosts_of, results_folder
@@ -16,11 +15,9 @@ from mmuexp.render.export import load
 from mmuexp.result.table import Result
 from mmuexp.strategy import Cost
 
-ROOT = Path(__file__).parent.parent
-
 
 def saved(name: str = "page-crossing", **changes) -> Result:
-    result = load(str(ROOT / "results" / name / "counts.csv"))
+    result = load(str(RESULTS / name / "counts.csv"))
     return Result(result.kind, result.frame, {**result.manifest, **changes})
 
 
@@ -124,7 +121,7 @@ def test_the_day_of_the_mail_comes_first_and_no_host_twice():
 
 
 def test_an_experiment_that_is_not_there_leaves_its_claim_untested(monkeypatch, tmp_path):
-    assert results_folder() == ROOT / "results"
+    assert results_folder() == RESULTS
     monkeypatch.setattr("mmuexp.claims.gather.results_folder", lambda: tmp_path)
     nothing = evidence_for(["linux-boot", "windows-habit"], hosts=[host()])
     assert [finding(number, nothing).verdict for number in (6, 7)] == [UNTESTED, UNTESTED]

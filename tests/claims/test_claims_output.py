@@ -8,7 +8,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from cli_cases import one_line, write_trace
+from kit.cli_cases import one_line, write_trace
+from kit.places import ROOT
 
 import mmuexp
 from mmuexp.claims import REGISTRY
@@ -18,7 +19,6 @@ from mmuexp.claims.report import COLUMNS, claims
 from mmuexp.cli.claims import command
 from mmuexp.render.claims import with_condition
 
-ROOT = Path(__file__).parent.parent
 VERDICTS = {HOLDS, WHEN, FAILS, UNTESTED}
 HOSTS = ["pentium4-2004", "epyc-vm"]
 

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_cases import one_line, write_trace
+from kit.cli_cases import one_line, write_trace
+from kit.places import TESTS
 
-BROKEN = Path(__file__).parent / "third_party_broken"
+BROKEN = TESTS / "kit" / "third_party_broken"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from kit.places import HONEST_FILE
 
 from mmuexp.errors import MmuexpError
 from mmuexp.replay import loop
@@ -130,7 +131,7 @@ def test_all_that_is_made_is_known(home, cli, trace, monkeypatch):
     assert [path.suffix for path in (home / "cache/mmuexp/loops").glob("*/*")] == [".part"]
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-    remember_passed(strategies_of_file(Path(__file__).parent / "strategy_files" / "honest.py")[0])
+    remember_passed(strategies_of_file(HONEST_FILE)[0])
     assert kept(double)(2) == 4
     vega.__wrapped__()
     cli("compare", trace, "-s", "map-block")

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_cases import one_line
+from kit.cli_cases import one_line
+from kit.places import ROOT
 
 from mmuexp.cli.complete import schemes
 from mmuexp.price.primitives import PRICES
 from mmuexp.strategy.registry import all_strategies
 
-ROOT = Path(__file__).parent.parent
 HEAVY = {"numba", "numpy", "pandas", "pyarrow"}
 
 

@@ -10,15 +10,14 @@ import time
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path
 
 import click
 import pytest
-from cli_cases import write_trace
+from kit.cli_cases import write_trace
+from kit.places import ROOT
 
 from mmuexp.cli.main import COMMANDS, group
 
-ROOT = Path(__file__).parent.parent
 HEAVY = {"numba", "numpy", "pandas", "pyarrow", "rich", "zstandard"}
 
 

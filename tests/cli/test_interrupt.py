@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_cases import write_trace
+from kit.cli_cases import write_trace
+from kit.places import ROOT
 
-ROOT = Path(__file__).parent.parent
 PROMISE_SECONDS = 2.0
 # what a command may be at when the signal comes, and whether it unwinds by itself
 MOMENTS = {
@@ -65,7 +65,9 @@ def _state(pid: int) -> str:
 
 
 def test_a_signal_that_the_caller_ignores_is_ignored():
-    code = "import signal as s; from mmuexp.runtime import interrupt; interrupt.install(); print(s.getsignal(2) == s.SIG_IGN)"
+    code = (
+        "from signal import *; from mmuexp.runtime.interrupt import install; install(); print(getsignal(2) == SIG_IGN)"
+    )
     ignoring = f"trap '' INT; exec {sys.executable} -c '{code}'"
     done = subprocess.run(["sh", "-c", ignoring], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "True\n", done.stderr

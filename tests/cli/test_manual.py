@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from test_help import ALL
+from cli.test_help import ALL
 
 from mmuexp.cli.main import COMMANDS
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from cli_cases import one_line
-from tracefiles import program_rows
+from kit.cli_cases import one_line
+from kit.tracefiles import program_rows
 
 from mmuexp.render.export import Output
 from mmuexp.runtime import partfile

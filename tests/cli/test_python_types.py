@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_cases import one_line
+from kit.cli_cases import one_line
+from kit.places import ROOT
 
 import mmuexp
 from mmuexp.errors import MmuexpError, UsageError
 
-ROOT = Path(__file__).parent.parent
 FUNCTIONS = [name for name in mmuexp.__all__ if name not in ("__version__", "open_trace")]
 RIGHT = """
 from pathlib import Path
@@ -94,10 +94,11 @@ def test_every_parameter_has_a_name_and_a_type(name):
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in ("record", "verify", "calibrate")])
 def test_defaults_are_those_of_what_is_called(name):
     """A wrapper that states its own default must not differ from the function behind it."""
-    behind = {"tlb_misses": ("misses", "misses"), "faults": ("faultlog", "faults"), "diff": ("difference", "diff")}
-    behind |= {"claims": ("mail.report", "claims"), "report": ("overview.build", "report")}
-    behind |= {"rerun": ("folders.rerun", "rerun"), "reprice": ("repricing", "reprice")}
-    module, function = behind.get(name, ("experiment", name))
+    behind = {"tlb_misses": ("analysis.misses", "misses"), "faults": ("analysis.faultlog", "faults")}
+    behind |= {"diff": ("result.difference", "diff")}
+    behind |= {"claims": ("claims.report", "claims"), "report": ("report.build", "report")}
+    behind |= {"rerun": ("rerun.rerun", "rerun"), "reprice": ("analysis.repricing", "reprice")}
+    module, function = behind.get(name, ("analysis.experiment", name))
     own = inspect.signature(getattr(importlib.import_module(f"mmuexp.{module}"), function)).parameters
     for parameter in inspect.signature(getattr(mmuexp, name)).parameters.values():
         assert own[parameter.name].default == parameter.default, parameter.name

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from importlib import resources
 
-from mmuexp.price.host import DEFAULT, Profile, load_profile
+from mmuexp.price.host import DEFAULT, Profile, load_profile, shipped_folder
 from mmuexp.price.primitives import PRIMITIVES
 
 from .pages import ROOT
@@ -36,8 +35,8 @@ def _primitives() -> Iterator[str]:
 
 
 def _shipped() -> list[Profile]:
-    names = sorted(file.name for file in resources.files("mmuexp.price.host").iterdir() if file.name.endswith(".toml"))
-    found = [load_profile(str(resources.files("mmuexp.price.host") / name)) for name in names]
+    files = [file for file in shipped_folder().iterdir() if file.name.endswith(".toml")]
+    found = [load_profile(str(file)) for file in files]
     return sorted(found, key=lambda host: host.name != DEFAULT)
 
 

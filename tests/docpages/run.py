@@ -81,4 +81,4 @@ def _parse(command: click.Command, parent: click.Context | None, name: str, word
 
 def program() -> str:
     """What `./program` of the pages is: 200 page crossings."""
-    return importlib.import_module("recording").workload("crossing", 200)
+    return importlib.import_module("kit.recording").workload("crossing", 200)

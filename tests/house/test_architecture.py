@@ -4,8 +4,8 @@ import ast
 from pathlib import Path
 
 import pytest
+from kit.places import ROOT, TESTS
 
-ROOT = Path(__file__).parent.parent
 STRATEGIES = sorted(path for path in (ROOT / "strategies").glob("*.py") if path.stem != "__init__")
 MAY_SEE = ("typing", "numpy", "mmuexp.strategy", "mmuexp.events", "mmuexp.guest", "mmuexp.emulator")
 SOURCES = [p for folder in ("mmuexp", "strategies", "tests") for p in sorted((ROOT / folder).rglob("*.py"))]
@@ -44,7 +44,7 @@ def test_a_strategy_file_has_its_parts_in_order(path):
 
 
 def test_the_oracle_imports_nothing_of_ours():
-    for path in (ROOT / "tests").glob("oracle*.py"):
+    for path in (TESTS / "truth" / "oracle").glob("*.py"):
         assert not [name for name in imported(path) if name.startswith("mmuexp")]
 
 

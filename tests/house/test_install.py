@@ -15,8 +15,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from kit.places import ROOT, TRACES
 
-ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.long
 
 
@@ -94,14 +94,14 @@ def test_installed_apart_it_compares_from_another_folder(which, wheel, no_compil
     ]
     here = run(sys.executable, "-m", "mmuexp", "compare", "--format", "csv", cwd=elsewhere)
     assert done.stdout == here.stdout
-    ranges = ["sweep", "MAP_BLOCK_BITS", "--trace", ROOT / "traces" / "ownpage.arrow", "--format", "csv"]
+    ranges = ["sweep", "MAP_BLOCK_BITS", "--trace", TRACES / "ownpage.arrow", "--format", "csv"]
     swept = run(venv / "bin" / "mmuexp", *ranges, cwd=elsewhere, env=no_compiler)
     assert swept.stdout == run(sys.executable, "-m", "mmuexp", *ranges, cwd=elsewhere).stdout
     check = run(venv / "bin" / "mmuexp", "strategy", "check", "softmmu", cwd=elsewhere, env=no_compiler)
     assert "FAILED" not in check.stdout and check.stdout.count("ok") >= 11
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     env.pop("PYTHONPATH", None)
-    live = run(venv / "bin" / "mmuexp", "verify", "--trace", ROOT / "traces" / "ownpage.arrow", cwd=elsewhere, env=env)
+    live = run(venv / "bin" / "mmuexp", "verify", "--trace", TRACES / "ownpage.arrow", cwd=elsewhere, env=env)
     assert "Model and engine agree on every count and every fault of 6 runs" in live.stdout
     assert len(list((tmp_path / "cache").glob("mmuexp/engines/*"))) == 5
     assert not list(elsewhere.iterdir())
@@ -119,7 +119,7 @@ def test_uninstalled_it_leaves_nothing_in_site_packages(wheel, tmp_path):
     run(venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", wheel)
     env = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     env.pop("PYTHONPATH", None)
-    trace = ROOT / "traces" / "crossing.arrow"
+    trace = TRACES / "crossing.arrow"
     run(venv / "bin" / "mmuexp", "compare", trace, cwd=tmp_path, env=env)
     run(venv / "bin" / "mmuexp", "trace", "verify", trace, cwd=tmp_path, env=env)
     assert list(cache.glob("mmuexp/kernels/*/*.nbc"))

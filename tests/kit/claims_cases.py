@@ -3,8 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
-from hosts import made_host, with_ns
-
+from kit.hosts import made_host, with_ns
 from mmuexp.claims import REGISTRY
 from mmuexp.claims.evidence import Evidence, Run
 from mmuexp.claims.gather import GUEST, evidence_for, hosts_of

@@ -1,7 +1,8 @@
 """What the tests of experiments share: one of its own, in a folder with two recordings."""
 
 import pytest
-from cli_cases import write_trace
+
+from kit.cli_cases import write_trace
 
 ABOUT = """
 question = "What does {it} cost?"

@@ -1,8 +1,8 @@
 """Run the package's kernels over rows, as the oracle is run: `run(rows, spec, mode) -> columns`."""
 
 import numpy as np
-from tracegen import to_columns
 
+from kit.tracegen import to_columns
 from mmuexp.guest import Columns
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from recording import need
+from kit.recording import need
 
 MNEMONIC = re.compile(r"^\s*([0-9a-f]+):\s+(\w+)\s*(.*?)\s*(?:#.*)?$")
 

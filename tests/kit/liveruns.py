@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from kernels import columns_of
-from tracerows import Row
-
+from kit.kernels import columns_of
+from kit.tracerows import Row
 from mmuexp.analysis.verify import Outcome, _differ, _Pair, verify_one
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.strategy import Strategy

@@ -12,10 +12,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from recording import REPOSITORY, workshop
+
+from kit.places import TESTS
+from kit.recording import workshop
 
 NAME = "qemu-system-i386"
-FETCH = REPOSITORY / "tests" / "record_programs" / "fetch_qemu"
+FETCH = TESTS / "kit" / "record_programs" / "fetch_qemu"
 IN_PATH, FETCHED = "in PATH", "fetched"
 
 

@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kit.places import TESTS, TRACES
 from mmuexp.guest import Columns, Op
 from mmuexp.trace import open_trace
 
-HERE = Path(__file__).parent
-REPOSITORY = HERE.parent
-WORKLOADS = REPOSITORY / "traces" / "workloads"
+WORKLOADS = TRACES / "workloads"
 
 
 @functools.cache
@@ -47,8 +46,8 @@ def _compile(*words: str) -> None:
 
 @functools.cache
 def build(name: str) -> str:
-    """The program tests/record_programs/NAME.c or .S, static."""
-    source = HERE / "record_programs" / f"{name}.c"
+    """The program tests/kit/record_programs/NAME.c or .S, static."""
+    source = TESTS / "kit" / "record_programs" / f"{name}.c"
     target = workshop() / name
     if source.exists():
         _compile("-O1", "-static", "-pthread", "-o", str(target), str(source))

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pyarrow as pa
-from cli_cases import columns_of
 
+from kit.cli_cases import columns_of
 from mmuexp.guest import DTYPES, IO, USER, Columns, Op
 from mmuexp.trace import TraceWriter
 from mmuexp.trace.format import concat

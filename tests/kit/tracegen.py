@@ -9,8 +9,9 @@ import random
 from collections.abc import Iterable
 
 from hypothesis import strategies as st
-from oracle_guest import EXEC, FLUSH, FLUSH_PAGE, IO, LOAD, MAP, PAGE, PAGES, STORE, USER
-from tracerows import Row
+from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, IO, LOAD, MAP, PAGE, PAGES, STORE, USER
+
+from kit.tracerows import Row
 
 # Few virtual pages, so that they meet in TLB sets, guest blocks and windows. What each is for:
 # 0xfffff and 0 are neighbours; 0xf/0x10 and 0x3ff/0x400 lie at block ends of MAP_BLOCK_BITS 16 and 22 (and of the

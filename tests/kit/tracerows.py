@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from oracle_guest import EXEC, FLUSH, FLUSH_PAGE, IO, LOAD, MAP, STORE, USER
+from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, IO, LOAD, MAP, STORE, USER
 
 Row = tuple[int, int, int, int, int, int]  # op, vaddr, size, insns, flags, page
 

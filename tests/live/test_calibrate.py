@@ -11,10 +11,10 @@ from datetime import date
 
 import numpy as np
 import pytest
-from calibrated import KERNEL, LOOPS, PATHS, TRANSLATE, known
-from cli_cases import one_line
-from liveruns import SCHEMES
-from recording import need
+from kit.calibrated import KERNEL, LOOPS, PATHS, TRANSLATE, known
+from kit.cli_cases import one_line
+from kit.liveruns import SCHEMES
+from kit.recording import need
 
 from mmuexp.live import calibrate, events, translating
 from mmuexp.live.calibrate import Sampler, profile_text, rounds_text

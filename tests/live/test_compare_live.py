@@ -12,13 +12,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from calibrated import known
-from cli_cases import ROWS, columns_of, one_line, write_trace
-from kernels import columns_of as columns_of_rows
-from kernels import run
-from liveruns import DEFAULTS
-from tracefiles import write
-from tracegen import random_trace
+from kit.calibrated import known
+from kit.cli_cases import ROWS, columns_of, one_line, write_trace
+from kit.kernels import columns_of as columns_of_rows
+from kit.kernels import run
+from kit.liveruns import DEFAULTS
+from kit.places import TESTS
+from kit.tracefiles import write
+from kit.tracegen import random_trace
 
 from mmuexp.analysis.experiment import Interrupted, compare
 from mmuexp.errors import UsageError
@@ -31,7 +32,7 @@ from mmuexp.result.table import LIVE
 from mmuexp.strategy.registry import parse_spec
 
 __all__ = ["known"]
-PACKAGES = Path(__file__).parent / "third_party"
+PACKAGES = TESTS / "kit" / "third_party"
 
 
 def table(text: str) -> list[dict[str, str]]:

@@ -3,10 +3,10 @@
 import subprocess
 
 import pytest
-from kernels import columns_of
-from liveruns import SCHEMES
-from recording import need
-from tracegen import random_trace
+from kit.kernels import columns_of
+from kit.liveruns import SCHEMES
+from kit.recording import need
+from kit.tracegen import random_trace
 
 from mmuexp.live.build import engine_of
 from mmuexp.live.engine import Engine

@@ -6,14 +6,13 @@ where magnitudes are wrong, and where the clock puts another scheme before the m
 """
 
 import warnings
-from pathlib import Path
 
 import pytest
+from kit.places import TRACES
 
 from mmuexp.analysis.experiment import compare
 from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, live_interval, measured_ns, rows_of, within_tolerance
 
-TRACES = Path(__file__).parent.parent / "traces"
 RECORDINGS = ("numeric_sort", "string_sort", "bit_field", "assignment", "huffman", "neural_net", "lu", "bzip2", "gzip")
 RECORDINGS += ("linux_early",)
 SECONDS = 5

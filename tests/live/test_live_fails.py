@@ -12,14 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_cases import one_line
-from kernels import columns_of
-from livepaths import symbol
-from liveruns import SCHEMES, Rows
-from recording import is_running
-from tracefiles import write
-from tracegen import random_trace
-from tracerows import load, store
+from kit.cli_cases import one_line
+from kit.kernels import columns_of
+from kit.livepaths import symbol
+from kit.liveruns import SCHEMES, Rows
+from kit.places import TESTS
+from kit.recording import is_running
+from kit.tracefiles import write
+from kit.tracegen import random_trace
+from kit.tracerows import load, store
 
 from mmuexp.analysis.verify import _counted_as, verify_one
 from mmuexp.guest import Columns
@@ -30,7 +31,6 @@ from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy.registry import parse_spec
 
-HERE = Path(__file__).parent
 BUGS = [  # scheme, bug, mode and seed of a trace that meets it
     ("softmmu", "no-protect", "user", 5), ("softmmu", "stale-entry", "system", 5), ("softmmu", "lost-fill", "user", 5),
     ("softmmu-qemu10", "no-protect", "user", 5), ("softmmu-qemu10", "stale-entry", "system", 5),
@@ -232,7 +232,7 @@ def test_no_compiler_is_one_line_and_harms_nothing_else(trace, tmp_path):
 
 
 def test_a_scheme_without_a_c_half_says_so(trace):
-    packages = HERE / "third_party"
+    packages = TESTS / "kit" / "third_party"
     said = failed(mmuexp("verify", "--trace", trace, "-s", "softmmu-large", packages=packages))
     assert "softmmu-large: has no live engine: there is no mmuexp_victim.c beside mmuexp_victim.py" in said
     assert "strategies/qemu_fast.c" in said
@@ -241,7 +241,7 @@ def test_a_scheme_without_a_c_half_says_so(trace):
 
 def test_a_c_half_that_does_not_compile_is_one_line(trace, tmp_path):
     packages = tmp_path / "packages"
-    shutil.copytree(HERE / "third_party", packages)
+    shutil.copytree(TESTS / "kit" / "third_party", packages)
     (packages / "mmuexp_victim.c").write_text('#include "engine.h"\nthis is no C\n')
     said = failed(mmuexp("verify", "--trace", trace, "-s", "softmmu-large", packages=packages))
     assert "the live engine of softmmu-large does not compile: mmuexp_victim.c:2" in said

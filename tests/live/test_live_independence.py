@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernels import columns_of
-from liveruns import SCHEMES
-from tracegen import random_trace
+from kit.kernels import columns_of
+from kit.liveruns import SCHEMES
+from kit.tracegen import random_trace
 
 from mmuexp.analysis.verify import _Pair
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns

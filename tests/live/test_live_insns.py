@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
-from kernels import columns_of
-from liveruns import SCHEMES
-from recording import need
-from tracerows import Row, exec_, load, store
+from kit.kernels import columns_of
+from kit.liveruns import SCHEMES
+from kit.recording import need
+from kit.tracerows import Row, exec_, load, store
 
 from mmuexp.guest import Columns
 from mmuexp.live.calibrate import calibrate

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from cli_cases import write_trace
+from kit.cli_cases import write_trace
 
 from mmuexp.analysis import verify as check
 from mmuexp.live.engine import EngineFailed

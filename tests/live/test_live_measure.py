@@ -1,15 +1,15 @@
 """`measure`: medians of what is left when the bare loop's time is taken away, by engines whose times are known."""
 
 import os
-from pathlib import Path
 from statistics import median
 
 import pytest
-from kernels import columns_of
-from liveruns import SCHEMES, Rows, timed_apart
-from recording import is_running
-from tracegen import random_trace
-from tracerows import exec_, load, store
+from kit.kernels import columns_of
+from kit.liveruns import SCHEMES, Rows, timed_apart
+from kit.places import TRACES
+from kit.recording import is_running
+from kit.tracegen import random_trace
+from kit.tracerows import exec_, load, store
 
 from mmuexp.live import measure as measuring
 from mmuexp.live.engine import Engine, EngineFailed
@@ -17,7 +17,6 @@ from mmuexp.live.measure import Budget, Measured, apart, interval, measure
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import open_trace
 
-TRACES = Path(__file__).parent.parent / "traces"
 ROWS = [load(0x1000 + 4 * i) if i % 3 else store(0x2000 + 4 * i) for i in range(60)]
 SPECS = ["softmmu", "map-block", "qemu-fast"]
 LOOP = [40, 10, 25, 30, 5]  # ns a row in each round

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tracefiles import SYSTEM, write
+from kit.tracefiles import SYSTEM, write
 
 from mmuexp.guest import DTYPES, USER, Columns, Op
 from mmuexp.live.limits import check_memory, memory_needed

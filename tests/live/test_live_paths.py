@@ -8,8 +8,8 @@ the immediate that is a parameter, and the order of operands of a store.
 import re
 
 import pytest
-from livepaths import FastPath, Instruction, between, code, hit_path, patches, paths, sections, symbol, templates
-from liveruns import SCHEMES
+from kit.livepaths import FastPath, Instruction, between, code, hit_path, patches, paths, sections, symbol, templates
+from kit.liveruns import SCHEMES
 
 from mmuexp.live.build import engine_of
 from mmuexp.live.engine import Engine

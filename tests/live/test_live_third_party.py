@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_cases import one_line
-from kernels import columns_of
-from tracefiles import write
-from tracegen import random_trace
-
-HERE = Path(__file__).parent
+from kit.cli_cases import one_line
+from kit.kernels import columns_of
+from kit.places import TESTS
+from kit.tracefiles import write
+from kit.tracegen import random_trace
 
 # A table with an entry for each page. What a C half must give: `scheme`, and LOAD and STORE around loop.h. This one
 # has no fast path in assembly: every access is a helper's.
@@ -76,7 +75,7 @@ const struct scheme scheme = {.run = run_rows, .flush = flush, .flush_page = flu
 @pytest.fixture
 def packages(tmp_path) -> Path:
     folder = tmp_path / "packages"
-    shutil.copytree(HERE / "third_party", folder)
+    shutil.copytree(TESTS / "kit" / "third_party", folder)
     return folder
 
 

@@ -2,17 +2,17 @@
 
 import random
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kernels import columns_of
-from liveruns import SCHEMES, apart, outcome, timed_apart, timed_trace_apart
-from recording import guest, record_guest
-from test_system import SPECS, N, expected
-from tracegen import PAGES_COLLIDING, any_traces, random_trace
-from tracerows import exec_, flush, flush_page, io_load, io_store, load, map_, store
+from kit.kernels import columns_of
+from kit.liveruns import SCHEMES, apart, outcome, timed_apart, timed_trace_apart
+from kit.places import TRACES
+from kit.recording import guest, record_guest
+from kit.tracegen import PAGES_COLLIDING, any_traces, random_trace
+from kit.tracerows import exec_, flush, flush_page, io_load, io_store, load, map_, store
+from record.test_system import SPECS, N, expected
 
 from mmuexp.analysis.verify import verify_one
 from mmuexp.errors import SchemeStopped, UsageError
@@ -20,7 +20,6 @@ from mmuexp.live.engine import Engine, EngineFailed
 from mmuexp.strategy.registry import default_strategies, parse_spec
 from mmuexp.trace import open_trace
 
-TRACES = Path(__file__).parent.parent / "traces"
 FILES = sorted(TRACES.glob("*.arrow"))
 SMALL = ["crossing", "smc", "ownpage"]
 

@@ -1,14 +1,12 @@
 """The shipped profile of today is what its raw rounds say."""
 
 import csv
-from pathlib import Path
 from statistics import median
 
 import pytest
+from kit.places import ROOT
 
 from mmuexp.price.host import load_profile
-
-ROOT = Path(__file__).parent.parent
 
 
 def rounds() -> dict[str, list[float]]:

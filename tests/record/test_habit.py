@@ -7,9 +7,10 @@ import csv
 from pathlib import Path
 
 import pytest
-from kernels import differences
-from oracle import run
-from recording import guest, record_guest, tuples
+from kit.kernels import differences
+from kit.places import RESULTS
+from kit.recording import guest, record_guest, tuples
+from truth.oracle import run
 
 import mmuexp
 from mmuexp.guest import Op
@@ -90,7 +91,7 @@ def test_the_rate_is_the_one_asked_for():
         assert 1000 * counts["faults_code"] / counts["accesses"] == pytest.approx(1000 / (2 * stride + 1), rel=1e-3)
 
 
-RESULT = Path(__file__).parent.parent / "results" / "windows-habit"
+RESULT = RESULTS / "windows-habit"
 BUNDLED = sorted(RESULT.glob("*.arrow"))
 
 
@@ -155,7 +156,7 @@ def test_the_rate_of_the_report_is_where_the_lines_cross(table, scheme):
     assert line.split("|")[2].strip() == f"{rate:.3f}"
 
 
-SEARCH = Path(__file__).parent.parent / "results" / "habit-search"
+SEARCH = RESULTS / "habit-search"
 
 
 def test_the_table_of_the_search_is_what_its_counts_say():

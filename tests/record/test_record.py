@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from recording import REPOSITORY, build, record, rows_of, tuples, workload
+from kit.places import TRACES
+from kit.recording import build, record, rows_of, tuples, workload
 
 from mmuexp.guest import USER, Op
 from mmuexp.trace import digest, open_trace
@@ -145,7 +146,7 @@ def test_the_examples_of_the_help_run(tmp_path):
     help_text = record("--help", cwd=tmp_path).out
     examples = [line.split()[1:] for line in help_text.splitlines() if line.strip().startswith("mmuexp record ")]
     assert len(examples) == 2
-    shutil.copytree(REPOSITORY / "traces" / "workloads", tmp_path / "traces" / "workloads", dirs_exist_ok=True)
+    shutil.copytree(TRACES / "workloads", tmp_path / "traces" / "workloads", dirs_exist_ok=True)
     for words in examples:
         program = tmp_path / words[-1]
         program.parent.mkdir(exist_ok=True)

@@ -10,9 +10,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from qemus import NAME, environment, newer_ones
-from recording import GUEST_DEVICES, guest, need, record, record_guest, rows_of, tuples
-from test_system import DETERMINED, N, found_phases, phases
+from kit.qemus import NAME, environment, newer_ones
+from kit.recording import GUEST_DEVICES, guest, need, record, record_guest, rows_of, tuples
+from record.test_system import DETERMINED, N, found_phases, phases
 
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import FlushReason, Op

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from recording import need
+from kit.recording import need
 
 from mmuexp.record import build
 

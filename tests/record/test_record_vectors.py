@@ -8,7 +8,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from recording import HERE, build, count, need, record, rows_of, workshop
+from kit.places import TESTS
+from kit.recording import build, count, need, record, rows_of, workshop
 
 from mmuexp.guest import Op
 from mmuexp.trace.importers.lackey import import_lackey
@@ -49,8 +50,8 @@ ONE_BY_ONE = "--vex-guest-max-insns=1"
 
 
 def cases(name: str) -> list[tuple[str, list[str], list[str]]]:
-    """(instructions, rows by hand, lackey's rows) of each case in tests/record_programs/NAME.S."""
-    source = (HERE / "record_programs" / f"{name}.S").read_text()
+    """(instructions, rows by hand, lackey's rows) of each case in tests/kit/record_programs/NAME.S."""
+    source = (TESTS / "kit" / "record_programs" / f"{name}.S").read_text()
     found = []
     for words, says in re.findall(r"^ +case; (.*?) */\*(.*?)\*/$", source, re.M):
         ours, differs, theirs = says.partition("lackey")
@@ -99,7 +100,7 @@ def test_each_instruction_makes_the_rows_of_the_manual_and_of_lackey(tmp_path, n
 
     if name == "battery_wide":  # valgrind knows these in 64-bit programs only
         program = str(workshop() / "battery_wide64")
-        source = HERE / "record_programs" / "battery_wide.S"
+        source = TESTS / "kit" / "record_programs" / "battery_wide.S"
         subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-o", program, source], check=True)
     found = rows_of_cases(lackey(program, tmp_path, ONE_BY_ONE), program, len(expected))
     assert list(zip(words, found, strict=True)) == [(insn, theirs) for insn, _, theirs in expected]

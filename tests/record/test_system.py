@@ -8,10 +8,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from kernels import differences
-from oracle import run
-from qemus import environment, here
-from recording import GUEST_DEVICES, guest, need, record, record_guest, rows_of, tuples
+from kit.kernels import differences
+from kit.qemus import environment, here
+from kit.recording import GUEST_DEVICES, guest, need, record, record_guest, rows_of, tuples
+from truth.oracle import run
 
 from mmuexp.guest import IO, USER, FlushReason, Op
 from mmuexp.record.session import Session

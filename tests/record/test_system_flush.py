@@ -8,8 +8,8 @@ import time
 from collections import Counter
 
 import pytest
-from qemus import NAME, environment, here, is_newer
-from recording import guest, record_guest, tuples
+from kit.qemus import NAME, environment, here, is_newer
+from kit.recording import guest, record_guest, tuples
 
 from mmuexp.guest import FlushReason, Op
 from mmuexp.trace import open_trace

@@ -4,10 +4,10 @@ The table in pae.S says what each of its phases does; here it stands as formulas
 """
 
 import pytest
-from kernels import differences
-from oracle import run
-from recording import GUEST_DEVICES, guest, need, record, tuples
-from test_system import SPECS, found_phases
+from kit.kernels import differences
+from kit.recording import GUEST_DEVICES, guest, need, record, tuples
+from record.test_system import SPECS, found_phases
+from truth.oracle import run
 
 from mmuexp.guest import Op
 from mmuexp.trace import open_trace

@@ -5,10 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
-from qemus import NAME, environment, here, is_newer
-from recording import guest, record, record_guest, rows_of, tuples
-from test_system import DETERMINED
-from test_system_flush import drops, drops_of_a_flush, found
+from kit.qemus import NAME, environment, here, is_newer
+from kit.recording import guest, record, record_guest, rows_of, tuples
+from record.test_system import DETERMINED
+from record.test_system_flush import drops, drops_of_a_flush, found
 
 from mmuexp.guest import FlushReason, Op
 from mmuexp.trace.slice import slice_trace

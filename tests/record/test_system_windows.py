@@ -1,12 +1,11 @@
 """The bundled windows of a Linux boot: valid, as rich in what only whole guests have as they were chosen for, and the
 kernels agree with the oracle on slices of them."""
 
-from pathlib import Path
-
 import pytest
-from kernels import differences
-from oracle import run
-from recording import tuples
+from kit.kernels import differences
+from kit.places import TRACES
+from kit.recording import tuples
+from truth.oracle import run
 
 from mmuexp.guest import Columns, FlushReason, Op
 from mmuexp.replay.survey import Survey
@@ -14,7 +13,6 @@ from mmuexp.trace import open_trace
 from mmuexp.trace.slice import slice_trace
 from mmuexp.trace.verify import OK, verify
 
-TRACES = Path(__file__).parent.parent / "traces"
 WINDOWS = ["linux_firmware", "linux_early", "linux_patching", "linux_user"]
 SLICES = [("linux_firmware", 1_500_000), ("linux_early", 0), ("linux_patching", 2_000_000), ("linux_user", 2_500_000)]
 SPECS = [

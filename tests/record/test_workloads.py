@@ -5,8 +5,8 @@ number of rounds. They are checked on the rows (all rounds), and on the oracle a
 """
 
 import pytest
-from oracle import run
-from recording import WORKLOADS, count, record, rows_of, tuples, workload
+from kit.recording import WORKLOADS, count, record, rows_of, tuples, workload
+from truth.oracle import run
 
 import mmuexp
 from mmuexp.guest import Op

@@ -6,7 +6,7 @@ import io
 
 import pandas as pd
 import pytest
-from browser import CONTRAST, DESKTOP, PHONE, one_browser  # noqa: F401
+from kit.browser import CONTRAST, DESKTOP, PHONE, one_browser  # noqa: F401
 
 from mmuexp.render.chart.draw import chart_of
 from mmuexp.render.html.page import page

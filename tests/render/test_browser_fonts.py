@@ -2,8 +2,8 @@
 
 import pandas as pd
 import pytest
-from browser import DESKTOP, one_browser  # noqa: F401
-from cli_cases import cli, trace  # noqa: F401
+from kit.browser import DESKTOP, one_browser  # noqa: F401
+from kit.cli_cases import cli, trace  # noqa: F401
 
 from mmuexp.render.chart.draw import chart_of, svg
 from mmuexp.render.chart.theme import FONT

@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from cli_cases import one_line, write_trace
+from kit.cli_cases import one_line, write_trace
 
 from mmuexp.cli.main import run
 

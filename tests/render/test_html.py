@@ -5,11 +5,11 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_cases import one_line, write_trace
+from kit.cli_cases import one_line, write_trace
+from kit.places import TRACES
 
 from mmuexp.errors import MmuexpError
 from mmuexp.render.chart import bundle
@@ -21,7 +21,7 @@ from mmuexp.render.html.result import html
 from mmuexp.render.html.sections import Cell, Chart, Heading, Table, Text
 from mmuexp.result.table import Result, make_frame
 
-OWNPAGE = Path(__file__).parent.parent / "traces" / "ownpage.arrow"
+OWNPAGE = TRACES / "ownpage.arrow"
 HOSTILE = '</script><script>alert("1")</script>&'
 
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from kit.places import HONEST_FILE, ROOT, TRACES
 
 from mmuexp.errors import MmuexpError, all_shown, shell_line, shown
 from mmuexp.render.export import load
 
-TRACES = Path(__file__).parents[1] / "traces"
 NAMES = [
     b"\xff\xfe",
     b"two\nlines\t",
@@ -82,7 +82,7 @@ def test_every_command_takes_every_name(there, cli, raw):
 
 def test_a_scheme_of_such_a_name_is_replayed(there, cli):
     scheme = "./" + os.fsdecode(b"".join(NAMES)) + ".py"
-    shutil.copy(Path(__file__).parent / "strategy_files" / "honest.py", scheme)
+    shutil.copy(HONEST_FILE, scheme)
     clean(cli("compare", TRACES / "smc.arrow", "-s", scheme, "-o", "a.json"))
     clean(cli("strategy", "show", scheme))
     assert load("a.json").frame["strategy"][0] == "honest"
@@ -130,7 +130,7 @@ def test_texts_of_a_result_and_of_a_host_are_shown_escaped(there, cli):
     assert r"t\x1b[31m\ud800\x00" in done.out
     for file in files[:5]:
         assert all(char.isprintable() or char == "\n" for char in Path(file).read_text().split("<script")[0]), file
-    host = (Path(__file__).parents[1] / "mmuexp/price/profiles/pentium4-2004.toml").read_text()
+    host = (ROOT / "mmuexp/price/profiles/pentium4-2004.toml").read_text()
     Path("h.toml").write_text(host.replace('about = "', 'about = "\\u001b[31m\\u0007', 1).replace(": ", ": \\u001b", 1))
     clean(cli("compare", TRACES / "smc.arrow", "-s", "softmmu", "--host", "./h.toml"))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_cases import one_line
+from kit.cli_cases import one_line
+from kit.places import HONEST_FILE
 
 from mmuexp.analysis.experiment import compare
 from mmuexp.errors import MmuexpError
@@ -254,9 +255,7 @@ def test_markdown_takes_no_name_for_html(cli, trace, tmp_path):
 
 def test_two_schemes_of_one_name_are_refused(cli, trace, tmp_path):
     mine = tmp_path / "mine.py"
-    mine.write_text(
-        (Path(__file__).parent / "strategy_files" / "honest.py").read_text().replace('"honest"', '"softmmu"')
-    )
+    mine.write_text(HONEST_FILE.read_text().replace('"honest"', '"softmmu"'))
     assert cli("compare", trace, "-s", "softmmu", "-s", mine).code == 2
     assert "strategy softmmu: two schemes have this name" in cli.err
     mine.write_text(mine.read_text().replace('"softmmu"', '"<b>"'))

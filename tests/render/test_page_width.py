@@ -4,10 +4,10 @@ import json
 import re
 
 import pytest
-from cli_cases import PAGE as GUEST_PAGE
-from cli_cases import Op, cli, trace, write_trace  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.cli_cases import PAGE as GUEST_PAGE
+from kit.cli_cases import Op, cli, trace, write_trace  # noqa: F401
 from rich.console import Console
 
 from mmuexp.render.terminal.grid import print_table

@@ -3,10 +3,10 @@
 import random
 
 import pytest
-from kernels import columns_of, run
-from oracle_far import Executions
-from tracegen import random_trace
-from tracerows import Row, exec_, flush, io_load, load, map_, note
+from kit.kernels import columns_of, run
+from kit.tracegen import random_trace
+from kit.tracerows import Row, exec_, flush, io_load, load, map_, note
+from truth.oracle.far import Executions
 
 from mmuexp.analysis.experiment import compare, sweep
 from mmuexp.replay.farcode import GENERATION

@@ -3,12 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-import oracle
 import pytest
-from kernels import columns_of, differences
-from oracle_softmmu_qemu10 import Remembered
-from tracegen import random_trace
-from tracerows import exec_, flush, io_load, load, map_
+from kit.kernels import columns_of, differences
+from kit.places import HONEST_FILE
+from kit.tracegen import random_trace
+from kit.tracerows import exec_, flush, io_load, load, map_
+from truth import oracle
+from truth.oracle.softmmu_qemu10 import Remembered
 
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import PAGE_BITS, Columns
@@ -139,8 +140,8 @@ OPTIONAL = {
 @pytest.mark.parametrize("case", OPTIONAL)
 def test_a_kernel_that_may_be_left_out_is_looked_at_where_it_is_not(tmp_path, request, case):
     above, text, said = OPTIONAL[case]
-    honest = (request.path.parent / "strategy_files" / "honest.py").read_text()
-    (six,) = strategies_of_file(request.path.parent / "strategy_files" / "honest.py")
+    honest = (HONEST_FILE).read_text()
+    (six,) = strategies_of_file(HONEST_FILE)
     assert six.kernels.fetch is six.kernels.mapped is nothing
     wrong = honest.replace("class Honest", f"{above}{text}\n\nclass Honest")
     wrong = wrong.replace("flush_page=flush_page)", "flush_page=flush_page, fetch=fetch)")

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from kit.places import TRACES
 
-ROOT = Path(__file__).parent.parent
-TRACE = str(ROOT / "traces" / "crossing.arrow")
+TRACE = str(TRACES / "crossing.arrow")
 COMPARE = [sys.executable, "-m", "mmuexp", "compare", TRACE, "-s", "map-block", "--format", "csv"]
 
 

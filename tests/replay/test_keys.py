@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels import columns_of
+from kit.kernels import columns_of
+from kit.tracegen import random_trace
 from numba import njit
-from tracegen import random_trace
 
 from mmuexp.guest import IO, USER, Columns, Op
 from mmuexp.replay.firsts import ERA_ROWS, LAST_ERA, PIECE

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from cli_cases import ROWS, one_line, write_trace
-from kernels import columns_of
-from tracegen import random_trace
+from kit.cli_cases import ROWS, one_line, write_trace
+from kit.kernels import columns_of
+from kit.tracegen import random_trace
 
 from mmuexp.analysis.experiment import compare, sweep
 from mmuexp.render.export import Output, load

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from oracle_far import Executions
+from truth.oracle.far import Executions
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, IO, PAGES, USER, Columns, Op

@@ -5,10 +5,10 @@ import io
 import json
 
 import pytest
-from calibrated import known
-from cli_cases import ROWS, one_line, write_trace
-from kernels import columns_of
-from tracegen import random_trace
+from kit.calibrated import known
+from kit.cli_cases import ROWS, one_line, write_trace
+from kit.kernels import columns_of
+from kit.tracegen import random_trace
 
 import mmuexp
 from mmuexp.analysis.experiment import compare, sweep

@@ -1,7 +1,7 @@
 """The report of results/ as a reader has it: in Chromium, on a desk and on a phone."""
 
 import pytest
-from browser import CONTRAST, DESKTOP, PHONE, one_browser  # noqa: F401
+from kit.browser import CONTRAST, DESKTOP, PHONE, one_browser  # noqa: F401
 
 from mmuexp.cli.main import run
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hosts import made_host
+from kit.hosts import made_host
+from kit.places import RESULTS, ROOT
 
 from mmuexp.claims.evidence import SEVERAL, Evidence, Run, runs_of
 from mmuexp.price.host import Price, Profile, load_profile
@@ -32,7 +33,6 @@ from mmuexp.report.workloads import KINDS, Contest, by_kind, contests
 from mmuexp.result.table import rows_of
 from mmuexp.strategy.registry import parse_spec
 
-ROOT = Path(__file__).parent.parent
 NOW = load_profile("epyc-vm")
 
 
@@ -131,7 +131,7 @@ def test_another_winner_at_prices_that_were_measured():
 
 
 def test_the_prices_of_a_live_run_are_those_of_its_manifest(tmp_path):
-    tables = live_results(ROOT / "results")
+    tables = live_results(RESULTS)
     assert list(tables) == ["results/live/kernels.csv", "results/live/live.csv"]
     saved = json.loads((ROOT / "results/live/live.csv.manifest.json").read_text())["prices"]["host"]
     found = {one.name: one for one in live_hosts(tables)}["results/live/live.csv"]
@@ -215,7 +215,7 @@ def test_the_typical_error_is_the_median_without_signs():
 def committed() -> Evidence:
     tables = {}
     for name in ("programs", "ten-kernels", "linux-windows"):
-        tables[name] = runs_of(load(str(ROOT / "results" / name / "counts.csv")))
+        tables[name] = runs_of(load(str(RESULTS / name / "counts.csv")))
     return Evidence(tables, [NOW])
 
 
@@ -224,7 +224,7 @@ def test_contests_agree_with_the_committed_tables():
     found = {one.recording: one for one in contests(committed(), NOW)}
     seen = 0
     for name in ("programs", "linux-windows"):
-        frame = pd.read_csv(ROOT / "results" / name / "counts.csv")
+        frame = pd.read_csv(RESULTS / name / "counts.csv")
         for trace, rows in frame.groupby("trace"):
             one = found[Path(trace).stem]
             least = rows.loc[rows["access_ns"].idxmin()]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_cases import one_line
+from kit.cli_cases import one_line
+from kit.places import RESULTS
 
 from mmuexp.analysis.repricing import reprice
 from mmuexp.render.export import load
@@ -14,8 +15,6 @@ from mmuexp.render.html.sections import Table
 from mmuexp.report import build
 from mmuexp.report.certainty import measured
 from mmuexp.report.experiments import plain
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
@@ -35,7 +34,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     """Two experiments of results/, in a folder of one's own; and no host profile of one's own."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in ("programs", "page-crossing"):
-        shutil.copytree(ROOT / "results" / name, tmp_path / "mine" / name)
+        shutil.copytree(RESULTS / name, tmp_path / "mine" / name)
     return tmp_path / "mine"
 
 

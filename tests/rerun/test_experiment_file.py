@@ -3,8 +3,8 @@
 import tomllib
 
 import pytest
-from cli_cases import one_line
-from experiments import edit, files
+from kit.cli_cases import one_line
+from kit.experiments import edit, files
 
 from mmuexp.errors import MmuexpError
 from mmuexp.render.export import load

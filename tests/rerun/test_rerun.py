@@ -5,8 +5,8 @@ import json
 import re
 import shutil
 
-from cli_cases import one_line, write_trace
-from experiments import edit, files
+from kit.cli_cases import one_line, write_trace
+from kit.experiments import edit, files
 
 import mmuexp
 from mmuexp.rerun.index import MARK, write_index

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from kit.places import RESULTS
+
 from mmuexp.rerun import measured
 from mmuexp.result.table import Result, make_frame
 
@@ -38,5 +40,5 @@ def test_windows_are_not_one_run(monkeypatch):
 
 
 def test_the_committed_measurements_are_read():
-    found = measured._measured(Path(__file__).parent.parent / "results" / "live")
+    found = measured._measured(RESULTS / "live")
     assert {"bzip2", "numeric_sort"} <= {recording for recording, _ in found}

@@ -1,10 +1,10 @@
 """`rerun` of load addresses: a run of misses, a median, the value at which something is least, a scheme from a file."""
 
 import pytest
-from cli_cases import one_line
-from kernels import columns_of
-from tracefiles import write
-from tracerows import load, store
+from kit.cli_cases import one_line
+from kit.kernels import columns_of
+from kit.tracefiles import write
+from kit.tracerows import load, store
 
 COPY = [row for at in range(0, 40, 4) for row in (load(0x1000 + at), store(0x101000 + at))]
 

@@ -5,14 +5,14 @@ import re
 from pathlib import Path
 
 import pytest
+from kit.places import RESULTS
 
 from mmuexp.rerun.about import FILE, PLACE, read
 from mmuexp.rerun.command import calls_of
 from mmuexp.rerun.index import INDEX, index_text
 from mmuexp.rerun.rerun import REPORT, experiments, rerun
 
-ROOT = Path(__file__).parent.parent
-HOME = ROOT / "results"
+HOME = RESULTS
 FOLDERS = experiments(HOME)
 SHAPE = ("rows", "pages", "flushes")
 MADE = {INDEX, REPORT, "chart.svg"}  # and the table of each command, with its manifest

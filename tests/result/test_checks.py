@@ -1,13 +1,13 @@
 """--fail-if: which rows an expression is about, what is said of it, and when nothing can be said."""
 
 import itertools
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from cli_cases import one_line
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.cli_cases import one_line
+from kit.places import TESTS
 
 from mmuexp.errors import CheckFailed, UsageError
 from mmuexp.result.checks import fail_if, parse_check
@@ -191,7 +191,7 @@ def test_a_sweep_and_a_saved_result_know_their_schemes(cli, trace, tmp_path):
 
 
 def test_a_scheme_s_own_events_are_columns(cli, trace):
-    victim = str(Path(__file__).parent / "third_party" / "mmuexp_victim.py")
+    victim = str(TESTS / "kit" / "third_party" / "mmuexp_victim.py")
     done = cli("compare", "gone.arrow", "-s", victim, "--fail-if", "pages_entered > 0")
     assert (done.code, "gone.arrow" in one_line(done.err)) == (1, True)  # the check is one, and nothing is compiled
     assert cli("compare", trace, "-s", "softmmu", "--fail-if", "pages_entered > 0").code == 2

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import pandas as pd
 import pytest
-from cli_cases import one_line, write_trace
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.cli_cases import one_line, write_trace
 
 import mmuexp
 from mmuexp.errors import MmuexpError, UsageError

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_cases import one_line, write_trace
-from experiments import edit
-from hosts import made_host
-from test_rerun_misses import OWN
+from kit.cli_cases import one_line, write_trace
+from kit.experiments import edit
+from kit.hosts import made_host
+from rerun.test_rerun_misses import OWN
 
 import mmuexp
 from mmuexp.analysis.experiment import compare, sweep

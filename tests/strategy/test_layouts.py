@@ -1,15 +1,14 @@
 """What compare shows where no scheme is named: map-block with the pool of 2004 and with one of today, in 80 columns."""
 
-from pathlib import Path
-
 import pytest
+from kit.places import HONEST_FILE
 
 import mmuexp
 from mmuexp.errors import MmuexpError
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.registry import default_strategies, parse_spec
 
-HONEST = Path(__file__).parent / "strategy_files" / "honest.py"
+HONEST = HONEST_FILE
 POOLS = ["map-block", "map-block,pool_blocks=1024"]
 
 

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from kit.places import ROOT, TESTS, TRACES
 
 from mmuexp.contract.rules import Broken, check, filter_does_not_matter
 from mmuexp.strategy.registry import all_strategies, parse_spec, strategies_of_file
 
-HERE = Path(__file__).parent
-FILES = HERE / "strategy_files"
+FILES = TESTS / "kit" / "strategy_files"
 
 
 def run_cli(*arguments, packages: str | None = None) -> subprocess.CompletedProcess:
-    env = os.environ | ({"PYTHONPATH": str(HERE / packages)} if packages else {})
+    env = os.environ | ({"PYTHONPATH": str(TESTS / "kit" / packages)} if packages else {})
     return subprocess.run([sys.executable, "-m", "mmuexp", *arguments], env=env, capture_output=True, text=True)
 
 
@@ -50,7 +50,7 @@ def test_a_protect_that_takes_a_neighbour_away_is_found():
 
 @pytest.mark.long
 def test_a_flush_that_unmaps_nothing_is_found(tmp_path):
-    text = (HERE.parent / "strategies" / "map_block.py").read_text()
+    text = (ROOT / "strategies" / "map_block.py").read_text()
     begin, end = text.index("    unmap_all(s.reserve, e, n)\n"), text.index("    s.control[USED] = 0\n")
     (tmp_path / "leaky.py").write_text(text[:begin] + text[end:].replace('name = "map-block"', 'name = "leaky"'))
     done = run_cli("strategy", "check", str(tmp_path / "leaky.py"))
@@ -60,7 +60,7 @@ def test_a_flush_that_unmaps_nothing_is_found(tmp_path):
 
 @pytest.mark.long
 def test_a_file_is_a_scheme_for_compare(tmp_path):
-    trace = str(HERE.parent / "traces" / "crossing.arrow")
+    trace = str(TRACES / "crossing.arrow")
     done = run_cli("compare", trace, "-s", str(FILES / "honest.py"), "-s", "map-block", "--format", "csv")
     assert [line.split(",")[1] for line in done.stdout.splitlines()] == ["strategy", "honest", "map-block"]
     assert run_cli("strategy", "show", str(FILES / "honest.py")).returncode == 0
@@ -97,7 +97,7 @@ def test_a_registered_scheme_is_one_of_all():
     names = [one["name"] for one in json.loads(listed.stdout)]
     assert names == ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10", "softmmu-large"]
 
-    trace = str(HERE.parent / "traces" / "crossing.arrow")
+    trace = str(TRACES / "crossing.arrow")
     done = run_cli("compare", trace, "-s", "softmmu-large,associativity=2", "--format", "csv", packages="third_party")
     assert done.returncode == 0, done.stderr
     header, *lines = done.stdout.splitlines()
@@ -112,9 +112,9 @@ def test_a_registered_scheme_is_one_of_all():
 
 
 def test_a_registered_scheme_counts_what_it_says():
-    (cls,) = strategies_of_file(HERE / "third_party" / "mmuexp_victim.py")
-    from kernels import columns_of
-    from tracerows import exec_, flush_page, load, store
+    (cls,) = strategies_of_file(TESTS / "kit" / "third_party" / "mmuexp_victim.py")
+    from kit.kernels import columns_of
+    from kit.tracerows import exec_, flush_page, load, store
 
     from mmuexp.replay.replay import Replay
     from mmuexp.replay.survey import Survey

@@ -3,18 +3,17 @@
 from pathlib import Path
 
 import pytest
+from kit.places import HONEST_FILE, TRACES
 
 from mmuexp.contract.rules import check
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.replay.plausible import check_counts
 from mmuexp.strategy.registry import parse_spec, strategies_of_file
 
-HERE = Path(__file__).parent
-
 
 def honest_but(tmp_path, old: str, new: str) -> Path:
     """honest.py with a change, as a file of its own."""
-    text = (HERE / "strategy_files" / "honest.py").read_text()
+    text = HONEST_FILE.read_text()
     assert old in text
     (tmp_path / "own.py").write_text(text.replace(old, new))
     return tmp_path / "own.py"
@@ -53,7 +52,7 @@ def test_a_cost_below_nothing_is_refused(tmp_path):
 def test_a_scheme_that_counts_backwards_is_refused(tmp_path, cli):
     """compare names the scheme and the counter, and writes nothing."""
     file = honest_but(tmp_path, "n[Event.TLB_FILLS] += 1", "n[Event.TLB_FILLS] -= 1")
-    trace = HERE.parent / "traces" / "ownpage.arrow"
+    trace = TRACES / "ownpage.arrow"
     for words in ([], ["--every", "5000"]):
         done = cli("compare", trace, "-s", file, *words, "-o", tmp_path / "out.csv")
         assert (done.code, done.out) == (1, "")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_cases import one_line
+from kit.cli_cases import one_line
+from kit.places import HONEST_FILE, TESTS, TRACES
 
 from mmuexp.contract.rules import flushes_drop, keeps_it_on
 from mmuexp.contract.trial import Broken
@@ -20,9 +21,8 @@ from mmuexp.strategy.bounds import has_passed, remember_passed
 from mmuexp.strategy.mistakes import blocks_of, conflict_of
 from mmuexp.strategy.registry import all_strategies, parse_spec, strategies_of_file, strategy_class
 
-HERE = Path(__file__).parent
-TRACE = HERE.parent / "traces" / "crossing.arrow"
-HONEST = (HERE / "strategy_files" / "honest.py").read_text()
+TRACE = TRACES / "crossing.arrow"
+HONEST = (HONEST_FILE).read_text()
 
 
 def honest_but(tmp_path, *changes: tuple[str, str], name: str = "own.py") -> Path:
@@ -252,9 +252,9 @@ def test_a_flush_that_does_nothing_is_found(tmp_path, name):
 
 @pytest.mark.long
 def test_a_recording_is_checked_on_too():
-    (cls,) = strategies_of_file(HERE / "strategy_files" / "honest.py")
+    (cls,) = strategies_of_file(HONEST_FILE)
     keeps_it_on(str(TRACE), cls())
-    (cls,) = strategies_of_file(HERE / "strategy_files" / "wrong_settled.py")
+    (cls,) = strategies_of_file(TESTS / "kit" / "strategy_files" / "wrong_settled.py")
     with pytest.raises(Broken, match=re.escape(f"{TRACE}, with and without the filter")):
         keeps_it_on(str(TRACE), cls())
 

@@ -1,11 +1,11 @@
 """`sweep LOAD_SEED`: each seed's row is what the moved recording gives by itself."""
 
 import pytest
-from cli_cases import one_line
-from kernels import columns_of
-from tracefiles import write
-from tracegen import random_trace
-from tracerows import load, map_, store
+from kit.cli_cases import one_line
+from kit.kernels import columns_of
+from kit.tracefiles import write
+from kit.tracegen import random_trace
+from kit.tracerows import load, map_, store
 
 from mmuexp import compare, sweep
 from mmuexp.errors import TraceError, UsageError

@@ -1,16 +1,15 @@
 """Other programs read a trace as docs/trace-format.md says, and all columns of our tables are plain names in SQL."""
 
-from pathlib import Path
-
 import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from kit.places import TRACES
 
 import mmuexp
 
-TRACE = str(Path(__file__).parent.parent / "traces" / "crossing.arrow")
+TRACE = str(TRACES / "crossing.arrow")
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,17 @@
 """Load addresses: what a region is, where a seed puts it, and that nothing but addresses changes."""
 
 import numpy as np
-import oracle_misses
 import pytest
-from cli_cases import one_line
+from analysis.test_misses import Rows
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from kernels import columns_of, run
-from oracle_guest import FLUSH_PAGE, PAGE
-from test_misses import Rows
-from tracefiles import read, same, write
-from tracegen import random_trace, traces
-from tracerows import exec_, flush, flush_page, load, map_, note, store
+from kit.cli_cases import one_line
+from kit.kernels import columns_of, run
+from kit.tracefiles import read, same, write
+from kit.tracegen import random_trace, traces
+from kit.tracerows import exec_, flush, flush_page, load, map_, note, store
+from truth.oracle import misses as oracle_misses
+from truth.oracle.guest import FLUSH_PAGE, PAGE
 
 from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import PAGES

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from cli_cases import columns_of, write_trace
-from tracefiles import SYSTEM, program_rows, read, system_rows, write, write_foreign
+from kit.cli_cases import columns_of, write_trace
+from kit.tracefiles import SYSTEM, program_rows, read, system_rows, write, write_foreign
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import USER, Columns, Op

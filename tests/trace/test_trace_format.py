@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tracefiles import dense_rows, program_rows, read, same, write, write_foreign
+from kit.places import TESTS
+from kit.tracefiles import dense_rows, program_rows, read, same, write, write_foreign
 
 from mmuexp.errors import MmuexpError, TraceError
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
@@ -214,7 +215,7 @@ import resource, signal, sys
 from mmuexp.errors import MmuexpError
 from mmuexp.trace import TraceWriter
 import mmuexp.trace.format as format
-from tracefiles import dense_rows
+from kit.tracefiles import dense_rows
 format.BATCH_ROWS = 1000
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
@@ -238,7 +239,7 @@ def test_a_full_disk_costs_the_last_batch_only(tmp_path, small_batches):
         [sys.executable, "-c", FULL_DISK, str(path), str(room)],
         capture_output=True,
         text=True,
-        cwd=os.path.dirname(__file__),
+        cwd=TESTS,
     )
     assert done.returncode == 0, done.stderr
     trace = open_trace(path)
@@ -250,7 +251,7 @@ KILLED = """
 import os, signal, sys
 from mmuexp.trace import TraceWriter
 import mmuexp.trace.format as format
-from tracefiles import program_rows
+from kit.tracefiles import program_rows
 format.BATCH_ROWS = 1000
 with TraceWriter(sys.argv[1], mode="user", metadata={"command": "c"}, recording=True) as writer:
     writer.append(program_rows(2500))
@@ -262,7 +263,7 @@ def test_a_killed_writer_leaves_whole_batches(tmp_path):
     from mmuexp.trace.recover import recover
 
     path = tmp_path / "t.arrow"
-    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], cwd=os.path.dirname(__file__))
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], cwd=TESTS)
     assert done.returncode == -signal.SIGKILL
     with pytest.raises(TraceError, match=r"no such file.*t.arrow.part: mmuexp trace recover .*t.arrow.part -o"):
         open_trace(path)

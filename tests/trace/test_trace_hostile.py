@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pyarrow as pa
 import pytest
-from peaks import run
-from tracefiles import dense_rows, program_rows, read, same, write, write_foreign
+from kit.peaks import run
+from kit.tracefiles import dense_rows, program_rows, read, same, write, write_foreign
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, USER, Columns

@@ -2,11 +2,11 @@
 
 import json
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
-from tracefiles import program_rows, system_rows, write
+from kit.places import TRACES
+from kit.tracefiles import program_rows, system_rows, write
 
 from mmuexp.guest import IO, USER, Columns, Op
 from mmuexp.replay.survey import Survey
@@ -15,7 +15,6 @@ from mmuexp.trace.format import concat
 from mmuexp.trace.guest_info import GuestInfo, table
 from mmuexp.trace.info import info
 
-TRACES = Path(__file__).parent.parent / "traces"
 MAP, LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE = Op.MAP, Op.LOAD, Op.STORE, Op.EXEC, Op.FLUSH, Op.FLUSH_PAGE
 
 GUEST = system_rows(

@@ -1,8 +1,9 @@
 """Whatever pages a guest uses: what `trace info` keeps of it stays below 60 MB."""
 
-import os
 import subprocess
 import sys
+
+from kit.places import TESTS
 
 FEED = """
 import numpy as np
@@ -30,7 +31,7 @@ print(resident("VmHWM") - before, told["device"]["page_count"], told["code"]["ph
 
 
 def test_every_page_used_in_every_way():
-    here = os.path.dirname(__file__)
+    here = TESTS
     done = subprocess.run([sys.executable, "-c", FEED], capture_output=True, text=True, cwd=here)
     assert done.returncode == 0, done.stderr
     peak, devices, code = done.stdout.split()

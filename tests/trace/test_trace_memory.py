@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pyarrow as pa
 import pytest
-from peaks import run
-from tracefiles import program_rows, write, write_foreign
+from kit.peaks import run
+from kit.tracefiles import program_rows, write, write_foreign
 
 from mmuexp.guest import DTYPES, USER
 from mmuexp.trace import open_trace

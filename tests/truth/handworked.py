@@ -3,15 +3,16 @@
 Any program that follows MODEL.md passes them: run the rows, compare the columns of `expect` with ==.
 """
 
-import handworked_byte_lookup
-import handworked_map_block
-import handworked_qemu_fast
-import handworked_shape
-import handworked_softmmu
-import handworked_softmmu_qemu10
-import handworked_softmmu_qemu10_code
-from handworked_shape import ERRORS, Error
-from tracerows import Case
+from kit.tracerows import Case
+
+from truth import handworked_survey as handworked_shape
+from truth.handworked_survey import ERRORS, Error
+from truth.schemes import byte_lookup as handworked_byte_lookup
+from truth.schemes import map_block as handworked_map_block
+from truth.schemes import qemu_fast as handworked_qemu_fast
+from truth.schemes import softmmu as handworked_softmmu
+from truth.schemes import softmmu_qemu10 as handworked_softmmu_qemu10
+from truth.schemes import softmmu_qemu10_code as handworked_softmmu_qemu10_code
 
 __all__ = ["CASES", "ERRORS", "Case", "Error"]
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from oracle_guest import IO, USER
-from tracerows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
+from kit.tracerows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
+
+from truth.oracle.guest import IO, USER
 
 SPECS = ["softmmu", "softmmu-qemu10", "byte-lookup", "map-block", "qemu-fast"]
 

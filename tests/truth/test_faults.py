@@ -5,15 +5,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import oracle_faults
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kernels import columns_of
-from test_truth import SPECS
-from test_truth_recordings import FILES, TIGHT, rows_of
-from tracegen import any_traces, random_trace
-from tracerows import exec_, flush, io_load, io_store, load, map_, store
+from kit.kernels import columns_of
+from kit.places import HONEST_FILE
+from kit.tracegen import any_traces, random_trace
+from kit.tracerows import exec_, flush, io_load, io_store, load, map_, store
 
 import mmuexp
 from mmuexp.analysis.faultlog import Sums, fault_batches
@@ -24,6 +22,9 @@ from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy.registry import parse_spec, strategies_of_file
 from mmuexp.trace import open_trace
+from truth.oracle import faults as oracle_faults
+from truth.test_truth import SPECS
+from truth.test_truth_recordings import FILES, TIGHT, rows_of
 
 
 def logged(rows, strategy, mode: str, *, log: int = 1 << 16, chunk: int = 1 << 20, filtered=True) -> np.ndarray:
@@ -166,13 +167,10 @@ def test_one_scheme_is_asked_for():
     assert frame["cause"].dtype == "category"
 
 
-ROOT = Path(__file__).parent.parent
-
-
 @pytest.fixture
 def silent(tmp_path) -> Path:
     """A scheme that faults, as somebody may write it who does not know the word."""
-    text = (ROOT / "tests" / "strategy_files" / "honest.py").read_text().replace('name = "honest"', 'name = "silent"')
+    text = HONEST_FILE.read_text().replace('name = "honest"', 'name = "silent"')
     text = text.replace("TLB_FILLS", "FAULTS_UNMAPPED").replace("Cost(insn=1", "Cost(signal=1, insn=1")
     path = tmp_path / "silent.py"
     path.write_text(text)

@@ -1,10 +1,10 @@
 """The kernels give the answers that were worked out by hand: a case for every counter of every scheme."""
 
 import pytest
-from handworked import CASES, ERRORS
-from kernels import differences, run
+from kit.kernels import differences, run
 
 from mmuexp.errors import TraceError
+from truth.handworked import CASES, ERRORS
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)

@@ -1,8 +1,9 @@
 """The oracle against the answers worked out by hand; and: is every column of every scheme worked out somewhere?"""
 
-import oracle
 import pytest
-from handworked import CASES, ERRORS, Case, Error
+
+from truth import oracle
+from truth.handworked import CASES, ERRORS, Case, Error
 
 # Columns that hold one value by definition, so that no case can show them at work.
 ALWAYS_ZERO = {"softmmu": {"faults"}, "softmmu-qemu10": {"faults"}, "qemu-fast": {"table_bytes", "table_lines"}}

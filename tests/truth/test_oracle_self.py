@@ -1,12 +1,13 @@
 """The oracle checks itself: what can be counted twice is counted twice, and what must hold does hold."""
 
-import oracle
-import oracle_reserve
 import pytest
 from hypothesis import given, settings
-from oracle_guest import EXEC, IO, LOAD, MAP, PAGE, STORE, Guest
-from tracegen import PAGES_COLLIDING, any_traces, random_trace, to_columns, traces
-from tracerows import Row, load, note
+from kit.tracegen import PAGES_COLLIDING, any_traces, random_trace, to_columns, traces
+from kit.tracerows import Row, load, note
+
+from truth import oracle
+from truth.oracle import reserve as oracle_reserve
+from truth.oracle.guest import EXEC, IO, LOAD, MAP, PAGE, STORE, Guest
 
 # Small, so that pools overflow, tables collide and reserves can be walked.
 SPECS = [

@@ -1,12 +1,10 @@
 """The bundled recordings: each is whole, its entry in traces/README.md is true, and together they stay small."""
 
-from pathlib import Path
-
 import pytest
+from kit.places import TRACES
 
 from mmuexp.trace import digest, open_trace
 
-TRACES = Path(__file__).parent.parent / "traces"
 FILES = sorted(TRACES.glob("*.arrow"))
 REAL_PROGRAMS = ["gzip.arrow", "bzip2.arrow", "luajit.arrow"]
 WINDOWS = {  # of one Linux boot: first row, rows

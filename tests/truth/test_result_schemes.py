@@ -1,18 +1,16 @@
 """The schemes that results/ bring along for a comparison: cases worked out by hand, in one trace each."""
 
-from pathlib import Path
-
 import pytest
-from cli_cases import write_trace
-from kernels import columns_of
-from tracefiles import write
-from tracerows import exec_, load, store
+from kit.cli_cases import write_trace
+from kit.kernels import columns_of
+from kit.places import RESULTS
+from kit.tracefiles import write
+from kit.tracerows import exec_, load, store
 
 from mmuexp.analysis.experiment import compare
 from mmuexp.result.table import rows_of
 
 pytestmark = pytest.mark.long  # a scheme from a file is compiled anew in each run
-RESULTS = Path(__file__).parent.parent / "results"
 
 
 def test_without_the_extra_page_a_crossing_at_a_blocks_end_faults(tmp_path):

@@ -1,11 +1,12 @@
 """Kernels and oracle, written apart from the same page, agree on every integer of every scheme."""
 
-import oracle
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kernels import columns_of, differences
-from tracegen import any_traces, random_trace
+from kit.kernels import columns_of, differences
+from kit.tracegen import any_traces, random_trace
+
+from truth import oracle
 
 SPECS = [
     "softmmu", "softmmu,tlb_bits=0", "softmmu,tlb_bits=2",

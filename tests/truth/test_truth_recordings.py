@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import oracle
 import pytest
-from kernels import differences
+from kit.kernels import differences
+from kit.places import ROOT, TRACES
 
 from mmuexp.guest import Columns
 from mmuexp.trace import open_trace
+from truth import oracle
 
-ROOT = Path(__file__).parent.parent
-FILES = sorted((ROOT / "traces").glob("*.arrow"))
+FILES = sorted((TRACES).glob("*.arrow"))
 SPECS = ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10"]
 TIGHT = [  # small enough that windows, blocks and sets are fought over
     "softmmu,tlb_bits=3", "byte-lookup,entries=7", "map-block,pool_blocks=3,map_block_bits=14,map_pages=4",
@@ -65,7 +65,7 @@ def test_long_slices_agree(path, spec):
 @pytest.mark.long
 def test_kernels_as_plain_python():
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
-    files = ["tests/test_handworked_kernels.py", "tests/test_truth.py"]
+    files = ["tests/truth/test_handworked_kernels.py", "tests/truth/test_truth.py"]
     done = subprocess.run([sys.executable, "-m", "pytest", *files], cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
     assert " passed" in done.stdout

@@ -32,7 +32,7 @@ EXPORT int qemu_plugin_version = PLUGIN_API;
 
 /*
  * What kind of access it was. The interface has functions for it, but with calls to them a row costs 6.4 ns of QEMU's
- * time instead of 4.1 (measured: 120 M rows of tests/record_programs/spin.c, median of 4 runs, AMD EPYC VM, QEMU 7.2).
+ * time instead of 4.1 (measured: 120 M rows of tests/kit/record_programs/spin.c, median of 4 runs, AMD EPYC VM, QEMU 7.2).
  * So the bits are read here when install() has found that the functions read the same ones.
  */
 #define SHIFT(info) ((info) >> 4 & 7)

@@ -36,11 +36,11 @@ Readings, where MODEL.md is silent or can be read in two ways:
 
 from collections.abc import Iterable
 
-from oracle_far import Executions
-from oracle_guest import EXEC, FLUSH, FLUSH_PAGE, LOAD, MAP, PAGE, STORE, Guest, Refused, TraceError
-from oracle_mmap import ByteLookup, MapBlock, QemuFast
-from oracle_softmmu import Softmmu
-from oracle_softmmu_qemu10 import SoftmmuQemu10
+from truth.oracle.far import Executions
+from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, LOAD, MAP, PAGE, STORE, Guest, Refused, TraceError
+from truth.oracle.mmap import ByteLookup, MapBlock, QemuFast
+from truth.oracle.softmmu import Softmmu
+from truth.oracle.softmmu_qemu10 import SoftmmuQemu10
 
 __all__ = ["CALLS", "COLUMNS", "SCHEMES", "TraceError", "parse", "run"]
 

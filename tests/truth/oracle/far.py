@@ -3,7 +3,7 @@
 Part of the oracle: imports the standard library only.
 """
 
-from oracle_guest import EXEC, IO, LOAD, STORE
+from truth.oracle.guest import EXEC, IO, LOAD, STORE
 
 GENERATION = 128
 

@@ -8,8 +8,8 @@ which page it is at. Whatever it counts outside of `serve` is a fault of the acc
 
 from collections.abc import Iterable
 
-from oracle import CALLS, COLUMNS, OWN, SCHEMES, parse, step
-from oracle_guest import PAGE, Guest
+from truth.oracle import CALLS, COLUMNS, OWN, SCHEMES, parse, step
+from truth.oracle.guest import PAGE, Guest
 
 CAUSES = [column for column in COLUMNS if column.startswith("faults_")]
 

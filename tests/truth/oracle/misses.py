@@ -5,7 +5,7 @@ Part of the oracle: imports the standard library only.
 
 from collections import OrderedDict
 
-from oracle_guest import EXEC, FLUSH, FLUSH_PAGE, IO, LOAD, MAP, PAGE, PAGES, STORE, USER
+from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, IO, LOAD, MAP, PAGE, PAGES, STORE, USER
 
 
 def lookups(rows, mode):

@@ -3,9 +3,9 @@
 Part of the oracle: imports the standard library only.
 """
 
-from oracle_guest import PAGE, PAGES, Access, Guest, Refused
-from oracle_reserve import Handler, Reserve
-from oracle_softmmu import Tlb
+from truth.oracle.guest import PAGE, PAGES, Access, Guest, Refused
+from truth.oracle.reserve import Handler, Reserve
+from truth.oracle.softmmu import Tlb
 
 
 class ByteLookup(Handler):

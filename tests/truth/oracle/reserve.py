@@ -5,7 +5,7 @@ Part of the oracle: imports the standard library only.
 
 from collections import defaultdict
 
-from oracle_guest import Guest
+from truth.oracle.guest import Guest
 
 
 class Window:

@@ -3,7 +3,7 @@
 Part of the oracle: imports the standard library only.
 """
 
-from oracle_guest import Access, Guest
+from truth.oracle.guest import Access, Guest
 
 BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD
 

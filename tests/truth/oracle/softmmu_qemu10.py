@@ -14,7 +14,7 @@ QEMU 10.0's accel/tcg/cputlb.c does; MODEL.md 1 and 2 hold as everywhere. Readin
 * A crossing access looks both pages up, then stores to the low page, then to the high one.
 """
 
-from oracle_guest import PAGE, PAGES, Access, Guest
+from truth.oracle.guest import PAGE, PAGES, Access, Guest
 
 WORD = 1 << 64
 VICTIMS = 8

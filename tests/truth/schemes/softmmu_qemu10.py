@@ -1,7 +1,8 @@
 """Hand-worked: softmmu-qemu10. Its tables begin with 256 sets: pages 1, 0x101, 0x201 and so on meet in set 1."""
 
-from oracle_guest import USER
-from tracerows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, store
+from kit.tracerows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, store
+
+from truth.oracle.guest import USER
 
 _DATA = store(0x1100)  # beside the block 0x1000..0x100f
 _CODE = 0x900000

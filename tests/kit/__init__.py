@@ -1,0 +1,1 @@
+"""What several tests need: traces, commands, replays, recordings, a browser."""

@@ -1,0 +1,1 @@
+"""What is a count? Four witnesses, each made by different reasoning."""

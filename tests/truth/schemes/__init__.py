@@ -1,0 +1,1 @@
+"""For each scheme: cases whose answers were worked out on paper."""
