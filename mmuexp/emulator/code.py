@@ -15,19 +15,19 @@ from mmuexp.runtime.threads import apart
 
 
 @kernel
-def is_code_page(e, frame):
+def is_code_page(e: Emulator, frame: int) -> bool:
     """Tells whether translated code lies in the frame, so that a store to it must be noticed."""
     return e.frame[frame].first_link != 0
 
 
 @kernel
-def _bucket_of(e, start, size):
-    mixed = np.int64(start) * 0x9E3779B + np.int64(size) * 0x85EBCA  # below 2**62: no overflow
+def _bucket_of(e: Emulator, start: int, size: int) -> int:
+    mixed = int(start) * 0x9E3779B + int(size) * 0x85EBCA  # below 2**62: no overflow
     return (mixed ^ (mixed >> 23)) & (e.bucket.size - 1)
 
 
 @kernel
-def _ever_translated(e, start, size, second):
+def _ever_translated(e: Emulator, start: int, size: int, second: int) -> int:
     """Find the block with this key, dropped or not, or -1."""
     b = e.bucket[_bucket_of(e, start, size)] - 1
     while b >= 0:
@@ -38,20 +38,20 @@ def _ever_translated(e, start, size, second):
 
 
 @kernel
-def find_block(e, start, size, second):
+def find_block(e: Emulator, start: int, size: int, second: int) -> int:
     """Find the translated block with this key, or -1. `second` is a frame or -1."""
     b = _ever_translated(e, start, size, second)
-    return np.int64(-1) if b >= 0 and e.block[b].dropped else b
+    return -1 if b >= 0 and e.block[b].dropped else b
 
 
 @kernel
-def room_for_block(e):
+def room_for_block(e: Emulator) -> bool:
     """Tells whether one more block can be translated; the loop makes room if not."""
     return e.control[USED_BLOCKS] < e.block.size
 
 
 @kernel
-def _link(e, link, frame):
+def _link(e: Emulator, link: int, frame: int) -> None:
     head = e.frame[frame].first_link
     e.link[link].next = head
     e.link[link].prev = 0
@@ -62,7 +62,7 @@ def _link(e, link, frame):
 
 
 @kernel
-def _unlink(e, link, frame):
+def _unlink(e: Emulator, link: int, frame: int) -> None:
     before, after = e.link[link].prev, e.link[link].next
     if before:
         e.link[before - 1].next = after
@@ -74,7 +74,7 @@ def _unlink(e, link, frame):
 
 
 @seldom
-def add_block(e, n, start, size, second, insns):
+def add_block(e: Emulator, n: np.ndarray, start: int, size: int, second: int, insns: int) -> int:
     """Translate a block that `find_block` did not find, and return it; `room_for_block` must hold."""
     n[Event.TRANSLATIONS] += 1
     n[Event.TRANSLATED_INSNS] += insns
@@ -99,7 +99,7 @@ def add_block(e, n, start, size, second, insns):
 
 
 @kernel
-def drop_block(e, b):
+def drop_block(e: Emulator, b: int) -> None:
     """Drop block `b`: it leaves the lists of its pages, and its next entry translates it again."""
     e.control[DROPPED] += 1
     _unlink(e, 2 * b, e.block[b].start >> PAGE_BITS)
@@ -112,7 +112,7 @@ def drop_block(e, b):
 
 
 @kernel
-def _overlaps(e, link, first, last):
+def _overlaps(e: Emulator, link: int, first: int, last: int) -> int:
     """Do bytes first..last of the link's page belong to its block?"""
     b = link >> 1
     offset = e.block[b].start & PAGE_MASK
@@ -122,7 +122,7 @@ def _overlaps(e, link, first, last):
 
 
 @kernel
-def overlapped_block(e, frame, first, last):
+def overlapped_block(e: Emulator, frame: int, first: int, last: int) -> int:
     """Find a block of which bytes first..last of the frame are part, or -1."""
     link = e.frame[frame].first_link - 1
     while link >= 0:
@@ -133,7 +133,7 @@ def overlapped_block(e, frame, first, last):
 
 
 @seldom
-def store_drops_page(e, n, frame, first, last):
+def store_drops_page(e: Emulator, n: np.ndarray, frame: int, first: int, last: int) -> None:
     """Drop all blocks of a code page that is stored to: a handler sees pages, not bytes."""
     if overlapped_block(e, frame, first, last) >= 0:
         n[Event.SMC_STORES] += 1
@@ -144,7 +144,7 @@ def store_drops_page(e, n, frame, first, last):
 
 
 @seldom
-def store_drops_overlapped(e, n, frame, first, last):
+def store_drops_overlapped(e: Emulator, n: np.ndarray, frame: int, first: int, last: int) -> bool:
     """Drop the blocks that a store to a code page overlaps: a helper sees bytes. Returns whether there was one."""
     b = overlapped_block(e, frame, first, last)
     if b < 0:
@@ -170,7 +170,7 @@ def with_more_blocks(e: Emulator) -> Emulator:
 
 
 @entry
-def _rehash(e):
+def _rehash(e: Emulator) -> None:
     for b in range(e.control[USED_BLOCKS]):
         bucket = _bucket_of(e, e.block[b].start, e.block[b].length)
         e.block[b].chain = e.bucket[bucket]

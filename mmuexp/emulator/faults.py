@@ -10,14 +10,14 @@ A kernel leaves what it has to tell in `Emulator.control`; the loop, which knows
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
-from mmuexp.emulator.state import FIRST_FAULT, ROW_FAULTS, TOLD
+from mmuexp.emulator.state import FIRST_FAULT, ROW_FAULTS, TOLD, Emulator
 
 FAULT = np.dtype([("row", "u8"), ("vaddr", "u4"), ("cause", "u1")])  # row of the trace, from 0; cause: an Event
 FIRST_ROW, LOGGED = 3, 4  # places in the loop's clock: number of the batch's first row; faults that the log holds
 
 
 @kernel
-def fault(e, n, cause, vaddr):
+def fault(e: Emulator, n: np.ndarray, cause: int, vaddr: int) -> None:
     """Count a fault of the access at guest address `vaddr`: one SIGSEGV, as n[cause] (an Event, or an extra one)."""
     n[cause] += 1
     told = e.control[TOLD]
@@ -26,7 +26,7 @@ def fault(e, n, cause, vaddr):
 
 
 @kernel
-def log_faults(control, log, clock, i):
+def log_faults(control: np.ndarray, log: np.ndarray, clock: np.ndarray, i: int) -> bool:
     """Write to the log what the kernels told of row `i` of the batch. Returns whether the log must be emptied now."""
     logged = clock[LOGGED]
     for told in range(min(control[TOLD], ROW_FAULTS)):

@@ -5,16 +5,21 @@ is a code page, it is dirty from here on, and it is mapped writable. A load maps
 so that the first store, or a store over code, is noticed.
 """
 
+from typing import Any
+
+import numpy as np
+
 from mmuexp.emulator.code import is_code_page, store_drops_page
 from mmuexp.emulator.faults import fault
 from mmuexp.emulator.kernel import kernel
-from mmuexp.emulator.reserve import map_window, protect_frame, set_writable
+from mmuexp.emulator.reserve import Reserve, map_window, protect_frame, set_writable
+from mmuexp.emulator.state import Emulator, Row
 from mmuexp.events import Event
 from mmuexp.guest import PAGE_BITS
 
 
 @kernel
-def note_store(e, n, frame, first, last):
+def note_store(e: Emulator, n: np.ndarray, frame: int, first: int, last: int) -> None:
     """Note that the handler sees a store to bytes first..last of the frame."""
     if is_code_page(e, frame):
         store_drops_page(e, n, frame, first, last)
@@ -22,7 +27,7 @@ def note_store(e, n, frame, first, last):
 
 
 @kernel
-def map_page(r, e, n, w, frame, store, first, last):
+def map_page(r: Reserve, e: Emulator, n: np.ndarray, w: int, frame: int, store: int, first: int, last: int) -> None:
     """Map `frame` in the inaccessible window w, with the rights that the access asks for."""
     if store:
         note_store(e, n, frame, first, last)
@@ -33,7 +38,7 @@ def map_page(r, e, n, w, frame, store, first, last):
 
 
 @kernel
-def allow_store(r, e, n, w, page, frame, first, last):
+def allow_store(r: Reserve, e: Emulator, n: np.ndarray, w: int, page: int, frame: int, first: int, last: int) -> None:
     """A store to virtual page `page` faulted on the read-only window w: find the cause, and make the window writable
     by one mprotect."""
     vaddr = page << PAGE_BITS | first
@@ -47,13 +52,13 @@ def allow_store(r, e, n, w, page, frame, first, last):
 
 
 @kernel
-def io_fault(s, e, n, row):
+def io_fault(s: Any, e: Emulator, n: np.ndarray, row: Row) -> int:
     """The kernel `io` of a scheme that never maps device memory: each access faults and is completed in the handler."""
     fault(e, n, Event.FAULTS_IO, row.vaddr)
     return 0
 
 
 @kernel
-def protect_windows(s, e, n, frame):
+def protect_windows(s: Any, e: Emulator, n: np.ndarray, frame: int) -> None:
     """The kernel `protect` of a scheme whose state has a reserve."""
     protect_frame(s.reserve, e, n, frame)

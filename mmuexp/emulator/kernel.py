@@ -1,6 +1,18 @@
 """How the kernels are compiled, and the words in which they answer."""
 
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
 import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Compiler(Protocol):
+    """A decorator that compiles a function and leaves its signature as it is."""
+
+    def __call__(self, function: F, /) -> F: ...
+
 
 # _nrt=False: no kernel allocates, so none counts references to the arrays it is handed (that alone cost 1 us a call).
 OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
@@ -8,10 +20,10 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
 # a third of the time it takes to compile them.
 INSIDE = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # Part of whatever calls it: a call passes each array of `s` and `e`, and took 0.1 us and more.
-kernel = numba.njit(**INSIDE, forceinline=True)
+kernel: Compiler = numba.njit(**INSIDE, forceinline=True)
 # Called: for what is long, stands in many places and hardly ever happens, to keep the code, and its compilation, short.
-seldom = numba.njit(**INSIDE)
-entry = numba.njit(**OPTIONS, no_cfunc_wrapper=True)  # a kernel that Python calls
+seldom: Compiler = numba.njit(**INSIDE)
+entry: Compiler = numba.njit(**OPTIONS, no_cfunc_wrapper=True)  # a kernel that Python calls
 
 # What an access kernel returns, or-ed together.
 SETTLED = 1  # the same access, again, would change and count nothing: replay may skip it until something is LOST
@@ -21,6 +33,6 @@ CONFLICT = 4  # the scheme cannot serve this row: replay stops on it (`Strategy.
 
 
 @kernel
-def nothing(*args):
+def nothing(*args: Any) -> int:
     """The kernel of a scheme for which this event changes nothing."""
     return 0

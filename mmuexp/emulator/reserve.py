@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
-from mmuexp.emulator.state import records
+from mmuexp.emulator.state import Emulator, records
 from mmuexp.events import Event
 
 MAPPED, MAPPINGS = range(2)  # places in Reserve.control
@@ -40,7 +40,7 @@ def new_reserve(windows: int) -> Reserve:
 
 
 @kernel
-def _border(r, e, w):
+def _border(r: Reserve, e: Emulator, w: int) -> int:
     """1 if windows w and w + 1 lie in different host mappings."""
     if w < 0 or w + 1 >= r.window.size:
         return 0
@@ -53,12 +53,12 @@ def _border(r, e, w):
 
 
 @kernel
-def _borders(r, e, w):
+def _borders(r: Reserve, e: Emulator, w: int) -> int:
     return _border(r, e, w - 1) + _border(r, e, w)
 
 
 @kernel
-def set_writable(r, e, w, writable):
+def set_writable(r: Reserve, e: Emulator, w: int, writable: int) -> None:
     """Set the rights of one mapped window, as one mprotect does; counts nothing."""
     before = _borders(r, e, w)
     r.window[w].writable = writable
@@ -66,7 +66,7 @@ def set_writable(r, e, w, writable):
 
 
 @kernel
-def map_window(r, e, n, w, frame, writable):
+def map_window(r: Reserve, e: Emulator, n: np.ndarray, w: int, frame: int, writable: int) -> None:
     """Map one page: the inaccessible window w shows `frame` from here on."""
     n[Event.MAPS] += 1
     before = _borders(r, e, w)
@@ -86,7 +86,7 @@ def map_window(r, e, n, w, frame, writable):
 
 
 @kernel
-def unmap_window(r, e, n, w):
+def unmap_window(r: Reserve, e: Emulator, n: np.ndarray, w: int) -> None:
     """Unmap window w, which shows a page: it becomes inaccessible."""
     n[Event.UNMAPS] += 1
     frame = r.window[w].frame - 1
@@ -109,7 +109,7 @@ def unmap_window(r, e, n, w):
 
 
 @kernel
-def unmap_all(r, e, n):
+def unmap_all(r: Reserve, e: Emulator, n: np.ndarray) -> None:
     """Unmap every window."""
     n[Event.UNMAPS] += r.control[MAPPED]
     for i in range(r.control[MAPPED]):
@@ -122,7 +122,7 @@ def unmap_all(r, e, n):
 
 
 @kernel
-def protect_frame(r, e, n, frame):
+def protect_frame(r: Reserve, e: Emulator, n: np.ndarray, frame: int) -> None:
     """Protect each writable window of a frame that became a code page, by an mprotect of its own."""
     w = e.frame[frame].window - 1
     while w >= 0:
@@ -134,7 +134,7 @@ def protect_frame(r, e, n, frame):
 
 
 @kernel
-def watch_peak(r, n):
+def watch_peak(r: Reserve, n: np.ndarray) -> None:
     """Looked at after each row: the host's mappings in the reserve at their highest."""
     if r.control[MAPPINGS] > n[Event.PEAK_MAPPINGS]:
         n[Event.PEAK_MAPPINGS] = r.control[MAPPINGS]

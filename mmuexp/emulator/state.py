@@ -46,10 +46,16 @@ class Emulator(NamedTuple):
 RECORD_BYTES = 32
 
 
-def _part(**fields: tuple[str, int]) -> np.dtype:
+def _part(**fields: tuple[str, int]) -> np.dtype[Any]:
     """Some fields of that record: type and offset of each."""
     formats, offsets = zip(*fields.values(), strict=True)
-    layout = {"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": RECORD_BYTES, "aligned": True}
+    layout: Any = {
+        "names": list(fields),
+        "formats": formats,
+        "offsets": offsets,
+        "itemsize": RECORD_BYTES,
+        "aligned": True,
+    }
     return np.dtype(layout)
 
 
@@ -90,7 +96,7 @@ def zeros(count: int, dtype: Any, *, at_once: bool = False) -> np.ndarray:
     return np.frombuffer(mmap(-1, size, how), dtype)
 
 
-def records(count: int, dtype: np.dtype) -> np.recarray:
+def records(count: int, dtype: np.dtype[Any]) -> np.recarray:
     """Make zeroed records, as `zeros` does."""
     return zeros(count, dtype).view(np.recarray)
 
@@ -129,41 +135,41 @@ def new_emulator() -> Emulator:
 
 
 @kernel
-def lost_bit(what):
+def lost_bit(what: Any) -> Any:
     """The bit in `Emulator.lost` of a page, or of a block's offset: several share one."""
     spread = np.uint32(what * np.uint32(0x9E3779B1))  # 2**32 over the golden ratio: regular numbers come apart
     return np.uint32(spread >> np.uint32(26))
 
 
 @kernel
-def lose(e, place, what):
+def lose(e: Emulator, place: int, what: int) -> None:
     """What repeats this must be asked about again."""
     e.lost[place] |= np.uint64(1) << np.uint64(lost_bit(np.uint32(what)))
 
 
 @kernel
-def forget_lost(e):
+def forget_lost(e: Emulator) -> None:
     e.lost[ACCESSES] = e.lost[BLOCKS] = np.uint64(0)
 
 
 @kernel
-def unsettle(e, page):
+def unsettle(e: Emulator, page: int) -> None:
     """Say that accesses to the virtual page were settled, and may be so no longer. LOST says it of all pages."""
     e.page[page].settled = 0
     lose(e, ACCESSES, page)
 
 
 @kernel
-def frame_of(e, page, user_mode):
+def frame_of(e: Emulator, page: int, user_mode: bool) -> int:
     """Give the frame behind a virtual page that a row touches; in user mode the page is its own frame."""
     if user_mode:
         e.frame[page].number = page
         return page
-    return np.int64(e.page[page].frame) - 1
+    return int(e.page[page].frame) - 1
 
 
 @kernel
-def learn_page(e, page, frame):
+def learn_page(e: Emulator, page: int, frame: int) -> None:
     """From here on `page` of a system trace is backed by `frame`."""
     if e.page[page].frame == 0:
         at = e.control[KNOWN_PAGES]
@@ -174,13 +180,13 @@ def learn_page(e, page, frame):
 
 
 @kernel
-def learn_own_page(e, page):
+def learn_own_page(e: Emulator, page: int) -> None:
     """`page` of a user-mode trace was touched; it stays known."""
     e.page[page].frame = page + 1
 
 
 @kernel
-def forget_page(e, page):
+def forget_page(e: Emulator, page: int) -> None:
     if e.page[page].frame == 0:
         return
     e.page[page].frame = 0
@@ -193,7 +199,7 @@ def forget_page(e, page):
 
 
 @kernel
-def forget_all_pages(e):
+def forget_all_pages(e: Emulator) -> None:
     for i in range(e.control[KNOWN_PAGES]):
         e.page[e.listed[i].page].frame = 0
     e.control[KNOWN_PAGES] = 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmuexp.emulator.code import is_code_page, store_drops_overlapped
 from mmuexp.emulator.kernel import SETTLED, kernel
-from mmuexp.emulator.state import unsettle
+from mmuexp.emulator.state import Emulator, Row, unsettle
 from mmuexp.events import Event
 
 BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD, exec.c:48 at 0d1a29f9fc
@@ -30,14 +30,14 @@ def new_tlb(tlb_bits: int) -> Tlb:
 
 
 @kernel
-def tlb_flush(t):
+def tlb_flush(t: Tlb) -> None:
     """Drop every entry."""
     t.read[:] = 0
     t.write[:] = 0
 
 
 @kernel
-def tlb_flush_page(t, page):
+def tlb_flush_page(t: Tlb, page: int) -> None:
     """Drop the entries of one virtual page, in both modes and on both sides."""
     entries = t.read.size >> 1
     for mode in range(2):
@@ -49,7 +49,7 @@ def tlb_flush_page(t, page):
 
 
 @kernel
-def _look_up(t, e, n, page, frame, store, user):
+def _look_up(t: Tlb, e: Emulator, n: np.ndarray, page: int, frame: int, store: int, user: int) -> None:
     """One lookup; a miss walks the guest's page table and fills the entry, whose page before is pushed out."""
     entries = t.read.size >> 1
     i = user * entries + (page & (entries - 1))
@@ -66,7 +66,7 @@ def _look_up(t, e, n, page, frame, store, user):
 
 
 @kernel
-def _store_to_code_page(e, n, frame, first, last):
+def _store_to_code_page(e: Emulator, n: np.ndarray, frame: int, first: int, last: int) -> None:
     """The helper for code pages: walk the page's block list, or, after enough quiet stores, test a bitmap."""
     n[Event.SLOW_CODE] += 1
     quiet = e.frame[frame].quiet_stores
@@ -78,7 +78,9 @@ def _store_to_code_page(e, n, frame, first, last):
 
 
 @kernel
-def _serve_page(t, e, n, page, frame, store, user, first, last):
+def _serve_page(
+    t: Tlb, e: Emulator, n: np.ndarray, page: int, frame: int, store: int, user: int, first: int, last: int
+) -> int:
     _look_up(t, e, n, page, frame, store, user)
     if store and is_code_page(e, frame):
         _store_to_code_page(e, n, frame, first, last)
@@ -87,7 +89,7 @@ def _serve_page(t, e, n, page, frame, store, user, first, last):
 
 
 @kernel
-def tlb_access(t, e, n, row):
+def tlb_access(t: Tlb, e: Emulator, n: np.ndarray, row: Row) -> int:
     """One RAM access through the TLB; answers as an access kernel does."""
     answer = _serve_page(t, e, n, row.page, row.frame, row.store, row.user, row.first, row.last)
     if row.second >= 0:
