@@ -5,8 +5,8 @@
 Rows are tuples (op, vaddr, size, insns, flags, page). Dictionaries and sets stand for tables; nothing is fast.
 An empty column is None. Three columns more than the contract's say which host calls were made: mmap_calls
 (1 for each fault that maps), mprotect_calls (faults_write, faults_code, protects) and munmap_calls (the rest).
-Parts: oracle_guest (sections 1 and 2), oracle_far (mmuexp/replay/farcode.py), oracle_softmmu (3), oracle_reserve (2, the mmap
-schemes), oracle_mmap (4-6), oracle_softmmu_qemu10. A scheme's own columns follow the others'.
+Parts: guest (sections 1 and 2), far (mmuexp/replay/farcode.py), softmmu (3), reserve (2, the mmap schemes),
+mmap (4-6), softmmu_qemu10. A scheme's own columns follow the others'.
 
 Readings, where MODEL.md is silent or can be read in two ways:
 
