@@ -128,9 +128,9 @@ def faults(
     Columns: row vaddr cause block page; block is missing where the scheme has none. It is held in memory, some 50
     bytes a fault; `mmuexp faults` of the command line streams it to a file. Raises UsageError, TraceError.
     """
-    from mmuexp.analysis import faultlog
+    from mmuexp.analysis import faults as listed
 
-    return faultlog.faults(trace, strategy, thread=thread, progress=progress)
+    return listed.faults(trace, strategy, thread=thread, progress=progress)
 
 
 def tlb_misses(
@@ -292,10 +292,10 @@ def reprice(result: Path | pd.DataFrame, host: Host | None = None, *, strategies
 
     Raises UsageError, and MmuexpError for a result without the counts that prices need.
     """
-    from mmuexp.analysis import repricing
+    from mmuexp.analysis import reprice as anew
     from mmuexp.render.difffile import given_result
 
-    return repricing.reprice(given_result(result, "reprice"), host, strategies=strategies).frame
+    return anew.reprice(given_result(result, "reprice"), host, strategies=strategies).frame
 
 
 def rerun(

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmuexp.analysis.passes import Run
 from mmuexp.live.build import NoEngine, engine_of
-from mmuexp.live.measure import Budget, Measured, measure
+from mmuexp.live.measure import Budget, TimedRun, measure
 from mmuexp.price.host import Profile
 from mmuexp.price.priced import engine_ns_per_access
 from mmuexp.progress import Progress
@@ -30,7 +30,7 @@ def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
 def measured(
     trace: Any, strategies: Sequence[Any], label: str, budget: Budget, progress: Progress | None,
     between: Callable[[], None] = lambda: None, warmup: int = 0,
-) -> dict[str, Measured]:  # fmt: skip
+) -> dict[str, TimedRun]:  # fmt: skip
     """What each strategy takes on an open trace after its warm-up, by its spec."""
     if not strategies:
         return {}
@@ -39,7 +39,7 @@ def measured(
 
 
 def live_columns(
-    found: Mapping[str, Measured], runs: Sequence[Run], host: Profile
+    found: Mapping[str, TimedRun], runs: Sequence[Run], host: Profile
 ) -> dict[str, dict[str, float | None]]:
     """Columns LIVE by spec, of those runs over a whole trace that were measured. Without an access there is no time of
     one."""

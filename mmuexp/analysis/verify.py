@@ -21,8 +21,8 @@ from mmuexp.errors import SchemeStopped, shown
 from mmuexp.events import FIRST_EXTRA
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_of, source_of
-from mmuexp.live.engine import Engine, EngineDied, NoMappings, Plant, WrongData
 from mmuexp.live.limits import MEMORY_MB, check_memory, mappings_needed, memory_needed
+from mmuexp.live.process import Engine, EngineDied, NoMappings, Plant, WrongData
 from mmuexp.progress import Progress
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
@@ -50,7 +50,7 @@ class Parting(NamedTuple):
 
 
 @dataclass
-class Outcome:
+class VerifiedRun:
     """One scheme on one trace. `model` and `live` hold the columns that both count."""
 
     trace: str
@@ -112,13 +112,13 @@ def _counted_as(name: str, at: int) -> str:
 def verify_one(
     trace: Any, strategy: Strategy, label: str, *, progress: Progress | None = None, plant: Plant = Plant.NONE,
     time_limit: float | None = None,
-) -> Outcome:  # fmt: skip
+) -> VerifiedRun:  # fmt: skip
     """Run one scheme over an open trace, as a model and for real.
 
     Raises NoEngine, EngineFailed (a crash, a hang, a limit of the host), TraceError.
     """
     options: dict[str, Any] = {"plant": plant} | ({} if time_limit is None else {"time_limit": time_limit})
-    outcome, before = Outcome(label, strategy), 0
+    outcome, before = VerifiedRun(label, strategy), 0
     if progress is not None:
         progress(label, 0, trace.rows)
     with _Pair(strategy, trace.mode, label, **options) as pair:
@@ -217,7 +217,7 @@ def _pieces(trace: Any, first: int, piece: int) -> Iterator[Columns]:
 class Verified:
     """What `verify` found, trace by trace and scheme by scheme, and what made it."""
 
-    outcomes: list[Outcome]
+    outcomes: list[VerifiedRun]
     manifest: dict[str, Any]
 
     @property
@@ -264,7 +264,7 @@ def verify(
         positive(options["time_limit"], "time_limit", "give seconds")
     chosen = None if strategies is None else given_strategies(strategies)
     started, one = manifest.utc_now(), checked_thread(thread)
-    outcomes: list[Outcome] = []
+    outcomes: list[VerifiedRun] = []
     facts = []
     for strategy in chosen or []:
         engine_of(type(strategy))  # a scheme without an engine is said before the work

@@ -28,7 +28,7 @@ def command(result, host, specs, outputs, format_, checks) -> None:
         raise click.UsageError("a scheme is wanted where prices are; give --host or --price, too")
     saved = load(result)
     if host is not None:
-        from mmuexp.analysis.repricing import reprice
+        from mmuexp.analysis.reprice import reprice
 
         saved = reprice(saved, host, strategies=specs or None)
     numbers = [name for name, kind in saved.frame.dtypes.items() if kind.kind in "iuf"]

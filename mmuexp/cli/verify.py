@@ -89,7 +89,7 @@ def command(files, traces, specs, thread, outputs, format_, time_limit, memory_m
 
 def _plant(name: str):
     from mmuexp.errors import UsageError
-    from mmuexp.live.engine import Plant
+    from mmuexp.live.process import Plant
 
     try:
         return Plant[name.upper().replace("-", "_")]

@@ -1,5 +1,5 @@
-"""The live engine: schemes run for real, with mmap and SIGSEGV, and held against the model.
+"""The live engine: schemes run for real, with mmap and SIGSEGV.
 
-`engine/` is the C that all schemes share, strategies/NAME.c what a scheme adds; `build` compiles them, `engine` drives
-the process, `check` compares what it counted with what the model counted.
+`engine/` is the C that all schemes share, strategies/NAME.c what a scheme adds. `build` compiles them, `process` drives
+one of them over rows, `measure` times what translation takes on a trace, and `calibrate` what each primitive takes.
 """

@@ -1,7 +1,7 @@
 """`calibrate`: what this host takes for each primitive that a profile prices (primitives.py), measured.
 
 The kernel's are timed alone (`engine/primitives.c`), and with them an instruction that runs seldom and a page walk; hit
-paths and helpers on synthetic streams under the live engines, beside the bare loop (`events.py`); the translator is
+paths and helpers on synthetic streams under the live engines, beside the bare loop (`timing.py`); the translator is
 QEMU's (`translating.py`). Everything is measured in rounds, one after another. A figure is the median of its rounds,
 its range lies between their quartiles, for the kernel's between a call that finds its own code and data in the caches
 and one that finds the guest's there. Hit paths of near code are those of short loops, of far code (farcode.py) those of
@@ -25,9 +25,9 @@ import numpy as np
 
 from mmuexp.arguments import whole_number
 from mmuexp.errors import MmuexpError, UsageError, option
-from mmuexp.live import events
+from mmuexp.live import timing
 from mmuexp.live.build import primitives_program
-from mmuexp.live.events import EVENTS, FOR_PEOPLE, PRICED, Event, Step
+from mmuexp.live.timing import EVENTS, FOR_PEOPLE, PRICED, Step, TimedEvent
 from mmuexp.live.translating import translate_ns
 from mmuexp.price.host import DEPENDENT, FAR, Profile, profile_of_text
 from mmuexp.progress import Progress
@@ -63,7 +63,7 @@ NEEDED = ("hit", "insn")  # to be told from noise
 
 
 @dataclass(frozen=True)
-class Figure:
+class TimedFigure:
     """ns: the median of the rounds; low_ns and high_ns its range; `rounds` all of them, in their order."""
 
     ns: float
@@ -81,7 +81,7 @@ class Figure:
 class Calibration:
     """`figures` by the table of a profile that each goes to: "signal", "path.softmmu", "also.unmap"."""
 
-    figures: dict[str, Figure]
+    figures: dict[str, TimedFigure]
     about: str
     date: str
     manifest: dict[str, Any]
@@ -103,10 +103,10 @@ class Sampler:
         self.found: dict[str, list[float]] = {}  # ns by what was timed
         primitives_program()
 
-    def sample(self, rounds: int, kinds: Mapping[str, Event], step: Step = lambda what: None) -> None:
+    def sample(self, rounds: int, kinds: Mapping[str, TimedEvent], step: Step = lambda what: None) -> None:
         self._add(kernel(rounds, step))
-        self._add(events.events(rounds, step, kinds))
-        self._add(events.hits(rounds, step))
+        self._add(timing.events(rounds, step, kinds))
+        self._add(timing.hits(rounds, step))
         self._add({TRANSLATE: translate_ns(rounds)})
         self.rounds += rounds
 
@@ -135,7 +135,7 @@ class Sampler:
             if not self._lost():
                 break
             self._add(kernel(1))
-            self._add(events.hits(1))
+            self._add(timing.hits(1))
         figures = figures_of(self.found)
         if lost := self._lost():
             ns, rounds = figures[lost].ns, len(figures[lost].rounds)
@@ -170,20 +170,20 @@ def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Cali
     return sampler.calibration()
 
 
-def figures_of(found: Mapping[str, list[float]]) -> dict[str, Figure]:
+def figures_of(found: Mapping[str, list[float]]) -> dict[str, TimedFigure]:
     """The figures of a profile, in its order, of what was timed."""
     ns = {name: np.array(rounds) for name, rounds in found.items()}
     figures = {}
-    for name in events.LINE:
+    for name in timing.LINE:
         figures[name] = _of_loops(ns, "short", name)
     figures |= {name: _figure(ns[name], kind.how) for name, kind in PRICED.items() if name in ns}
     figures |= _of_kernel(ns, KERNEL)
     if len(ns.get(TRANSLATE, [])):
         how = "a guest instruction that qemu-i386 translates, in blocks of six that run once"
         figures[TRANSLATE] = _figure(ns[TRANSLATE], how)
-    for name, far in zip(events.LINE, FAR, strict=True):
+    for name, far in zip(timing.LINE, FAR, strict=True):
         figures[far] = _of_loops(ns, "long", name)
-    for name, waiting in zip(events.LINE, DEPENDENT, strict=True):
+    for name, waiting in zip(timing.LINE, DEPENDENT, strict=True):
         figures[waiting] = _figure(ns[f"dependent {name}"], f"{name}, where each address waits for the load before")
     for kind, group in (("short", "path"), ("long", "far")):
         for path in [name.removeprefix(f"{kind} ") for name in ns if name.startswith(f"{kind} path.")]:
@@ -195,7 +195,9 @@ def figures_of(found: Mapping[str, list[float]]) -> dict[str, Figure]:
     return figures | _of_kernel(ns, UNPRICED)
 
 
-def _of_kernel(ns: Mapping[str, np.ndarray], kinds: Mapping[str, tuple[tuple[str, ...], str]]) -> dict[str, Figure]:
+def _of_kernel(
+    ns: Mapping[str, np.ndarray], kinds: Mapping[str, tuple[tuple[str, ...], str]]
+) -> dict[str, TimedFigure]:
     found = {}
     for name, ((first, *less), how) in kinds.items():
         found[name] = one = _figure(ns[first] - sum(ns[other] for other in less), how)
@@ -205,21 +207,21 @@ def _of_kernel(ns: Mapping[str, np.ndarray], kinds: Mapping[str, tuple[tuple[str
     return found
 
 
-def _of_loops(ns: Mapping[str, np.ndarray], kind: str, name: str) -> Figure:
+def _of_loops(ns: Mapping[str, np.ndarray], kind: str, name: str) -> TimedFigure:
     """What a hit takes in short loops, or in long ones: of a scheme, or of the line through all of them."""
     part = {"hit": "its slope", "access": "what lies below it"}.get(name)
     how = f"of the line through the hit paths by their instructions: {part}" if part else "a whole hit, access included"
-    how += f", in loops of {events.KINDS[kind][0]} accesses to data in the first cache; the range reaches to the second"
+    how += f", in loops of {timing.KINDS[kind][0]} accesses to data in the first cache; the range reaches to the second"
     found = _figure(ns[f"{kind} {name}"], how)
-    wide = _figure(ns[f"{events.WIDE}{kind} {name}"], "").ns
+    wide = _figure(ns[f"{timing.WIDE}{kind} {name}"], "").ns
     return replace(found, low_ns=min(found.low_ns, wide), high_ns=max(found.high_ns, wide))
 
 
-def _figure(rounds: np.ndarray, how: str) -> Figure:
+def _figure(rounds: np.ndarray, how: str) -> TimedFigure:
     low, middle, high = (float(quartile) for quartile in np.percentile(rounds, [25, 50, 75]))
     if middle < 0:
         how = f"{how}; not measurable: {middle:.2g} ns, less than its noise"
-    return Figure(max(0.0, middle), max(0.0, low), max(0.0, high), how, tuple(map(float, rounds)))
+    return TimedFigure(max(0.0, middle), max(0.0, low), max(0.0, high), how, tuple(map(float, rounds)))
 
 
 def kernel(rounds: int, step: Step = lambda what: None) -> dict[str, list[float]]:

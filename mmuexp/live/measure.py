@@ -24,7 +24,7 @@ import numpy as np
 from mmuexp.arguments import positive, whole_number
 from mmuexp.errors import UsageError, option
 from mmuexp.guest import Columns, Op
-from mmuexp.live.engine import Engine
+from mmuexp.live.process import Engine
 from mmuexp.progress import Progress
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy import Strategy
@@ -42,7 +42,7 @@ class Budget(NamedTuple):
     seconds: float = SECONDS
 
 
-class Measured(NamedTuple):
+class TimedRun(NamedTuple):
     """ns an access of one scheme on one trace: the median of the rounds, the least and the most of them."""
 
     ns: float
@@ -83,7 +83,7 @@ def measure(
     warmup: int = 0,
     progress: Progress | None = None,
     between: Callable[[], None] = lambda: None,
-) -> list[Measured]:
+) -> list[TimedRun]:
     """Measure each strategy over an open trace, of which the first `warmup` rows run and are not timed.
 
     `between` is called before each round, and after the last; its time is not of the budget. Raises NoEngine,
@@ -102,7 +102,7 @@ def measure(
             mine.append(ns)
     between()
     loop_ns = median(loops)
-    return [Measured(median(mine), min(mine), max(mine), loop_ns, *interval(mine), len(mine)) for mine in times]
+    return [TimedRun(median(mine), min(mine), max(mine), loop_ns, *interval(mine), len(mine)) for mine in times]
 
 
 def _enough(times: list[list[float]], done: int, spent: float, budget: Budget) -> bool:

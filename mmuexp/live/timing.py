@@ -16,7 +16,7 @@ import numpy as np
 from mmuexp.guest import Columns
 from mmuexp.live import streams
 from mmuexp.live.build import NoEngine, source_of
-from mmuexp.live.engine import Engine
+from mmuexp.live.process import Engine
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.registry import default_strategies
 
@@ -93,7 +93,7 @@ def _spent(engines: Sequence[Engine], rows: Columns, turn: int) -> list[float]:
     return [engine.cpu_ns / len(rows.op) for engine in engines]
 
 
-class Event(NamedTuple):
+class TimedEvent(NamedTuple):
     """What the engine of `scheme` meets `events` times on `rows`, and not at all on `less`, if that is given."""
 
     scheme: str
@@ -104,19 +104,19 @@ class Event(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
-def _flush(pages: int) -> Event:
+def _flush(pages: int) -> TimedEvent:
     times = max(1, 4096 // pages)
     how = f"{pages} pages faulted in and dropped by one FLUSH, for each FLUSH (qemu-fast)"
-    return Event("qemu-fast", partial(streams.touched_and_flushed, pages, times), times, how)
+    return TimedEvent("qemu-fast", partial(streams.touched_and_flushed, pages, times), times, how)
 
 
-def _event(scheme: str, stream: Callable[[int], Columns], how: str) -> Event:
-    return Event(scheme, partial(stream, EVENT_ROWS), EVENT_ROWS, how)
+def _event(scheme: str, stream: Callable[[int], Columns], how: str) -> TimedEvent:
+    return TimedEvent(scheme, partial(stream, EVENT_ROWS), EVENT_ROWS, how)
 
 
 _MISALIGNED = streams.now_and_then(4 * EVENT_ROWS, True)
 PRICED = {  # prices of a profile
-    "helper": Event(
+    "helper": TimedEvent(
         "softmmu",
         lambda: _MISALIGNED,
         int((_MISALIGNED.vaddr % 4 != 0).sum()),
@@ -124,20 +124,20 @@ PRICED = {  # prices of a profile
         partial(streams.now_and_then, 4 * EVENT_ROWS, False),
         EMPTY_HELPER,
     ),
-    "split": Event(
+    "split": TimedEvent(
         "qemu-fast",
         partial(streams.at_page_ends, 4 * EVENT_ROWS, True),
         4 * EVENT_ROWS,
         "an access across two mapped pages, less one at the end of a page (qemu-fast)",
         partial(streams.at_page_ends, 4 * EVENT_ROWS, False),
     ),
-    "scan": Event(
+    "scan": TimedEvent(
         "softmmu",
         partial(streams.flushes, 1 << 10),
         1024 << 10,
         "an entry of softmmu's tables, all 1,024 cleared by a FLUSH",
     ),
-    "drop": Event(
+    "drop": TimedEvent(
         "softmmu",
         partial(streams.dropped, 1 << 9, DROPPED_BLOCKS),
         (DROPPED_BLOCKS - 1) << 9,
@@ -155,7 +155,7 @@ FOR_PEOPLE = {  # and what else people ask for
 EVENTS = PRICED | FOR_PEOPLE
 
 
-def events(rounds: int, step: Step, kinds: Mapping[str, Event]) -> dict[str, list[float]]:
+def events(rounds: int, step: Step, kinds: Mapping[str, TimedEvent]) -> dict[str, list[float]]:
     """ns of each event, round by round."""
     found: dict[str, list[float]] = {name: [] for name in kinds}
     named = {strategy.name: strategy for strategy in measurable()}

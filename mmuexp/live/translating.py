@@ -11,7 +11,7 @@ import struct
 import subprocess
 import time
 
-from mmuexp.live.engine import on_processor
+from mmuexp.live.process import on_processor
 
 QEMUS = ("qemu-i386", "qemu-i386-static")
 BLOCKS = (2_000, 14_000)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mmuexp.analysis.faultlog import COLUMNS, columns_of
+from mmuexp.analysis.faults import COLUMNS, columns_of
 from mmuexp.emulator.faults import FAULT
 from mmuexp.render.export import Output
 

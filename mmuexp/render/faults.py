@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp.analysis.faultlog import Listed, takes_faults
+from mmuexp.analysis.faults import Listed, takes_faults
 from mmuexp.render.terminal.grid import print_table, print_text
 
 

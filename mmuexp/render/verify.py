@@ -5,21 +5,21 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp.analysis.verify import Outcome, Parting
+from mmuexp.analysis.verify import Parting, VerifiedRun
 from mmuexp.render.terminal.grid import print_table, print_text
 from mmuexp.strategy.mistakes import blocks_of
 
 TOTALS = ("checked_loads", "checked_stores", "signals", "system_calls")
 
 
-def print_outcomes(outcomes: Sequence[Outcome], console: Console) -> None:
+def print_outcomes(outcomes: Sequence[VerifiedRun], console: Console) -> None:
     """A table for each trace: one row an event, one column a scheme, `model / live` where they differ."""
     for trace in dict.fromkeys(outcome.trace for outcome in outcomes):
         _print_trace([outcome for outcome in outcomes if outcome.trace == trace], console)
     print_text(console, Text(verdict(outcomes), style="bold"))
 
 
-def verdict(outcomes: Sequence[Outcome]) -> str:
+def verdict(outcomes: Sequence[VerifiedRun]) -> str:
     """One sentence over everything."""
     wrong = [outcome for outcome in outcomes if not outcome.equal]
     if not wrong:
@@ -33,7 +33,7 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
     return f"Model and engine differ in {len(wrong)} of {len(outcomes)} runs."
 
 
-def _print_trace(outcomes: Sequence[Outcome], console: Console) -> None:
+def _print_trace(outcomes: Sequence[VerifiedRun], console: Console) -> None:
     rows = max(outcome.rows for outcome in outcomes)
     print_text(console, Text(f"{outcomes[0].trace}: {rows:,} rows; model and live engine", style="bold"))
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.model))
@@ -48,7 +48,7 @@ def _print_trace(outcomes: Sequence[Outcome], console: Console) -> None:
     console.print()
 
 
-def cell_of(outcome: Outcome, name: str) -> str:
+def cell_of(outcome: VerifiedRun, name: str) -> str:
     """A count, or both where they differ."""
     if name not in outcome.model:
         return ""
@@ -56,7 +56,7 @@ def cell_of(outcome: Outcome, name: str) -> str:
     return f"{model:,}" if model == live else f"{model:,} / {live:,}"
 
 
-def parting_line(outcome: Outcome, parting: Parting) -> str:
+def parting_line(outcome: VerifiedRun, parting: Parting) -> str:
     """Where they part: the first row, and its faults as `mmuexp faults` lists them."""
     line = f"{outcome.strategy}: the first row where they part is {parting.row:,}: {parting.what or 'its faults'}"
     if parting.model or parting.live:
@@ -64,7 +64,7 @@ def parting_line(outcome: Outcome, parting: Parting) -> str:
     return line
 
 
-def _faults(outcome: Outcome, faults: Sequence[tuple[int, str]]) -> str:
+def _faults(outcome: VerifiedRun, faults: Sequence[tuple[int, str]]) -> str:
     import numpy as np
 
     if not faults:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mmuexp.analysis import misses
-from mmuexp.analysis.repricing import reprice as anew
+from mmuexp.analysis.reprice import reprice as anew
 from mmuexp.errors import MmuexpError, UsageError, refuse_itself
 from mmuexp.price.host import profile_of_dict
 from mmuexp.render.export import Output, load

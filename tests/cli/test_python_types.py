@@ -94,10 +94,10 @@ def test_every_parameter_has_a_name_and_a_type(name):
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in ("record", "verify", "calibrate")])
 def test_defaults_are_those_of_what_is_called(name):
     """A wrapper that states its own default must not differ from the function behind it."""
-    behind = {"tlb_misses": ("analysis.misses", "misses"), "faults": ("analysis.faultlog", "faults")}
+    behind = {"tlb_misses": ("analysis.misses", "misses"), "faults": ("analysis.faults", "faults")}
     behind |= {"diff": ("result.difference", "diff")}
     behind |= {"claims": ("claims.report", "claims"), "report": ("report.build", "report")}
-    behind |= {"rerun": ("rerun.rerun", "rerun"), "reprice": ("analysis.repricing", "reprice")}
+    behind |= {"rerun": ("rerun.rerun", "rerun"), "reprice": ("analysis.reprice", "reprice")}
     module, function = behind.get(name, ("analysis.experiment", name))
     own = inspect.signature(getattr(importlib.import_module(f"mmuexp.{module}"), function)).parameters
     for parameter in inspect.signature(getattr(mmuexp, name)).parameters.values():

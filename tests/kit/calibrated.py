@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmuexp.live import calibrate, events
+from mmuexp.live import calibrate, timing
 
 KERNEL = {  # ns, three rounds
     "signal": [1000, 1300, 900], "mmap": [2000, 2100, 2600], "map_on_fault": [4000, 4100, 4400],
@@ -26,7 +26,7 @@ PATHS = {
 for name, eighths in PATHS.items():
     LOOPS |= {f"short path.{name}": [eighths / 8 - 0.125] * 3, f"long path.{name}": [eighths / 8 + 0.25] * 3}
     LOOPS |= {f"dependent path.{name}": [eighths / 8 + ns for ns in (4, 4.5, 5)]}
-LOOPS |= {f"{events.WIDE}{name}": list(ns) for name, ns in LOOPS.items() if not name.startswith("dependent")}
+LOOPS |= {f"{timing.WIDE}{name}": list(ns) for name, ns in LOOPS.items() if not name.startswith("dependent")}
 TRANSLATE = [1000, 900, 1300]
 
 
@@ -34,8 +34,8 @@ TRANSLATE = [1000, 900, 1300]
 def known(monkeypatch, tmp_path):
     """`calibrate` with rounds that are known, and a configuration folder of its own."""
     monkeypatch.setattr(calibrate, "kernel", lambda rounds, step=None: KERNEL)
-    monkeypatch.setattr(events, "hits", lambda rounds, step=None: LOOPS)
-    monkeypatch.setattr(events, "events", lambda rounds, step, kinds: EVENTS)
+    monkeypatch.setattr(timing, "hits", lambda rounds, step=None: LOOPS)
+    monkeypatch.setattr(timing, "events", lambda rounds, step, kinds: EVENTS)
     monkeypatch.setattr(calibrate, "translate_ns", lambda rounds: TRANSLATE)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return calibrate

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kit.kernels import columns_of
 from kit.tracerows import Row
-from mmuexp.analysis.verify import Outcome, _differ, _Pair, verify_one
+from mmuexp.analysis.verify import VerifiedRun, _differ, _Pair, verify_one
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.registry import parse_spec
@@ -25,7 +25,7 @@ class Rows:
             yield Columns(*(column[at : at + self.batch] for column in self.columns))
 
 
-def outcome(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int = BATCH_ROWS, **options) -> Outcome:
+def outcome(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int = BATCH_ROWS, **options) -> VerifiedRun:
     return verify_one(Rows(rows, mode, batch), parse_spec(spec), "rows", **options)
 
 

@@ -16,7 +16,7 @@ from kit.cli_cases import one_line
 from kit.liveruns import SCHEMES
 from kit.recording import need
 
-from mmuexp.live import calibrate, events, translating
+from mmuexp.live import calibrate, timing, translating
 from mmuexp.live.calibrate import Sampler, profile_text, rounds_text
 from mmuexp.price.host import OPTIONAL, load_profile, user_folder
 from mmuexp.price.primitives import PRICES
@@ -87,7 +87,7 @@ def test_hit_paths_are_whole_near_in_short_loops_and_far_in_long_ones(known):
 
 def test_the_range_of_a_hit_reaches_over_data_of_the_second_cache(known, monkeypatch):
     wide = LOOPS | {"wide short path.softmmu": [2.0, 2.5, 9], "wide long hit": [0.125, 0.1, 0.2]}
-    monkeypatch.setattr(events, "hits", lambda rounds, step=None: wide)
+    monkeypatch.setattr(timing, "hits", lambda rounds, step=None: wide)
     found = known.calibrate().figures
     path, hit_far = found["path.softmmu"], found["hit_far"]
     assert (path.low_ns, path.ns, path.high_ns) == (1.375, 1.375, 2.5)
@@ -111,7 +111,7 @@ def test_real_figures_are_in_order(real):
         assert 0 <= ns[name] < 100 * ns["signal"]
     assert ns["scan"] < ns["also.fill"] < ns["also.signal_completed"]
     assert ns["path.qemu-fast"] < ns["dependent.qemu-fast"] < ns["dependent.softmmu"]
-    pools = [ns[f"also.flush_{pages}_pages"] for pages in events.POOLS]
+    pools = [ns[f"also.flush_{pages}_pages"] for pages in timing.POOLS]
     assert pools == sorted(pools)
     assert 8 < pools[-1] / pools[0] < 512  # 64 times the pages
 
@@ -206,7 +206,7 @@ def noisy(monkeypatch, taken) -> None:
         new = [next(left["insn"]) for _ in range(rounds)]
         return {**{name: [KERNEL[name][0]] * rounds for name in KERNEL}, "insn": new}
 
-    monkeypatch.setattr(events, "hits", line)
+    monkeypatch.setattr(timing, "hits", line)
     monkeypatch.setattr(calibrate, "kernel", kernel)
 
 
@@ -242,7 +242,7 @@ def test_a_difference_below_zero_stands_as_none(known, monkeypatch, tmp_path):
     odd = KERNEL | {"map_on_fault": [2500.0, 2600, 3000]}
     monkeypatch.setattr(calibrate, "kernel", lambda rounds, step=None: odd)
     below = {"short access": [-0.01] * 3, "long access": [-0.01] * 3}
-    monkeypatch.setattr(events, "hits", lambda rounds, step=None: LOOPS | below)
+    monkeypatch.setattr(timing, "hits", lambda rounds, step=None: LOOPS | below)
     found = known.calibrate()
     assert found.figures["page_in"].ns == found.figures["access"].ns == 0
     assert "not measurable: -5e+02 ns, less than its noise" in found.figures["page_in"].how

@@ -7,7 +7,7 @@ from mmuexp.analysis.experiment import compare
 from mmuexp.analysis.live_columns import live_columns
 from mmuexp.analysis.passes import Run
 from mmuexp.claims.evidence import measured_in
-from mmuexp.live.measure import Measured
+from mmuexp.live.measure import TimedRun
 from mmuexp.price.host import load_profile
 from mmuexp.render.clock import Timed, clock_sentence, first_by_clock, winner_by_clock
 from mmuexp.render.summary import summaries
@@ -140,16 +140,16 @@ def test_what_is_lost_in_noise_has_no_digits_and_no_error_anywhere(tmp_path):
 
 def test_without_an_access_there_is_no_time_of_one():
     run = Run(parse_spec("softmmu"), None, {"accesses": 0, "units8": 0})
-    assert live_columns({"softmmu": Measured(0.5, 0.2, 0.9, 2.0, 0.4, 0.6, 7)}, [run], load_profile()) == {}
+    assert live_columns({"softmmu": TimedRun(0.5, 0.2, 0.9, 2.0, 0.4, 0.6, 7)}, [run], load_profile()) == {}
 
 
 def test_an_engine_that_took_less_than_nothing_leaves_the_cell_empty():
     run = Run(parse_spec("softmmu"), None, {"accesses": 10, "units8": 10})
     for ns in (-0.5, 0.0):
-        found = live_columns({"softmmu": Measured(ns, -1.0, 0.3, 2.0, -0.6, 0.1, 7)}, [run], load_profile())["softmmu"]
+        found = live_columns({"softmmu": TimedRun(ns, -1.0, 0.3, 2.0, -0.6, 0.1, 7)}, [run], load_profile())["softmmu"]
         assert (found[LIVE[0]], found[LIVE[5]]) == (None, None)
         assert (found[LIVE[1]], found[LIVE[2]]) == (-1.0, 0.3)
-    found = live_columns({"softmmu": Measured(0.5, 0.2, 0.9, 2.0, 0.4, 0.6, 7)}, [run], load_profile())["softmmu"]
+    found = live_columns({"softmmu": TimedRun(0.5, 0.2, 0.9, 2.0, 0.4, 0.6, 7)}, [run], load_profile())["softmmu"]
     assert found[LIVE[5]] == found[LIVE[4]] - 0.5
 
 

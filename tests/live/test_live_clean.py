@@ -9,7 +9,7 @@ from kit.recording import need
 from kit.tracegen import random_trace
 
 from mmuexp.live.build import engine_of
-from mmuexp.live.engine import Engine
+from mmuexp.live.process import Engine
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy.registry import parse_spec

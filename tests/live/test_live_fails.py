@@ -25,8 +25,8 @@ from kit.tracerows import load, store
 from mmuexp.analysis.verify import _counted_as, verify_one
 from mmuexp.guest import Columns
 from mmuexp.live import build
-from mmuexp.live.engine import Engine, EngineDied, EngineFailed, Plant, WrongData
 from mmuexp.live.limits import MAP_COUNT
+from mmuexp.live.process import Engine, EngineDied, EngineFailed, Plant, WrongData
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy.registry import parse_spec

@@ -19,7 +19,7 @@ from kit.tracegen import random_trace
 from mmuexp.analysis.verify import _Pair
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.live import build
-from mmuexp.live.engine import HEADER_BYTES, Engine, settings
+from mmuexp.live.process import HEADER_BYTES, Engine, settings
 from mmuexp.strategy.registry import parse_spec
 
 IMPOSTOR = """

@@ -15,7 +15,7 @@ from kit.tracerows import Row, exec_, load, store
 
 from mmuexp.guest import Columns
 from mmuexp.live.calibrate import calibrate
-from mmuexp.live.engine import Engine
+from mmuexp.live.process import Engine
 from mmuexp.strategy.registry import parse_spec
 
 PAGES = [0x10000, 0x20000, 0x31000]

@@ -6,7 +6,7 @@ import pytest
 from kit.cli_cases import write_trace
 
 from mmuexp.analysis import verify as check
-from mmuexp.live.engine import EngineFailed
+from mmuexp.live.process import EngineFailed
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import open_trace
 

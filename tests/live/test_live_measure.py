@@ -12,8 +12,8 @@ from kit.tracegen import random_trace
 from kit.tracerows import exec_, load, store
 
 from mmuexp.live import measure as measuring
-from mmuexp.live.engine import Engine, EngineFailed
-from mmuexp.live.measure import Budget, Measured, apart, interval, measure
+from mmuexp.live.measure import Budget, TimedRun, apart, interval, measure
+from mmuexp.live.process import Engine, EngineFailed
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import open_trace
 
@@ -95,7 +95,7 @@ class Noisy(Fake):
         self.cpu_ns = int(1000 + mine[self.name]) * len(columns.op)
 
 
-def noisy(monkeypatch, gap: float, **budget) -> list[Measured]:
+def noisy(monkeypatch, gap: float, **budget) -> list[TimedRun]:
     monkeypatch.setattr(measuring, "Engine", Noisy)
     monkeypatch.setattr(Noisy, "gap", gap, raising=False)
     monkeypatch.setitem(globals(), "LOOP", [0] * 2000)

@@ -12,7 +12,7 @@ from kit.livepaths import FastPath, Instruction, between, code, hit_path, patche
 from kit.liveruns import SCHEMES
 
 from mmuexp.live.build import engine_of
-from mmuexp.live.engine import Engine
+from mmuexp.live.process import Engine
 from mmuexp.strategy import is_instruction
 from mmuexp.strategy.registry import parse_spec
 

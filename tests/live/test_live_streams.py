@@ -11,7 +11,7 @@ from kit.liveruns import SCHEMES, timed_apart
 
 from mmuexp.guest import Columns, Op
 from mmuexp.live import calibrate, streams
-from mmuexp.live import events as measuring
+from mmuexp.live import timing as measuring
 from mmuexp.strategy.registry import parse_spec
 
 STREAMS = {

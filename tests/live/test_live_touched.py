@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmuexp.guest import PAGE_BYTES, USER, Columns, Op
-from mmuexp.live.engine import Engine
+from mmuexp.live.process import Engine
 from mmuexp.strategy.registry import parse_spec
 
 PLACES = 24  # pages far from each other, so that whatever a table keeps of one lies in a page of its own

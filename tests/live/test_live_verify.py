@@ -16,7 +16,7 @@ from record.test_system import SPECS, N, expected
 
 from mmuexp.analysis.verify import verify_one
 from mmuexp.errors import SchemeStopped, UsageError
-from mmuexp.live.engine import Engine, EngineFailed
+from mmuexp.live.process import Engine, EngineFailed
 from mmuexp.strategy.registry import default_strategies, parse_spec
 from mmuexp.trace import open_trace
 

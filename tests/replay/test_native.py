@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from mmuexp.errors import MmuexpError
-from mmuexp.live import engine
-from mmuexp.live.engine import EngineFailed
+from mmuexp.live import process
+from mmuexp.live.process import EngineFailed
 from mmuexp.native.compiler import compiled
 
 PARTS = {"answer.c": b"int answer(void) { return 42; }\nint main(void) { return answer(); }\n"}
@@ -63,9 +63,9 @@ def test_a_compiler_that_makes_nothing(tmp_path, monkeypatch):
     "body", ["exit 3", "sleep 1000", "echo counter", "echo rubbish and more", "printf '\\377\\n'", ":"]
 )
 def test_an_engine_that_does_not_say_what_it_counts(body, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "COUNTERS_SECONDS", 0.5)
+    monkeypatch.setattr(process, "COUNTERS_SECONDS", 0.5)
     program = tmp_path / "engine"
     program.write_text(f"#!/bin/sh\n{body}\n")
     program.chmod(0o755)
     with pytest.raises(EngineFailed, match=r"cannot be started: it .*; mend"):
-        engine.counters(program)
+        process.counters(program)

@@ -9,7 +9,7 @@ import pytest
 from kit.cli_cases import one_line
 from kit.places import RESULTS
 
-from mmuexp.analysis.repricing import reprice
+from mmuexp.analysis.reprice import reprice
 from mmuexp.render.export import load
 from mmuexp.render.html.sections import Table
 from mmuexp.report import build

@@ -12,7 +12,7 @@ from rerun.test_rerun_misses import OWN
 
 import mmuexp
 from mmuexp.analysis.experiment import compare, sweep
-from mmuexp.analysis.repricing import reprice
+from mmuexp.analysis.reprice import reprice
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.price.priced import price
 from mmuexp.render.export import Output, load

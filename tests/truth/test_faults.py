@@ -14,7 +14,7 @@ from kit.tracegen import any_traces, random_trace
 from kit.tracerows import exec_, flush, io_load, io_store, load, map_, store
 
 import mmuexp
-from mmuexp.analysis.faultlog import Sums, fault_batches
+from mmuexp.analysis.faults import Sums, fault_batches
 from mmuexp.emulator.faults import FAULT
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.guest import Columns

@@ -42,7 +42,7 @@ enum flag { FLAG_IO = 1, FLAG_USER = 2 };
 enum counter { COUNTERS(X) COUNTER_COUNT };
 #undef X
 
-/* Shared with live/engine.py: a header, one chunk of rows by columns, a log of the faults that they took. */
+/* Shared with live/process.py: a header, one chunk of rows by columns, a log of the faults that they took. */
 enum { CHUNK_ROWS = 1 << 20, LOG_RECORDS = 2 * CHUNK_ROWS, HEADER_BYTES = 4096, MESSAGE_BYTES = 512 };
 
 struct header {

@@ -1,5 +1,5 @@
 /*
- * The process: `engine MEMORY_FD MODE CHECKED PLANT KEY=VALUE...`, driven by live/engine.py.
+ * The process: `engine MEMORY_FD MODE CHECKED PLANT KEY=VALUE...`, driven by live/process.py.
  *
  * Commands are lines on stdin: `rows N` replays the first N rows of the chunk, `end` compares memory and mappings.
  * The answer is one byte on stdout: '.' done, '!' failed, and why in header->message.

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmuexp.analysis.verify import Outcome
+from mmuexp.analysis.verify import VerifiedRun
 from mmuexp.render.html.page import page
 from mmuexp.render.html.sections import Cell, Heading, Table, Text
 from mmuexp.render.verify import TOTALS, cell_of, parting_line, verdict
 
 
-def verify_html(outcomes: Sequence[Outcome], frame: Any, manifest: Mapping[str, Any]) -> str:
+def verify_html(outcomes: Sequence[VerifiedRun], frame: Any, manifest: Mapping[str, Any]) -> str:
     """The page; `frame` is its data as a CSV."""
     sections: list[Any] = [Text(verdict(outcomes), "verdict")]
     for trace in dict.fromkeys(outcome.trace for outcome in outcomes):
@@ -22,7 +22,7 @@ def verify_html(outcomes: Sequence[Outcome], frame: Any, manifest: Mapping[str, 
     return page("mmuexp verify: model and live engine", [*sections, Text(note, "note")], manifest)
 
 
-def _table(outcomes: Sequence[Outcome], frame: Any) -> Table:
+def _table(outcomes: Sequence[VerifiedRun], frame: Any) -> Table:
     names = dict.fromkeys(name for outcome in outcomes for name in outcome.model)
     lines = [[name, *(_count(outcome, name) for outcome in outcomes)] for name in names]
     lines += [[name, *(getattr(outcome, name) for outcome in outcomes)] for name in TOTALS]
@@ -31,7 +31,7 @@ def _table(outcomes: Sequence[Outcome], frame: Any) -> Table:
     return Table(head, lines, units, csv=frame, name="verify")
 
 
-def _count(outcome: Outcome, name: str) -> Cell:
+def _count(outcome: VerifiedRun, name: str) -> Cell:
     text = cell_of(outcome, name)
     same = outcome.model.get(name) == outcome.live.get(name)
     return Cell(text, outcome.model.get(name), mark="" if same else "warn")
