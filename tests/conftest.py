@@ -3,8 +3,7 @@
 import os
 import signal
 
-from kit.cli_cases import bundled, cli, trace
-from kit.experiments import folder
+from kit.cli import bundled, cli, folder, trace
 
 __all__ = ["bundled", "cli", "folder", "trace"]
 

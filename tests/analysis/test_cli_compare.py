@@ -6,7 +6,8 @@ import re
 
 import pandas as pd
 import pytest
-from kit.cli_cases import ROWS, one_line, write_trace
+from kit.cli import one_line
+from kit.traces import ROWS, write_trace
 
 import mmuexp
 from mmuexp.analysis.experiment import Interrupted, compare

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from kit.cli_cases import one_line, write_trace
+from kit.cli import one_line
+from kit.traces import write_trace
 
 import mmuexp
 from mmuexp.guest import Op

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from kit.cli_cases import one_line
+from kit.cli import one_line
 from rich.console import Console
 
 import mmuexp

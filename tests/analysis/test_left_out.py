@@ -5,8 +5,8 @@ import io
 import json
 
 import pytest
-from kit.cli_cases import one_line
-from kit.tracefiles import system_rows, write
+from kit.cli import one_line
+from kit.traces import system_rows, write
 
 import mmuexp
 from mmuexp.analysis import passes

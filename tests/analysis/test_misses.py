@@ -4,11 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit.cli_cases import one_line
-from kit.kernels import columns_of, run
-from kit.tracefiles import write
-from kit.tracegen import any_traces, random_trace, traces
-from kit.tracerows import flush, flush_page, io_store, load, map_, store
+from kit.cli import one_line
+from kit.replays import run
+from kit.traces import (
+    any_traces,
+    columns_of,
+    flush,
+    flush_page,
+    io_store,
+    load,
+    map_,
+    random_trace,
+    store,
+    traces,
+    write,
+)
 from truth.oracle import misses as oracle_misses
 from truth.oracle.guest import USER
 

@@ -3,9 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from kit.kernels import columns_of
-from kit.tracegen import random_trace
-from kit.tracerows import load
+from kit.traces import columns_of, load, random_trace
 
 import mmuexp
 from mmuexp.analysis import passes

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from kit.cli_cases import one_line, write_trace
+from kit.cli import one_line
 from kit.places import HONEST_FILE
+from kit.traces import write_trace
 
 from mmuexp.analysis.experiment import compare, sweep
 from mmuexp.analysis.pressure import SHARE

@@ -1,8 +1,8 @@
 """The whole-program estimate by hand; each closed form looked at from both sides; counts that are no column."""
 
 import pytest
-from kit.claims_cases import committed, dearer, evidence, finding, host, run
 from kit.places import RESULTS, ROOT
+from kit.prices import committed, dearer, evidence, finding, host, run
 
 from mmuexp.claims import REGISTRY
 from mmuexp.claims.devices import rate_of_devices

@@ -1,8 +1,8 @@
 """Evidence: counts worked back from saved tables, whatever a listing costs today; live figures; a fifth scheme."""
 
 import pytest
-from kit.claims_cases import evidence, finding, host, run
 from kit.places import RESULTS
+from kit.prices import evidence, finding, host, run
 
 from mmuexp.claims.evidence import runs_of
 from mmuexp.claims.gather import evidence_for, hosts_of, results_folder

@@ -8,8 +8,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from kit.cli_cases import one_line, write_trace
+from kit.cli import one_line
 from kit.places import ROOT
+from kit.traces import write_trace
 
 import mmuexp
 from mmuexp.claims import REGISTRY

@@ -1,7 +1,7 @@
 """Change a count or a price, and the verdict changes: for every claim."""
 
 import pytest
-from kit.claims_cases import changed, committed, dearer, evidence, finding, host, run
+from kit.prices import changed, committed, dearer, evidence, finding, host, run
 
 from mmuexp.claims.evidence import WIDE
 from mmuexp.claims.listings import that_can_fault

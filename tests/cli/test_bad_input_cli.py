@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from kit.cli_cases import one_line, write_trace
+from kit.cli import one_line
 from kit.places import TESTS
+from kit.traces import write_trace
 
 BROKEN = TESTS / "kit" / "third_party_broken"
 

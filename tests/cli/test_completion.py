@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kit.cli_cases import one_line
+from kit.cli import one_line
 from kit.places import ROOT
 
 from mmuexp.cli.complete import schemes

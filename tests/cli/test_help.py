@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import click
 import pytest
-from kit.cli_cases import write_trace
 from kit.places import ROOT
+from kit.traces import write_trace
 
 from mmuexp.cli.main import COMMANDS, group
 

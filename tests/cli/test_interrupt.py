@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from kit.cli_cases import write_trace
 from kit.places import ROOT
+from kit.traces import write_trace
 
 PROMISE_SECONDS = 2.0
 # what a command may be at when the signal comes, and whether it unwinds by itself

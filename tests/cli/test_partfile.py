@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from kit.cli_cases import one_line
-from kit.tracefiles import program_rows
+from kit.cli import one_line
+from kit.traces import program_rows
 
 from mmuexp.render.export import Output
 from mmuexp.runtime import partfile

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kit.cli_cases import one_line
+from kit.cli import one_line
 from kit.places import ROOT
 
 import mmuexp

@@ -1,47 +1,14 @@
-"""What the tests of the command line share: a trace whose every count is known, and a way to run commands."""
+"""Commands for tests: run in this process or in one of their own, and an experiment in a folder for them to run on."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from kit.traces import write_trace
 from mmuexp.cli.main import run
-from mmuexp.guest import DTYPES, USER, Columns, Op
-from mmuexp.trace import TraceWriter
-
-PAGE = 4096
-
-# 12 rows: one block; 7 loads of 4 pages, of which 1 crosses, 1 is misaligned inside its page; 4 stores, 1 crosses
-ROWS = [
-    (Op.EXEC, 0x40000, 20, 5),
-    (Op.LOAD, 0x10000, 4, 1),
-    (Op.LOAD, 0x10004, 4, 2),
-    (Op.STORE, 0x10008, 4, 3),
-    (Op.LOAD, 0x20000, 4, 1),
-    (Op.LOAD, 0x20001, 4, 1),
-    (Op.LOAD, 0x20FFE, 4, 1),
-    (Op.STORE, 0x20FFE, 4, 1),
-    (Op.LOAD, 0x10000, 4, 1),
-    (Op.STORE, 0x30000, 4, 1),
-    (Op.STORE, 0x30004, 1, 1),
-    (Op.LOAD, 0x10000, 2, 1),
-]
-
-
-def columns_of(rows) -> Columns:
-    op, vaddr, size, insns = (np.array(column) for column in zip(*rows, strict=True))
-    flags, page = np.full(len(rows), USER), np.zeros(len(rows))
-    values = Columns(vaddr, page, size, insns, op, flags)
-    return Columns(*(np.ascontiguousarray(v, dtype) for v, dtype in zip(values, DTYPES, strict=True)))
-
-
-def write_trace(path: Path, cycle=tuple(ROWS), *, repeat: int = 1, rows: int | None = None) -> str:
-    """A user-mode trace of `cycle` again and again, `repeat` times or `rows` rows of it; returns its path."""
-    columns, rows = columns_of(cycle), len(cycle) * repeat if rows is None else rows
-    with TraceWriter(str(path), mode="user", metadata={"guest": "i386"}) as writer:
-        writer.append(Columns(*(np.resize(column, rows) for column in columns)))
-        writer.close()
-    return str(path)
 
 
 class Cli:
@@ -86,3 +53,79 @@ def one_line(err: str) -> str:
     assert len(lines) == 1, err
     assert lines[0].startswith("mmuexp: ")
     return lines[0]
+
+
+def run_and_measure(*args, **environment):
+    """(exit code, stdout, stderr, largest resident size in MB) of one command in a process of its own."""
+    peak = "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')), file=sys.stderr)"
+    code = f"import sys; from mmuexp.cli.main import run; code = run(sys.argv[1:]); {peak}; sys.exit(code)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=60,
+    )
+    *lines, kib = done.stderr.splitlines()
+    return done.returncode, done.stdout, lines, int(kib) * 1024 / 1e6
+
+
+ABOUT = """
+question = "What does {it} cost?"
+answer = '''
+map-block faults {{faults}} times, in {{share}} of the accesses; softmmu takes {{times}} times its time.
+{{order}} is the order, and the mail {{right}}. {{least}} has least.
+'''
+command = ["compare", "small", "other.arrow", "-s", "softmmu", "-s", "map-block"]
+holds = ["map-block:faults > 0", {{ check = "faults == 0", strategy = "softmmu" }}]
+
+[columns]
+per_access = "faults / accesses"
+twice = "2 * map-block:per_access"
+
+[figures]
+faults = {{ value = "map-block:faults", trace = "small" }}
+share = {{ value = "map-block:per_access", trace = "small", format = "percent" }}
+times = {{ value = "softmmu:insns / map-block:insns", take = "max", format = "ratio" }}
+order = {{ order = "faults" }}
+right = {{ check = "map-block:faults < softmmu:accesses", yes = "was right", no = "was wrong" }}
+least = {{ value = "rows", take = "min", show = "trace" }}
+
+[tables.each]
+title = "Each:"
+head = "recording"
+labels = {{ other = "`other`" }}
+columns = [
+    {{ head = "faults", value = "map-block:faults" }},
+    {{ head = "twice", value = "softmmu:twice", format = ".3f", when = "softmmu:rows > 12", otherwise = "few rows" }},
+    {{ value = "softmmu:maps" }},
+]
+
+[chart]
+mark = "bar"
+x = "strategy"
+y = "per_access"
+facet = "recording"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An experiment in a folder of its own, with two recordings; small has 12 rows, other 24."""
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "mine"
+    home.mkdir()
+    write_trace(home / "small.arrow")
+    write_trace(home / "other.arrow", repeat=2)
+    (home / "experiment.toml").write_text(ABOUT.format(it="it"))
+    return home
+
+
+def edit(folder, old: str, new: str) -> None:
+    path = folder / "experiment.toml"
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new))
+
+
+def files(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -1,7 +1,21 @@
-"""Hosts of round prices, made by hand: an instruction takes 1 ns wherever it runs, and nothing else takes any time."""
+"""Hosts whose prices are known, `calibrate` with rounds that are known, and runs that claims are judged by."""
 
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from mmuexp.claims import REGISTRY
+from mmuexp.claims.evidence import Evidence, Run
+from mmuexp.claims.gather import GUEST, evidence_for, hosts_of
+from mmuexp.claims.model import Finding
+from mmuexp.claims.report import judged
+from mmuexp.live import calibrate, timing
 from mmuexp.price.host import Profile, priced_at
+from mmuexp.price.primitives import KERNEL as KERNEL_PART
 from mmuexp.price.primitives import PRICES
+from mmuexp.result import table
+from mmuexp.strategy.registry import parse_spec
 
 SOURCE = "measured: made for a test"
 
@@ -17,3 +31,94 @@ def with_ns(host: Profile, **ns: float) -> Profile:
     return Profile(
         host.name, host.about, {**host.prices, **{name: priced_at(each, SOURCE) for name, each in ns.items()}}
     )
+
+
+KERNEL = {  # ns, three rounds
+    "signal": [1000, 1300, 900], "mmap": [2000, 2100, 2600], "map_on_fault": [4000, 4100, 4400],
+    "write_fault": [1800, 2000, 1950], "protect": [500, 600, 700], "unmap": [900, 1000, 1100],
+    "unmap_all": [300, 420, 330], "walk_level": [10, 15, 12], "insn": [0.1, 0.3, 0.2],
+}  # fmt: skip
+ALONE = [name for name in KERNEL if name not in ("walk_level", "insn")]
+KERNEL |= {f"near.{name}": [ns - 100 for ns in KERNEL[name]] for name in ALONE}
+KERNEL |= {f"far.{name}": [2 * ns for ns in KERNEL[name]] for name in ALONE}
+EVENTS = {"helper": [20.0, 22, 18], "scan": [0.5, 0.25, 1], "drop": [30, 40, 35], "fill": [25.123456, 24, 26]}
+EVENTS |= {"split": [7.0, 6, 8]}
+LOOPS = {"short hit": [0.1, 0.2, 0.3], "long hit": [0.1, 0.4, 0.5], "dependent hit": [0.2, 0.3, 0.4]}
+LOOPS |= {"short access": [0.5, 0.4, 0.9], "long access": [0.5, 0.4, 0.9], "dependent access": [4, 5, 6]}
+PATHS = {
+    "softmmu": 12,
+    "byte-lookup": 8,
+    "map-block": 5,
+    "qemu-fast": 2,
+    "softmmu-qemu10": 10,
+}  # in ns / 8
+for name, eighths in PATHS.items():
+    LOOPS |= {f"short path.{name}": [eighths / 8 - 0.125] * 3, f"long path.{name}": [eighths / 8 + 0.25] * 3}
+    LOOPS |= {f"dependent path.{name}": [eighths / 8 + ns for ns in (4, 4.5, 5)]}
+LOOPS |= {f"{timing.WIDE}{name}": list(ns) for name, ns in LOOPS.items() if not name.startswith("dependent")}
+TRANSLATE = [1000, 900, 1300]
+
+
+@pytest.fixture
+def known(monkeypatch, tmp_path):
+    """`calibrate` with rounds that are known, and a configuration folder of its own."""
+    monkeypatch.setattr(calibrate, "kernel", lambda rounds, step=None: KERNEL)
+    monkeypatch.setattr(timing, "hits", lambda rounds, step=None: LOOPS)
+    monkeypatch.setattr(timing, "events", lambda rounds, step, kinds: EVENTS)
+    monkeypatch.setattr(calibrate, "translate_ns", lambda rounds: TRANSLATE)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return calibrate
+
+
+NO_COUNTS = dict.fromkeys([*table.COUNTS, *table.PRICES, *table.PARTS], 0)
+
+
+def host(name: str = "plain", **ns: float) -> Profile:
+    """1 ns an instruction, 1,000 a signal, nothing for calls and pages, unless said otherwise."""
+    return made_host(name, **{"signal": 1000.0, **ns})
+
+
+def dearer(profile: Profile, factor: float) -> Profile:
+    """The same host, where all that the kernel does takes `factor` times as long."""
+    kernel = {name: factor * profile.ns[name] for name, p in PRICES.items() if p.part == KERNEL_PART}
+    return replace(with_ns(profile, **kernel), name=f"{profile.name} x {factor}")
+
+
+def run(recording: str, spec: str, mode: str = "system", **counts) -> Run:
+    """1,000 accesses of 8 bytes and less in 1,000 guest instructions, and what `counts` says."""
+    usual = {"accesses": 1000, "units8": 1000, "guest_insns": 1000, "loads": 1000}
+    strategy = parse_spec(spec)
+    usual["hit_insns"] = strategy.hit_insns() * counts.get("units8", 1000)
+    return Run(recording, mode, strategy, {**NO_COUNTS, **usual, **counts})
+
+
+def evidence(*hosts: Profile, live=None, **tables) -> Evidence:
+    """`tables` by experiment, `_` for `-` in their names."""
+    return Evidence(
+        {name.replace("_", "-"): runs for name, runs in tables.items()}, hosts or (host(),), {}, live or {}, "here"
+    )
+
+
+def finding(number: int, found: Evidence) -> Finding:
+    return judged(REGISTRY[number], found)
+
+
+@cache
+def committed(*profiles: str) -> Evidence:
+    """The evidence of results/, at these hosts; of 2004 and the present-day one for none."""
+    names = dict.fromkeys(name for claim in REGISTRY.values() for name in claim.experiments)
+    return evidence_for(names, hosts=hosts_of(list(profiles or ("pentium4-2004", "epyc-vm"))))
+
+
+def changed(found: Evidence, recording: str, spec: str, **counts) -> Evidence:
+    """The same, with counts of one run changed: to a value, or by a function of the old one."""
+
+    def of(one: Run) -> Run:
+        if one.recording != recording or str(one.strategy) != spec:
+            return one
+        new = {name: value(one.counts[name]) if callable(value) else value for name, value in counts.items()}
+        return replace(one, counts={**one.counts, **new})
+
+    tables = {name: [of(one) for one in runs] for name, runs in found.tables.items() if name != GUEST}
+    tables[GUEST] = found.tables.get(GUEST, [])
+    return Evidence(tables, found.hosts, found.sources, found.live, found.live_about)

@@ -1,17 +1,201 @@
-"""Valid traces for tests: hypothesis strategies that shrink well, and fast seeded long traces.
+"""Traces for tests: rows by hand, files of them, files that others wrote, and random traces that are valid.
 
-A trace begins as a list of wishes ("a store of 4 bytes at byte 0xffe of page 7"). `record` plays the recorder of
+A random trace begins as a list of wishes ("a store of 4 bytes at byte 0xffe of page 7"). `record` plays the recorder of
 MODEL.md section 1: it puts MAP rows before the first touch of an unknown page and FLUSH_PAGE where a page becomes
 device memory or gets another frame. So every list of wishes is a valid trace, and so is every part of one.
 """
 
 import random
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 from hypothesis import strategies as st
 from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, IO, LOAD, MAP, PAGE, PAGES, STORE, USER
 
-from kit.tracerows import Row
+from mmuexp.guest import DTYPES, Columns, Op
+from mmuexp.trace import TraceWriter
+
+Row = tuple[int, int, int, int, int, int]  # op, vaddr, size, insns, flags, page
+
+
+def load(vaddr: int, size: int = 4, flags: int = USER) -> Row:
+    """A data read; user privilege unless told otherwise, as everything in a user-mode trace."""
+    return (LOAD, vaddr, size, 1, flags, 0)
+
+
+def store(vaddr: int, size: int = 4, flags: int = USER) -> Row:
+    """A data write."""
+    return (STORE, vaddr, size, 1, flags, 0)
+
+
+def exec_(vaddr: int, size: int = 16, insns: int = 4, flags: int = USER) -> Row:
+    """A straight-line block was entered."""
+    return (EXEC, vaddr, size, insns, flags, 0)
+
+
+def io_load(vaddr: int, size: int = 4, flags: int = 0) -> Row:
+    """A read of device memory."""
+    return (LOAD, vaddr, size, 1, flags | IO, 0)
+
+
+def io_store(vaddr: int, size: int = 4, flags: int = 0) -> Row:
+    """A write to device memory."""
+    return (STORE, vaddr, size, 1, flags | IO, 0)
+
+
+def flush(reason: int = 1, cr3: int = 0) -> Row:
+    """Every translation is dropped."""
+    return (FLUSH, cr3, reason, 0, 0, 0)
+
+
+def flush_page(vaddr: int) -> Row:
+    """The translation of one page is dropped."""
+    return (FLUSH_PAGE, vaddr, 0, 0, 0, 0)
+
+
+def map_(vaddr: int, frame: int) -> Row:
+    """From here on the page is backed by this physical page."""
+    return (MAP, vaddr, 12, 0, 0, frame)
+
+
+def note(op: int = 200) -> Row:
+    """An annotation: counts as a row, and as nothing else."""
+    return (op, 0xDEADBEEF, 0xFFFF, 255, 255, 0xFFFFFFFF)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A trace, a scheme, and the counts that follow from MODEL.md by hand; `why` holds the working."""
+
+    name: str
+    spec: str
+    mode: str
+    rows: list[Row]
+    expect: dict[str, int | None]
+    why: str
+
+
+def columns_of(rows) -> Columns:
+    """The rows as columns; a row of four values is one of user mode."""
+    table = np.array([tuple(row) + (USER, 0)[len(row) - 4 :] for row in rows], np.int64).reshape(-1, 6)
+    op, vaddr, size, insns, flags, page = table.T
+    values = Columns(vaddr, page, size, insns, op, flags)
+    return Columns(*(np.ascontiguousarray(v, dtype) for v, dtype in zip(values, DTYPES, strict=True)))
+
+
+def concat(parts: list[Columns]) -> Columns:
+    """One piece of several."""
+    return Columns(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+# 12 rows: one block; 7 loads of 4 pages, of which 1 crosses, 1 is misaligned inside its page; 4 stores, 1 crosses
+ROWS = [
+    (Op.EXEC, 0x40000, 20, 5),
+    (Op.LOAD, 0x10000, 4, 1),
+    (Op.LOAD, 0x10004, 4, 2),
+    (Op.STORE, 0x10008, 4, 3),
+    (Op.LOAD, 0x20000, 4, 1),
+    (Op.LOAD, 0x20001, 4, 1),
+    (Op.LOAD, 0x20FFE, 4, 1),
+    (Op.STORE, 0x20FFE, 4, 1),
+    (Op.LOAD, 0x10000, 4, 1),
+    (Op.STORE, 0x30000, 4, 1),
+    (Op.STORE, 0x30004, 1, 1),
+    (Op.LOAD, 0x10000, 2, 1),
+]
+
+
+def write_trace(path: Path, cycle=tuple(ROWS), *, repeat: int = 1, rows: int | None = None) -> str:
+    """A user-mode trace of `cycle` again and again, `repeat` times or `rows` rows of it; returns its path."""
+    columns, rows = columns_of(cycle), len(cycle) * repeat if rows is None else rows
+    with TraceWriter(str(path), mode="user", metadata={"guest": "i386"}) as writer:
+        writer.append(Columns(*(np.resize(column, rows) for column in columns)))
+        writer.close()
+    return str(path)
+
+
+def program_rows(rows: int, seed: int = 0) -> Columns:
+    """User-mode rows of loops over arrays, some of them indexed at random."""
+    r = np.random.default_rng(seed)
+    loops, have = [], 0
+    while have < rows:
+        body, times = int(r.integers(4, 24)), int(r.integers(50, 5000))
+        op = r.choice([0, 0, 0, 1], body)
+        op[0] = 2
+        stride = np.where(op == 2, 0, r.choice([0, 1, 4, 4, 8], body))
+        vaddr = 0x08048000 + r.integers(0, 1 << 22, body) + stride * np.arange(times)[:, None]
+        hashed = np.flatnonzero((r.random(body) < 0.12) & (op != 2))
+        vaddr[:, hashed] += r.integers(0, 1 << 15, (times, len(hashed)))
+        size = np.where(op == 2, r.integers(3, 30, body), r.choice([1, 2, 4, 4, 4], body))
+        tiled = (np.tile(column, times) for column in (size, r.integers(1, 9, body), op, np.full(body, USER)))
+        columns = (vaddr.ravel(), np.zeros(body * times), *tiled)
+        loops.append(Columns(*(np.ascontiguousarray(c, d) for c, d in zip(columns, DTYPES, strict=True))))
+        have += body * times
+    return Columns(*(column[:rows].copy() for column in concat(loops)))
+
+
+def dense_rows(rows: int, seed: int = 0) -> Columns:
+    """User-mode loads that do not compress: 4 bytes a row."""
+    vaddr = np.random.default_rng(seed).integers(0, 1 << 32, rows).astype("u4")
+    ones = np.ones(rows, "u1")
+    return Columns(vaddr, np.zeros(rows, "u4"), ones.astype("u2"), ones, 0 * ones, USER * ones)
+
+
+def same(one: Columns, other: Columns) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def read(trace) -> Columns:
+    """All rows; the types and sizes of the pieces are checked on the way."""
+    parts = list(trace.batches())
+    for part in parts:
+        assert tuple(column.dtype for column in part) == DTYPES
+        assert all(column.flags.c_contiguous and 1 <= len(column) <= 1 << 20 for column in part)
+    return concat(parts) if parts else Columns(*(np.zeros(0, dtype) for dtype in DTYPES))
+
+
+def write(path, columns: Columns, mode: str = "user", **metadata) -> str:
+    with TraceWriter(str(path), mode=mode, metadata=metadata) as writer:
+        writer.append(columns)
+    return str(path)
+
+
+def write_foreign(path, arrays: dict, metadata=None, *, batch=None, compression=None, tail=None) -> str:
+    """An Arrow file of any columns, as somebody else's program writes one."""
+    metadata = {"mmuexp.format": "1", "mmuexp.mode": "user"} if metadata is None else metadata
+    table = pa.table(arrays).replace_schema_metadata(metadata)
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
+        for part in table.combine_chunks().to_batches(max_chunksize=batch):
+            writer.write_batch(part)
+        if tail is not None:
+            writer.write_batch(pa.RecordBatch.from_pylist([], schema=table.schema), custom_metadata=tail)
+    return str(path)
+
+
+def system_rows(*given) -> Columns:
+    """Rows of tuples (op, vaddr, size, insns, flags, page); what is left out at their ends is 0."""
+    return columns_of([tuple(row) + (0,) * (6 - len(row)) for row in given])
+
+
+SYSTEM = system_rows(
+    (Op.MAP, 0x1000, 12, 0, 0, 0x101),
+    (Op.MAP, 0x2000, 12, 0, 0, 0x102),
+    (Op.EXEC, 0x1000, 8, 2, USER),
+    (Op.LOAD, 0x2000, 4, 1, USER),
+    (Op.LOAD, 0xB8000, 4, 1, IO),
+    (Op.FLUSH_PAGE, 0x2000),
+    (Op.MAP, 0x2000, 12, 0, 0, 0x103),
+    (Op.STORE, 0x2001, 4, 1, USER),
+    (200, 0, 0),
+    (Op.FLUSH, 0x5000, 1),
+    (Op.MAP, 0x7000, 12, 0, 0, 0x101),
+    (Op.LOAD, 0x7FFF, 1),
+)
+
 
 # Few virtual pages, so that they meet in TLB sets, guest blocks and windows. What each is for:
 # 0xfffff and 0 are neighbours; 0xf/0x10 and 0x3ff/0x400 lie at block ends of MAP_BLOCK_BITS 16 and 22 (and of the
@@ -153,12 +337,3 @@ def random_trace(seed: int, n: int, mode: str, pages: list[int] = PAGES_APART) -
         for _ in range(12 if rng.random() < 0.03 else 1):
             recorder.grant(wish)
     return recorder.rows[:n]
-
-
-def to_columns(rows: list[Row]) -> dict:
-    """The rows as the columns of a trace file: numpy arrays of the contract's types."""
-    import numpy as np
-
-    names = {"op": "u1", "vaddr": "u4", "size": "u2", "insns": "u1", "flags": "u1", "page": "u4"}
-    table = np.array(rows, dtype=np.int64).reshape(-1, len(names))
-    return {name: table[:, i].astype(kind) for i, (name, kind) in enumerate(names.items())}

@@ -11,10 +11,10 @@ from datetime import date
 
 import numpy as np
 import pytest
-from kit.calibrated import KERNEL, LOOPS, PATHS, TRANSLATE, known
-from kit.cli_cases import one_line
-from kit.liveruns import SCHEMES
-from kit.recording import need
+from kit.cli import one_line
+from kit.prices import KERNEL, LOOPS, PATHS, TRANSLATE, known
+from kit.recordings import need
+from kit.replays import SCHEMES
 
 from mmuexp.live import calibrate, timing, translating
 from mmuexp.live.calibrate import Sampler, profile_text, rounds_text

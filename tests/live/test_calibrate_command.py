@@ -5,8 +5,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from kit.calibrated import KERNEL, known
-from kit.cli_cases import one_line
+from kit.cli import one_line
+from kit.prices import KERNEL, known
 
 from mmuexp.live import build, calibrate
 from mmuexp.price.host import load_profile, user_folder

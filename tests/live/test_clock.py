@@ -1,7 +1,7 @@
 """With `compare --live` the clock decides: worked out by hand from figures as the engines may measure them."""
 
 import pytest
-from kit.cli_cases import write_trace
+from kit.traces import write_trace
 
 from mmuexp.analysis.experiment import compare
 from mmuexp.analysis.live_columns import live_columns

@@ -12,14 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from kit.calibrated import known
-from kit.cli_cases import ROWS, columns_of, one_line, write_trace
-from kit.kernels import columns_of as columns_of_rows
-from kit.kernels import run
-from kit.liveruns import DEFAULTS
+from kit.cli import one_line
 from kit.places import TESTS
-from kit.tracefiles import write
-from kit.tracegen import random_trace
+from kit.prices import known
+from kit.replays import DEFAULTS, run
+from kit.traces import ROWS, columns_of, random_trace, write, write_trace
 
 from mmuexp.analysis.experiment import Interrupted, compare
 from mmuexp.errors import UsageError
@@ -123,7 +120,7 @@ def test_the_modelled_column_by_hand(saved):
 
 @pytest.mark.parametrize("mode", ["user", "system"])
 def test_the_modelled_column_by_hand_on_random_rows(tmp_path, known, mode):
-    columns = columns_of_rows(random_trace(7, 4000, mode))
+    columns = columns_of(random_trace(7, 4000, mode))
     specs = ["softmmu", "softmmu,tlb_bits=4", "byte-lookup,entries=5", "map-block,pool_blocks=4", "qemu-fast"]
     if mode == "system":
         specs[-1] += ",guest_limit=0x100000000"

@@ -3,10 +3,9 @@
 import subprocess
 
 import pytest
-from kit.kernels import columns_of
-from kit.liveruns import SCHEMES
-from kit.recording import need
-from kit.tracegen import random_trace
+from kit.recordings import need
+from kit.replays import SCHEMES
+from kit.traces import columns_of, random_trace
 
 from mmuexp.live.build import engine_of
 from mmuexp.live.process import Engine

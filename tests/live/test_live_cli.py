@@ -10,13 +10,12 @@ import sys
 
 import pandas as pd
 import pytest
-from kit.cli_cases import one_line
-from kit.liveruns import DEFAULTS
-from kit.tracefiles import SYSTEM, write
-from kit.tracegen import random_trace
+from kit.cli import one_line
+from kit.replays import DEFAULTS
+from kit.traces import SYSTEM, random_trace, write
 
 NAMES = ["trace", "strategy", "event", "model", "live", "equal", "first_row"]
-# The trace of cli_cases under map-block: pages 10 20 21 30 (hex); stores to 10, 20/21 (mapped read-only) and 30 (not)
+# The trace of kit.traces under map-block: pages 10 20 21 30 (hex); stores to 10, 20/21 (mapped read-only) and 30 (not)
 MAP_BLOCK = {"faults_block": 3, "faults_unmapped": 1, "faults_write": 3, "maps": 4, "translations": 1}
 
 
@@ -98,7 +97,7 @@ def test_several_traces(cli, trace, tmp_path):
 
 
 def test_a_difference_is_in_the_files_too(cli, tmp_path):
-    from kit.kernels import columns_of
+    from kit.traces import columns_of
 
     trace = write(tmp_path / "t.arrow", columns_of(random_trace(5, 6000, "user")))
     path = tmp_path / "out.csv"
@@ -121,7 +120,7 @@ def test_without_a_trace_it_says_which(cli, bundled):
 
 
 def test_a_layout_that_cannot_serve_a_trace_is_left_out(cli, tmp_path):
-    from kit.tracefiles import system_rows
+    from kit.traces import system_rows
 
     rows = [(5, 0x60000000, 12, 0, 0, 1), (5, 0x90000000, 12, 0, 0, 2), (0, 0x60000000, 4), (0, 0x90000000, 4)]
     trace = write(tmp_path / "t.arrow", system_rows(*rows), mode="system")
@@ -159,7 +158,7 @@ def test_one_line(cli, trace, tmp_path, words, code, says):
 
 
 def test_a_bad_row_is_named_before_the_engine_gets_it(cli, tmp_path):
-    from kit.tracefiles import system_rows
+    from kit.traces import system_rows
 
     bad = write(tmp_path / "bad.arrow", system_rows((5, 0x1000, 12, 0, 0, 1), (0, 0x2000, 4)), mode="system")
     assert cli("verify", "--trace", bad).code == 1

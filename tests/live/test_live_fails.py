@@ -12,15 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from kit.cli_cases import one_line
-from kit.kernels import columns_of
-from kit.livepaths import symbol
-from kit.liveruns import SCHEMES, Rows
+from kit.cli import one_line
 from kit.places import TESTS
-from kit.recording import is_running
-from kit.tracefiles import write
-from kit.tracegen import random_trace
-from kit.tracerows import load, store
+from kit.recordings import is_running
+from kit.replays import SCHEMES, Rows, symbol
+from kit.traces import columns_of, load, random_trace, store, write
 
 from mmuexp.analysis.verify import _counted_as, verify_one
 from mmuexp.guest import Columns

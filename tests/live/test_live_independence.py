@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.kernels import columns_of
-from kit.liveruns import SCHEMES
-from kit.tracegen import random_trace
+from kit.replays import SCHEMES
+from kit.traces import columns_of, random_trace
 
 from mmuexp.analysis.verify import _Pair
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns

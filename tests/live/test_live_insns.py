@@ -8,10 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from kit.kernels import columns_of
-from kit.liveruns import SCHEMES
-from kit.recording import need
-from kit.tracerows import Row, exec_, load, store
+from kit.recordings import need
+from kit.replays import SCHEMES
+from kit.traces import Row, columns_of, exec_, load, store
 
 from mmuexp.guest import Columns
 from mmuexp.live.calibrate import calibrate

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from kit.cli_cases import write_trace
+from kit.traces import write_trace
 
 from mmuexp.analysis import verify as check
 from mmuexp.live.process import EngineFailed

@@ -4,12 +4,10 @@ import os
 from statistics import median
 
 import pytest
-from kit.kernels import columns_of
-from kit.liveruns import SCHEMES, Rows, timed_apart
 from kit.places import TRACES
-from kit.recording import is_running
-from kit.tracegen import random_trace
-from kit.tracerows import exec_, load, store
+from kit.recordings import is_running
+from kit.replays import SCHEMES, Rows, timed_apart
+from kit.traces import columns_of, exec_, load, random_trace, store
 
 from mmuexp.live import measure as measuring
 from mmuexp.live.measure import Budget, TimedRun, apart, interval, measure

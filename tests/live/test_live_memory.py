@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.tracefiles import SYSTEM, write
+from kit.traces import SYSTEM, write
 
 from mmuexp.guest import DTYPES, USER, Columns, Op
 from mmuexp.live.limits import check_memory, memory_needed

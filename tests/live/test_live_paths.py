@@ -8,8 +8,19 @@ the immediate that is a parameter, and the order of operands of a store.
 import re
 
 import pytest
-from kit.livepaths import FastPath, Instruction, between, code, hit_path, patches, paths, sections, symbol, templates
-from kit.liveruns import SCHEMES
+from kit.replays import (
+    SCHEMES,
+    FastPath,
+    Instruction,
+    between,
+    code,
+    hit_path,
+    patches,
+    paths,
+    sections,
+    symbol,
+    templates,
+)
 
 from mmuexp.live.build import engine_of
 from mmuexp.live.process import Engine

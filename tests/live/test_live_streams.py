@@ -6,8 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from kit.kernels import run
-from kit.liveruns import SCHEMES, timed_apart
+from kit.replays import SCHEMES, run, timed_apart
 
 from mmuexp.guest import Columns, Op
 from mmuexp.live import calibrate, streams

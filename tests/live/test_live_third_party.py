@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from kit.cli_cases import one_line
-from kit.kernels import columns_of
+from kit.cli import one_line
 from kit.places import TESTS
-from kit.tracefiles import write
-from kit.tracegen import random_trace
+from kit.traces import columns_of, random_trace, write
 
 # A table with an entry for each page. What a C half must give: `scheme`, and LOAD and STORE around loop.h. This one
 # has no fast path in assembly: every access is a helper's.

@@ -6,12 +6,23 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit.kernels import columns_of
-from kit.liveruns import SCHEMES, apart, outcome, timed_apart, timed_trace_apart
 from kit.places import TRACES
-from kit.recording import guest, record_guest
-from kit.tracegen import PAGES_COLLIDING, any_traces, random_trace
-from kit.tracerows import exec_, flush, flush_page, io_load, io_store, load, map_, store
+from kit.recordings import guest, record_guest
+from kit.replays import SCHEMES, apart, outcome, timed_apart, timed_trace_apart
+from kit.traces import (
+    PAGES_COLLIDING,
+    any_traces,
+    columns_of,
+    exec_,
+    flush,
+    flush_page,
+    io_load,
+    io_store,
+    load,
+    map_,
+    random_trace,
+    store,
+)
 from record.test_system import SPECS, N, expected
 
 from mmuexp.analysis.verify import verify_one

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from kit.cli_cases import one_line
+from kit.cli import one_line
 
 from mmuexp.analysis.experiment import compare
 from mmuexp.claims.gather import hosts_of

@@ -7,9 +7,9 @@ import csv
 from pathlib import Path
 
 import pytest
-from kit.kernels import differences
 from kit.places import RESULTS
-from kit.recording import guest, record_guest, tuples
+from kit.recordings import guest, record_guest, tuples
+from kit.replays import differences
 from truth.oracle import run
 
 import mmuexp

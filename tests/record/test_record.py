@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from kit.places import TRACES
-from kit.recording import build, record, rows_of, tuples, workload
+from kit.recordings import build, record, rows_of, tuples, workload
 
 from mmuexp.guest import USER, Op
 from mmuexp.trace import digest, open_trace

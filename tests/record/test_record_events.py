@@ -4,7 +4,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from kit.recording import record, rows_of, workload, workshop
+from kit.recordings import record, rows_of, workload, workshop
 
 from mmuexp.guest import Op
 from mmuexp.trace import open_trace

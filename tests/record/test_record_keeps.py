@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from kit.recording import build, finish, qemu_of, record, rows_of, spinning, start, workload
+from kit.recordings import build, finish, qemu_of, record, rows_of, spinning, start, workload
 
 from mmuexp.trace import open_trace
 

@@ -10,8 +10,18 @@ import subprocess
 
 import numpy as np
 import pytest
-from kit.qemus import NAME, environment, newer_ones
-from kit.recording import GUEST_DEVICES, guest, need, record, record_guest, rows_of, tuples
+from kit.recordings import (
+    GUEST_DEVICES,
+    NAME,
+    environment,
+    guest,
+    need,
+    newer_ones,
+    record,
+    record_guest,
+    rows_of,
+    tuples,
+)
 from record.test_system import DETERMINED, N, found_phases, phases
 
 from mmuexp.errors import MmuexpError

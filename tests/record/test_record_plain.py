@@ -2,8 +2,7 @@
 and how many instructions the processor executes, where a rep makes many entries."""
 
 import pytest
-from kit.qemus import environment, here
-from kit.recording import build, guest, record, record_guest, rows_of, tuples
+from kit.recordings import build, environment, guest, here, record, record_guest, rows_of, tuples
 
 from mmuexp.guest import Columns
 from mmuexp.trace.info import _Own, info, lines

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from kit.recording import need
+from kit.recordings import need
 
 from mmuexp.record import build
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kit.recording import record, workshop
+from kit.recordings import record, workshop
 
 from mmuexp.trace import open_trace
 

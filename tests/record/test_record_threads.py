@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from kit.recording import build, finish, qemu_of, record, rows_of, start
+from kit.recordings import build, finish, qemu_of, record, rows_of, start
 
 import mmuexp
 from mmuexp.guest import THREAD, Columns, Op

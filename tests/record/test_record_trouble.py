@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.recording import build, finish, is_running, qemu_of, record, rows_of, spinning, start, workload
+from kit.recordings import build, finish, is_running, qemu_of, record, rows_of, spinning, start, workload
 
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import Op

@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 from kit.places import TESTS
-from kit.recording import build, count, need, record, rows_of, workshop
+from kit.recordings import build, count, need, record, rows_of, workshop
 
 from mmuexp.guest import Op
 from mmuexp.trace.importers.lackey import import_lackey

@@ -8,9 +8,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from kit.kernels import differences
-from kit.qemus import environment, here
-from kit.recording import GUEST_DEVICES, guest, need, record, record_guest, rows_of, tuples
+from kit.recordings import GUEST_DEVICES, environment, guest, here, need, record, record_guest, rows_of, tuples
+from kit.replays import differences
 from truth.oracle import run
 
 from mmuexp.guest import IO, USER, FlushReason, Op

@@ -8,8 +8,7 @@ import time
 from collections import Counter
 
 import pytest
-from kit.qemus import NAME, environment, here, is_newer
-from kit.recording import guest, record_guest, tuples
+from kit.recordings import NAME, environment, guest, here, is_newer, record_guest, tuples
 
 from mmuexp.guest import FlushReason, Op
 from mmuexp.trace import open_trace

@@ -4,8 +4,8 @@ The table in pae.S says what each of its phases does; here it stands as formulas
 """
 
 import pytest
-from kit.kernels import differences
-from kit.recording import GUEST_DEVICES, guest, need, record, tuples
+from kit.recordings import GUEST_DEVICES, guest, need, record, tuples
+from kit.replays import differences
 from record.test_system import SPECS, found_phases
 from truth.oracle import run
 

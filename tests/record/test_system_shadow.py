@@ -5,8 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from kit.qemus import NAME, environment, here, is_newer
-from kit.recording import guest, record, record_guest, rows_of, tuples
+from kit.recordings import NAME, environment, guest, here, is_newer, record, record_guest, rows_of, tuples
 from record.test_system import DETERMINED
 from record.test_system_flush import drops, drops_of_a_flush, found
 

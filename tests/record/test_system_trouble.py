@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from kit.recording import GUEST_DEVICES, finish, guest, qemu_of, record, record_guest, rows_of, start
+from kit.recordings import GUEST_DEVICES, finish, guest, qemu_of, record, record_guest, rows_of, start
 
 from mmuexp.guest import Op
 from mmuexp.trace import open_trace

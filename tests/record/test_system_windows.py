@@ -2,9 +2,9 @@
 kernels agree with the oracle on slices of them."""
 
 import pytest
-from kit.kernels import differences
 from kit.places import TRACES
-from kit.recording import tuples
+from kit.recordings import tuples
+from kit.replays import differences
 from truth.oracle import run
 
 from mmuexp.guest import Columns, FlushReason, Op

@@ -5,7 +5,7 @@ number of rounds. They are checked on the rows (all rounds), and on the oracle a
 """
 
 import pytest
-from kit.recording import WORKLOADS, count, record, rows_of, tuples, workload
+from kit.recordings import WORKLOADS, count, record, rows_of, tuples, workload
 from truth.oracle import run
 
 import mmuexp

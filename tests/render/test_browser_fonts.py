@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from kit.browser import DESKTOP, one_browser  # noqa: F401
-from kit.cli_cases import cli, trace  # noqa: F401
+from kit.cli import cli, trace  # noqa: F401
 
 from mmuexp.render.chart.draw import chart_of, svg
 from mmuexp.render.chart.theme import FONT

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from kit.cli_cases import write_trace
-from kit.hosts import made_host
+from kit.prices import made_host
+from kit.traces import write_trace
 
 from mmuexp.analysis.experiment import compare, sweep
 from mmuexp.price.host import Price

@@ -5,7 +5,8 @@ import io
 import json
 
 import pytest
-from kit.cli_cases import one_line, write_trace
+from kit.cli import one_line
+from kit.traces import write_trace
 
 from mmuexp.cli.main import run
 

@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from kit.cli_cases import one_line, write_trace
+from kit.cli import one_line
 from kit.places import TRACES
+from kit.traces import write_trace
 
 from mmuexp.errors import MmuexpError
 from mmuexp.render.chart import bundle

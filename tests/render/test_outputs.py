@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kit.cli_cases import one_line
+from kit.cli import one_line
 from kit.places import HONEST_FILE
 
 from mmuexp.analysis.experiment import compare

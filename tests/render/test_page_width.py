@@ -6,8 +6,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.cli_cases import PAGE as GUEST_PAGE
-from kit.cli_cases import Op, cli, trace, write_trace  # noqa: F401
+from kit.cli import cli, trace  # noqa: F401
+from kit.traces import PAGE as GUEST_PAGE
+from kit.traces import Op, write_trace
 from rich.console import Console
 
 from mmuexp.render.terminal.grid import print_table

@@ -3,9 +3,8 @@
 import random
 
 import pytest
-from kit.kernels import columns_of, run
-from kit.tracegen import random_trace
-from kit.tracerows import Row, exec_, flush, io_load, load, map_, note
+from kit.replays import run
+from kit.traces import Row, columns_of, exec_, flush, io_load, load, map_, note, random_trace
 from truth.oracle.far import Executions
 
 from mmuexp.analysis.experiment import compare, sweep

@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from kit.kernels import columns_of, differences
 from kit.places import HONEST_FILE
-from kit.tracegen import random_trace
-from kit.tracerows import exec_, flush, io_load, load, map_
+from kit.replays import differences
+from kit.traces import columns_of, exec_, flush, io_load, load, map_, random_trace
 from truth import oracle
 from truth.oracle.softmmu_qemu10 import Remembered
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.kernels import columns_of
-from kit.tracegen import random_trace
+from kit.traces import columns_of, random_trace
 from numba import njit
 
 from mmuexp.guest import IO, USER, Columns, Op

@@ -3,9 +3,8 @@
 import json
 
 import pytest
-from kit.cli_cases import ROWS, one_line, write_trace
-from kit.kernels import columns_of
-from kit.tracegen import random_trace
+from kit.cli import one_line
+from kit.traces import ROWS, columns_of, random_trace, write_trace
 
 from mmuexp.analysis.experiment import compare, sweep
 from mmuexp.render.export import Output, load

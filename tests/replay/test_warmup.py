@@ -5,10 +5,9 @@ import io
 import json
 
 import pytest
-from kit.calibrated import known
-from kit.cli_cases import ROWS, one_line, write_trace
-from kit.kernels import columns_of
-from kit.tracegen import random_trace
+from kit.cli import one_line
+from kit.prices import known
+from kit.traces import ROWS, columns_of, random_trace, write_trace
 
 import mmuexp
 from mmuexp.analysis.experiment import compare, sweep

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kit.hosts import made_host
 from kit.places import RESULTS, ROOT
+from kit.prices import made_host
 
 from mmuexp.claims.evidence import SEVERAL, Evidence, Run, runs_of
 from mmuexp.price.host import Price, Profile, load_profile

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kit.cli_cases import one_line
+from kit.cli import one_line
 from kit.places import RESULTS
 
 from mmuexp.analysis.reprice import reprice

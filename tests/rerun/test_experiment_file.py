@@ -3,8 +3,7 @@
 import tomllib
 
 import pytest
-from kit.cli_cases import one_line
-from kit.experiments import edit, files
+from kit.cli import edit, files, one_line
 
 from mmuexp.errors import MmuexpError
 from mmuexp.render.export import load

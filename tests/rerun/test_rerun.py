@@ -5,8 +5,8 @@ import json
 import re
 import shutil
 
-from kit.cli_cases import one_line, write_trace
-from kit.experiments import edit, files
+from kit.cli import edit, files, one_line
+from kit.traces import write_trace
 
 import mmuexp
 from mmuexp.rerun.index import MARK, write_index
@@ -34,7 +34,7 @@ def test_figures_tables_and_commands_stand_in_the_report(cli, folder):
     text = (folder / "report.md").read_text()
     rows = {(row["trace"], row["strategy"]): row for row in csv.DictReader((folder / "counts.csv").open())}
     small, other = (rows[f"{name}.arrow", "map-block"] for name in ("small", "other"))
-    faults, twice = int(small["faults"]), 2 * int(other["faults"]) / 22  # 11 accesses of 12 rows, see cli_cases
+    faults, twice = int(small["faults"]), 2 * int(other["faults"]) / 22  # 11 accesses of 12 rows, see kit.traces
     times = max(
         int(rows[f"{name}.arrow", "softmmu"]["insns"]) / int(row["insns"])
         for name, row in (("small", small), ("other", other))

@@ -1,10 +1,8 @@
 """`rerun` of load addresses: a run of misses, a median, the value at which something is least, a scheme from a file."""
 
 import pytest
-from kit.cli_cases import one_line
-from kit.kernels import columns_of
-from kit.tracefiles import write
-from kit.tracerows import load, store
+from kit.cli import one_line
+from kit.traces import columns_of, load, store, write
 
 COPY = [row for at in range(0, 40, 4) for row in (load(0x1000 + at), store(0x101000 + at))]
 

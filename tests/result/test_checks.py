@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.cli_cases import one_line
+from kit.cli import one_line
 from kit.places import TESTS
 
 from mmuexp.errors import CheckFailed, UsageError

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.cli_cases import one_line, write_trace
+from kit.cli import one_line
+from kit.traces import write_trace
 
 import mmuexp
 from mmuexp.errors import MmuexpError, UsageError

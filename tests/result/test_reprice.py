@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from kit.cli_cases import one_line, write_trace
-from kit.experiments import edit
-from kit.hosts import made_host
+from kit.cli import edit, one_line
+from kit.prices import made_host
+from kit.traces import write_trace
 from rerun.test_rerun_misses import OWN
 
 import mmuexp

@@ -113,8 +113,7 @@ def test_a_registered_scheme_is_one_of_all():
 
 def test_a_registered_scheme_counts_what_it_says():
     (cls,) = strategies_of_file(TESTS / "kit" / "third_party" / "mmuexp_victim.py")
-    from kit.kernels import columns_of
-    from kit.tracerows import exec_, flush_page, load, store
+    from kit.traces import columns_of, exec_, flush_page, load, store
 
     from mmuexp.replay.replay import Replay
     from mmuexp.replay.survey import Survey

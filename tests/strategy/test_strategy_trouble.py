@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.cli_cases import one_line
+from kit.cli import one_line
 from kit.places import HONEST_FILE, TESTS, TRACES
 
 from mmuexp.contract.rules import flushes_drop, keeps_it_on

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import zstandard
-from kit.tracefiles import read
+from kit.traces import read
 
 from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import USER, Op

@@ -1,11 +1,8 @@
 """`sweep LOAD_SEED`: each seed's row is what the moved recording gives by itself."""
 
 import pytest
-from kit.cli_cases import one_line
-from kit.kernels import columns_of
-from kit.tracefiles import write
-from kit.tracegen import random_trace
-from kit.tracerows import load, map_, store
+from kit.cli import one_line
+from kit.traces import columns_of, load, map_, random_trace, store, write
 
 from mmuexp import compare, sweep
 from mmuexp.errors import TraceError, UsageError

@@ -5,11 +5,23 @@ import pytest
 from analysis.test_misses import Rows
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from kit.cli_cases import one_line
-from kit.kernels import columns_of, run
-from kit.tracefiles import read, same, write
-from kit.tracegen import random_trace, traces
-from kit.tracerows import exec_, flush, flush_page, load, map_, note, store
+from kit.cli import one_line
+from kit.replays import run
+from kit.traces import (
+    columns_of,
+    exec_,
+    flush,
+    flush_page,
+    load,
+    map_,
+    note,
+    random_trace,
+    read,
+    same,
+    store,
+    traces,
+    write,
+)
 from truth.oracle import misses as oracle_misses
 from truth.oracle.guest import FLUSH_PAGE, PAGE
 

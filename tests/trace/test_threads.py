@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from kit.cli_cases import columns_of, one_line, write_trace
-from kit.tracefiles import read, same, write, write_foreign
+from kit.cli import one_line
+from kit.traces import columns_of, read, same, write, write_foreign, write_trace
 
 import mmuexp
 from mmuexp.guest import BATCH_ROWS, THREAD, Columns, Op

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.tracefiles import program_rows, same, write
+from kit.traces import program_rows, same, write
 
 from mmuexp.guest import Columns, Op
 from mmuexp.trace import open_trace

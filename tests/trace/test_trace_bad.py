@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from kit.tracefiles import program_rows, read, same, write, write_foreign
+from kit.traces import program_rows, read, same, write, write_foreign
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import Columns

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from kit.cli_cases import columns_of, write_trace
-from kit.tracefiles import SYSTEM, program_rows, read, system_rows, write, write_foreign
+from kit.traces import SYSTEM, columns_of, program_rows, read, system_rows, write, write_foreign, write_trace
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import USER, Columns, Op

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from kit.tracefiles import SYSTEM, program_rows, read, same, write
+from kit.traces import SYSTEM, program_rows, read, same, write
 
 from mmuexp.trace import TraceWriter, open_trace
 

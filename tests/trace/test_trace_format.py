@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from kit.places import TESTS
-from kit.tracefiles import dense_rows, program_rows, read, same, write, write_foreign
+from kit.traces import dense_rows, program_rows, read, same, write, write_foreign
 
 from mmuexp.errors import MmuexpError, TraceError
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
@@ -215,7 +215,7 @@ import resource, signal, sys
 from mmuexp.errors import MmuexpError
 from mmuexp.trace import TraceWriter
 import mmuexp.trace.format as format
-from kit.tracefiles import dense_rows
+from kit.traces import dense_rows
 format.BATCH_ROWS = 1000
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit fails as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
@@ -251,7 +251,7 @@ KILLED = """
 import os, signal, sys
 from mmuexp.trace import TraceWriter
 import mmuexp.trace.format as format
-from kit.tracefiles import program_rows
+from kit.traces import program_rows
 format.BATCH_ROWS = 1000
 with TraceWriter(sys.argv[1], mode="user", metadata={"command": "c"}, recording=True) as writer:
     writer.append(program_rows(2500))

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from kit.tracefiles import SYSTEM, dense_rows, program_rows, write, write_foreign
+from kit.traces import SYSTEM, dense_rows, program_rows, write, write_foreign
 
 from mmuexp.guest import Columns
 from mmuexp.trace import layout

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from kit.tracefiles import SYSTEM, program_rows, read, same, write, write_foreign
+from kit.traces import SYSTEM, program_rows, read, same, write, write_foreign
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import THREAD, Columns

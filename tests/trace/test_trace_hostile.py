@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pyarrow as pa
 import pytest
-from kit.peaks import run
-from kit.tracefiles import dense_rows, program_rows, read, same, write, write_foreign
+from kit.cli import run_and_measure
+from kit.traces import dense_rows, program_rows, read, same, write, write_foreign
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, USER, Columns
@@ -43,7 +43,7 @@ def test_what_an_lz4_buffer_does_not_hold_is_no_row(tmp_path, held):
     lz4_that_declares_more(path, held, 4000, 1000)
     exports = set()
     for pattern in ("1", "200"):  # malloc fills what it gives out
-        code, out, err, _ = run(
+        code, out, err, _ = run_and_measure(
             "trace", "export", path, "-o", "-", MALLOC_PERTURB_=pattern, ARROW_DEFAULT_MEMORY_POOL="system"
         )
         assert code == 1 and len(err) == 1 and "is damaged at row 0" in err[0]
@@ -126,7 +126,7 @@ def test_millions_of_entries_in_a_header(tmp_path):
     message += bytes(-len(message) % 8)
     path.write_bytes(data[:end] + struct.pack("<II", 0xFFFFFFFF, len(message)) + message + data[end:])
     for command in ("info", "recover"):
-        code, _, err, peak = run(
+        code, _, err, peak = run_and_measure(
             "trace", command, path, *(["-o", tmp_path / "n.arrow"] if command == "recover" else [])
         )
         assert code == {"info": 1, "recover": 0}[command], err
@@ -143,7 +143,7 @@ def test_a_footer_of_any_length(tmp_path, length):
         file.truncate(len(data) + length)
         file.seek(0, os.SEEK_END)
         file.write(struct.pack("<i", length) + layout.MAGIC)
-    code, _, err, peak = run("compare", path, "-s", "softmmu")
+    code, _, err, peak = run_and_measure("compare", path, "-s", "softmmu")
     assert code == 1 and len(err) == 1 and f"its footer has {length:,} bytes, more than 16,777,216" in err[0]
     assert peak < 250
 
@@ -160,7 +160,7 @@ def test_a_footer_of_as_many_blocks_as_it_can_hold(tmp_path):
     struct.pack_into("<I", footer, at, len(footer) - at)
     footer += struct.pack("<I", blocks) + struct.pack("<qixxxxq", 8, 8, 8) * blocks
     path.write_bytes(body + footer + struct.pack("<i", len(footer)) + layout.MAGIC)
-    code, _, err, peak = run("trace", "info", path)
+    code, _, err, peak = run_and_measure("trace", "info", path)
     assert code == 1 and len(err) == 1 and "its footer" in err[0]
     assert peak < 300
 
@@ -228,7 +228,7 @@ def test_columns_eight_times_as_wide_stay_below_400_mb(tmp_path):
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
         for _ in range(6):
             writer.write_batch(batch)
-    code, _, err, peak = run("trace", "info", path)
+    code, _, err, peak = run_and_measure("trace", "info", path)
     assert code == 0, err
     assert peak < 400
 

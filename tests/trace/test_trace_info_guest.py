@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from kit.places import TRACES
-from kit.tracefiles import program_rows, system_rows, write
+from kit.traces import program_rows, system_rows, write
 
 from mmuexp.guest import IO, USER, Columns, Op
 from mmuexp.replay.survey import Survey

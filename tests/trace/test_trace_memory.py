@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pyarrow as pa
 import pytest
-from kit.peaks import run
-from kit.tracefiles import program_rows, write, write_foreign
+from kit.cli import run_and_measure
+from kit.traces import program_rows, write, write_foreign
 
 from mmuexp.guest import DTYPES, USER
 from mmuexp.trace import open_trace
@@ -44,8 +44,8 @@ def test_compare_stays_below_400_mb_in_one_batch_of_the_widest_streams(tmp_path)
     words = [word for name in ("softmmu", "map-block", "byte-lookup", "qemu-fast") for word in ("-s", name)]
     one_batch_of_streams(path, mega_rows)
     small = write(tmp_path / "small.arrow", program_rows(1000))
-    assert run("compare", small, *words)[0] == 0  # what is compiled is kept, and not in the figure below
-    code, out, err, peak = run("compare", path, *words, "--format", "csv")
+    assert run_and_measure("compare", small, *words)[0] == 0  # what is compiled is kept, and not in the figure below
+    code, out, err, peak = run_and_measure("compare", path, *words, "--format", "csv")
     assert code == 0, err
     assert out.count(f",{rows},{rows},{rows},0,") == 4  # rows, accesses, loads, stores
     assert peak < 400

@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from kit.tracefiles import program_rows
+from kit.traces import program_rows
 
 from mmuexp.errors import MmuexpError
 from mmuexp.trace import TraceWriter

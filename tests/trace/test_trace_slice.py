@@ -1,7 +1,7 @@
 """`mmuexp trace slice`: a slice is the rows asked for, of the original recording, whatever it was cut from."""
 
 import pytest
-from kit.tracefiles import SYSTEM, program_rows, read, same, write
+from kit.traces import SYSTEM, program_rows, read, same, write
 
 from mmuexp.guest import Columns, Op
 from mmuexp.trace import digest, open_trace

@@ -3,7 +3,7 @@
 Any program that follows MODEL.md passes them: run the rows, compare the columns of `expect` with ==.
 """
 
-from kit.tracerows import Case
+from kit.traces import Case
 
 from truth import handworked_survey as handworked_shape
 from truth.handworked_survey import ERRORS, Error

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kit.tracerows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
+from kit.traces import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
 
 from truth.oracle.guest import IO, USER
 

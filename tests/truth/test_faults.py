@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit.kernels import columns_of
 from kit.places import HONEST_FILE
-from kit.tracegen import any_traces, random_trace
-from kit.tracerows import exec_, flush, io_load, io_store, load, map_, store
+from kit.traces import any_traces, columns_of, exec_, flush, io_load, io_store, load, map_, random_trace, store
 
 import mmuexp
 from mmuexp.analysis.faults import Sums, fault_batches

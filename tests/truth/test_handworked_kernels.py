@@ -1,7 +1,7 @@
 """The kernels give the answers that were worked out by hand: a case for every counter of every scheme."""
 
 import pytest
-from kit.kernels import differences, run
+from kit.replays import differences, run
 
 from mmuexp.errors import TraceError
 from truth.handworked import CASES, ERRORS

@@ -2,9 +2,9 @@
 
 import pytest
 from hypothesis import given, settings
-from kit.tracegen import PAGES_COLLIDING, any_traces, random_trace, to_columns, traces
-from kit.tracerows import Row, load, note
+from kit.traces import PAGES_COLLIDING, Row, any_traces, columns_of, load, note, random_trace, traces
 
+from mmuexp.guest import DTYPES
 from truth import oracle
 from truth.oracle import reserve as oracle_reserve
 from truth.oracle.guest import EXEC, IO, LOAD, MAP, PAGE, STORE, Guest
@@ -126,19 +126,13 @@ def test_colliding_pages_do_collide():
         oracle.run(random_trace(1, 2000, "user", PAGES_COLLIDING), SPECS[7], "user")
 
 
-def test_to_columns_keeps_every_value():
+def test_columns_of_keeps_every_value():
     rows = [*random_trace(3, 300, "system"), (255, 0xFFFFFFFF, 0xFFFF, 255, 255, 0xFFFFFFFF)]
-    columns = to_columns(rows)
-    assert [str(column.dtype) for column in columns.values()] == [
-        "uint8",
-        "uint32",
-        "uint16",
-        "uint8",
-        "uint8",
-        "uint32",
-    ]
-    assert list(zip(*(column.tolist() for column in columns.values()), strict=True)) == rows
-    assert [len(column) for column in to_columns([]).values()] == [0] * 6
+    columns = columns_of(rows)
+    assert tuple(column.dtype for column in columns) == DTYPES
+    names = ("op", "vaddr", "size", "insns", "flags", "page")
+    assert list(zip(*(getattr(columns, name).tolist() for name in names), strict=True)) == rows
+    assert [len(column) for column in columns_of([])] == [0] * 6
 
 
 def test_parse():

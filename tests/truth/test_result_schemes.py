@@ -1,11 +1,8 @@
 """The schemes that results/ bring along for a comparison: cases worked out by hand, in one trace each."""
 
 import pytest
-from kit.cli_cases import write_trace
-from kit.kernels import columns_of
 from kit.places import RESULTS
-from kit.tracefiles import write
-from kit.tracerows import exec_, load, store
+from kit.traces import columns_of, exec_, load, store, write, write_trace
 
 from mmuexp.analysis.experiment import compare
 from mmuexp.result.table import rows_of

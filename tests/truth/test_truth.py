@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit.kernels import columns_of, differences
-from kit.tracegen import any_traces, random_trace
+from kit.replays import differences
+from kit.traces import any_traces, columns_of, random_trace
 
 from truth import oracle
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.kernels import differences
 from kit.places import ROOT, TRACES
+from kit.replays import differences
 
 from mmuexp.guest import Columns
 from mmuexp.trace import open_trace

@@ -1,6 +1,6 @@
 """Hand-worked: byte-lookup (MODEL.md 4). Page N means the load or store at N * 0x1000."""
 
-from kit.tracerows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
+from kit.traces import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
 
 _ALIAS = [map_(0x1000, 0x50), map_(0x2000, 0x50)]
 

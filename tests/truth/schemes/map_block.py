@@ -1,6 +1,6 @@
 """Hand-worked: map-block (MODEL.md 5). A guest block is 16 pages by default: 0x10000 begins block 1."""
 
-from kit.tracerows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
+from kit.traces import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
 
 B1, B2, B3, B4, B5, B6, B7, B8 = (load(n << 16) for n in range(1, 9))
 _ORDER = [B1, B2, B3, B1, B2, B1, B3]

@@ -1,6 +1,6 @@
 """Hand-worked: qemu-fast (MODEL.md 6). In user mode the limit is set low, 0x3000, where a case needs a spell."""
 
-from kit.tracerows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
+from kit.traces import Case, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
 
 _LOW = "qemu-fast,guest_limit=0x3000"
 _PATCHED = "qemu-fast,kernel_offset=0x30000000"

@@ -1,6 +1,6 @@
 """Hand-worked: softmmu (MODEL.md 3). The default TLB has 256 sets: pages 1 and 0x101 meet in set 1."""
 
-from kit.tracerows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
+from kit.traces import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
 
 from truth.oracle.guest import USER
 

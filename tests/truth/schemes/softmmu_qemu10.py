@@ -1,6 +1,6 @@
 """Hand-worked: softmmu-qemu10. Its tables begin with 256 sets: pages 1, 0x101, 0x201 and so on meet in set 1."""
 
-from kit.tracerows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, store
+from kit.traces import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, store
 
 from truth.oracle.guest import USER
 

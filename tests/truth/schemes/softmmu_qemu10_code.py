@@ -4,7 +4,7 @@ The place of a block in the jump cache: group (page ^ page >> 6) % 64, in it (va
 0x40000 share one: page 0x40 is in group 0 ^ 1, as page 1 is.
 """
 
-from kit.tracerows import exec_, flush, flush_page, io_load, io_store, load, map_, store
+from kit.traces import exec_, flush, flush_page, io_load, io_store, load, map_, store
 
 from truth.oracle.guest import USER
 from truth.schemes.softmmu_qemu10 import _case, _set_one
