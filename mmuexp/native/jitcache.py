@@ -1,25 +1,33 @@
 """numba's disk cache, made harmless: a damaged or full cache costs a compilation, never a run."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from mmuexp.native.sources import AT_START, digest_of, python_files
 from mmuexp.runtime.places import cache_folder
 from mmuexp.runtime.threads import apart
 
 
-def kept(function: Callable, **options: Any) -> Any:
-    """Compiled and kept on disk, where there is a place to keep it."""
+def kept(function: Callable) -> Any:
+    """Compile a function at its first call, and keep the code on disk, where there is a place, until a source changes.
+
+    The function must allocate nothing: references to arrays are not counted, which takes longer than what is done
+    with a short one. It may call `inside` functions of its own folder and of those of sources.py.
+    """
     import numba
 
-    options |= {"nogil": True, "error_model": "numpy"}
+    options = {"nogil": True, "error_model": "numpy", "_nrt": False}
     try:
         with _users_cache():
-            return numba.njit(cache=True, **options)(function)
+            dispatcher = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
         return numba.njit(**options)(function)
+    if hasattr(dispatcher, "_cache"):  # not in plain Python, under NUMBA_DISABLE_JIT
+        own = python_files(Path(function.__code__.co_filename).parent)
+        dispatcher._cache._cache_file._source_stamp = digest_of(own, AT_START)
+    return dispatcher
 
 
 @contextmanager
@@ -36,25 +44,6 @@ def _users_cache() -> Iterator[None]:
         yield
     finally:
         config.CACHE_DIR = before
-
-
-def kept_with(*sources: str) -> Callable[[Callable], Any]:
-    """As `kept`, of a function that calls `inside` functions of other files: what is kept is theirs, too.
-
-    numba's cache looks at the time of the function's own file alone. The function must allocate nothing: no references
-    to arrays are counted, which would take longer than what is done with a short part of one.
-    """
-
-    def decorate(function: Callable) -> Any:
-        dispatcher = kept(function, _nrt=False)
-        if hasattr(dispatcher, "_cache"):
-            digest = hashlib.sha256(b"".join(Path(source).read_bytes() for source in sources)).hexdigest()
-            with suppress(AttributeError):  # not kept at all
-                kept_file = dispatcher._cache._cache_file
-                kept_file._source_stamp = (kept_file._source_stamp, digest)
-        return dispatcher
-
-    return decorate
 
 
 def inside(function: Callable) -> Any:

@@ -1,32 +1,28 @@
 """The replay loop around one strategy's kernels: loaded, compiled, and kept for the next run.
 
-numba's disk cache sees one function and its source file, not the kernels that the function calls. So the copy of
-loop.py that is compiled for a strategy lies in a folder named after everything that decides its machine code: all our
-kernel sources, and the versions of Python, numba and NumPy. A third party's sources are not known as a whole: its loop
-is compiled anew in each run, and looks at every index unless `strategy check` has passed the scheme (bounds.py).
+The copy of loop.py that is compiled for a strategy lies in a folder named after a digest of all that decides its
+machine code (native/sources.py). A third party's sources are not known as a whole: its loop is compiled anew in each
+run, and looks at every index unless `strategy check` has passed the scheme (bounds.py).
 """
 
 import dataclasses
-import hashlib
-import importlib
 import importlib.util
 import os
-import platform
 import shutil
 import sys
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import numba
-import numpy as np
 
 from mmuexp.native.jitcache import Guarded
+from mmuexp.native.sources import AT_START, digest_of, kernel_files
 from mmuexp.runtime import partfile
 from mmuexp.runtime.places import cache_folder
 from mmuexp.strategy import Kernels, Strategy, nothing
-from mmuexp.strategy.bounds import OWN, has_passed, is_own, with_bounds
+from mmuexp.strategy.bounds import has_passed, is_own, with_bounds
 
 on_compile: Callable[[str], None] | None = None  # told a strategy's name when its loop will be compiled, for seconds
 
@@ -62,24 +58,14 @@ def _load(path: Path, name: str) -> ModuleType:
     return module
 
 
-@lru_cache(maxsize=1)
-def _fingerprint() -> str:
-    """Of all sources that kernels are compiled from, and of what compiles them."""
-    strategies = importlib.import_module(OWN.rstrip("."))
-    digest = hashlib.sha256(
-        f"{sys.version} {numba.__version__} {np.__version__} {platform.machine()} {numba.config.OPT}".encode()
-    )
-    package = Path(__file__).parents[1]
-    folders = [package / "emulator", package / "replay", Path(strategies.__path__[0])]
-    files = [package / f"{name}.py" for name in ("guest", "events", "strategy/base", "native/bits")]
-    for path in files + [f for folder in folders for f in sorted(folder.glob("*.py"))]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
 def _cached_copy(source: Path, cls: type[Strategy]) -> Path | None:
-    """The copy of loop.py that numba caches beside; None where no cache folder can be written."""
-    folder = cache_folder() / "loops" / _fingerprint()
+    """Copy loop.py to where numba keeps its code beside it; None where no cache folder can be written.
+
+    Nor is there one where a source changed since the process began: what is loaded may be the old or the new one.
+    """
+    if digest_of(kernel_files()) != AT_START:
+        return None
+    folder = cache_folder() / "loops" / AT_START[:16]
     copy = folder / f"{cls.__module__.rpartition('.')[2]}_{cls.__name__}.py"
     try:
         if not copy.exists():

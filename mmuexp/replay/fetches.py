@@ -16,7 +16,7 @@ import numpy as np
 from mmuexp.emulator.state import zeros
 from mmuexp.guest import PAGE_BITS, PAGES, USER, Columns
 from mmuexp.native import bits
-from mmuexp.native.jitcache import guarded, inside, kept_with
+from mmuexp.native.jitcache import guarded, inside, kept
 
 JUMPS = 1 << 12  # places of the jump cache
 GROUP = 1 << 6  # places that all blocks of one page share, and those of some other pages
@@ -72,7 +72,7 @@ def _rows_of_code(vaddrs, ops, flags, start, count, user_mode, before):
 
 
 @guarded()
-@kept_with(bits.__file__)
+@kept
 def _find(vaddrs, ops, flags, user_mode, entered, jumps, clock, found):
     """Write the numbers of the rows to `found`; returns how many."""
     u8 = np.uint64

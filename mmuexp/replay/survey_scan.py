@@ -8,9 +8,7 @@ odd, thus a first, and `_odd` is the whole truth about it.
 import numpy as np
 
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
-from mmuexp.native import bits
-from mmuexp.native.jitcache import guarded, inside, kept_with
-from mmuexp.replay import farcode, firsts
+from mmuexp.native.jitcache import guarded, inside, kept
 from mmuexp.replay import keys as key_of
 from mmuexp.replay.farcode import count_far
 from mmuexp.replay.firsts import END_ROW, ERA_ROWS, WORD_FORM_MASK, count_insns, end_era, find
@@ -153,7 +151,7 @@ def _count_usual(some, sums):
 
 
 @guarded()
-@kept_with(bits.__file__, farcode.__file__, firsts.__file__, key_of.__file__)
+@kept
 def scan(
     vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system, keys, forms, firsts, first_words,
     seen, era, eras, some, lately, lately_tables

@@ -6,7 +6,6 @@ very mmuexp. What passed is kept in the cache folder as an empty file, named aft
 """
 
 import ast
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,12 +18,12 @@ import numba
 from numba.core.dispatcher import Dispatcher
 
 from mmuexp.native import bits
+from mmuexp.native.sources import AT_START, PACKAGE, digest_of, python_files
 from mmuexp.runtime.places import cache_folder
 from mmuexp.strategy import Strategy
 from mmuexp.version import version
 
 OWN = "mmuexp.strategies."
-OUR_FOLDERS = (".", "contract", "emulator", "native", "replay", "strategy")  # what passed did so with these
 KNOWN = {*sys.stdlib_module_names, "numba", "numpy", "llvmlite", "mmuexp"}  # packages whose files are not the scheme's
 
 
@@ -63,13 +62,9 @@ def _imports(module: ModuleType, path: Path) -> Iterator[str]:
 
 def _mark(cls: type[Strategy]) -> Path:
     """The file that is there if this source has passed."""
-    package = Path(__file__).parents[1]
-    ours = sorted(path for folder in OUR_FOLDERS for path in (package / folder).glob("*.py"))
-    state = hashlib.sha256(f"{version()} {sys.version} {numba.__version__} {cls.__qualname__}".encode())
-    for path in (*ours, *files_of(sys.modules[cls.__module__])):
-        content = path.read_bytes()
-        state.update(f"\0{path.name}\0{len(content)}\0".encode() + content)
-    return cache_folder() / "passed" / state.hexdigest()
+    rules = python_files(PACKAGE / "contract", PACKAGE / "strategy")
+    passed = digest_of([*rules, *files_of(sys.modules[cls.__module__])], AT_START, version(), cls.__qualname__)
+    return cache_folder() / "passed" / passed
 
 
 def has_passed(cls: type[Strategy]) -> bool:
