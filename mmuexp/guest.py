@@ -5,7 +5,7 @@ in the package builds on the constants here, and this module builds on nothing.
 """
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,5 +56,5 @@ class Columns(NamedTuple):
     flags: np.ndarray  # uint8, IO | USER
 
 
-DTYPES = Columns(np.dtype("u4"), np.dtype("u4"), np.dtype("u2"), np.dtype("u1"), np.dtype("u1"), np.dtype("u1"))
+DTYPES: Any = Columns._make(map(np.dtype, ("u4", "u4", "u2", "u1", "u1", "u1")))
 BATCH_ROWS = 1 << 20

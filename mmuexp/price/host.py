@@ -66,7 +66,8 @@ class Price(NamedTuple):
 def priced_at(ns: float, source: str, spread_ns: float | None = None) -> Price:
     """Make a price whose range nobody gives: half and double where it is assumed, its spread where it was measured."""
     if source.startswith(ASSUMED):
-        return Price(ns, source, *(ns * factor for factor in ASSUMED_RANGE), spread_ns)
+        low, high = ASSUMED_RANGE
+        return Price(ns, source, ns * low, ns * high, spread_ns)
     off = (spread_ns or 0.0) / 2
     return Price(ns, source, max(0.0, ns - off), ns + off, spread_ns)
 
@@ -136,7 +137,7 @@ def shipped_folder() -> Traversable:
     return resources.files("mmuexp.price") / "profiles"
 
 
-def _names_in(folder) -> dict[str, Any]:
+def _names_in(folder: Traversable) -> dict[str, Any]:
     if not folder.is_dir():
         return {}
     return {f.name.removesuffix(".toml"): f for f in folder.iterdir() if f.name.endswith(".toml")}
@@ -191,7 +192,7 @@ def with_prices(profile: Profile, prices: Mapping[str, float]) -> Profile:
     )
 
 
-def load_profile(name_or_path: str | os.PathLike | None = None) -> Profile:
+def load_profile(name_or_path: str | os.PathLike[str] | None = None) -> Profile:
     """Read a profile by name, or from the user's own file (what contains a "/" or ends in ".toml"); prices may follow.
 
     Raises `UsageError` for a name or a file that is not there, `MmuexpError` for a file that is not a profile.
@@ -237,7 +238,7 @@ def _known() -> str:
     return ", ".join(profile_names())
 
 
-def _parse(file, name: str) -> Profile:
+def _parse(file: Path | Traversable, name: str) -> Profile:
     where = f"host profile {file}"
     try:
         with file.open("rb") as opened:
@@ -290,7 +291,7 @@ def _group(tables: Any, group: str, where: str) -> dict[str, Price]:
     return {shown(name): _entry(tables, name, where, f"{group}.{name}") for name in tables}
 
 
-def _entry(data: dict, key: str, where: str, called: str = "") -> Price:
+def _entry(data: Mapping[str, Any], key: str, where: str, called: str = "") -> Price:
     """One table of a profile; `called` as a file writes it."""
     called = called or key
     todo = f'write [{called}] with ns = NUMBER and source = "measured: ..."'
@@ -314,8 +315,8 @@ def _entry(data: dict, key: str, where: str, called: str = "") -> Price:
         raise MmuexpError(f"source of [{called}] does not begin with {' or '.join(SOURCES)}", where=where, todo=todo)
     spread = table.get("spread_ns")
     found = priced_at(float(table["ns"]), source, None if spread is None else float(spread))
-    ends = {end: float(table[end]) for end in ("low_ns", "high_ns") if end in table}
-    found = found._replace(**ends)
+    found = found._replace(low_ns=float(table.get("low_ns", found.low_ns)))
+    found = found._replace(high_ns=float(table.get("high_ns", found.high_ns)))
     if not found.low_ns <= found.ns <= found.high_ns:
         what = f"ns of [{called}], {found.ns:g}, is not in its range, {found.low_ns:g} to {found.high_ns:g}"
         raise MmuexpError(what, where=where, todo=todo)

@@ -24,6 +24,8 @@ FAR = "far_accesses"  # the count of those of them that far code makes
 DEPENDENCE = "accesses that wait for each other, as in a linked list"
 PARTS = (HIT, HANDLER, KERNEL, TRANSLATOR)
 Ends = tuple[float, float]  # at the low end of a range, and at its high one
+Products = dict[tuple[str, str], tuple[Ends, Ends]]  # of two knobs that move together: see Priced
+Lines = list[tuple[str, int, Cost]]  # what is counted, how often, what one costs
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Priced:
     cross_ns: float = 0.0
     cross_kernel_ns: float = 0.0  # the part of cross_ns that the kernel takes
     moves: dict[str, Ends] = field(default_factory=dict)
-    products: dict[tuple[str, str], tuple[Ends, Ends]] = field(default_factory=dict)
+    products: Products = field(default_factory=dict)
 
     @property
     def insns(self) -> float:
@@ -124,11 +126,11 @@ def engine_ns_per_access(strategy: Any, counts: Mapping[str, Any], host: Profile
     return price(strategy, counts, host, strategy.engine_price_list()).engine_ns / max(1, counts["accesses"] or 0)
 
 
-def _insns(lines: list, part: str) -> float:
+def _insns(lines: Lines, part: str) -> float:
     return sum(n * insns_of(cost, part) for _, n, cost in lines)
 
 
-def _far_apart(strategy: Any, lines: list, counts: Mapping[str, int | None], host: Profile) -> list:
+def _far_apart(strategy: Any, lines: Lines, counts: Mapping[str, int | None], host: Profile) -> Lines:
     """The same lines, with hits in far code, if the host has a price of those, on one of their own, named FAR."""
     found = []
     for name, n, cost in lines:
@@ -149,7 +151,7 @@ def _price_name(line: str, price: str) -> str:
     return far if line == FAR and far in FAR_PRICES else price
 
 
-def _ns(strategy: Any, lines: list, host: Profile, part: str) -> float:
+def _ns(strategy: Any, lines: Lines, host: Profile, part: str) -> float:
     whole = {name: _whole(strategy, host, name) if part == HIT else None for name, _, _ in lines}
     return float(
         sum(n * (one.ns if (one := whole[name]) else _bundle_ns(name, cost, host, part)) for name, n, cost in lines)
@@ -161,10 +163,12 @@ def _bundle_ns(line: str, cost: Cost, host: Profile, part: str) -> float:
     return sum(getattr(cost, p.field) * p.times * host.ns[_price_name(line, p.price)] for p in parts)
 
 
-def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> tuple[dict, dict]:
+def _moves(
+    strategy: Any, lines: Lines, host: Profile, first_insns: int
+) -> tuple[dict[str, Ends], dict[tuple[str, str], tuple[Ends, Ends]]]:
     """`moves` and `products` of a Priced."""
     moves: dict[str, Ends] = {}
-    products: dict[tuple[str, str], tuple[Ends, Ends]] = {}
+    products: Products = {}
 
     def add(knob: str, low: float, high: float) -> None:
         if low or high:
@@ -173,9 +177,8 @@ def _moves(strategy: Any, lines: list, host: Profile, first_insns: int) -> tuple
 
     def add_product(knob: str, other: str, low: Ends, high: Ends) -> None:
         before = products.get((knob, other), ((0.0, 0.0), (0.0, 0.0)))
-        products[knob, other] = tuple(
-            (b[0] + ends[0], b[1] + ends[1]) for b, ends in zip(before, (low, high), strict=True)
-        )
+        (low0, high0), (low1, high1) = before
+        products[knob, other] = (low0 + low[0], high0 + low[1]), (low1 + high[0], high1 + high[1])
 
     waiting = host.dependent.get(strategy.name)
     for name, n, cost in lines:
@@ -240,10 +243,10 @@ def is_of_host(knob: str) -> bool:
     return knob.startswith(HIT_PATH_OF) or knob.partition(" (")[0] in {*PRICES, *FAR_PRICES}
 
 
-def price_table(strategies: list, host: Profile) -> dict[str, Any]:
+def price_table(strategies: list[Any], host: Profile) -> dict[str, Any]:
     """Every price behind a result, with its source, for the manifest. A scheme's list stands under its name; a spec
     whose prices differ from that (its tables are larger, say) has one of its own."""
-    lists: dict[str, dict] = {}
+    lists: dict[str, dict[str, Any]] = {}
     for strategy in strategies:
         prices = {name: cost.primitives() | {"source": cost.source} for name, cost in strategy.price_list().items()}
         if lists.setdefault(strategy.name, prices) != prices:

@@ -5,8 +5,10 @@ it, the pages, and its share of what FLUSH and eviction cost. A break-even moves
 one factor.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from mmuexp.price.priced import Ends, Priced
 
@@ -44,7 +46,9 @@ def break_even(scheme: str, run: Priced, faults: int, reference: str, base: Pric
     return BreakEven(scheme, reference, wins, fault_ns, per_fault, of)
 
 
-def _fault_price(scheme, run, faults, reference, base, base_faults, *, mine: bool) -> tuple[str, float | None]:
+def _fault_price(
+    scheme: str, run: Priced, faults: int, reference: str, base: Priced, base_faults: int, *, mine: bool
+) -> tuple[str, float | None]:
     """(whose, ns): the faults of the run that spends more in the kernel, as long as it has any."""
     runs = [(scheme, run, faults), (reference, base, base_faults)]
     for spec, priced, count in runs if mine else runs[::-1]:
@@ -131,7 +135,7 @@ def ratio_range(run: Priced, base: Priced) -> Ends:
     return ends[0], ends[1]
 
 
-def _extreme_ratio(run: Priced, base: Priced, pick) -> float:
+def _extreme_ratio(run: Priced, base: Priced, pick: Callable[..., Any]) -> float:
     found = []
     for way in _ways(run, base):
         ratio = run.access_ns / base.access_ns

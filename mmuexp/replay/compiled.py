@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numba
 
@@ -28,7 +28,7 @@ on_compile: Callable[[str], None] | None = None  # told a strategy's name when i
 
 
 @cache
-def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) -> Callable:
+def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) -> Callable[..., Any]:
     """The loop over `cls.kernels`; compiled at its first call, from the cache if it can be.
 
     With bounds checks where they are needed (bounds.py), or, if not `trusts_passed`, for every scheme but our own.
@@ -50,8 +50,9 @@ def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) 
     return Guarded(module.loop)
 
 
-def _load(path: Path, name: str) -> ModuleType:
+def _load(path: Path, name: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # it is a Python file
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -19,12 +19,14 @@ def check_counts(spec: str, counts: Mapping[str, int | None], *, part: bool = Fa
             raise _wrong(spec, f"counts {count:,} {column}, less than nothing")
     if part:  # a page may be unmapped in a later one, and sizes of tables stand in the first
         return
+    rows = counts["rows"] or 0
     sizes = {"table_bytes", "table_lines", "reserved_bytes"}
     for column, count in counts.items():
-        if column not in sizes and (count or 0) > 1 + MOST_PER_ROW * counts["rows"]:
+        if column not in sizes and (count or 0) > 1 + MOST_PER_ROW * rows:
             raise _wrong(spec, f"counts {count:,} {column} in {counts['rows']:,} rows")
     for fewer, more in NOT_MORE:
-        if None not in (a := counts.get(fewer), b := counts.get(more)) and a > b:
+        a, b = counts.get(fewer), counts.get(more)
+        if a is not None and b is not None and a > b:
             raise _wrong(spec, f"counts {a:,} {fewer}, and {b:,} {more}")
 
 

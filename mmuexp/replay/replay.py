@@ -52,7 +52,8 @@ class Replay:
         self._looked_up = np.empty(PIECE, np.uint32), np.empty(PIECE, np.uint32)
         self._frames = 0
         self._fetches = None if type(strategy).kernels.fetch is nothing else Fetches(mode)
-        self._loop = loop_of(type(strategy), hasattr(self._state, "reserve"), trusts_passed)
+        cls: Any = type(strategy)
+        self._loop: Any = loop_of(cls, hasattr(self._state, "reserve"), trusts_passed)
 
     def feed(self, rows: Surveyed) -> None:
         """Replay one batch that the survey accepted.
@@ -109,7 +110,7 @@ class Replay:
         state, emulator, n = self._state, self._emulator, self._n
         if not self.rows:
             state, emulator, n = self.strategy.state(), new_emulator(), self._n * 0
-            emulator.frame.number[: self._frames] = self._emulator.frame.number[: self._frames]
+            emulator.frame["number"][: self._frames] = self._emulator.frame.number[: self._frames]
         try:
             with np.errstate(all="ignore"):
                 interpreted(self._loop.dispatcher)(state, emulator, n, *arguments)

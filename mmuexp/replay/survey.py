@@ -8,7 +8,7 @@ its first page alone; IO means something on LOAD, STORE and EXEC only.
 """
 
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -105,7 +105,7 @@ class Survey:
         )  # fmt: skip
         frames = self._number(columns, bad, first) if self._sums[scan.MAPS] != maps else None
         if code:
-            raise self._refusal(first + bad, code, Columns(*(int(column[bad]) for column in columns)))
+            raise self._refusal(first + bad, code, Columns._make(int(column[bad]) for column in columns))
         if self._system and len(self._numbers) != len(self._frames):
             self._numbers = self.frame_numbers()
         numbers = self._numbers if self._system else None
@@ -147,7 +147,7 @@ class Survey:
         frame[where] = dense[inverse]
         return frame
 
-    def _refusal(self, row: int, code: int, at: Columns) -> TraceError:
+    def _refusal(self, row: int, code: int, at: Any) -> TraceError:
         name = Op(at.op).name if at.op in Op.__members__.values() else f"op {at.op}"
         page, here = at.vaddr >> 12, f"{name} at {at.vaddr:#010x}"
         if code == scan.BAD_UNKNOWN and self._stamp[page] == self._sums[scan.EPOCH]:

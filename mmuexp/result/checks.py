@@ -31,7 +31,7 @@ def parse_check(text: str, more_columns: Iterable[str] = (), schemes: Collection
 def _all_there(check: Expression, schemes: Collection[str]) -> None:
     for term in check.terms:
         if not any(is_of({"strategy": spec}, term.spec) for spec in schemes):
-            what = f"{check.text!r} names {term.spec.rstrip(',')}, which the result does not hold"
+            what = f"{check.text!r} names {(term.spec or '').rstrip(',')}, which the result does not hold"
             raise UsageError(what, where=OPTION, todo=f"it holds {' '.join(dict.fromkeys(schemes))}")
 
 

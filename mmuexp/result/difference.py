@@ -100,8 +100,8 @@ def _all_known(columns: Iterable[str], known: Sequence[str]) -> None:
             raise UsageError(f"there is no column {name!r} to compare", where="columns", todo=hint)
 
 
-def _by_identity(result: Result, keys: Sequence[str], which: str) -> dict[tuple, Row]:
-    found: dict[tuple, Row] = {}
+def _by_identity(result: Result, keys: Sequence[str], which: str) -> dict[tuple[Any, ...], Row]:
+    found: dict[tuple[Any, ...], Row] = {}
     for row in rows_of(result.frame):
         key = tuple(row.get(name) for name in keys)
         if key in found:
@@ -118,7 +118,7 @@ def _columns_of_one(a: Sequence[str], b: Sequence[str], wanted: Collection[str] 
                 yield Change(change, None, None, None, name)
 
 
-def _rows_of_one(a: Mapping[tuple, Row], b: Mapping[tuple, Row]) -> Iterator[Change]:
+def _rows_of_one(a: Mapping[tuple[Any, ...], Row], b: Mapping[tuple[Any, ...], Row]) -> Iterator[Change]:
     for change, mine, others in ((ONLY_A, a, b), (ONLY_B, b, a)):
         for key, row in mine.items():
             if key not in others:

@@ -178,7 +178,7 @@ class _Parser:
     def _error(self, what: str, todo: str = "") -> UsageError:
         return UsageError(what, where=self.where, todo=todo or self.todo)
 
-    def _tokens(self) -> Iterator[re.Match]:
+    def _tokens(self) -> Iterator[re.Match[str]]:
         at, end = 0, len(self.text.rstrip())
         while at < end:
             found = _TOKEN.match(self.text, at)
@@ -250,7 +250,7 @@ class _Parser:
         value = Fraction(plain if len(plain.partition("e")[2]) < 5 else "0")  # 1e-99999 is 0 as a float, too
         return int(value) if value.denominator == 1 else value
 
-    def _term(self, token: re.Match) -> Term:
+    def _term(self, token: re.Match[str]) -> Term:
         column = token["column"].lower()
         if column not in self.columns and OLD_NAMES.get(column) in self.columns:
             column = OLD_NAMES[column]

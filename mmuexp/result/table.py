@@ -75,7 +75,7 @@ def complete_counts(counts: Mapping[str, int | None]) -> dict[str, int | None]:
     full = dict(counts)
     if full.get("faults") is None:
         full["faults"] = sum(full.get(cause) or 0 for cause in FAULT_CAUSES)
-    calls = [full[call] for call in CALLS if full.get(call) is not None]
+    calls = [count for call in CALLS if (count := full.get(call)) is not None]
     if full.get("host_calls") is None and calls:
         full["host_calls"] = sum(calls)
     return full
@@ -99,7 +99,7 @@ def make_frame(records: Iterable[Mapping[str, Any]], appended: Iterable[str] = (
     return pd.DataFrame({c: _array([record.get(c) for record in records], c) for c in columns}, copy=False)
 
 
-def _array(values: list, column: str) -> Any:
+def _array(values: list[Any], column: str) -> Any:
     """A column; not as pandas builds one from a list, which costs more than a replay of a short trace."""
     import numpy as np
     from pandas.arrays import IntegerArray

@@ -32,7 +32,7 @@ def is_of(row: Row, spec: str | None) -> bool:
 def turns(expression: Expression, rows: Iterable[Row], parameters: Sequence[str] = ()) -> Iterator[Turn]:
     """Every combination of rows that the expression is about. `parameters` are the swept columns."""
     specs = list(dict.fromkeys(term.spec for term in expression.terms))
-    groups: dict[tuple, list[Row]] = {}
+    groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["trace"], row.get(WINDOW)), []).append(row)
     for group in groups.values():

@@ -88,7 +88,7 @@ def _watch(reads: int) -> None:
         time.sleep(0.02)
         if _State.lost:
             _State.lost = _State.raised = False
-            _thread.interrupt_main(_State.asked)
+            _thread.interrupt_main(signal.Signals(_State.asked))
     end(number, "interrupted")
 
 

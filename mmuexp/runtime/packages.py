@@ -16,4 +16,4 @@ def callable_package(name: str) -> None:
 
     package = sys.modules[name]
     package.__class__ = Callable
-    package.__wrapped__ = function  # whose signature it has
+    vars(package)["__wrapped__"] = function  # whose signature it has

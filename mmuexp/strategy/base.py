@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from mmuexp.emulator.kernel import nothing
 from mmuexp.errors import UsageError
@@ -35,7 +35,7 @@ class Param:
 
     name: str
     default: Any
-    sweep: tuple = ()
+    sweep: tuple[Any, ...] = ()
     unit: str = ""
     help: str = ""
     minimum: int | None = None
@@ -58,15 +58,14 @@ class Param:
     def parse(self, text: str) -> Any:
         """The value that `text` names. Raises UsageError with the range when it is none of them."""
         if self.choices:
-            value = text.lower()
-            if value in self.choices:
-                return value
+            if text.lower() in self.choices:
+                return text.lower()
         else:
             try:
                 value = int(text, 0) if text.isascii() else None  # int() reads digits of any script
             except ValueError:
                 value = None
-            if value is not None and self.minimum <= value <= self.maximum:
+            if value is not None and (self.minimum or 0) <= value <= (self.maximum or 0):
                 return value
         raise UsageError(f"{self.name}={text} is out of range", todo=f"give {self.name} as one of {self.range}")
 
@@ -77,7 +76,7 @@ def param(
     minimum: int | None = None,
     maximum: int | None = None,
     choices: Iterable[str] = (),
-    sweep: Iterable = (),
+    sweep: Iterable[Any] = (),
     unit: str = "",
     help: str = "",
     hex: bool = False,
@@ -96,6 +95,9 @@ def param(
     return dataclasses.field(default=default, metadata={"param": about})
 
 
+Kernel = Callable[..., Any]  # compiled: its signature stands beside its name
+
+
 @dataclass(frozen=True)
 class Kernels:
     """The compiled half of a strategy. `s` is its state, `e` the Emulator, `n` the counters (int64, by Event).
@@ -104,15 +106,15 @@ class Kernels:
     do is `nothing`. Leaving out one of the first six is an error at import.
     """
 
-    access: Callable  # (s, e, n, row): a load or store of RAM, crossing or not
-    io: Callable  # (s, e, n, row): an access to device memory
-    execute: Callable  # (s, e, n): a block is entered, for the first time since an answer of WATCH_EXEC
-    protect: Callable  # (s, e, n, frame): a frame that held no block is a code page from here on
-    flush: Callable  # (s, e, n): every translation is dropped
-    flush_page: Callable  # (s, e, n, page): the translation of one virtual page is dropped
+    access: Kernel  # (s, e, n, row): a load or store of RAM, crossing or not
+    io: Kernel  # (s, e, n, row): an access to device memory
+    execute: Kernel  # (s, e, n): a block is entered, for the first time since an answer of WATCH_EXEC
+    protect: Kernel  # (s, e, n, frame): a frame that held no block is a code page from here on
+    flush: Kernel  # (s, e, n): every translation is dropped
+    flush_page: Kernel  # (s, e, n, page): the translation of one virtual page is dropped
     # what a scheme may leave out; the loop spends nothing on it then
-    fetch: Callable = nothing  # (s, e, n, row): a block is looked up, before it is entered (fetches.py); row.store is 0
-    mapped: Callable = nothing  # (s, e, n, page): a MAP row makes a virtual page known that was not
+    fetch: Kernel = nothing  # (s, e, n, row): a block is looked up, before it is entered (fetches.py); row.store is 0
+    mapped: Kernel = nothing  # (s, e, n, page): a MAP row makes a virtual page known that was not
 
 
 class Strategy:
@@ -121,14 +123,15 @@ class Strategy:
     If the state has a field `reserve`, the replay watches its mappings: column `peak_mappings`.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # a subclass is a dataclass: its fields are its parameters
     name: ClassVar[str]
     FAST_PATH: ClassVar[str]  # the hit path, one host instruction a line
     FAST_PATH_SOURCE: ClassVar[str] = "assumed: the listing"  # where it comes from
     FAST_PATH_RANGE: ClassVar[tuple[float | None, float | None]] = (None, None)  # if assumed: instructions, least, most
-    events: ClassVar[Mapping[int, str]]  # Event -> what it means here; what is missing stays an empty column
+    events: ClassVar[Mapping[Any, str]]  # Event -> what it means here; what is missing stays an empty column
     extra_events: ClassVar[tuple[str, ...]] = ()  # names of counters from FIRST_EXTRA on
-    costs: ClassVar[Mapping[int | str, Cost]]  # Event, or name of a shape count -> price; see `price_list`
-    engine_costs: ClassVar[Mapping[int | str, Cost]] = {}  # of these, where the C half does not do what is modelled
+    costs: ClassVar[Mapping[Any, Cost]]  # Event, or name of a shape count -> price; see `price_list`
+    engine_costs: ClassVar[Mapping[Any, Cost]] = {}  # of these, where the C half does not do what is modelled
     kernels: ClassVar[Kernels]
     LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it where no scheme is named
     SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # the same for a system trace
@@ -148,7 +151,7 @@ class Strategy:
 
     __repr__ = __str__
 
-    def state(self) -> NamedTuple:
+    def state(self) -> Any:
         """The scheme's own empty state: arrays, and the parameters that kernels read."""
         raise TypeError(f"strategy {self.name} defines no state()")
 
@@ -156,7 +159,7 @@ class Strategy:
         """Bytes of the lookup tables that the hit path reads."""
         return 0
 
-    def table_lines(self, state: NamedTuple) -> int:
+    def table_lines(self, state: Any) -> int:
         """Distinct 64-byte lines of these tables that the hit path read so far."""
         return 0
 
@@ -210,11 +213,11 @@ class Strategy:
         listed = {name: dataclasses.replace(cost, walk=0) for name, cost in self.price_list().items()}
         return listed | self._by_column(self.engine_costs)
 
-    def _by_column(self, costs: Mapping[int | str, Cost]) -> dict[str, Cost]:
+    def _by_column(self, costs: Mapping[Any, Cost]) -> dict[str, Cost]:
         named = {at: name for name, at in self.columns().items()}
         return {_column(key, named): cost for key, cost in costs.items()}
 
-    def result(self, n: Any, state: NamedTuple) -> dict[str, int]:
+    def result(self, n: Any, state: Any) -> dict[str, int]:
         """Event columns of a replay, from the counter array. Columns that the scheme does not have are missing."""
         counts = {column: int(n[at]) for column, at in self.columns().items()}
         counts["faults"] = sum(counts[e.column] for e in FAULTS if e in self.events)
@@ -227,9 +230,9 @@ class Strategy:
 
 def _column(key: int | str, named: Mapping[int, str]) -> str:
     """The column that a key of `costs` means, also of an event that the scheme forgot to declare."""
-    if isinstance(key, str) or key in named:
-        return named.get(key, key)
-    return Event(key).column
+    if isinstance(key, str):
+        return key
+    return named[key] if key in named else Event(key).column
 
 
 def is_instruction(line: str) -> bool:

@@ -90,15 +90,15 @@ def with_bounds(function: Any) -> Any:
 
 def interpreted(function: Any) -> Any:
     """A compiled function as plain Python; so is every compiled function that it calls."""
-    words = {bits.lowest_bit: bits.plain_lowest_bit, bits.count_bits: bits.plain_count_bits}
-    plain = {one.py_func.__code__: word for one, word in words.items()}
+    words: dict[Any, Any] = {bits.lowest_bit: bits.plain_lowest_bit, bits.count_bits: bits.plain_count_bits}
+    plain: dict[Any, Any] = {one.py_func.__code__: word for one, word in words.items()}
     return _Copies(lambda one, copy: plain.get(copy.__code__, copy)).of(function)
 
 
 class _Copies:
     """Copies of compiled functions and of all that these call. `make` makes one of the old one and its new Python."""
 
-    def __init__(self, make: Callable[[Any, Callable], Any]) -> None:
+    def __init__(self, make: Callable[[Any, Callable[..., Any]], Any]) -> None:
         self._make = make
         self._made: dict[int, Any] = {}
         self._kept: list[Any] = []  # what was copied: while it lives, nothing else has its id
@@ -119,7 +119,7 @@ class _Copies:
         self._kept.append(value)
         return copy
 
-    def _function(self, function: Callable) -> Callable:
+    def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         names = _names(function.__code__)
         found = {k: self.of(v) if k in names else v for k, v in function.__globals__.items()}
         cells = tuple(CellType(self.of(cell.cell_contents)) for cell in function.__closure__ or ())

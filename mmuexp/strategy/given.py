@@ -11,7 +11,7 @@ from mmuexp.strategy.registry import default_strategies, parse_spec
 
 def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
     todo = "give specs as in 'map-block,evict=lifo', or Strategy objects"
-    found = {}
+    found: dict[str, Strategy] = {}
     for one in listed(given, (str, Strategy), what, todo):
         strategy = one if isinstance(one, Strategy) else parse_spec(one)
         other = found.setdefault(str(strategy), strategy)

@@ -99,9 +99,10 @@ def blocks_of(strategy: Strategy, vaddrs: np.ndarray) -> np.ndarray | None:
 
 def somebodys(error: BaseException) -> MmuexpError | None:
     """As `told`, of the scheme in whose file the error was raised; None if it came of none."""
-    left, classes = [Strategy], []
+    left: list[type] = [Strategy]
+    classes: list[type] = []
     while left:
-        below = left.pop().__subclasses__()
+        below: list[type] = left.pop().__subclasses__()
         left, classes = left + below, classes + below
     for cls in classes:
         if not is_own(cls) and cls.__module__ in sys.modules and place_of(error, scheme_files(cls)):
@@ -198,7 +199,7 @@ def declared(cls: type[Strategy]) -> None:
         _answers(strategy)
 
 
-def _listed(value: Any) -> list:
+def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, tuple | list) else [value]
 
 
@@ -238,7 +239,7 @@ def _kernels(cls: type[Strategy]) -> None:
             raise MmuexpError(what, where=place)
 
 
-def _takes(function: Callable, count: int) -> bool:
+def _takes(function: Callable[..., Any], count: int) -> bool:
     try:
         inspect.signature(function).bind(*range(count))
     except TypeError:
@@ -260,7 +261,7 @@ def _answers(strategy: Strategy) -> None:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)
 
 
 def checked_state(strategy: Strategy) -> Any:

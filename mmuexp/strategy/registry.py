@@ -13,6 +13,7 @@ from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.runtime import interrupt
@@ -27,7 +28,7 @@ ORDER = ("softmmu", "byte-lookup", "map-block", "qemu-fast")  # as the story is 
 @lru_cache(maxsize=1)
 def _own() -> dict[str, type[Strategy]]:
     package = importlib.import_module("mmuexp.strategies")
-    found = {}
+    found: dict[str, type[Strategy]] = {}
     for module in pkgutil.iter_modules(package.__path__):
         found |= {c.name: c for c in strategies_in(importlib.import_module(f"{package.__name__}.{module.name}"))}
     return dict(sorted(found.items(), key=lambda kv: (ORDER.index(kv[0]) if kv[0] in ORDER else len(ORDER), kv[0])))
@@ -84,7 +85,7 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
         raise MmuexpError(
             "no such file or directory", where=str(path), todo="name the .py file that holds the strategy"
         )
-    if spec is None or not path.is_file():
+    if spec is None or spec.loader is None or not path.is_file():
         raise MmuexpError("is no Python file", where=str(path), todo="give the .py file that holds the strategy")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # numba looks the kernels' module up by name
@@ -170,7 +171,7 @@ def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Stra
     return make_strategy(cls, given)
 
 
-def make_strategy(cls: type[Strategy], settings: dict) -> Strategy:
+def make_strategy(cls: type[Strategy], settings: dict[str, Any]) -> Strategy:
     """The strategy with these values. A combination that cannot be raises UsageError."""
     try:
         return cls(**settings)
