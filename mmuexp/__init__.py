@@ -88,11 +88,11 @@ def compare(
 
     Raises UsageError, TraceError.
     """
-    from mmuexp.analysis import experiment
+    from mmuexp.analysis import compare as made
 
     more = {"warmup": warmup, "live": live, "rounds": rounds, "seconds": seconds, "thread": thread, "jobs": jobs}
     more |= {"progress": progress}
-    return experiment.compare(traces, strategies, reference=reference, host=host, every=every, **more).frame
+    return made.compare(traces, strategies, reference=reference, host=host, every=every, **more).frame
 
 
 def sweep(
@@ -114,10 +114,10 @@ def sweep(
     strategy   the scheme whose parameters they are, as a spec that may fix others; None finds the only one
     The rest is as for `compare`. Raises UsageError, TraceError.
     """
-    from mmuexp.analysis import experiment
+    from mmuexp.analysis import sweep as made
 
     more = {"warmup": warmup, "thread": thread, "jobs": jobs, "progress": progress}
-    return experiment.sweep(params, traces, strategy=strategy, reference=reference, host=host, **more).frame
+    return made.sweep(params, traces, strategy=strategy, reference=reference, host=host, **more).frame
 
 
 def faults(

@@ -1,6 +1,5 @@
-"""Check what a caller gives, of the API and of the command line alike: numbers, paths, lists of either."""
+"""Check what a caller gives, of the API and of the command line alike: numbers, lists."""
 
-import os
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -8,15 +7,6 @@ from typing import Any
 from mmuexp.errors import UsageError, option
 
 MAX_JOBS = 256
-
-
-def given_traces(traces: Any) -> list[str | None]:
-    if traces is None:
-        return [None]
-    paths = listed(traces, (str, os.PathLike, type(None)), "traces", "give paths, or None for the bundled trace")
-    if not paths:
-        raise UsageError("no trace is named", where="traces", todo="give a path, or None for the bundled trace")
-    return list(dict.fromkeys(None if path is None else os.fsdecode(path) for path in paths))
 
 
 def whole_number(given: Any, where: str, todo: str) -> int | None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmuexp.analysis.passes import DEFAULT_NAME, opened_trace
-from mmuexp.errors import UsageError, shown
+from mmuexp.analysis.given import label_of, opened_trace
+from mmuexp.errors import UsageError
 from mmuexp.events import FAULTS
 from mmuexp.guest import PAGE_BITS, PAGES
 from mmuexp.progress import Progress
@@ -150,7 +150,7 @@ def list_faults(
     """Replay the trace at this path (None: the bundled one) under one scheme, and `append(records)` each batch's faults
     to the writers. `thread` is as for compare; rows keep their numbers in the file. Raises UsageError for a wrong spec,
     TraceError for a wrong trace, MmuexpError as `fault_batches`."""
-    strategy, label = _strategy(strategy), DEFAULT_NAME if trace is None else shown(os.fsdecode(trace))
+    strategy, label = _strategy(strategy), label_of(trace)
     started, sums = manifest.utc_now(), Sums(strategy)
     with opened_trace(trace, checked_thread(thread)) as opened:
         facts = manifest.trace_facts(opened, label)

@@ -1,12 +1,13 @@
 """The columns that `compare --live` appends: what each engine took, and what the model says that it should."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmuexp.analysis.passes import Run
 from mmuexp.live.build import NoEngine, engine_of
 from mmuexp.live.measure import Budget, TimedRun, measure
-from mmuexp.price.host import Profile
+from mmuexp.price.host import Profile, split_prices, with_prices
 from mmuexp.price.priced import engine_ns_per_access
 from mmuexp.progress import Progress
 from mmuexp.result.table import LIVE
@@ -27,15 +28,42 @@ def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
     return found, without
 
 
-def measured(
-    trace: Any, strategies: Sequence[Any], label: str, budget: Budget, progress: Progress | None,
-    between: Callable[[], None] = lambda: None, warmup: int = 0,
-) -> dict[str, TimedRun]:  # fmt: skip
-    """What each strategy takes on an open trace after its warm-up, by its spec."""
-    if not strategies:
-        return {}
-    found = measure(trace, strategies, label, budget=budget, progress=progress, between=between, warmup=warmup)
-    return {str(strategy): one for strategy, one in zip(strategies, found, strict=True)}
+class LiveRuns:
+    """The engines of an experiment's schemes: what each takes on a trace, and this host's prices meanwhile.
+
+    The prices are measured unless `host` names others; single prices that it holds stay. Raises NoEngine when it is
+    made, before any work: if no scheme has an engine, or this host cannot run one.
+    """
+
+    def __init__(self, strategies: Sequence[Any], budget: Budget, host: str | os.PathLike | Profile | None):
+        self._budget, self._between = budget, lambda: None
+        _, self._without = with_engine(strategies)
+        without = [{"strategy": spec, "why": why} for spec, why in self._without.items()]
+        self.about = {**budget._asdict(), "without_engine": without}  # in the manifest
+        name, self._given = ("", {}) if host is None or isinstance(host, Profile) else split_prices(str(host))
+        self._sampler = None
+        if not name and not isinstance(host, Profile):
+            from mmuexp.live.calibrate import Sampler
+
+            self._sampler = Sampler()
+            self._between = self._sampler.between
+
+    def measure(
+        self, trace: Any, runs: Sequence[Run], label: str, progress: Progress | None, warmup: int
+    ) -> dict[str, TimedRun]:
+        """What each scheme of these runs takes on an open trace after its warm-up, by its spec."""
+        able = {str(run.strategy): run.strategy for run in runs if str(run.strategy) not in self._without}
+        if not able:
+            return {}
+        options = {"budget": self._budget, "progress": progress, "between": self._between, "warmup": warmup}
+        return dict(zip(able, measure(trace, list(able.values()), label, **options), strict=True))
+
+    def profile(self, complete: bool) -> Profile | None:
+        """This host's prices; None where others are named, or too little was measured until an interruption."""
+        if self._sampler is None:
+            return None
+        measured = self._sampler.profile() if complete else self._sampler.so_far()
+        return None if measured is None else with_prices(measured, self._given)
 
 
 def live_columns(

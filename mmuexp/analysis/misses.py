@@ -21,9 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from mmuexp.analysis.passes import DEFAULT_NAME, opened_trace
-from mmuexp.arguments import given_traces
-from mmuexp.errors import UsageError, shown
+from mmuexp.analysis.given import given_traces, label_of, opened_trace
+from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES
 from mmuexp.progress import Progress, part_of
 from mmuexp.result import manifest
@@ -70,7 +69,7 @@ def misses(
     seeds = checked_seeds(list(dict.fromkeys([load_seed] if isinstance(load_seed, int) else load_seed)))
     started, records, facts, one = manifest.utc_now(), [], [], checked_thread(thread)
     for path in given_traces(traces):
-        label = DEFAULT_NAME if path is None else shown(os.fsdecode(path))
+        label = label_of(path)
         with opened_trace(path, one) as trace:
             facts.append(manifest.trace_facts(trace, label))
             moved = any(seeds)

@@ -5,12 +5,11 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from importlib import resources
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from mmuexp.analysis.cuts import Cuts
-from mmuexp.errors import MmuexpError, SchemeStopped, option
+from mmuexp.errors import MmuexpError, SchemeStopped
 from mmuexp.guest import Columns
 from mmuexp.progress import Progress, part_of
 from mmuexp.result.table import SIZES, complete_counts
@@ -20,7 +19,6 @@ LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it ca
 
 SCHEMES_BYTES = 128 << 20  # that the schemes of one pass may take together, beside what the process had before
 ASK_SECONDS = 0.001  # between two looks at how much memory there is
-DEFAULT_NAME = "default"  # what the bundled trace is called in the column `trace`
 WHOLE = Cuts()
 TOTALS = {*SIZES, "peak_mappings"}  # what is there, not what happened: a warm-up takes nothing from it
 
@@ -64,34 +62,6 @@ class _Lane:
         after = _merge(shape, self.replay.counts())
         second_half = None if self.middle is None else _difference(after, self.middle)
         return [*self.windows, Run(self.strategy, None, _difference(after, self.start), second_half)]
-
-
-def bundled_trace() -> Any:
-    """The trace that comes with the package, as a resource."""
-    return resources.files("mmuexp.traces") / "luajit.arrow"
-
-
-@contextmanager
-def _trace_path(path: str | os.PathLike | None) -> Iterator[str]:
-    """The file behind a trace argument; None is the trace that comes with the package."""
-    if path is not None:
-        yield os.fspath(path)
-        return
-    bundled = bundled_trace()
-    if not bundled.is_file():
-        raise MmuexpError("this installation has no bundled trace", todo=f"name one: {option('traces', '')}")
-    with resources.as_file(bundled) as file:
-        yield str(file)
-
-
-@contextmanager
-def opened_trace(path: str | os.PathLike | None, thread: int | None = None) -> Iterator[Any]:
-    """The trace of a trace argument, open: all of it, or the rows of one thread."""
-    from mmuexp.trace import open_trace
-    from mmuexp.trace.threads import shown
-
-    with _trace_path(path) as file, open_trace(file) as trace, shown(trace, thread) as rows:
-        yield rows
 
 
 def run_passes(

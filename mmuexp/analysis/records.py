@@ -1,9 +1,11 @@
 """A priced run as a row of the table, and the verdict on it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from mmuexp.analysis.passes import Run
+from mmuexp.analysis.pressure import pressures
 from mmuexp.analysis.ranges import tables_of
 from mmuexp.price.host import Profile
 from mmuexp.price.priced import Priced, price
@@ -22,7 +24,7 @@ def half_of(label: str, run: Run) -> list[dict[str, Any]]:
 
 
 def record_of(
-    label: str, run: Run, cost: Priced, host: Profile, values: Mapping[str, dict], load_seed: int | None
+    label: str, run: Run, cost: Priced, host: Profile, values: Mapping[str, Mapping], load_seed: int | None
 ) -> dict[str, Any]:
     """The row of a run, by column; `cost` is at the prices of `host`; `values` holds what else is known of a spec."""
     accesses = run.counts["accesses"]
@@ -37,7 +39,7 @@ def record_of(
         record[WINDOW] = run.window
     if load_seed is not None:
         record[LOAD_SEED] = load_seed
-    return record | values.get(str(run.strategy), {})
+    return record | dict(values.get(str(run.strategy), {}))
 
 
 def priced_columns(cost: Priced, accesses: int) -> dict[str, float | None]:
@@ -52,6 +54,26 @@ def priced_columns(cost: Priced, accesses: int) -> dict[str, float | None]:
         "cross_kernel_ns": cost.cross_kernel_ns,
         **{name: getattr(cost, name) for name in (*PARTS, *TIMES)},
     }
+
+
+def judged(
+    kind: str,
+    label: str,
+    reference: str,
+    priced: list[tuple[Run, Priced]],
+    values: Mapping[str, Mapping[str, Any]],
+    host: Profile,
+    load_seed: int | None,
+) -> dict[str, list[dict]]:
+    """`verdicts`, `certainty` and `pressure` of a manifest, of runs over one whole trace; `priced` at `host`."""
+    found: dict[str, list[dict]] = {"verdicts": verdicts(label, reference, priced, load_seed)}
+    # at other load addresses the same scheme stands there several times
+    found["certainty"] = certainty(label, priced, values) if load_seed is None else []
+    found["pressure"] = []
+    if kind == "compare":
+        for run, cost in priced:
+            found["pressure"] += pressures(label, run.strategy, run.counts, cost, host)
+    return found
 
 
 def verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]], load_seed: int | None) -> list[dict]:
@@ -73,16 +95,14 @@ def verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]], load_
     return found
 
 
-def certainty(
-    label: str, priced: Sequence[tuple[Run, Priced]], values: Mapping[str, dict], parameters: Sequence[str]
-) -> list[dict]:
+def certainty(label: str, priced: Sequence[tuple[Run, Priced]], values: Mapping[str, Mapping[str, Any]]) -> list[dict]:
     """For each table that runs over a whole trace stand in: what could put each of them before the cheapest.
 
     `sure` is that no combination of prices within their ranges does; `decided_by` are the prices that do so alone.
     """
-    found = []
+    found, parameters = [], list(dict.fromkeys(chain(*values.values())))
     rows = [
-        dict.fromkeys(parameters) | values.get(str(run.strategy), {}) | {"": at} for at, (run, _) in enumerate(priced)
+        {**dict.fromkeys(parameters), **values.get(str(run.strategy), {}), "": at} for at, (run, _) in enumerate(priced)
     ]
     for _, group in tables_of(rows, parameters):
         mine = [priced[row[""]] for row in group]

@@ -6,12 +6,10 @@ them. What was counted, how and when stays as the manifest says it; `repriced` s
 
 import os
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from mmuexp.analysis.passes import Run
-from mmuexp.analysis.pressure import pressures
-from mmuexp.analysis.records import certainty, priced_columns, verdicts
+from mmuexp.analysis.records import judged, priced_columns
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.price.host import Profile, load_profile
 from mmuexp.price.priced import engine_ns_per_access, price, price_table
@@ -106,11 +104,9 @@ def _verdicts(result: Result, rows: Sequence[Mapping], runs: Sequence[Run], prof
         tables.setdefault((row["trace"], row.get(LOAD_SEED)), []).append((row, run))
     for (trace, seed), mine in tables.items():
         priced = [(run, price(run.strategy, run.counts, profile)) for run in _totals([run for _, run in mine])]
-        found["verdicts"] += verdicts(trace, references.get((trace, seed), ""), priced, seed)
-        if result.kind == "compare":
-            found["pressure"] += chain(*(pressures(trace, r.strategy, r.counts, cost, profile) for r, cost in priced))
-        if seed is None:
-            found["certainty"] += certainty(trace, priced, values, list(dict.fromkeys(chain(*values.values()))))
+        reference = references.get((trace, seed), "")
+        for name, more in judged(result.kind, trace, reference, priced, values, profile, seed).items():
+            found[name] += more
     return found
 
 

@@ -7,7 +7,6 @@ row by row, which names the first row.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mmuexp.analysis.passes import DEFAULT_NAME, opened_trace
-from mmuexp.arguments import given_traces, positive
-from mmuexp.errors import SchemeStopped, shown
+from mmuexp.analysis.given import given_traces, label_of, opened_trace
+from mmuexp.arguments import positive
+from mmuexp.errors import SchemeStopped
 from mmuexp.events import FIRST_EXTRA
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_of, source_of
@@ -269,7 +268,7 @@ def verify(
     for strategy in chosen or []:
         engine_of(type(strategy))  # a scheme without an engine is said before the work
     for path in given_traces(traces):
-        label = DEFAULT_NAME if path is None else shown(os.fsdecode(path))
+        label = label_of(path)
         with opened_trace(path, one) as trace:
             needed = memory_needed(trace, label)
             told = check_memory(needed, label, memory_mb)

@@ -128,7 +128,8 @@ def _command(result: Result) -> str:
 
 def _of_traces(traces: Sequence[str], params: set[str | None], progress: Progress | None) -> dict[str | None, Result]:
     """Of the user's recordings: the comparison (None), and the sweeps that are wanted, by parameter."""
-    from mmuexp.analysis.experiment import compare, sweep
+    from mmuexp.analysis.compare import compare
+    from mmuexp.analysis.sweep import sweep
 
     command = ["mmuexp", "compare", *traces]
     found: dict[str | None, Result] = {None: compare(list(traces), progress=progress, command=command)}

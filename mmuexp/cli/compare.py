@@ -48,7 +48,7 @@ def command(
     model at the prices of the host profile. With --live each scheme also runs for real, with mmap and SIGSEGV, beside a
     loop without translation, at prices that are measured first, unless --host names others.
     """
-    from mmuexp.analysis.experiment import compare
+    from mmuexp.analysis.compare import compare
     from mmuexp.result.table import LIVE, WINDOW
     from mmuexp.strategy.given import own_columns, possible_schemes
 

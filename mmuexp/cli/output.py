@@ -252,7 +252,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None] | None]:
 
 def telling(progress: Callable[[str, int, int | None], None] | None) -> Callable[[str, int, int | None], None]:
     """`progress`, and a remark when the replay of the bundled trace begins (not earlier: arguments may be wrong)."""
-    from mmuexp.analysis.passes import DEFAULT_NAME
+    from mmuexp.analysis.given import DEFAULT_NAME
 
     told = False
 

@@ -167,8 +167,9 @@ def _find(folder: Path, word: str) -> tuple[str, Path | None]:
 
 def run(about: About, call: Call, progress: Callable[[str, int, int | None], None] | None = None) -> Result:
     """Replay. Raises MissingRecording, which says what makes it, and MmuexpError."""
-    from mmuexp.analysis.experiment import compare, sweep
+    from mmuexp.analysis.compare import compare
     from mmuexp.analysis.misses import misses
+    from mmuexp.analysis.sweep import sweep
 
     if call.missing:
         made = f"make it: {about.recipe}" if about.recipe else "put it into the folder, or see traces/README.md"

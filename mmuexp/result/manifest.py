@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import shell_line
-from mmuexp.price.priced import price_table
 from mmuexp.runtime.threads import Threads
 
 MODEL_VERSION = 2  # raised whenever a count changes for the same trace and spec
@@ -45,27 +44,6 @@ def made_by(kind: str, command: Sequence[str], started: str, complete: str) -> d
 def of_run(kind: str, command: Sequence[str], started: str, complete: str, **about: Any) -> dict[str, Any]:
     """The whole manifest of a run: how it was made, what it is `about`, and on what machine, with which versions."""
     return {**made_by(kind, command, started, complete), **about, "machine": machine(), "versions": versions()}
-
-
-def build(ledger: Any, complete: str) -> dict[str, Any]:
-    """The manifest of what an experiment's ledger holds; `complete` as in `made_by`."""
-    strategies = list(ledger.strategies.values())
-    return of_run(
-        ledger.kind,
-        ledger.command,
-        ledger.started,
-        complete,
-        every=ledger.cuts.every,
-        warmup=ledger.cuts.warmup,
-        strategies=[expanded(strategy) for strategy in strategies],
-        traces=ledger.traces,
-        verdicts=ledger.verdicts,
-        certainty=ledger.certainty,
-        pressure=ledger.pressure,
-        second_half=ledger.second_half,
-        left_out=ledger.left_out,
-        prices=price_table(strategies, ledger.host),
-    )
 
 
 def command_line(argv: Sequence[str]) -> str:

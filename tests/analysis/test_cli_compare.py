@@ -10,7 +10,8 @@ from kit.cli import one_line
 from kit.traces import ROWS, write_trace
 
 import mmuexp
-from mmuexp.analysis.experiment import Interrupted, compare
+from mmuexp.analysis.compare import compare
+from mmuexp.analysis.experiment import Interrupted
 from mmuexp.errors import UsageError
 from mmuexp.price.host import load_profile
 from mmuexp.render.summary import summaries

@@ -177,7 +177,7 @@ def test_they_sum_in_recordings(name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["gzip", "bzip2", "luajit", "linux_user", "linux_patching", "linux_firmware"])
 def test_they_sum_in_whole_recordings(name):
-    from mmuexp.analysis.experiment import compare
+    from mmuexp.analysis.compare import compare
 
     path = f"traces/{name}.arrow"
     for bits in (4, 8):

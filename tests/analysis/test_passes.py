@@ -7,7 +7,7 @@ from kit.traces import columns_of, load, random_trace
 
 import mmuexp
 from mmuexp.analysis import passes
-from mmuexp.analysis.experiment import compare
+from mmuexp.analysis.compare import compare
 from mmuexp.errors import SchemeStopped, TraceError, UsageError
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import TraceWriter, open_trace

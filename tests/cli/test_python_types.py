@@ -98,7 +98,7 @@ def test_defaults_are_those_of_what_is_called(name):
     behind |= {"diff": ("result.difference", "diff")}
     behind |= {"claims": ("claims.report", "claims"), "report": ("report.build", "report")}
     behind |= {"rerun": ("rerun.rerun", "rerun"), "reprice": ("analysis.reprice", "reprice")}
-    module, function = behind.get(name, ("analysis.experiment", name))
+    module, function = behind.get(name, (f"analysis.{name}", name))
     own = inspect.signature(getattr(importlib.import_module(f"mmuexp.{module}"), function)).parameters
     for parameter in inspect.signature(getattr(mmuexp, name)).parameters.values():
         assert own[parameter.name].default == parameter.default, parameter.name

@@ -43,7 +43,7 @@ def trace(tmp_path) -> str:
 def bundled(tmp_path, monkeypatch) -> str:
     """The small trace stands in for the bundled one."""
     path = write_trace(tmp_path / "bundled.arrow")
-    monkeypatch.setattr("mmuexp.analysis.passes.bundled_trace", lambda: Path(path))
+    monkeypatch.setattr("mmuexp.analysis.given.bundled_trace", lambda: Path(path))
     return path
 
 

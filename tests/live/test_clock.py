@@ -3,7 +3,7 @@
 import pytest
 from kit.traces import write_trace
 
-from mmuexp.analysis.experiment import compare
+from mmuexp.analysis.compare import compare
 from mmuexp.analysis.live_columns import live_columns
 from mmuexp.analysis.passes import Run
 from mmuexp.claims.evidence import measured_in

@@ -18,7 +18,8 @@ from kit.prices import known
 from kit.replays import DEFAULTS, run
 from kit.traces import ROWS, columns_of, random_trace, write, write_trace
 
-from mmuexp.analysis.experiment import Interrupted, compare
+from mmuexp.analysis.compare import compare
+from mmuexp.analysis.experiment import Interrupted
 from mmuexp.errors import UsageError
 from mmuexp.guest import Columns
 from mmuexp.live import build

@@ -10,7 +10,7 @@ import warnings
 import pytest
 from kit.places import TRACES
 
-from mmuexp.analysis.experiment import compare
+from mmuexp.analysis.compare import compare
 from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, live_interval, measured_ns, rows_of, within_tolerance
 
 RECORDINGS = ("numeric_sort", "string_sort", "bit_field", "assignment", "huffman", "neural_net", "lu", "bzip2", "gzip")

@@ -5,7 +5,7 @@ import json
 import pytest
 from kit.cli import one_line
 
-from mmuexp.analysis.experiment import compare
+from mmuexp.analysis.compare import compare
 from mmuexp.claims.gather import hosts_of
 from mmuexp.errors import UsageError
 from mmuexp.price.host import load_profile, split_prices

@@ -12,7 +12,7 @@ import pytest
 from kit.cli import one_line
 from kit.places import HONEST_FILE
 
-from mmuexp.analysis.experiment import compare
+from mmuexp.analysis.compare import compare
 from mmuexp.errors import MmuexpError
 from mmuexp.render.export import load
 from mmuexp.result.manifest import command_line

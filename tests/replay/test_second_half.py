@@ -6,7 +6,8 @@ import pytest
 from kit.cli import one_line
 from kit.traces import ROWS, columns_of, random_trace, write_trace
 
-from mmuexp.analysis.experiment import compare, sweep
+from mmuexp.analysis.compare import compare
+from mmuexp.analysis.sweep import sweep
 from mmuexp.render.export import Output, load
 from mmuexp.render.half import half_sentence
 from mmuexp.render.summary import summaries

@@ -10,7 +10,8 @@ from kit.prices import known
 from kit.traces import ROWS, columns_of, random_trace, write_trace
 
 import mmuexp
-from mmuexp.analysis.experiment import compare, sweep
+from mmuexp.analysis.compare import compare
+from mmuexp.analysis.sweep import sweep
 from mmuexp.errors import UsageError
 from mmuexp.result.table import COUNTS, SIZES, rows_of
 from mmuexp.trace import TraceWriter

@@ -11,8 +11,9 @@ from kit.traces import write_trace
 from rerun.test_rerun_misses import OWN
 
 import mmuexp
-from mmuexp.analysis.experiment import compare, sweep
+from mmuexp.analysis.compare import compare
 from mmuexp.analysis.reprice import reprice
+from mmuexp.analysis.sweep import sweep
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.price.priced import price
 from mmuexp.render.export import Output, load

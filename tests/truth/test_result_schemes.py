@@ -4,7 +4,7 @@ import pytest
 from kit.places import RESULTS
 from kit.traces import columns_of, exec_, load, store, write, write_trace
 
-from mmuexp.analysis.experiment import compare
+from mmuexp.analysis.compare import compare
 from mmuexp.result.table import rows_of
 
 pytestmark = pytest.mark.long  # a scheme from a file is compiled anew in each run

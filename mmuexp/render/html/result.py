@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmuexp.analysis import misses
-from mmuexp.analysis.passes import DEFAULT_NAME, bundled_trace
+from mmuexp.analysis.given import DEFAULT_NAME, bundled_trace
 from mmuexp.errors import MmuexpError
 from mmuexp.render import words
 from mmuexp.render.chart.draw import chart_of
