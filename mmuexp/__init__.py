@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # as of typing, which takes milliseconds to import; type 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     import pandas as pd
 
@@ -90,8 +90,8 @@ def compare(
     """
     from mmuexp.analysis import compare as made
 
-    more = {"warmup": warmup, "live": live, "rounds": rounds, "seconds": seconds, "thread": thread, "jobs": jobs}
-    more |= {"progress": progress}
+    more: dict[str, Any] = {"warmup": warmup, "live": live, "rounds": rounds, "seconds": seconds}
+    more |= {"thread": thread, "jobs": jobs, "progress": progress}
     return made.compare(traces, strategies, reference=reference, host=host, every=every, **more).frame
 
 
@@ -116,7 +116,7 @@ def sweep(
     """
     from mmuexp.analysis import sweep as made
 
-    more = {"warmup": warmup, "thread": thread, "jobs": jobs, "progress": progress}
+    more: dict[str, Any] = {"warmup": warmup, "thread": thread, "jobs": jobs, "progress": progress}
     return made.sweep(params, traces, strategy=strategy, reference=reference, host=host, **more).frame
 
 
@@ -153,7 +153,7 @@ def tlb_misses(
     """
     from mmuexp.analysis.misses import misses
 
-    moved = {"load_seed": load_seed, "join_pages": join_pages, "move_bits": move_bits}
+    moved: dict[str, Any] = {"load_seed": load_seed, "join_pages": join_pages, "move_bits": move_bits}
     return misses(traces, strategies, **moved, thread=thread, progress=progress).frame
 
 
@@ -219,7 +219,7 @@ def verify(
     from mmuexp.analysis import verify as check
 
     limits = {"time_limit": time_limit, "memory_mb": memory_mb, "note": note}
-    given = {name: value for name, value in limits.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
     return check.verify(traces, strategies, thread=thread, progress=progress, **given)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,7 +35,7 @@ def all_shown(value: Any) -> Any:
     return list(map(all_shown, value)) if isinstance(value, list) else value
 
 
-def shell_line(words: list[str]) -> str:
+def shell_line(words: Sequence[str]) -> str:
     r"""A command line that a shell reads again as these words; one that is not printable stands as `$'\xff.arrow'`."""
     return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_quoted(word)}'" for word in words)
 

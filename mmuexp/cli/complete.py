@@ -5,7 +5,7 @@ read from the source of the files in strategies/.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -20,8 +20,9 @@ LOAD_SEED = "load_seed"
 @cache
 def schemes() -> dict[str, tuple[str, ...]]:
     """Every scheme's name, and the parameters that its class declares; of other packages the names alone."""
-    found = {}
-    for folder in find_spec("mmuexp.strategies").submodule_search_locations or ():
+    found: dict[str, tuple[str, ...]] = {}
+    spec = find_spec("mmuexp.strategies")
+    for folder in (spec and spec.submodule_search_locations) or ():
         for path in sorted(Path(folder).glob("[a-z]*.py")):
             found |= dict(_declared(path))
     return found | {point.name: () for point in entry_points(group="mmuexp.strategies")}
@@ -96,7 +97,7 @@ def commands(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     return _beginning(list(COMMANDS), incomplete)
 
 
-BY_METAVAR = {
+BY_METAVAR: dict[str | None, Callable[[click.Context, str], list[CompletionItem]]] = {
     "SPEC": specs,
     "NAME": specs,
     "PARAM[=RANGE]... [FILE]...": swept,

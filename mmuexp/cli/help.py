@@ -23,9 +23,10 @@ def command(ctx: click.Context, words: tuple[str, ...], man: bool) -> None:
 
         if words:
             raise click.UsageError("the manual page has all commands; leave the name out", ctx)
-        click.echo(page(ctx.parent, version()), nl=False)
+        click.echo(page(ctx.find_root(), version()), nl=False)
         return
-    found, context = ctx.parent.command, ctx.parent
+    context = ctx.find_root()
+    found = context.command
     for word in words:
         child = found.get_command(context, word) if isinstance(found, click.Group) else None
         if child is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import wraps
+from typing import Any
 
 import click
 
@@ -14,13 +15,14 @@ def guard_inputs(name: str, command: click.Command) -> None:
     work = command.callback
     if (
         name in LOOK_THEMSELVES
+        or work is None
         or not any(OUTPUT in param.opts for param in command.params)
         or hasattr(work, "__wrapped__")
     ):
         return
 
     @wraps(work)
-    def guarded(*args, **kwargs):
+    def guarded(*args: Any, **kwargs: Any) -> Any:
         _refuse_inputs(click.get_current_context())
         return work(*args, **kwargs)
 
@@ -28,9 +30,10 @@ def guard_inputs(name: str, command: click.Command) -> None:
 
 
 def _refuse_inputs(ctx: click.Context) -> None:
-    outputs, inputs = [], []
+    outputs: list[str] = []
+    inputs: list[str] = []
     for param in ctx.command.params:
-        (outputs if OUTPUT in param.opts else inputs).extend(_texts(ctx.params.get(param.name)))
+        (outputs if OUTPUT in param.opts else inputs).extend(_texts(ctx.params.get(param.name or "")))
     if not (outputs and inputs):
         return
     from mmuexp.errors import refuse_itself

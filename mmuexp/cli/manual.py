@@ -32,7 +32,9 @@ def page(root: click.Context, version: str) -> str:
 def _commands(parent: click.Context) -> list[click.Context]:
     """Of all commands below, in the order of the help; a group before its commands."""
     group, found = parent.command, []
-    for name in group.list_commands(parent) if isinstance(group, click.Group) else ():
+    if not isinstance(group, click.Group):
+        return []
+    for name in group.list_commands(parent):
         child = group.get_command(parent, name)
         if child is not None and not child.hidden:
             context = click.Context(child, info_name=name, parent=parent)

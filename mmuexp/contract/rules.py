@@ -59,7 +59,7 @@ def declares_itself(strategy: Strategy) -> None:
         declared(cls)
     except MmuexpError as error:
         raise Crashed(error.what, where=error.where, todo=error.todo) from None
-    if not module.__doc__ and cls.__doc__.startswith(f"{cls.__name__}("):  # dataclass wrote that one
+    if not module.__doc__ and (cls.__doc__ or "").startswith(f"{cls.__name__}("):  # dataclass wrote that one
         raise Broken(f"{strategy.name}: no docstring says what the scheme is", todo="begin the file with one")
     if not cls.hit_insns():
         raise Broken(f"{strategy.name}: FAST_PATH lists no instruction", todo="give the hit path, one a line")
@@ -240,13 +240,14 @@ def check(cls: type[Strategy], traces: Sequence[str] = ()) -> Iterator[tuple[str
         yield "its sweeps are in range", Broken(f"{cls.name}: {_why(error, cls)}")
         return
     passed = True
-    for one in (*CHECKS, *(partial(keeps_it_on, path) for path in traces)):
+    checks: list[Any] = [*CHECKS, *(partial(keeps_it_on, path) for path in traces)]
+    for one in checks:
         # interpreting is slow, and its meaning does not hang on the parameters
         wrong = _wrong(one, strategies[:1] if one is compiled_is_interpreted else strategies)
         if isinstance(one, partial):
             yield f"{one.args[0]}: with and without the filter, sums, the log of faults", wrong
         else:
-            yield one.__doc__.partition("\n")[0].rstrip("."), wrong
+            yield (one.__doc__ or "").partition("\n")[0].rstrip("."), wrong
         passed = passed and wrong is None
         if isinstance(wrong, Crashed):
             return

@@ -2,6 +2,7 @@
 
 import random
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,9 @@ class _Writer:
     """Writes rows, and before them the MAP rows that a system trace owes its reader."""
 
     def __init__(self, rng: random.Random, mode: str):
-        self.rng, self.system, self.rows, self.known = rng, mode == "system", [], {}
+        self.rng, self.system = rng, mode == "system"
+        self.rows: list[tuple[int, ...]] = []
+        self.known: dict[int, int] = {}
 
     def row(self, op: Op, vaddr: int, size: int, insns: int = 0, flags: int = 0, page: int = 0) -> None:
         self.rows.append((vaddr, page, size, insns, op, flags))
@@ -107,7 +110,7 @@ def calm_trace(mode: str, pages: np.ndarray) -> Columns:
     """
     user = USER if mode == "user" else 0
 
-    def rows(op: Op, pages: np.ndarray, offset: int, size: int, insns: int = 1, flags: int = user) -> Columns:
+    def rows(op: Op, pages: Any, offset: int, size: int, insns: int = 1, flags: int = user) -> Columns:
         of = rows_of_op(op, np.asarray(pages) * PAGE_BYTES + offset)
         given = {"size": size, "insns": insns, "flags": flags}
         return of._replace(**{name: np.full_like(getattr(of, name), value) for name, value in given.items()})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmuexp.errors import MmuexpError, option
 from mmuexp.native.compiler import compiled
+from mmuexp.strategy import Strategy
 
 SHARED = files("mmuexp.live") / "engine"
 SOURCES = ("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "fetch.c", "tlb.c", "translate.c")
@@ -31,7 +32,7 @@ class NoEngine(MmuexpError):
     """The scheme has no engine, or this host cannot run one."""
 
 
-def source_of(strategy: type) -> Path:
+def source_of(strategy: type[Strategy]) -> Path:
     """The C half of a scheme: NAME.c beside the NAME.py that defines it. Raises NoEngine when there is none."""
     source = Path(inspect.getfile(strategy)).with_suffix(".c")
     if not source.is_file():
@@ -41,7 +42,7 @@ def source_of(strategy: type) -> Path:
 
 
 @cache
-def engine_of(strategy: type | None, extra: tuple[str, ...] = ()) -> Path:
+def engine_of(strategy: type[Strategy] | None, extra: tuple[str, ...] = ()) -> Path:
     """The compiled engine of a scheme; None is the loop without translation. `extra` flags are for tests.
 
     Raises NoEngine: another architecture, no C half, no compiler, a failed compile, a cache that cannot be written.

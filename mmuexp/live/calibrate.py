@@ -226,7 +226,8 @@ def _figure(rounds: np.ndarray, how: str) -> TimedFigure:
 
 def kernel(rounds: int, step: Step = lambda what: None) -> dict[str, list[float]]:
     """Each figure of `primitives.c`, ns a round."""
-    program, found = primitives_program(), {}
+    program = primitives_program()
+    found: dict[str, list[float]] = {}
     what = "the host's primitives cannot be measured"
     for _ in range(rounds):
         try:

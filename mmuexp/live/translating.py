@@ -59,9 +59,10 @@ def _cpu_ns(runner: str, content: bytes) -> float | None:
         file.write(content)
         file.flush()
         command = [runner, f"/proc/self/fd/{file.fileno()}"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         try:
-            process = subprocess.Popen(command, pass_fds=[file.fileno()], **quiet)
+            process = subprocess.Popen(
+                command, pass_fds=[file.fileno()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         except OSError:
             return None
     ends = time.monotonic() + SECONDS

@@ -40,7 +40,7 @@ def find(program: str, root: str | None) -> str:
             head = file.read(64)
             loader = _interpreter(file, head, path, root)
     except OSError as error:
-        raise MmuexpError(error.strerror, where=path) from None
+        raise MmuexpError(str(error.strerror), where=path) from None
     if loader is not None:
         _find_loader(loader, root, path)
     return path

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from mmuexp.errors import MmuexpError, UsageError, option, refuse_itself, shell_line
 from mmuexp.record import build, libraries, program, symbols
@@ -69,7 +70,7 @@ def record(
     metadata = metadata_of(command, version, licence, skip) | {"program.sha256": digest(path)}
     with TraceWriter(output, mode="user", metadata=metadata, recording=True, force=force) as writer:
         tell_of_kept(writer, note)
-        how = {"limit": limit, "seconds": seconds, "waits_for": waits_for, "start": start, "note": note}
+        how: dict[str, Any] = {"limit": limit, "seconds": seconds, "waits_for": waits_for, "start": start, "note": note}
         session = Session(writer, Mode.USER, skip=skip, **how)
         settings = ["-seed", SEED, "-0", command[0]]
         if root:

@@ -65,7 +65,7 @@ class Ring:
             memory = mmap.mmap(self.fd, size, mmap.MAP_SHARED)
         except OSError as error:
             os.close(self.fd)
-            what = f"its {size >> 20} MiB of shared memory cannot be had: {error.strerror.lower()}"
+            what = f"its {size >> 20} MiB of shared memory cannot be had: {str(error.strerror).lower()}"
             raise MmuexpError(
                 what, where="the recorder", todo="see `ulimit -f` and `ulimit -v`, and /proc/meminfo"
             ) from None

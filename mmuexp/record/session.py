@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError
 from mmuexp.record.console import Console
@@ -62,7 +62,7 @@ class Session:
         self.ring = Ring(mode)
         self.socket, self.theirs = socket.socketpair()
         self.at_end: Callable[[], dict[str, str]] = dict  # more metadata, asked for when no more rows come
-        self.process: subprocess.Popen | None = None
+        self.process: Any = None  # QEMU as a Popen, once it runs
         self.failure: MmuexpError | None = None
         self.complete: str | None = None  # known once the file is closed
         self.seconds = 0.0
@@ -140,7 +140,7 @@ class Session:
             rows=self.writer.rows,
             size_bytes=os.path.getsize(self.writer.path) if os.path.exists(self.writer.path) else 0,
             seconds=self.seconds,
-            complete=self.complete,
+            complete=self.complete or "",
             window=(self.ring.skipped, max(0, self.writer.rows - self.ring.prefix)),
             exit_code=code if code >= 0 else 128 - code,
             failure=self.failure,

@@ -24,7 +24,7 @@ class Signals:
             return  # Python gives signals to the main thread alone
         terminal = _has_terminal()
 
-        def came(number, _frame):
+        def came(number: int, _frame: object) -> None:
             self.first = self.first or number
             if not (number == signal.SIGINT and terminal):
                 pass_on(number)

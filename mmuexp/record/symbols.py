@@ -39,7 +39,7 @@ def _symbols(data: bytes) -> dict[bytes, int]:
     (table,) = struct.unpack_from("<I", data, 32)
     size, count = struct.unpack_from("<HH", data, 46)
     sections = [struct.unpack_from("<10I", data, table + at * size) for at in range(count)]
-    found = {}
+    found: dict[bytes, int] = {}
     for section in sections:
         _, kind, _, _, offset, length, link = section[:7]
         if kind not in (SHT_SYMTAB, SHT_DYNSYM):

@@ -16,6 +16,7 @@ there are more EXEC rows.
 import os
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from mmuexp.errors import MmuexpError, UsageError, option
 from mmuexp.guest import PAGE_BYTES, PAGES
@@ -80,7 +81,7 @@ def record_system(
     with TraceWriter(output, mode="system", metadata=metadata, recording=True, force=force) as writer:
         tell_of_kept(writer, note)
         waits_for = f"{start_on_output!r} was not printed by -serial stdio or -nographic" if start else ""
-        how = {"limit": limit, "seconds": seconds, "waits_for": waits_for, "note": note}
+        how: dict[str, Any] = {"limit": limit, "seconds": seconds, "waits_for": waits_for, "note": note}
         session = Session(writer, Mode.SYSTEM, skip=skip, **how)
         if start or stop:
             session.console = Console(session.ring, start, stop, session.signals.waker)
@@ -131,7 +132,7 @@ def _pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:
 
 def _processors(value: str) -> int:
     """Of -smp 4, -smp cpus=4,..., -smp sockets=2,cores=2; hotpluggable ones count."""
-    keys = dict(part.split("=", 1) if "=" in part else ("cpus", part) for part in value.split(","))
+    keys = dict((part if "=" in part else f"cpus={part}").split("=", 1) for part in value.split(","))
     numbers = {key: int(text) for key, text in keys.items() if text.isdigit()}
     product = 1
     for key in ("sockets", "dies", "cores", "threads"):

@@ -111,7 +111,7 @@ class Survey:
         numbers = self._numbers if self._system else None
         return Surveyed(columns, frames, numbers, room.firsts[:found], room.first_words[:found], room.eras[:eras])
 
-    def counts(self) -> dict[str, int | None]:
+    def counts(self) -> dict[str, Any]:
         """Every shape column of the contract, and the sums over accesses other than IO that prices need.
 
         None is what the rows do not tell: which accesses are far, where no row tells of code (farcode.py).

@@ -157,6 +157,7 @@ def _about(folder: Path, top: Section) -> About:
     about = About(
         folder, question, answer.strip(), commands, recipe, long, quoted, columns, figures, holds, tables, chart
     )
+    one: Any  # each says `of` which command it is
     for one in [*figures, *holds, *tables, *([chart] if chart else [])]:
         if one.choice.of not in commands:
             raise top.error(f"of = {one.choice.of!r} is no command", f"there are {' '.join(commands)}")

@@ -24,7 +24,7 @@ def crc32(columns: Columns) -> str:
     """`mmuexp.crc32` of a batch: zlib.crc32 chained over its columns (little-endian) in schema order, as hex."""
     value = 0
     for column in columns:
-        value = zlib.crc32(column, value)
+        value = zlib.crc32(column.data, value)
     return f"{value:08x}"
 
 

@@ -201,7 +201,7 @@ def _map(told: dict) -> list[tuple[str, str]]:
     ranges = told["address_map"]
     ranked = sorted(ranges, key=lambda part: -(part["loads"] + part["stores"] + part["execs"]))
     shown = sorted(ranked[:TOP_RANGES], key=lambda part: part["start"])
-    cells = [(f"{'range':<23}", "use ", *_MAP)]
+    cells: list[tuple[str, ...]] = [(f"{'range':<23}", "use ", *_MAP)]
     for part in shown:
         name = f"{part['start']:#010x}..{part['end'] - 1:#010x}"
         cells.append((f"{name:<23}", part["use"], *(f"{part[column]:,}" for column in _MAP)))

@@ -40,7 +40,8 @@ class _Recovery:
     def __init__(self, path: str, fd: int, size: int):
         self.path, self.fd, self.size = path, fd, size
         self.first_op: int | None = None
-        self.reason, self.tail = "", {}  # why the rows end where they do, other than that the file does
+        self.tail: dict[str, str] = {}
+        self.reason = ""  # why the rows end where they do, other than that the file does
         if os.pread(fd, len(layout.MAGIC), 0) != layout.MAGIC:
             raise TraceError("does not begin as a trace does", where=path, todo="nothing in it can be recovered")
         self.schema, self.start = self._schema()

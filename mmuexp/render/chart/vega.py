@@ -16,12 +16,13 @@ from typing import Any
 from mmuexp.errors import MmuexpError
 
 CHILD = Path(__file__).with_name("vega_child.py")
-_running: list[subprocess.Popen] = []  # one, or none
+_running: list[subprocess.Popen[bytes]] = []  # one, or none
 
 
 def convert(name: str, **arguments: Any) -> Any:
     """What `vl_convert.NAME(**arguments)` returns. Raises MmuexpError where that fails, or ends its process."""
     child = _child()
+    assert child.stdin and child.stdout  # both are pipes
     try:
         child.stdin.write(json.dumps([name, arguments]).encode() + b"\n")
         child.stdin.flush()
@@ -44,7 +45,7 @@ def _failed(why: str) -> MmuexpError:
     return MmuexpError(f"the chart cannot be drawn: {why}", todo="give it more memory, or write a .csv")
 
 
-def _child() -> subprocess.Popen:
+def _child() -> subprocess.Popen[bytes]:
     if not _running or _running[0].poll() is not None:
         _end()
         command = [sys.executable, "-P", str(CHILD)]
@@ -59,6 +60,7 @@ def _end() -> int:
     code = 0
     while _running:
         child = _running.pop()
+        assert child.stdin and child.stdout
         with suppress(OSError):
             child.stdin.close()  # at which it ends
         try:

@@ -173,7 +173,9 @@ def _opened(path: str) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.filename != path:
             raise
-        raise TraceError(f"cannot be read: {error.strerror.lower()}", where=path, todo="name lackey's text") from None
+        raise TraceError(
+            f"cannot be read: {str(error.strerror).lower()}", where=path, todo="name lackey's text"
+        ) from None
 
 
 def _chunks(source: BinaryIO, where: str) -> Iterator[tuple[bytes, bool]]:
