@@ -54,6 +54,7 @@ def test_the_wheel_is_small_and_whole(wheel):
         "mmuexp/price/profiles/pentium4-2004.toml",
         "mmuexp/record/plugin/mmuexp_plugin.c",
         "mmuexp/render/html/assets/page.js",
+        "mmuexp/render/html/templates/page.html",
         "mmuexp/results/programs/experiment.toml",
         "mmuexp/results/programs/counts.csv",
         "mmuexp/results/programs/counts.csv.manifest.json",

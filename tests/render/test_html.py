@@ -19,7 +19,7 @@ from mmuexp.render.chart.runs import TIME, plan_of
 from mmuexp.render.export import load
 from mmuexp.render.html.page import page
 from mmuexp.render.html.result import html
-from mmuexp.render.html.sections import Cell, Chart, Heading, Table, Text
+from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.result.table import Result, make_frame
 
 OWNPAGE = TRACES / "ownpage.arrow"
@@ -77,6 +77,40 @@ def test_nothing_in_it_leads_elsewhere_and_nothing_given_is_markup():
             if name in ("href", "src", "action", "srcset"):
                 assert value.startswith(("#", "data:")), (tag, name, value[:80])
     assert [tag for tag, _ in reader.elements].count("script") == 4
+
+
+def test_whatever_text_is_hostile_no_element_and_no_attribute_comes_of_it():
+    """Every text of every kind of section, as a name, within a spec and within an attribute."""
+    frame = pd.DataFrame({"x": [1, 2], "y": [3.0, 4.0], "who": ["a", "b"]})
+
+    def tags(text: str) -> list[tuple[str, list[str]]]:
+        cell = Cell(text, 1.5, mark=text, href=f"#{text}")
+        wide = {"units": [text, text], "caption": text, "groups": [(text, 2)], "csv": frame, "name": text}
+        drawn = chart_of(frame.replace("a", text), {"mark": "line", "x": "x", "y": "y", "color": "who", "title": text})
+        sections = [
+            *(Heading(text, level, text) for level in (2, 2, 2, 3)),
+            *(Text([text, text], kind) for kind in ("", "code", text)),
+            *(Table([text, text], [[text, cell]] * 9, best={0}, wrap=wrap, **wide) for wrap in (False, True)),
+            Table([text], [[text]], sortable=False),
+            Chart(drawn, frame, text, text, text),
+            Details(text, [Text(text)]),
+        ]
+        made = page(text, sections, {text: text, "mmuexp": text, "finished": text}, text)
+        return [(tag, sorted(attributes)) for tag, attributes in Reader(made).elements]
+
+    harmless = tags("a=1,b c".ljust(60, "x"))
+    assert [tag for tag, _ in harmless].count("h2") == 3
+    for hostile in (HOSTILE, '" onload="alert(1)', "'onload='alert(1)", "]]><!--", "{{ 7*7 }}{% raw %}"):
+        assert tags(f"a={hostile.replace(' ', '/')},b c".ljust(60, "x")) == harmless
+
+
+def test_a_legend_has_a_shape_for_each_of_its_series():
+    frame = pd.DataFrame([{"x": x, "y": 1.0, "who": f"s{n}"} for n in range(8) for x in (1, 2)])
+    for mark, drawn in (("line", 2), ("point", 1)):
+        chart = chart_of(frame, {"mark": mark, "x": "x", "y": "y", "color": "who"})
+        paths = [a for tag, a in Reader(page("T", [Chart(chart, frame, "alt")], {})).elements if tag == "path"]
+        assert len(paths) == 8 * drawn
+        assert len({a["d"] for a in paths if "stroke" not in a}) == 8
 
 
 def test_the_manifest_is_there_as_it_is():
