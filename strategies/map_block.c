@@ -21,11 +21,13 @@ static uint32_t owner[MOST_BLOCKS]; /* guest block + 1 that has the host block *
 static uint8_t *none;
 __attribute__((used, aligned(64))) static uintptr_t block_table[GUEST_BLOCKS];
 
+/* clang-format off */
 #define LOOK_UP                                                                                                        \
     BEGIN                                                                                                              \
     "movl %%ecx, %%eax\n"                                                                                              \
     "shrl $31, %%eax\n" PATCHED(2, 1)                                                                                  \
     "movq block_table(, %%rax, 8), %%rax\n"
+/* clang-format on */
 #define LOAD(n, vaddr, at)                                                                                             \
     ({                                                                                                                 \
         uint64_t data_;                                                                                                \

@@ -12,7 +12,7 @@ enum { KERNEL_BASE = 0x90000000, SPELL_TLB_BITS = 8 };
 
 static uint64_t guest_limit, kernel_offset;
 static uint32_t owner[PAGES]; /* virtual page + 1 that a window shows */
-static bool in_spell; /* the block is translated with softmmu accesses, to its end */
+static bool in_spell;         /* the block is translated with softmmu accesses, to its end */
 
 #define LOAD(n, vaddr, at)                                                                                             \
     ({                                                                                                                 \

@@ -30,6 +30,7 @@ static struct mode {
 } modes[2]; /* kernel, user */
 static uint64_t window_insns, least_entries, most_entries;
 
+/* clang-format off */
 #define LOOK_UP_10(n, side)                                                                                            \
     BEGIN                                                                                                              \
     "movl %%ecx, %%eax\n"                                                                                              \
@@ -40,6 +41,7 @@ static uint64_t window_insns, least_entries, most_entries;
     "andl $0xfffff000, %%esi\n"                                                                                        \
     "cmpl " side "(%%rax), %%esi\n" LEAVE("jne", "call *tlb_slow_vector")                                              \
     "movq 24(%%rax), %%rax\n"
+/* clang-format on */
 
 #define CONTEXT (&modes[!system_mode || rows.flags[row_at] & FLAG_USER])
 #define LOAD(n, vaddr, at)                                                                                             \

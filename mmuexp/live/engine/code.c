@@ -11,12 +11,12 @@
 enum { MAX_BLOCKS = 1 << 22, BUCKETS = 1 << 20, NO_FRAME = -1, WALKS_BEFORE_BITMAP = 10 };
 
 struct block {
-    uint64_t start;     /* of its first byte: frame and offset */
-    int32_t second;     /* frame of its second page, NO_FRAME */
+    uint64_t start; /* of its first byte: frame and offset */
+    int32_t second; /* frame of its second page, NO_FRAME */
     uint16_t size;
     uint16_t remembered; /* slot + 1 of `entered` that may hold it */
-    bool dropped;       /* until it is translated again; it keeps its place in the bucket */
-    uint32_t in_bucket; /* next in the hash bucket */
+    bool dropped;        /* until it is translated again; it keeps its place in the bucket */
+    uint32_t in_bucket;  /* next in the hash bucket */
     uint32_t in_page[2]; /* next in the list of its first page, and of its second: block * 2 + part */
 };
 

@@ -30,6 +30,7 @@ enum op { OP_LOAD, OP_STORE, OP_EXEC, OP_FLUSH, OP_FLUSH_PAGE, OP_MAP };
 enum flag { FLAG_IO = 1, FLAG_USER = 2 };
 
 /* What is counted, under the names of the CSV columns; extra_0 is the first of a scheme's own `extra_events`. */
+/* clang-format off */
 #define COUNTERS(X)                                                                                                    \
     X(faults_unmapped) X(faults_block) X(faults_write) X(faults_code) X(faults_cross) X(faults_io) X(faults_softmmu)   \
     X(tlb_fills) X(slow_misaligned) X(slow_cross) X(slow_io) X(slow_code) X(code_list_walks) X(softmmu_accesses)       \
@@ -38,6 +39,7 @@ enum flag { FLAG_IO = 1, FLAG_USER = 2 };
     X(blocks_dropped) X(retranslated_insns)                                                                            \
     X(extra_0) X(extra_1) X(extra_2) X(extra_3) X(extra_4) X(extra_5) X(extra_6) X(extra_7)                            \
     X(signals) X(system_calls) X(checked_loads) X(checked_stores)
+/* clang-format on */
 #define X(name) COUNT_##name,
 enum counter { COUNTERS(X) COUNTER_COUNT };
 #undef X
@@ -47,7 +49,7 @@ enum { CHUNK_ROWS = 1 << 20, LOG_RECORDS = 2 * CHUNK_ROWS, HEADER_BYTES = 4096, 
 
 struct header {
     uint64_t counter[COUNTER_COUNT];
-    uint64_t cpu_ns; /* that the rows of the last command took, the kernel's part included */
+    uint64_t cpu_ns;     /* that the rows of the last command took, the kernel's part included */
     uint64_t logged;     /* records of the last command */
     uint64_t failed_row; /* with a message: the row of the trace */
     uint64_t failure;    /* enum failure */
@@ -79,13 +81,13 @@ extern volatile uint32_t row_at, rows_end; /* rows_end: where the loop stops; a 
 extern uint64_t rows_before;               /* rows of earlier chunks */
 
 struct row {
-    uint64_t number; /* in the trace */
+    uint64_t number;                    /* in the trace */
     uint32_t vaddr, size, page, second; /* second: the next page, where the access crosses */
     uint32_t first, last, second_last;  /* offsets of its bytes in `page`, and of its last one in `second` */
     bool store, io, user, crosses;
 };
-extern volatile uint32_t run_row;          /* in translated code: the row at work is row_at + run_row */
-extern volatile bool run_left;             /* a handler ended the loop or the run, if only behind its last row */
+extern volatile uint32_t run_row; /* in translated code: the row at work is row_at + run_row */
+extern volatile bool run_left;    /* a handler ended the loop or the run, if only behind its last row */
 struct row current_row(void);
 void populate(uint32_t n);
 static inline void touch(void *at) /* the host gives the page behind it, for writing, if it has not yet */
@@ -93,16 +95,16 @@ static inline void touch(void *at) /* the host gives the page behind it, for wri
     asm volatile("lock orb $0, (%0)" : : "r"(at) : "memory", "cc");
 }
 void count_insns(uint32_t n);
-uint64_t guest_insns(void); /* at a FLUSH: of all blocks entered before it; the guest's clock */
+uint64_t guest_insns(void);  /* at a FLUSH: of all blocks entered before it; the guest's clock */
 void other_row(uint32_t at); /* EXEC, FLUSH, FLUSH_PAGE, MAP, annotations */
 
 /* What a scheme gives; a function that has nothing to do may be NULL. */
 struct scheme {
-    void (*start)(void);                                   /* parameters can be read: make tables and reserve */
-    void (*run)(void);                                     /* rows row_at .. rows_end */
-    uint64_t (*context)(bool user);                        /* what translated code finds in r8 */
+    void (*start)(void);            /* parameters can be read: make tables and reserve */
+    void (*run)(void);              /* rows row_at .. rows_end */
+    uint64_t (*context)(bool user); /* what translated code finds in r8 */
     bool (*fault)(const struct row *row, uintptr_t address, long long *registers); /* false: not ours */
-    void (*protect)(uint32_t frame);                       /* the page became a code page */
+    void (*protect)(uint32_t frame);                                               /* the page became a code page */
     void (*flush)(void);
     void (*flush_page)(uint32_t page);
     void (*fetch)(uint32_t page, bool user); /* the page of a block that is looked up, before it is entered */
@@ -112,17 +114,17 @@ struct scheme {
 extern const struct scheme scheme;
 
 extern uint32_t (*moved_address)(uint32_t vaddr); /* set at start: what the fast path takes for a guest address */
-uint64_t parameter(const char *name); /* of the spec; a word is its place among the choices */
+uint64_t parameter(const char *name);             /* of the spec; a word is its place among the choices */
 void fail_as(enum failure why, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 #define fail(...) fail_as(FAILED_HOST, __VA_ARGS__)
 #define wrong(...) fail_as(FAILED_WRONG, __VA_ARGS__) /* it ran, and what came out is not what must */
 
 /* pages: a frame is a guest-physical page, in a system trace by the order in which MAP rows first name them */
-uint32_t frame_of(uint32_t page);      /* fails on an unknown page */
-int64_t known_frame(uint32_t page);    /* -1: unknown */
-uint64_t physical(uint32_t frame);     /* its page number, of 32 bits */
+uint32_t frame_of(uint32_t page);       /* fails on an unknown page */
+int64_t known_frame(uint32_t page);     /* -1: unknown */
+uint64_t physical(uint32_t frame);      /* its page number, of 32 bits */
 int64_t frame_named(uint64_t physical); /* the other way round; -1: no row named it */
-void touched(const struct row *row); /* user mode: its pages are known from the next row on */
+void touched(const struct row *row);    /* user mode: its pages are known from the next row on */
 extern uint8_t dirty[PAGES];
 
 /* ram.c */
@@ -202,13 +204,15 @@ void check_mappings(void); /* against the kernel's own list */
 /* fault.c */
 void fault_start(void);
 void fault_counted(enum counter cause, const struct row *row, uint32_t vaddr);
-void complete(const struct row *row, long long *registers); /* the access is done: go on behind it */
+void complete(const struct row *row, long long *registers);           /* the access is done: go on behind it */
 void complete_and_leave(const struct row *row, long long *registers); /* and the loop ends behind this row */
 void patch_paths(int kind, uint32_t value);
 
 /* planted bugs, by which tests see that `verify` can fail */
+/* clang-format off */
 enum plant { PLANT_NONE, PLANT_WRONG_PAGE, PLANT_NO_PROTECT, PLANT_SMALL_POOL, PLANT_STALE_ENTRY, PLANT_LOST_FILL,
              PLANT_CRASH, PLANT_HANG };
+/* clang-format on */
 extern enum plant planted;
 
 #endif

@@ -10,7 +10,7 @@
 enum { GROUPS = 64, GROUP = 64 };
 
 uint8_t fetches[CHUNK_ROWS];
-static uint64_t jumps[GROUPS][GROUP]; /* address of a block + 1 */
+static uint64_t jumps[GROUPS][GROUP];          /* address of a block + 1 */
 static uint64_t era = 1, entered_in[2][PAGES]; /* eras end with a FLUSH; 0: not entered since a FLUSH_PAGE */
 static int64_t page_before = -1;
 

@@ -54,6 +54,7 @@ static __attribute__((noinline)) void CONCAT(LOOP, _pieces)(uint64_t vaddr, unsi
         if (store && checked)
             memcpy(&data, bytes, left < 8 ? left : 8);
         if (left >= 8) {
+            /* clang-format off */
             if (store) STORE_PIECE(8, vaddr, at, data); else data = LOAD_PIECE(8, vaddr, at);
             left = 8;
         } else if (left >= 4) {
@@ -64,6 +65,7 @@ static __attribute__((noinline)) void CONCAT(LOOP, _pieces)(uint64_t vaddr, unsi
             left = 2;
         } else {
             if (store) STORE_PIECE(1, vaddr, at, data); else data = LOAD_PIECE(1, vaddr, at);
+            /* clang-format on */
         }
         if (!store && !row_done && checked)
             memcpy(bytes, &data, left);
@@ -93,6 +95,7 @@ static inline __attribute__((always_inline)) void CONCAT(LOOP, _body)(const bool
             memcpy(&data, row_bytes, 8);
         }
         switch (size << 1 | op) {
+            /* clang-format off */
         case 2: data = LOAD(1, vaddr, vaddr); break;
         case 3: STORE(1, vaddr, vaddr, data); break;
         case 4: data = LOAD(2, vaddr, vaddr); break;
@@ -102,6 +105,7 @@ static inline __attribute__((always_inline)) void CONCAT(LOOP, _body)(const bool
         case 16: data = LOAD(8, vaddr, vaddr); break;
         case 17: STORE(8, vaddr, vaddr, data); break;
         default: CONCAT(LOOP, _pieces)(vaddr, size, op == OP_STORE); goto whole;
+            /* clang-format on */
         }
         if (check && op == OP_LOAD)
             memcpy(row_bytes, &data, 8);

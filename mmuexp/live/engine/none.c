@@ -12,12 +12,14 @@
 #define DATA
 #endif
 
+/* clang-format off */
 #define LOAD(n, vaddr, at)                                                                                             \
     ({                                                                                                                 \
         uint64_t data_;                                                                                                \
         asm volatile(BEGIN CAN_FAULT DATA END(0, n) : "=d"(data_) : "c"(vaddr), "r"(at));                                   \
         data_;                                                                                                         \
     })
+/* clang-format on */
 #define STORE(n, vaddr, at, data) asm volatile(BEGIN CAN_FAULT END(1, n) : : "c"(vaddr), "r"(at), "d"(data))
 #include "loop.h"
 #include "translate.h"

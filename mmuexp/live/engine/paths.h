@@ -32,10 +32,12 @@ extern const struct patch __start_mmuexp_patches[] __attribute__((weak)), __stop
 
 /* A jump out of a hit path that lies in one piece: what is done there, and the way back, stand elsewhere. */
 extern const uint64_t __start_mmuexp_leaves[] __attribute__((weak)), __stop_mmuexp_leaves[] __attribute__((weak));
+/* clang-format off */
 #define LEAVE(jump, there)                                                                                             \
     jump " 74f\n"                                                                                                      \
     "75: .pushsection .text.unlikely, \"ax\"\n 74: " there "\n jmp 79f\n .popsection\n"                                \
     ".pushsection mmuexp_leaves, \"a\"\n .balign 8\n .quad 75b\n .popsection\n"
+/* clang-format on */
 
 #define PATHS "mmuexp_paths" /* translate.h writes templates into a section of their own */
 #define BEGIN "70:\n"

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum { PAGE = 4096, PAGES = 256, REPEATS = 4, LINE = 64 };
-enum { GUEST_BYTES = 128 << 10, FAR_BYTES = 1 << 20, MOST_BYTES = 4 << 20, FAR_EVENTS = 64 }; /* FAR_BYTES: if not told */
+/* FAR_BYTES: if not told */
+enum { GUEST_BYTES = 128 << 10, FAR_BYTES = 1 << 20, MOST_BYTES = 4 << 20, FAR_EVENTS = 64 };
 enum { WALKS = 16, TABLES = 16 }; /* walks at a time, in the page tables of a guest that uses 64 MiB */
 
 static uint8_t *reserve;
@@ -109,6 +110,7 @@ static double timed(void (*before)(void), void (*step)(int page), int events)
     return (spent - alone) / repeats / events;
 }
 
+/* clang-format off */
 static void nothing_mapped(void) { unmap(0, PAGES); }
 static void all_touched(void) { for (int i = 0; i < PAGES; i++) map(order[i], PROT_READ | PROT_WRITE), touch(order[i]); }
 static void all_read_only(void) { for (int i = 0; i < PAGES; i++) map(order[i], PROT_READ), read_page(order[i]); }
@@ -125,6 +127,7 @@ static void protect(int page)
 }
 
 static void nothing(void) {}
+/* clang-format on */
 
 /* Guest page walks: two reads each, of which the second waits for the first, and the next walk for the second. */
 static uint32_t *tables;
@@ -148,9 +151,11 @@ enum { COPIES = 64, TURNS = 16, SHORT = 10, LONG = 50 };
 #define GROUP                                                                                                          \
     "movl at(%rdi), %eax\n addl $1, %eax\n cmpl $-1, %eax\n je 1f\n movl %eax, at+4(%rdi)\n"                           \
     "movq at+8(%rdi), %rdx\n leaq 8(%rdx,%rax), %rcx\n testb $1, at+16(%rdi)\n jne 1f\n movq %rcx, at+24(%rdi)\n"
+/* clang-format off */
 #define HELPERS(name, groups)                                                                                          \
     asm(".text\n.balign 64\n" name ":\n.rept 64\n .balign 64\n .set at, 0\n"                                          \
         " .rept " groups "\n" GROUP " .set at, (at + 32) & 511\n .endr\n 1: ret\n .balign 4096\n.endr\n")
+/* clang-format on */
 HELPERS("helpers_short", "10");
 HELPERS("helpers_long", "50");
 extern char helpers_short[], helpers_long[];
@@ -163,8 +168,10 @@ static void run_helpers(int page, char *code)
         asm volatile("call *%0" : : "r"(turn), "D"(helpers_data) : "rax", "rcx", "rdx", "cc", "memory");
     }
 }
+/* clang-format off */
 static void helpers_of_few(int page) { run_helpers(page, helpers_short); }
 static void helpers_of_many(int page) { run_helpers(page, helpers_long); }
+/* clang-format on */
 
 static void print_calls(const char *where, long bytes)
 {

@@ -34,8 +34,8 @@ void ram_start(void)
         if (ram != MAP_FAILED || ram_pages <= PAGES)
             break;
     }
-    reference = checked ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-                        : NULL;
+    reference =
+        checked ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : NULL;
     if (ram == MAP_FAILED || reference == MAP_FAILED)
         fail("no address space for the guest's %zu MiB: %m", bytes >> 20);
 }

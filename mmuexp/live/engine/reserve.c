@@ -123,8 +123,8 @@ static void show(size_t w, uint32_t frame, bool can_write)
 {
     int prot = can_write ? PROT_READ | PROT_WRITE : PROT_READ;
     off_t astray = planted == PLANT_WRONG_PAGE && (count[COUNT_maps] & 63) == 63 ? PAGE_BYTES : 0;
-    host(mmap(reserve + (w << PAGE_BITS), PAGE_BYTES, prot, MAP_SHARED | MAP_FIXED, ram_fd,
-              ram_offset(frame) ^ astray));
+    host(
+        mmap(reserve + (w << PAGE_BITS), PAGE_BYTES, prot, MAP_SHARED | MAP_FIXED, ram_fd, ram_offset(frame) ^ astray));
     count[COUNT_maps]++;
     shown_count++;
     mappings -= borders(w);

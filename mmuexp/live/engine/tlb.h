@@ -20,10 +20,10 @@ extern struct mode_tables tlb[2]; /* kernel, user */
 void tlb_start(unsigned tlb_bits);
 void tlb_flush(void);
 void tlb_flush_page(uint32_t page);
-void tlb_protect(uint32_t frame); /* the page became a code page: stores to it must come to the helper */
+void tlb_protect(uint32_t frame);           /* the page became a code page: stores to it must come to the helper */
 extern void (*const tlb_slow_vector)(void); /* the stub that calls it, for code that may be copied */
 uint64_t tlb_slow_row(uint64_t stored, uint64_t from, uint64_t rbx);
-void tlb_serve(const struct row *row); /* the helper: counts, fills, does not access */
+void tlb_serve(const struct row *row);            /* the helper: counts, fills, does not access */
 extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_serve, or a scheme's own */
 
 #define TLB_READ "0"
@@ -34,6 +34,7 @@ extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_se
  * pieces. Between `je` and `hit` lies the call of the helper, which does the whole row. 8 bytes are two accesses of 4,
  * as on the i386 host.
  */
+/* clang-format off */
 #define LOOK_UP(mask, side, at)                                                                                        \
     BEGIN                                                                                                              \
     "movl %%ecx, %%esi\n"                                                                                              \
@@ -48,6 +49,7 @@ extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_se
     "74: call *tlb_slow_vector\n" /* absolute: the code may be copied */                                               \
     "jmp 79f\n"                                                                                                        \
     "75: addq 8(%%rsi), %%rax\n"
+/* clang-format on */
 #define HIT_END(store, bytes) END_WITH("74b", "75b", store, bytes)
 
 #define HIT_LOAD_1 CAN_FAULT "movzbl (%%rax), %%edx\n"
@@ -90,9 +92,11 @@ extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_se
 #define LOAD_BY_TLB(n, vaddr, at) TLB_LOAD(n, MASK_##n, , vaddr, at)
 #define STORE_BY_TLB(n, vaddr, at, data) TLB_STORE(n, MASK_##n, , vaddr, at, data)
 #define COMMA ,
+/* clang-format off */
 #define LOAD_PIECE_BY_TLB(n, vaddr, at) TLB_LOAD(n, "%k[mask]", COMMA [mask] "r"(tlb_mask(size)), vaddr, at)
 #define STORE_PIECE_BY_TLB(n, vaddr, at, data)                                                                         \
     TLB_STORE(n, "%k[mask]", COMMA [mask] "r"(tlb_mask(size)), vaddr, at, data)
+/* clang-format on */
 #define CONTEXT_BY_TLB (&tlb[!system_mode || rows.flags[row_at] & FLAG_USER])
 #define PIECES_FIRST_BY_TLB                                                                                            \
     if (size & (size - 1) && (vaddr & PAGE_MASK) + size > PAGE_BYTES)                                                  \

@@ -41,7 +41,7 @@ static uint32_t leave_at[KINDS]; /* behind the jump out of the path, from its be
 static struct run *runs;
 static uint32_t run_count = 1, bucket[BUCKETS], instances, cursor;
 static struct instance *instance;
-static const uint8_t **target; /* of each instance: the list */
+static const uint8_t **target;    /* of each instance: the list */
 static const uint32_t *addresses; /* of the rows, as the fast path takes them */
 static uint8_t *code;
 static size_t code_used;
@@ -123,7 +123,7 @@ static uint8_t *emit_call_out_of_line(uint8_t *to, const struct run *run, uint32
     uint8_t *leave = code + (end - code) - (t->end - t->begin) + leave_at[run->kind[access]];
     emit_word(leave - 4, "", 0, to - leave);
     to = emit_word(to, "\xff\x14\x25", 3, low(&tlb_slow_vector)); /* call *tlb_slow_vector */
-    return emit_word(to, "\xe9", 1, end - (to + 5));               /* jmp end */
+    return emit_word(to, "\xe9", 1, end - (to + 5));              /* jmp end */
 }
 
 static void translate(struct run *run)
@@ -134,18 +134,19 @@ static void translate(struct run *run)
     if (run->size) {
         struct entered *block = entered_at(run->vaddr);
         uint64_t key = (uint64_t)run->size << 32 | run->vaddr;
-        to = emit(emit(to, "\x48\xb8", 2), &key, sizeof key);           /* movq $key, %rax */
-        to = emit_word(to, "\x48\x39\x04\x25", 4, low(block));          /* cmpq %rax, vaddr and size */
+        to = emit(emit(to, "\x48\xb8", 2), &key, sizeof key);  /* movq $key, %rax */
+        to = emit_word(to, "\x48\x39\x04\x25", 4, low(block)); /* cmpq %rax, vaddr and size */
         to = emit_leave_if_not_equal(to);
-        to = emit_word(to, "\x48\x8b\x04\x25", 4, low(&code_epoch));    /* movq code_epoch, %rax */
-        to = emit_word(to, "\x48\x39\x04\x25", 4, low(&block->epoch));  /* cmpq %rax, epoch */
+        to = emit_word(to, "\x48\x8b\x04\x25", 4, low(&code_epoch));   /* movq code_epoch, %rax */
+        to = emit_word(to, "\x48\x39\x04\x25", 4, low(&block->epoch)); /* cmpq %rax, epoch */
         to = emit_leave_if_not_equal(to);
     }
     run->body = to;
     for (uint32_t j = 0; j < run->accesses; j++) {
         const struct path *t = template[run->kind[j]];
         uint32_t row = before + j;
-        to = emit(emit_word(to, "\xc7\x04\x25", 3, low((const void *)&run_row)), &row, sizeof row); /* movl $, run_row */
+        to =
+            emit(emit_word(to, "\xc7\x04\x25", 3, low((const void *)&run_row)), &row, sizeof row); /* movl $, run_row */
         to = emit_word(to, "\x8b\x8b", 2, 4 * row); /* movl 4*row(%rbx), %ecx */
 #ifdef DEPENDENT /* each address waits for the data that was loaded last, as in a linked list */
         to = emit(to, "\x83\xe2\x00\x01\xd1", 5); /* andl $0, %edx; addl %edx, %ecx */

@@ -39,9 +39,9 @@ static struct {
     struct arena *arenas;
     struct block *pending; /* the last EXEC row's block, while its privilege level is a guess */
     uint8_t *pending_flags;
-    uint8_t mode;            /* of what ran last */
-    uint32_t shift;          /* how far from where it was translated for the block lies that runs */
-    uint8_t user_index;      /* MMU index of privilege level 3 */
+    uint8_t mode;             /* of what ran last */
+    uint32_t shift;           /* how far from where it was translated for the block lies that runs */
+    uint8_t user_index;       /* MMU index of privilege level 3 */
     uint8_t page_mode[PAGES]; /* of the code in a virtual page, as its blocks told last */
 } g = {.mode = KERNEL, .user_index = NOT_ESTABLISHED};
 

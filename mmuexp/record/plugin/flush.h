@@ -18,7 +18,7 @@
 
 /* QEMU drops translations when one of these bits changes (cpu_x86_update_cr0 and cpu_x86_update_cr4 in QEMU) */
 #define CR0_PG (1u << 31)
-#define CR0_PAGING (CR0_PG | 1u << 16 | 1u)                                     /* PG, WP, PE */
+#define CR0_PAGING (CR0_PG | 1u << 16 | 1u)                                       /* PG, WP, PE */
 #define CR4_PAGING (1u << 4 | 1u << 5 | 1u << 7 | 1u << 12 | 1u << 20 | 1u << 21) /* PSE PAE PGE LA57 SMEP SMAP */
 
 /* System management mode begins at the start of such a piece of memory, but for the segment's base: SMBASE + 0x8000 */

@@ -29,7 +29,7 @@ static struct {
     uint8_t mode;                           /* at which it ran */
     uint32_t words, next_word;              /* how many words in a row it has read, and where the next would be */
     bool switches_task;
-    struct value held[5];                   /* what is known of what the control registers hold */
+    struct value held[5]; /* what is known of what the control registers hold */
 } f = {.held = {[0] = {.known = ~0u, .bits = 0x60000010}, [3] = {.known = ~0u}, [4] = {.known = ~0u}}};
 
 static inline __attribute__((always_inline)) void note_access(uint32_t info, uint32_t vaddr)
@@ -144,7 +144,9 @@ static uint32_t end_watch(const struct block *block, uint32_t vaddr)
     f.watch = NULL;
     enum verdict witness = hear_witnesses(block);
     switch (watch->suspect.kind) {
+        /* clang-format off */
     case MOVE: case LMSW:
+        /* clang-format on */
         return reason_of_move(watch, vaddr == watch->after, witness);
     case RESUME:
         registers_are_unknown();

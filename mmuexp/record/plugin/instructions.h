@@ -49,9 +49,9 @@ static bool has_prefix(const uint8_t *bytes, size_t size, uint8_t prefix)
 
 enum kind {
     HARMLESS,
-    MOVE,      /* mov to CR0, CR3 or CR4 */
+    MOVE, /* mov to CR0, CR3 or CR4 */
     LMSW,
-    JUMP,      /* far jump: it may switch tasks, as the next three may */
+    JUMP, /* far jump: it may switch tasks, as the next three may */
     CALL,
     RETURN,    /* iret */
     INTERRUPT, /* int */
@@ -102,6 +102,7 @@ static inline struct suspect suspect_of(const uint8_t *bytes, size_t size)
         return (struct suspect){.kind = (next >> 3 & 7) == 5 ? JUMP : (next >> 3 & 7) == 3 ? CALL : HARMLESS};
     case 0xcf:
         return (struct suspect){.kind = RETURN};
+        /* clang-format off */
     case 0xcc: case 0xcd: case 0xce:
         return (struct suspect){.kind = INTERRUPT};
     case 0xe6: case 0xe7:
@@ -109,6 +110,7 @@ static inline struct suspect suspect_of(const uint8_t *bytes, size_t size)
     case 0xee: case 0xef:
         return (struct suspect){.kind = OUT, .bytes = code[0] & 1 ? word : 1, .port = -1};
     case 0x6e: case 0x6f:
+        /* clang-format on */
         return (struct suspect){.kind = OUT, .port = -1};
     }
     return (struct suspect){.kind = HARMLESS};
@@ -125,17 +127,19 @@ static inline bool may_move_pages(const uint8_t *bytes, size_t size)
         return false;
     uint8_t next = at + 1 < size ? bytes[at + 1] : 0, third = at + 2 < size ? bytes[at + 2] : 0;
     switch (bytes[at]) {
+        /* clang-format off */
     case 0x6c: case 0x6d: case 0x6e: case 0x6f: /* ins, outs */
     case 0xe4: case 0xe5: case 0xe6: case 0xe7: /* in, out */
     case 0xec: case 0xed: case 0xee: case 0xef:
     case 0x9a: case 0xea: case 0xca: case 0xcb: /* task switches: far call, jump and return, int, iret */
     case 0xcc: case 0xcd: case 0xce: case 0xcf:
+        /* clang-format on */
         return true;
     case 0xff:
         return (next >> 3 & 7) == 3 || (next >> 3 & 7) == 5;
     case 0x0f:
         return (next == 0x01 && (third >> 3 & 7) >= 3 && third != 0xca && third != 0xcb) || /* invlpg, lmsw, SVM */
-               next == 0x30 || next == 0xaa || (next == 0x38 && third == 0x82);              /* wrmsr, rsm, invpcid */
+               next == 0x30 || next == 0xaa || (next == 0x38 && third == 0x82);             /* wrmsr, rsm, invpcid */
     }
     return false;
 }
@@ -151,6 +155,7 @@ static inline bool reads_tables(const uint8_t *bytes, size_t size)
         return false;
     uint8_t next = at + 1 < size ? bytes[at + 1] : 0;
     switch (bytes[at]) {
+        /* clang-format off */
     case 0x07: case 0x17: case 0x1f:            /* pop %es, %ss, %ds */
     case 0x6c: case 0x6d: case 0x6e: case 0x6f: /* ins, outs */
     case 0x8e:                                  /* mov to a segment register */
@@ -160,6 +165,7 @@ static inline bool reads_tables(const uint8_t *bytes, size_t size)
     case 0xcc: case 0xcd: case 0xce:            /* int3, int, into */
     case 0xe4: case 0xe5: case 0xe6: case 0xe7: /* in, out */
     case 0xec: case 0xed: case 0xee: case 0xef:
+        /* clang-format on */
         return true;
     case 0xff: /* far call and jump through memory */
         return (next >> 3 & 7) == 3 || (next >> 3 & 7) == 5;

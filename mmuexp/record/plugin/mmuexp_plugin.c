@@ -214,8 +214,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
                                          userdata);
         bytes += qemu_plugin_insn_size(insn);
         if (i + 1 - first == MAX_INSNS || i + 1 == insns) {
-            qemu_plugin_register_vcpu_tb_exec_cb(tb, block, QEMU_PLUGIN_CB_NO_REGS,
-                                                 PACK(vaddr, bytes, i + 1 - first));
+            qemu_plugin_register_vcpu_tb_exec_cb(tb, block, QEMU_PLUGIN_CB_NO_REGS, PACK(vaddr, bytes, i + 1 - first));
             vaddr += bytes;
             bytes = 0;
             first = i + 1;

@@ -21,30 +21,30 @@
 
 #define PAGE_BITS 12
 #define PAGES (1u << 20)
-#define HOST_BITS 36                         /* of a host page's number: 48-bit addresses */
+#define HOST_BITS 36 /* of a host page's number: 48-bit addresses */
 #define HOST_MASK ((1ull << HOST_BITS) - 1)
 #define NO_PLACE (1ull << (HOST_BITS - 1))   /* above user space: code in device memory */
 #define GUEST_PAGE (1ull << (HOST_BITS - 2)) /* where_v3.h: no host page but the guest-physical number */
 #define ROM_PAGE (1u << 30)                  /* shadow_v3.h: added to the number of ROM that RAM may replace */
 #define OTHER_FIRST 0x100000u
-#define OTHER_SLOTS (1u << 18)               /* 1 GiB of ROM and video memory, less what a hash table must leave free */
+#define OTHER_SLOTS (1u << 18) /* 1 GiB of ROM and video memory, less what a hash table must leave free */
 
 static struct {
-    uint64_t generation;             /* of `seen`, in the bits above HOST_BITS: a FLUSH is one addition */
-    uint64_t seen[PAGES];            /* virtual page -> generation and host page that rows told last */
-    uint64_t ram_first, ram_pages;   /* host pages; 0, 0: not found yet */
-    uint64_t other[OTHER_SLOTS];     /* hash table of host pages outside RAM */
+    uint64_t generation;           /* of `seen`, in the bits above HOST_BITS: a FLUSH is one addition */
+    uint64_t seen[PAGES];          /* virtual page -> generation and host page that rows told last */
+    uint64_t ram_first, ram_pages; /* host pages; 0, 0: not found yet */
+    uint64_t other[OTHER_SLOTS];   /* hash table of host pages outside RAM */
     uint32_t other_number[OTHER_SLOTS];
     uint32_t others;
-    uint64_t named[3][PAGES / 64];   /* pages of RAM, without a place, of ROM_PAGE: those that have been numbered */
-    uint32_t numbered;               /* physical pages: a trace names 2**20 at most */
-    uint32_t cr3;                    /* for the FLUSH row that is due; 0 not known */
-    bool unsure;                     /* nobody knows whether what makes the FLUSH row dropped anything */
-    bool moved;                      /* the last block held what may move pages */
-    bool skipping;                   /* rows are counted, not written */
-    uint8_t no_flags;                /* where the flags of a skipped row go */
-    uint32_t epoch;                  /* raised wherever pages may move; 0 is none */
-    uint32_t asked[PAGES][4];        /* epoch in which QEMU was asked about a page, by QEMU_PLUGIN_MEM_R or _W */
+    uint64_t named[3][PAGES / 64]; /* pages of RAM, without a place, of ROM_PAGE: those that have been numbered */
+    uint32_t numbered;             /* physical pages: a trace names 2**20 at most */
+    uint32_t cr3;                  /* for the FLUSH row that is due; 0 not known */
+    bool unsure;                   /* nobody knows whether what makes the FLUSH row dropped anything */
+    bool moved;                    /* the last block held what may move pages */
+    bool skipping;                 /* rows are counted, not written */
+    uint8_t no_flags;              /* where the flags of a skipped row go */
+    uint32_t epoch;                /* raised wherever pages may move; 0 is none */
+    uint32_t asked[PAGES][4];      /* epoch in which QEMU was asked about a page, by QEMU_PLUGIN_MEM_R or _W */
 } p = {.generation = 1ull << HOST_BITS, .epoch = 1};
 
 static bool __attribute__((noinline, cold)) system_turn(void);

@@ -77,7 +77,7 @@ void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, qemu_plugin_vcpu
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-uint64_t qemu_plugin_start_code(void); /* of the program, in user mode */
+uint64_t qemu_plugin_start_code(void);                             /* of the program, in user mode */
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn); /* bytes */
 #if PLUGIN_API == 1
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);

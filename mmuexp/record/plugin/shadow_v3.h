@@ -21,7 +21,7 @@
 
 #define SHADOWED_FIRST 0xc0u /* pages */
 #define SHADOWED_PAGES 0x40u
-#define PIECES 16u           /* of 16 KiB each; the last four go by one register */
+#define PIECES 16u /* of 16 KiB each; the last four go by one register */
 #define PIECE(page) (((page) - SHADOWED_FIRST) / (SHADOWED_PAGES / PIECES))
 
 #define CONFIG_ADDRESS 0xcf8u /* ports by which the configuration space of PCI is written */

@@ -97,7 +97,8 @@ static void follow(struct value *registers, const uint8_t *bytes, size_t size)
         combine(rm, operation, 0xffff, constant);
     } else if (!((first & 0xfe) == 0x84 || (first & 0xf8) == 0x38 || first == 0x90 || (first & 0xf8) == 0x50 ||
                  ((first == 0x88 || first == 0x89 || first == 0xc6 || first == 0xc7) && !of_register) ||
-                 (first == 0x0f && second == 0x06))) { /* test, cmp, nop, push, mov to memory, clts change no register */
+                 (first == 0x0f &&
+                  second == 0x06))) { /* test, cmp, nop, push, mov to memory, clts change no register */
         memset(registers, 0, 8 * sizeof *registers);
     }
 }
@@ -127,7 +128,7 @@ static struct value of_lmsw(struct value operand)
 /* Does it change one of the bits of `mask` in a control register that holds `old`? The latter is told as a value. */
 static inline enum verdict changes(struct value new, struct value old, uint32_t mask)
 {
-    uint32_t by_constant = new.known & ~new.same & old.known, by_same = new.known & new.same;
+    uint32_t by_constant = new.known & ~new.same & old.known, by_same = new.known &new.same;
     uint32_t turned = (by_constant & (new.bits ^ old.bits)) | (by_same & new.bits);
     if (turned & mask)
         return IS_SO;

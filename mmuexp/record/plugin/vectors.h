@@ -32,77 +32,77 @@ struct vector_opcodes {
 };
 
 static const struct vector_opcodes vector_opcodes[] = {
-    {MAP_0F, 0x10, 0x11, NO | P66, FULL},       /* movups */
-    {MAP_0F, 0x12, 0x12, PF3, FULL},            /* movsldup */
-    {MAP_0F, 0x12, 0x12, PF2, LANES},           /* movddup */
-    {MAP_0F, 0x14, 0x15, NO | P66, FULL},       /* unpcklps, unpckhps */
-    {MAP_0F, 0x16, 0x16, PF3, FULL},            /* movshdup */
-    {MAP_0F, 0x28, 0x29, NO | P66, FULL},       /* movaps */
-    {MAP_0F, 0x2b, 0x2b, NO | P66, FULL},       /* movntps */
-    {MAP_0F, 0x2c, 0x2d, P66, XMM},             /* cvttpd2pi, cvtpd2pi */
-    {MAP_0F, 0x51, 0x51, NO | P66, FULL},       /* sqrtps */
-    {MAP_0F, 0x52, 0x53, NO, FULL},             /* rsqrtps, rcpps */
-    {MAP_0F, 0x54, 0x59, NO | P66, FULL},       /* andps to mulps */
-    {MAP_0F, 0x5a, 0x5a, P66, FULL},            /* cvtpd2ps */
-    {MAP_0F, 0x5a, 0x5a, NO, HALF},             /* cvtps2pd */
-    {MAP_0F, 0x5b, 0x5b, NO | P66 | PF3, FULL}, /* cvtdq2ps and back */
-    {MAP_0F, 0x5c, 0x5f, NO | P66, FULL},       /* subps to maxps */
-    {MAP_0F, 0x60, 0x6d, P66, FULL},            /* punpcklbw to punpckhqdq */
-    {MAP_0F, 0x6f, 0x6f, P66 | PF3, FULL},      /* movdqa, movdqu */
+    {MAP_0F, 0x10, 0x11, NO | P66, FULL},        /* movups */
+    {MAP_0F, 0x12, 0x12, PF3, FULL},             /* movsldup */
+    {MAP_0F, 0x12, 0x12, PF2, LANES},            /* movddup */
+    {MAP_0F, 0x14, 0x15, NO | P66, FULL},        /* unpcklps, unpckhps */
+    {MAP_0F, 0x16, 0x16, PF3, FULL},             /* movshdup */
+    {MAP_0F, 0x28, 0x29, NO | P66, FULL},        /* movaps */
+    {MAP_0F, 0x2b, 0x2b, NO | P66, FULL},        /* movntps */
+    {MAP_0F, 0x2c, 0x2d, P66, XMM},              /* cvttpd2pi, cvtpd2pi */
+    {MAP_0F, 0x51, 0x51, NO | P66, FULL},        /* sqrtps */
+    {MAP_0F, 0x52, 0x53, NO, FULL},              /* rsqrtps, rcpps */
+    {MAP_0F, 0x54, 0x59, NO | P66, FULL},        /* andps to mulps */
+    {MAP_0F, 0x5a, 0x5a, P66, FULL},             /* cvtpd2ps */
+    {MAP_0F, 0x5a, 0x5a, NO, HALF},              /* cvtps2pd */
+    {MAP_0F, 0x5b, 0x5b, NO | P66 | PF3, FULL},  /* cvtdq2ps and back */
+    {MAP_0F, 0x5c, 0x5f, NO | P66, FULL},        /* subps to maxps */
+    {MAP_0F, 0x60, 0x6d, P66, FULL},             /* punpcklbw to punpckhqdq */
+    {MAP_0F, 0x6f, 0x6f, P66 | PF3, FULL},       /* movdqa, movdqu */
     {MAP_0F, 0x70, 0x70, P66 | PF3 | PF2, FULL}, /* pshufd */
-    {MAP_0F, 0x74, 0x76, P66, FULL},            /* pcmpeqb */
-    {MAP_0F, 0x7c, 0x7d, P66 | PF2, FULL},      /* haddps */
-    {MAP_0F, 0x7f, 0x7f, P66 | PF3, FULL},      /* movdqa, movdqu */
-    {MAP_0F, 0xc2, 0xc2, NO | P66, FULL},       /* cmpps */
-    {MAP_0F, 0xc6, 0xc6, NO | P66, FULL},       /* shufps */
-    {MAP_0F, 0xd0, 0xd0, P66 | PF2, FULL},      /* addsubps */
-    {MAP_0F, 0xd1, 0xd3, P66, XMM},             /* psrlw: the count has 16 bytes */
+    {MAP_0F, 0x74, 0x76, P66, FULL},             /* pcmpeqb */
+    {MAP_0F, 0x7c, 0x7d, P66 | PF2, FULL},       /* haddps */
+    {MAP_0F, 0x7f, 0x7f, P66 | PF3, FULL},       /* movdqa, movdqu */
+    {MAP_0F, 0xc2, 0xc2, NO | P66, FULL},        /* cmpps */
+    {MAP_0F, 0xc6, 0xc6, NO | P66, FULL},        /* shufps */
+    {MAP_0F, 0xd0, 0xd0, P66 | PF2, FULL},       /* addsubps */
+    {MAP_0F, 0xd1, 0xd3, P66, XMM},              /* psrlw: the count has 16 bytes */
     {MAP_0F, 0xd4, 0xd5, P66, FULL},
     {MAP_0F, 0xd8, 0xe0, P66, FULL},
-    {MAP_0F, 0xe1, 0xe2, P66, XMM},             /* psraw */
+    {MAP_0F, 0xe1, 0xe2, P66, XMM}, /* psraw */
     {MAP_0F, 0xe3, 0xe5, P66, FULL},
-    {MAP_0F, 0xe6, 0xe6, P66 | PF2, FULL},      /* cvtpd2dq */
-    {MAP_0F, 0xe6, 0xe6, PF3, HALF},            /* cvtdq2pd */
-    {MAP_0F, 0xe7, 0xef, P66, FULL},            /* movntdq, psubsb to pxor */
-    {MAP_0F, 0xf0, 0xf0, PF2, FULL},            /* lddqu */
-    {MAP_0F, 0xf1, 0xf3, P66, XMM},             /* psllw */
+    {MAP_0F, 0xe6, 0xe6, P66 | PF2, FULL}, /* cvtpd2dq */
+    {MAP_0F, 0xe6, 0xe6, PF3, HALF},       /* cvtdq2pd */
+    {MAP_0F, 0xe7, 0xef, P66, FULL},       /* movntdq, psubsb to pxor */
+    {MAP_0F, 0xf0, 0xf0, PF2, FULL},       /* lddqu */
+    {MAP_0F, 0xf1, 0xf3, P66, XMM},        /* psllw */
     {MAP_0F, 0xf4, 0xf6, P66, FULL},
     {MAP_0F, 0xf8, 0xfe, P66, FULL},
-    {MAP_0F38, 0x00, 0x10, P66, FULL},          /* pshufb to pblendvb */
-    {MAP_0F38, 0x13, 0x13, P66, HALF},          /* vcvtph2ps */
-    {MAP_0F38, 0x14, 0x17, P66, FULL},          /* blendvps to ptest */
-    {MAP_0F38, 0x1a, 0x1a, P66, XMM},           /* vbroadcastf128 */
-    {MAP_0F38, 0x1c, 0x1e, P66, FULL},          /* pabsb */
-    {MAP_0F38, 0x20, 0x20, P66, HALF},          /* pmovsxbw */
-    {MAP_0F38, 0x23, 0x23, P66, HALF},          /* pmovsxwd */
-    {MAP_0F38, 0x25, 0x25, P66, HALF},          /* pmovsxdq */
-    {MAP_0F38, 0x28, 0x2d, P66, FULL},          /* pmuldq to packusdw, vmaskmovps as a load */
-    {MAP_0F38, 0x30, 0x30, P66, HALF},          /* pmovzxbw */
-    {MAP_0F38, 0x33, 0x33, P66, HALF},          /* pmovzxwd */
-    {MAP_0F38, 0x35, 0x35, P66, HALF},          /* pmovzxdq */
-    {MAP_0F38, 0x36, 0x40, P66, FULL},          /* vpermd to pmulld */
-    {MAP_0F38, 0x41, 0x41, P66, XMM},           /* phminposuw */
-    {MAP_0F38, 0x45, 0x47, P66, FULL},          /* vpsrlvd */
-    {MAP_0F38, 0x5a, 0x5a, P66, XMM},           /* vbroadcasti128 */
-    {MAP_0F38, 0x8c, 0x8c, P66, FULL},          /* vpmaskmovd as a load */
-    {MAP_0F38, 0x96, 0x9f, P66, FULL},          /* vfmaddsub132ps to vfnmsub132sd; see is_scalar */
+    {MAP_0F38, 0x00, 0x10, P66, FULL}, /* pshufb to pblendvb */
+    {MAP_0F38, 0x13, 0x13, P66, HALF}, /* vcvtph2ps */
+    {MAP_0F38, 0x14, 0x17, P66, FULL}, /* blendvps to ptest */
+    {MAP_0F38, 0x1a, 0x1a, P66, XMM},  /* vbroadcastf128 */
+    {MAP_0F38, 0x1c, 0x1e, P66, FULL}, /* pabsb */
+    {MAP_0F38, 0x20, 0x20, P66, HALF}, /* pmovsxbw */
+    {MAP_0F38, 0x23, 0x23, P66, HALF}, /* pmovsxwd */
+    {MAP_0F38, 0x25, 0x25, P66, HALF}, /* pmovsxdq */
+    {MAP_0F38, 0x28, 0x2d, P66, FULL}, /* pmuldq to packusdw, vmaskmovps as a load */
+    {MAP_0F38, 0x30, 0x30, P66, HALF}, /* pmovzxbw */
+    {MAP_0F38, 0x33, 0x33, P66, HALF}, /* pmovzxwd */
+    {MAP_0F38, 0x35, 0x35, P66, HALF}, /* pmovzxdq */
+    {MAP_0F38, 0x36, 0x40, P66, FULL}, /* vpermd to pmulld */
+    {MAP_0F38, 0x41, 0x41, P66, XMM},  /* phminposuw */
+    {MAP_0F38, 0x45, 0x47, P66, FULL}, /* vpsrlvd */
+    {MAP_0F38, 0x5a, 0x5a, P66, XMM},  /* vbroadcasti128 */
+    {MAP_0F38, 0x8c, 0x8c, P66, FULL}, /* vpmaskmovd as a load */
+    {MAP_0F38, 0x96, 0x9f, P66, FULL}, /* vfmaddsub132ps to vfnmsub132sd; see is_scalar */
     {MAP_0F38, 0xa6, 0xaf, P66, FULL},
     {MAP_0F38, 0xb6, 0xbf, P66, FULL},
-    {MAP_0F38, 0xc8, 0xcd, NO, XMM},            /* sha1nexte to sha256msg2 */
-    {MAP_0F38, 0xcf, 0xcf, P66, FULL},          /* gf2p8mulb */
-    {MAP_0F38, 0xdb, 0xdf, P66, FULL},          /* aesimc to aesdeclast */
-    {MAP_0F3A, 0x00, 0x09, P66, FULL},          /* vpermq to roundpd */
-    {MAP_0F3A, 0x0c, 0x0f, P66, FULL},          /* blendps to palignr */
-    {MAP_0F3A, 0x18, 0x19, P66, XMM},           /* vinsertf128, vextractf128 */
-    {MAP_0F3A, 0x1d, 0x1d, P66, HALF},          /* vcvtps2ph */
-    {MAP_0F3A, 0x38, 0x39, P66, XMM},           /* vinserti128, vextracti128 */
-    {MAP_0F3A, 0x40, 0x40, P66, FULL},          /* dpps */
-    {MAP_0F3A, 0x41, 0x41, P66, XMM},           /* dppd */
-    {MAP_0F3A, 0x42, 0x4c, P66, FULL},          /* mpsadbw to vpblendvb */
-    {MAP_0F3A, 0x60, 0x63, P66, XMM},           /* pcmpestrm to pcmpistri */
-    {MAP_0F3A, 0xcc, 0xcc, NO, XMM},            /* sha1rnds4 */
-    {MAP_0F3A, 0xce, 0xcf, P66, FULL},          /* gf2p8affineqb */
-    {MAP_0F3A, 0xdf, 0xdf, P66, XMM},           /* aeskeygenassist */
+    {MAP_0F38, 0xc8, 0xcd, NO, XMM},   /* sha1nexte to sha256msg2 */
+    {MAP_0F38, 0xcf, 0xcf, P66, FULL}, /* gf2p8mulb */
+    {MAP_0F38, 0xdb, 0xdf, P66, FULL}, /* aesimc to aesdeclast */
+    {MAP_0F3A, 0x00, 0x09, P66, FULL}, /* vpermq to roundpd */
+    {MAP_0F3A, 0x0c, 0x0f, P66, FULL}, /* blendps to palignr */
+    {MAP_0F3A, 0x18, 0x19, P66, XMM},  /* vinsertf128, vextractf128 */
+    {MAP_0F3A, 0x1d, 0x1d, P66, HALF}, /* vcvtps2ph */
+    {MAP_0F3A, 0x38, 0x39, P66, XMM},  /* vinserti128, vextracti128 */
+    {MAP_0F3A, 0x40, 0x40, P66, FULL}, /* dpps */
+    {MAP_0F3A, 0x41, 0x41, P66, XMM},  /* dppd */
+    {MAP_0F3A, 0x42, 0x4c, P66, FULL}, /* mpsadbw to vpblendvb */
+    {MAP_0F3A, 0x60, 0x63, P66, XMM},  /* pcmpestrm to pcmpistri */
+    {MAP_0F3A, 0xcc, 0xcc, NO, XMM},   /* sha1rnds4 */
+    {MAP_0F3A, 0xce, 0xcf, P66, FULL}, /* gf2p8affineqb */
+    {MAP_0F3A, 0xdf, 0xdf, P66, XMM},  /* aeskeygenassist */
 };
 
 /* vfmadd132ss and its like: 4 bytes, or 8 with VEX.W; QEMU 7.2 reads a whole register of them. */
@@ -152,8 +152,10 @@ static __thread struct {
 } pieces;
 
 /* What travels to the callbacks of a vector instruction in a pointer. */
+/* clang-format off */
 #define PACK_VECTOR(insn, position, bytes) \
     ((void *)((uint64_t)(insn) << 32 | (uint64_t)(bytes) << 16 | (uint64_t)(position)))
+/* clang-format on */
 #define VECTOR_POSITION(packed) ((uint32_t)(packed) & 0xffff)
 #define VECTOR_BYTES(packed) ((uint32_t)(packed) >> 16)
 

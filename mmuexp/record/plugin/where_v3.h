@@ -13,7 +13,9 @@
 
 /* the segment registers in the order of their numbers */
 enum known_register {
+    /* clang-format off */
     EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EIP, EFLAGS, ES, CS, SS, DS, FS_BASE, GS_BASE, CR0, CR3, CR4, REGISTERS
+    /* clang-format on */
 };
 #define CR0_PE 1u
 #define CR4_SMAP (1u << 21)
@@ -28,9 +30,9 @@ static struct {
 /* When the processor is there. False: a register is not shown. */
 static bool learn_registers(void)
 {
-    static const char *names[REGISTERS] = {"eax",    "ecx", "edx", "ebx", "esp", "ebp",     "esi",     "edi", "eip",
-                                           "eflags", "es",  "cs",  "ss",  "ds",  "fs_base", "gs_base", "cr0", "cr3",
-                                           "cr4"};
+    static const char *names[REGISTERS] = {"eax",     "ecx",     "edx",    "ebx", "esp", "ebp", "esi",
+                                           "edi",     "eip",     "eflags", "es",  "cs",  "ss",  "ds",
+                                           "fs_base", "gs_base", "cr0",    "cr3", "cr4"};
     const GArray *all = qemu_plugin_get_registers();
     const qemu_plugin_reg_descriptor *shown = (const void *)all->data;
     x.bytes = g_byte_array_new();
