@@ -122,16 +122,7 @@ def check_manifest(manifest: Any) -> None:
         for name in ("strategy", "why"):
             _kind(_kind(entry, dict, "an entry of without_engine").get(name), str, f"{name} of without_engine")
     for verdict in manifest.get("verdicts", []):
-        _kind(verdict.get("scheme"), str, "scheme of verdicts")
-        _kind(verdict.get("reference"), str, "reference of verdicts")
-        if not _texts(verdict.get("decided_by")):
-            raise ValueError("decided_by of verdicts is no list of names")
-        for end in ("ratio_low", "ratio_high"):
-            if verdict.get(end) is not None and not _number(verdict[end]):
-                raise ValueError(f"{end} of verdicts is no number")
-        price = verdict.get("fault_ns")
-        if verdict.get("wins") not in WINS or not (price is None or _number(price)):
-            raise ValueError(f"the verdict on {verdict['scheme']} is none")
+        _check_verdict(verdict)
     for entry in manifest.get("certainty", []):
         for name in ("best", "scheme"):
             _kind(entry.get(name), str, f"{name} of certainty")
@@ -140,6 +131,19 @@ def check_manifest(manifest: Any) -> None:
     prices = _kind(manifest.get("prices", {}), dict, "prices")
     if prices.get("host") is not None:
         _check_host(_kind(prices["host"], dict, "prices of host"))
+
+
+def _check_verdict(verdict: Mapping[str, Any]) -> None:
+    _kind(verdict.get("scheme"), str, "scheme of verdicts")
+    _kind(verdict.get("reference"), str, "reference of verdicts")
+    if not _texts(verdict.get("decided_by")):
+        raise ValueError("decided_by of verdicts is no list of names")
+    for end in ("ratio_low", "ratio_high"):
+        if verdict.get(end) is not None and not _number(verdict[end]):
+            raise ValueError(f"{end} of verdicts is no number")
+    price = verdict.get("fault_ns")
+    if verdict.get("wins") not in WINS or not (price is None or _number(price)):
+        raise ValueError(f"the verdict on {verdict['scheme']} is none")
 
 
 def _check_pressure(entry: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The folders keep their promises: who imports whom, and how long a file is."""
+"""The folders keep their promises: who imports whom, and how long a file and a function are."""
 
 import ast
 from pathlib import Path
@@ -10,6 +10,8 @@ STRATEGIES = sorted(path for path in (ROOT / "strategies").glob("*.py") if path.
 MAY_SEE = ("typing", "numpy", "mmuexp.strategy", "mmuexp.events", "mmuexp.guest", "mmuexp.emulator")
 SOURCES = [p for folder in ("mmuexp", "strategies", "tests") for p in sorted((ROOT / folder).rglob("*.py"))]
 SOURCES += sorted((ROOT / "mmuexp").rglob("*.[ch]"))
+
+NOT_YET = {"loop", "recount"}  # functions that are longer
 
 
 def imported(path: Path) -> set[str]:
@@ -49,5 +51,12 @@ def test_the_oracle_imports_nothing_of_ours():
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_a_file_stays_small(path):
-    assert len(path.read_text().splitlines()) <= 400, "one idea a file"
+def test_a_file_holds_one_idea(path):
+    assert len(path.read_text().splitlines()) <= 500
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.suffix == ".py"], ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_function_is_read_at_one_sitting(path):
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    long = {one.name: lines for one in functions if (lines := one.end_lineno - one.lineno + 1) > 70}
+    assert long.keys() <= NOT_YET
