@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from kit.traces import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
-
 from truth.oracle.guest import IO, USER
-
-SPECS = ["softmmu", "softmmu-qemu10", "byte-lookup", "map-block", "qemu-fast"]
+from truth.rows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
+from truth.schemes import EMPTY, NAMES
 
 _SHAPE = [
     note(),
@@ -37,7 +35,10 @@ Privilege U K K U K(IO) U(IO) U U U: 4 changes, the EXEC row in ring 0 is no acc
 Far: the 4 RAM accesses of the block's first execution; at its second it is near.
 Stores at 0x1102 and 0x1020 lie on a code page, beside the block of 16 bytes: """
 
-_KEPT = (dict(translations=1, translated_insns=5, code_page_data_stores=2), "softmmu drops nothing: 1 translation.")
+_KEPT = (
+    dict(translations=1, translated_insns=5, code_page_data_stores=2),
+    "a TLB drops nothing: 1 translation.",
+)
 _DROPPED = (
     dict(translations=2, translated_insns=12, code_page_data_stores=2),
     "the handler drops the block at the first, so the second EXEC (7 instructions) translates it again.",
@@ -47,10 +48,11 @@ _WRAP_WHY = "0xfffffffe + 4 bytes: the pages are 0xfffff and 0, for addresses wr
 
 CASES = [
     Case(f"shape under {spec}", spec, "system", _SHAPE, _SHAPE_COUNTS | extra, _SHAPE_WHY + why)
-    for spec, (extra, why) in zip(SPECS, [_KEPT, _KEPT, _DROPPED, _DROPPED, _DROPPED], strict=True)
+    for spec in NAMES
+    for extra, why in [_KEPT if "protects" in EMPTY[spec] else _DROPPED]
 ] + [
     case
-    for spec in SPECS
+    for spec in NAMES
     for case in (
         Case(
             f"page 0 follows page 0xfffff, {spec}", spec, "user", [load(0xFFFFFFFE), load(0x10)],

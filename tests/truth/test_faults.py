@@ -21,8 +21,8 @@ from mmuexp.replay.survey import Survey
 from mmuexp.strategy.registry import parse_spec, strategies_of_file
 from mmuexp.trace import open_trace
 from truth.oracle import faults as oracle_faults
-from truth.test_truth import SPECS
-from truth.test_truth_recordings import FILES, TIGHT, rows_of
+from truth.schemes import EMPTY, NAMES, SPECS, TIGHT
+from truth.test_truth_recordings import FILES, rows_of
 
 
 def logged(rows, strategy, mode: str, *, log: int = 1 << 16, chunk: int = 1 << 20, filtered=True) -> np.ndarray:
@@ -43,6 +43,7 @@ def named(records: np.ndarray, spec: str) -> list[tuple[int, int, str]]:
     return [(row, vaddr, column_of(cause)) for row, vaddr, cause in records.tolist()]
 
 
+FAULTING = [name for name in NAMES if "host_calls" not in EMPTY[name]]
 CROSSING = [load(0x1FFE), store(0x1FFE), store(0x1FFE), exec_(0x1000), store(0x1FFC, 8), load(0xFFFFFFFE)]
 LAST = 0xFFFFFFFE
 SYSTEM = [map_(0x10000, 5), map_(0x20000, 6), load(0x10008, 4), io_load(0xB8000), io_store(0xB8FFE, 4), load(0x20004)]
@@ -110,14 +111,14 @@ def test_recordings_begin_as_the_oracle_says(path):
     rows = list(
         zip(*(getattr(columns, c).tolist() for c in ("op", "vaddr", "size", "insns", "flags", "page")), strict=True)
     )
-    for spec in ("byte-lookup", "map-block", "qemu-fast", *TIGHT[1:]):
+    for spec in (*FAULTING, *TIGHT):
         assert named(logged(columns, spec, mode, log=7, chunk=3001), spec) == oracle_faults.faults(rows, spec, mode)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_sums_are_what_compare_counts(path):
-    specs = ["byte-lookup", "map-block", "qemu-fast", "map-block,map_block_bits=14,pool_blocks=3", "softmmu"]
+    specs = [*NAMES, "map-block,map_block_bits=14,pool_blocks=3"]
     counted = mmuexp.compare(str(path), specs).set_index("strategy")
     for spec in specs:
         strategy = parse_spec(spec)

@@ -2,11 +2,8 @@
 
 import pytest
 
-from truth import oracle
+from truth import oracle, schemes
 from truth.handworked import CASES, ERRORS, Case, Error
-
-# Columns that hold one value by definition, so that no case can show them at work.
-ALWAYS_ZERO = {"softmmu": {"faults"}, "softmmu-qemu10": {"faults"}, "qemu-fast": {"table_bytes", "table_lines"}}
 
 
 def scheme(case: Case) -> str:
@@ -28,12 +25,12 @@ def test_errors_name_their_row(error: Error):
     assert caught.value.row_index == error.row
 
 
-@pytest.mark.parametrize("name", oracle.SCHEMES)
+@pytest.mark.parametrize("name", schemes.NAMES)
 def test_every_column_has_a_case_that_counts_something(name: str):
     cases = [case for case in CASES if scheme(case) == name]
-    empty = set(oracle.EMPTY[name].split())
+    empty = schemes.EMPTY[name]
     shown = {column for case in cases for column, value in case.expect.items() if value or column in empty}
-    assert {*oracle.COLUMNS, *oracle.CALLS, *oracle.OWN.get(name, [])} - shown == ALWAYS_ZERO.get(name, set())
+    assert {*oracle.columns(name)} - shown == {*schemes.ALWAYS_ZERO[name]}
     assert all(case.expect.get(column) is None for case in cases for column in empty)
 
 

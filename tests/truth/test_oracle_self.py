@@ -7,20 +7,12 @@ from kit.traces import PAGES_COLLIDING, Row, any_traces, columns_of, load, note,
 from mmuexp.guest import DTYPES
 from truth import oracle
 from truth.oracle import reserve as oracle_reserve
-from truth.oracle.guest import EXEC, IO, LOAD, MAP, PAGE, STORE, Guest
+from truth.oracle.guest import EXEC, IO, LOAD, MAP, PAGE, STORE
+from truth.schemes import EMPTY, NAMES, TIGHT
 
-# Small, so that pools overflow, tables collide and reserves can be walked.
-SPECS = [
-    "softmmu,tlb_bits=2",
-    "softmmu-qemu10,first_bits=2,min_bits=1,max_bits=4,window_insns=3000",
-    "byte-lookup,entries=3",
-    "map-block,map_block_bits=14,pool_blocks=2,map_pages=2",
-    "map-block,map_block_bits=12,pool_blocks=3,evict=lifo",
-    "map-block,map_block_bits=16,pool_blocks=2,evict=random",
-    "qemu-fast",
-    "qemu-fast,guest_limit=0x100000000,kernel_offset=0x30000000",
-]
-WALKABLE = [*SPECS[2:6], "qemu-fast,guest_limit=0x12000"]
+COLLIDING = "qemu-fast,guest_limit=0x100000000,kernel_offset=0x30000000"
+WALKABLE = [spec for spec in TIGHT if (oracle.run([], spec, "user")["reserved_bytes"] or 1 << 32) < 1 << 20]
+WALKABLE += ["qemu-fast,guest_limit=0x12000"]
 quick = settings(max_examples=25, deadline=None)
 
 
@@ -41,9 +33,7 @@ def check_reserve(scheme: oracle_reserve.Handler) -> None:
 @quick
 def test_vmas_counted_at_borders_and_counted_by_a_walk(spec, trace):
     mode, rows = trace
-    name, options = oracle.parse(spec)
-    guest = Guest(mode, dict.fromkeys(oracle.COLUMNS + oracle.CALLS, 0))
-    scheme = oracle.SCHEMES[name](guest, **options)
+    guest, scheme = oracle.new(spec, mode)
     peak = 1
     for row in rows:
         oracle.step(guest, scheme, *row)
@@ -53,17 +43,18 @@ def test_vmas_counted_at_borders_and_counted_by_a_walk(spec, trace):
     assert scheme.totals()["peak_mappings"] == peak
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [*TIGHT, COLLIDING])
 @given(trace=any_traces(max_wishes=40))
 @quick
 def test_sums(spec, trace):
     mode, rows = trace
     n = oracle.run(rows, spec, mode)
-    assert list(n) == oracle.COLUMNS + oracle.CALLS + oracle.OWN.get(oracle.parse(spec)[0], [])
+    name, _ = oracle.parse(spec)
+    assert list(n) == oracle.columns(name)
     assert n["rows"] == len(rows) and n["accesses"] == n["loads"] + n["stores"]
     assert n["faults"] == sum(n[column] or 0 for column in oracle.COLUMNS if column.startswith("faults_"))
     assert n["translations"] <= n["execs"] and n["translated_insns"] <= n["guest_insns"]
-    if spec.startswith("softmmu"):
+    if "host_calls" in EMPTY[name]:
         assert n["slow_code"] == n["smc_stores"] + n["code_page_data_stores"] >= (n["code_list_walks"] or 0)
         assert n["slow_cross"] + n["slow_io"] >= n["page_cross"]
         return
@@ -76,7 +67,7 @@ def test_sums(spec, trace):
 @quick
 def test_shape_is_the_same_under_every_scheme(rows):
     shape = oracle.COLUMNS[: oracle.COLUMNS.index("faults")]
-    first, *others = [[oracle.run(rows, spec, "user")[column] for column in shape] for spec in SPECS]
+    first, *others = [[oracle.run(rows, spec, "user")[column] for column in shape] for spec in (*NAMES, *TIGHT)]
     assert all(other == first for other in others)
 
 
@@ -84,7 +75,7 @@ def test_shape_is_the_same_under_every_scheme(rows):
 @quick
 def test_annotations_change_nothing_but_rows(rows):
     padded = [row for pair in ((row, note(128)) for row in rows) for row in pair]
-    for spec in SPECS:
+    for spec in (*NAMES, *TIGHT):
         assert oracle.run(padded, spec, "system") == oracle.run(rows, spec, "system") | {"rows": 2 * len(rows)}
 
 
@@ -115,7 +106,7 @@ def test_random_traces_reach_everything(mode):
     rows = random_trace(7, 6000, mode)
     assert rows == random_trace(7, 6000, mode) != random_trace(8, 6000, mode) and len(rows) == 6000
     never = {"faults", "table_bytes", "table_lines"} | ({"mode_switches"} if mode == "user" else set())
-    for spec in SPECS[:7]:
+    for spec in TIGHT:
         n = oracle.run(rows, spec, mode)
         at_zero = {column for column, value in n.items() if value == 0} - never
         assert at_zero <= ({"io_accesses", "faults_io", "slow_io", "io_fills"} if mode == "user" else set()), spec
@@ -123,7 +114,7 @@ def test_random_traces_reach_everything(mode):
 
 def test_colliding_pages_do_collide():
     with pytest.raises(oracle.TraceError, match="one host page"):
-        oracle.run(random_trace(1, 2000, "user", PAGES_COLLIDING), SPECS[7], "user")
+        oracle.run(random_trace(1, 2000, "user", PAGES_COLLIDING), COLLIDING, "user")
 
 
 def test_columns_of_keeps_every_value():

@@ -13,14 +13,9 @@ from kit.replays import differences
 from mmuexp.guest import Columns
 from mmuexp.trace import open_trace
 from truth import oracle
+from truth.schemes import NAMES, TIGHT
 
-FILES = sorted((TRACES).glob("*.arrow"))
-SPECS = ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10"]
-TIGHT = [  # small enough that windows, blocks and sets are fought over
-    "softmmu,tlb_bits=3", "byte-lookup,entries=7", "map-block,pool_blocks=3,map_block_bits=14,map_pages=4",
-    "map-block,evict=lifo,pool_blocks=4,map_block_bits=13", "map-block,evict=random,pool_mib=1",
-    "qemu-fast,guest_limit=0x40001000", "softmmu-qemu10,min_bits=2,first_bits=3,window_insns=5000",
-]  # fmt: skip
+FILES = sorted(TRACES.glob("*.arrow"))
 
 
 def rows_of(path: Path, first: int, count: int) -> tuple[Columns, str]:
@@ -47,7 +42,7 @@ def test_slices_agree(path):
         total, mode = trace.rows, trace.mode
     if mode == "user":  # a system trace cut in the middle would lack its MAP rows; `trace slice` writes them
         middle, _ = rows_of(path, total // 2, 15_000)
-        for spec in SPECS:
+        for spec in NAMES:
             agree(middle, mode, spec)
     begin, _ = rows_of(path, 0, 15_000)
     for spec in TIGHT:
@@ -56,7 +51,7 @@ def test_slices_agree(path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-@pytest.mark.parametrize("spec", [*SPECS, *TIGHT])
+@pytest.mark.parametrize("spec", [*NAMES, *TIGHT])
 def test_long_slices_agree(path, spec):
     columns, mode = rows_of(path, 0, 100_000)
     agree(columns, mode, spec)

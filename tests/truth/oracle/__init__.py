@@ -36,16 +36,12 @@ Readings, where MODEL.md is silent or can be read in two ways:
 
 from collections.abc import Iterable
 
+from truth import schemes
 from truth.oracle.far import Executions
 from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, LOAD, MAP, PAGE, STORE, Guest, Refused, TraceError
-from truth.oracle.mmap import ByteLookup, MapBlock, QemuFast
-from truth.oracle.softmmu import Softmmu
-from truth.oracle.softmmu_qemu10 import SoftmmuQemu10
+from truth.oracle.reserve import CALLS
 
-__all__ = ["CALLS", "COLUMNS", "SCHEMES", "TraceError", "parse", "run"]
-
-SCHEMES = {"softmmu": Softmmu, "byte-lookup": ByteLookup, "map-block": MapBlock, "qemu-fast": QemuFast,
-           "softmmu-qemu10": SoftmmuQemu10}  # fmt: skip
+__all__ = ["CALLS", "COLUMNS", "TraceError", "columns", "new", "parse", "run", "step"]
 
 _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross io_accesses flushes page_flushes
     pages mode_switches faults faults_unmapped faults_block faults_write faults_code faults_cross faults_io
@@ -54,19 +50,6 @@ _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross
     table_bytes table_lines reserved_bytes blocks_dropped retranslated_insns
     far_accesses"""
 COLUMNS = _COLUMNS.split()
-CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
-OWN = {"softmmu-qemu10": ["victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries",
-                          "code_fetches", "code_fills", "io_fills"]}  # fmt: skip
-
-_TLB = "tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses"
-EMPTY = {
-    "softmmu": "faults_unmapped faults_block faults_write faults_code faults_cross faults_io faults_softmmu maps unmaps"
-    " host_calls protects evictions peak_mappings reserved_bytes softmmu_accesses " + " ".join(CALLS),
-    "byte-lookup": "faults_block faults_softmmu " + _TLB,
-    "map-block": "faults_cross faults_softmmu " + _TLB,
-    "qemu-fast": "faults_block faults_cross faults_io evictions",
-}
-EMPTY["softmmu-qemu10"] = EMPTY["softmmu"] + " slow_misaligned code_list_walks"
 
 
 def parse(spec: str) -> tuple[str, dict[str, int | str]]:
@@ -80,12 +63,22 @@ def parse(spec: str) -> tuple[str, dict[str, int | str]]:
     return name, values
 
 
+def columns(name: str) -> list[str]:
+    """Every column that a scheme is counted in: those of all schemes, and its own."""
+    return [*COLUMNS, *CALLS, *schemes.OWN[name]]
+
+
+def new(spec: str, mode: str) -> tuple[Guest, object]:
+    """A guest that has done nothing, and the scheme that serves it; the guest holds the counts of both."""
+    name, options = parse(spec)
+    guest = Guest(mode, dict.fromkeys(columns(name), 0))
+    return guest, schemes.FILES[name].ORACLE(guest, **options)
+
+
 def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int | None]:
     """Every integer column of the contract for this trace under this scheme; TraceError for a row that is an error."""
-    name, options = parse(spec)
-    n = dict.fromkeys(COLUMNS + CALLS + OWN.get(name, []), 0)
-    guest, executions = Guest(mode, n), Executions()
-    scheme = SCHEMES[name](guest, **options)
+    guest, scheme = new(spec, mode)
+    n, executions = guest.n, Executions()
     for index, row in enumerate(rows):
         try:
             step(guest, scheme, *row)
@@ -97,7 +90,7 @@ def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int 
     n["far_accesses"] = executions.far()
     n["pages"] = len(guest.data_pages)
     n.update(scheme.totals())
-    empty = EMPTY[name].split()
+    empty = schemes.EMPTY[parse(spec)[0]]
     assert not any(n[column] for column in empty), "an event in a column that the scheme does not have"
     return n | dict.fromkeys(empty)
 
@@ -123,7 +116,7 @@ def step(guest: Guest, scheme, op: int, vaddr: int, size: int, insns: int, flags
         guest.frame_of.pop(vaddr // PAGE, None)
         scheme.flush_page(vaddr // PAGE)
     elif op == MAP:
-        if guest.map(vaddr, page) and isinstance(scheme, SoftmmuQemu10):
+        if guest.map(vaddr, page):
             scheme.mapped(vaddr // PAGE)
     elif op < 128:
         raise Refused(f"op {op} is reserved")

@@ -8,25 +8,22 @@ which page it is at. Whatever it counts outside of `serve` is a fault of the acc
 
 from collections.abc import Iterable
 
-from truth.oracle import CALLS, COLUMNS, OWN, SCHEMES, parse, step
-from truth.oracle.guest import PAGE, Guest
+from truth.oracle import COLUMNS, new, step
+from truth.oracle.guest import PAGE
 
 CAUSES = [column for column in COLUMNS if column.startswith("faults_")]
 
 
 def faults(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> list[tuple[int, int, str]]:
     """(row, vaddr, cause) of every host fault, in order."""
-    name, options = parse(spec)
-    n = dict.fromkeys([*COLUMNS, *CALLS, *OWN.get(name, [])], 0)
-    guest = Guest(mode, n)
-    scheme = SCHEMES[name](guest, **options)
+    guest, scheme = new(spec, mode)
     found: list[tuple[int, int, str]] = []
     seen = dict.fromkeys(CAUSES, 0)
 
     def note(row: int, vaddr: int) -> None:
         for cause in CAUSES:
-            found.extend([(row, vaddr, cause)] * (n[cause] - seen[cause]))
-            seen[cause] = n[cause]
+            found.extend([(row, vaddr, cause)] * (guest.n[cause] - seen[cause]))
+            seen[cause] = guest.n[cause]
 
     at = 0
     if hasattr(scheme, "serve"):

@@ -7,6 +7,11 @@ from collections import defaultdict
 
 from truth.oracle.guest import Guest
 
+CAUSES = ["faults_unmapped", "faults_block", "faults_write", "faults_code"]
+CAUSES += ["faults_cross", "faults_io", "faults_softmmu"]
+CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
+COLUMNS = [*CAUSES, "maps", "unmaps", "host_calls", *CALLS, "protects", "evictions", "peak_mappings", "reserved_bytes"]
+
 
 class Window:
     """A mapped host page: which virtual page it stands for, its physical page, and whether stores pass."""
@@ -84,6 +89,9 @@ class Handler:
     def __init__(self, guest: Guest, reserve: Reserve):
         self.guest, self.n, self.reserve = guest, guest.n, reserve
         self.lines: set[tuple[str, int]] = set()
+
+    def mapped(self, page: int) -> None:
+        """A page that was not known becomes so: nothing stands for it yet."""
 
     # Host calls, each counted where it is made
 

@@ -8,6 +8,9 @@ from truth.oracle.guest import Access, Guest
 BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD
 
 
+COLUMNS = ["tlb_fills", "slow_misaligned", "slow_cross", "slow_io", "slow_code", "code_list_walks"]
+
+
 class Tlb:
     """A read and a write table for kernel and for user; each a dictionary from set to the virtual page in it.
 
@@ -100,6 +103,9 @@ class Softmmu:
 
     def executed(self) -> None:
         """An EXEC row passed."""
+
+    def mapped(self, page: int) -> None:
+        """A page that was not known becomes so: nothing stands for it yet."""
 
     def row_done(self) -> None:
         """A row passed."""

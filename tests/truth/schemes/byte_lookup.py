@@ -1,6 +1,14 @@
 """Hand-worked: byte-lookup (MODEL.md 4). Page N means the load or store at N * 0x1000."""
 
-from kit.traces import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
+from truth.oracle.mmap import ByteLookup
+from truth.oracle.softmmu import COLUMNS as TLB_COLUMNS
+from truth.rows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
+
+ORACLE = ByteLookup
+EMPTY = ["faults_block", "faults_softmmu", "softmmu_accesses", *TLB_COLUMNS]
+
+SPECS = ["byte-lookup", "byte-lookup,entries=1"]
+TIGHT = ["byte-lookup,entries=3"]
 
 _ALIAS = [map_(0x1000, 0x50), map_(0x2000, 0x50)]
 

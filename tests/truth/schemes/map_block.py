@@ -1,6 +1,22 @@
 """Hand-worked: map-block (MODEL.md 5). A guest block is 16 pages by default: 0x10000 begins block 1."""
 
-from kit.traces import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
+from truth.oracle.mmap import MapBlock
+from truth.oracle.softmmu import COLUMNS as TLB_COLUMNS
+from truth.rows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
+
+ORACLE = MapBlock
+EMPTY = ["faults_cross", "faults_softmmu", "softmmu_accesses", *TLB_COLUMNS]
+
+SPECS = [
+    "map-block", "map-block,map_block_bits=13,pool_blocks=1", "map-block,map_block_bits=13,pool_blocks=2,evict=lifo",
+    "map-block,map_block_bits=13,pool_blocks=3,evict=random,pointer_bytes=8", "map-block,map_block_bits=22,pool_mib=9",
+    "map-block,map_block_bits=20,map_pages=16,pool_blocks=2", "map-block,map_block_bits=13,map_pages=1024",
+]  # fmt: skip
+TIGHT = [
+    "map-block,map_block_bits=14,pool_blocks=2,map_pages=2",
+    "map-block,map_block_bits=12,pool_blocks=3,evict=lifo",
+]
+TIGHT += ["map-block,map_block_bits=16,pool_blocks=2,evict=random"]
 
 B1, B2, B3, B4, B5, B6, B7, B8 = (load(n << 16) for n in range(1, 9))
 _ORDER = [B1, B2, B3, B1, B2, B1, B3]

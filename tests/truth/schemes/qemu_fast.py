@@ -1,6 +1,17 @@
 """Hand-worked: qemu-fast (MODEL.md 6). In user mode the limit is set low, 0x3000, where a case needs a spell."""
 
-from kit.traces import Case, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
+from truth.oracle.mmap import QemuFast
+from truth.rows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, note, store
+
+ORACLE = QemuFast
+EMPTY = ["faults_block", "faults_cross", "faults_io", "evictions"]
+ALWAYS_ZERO = ["table_bytes", "table_lines"]
+
+SPECS = [
+    "qemu-fast", "qemu-fast,guest_limit=0x100000000", "qemu-fast,kernel_offset=0x30000000",
+    "qemu-fast,guest_limit=0x100000000,kernel_offset=0x30000000",
+]  # fmt: skip
+TIGHT = ["qemu-fast,guest_limit=0x40001000"]
 
 _LOW = "qemu-fast,guest_limit=0x3000"
 _PATCHED = "qemu-fast,kernel_offset=0x30000000"

@@ -1,8 +1,16 @@
 """Hand-worked: softmmu (MODEL.md 3). The default TLB has 256 sets: pages 1 and 0x101 meet in set 1."""
 
-from kit.traces import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
-
 from truth.oracle.guest import USER
+from truth.oracle.reserve import COLUMNS as HOST_COLUMNS
+from truth.oracle.softmmu import Softmmu
+from truth.rows import Case, exec_, flush, flush_page, io_load, io_store, load, map_, store
+
+ORACLE = Softmmu
+EMPTY = [*HOST_COLUMNS, "softmmu_accesses"]
+ALWAYS_ZERO = ["faults"]
+
+SPECS = ["softmmu", "softmmu,tlb_bits=0"]
+TIGHT = ["softmmu,tlb_bits=2"]
 
 _COPY = [load(0x1000), store(0x101000), load(0x1004), store(0x101004), load(0x1008)]
 _DATA = store(0x1100)  # beside the block 0x1000..0x100f
