@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit.cli import one_line
-from kit.replays import run
+from kit.replays import Rows, run
 from kit.traces import (
     any_traces,
     columns_of,
@@ -31,18 +31,6 @@ from mmuexp.trace.relocate import Region
 
 EVERYWHERE = [Region(0, PAGES)]
 HERE = np.zeros((1, 1), np.int64)
-
-
-class Rows:
-    """Rows as an open trace hands them out, a chunk at a time."""
-
-    def __init__(self, rows, mode, chunk=1 << 20):
-        self.columns = rows if isinstance(rows, Columns) else columns_of(rows)
-        self.mode, self.rows, self.chunk, self.path = mode, len(self.columns.op), chunk, "rows"
-
-    def batches(self, **_):
-        for at in range(0, self.rows, self.chunk):
-            yield Columns(*(column[at : at + self.chunk] for column in self.columns))
 
 
 def counted(rows, mode="user", bits=8, chunk=1 << 20, regions=EVERYWHERE, offsets=HERE):

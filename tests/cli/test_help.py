@@ -7,44 +7,28 @@ import shlex
 import subprocess
 import sys
 import time
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import pairwise
 
 import click
 import pytest
+from kit.cli import ALL_COMMANDS
 from kit.places import ROOT
 from kit.traces import write_trace
 
-from mmuexp.cli.main import COMMANDS, group
+from mmuexp.cli.main import COMMANDS
 
 HEAVY = {"numba", "numpy", "pandas", "pyarrow", "rich", "zstandard"}
-
-
-def commands() -> dict[str, click.Command]:
-    """Every command and subcommand: "trace info" -> Command."""
-    found: dict[str, click.Command] = {"": group}
-    for name in COMMANDS:
-        if find_spec(f"mmuexp.cli.{name}") is None:
-            continue  # the next test says so
-        command = import_module(f"mmuexp.cli.{name}").command
-        found[name] = command
-        found |= {f"{name} {child}": sub for child, sub in getattr(command, "commands", {}).items()}
-    return found
 
 
 def examples(command: click.Command) -> list[str]:
     return re.findall(r"^\s+(mmuexp .*)$", command.help or "", flags=re.MULTILINE)
 
 
-ALL = commands()
-
-
 def test_every_command_is_there():
-    assert set(COMMANDS) <= set(ALL)
+    assert set(COMMANDS) <= set(ALL_COMMANDS)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ALL_COMMANDS)
 def test_help_begins_with_a_sentence_and_two_examples(name, cli):
     done = cli(*name.split(), "--help")
     assert done.code == 0
@@ -52,15 +36,15 @@ def test_help_begins_with_a_sentence_and_two_examples(name, cli):
     sentence = text.split("Examples:")[0].strip()
     assert re.match(r"[A-Z].*[.:]$", " ".join(sentence.split())), sentence
     assert text.split("Examples:")[1].count("\n    mmuexp ") >= 2 or name == "record"
-    assert len(examples(ALL[name])) >= 2
+    assert len(examples(ALL_COMMANDS[name])) >= 2
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name in ALL])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name in ALL_COMMANDS])
 def test_the_list_says_what_the_command_says(name):
-    assert ALL[name].help.split()[0] == COMMANDS[name].split()[0]
+    assert ALL_COMMANDS[name].help.split()[0] == COMMANDS[name].split()[0]
 
 
-@pytest.mark.parametrize("name", [name for name, command in ALL.items() if hasattr(command, "commands")])
+@pytest.mark.parametrize("name", [name for name, command in ALL_COMMANDS.items() if hasattr(command, "commands")])
 def test_no_sentence_in_a_list_of_commands_is_cut(name, cli):
     listed = cli(*name.split(), "--help").out.split("Commands:")[1]
     assert "..." not in listed
@@ -68,7 +52,7 @@ def test_no_sentence_in_a_list_of_commands_is_cut(name, cli):
 
 # `record` runs QEMU, and its tests run its examples; the others' need files of these names
 NAMES = ("", "compare", "sweep", "misses", "faults", "verify", "export", "cache info", "help", "completion")
-MINE = [example for name in NAMES for example in examples(ALL[name])]
+MINE = [example for name in NAMES for example in examples(ALL_COMMANDS[name])]
 
 
 @pytest.mark.parametrize("example", MINE)
@@ -81,7 +65,12 @@ def test_examples_run(example, cli, bundled, tmp_path, monkeypatch):
     assert done.code == 0, done.err
 
 
-OTHERS = [example for name in ALL if name.startswith(("trace", "strategy")) for example in examples(ALL[name])]
+OTHERS = [
+    example
+    for name in ALL_COMMANDS
+    if name.startswith(("trace", "strategy"))
+    for example in examples(ALL_COMMANDS[name])
+]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from cli.test_help import ALL
+from kit.cli import ALL_COMMANDS
 
 from mmuexp.cli.main import COMMANDS
 
@@ -32,7 +32,7 @@ def squeezed(text: str) -> str:
 
 def test_every_command_option_and_sentence_of_the_help_is_there(shown):
     page = squeezed(shown)
-    for name, command in ALL.items():
+    for name, command in ALL_COMMANDS.items():
         assert squeezed(f"mmuexp {name}") in page
         for paragraph in (command.help or "").replace("\b", "").split("\n\n"):
             assert squeezed(paragraph) in page, (name, paragraph)

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
 
 from kit.traces import write_trace
-from mmuexp.cli.main import run
+from mmuexp.cli.main import COMMANDS, group, run
 
 
 class Cli:
@@ -129,3 +132,30 @@ def edit(folder, old: str, new: str) -> None:
 
 def files(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+OWN_SCHEME = '''
+"""softmmu by another name.
+
+Source: none. Leaves out: nothing.
+"""
+from mmuexp.strategies.softmmu import Softmmu
+
+class Own(Softmmu):
+    name = "own"
+'''
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command and subcommand: "trace info" -> Command."""
+    found: dict[str, click.Command] = {"": group}
+    for name in COMMANDS:
+        if find_spec(f"mmuexp.cli.{name}") is None:
+            continue  # the next test says so
+        command = import_module(f"mmuexp.cli.{name}").command
+        found[name] = command
+        found |= {f"{name} {child}": sub for child, sub in getattr(command, "commands", {}).items()}
+    return found
+
+
+ALL_COMMANDS = commands()

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
+from truth.schemes import NAMES
 
 from mmuexp.claims import REGISTRY
 from mmuexp.claims.evidence import Evidence, Run
@@ -12,9 +13,11 @@ from mmuexp.claims.model import Finding
 from mmuexp.claims.report import judged
 from mmuexp.live import calibrate, timing
 from mmuexp.price.host import Profile, priced_at
+from mmuexp.price.priced import Priced
 from mmuexp.price.primitives import KERNEL as KERNEL_PART
 from mmuexp.price.primitives import PRICES
 from mmuexp.result import table
+from mmuexp.strategy import Cost
 from mmuexp.strategy.registry import parse_spec
 
 SOURCE = "measured: made for a test"
@@ -45,13 +48,8 @@ EVENTS = {"helper": [20.0, 22, 18], "scan": [0.5, 0.25, 1], "drop": [30, 40, 35]
 EVENTS |= {"split": [7.0, 6, 8]}
 LOOPS = {"short hit": [0.1, 0.2, 0.3], "long hit": [0.1, 0.4, 0.5], "dependent hit": [0.2, 0.3, 0.4]}
 LOOPS |= {"short access": [0.5, 0.4, 0.9], "long access": [0.5, 0.4, 0.9], "dependent access": [4, 5, 6]}
-PATHS = {
-    "softmmu": 12,
-    "byte-lookup": 8,
-    "map-block": 5,
-    "qemu-fast": 2,
-    "softmmu-qemu10": 10,
-}  # in ns / 8
+PATHS = dict.fromkeys(NAMES, 7)  # in ns / 8
+PATHS |= {"softmmu": 12, "byte-lookup": 8, "map-block": 5, "qemu-fast": 2, "softmmu-qemu10": 10}
 for name, eighths in PATHS.items():
     LOOPS |= {f"short path.{name}": [eighths / 8 - 0.125] * 3, f"long path.{name}": [eighths / 8 + 0.25] * 3}
     LOOPS |= {f"dependent path.{name}": [eighths / 8 + ns for ns in (4, 4.5, 5)]}
@@ -122,3 +120,37 @@ def changed(found: Evidence, recording: str, spec: str, **counts) -> Evidence:
     tables = {name: [of(one) for one in runs] for name, runs in found.tables.items() if name != GUEST}
     tables[GUEST] = found.tables.get(GUEST, [])
     return Evidence(tables, found.hosts, found.sources, found.live, found.live_about)
+
+
+NS = {"insn": 0.5, "signal": 1000, "mmap": 200, "munmap": 300, "mprotect": 400, "page_in": 50, "page_out": 60}
+USER_NS = {"hit": 0.25, "access": 0.5, "split": 6, "helper": 20, "walk_level": 11, "scan": 2, "drop": 70}
+USER_NS |= {"translate": 900}
+
+
+def profile(path=None, dependent=None, extra=None, far=None, **assumed) -> Profile:
+    """NS and USER_NS, measured without a spread, but for the primitives named: those are assumed."""
+    given = {**NS, **USER_NS, **assumed}
+    prices = {p: priced_at(given[p], "assumed: a guess" if p in assumed else "measured: here") for p in PRICES}
+    groups = {"path": path or {}, "far": far or {}, "dependent": dependent or {}}
+    groups = {
+        group: {name: priced_at(ns, "measured: here") for name, ns in held.items()} for group, held in groups.items()
+    }
+    return Profile("test", "", {**prices, **(extra or {})}, **groups)
+
+
+class Scheme:
+    """As much of a strategy as prices need."""
+
+    name = "scheme"
+
+    def __init__(self, *lines):
+        self.lines = [("units8", Cost(hit=4, access=1, source="read: x")), *lines]
+
+    def price_list(self):
+        return dict(self.lines)
+
+
+def priced(user_ns, kernel_ns, **moves) -> Priced:
+    """So many ns of code and in the kernel; `moves` are ns that a price can add (from 0 on), or (less, more)."""
+    ends = {name: move if isinstance(move, tuple) else (0.0, float(move)) for name, move in moves.items()}
+    return Priced(hit_ns=user_ns, kernel_ns=kernel_ns, moves=ends)

@@ -16,13 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from truth import schemes
 
 from kit.places import TESTS, TRACES
-from mmuexp.guest import Columns, Op
+from mmuexp.guest import IO, USER, Columns, FlushReason, Op
 from mmuexp.trace import open_trace
 
 WORKLOADS = TRACES / "workloads"
@@ -73,6 +75,7 @@ def workload(name: str, rounds: int | None = None) -> str:
     return str(folder / name)
 
 
+DETERMINED = ["-display", "none", "-net", "none", "-icount", "shift=0,sleep=off", "-rtc", "base=2020-01-01,clock=vm"]
 GUEST_DEVICES = ["-display", "none", "-net", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 
 
@@ -224,3 +227,130 @@ def environment(which: str) -> dict[str, str]:
     """What must be in the environment, for that QEMU."""
     folder = "" if which == IN_PATH else f"{fetched() if which == FETCHED else which}:"
     return {"PATH": folder + os.environ["PATH"]}
+
+
+# The guest whose counts are known by construction (traces/workloads/guest/known.S). The table in known.S says what each
+# of its phases does; here it stands as formulas in the number of rounds.
+KNOWN_ROUNDS = 40
+MARKER = 0x9000
+_COLUMNS = {Op.LOAD: "loads", Op.STORE: "stores", Op.EXEC: "execs", Op.FLUSH_PAGE: "page_flushes", Op.MAP: "maps"}
+KNOWN_SPECS = [*schemes.NAMES, "softmmu,tlb_bits=4", "byte-lookup,entries=4"]
+KNOWN_SPECS += ["map-block,map_block_bits=13,pool_blocks=3", "map-block,map_pages=4"]
+KNOWN_SPECS += ["qemu-fast,guest_limit=0x100000000"]
+
+
+def known_phases(n: int) -> list[dict[str, int]]:
+    """What each phase does, as known.S derives it; what is not named is 0."""
+    return [
+        {"loads": 10, "stores": 1, "execs": 11, "flush CR0": 1, "maps": 4, "misaligned": 1},
+        {"stores": 1030, "execs": 1024, "maps": 4},
+        {"stores": 1, "execs": 2, "flush CR0": 1, "maps": 2},
+        {"loads": n, "stores": 1, "execs": 2 * n, "flush CR3": n, "maps": 2 * n + 1},
+        {"loads": n, "stores": n + 1, "execs": 2 * n, "page_flushes": n - 1, "maps": n + 1},
+        {"loads": 2 * n, "stores": n + 1, "execs": n, "io": 3 * n},
+        {"loads": n, "stores": 1, "execs": n},
+        {"loads": n, "stores": n + 2, "execs": n + 1, "maps": 2, "misaligned": 2 * n, "crossing": 2 * n},
+        {
+            "loads": n,
+            "stores": n + 4,
+            "execs": 4 * n + 1,
+            "maps": 3,
+            "misaligned": 2,
+            "crossing": 1,
+            "crossing code": n,
+        },
+        {"loads": 4, "stores": n + 5, "execs": n + 2, "maps": 1},
+        {"loads": n, "stores": 2 * n + 3, "execs": 3 * n, "maps": 1, "misaligned": n},
+        {"loads": n, "stores": n + 1, "execs": 2 * n + 2, "maps": 2, "user data": 2 * n, "user execs": 2 * n + 1},
+        {"loads": 2 * n, "stores": 2 * n + 1, "execs": 3 * n, "maps": n, "page_flushes": n, "io": n},
+        {"loads": n, "stores": n + 2, "execs": n + 1, "maps": n, "page_flushes": n - 1}
+        | {"io": n, "misaligned": n, "crossing": n},
+        {},
+    ]
+
+
+def found_phases(rows) -> list[dict[str, int]]:
+    found = [Counter()]
+    for op, vaddr, size, _, flags, _ in rows:
+        n, data = found[-1], op in (Op.LOAD, Op.STORE)
+        n[_COLUMNS[op] if op != Op.FLUSH else f"flush {FlushReason(size).name}"] += 1
+        n["io"] += bool(flags & IO)
+        n["user data"] += data and bool(flags & USER)
+        n["user execs"] += op == Op.EXEC and bool(flags & USER)
+        n["misaligned"] += data and vaddr % size != 0
+        n["crossing"] += data and vaddr % 4096 + size > 4096
+        n["crossing code"] += op == Op.EXEC and vaddr % 4096 + size > 4096
+        if op == Op.STORE and vaddr == MARKER:
+            found.append(Counter())
+    return [{name: number for name, number in n.items() if number} for n in found]
+
+
+def known_counts(spec: str, n: int) -> dict[str, int]:
+    """What follows from the table under a scheme, without running one."""
+    counts = {
+        "loads": 12 * n + 14,
+        "stores": 11 * n + 1054,
+        "execs": 21 * n + 1044,
+        "io_accesses": 5 * n,
+        "flushes": n + 2,
+        "page_flushes": 3 * n - 2,
+        "misaligned": 4 * n + 3,
+        "page_cross": 3 * n + 1,
+        "mode_switches": 2,
+        "smc_stores": n - 1,
+        "code_page_data_stores": n,
+    }
+    counts["accesses"] = counts["loads"] + counts["stores"]
+    name = spec.split(",")[0]
+    if name == "softmmu":
+        return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1, "slow_misaligned": n + 2}
+    if name == "softmmu-qemu10":
+        return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1}
+    if name == "byte-lookup":
+        return counts | {"faults_io": 5 * n, "faults_cross": 2 * n + 1}
+    if name == "map-block":
+        return counts | {"faults_io": 5 * n}
+    if name != "qemu-fast":
+        return counts
+    above = 0 if "guest_limit" in spec else 1  # lgdt reads near 4 GiB
+    return counts | {"faults_softmmu": 3 * n + above, "softmmu_accesses": 6 * n + 2 * above}
+
+
+LAST = {"flushes": 22, "known": 14, "shadow": 7}  # phases
+
+
+def flushes_by_phase(rows) -> dict[int, Counter]:
+    phases = [Counter()]
+    for op, vaddr, size, *_ in rows:
+        if op == Op.STORE and vaddr == MARKER:
+            phases.append(Counter())
+        if op == Op.FLUSH:
+            phases[-1][FlushReason(size)] += 1
+    return {number: counts for number, counts in enumerate(phases) if counts}
+
+
+def drops(image: str, name: str, env) -> int:
+    """How often QEMU drops the translations of one MMU index, until the guest has come to its last phase."""
+    command = ["qemu-system-i386", "-accel", "tcg,thread=single", "-bios", image]
+    command += ["-display", "none", "-net", "none", "-monitor", "stdio"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": env}
+    with subprocess.Popen(command, **pipes) as qemu:
+        end, line = time.monotonic() + 30, ""
+        while not re.match(f"0*{MARKER:x}: 0x{LAST[name]:02x}", line):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+            qemu.stdin.write(f"xp /1bx {MARKER}\n")
+            qemu.stdin.flush()
+            line = next(line for line in qemu.stdout if re.match(f"0*{MARKER:x}: ", line))
+        out = qemu.communicate("info jit\nquit\n")[0]
+    told = {name: int(number) for name, number in re.findall(r"TLB (\w+) flushes +(\d+)", out)}
+    assert told["full"] == 0  # those are not counted by MMU index
+    return told["partial"] + told["elided"]
+
+
+def drops_of_a_flush(env) -> int:
+    """How many MMU indexes one flush drops, as known.S tells."""
+    many, few = (drops(guest("known", rounds), "known", env) for rounds in (30, 2))
+    per_flush, rest = divmod(many - few, 30 - 2)
+    assert rest == 0
+    return per_flush

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from truth.schemes import NAMES
+
+from kit.places import ROOT
 from kit.recordings import need
 from kit.traces import Row, columns_of
 from mmuexp.analysis.verify import VerifiedRun, _differ, _Pair, verify_one
@@ -18,7 +21,7 @@ from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy import Strategy
-from mmuexp.strategy.registry import parse_spec
+from mmuexp.strategy.registry import default_strategies, parse_spec
 
 
 def run(rows, spec: str, mode: str, *, chunk: int = 1 << 20, filtered: bool = True) -> dict[str, int]:
@@ -38,8 +41,8 @@ def differences(rows, spec: str, mode: str, expected: dict, **how) -> dict[str, 
     return {name: (got.get(name), want) for name, want in expected.items() if got.get(name) != want}
 
 
-SCHEMES = ("softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10")
-DEFAULTS = (*SCHEMES, "map-block,pool_blocks=1024")  # what is run where no scheme is named
+SCHEMES = [name for name in NAMES if (ROOT / "strategies" / f"{name.replace('-', '_')}.c").exists()]  # that run live
+DEFAULTS = [str(strategy) for strategy in default_strategies("user")]  # what is run where no scheme is named
 
 
 class Rows:

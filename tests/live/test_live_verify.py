@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit.places import TRACES
-from kit.recordings import guest, record_guest
+from kit.recordings import KNOWN_ROUNDS as N
+from kit.recordings import KNOWN_SPECS, guest, known_counts, record_guest
 from kit.replays import SCHEMES, apart, outcome, timed_apart, timed_trace_apart
 from kit.traces import (
     PAGES_COLLIDING,
@@ -23,7 +24,6 @@ from kit.traces import (
     random_trace,
     store,
 )
-from record.test_system import SPECS, N, expected
 
 from mmuexp.analysis.verify import verify_one
 from mmuexp.errors import SchemeStopped, UsageError
@@ -250,13 +250,13 @@ def known(tmp_path_factory):
     return folder / "known.arrow"
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", KNOWN_SPECS)
 def test_the_guest_of_known_counts(known, spec):
     """The engine against what follows from the guest's source, without any model."""
     with open_trace(known) as trace:
         found = verify_one(trace, parse_spec(spec), "known")
     assert found.equal, found.parting
-    counts = {name: count for name, count in expected(spec, N).items() if name in found.live}
+    counts = {name: count for name, count in known_counts(spec, N).items() if name in found.live}
     assert {name: found.live[name] for name in counts} == counts
     assert len(counts) >= 3
 

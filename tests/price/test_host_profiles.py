@@ -1,7 +1,7 @@
 """Host profiles: those that are shipped, those of one's own, and what a wrong one says."""
 
 import pytest
-from price.test_price import NS
+from kit.prices import NS
 
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.price.host import NEEDED, load_profile, priced_at, profile_names, profile_of_dict

@@ -4,9 +4,10 @@ from dataclasses import replace
 from itertools import chain
 
 import pytest
+from kit.prices import NS, USER_NS, Scheme, priced, profile
 
 from mmuexp.price.host import Price, Profile, priced_at
-from mmuexp.price.priced import Priced, is_of_host, price, price_lines
+from mmuexp.price.priced import is_of_host, price, price_lines
 from mmuexp.price.primitives import LEVELS, PRICES, PRIMITIVES
 from mmuexp.price.verdict import break_even
 from mmuexp.render.sentence import Line, clear_winner, sentence, turns
@@ -14,33 +15,7 @@ from mmuexp.render.words import duration, significant, size
 from mmuexp.strategy import Cost
 from mmuexp.strategy.registry import default_strategies, parse_spec
 
-NS = {"insn": 0.5, "signal": 1000, "mmap": 200, "munmap": 300, "mprotect": 400, "page_in": 50, "page_out": 60}
-USER_NS = {"hit": 0.25, "access": 0.5, "split": 6, "helper": 20, "walk_level": 11, "scan": 2, "drop": 70}
-USER_NS |= {"translate": 900}
 LENGTH = {p.field: p.insns for p in PRIMITIVES}
-
-
-def profile(path=None, dependent=None, extra=None, far=None, **assumed) -> Profile:
-    """NS and USER_NS, measured without a spread, but for the primitives named: those are assumed."""
-    given = {**NS, **USER_NS, **assumed}
-    prices = {p: priced_at(given[p], "assumed: a guess" if p in assumed else "measured: here") for p in PRICES}
-    groups = {"path": path or {}, "far": far or {}, "dependent": dependent or {}}
-    groups = {
-        group: {name: priced_at(ns, "measured: here") for name, ns in held.items()} for group, held in groups.items()
-    }
-    return Profile("test", "", {**prices, **(extra or {})}, **groups)
-
-
-class Scheme:
-    """As much of a strategy as prices need."""
-
-    name = "scheme"
-
-    def __init__(self, *lines):
-        self.lines = [("units8", Cost(hit=4, access=1, source="read: x")), *lines]
-
-    def price_list(self):
-        return dict(self.lines)
 
 
 def test_the_hit_path_is_paid_by_every_access():
@@ -189,12 +164,6 @@ def test_the_four_schemes_on_one_crossing_load_and_one_crossing_store():
         assert next(ends for row, ends in wide.items() if row.startswith("split (")) == (-6, 12)
     for other in ("softmmu", "byte-lookup", "softmmu-qemu10"):  # a helper or a handler does it, and has its own price
         assert not [name for name, cost in parse_spec(other).price_list().items() if cost.split]
-
-
-def priced(user_ns, kernel_ns, **moves) -> Priced:
-    """So many ns of code and in the kernel; `moves` are ns that a price can add (from 0 on), or (less, more)."""
-    ends = {name: move if isinstance(move, tuple) else (0.0, float(move)) for name, move in moves.items()}
-    return Priced(hit_ns=user_ns, kernel_ns=kernel_ns, moves=ends)
 
 
 def test_break_even_below():

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from price.test_price import NS, USER_NS, Scheme, priced, profile
+from kit.prices import NS, USER_NS, Scheme, priced, profile
 
 from mmuexp.price.host import Price, priced_at
 from mmuexp.price.priced import DEPENDENCE, price

@@ -11,10 +11,13 @@ import subprocess
 import numpy as np
 import pytest
 from kit.recordings import (
+    DETERMINED,
     GUEST_DEVICES,
     NAME,
     environment,
+    found_phases,
     guest,
+    known_phases,
     need,
     newer_ones,
     record,
@@ -22,7 +25,7 @@ from kit.recordings import (
     rows_of,
     tuples,
 )
-from record.test_system import DETERMINED, N, found_phases, phases
+from kit.recordings import KNOWN_ROUNDS as N
 
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import FlushReason, Op
@@ -50,7 +53,7 @@ def record_known(cwd, env, *options):
 def phases_of_newer(n: int) -> list[dict[str, int]]:
     """A device access ends its block, and what is left of the block is one more. Each INVLPG is a row, beside one for
     each page that turns into a device's without it: the last phase's, by its crossing stores."""
-    expected = phases(n)
+    expected = known_phases(n)
     for phase in expected:
         if "io" in phase:
             phase["execs"] += phase["io"]

@@ -1,78 +1,41 @@
 """`mmuexp record --system`: the guest whose counts are known by construction (traces/workloads/guest/known.S).
 
-The table in known.S says what each of its phases does; here it stands as formulas in the number of rounds. Each is
-checked on rows recorded anew, and the sums under every scheme, by the oracle and by the kernels.
+Each phase is checked on rows recorded anew, and the sums under every scheme, by the oracle and by the kernels.
 """
 
 from collections import Counter
 
 import numpy as np
 import pytest
-from kit.recordings import GUEST_DEVICES, environment, guest, here, need, record, record_guest, rows_of, tuples
+from kit.recordings import (
+    DETERMINED,
+    GUEST_DEVICES,
+    KNOWN_SPECS,
+    environment,
+    found_phases,
+    guest,
+    here,
+    known_counts,
+    known_phases,
+    need,
+    record,
+    record_guest,
+    rows_of,
+    tuples,
+)
+from kit.recordings import KNOWN_ROUNDS as N
 from kit.replays import differences
 from truth.oracle import run
 
-from mmuexp.guest import IO, USER, FlushReason, Op
+from mmuexp.guest import IO, Op
 from mmuexp.record.session import Session
 from mmuexp.record.system import record_system
 from mmuexp.trace import open_trace
 from mmuexp.trace.slice import slice_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
-N = 40
-MARKER = 0x9000
-NAMES = {Op.LOAD: "loads", Op.STORE: "stores", Op.EXEC: "execs", Op.FLUSH_PAGE: "page_flushes", Op.MAP: "maps"}
 DEVICES = [(Op.STORE, 0xB8000, 1), (Op.LOAD, 0xA0000, 4), (Op.LOAD, 0xFEE00030, 4)]
 DEVICES += [(Op.LOAD, 0x49000, 4), (Op.STORE, 0x4AFFE, 4)]
-SPECS = ["softmmu", "softmmu,tlb_bits=4", "byte-lookup", "byte-lookup,entries=4", "map-block"]
-SPECS += ["map-block,map_block_bits=13,pool_blocks=3", "map-block,map_pages=4", "qemu-fast"]
-SPECS += ["qemu-fast,guest_limit=0x100000000", "softmmu-qemu10"]
-
-
-def phases(n: int) -> list[dict[str, int]]:
-    """What each phase does, as known.S derives it; what is not named is 0."""
-    return [
-        {"loads": 10, "stores": 1, "execs": 11, "flush CR0": 1, "maps": 4, "misaligned": 1},
-        {"stores": 1030, "execs": 1024, "maps": 4},
-        {"stores": 1, "execs": 2, "flush CR0": 1, "maps": 2},
-        {"loads": n, "stores": 1, "execs": 2 * n, "flush CR3": n, "maps": 2 * n + 1},
-        {"loads": n, "stores": n + 1, "execs": 2 * n, "page_flushes": n - 1, "maps": n + 1},
-        {"loads": 2 * n, "stores": n + 1, "execs": n, "io": 3 * n},
-        {"loads": n, "stores": 1, "execs": n},
-        {"loads": n, "stores": n + 2, "execs": n + 1, "maps": 2, "misaligned": 2 * n, "crossing": 2 * n},
-        {
-            "loads": n,
-            "stores": n + 4,
-            "execs": 4 * n + 1,
-            "maps": 3,
-            "misaligned": 2,
-            "crossing": 1,
-            "crossing code": n,
-        },
-        {"loads": 4, "stores": n + 5, "execs": n + 2, "maps": 1},
-        {"loads": n, "stores": 2 * n + 3, "execs": 3 * n, "maps": 1, "misaligned": n},
-        {"loads": n, "stores": n + 1, "execs": 2 * n + 2, "maps": 2, "user data": 2 * n, "user execs": 2 * n + 1},
-        {"loads": 2 * n, "stores": 2 * n + 1, "execs": 3 * n, "maps": n, "page_flushes": n, "io": n},
-        {"loads": n, "stores": n + 2, "execs": n + 1, "maps": n, "page_flushes": n - 1}
-        | {"io": n, "misaligned": n, "crossing": n},
-        {},
-    ]
-
-
-def found_phases(rows) -> list[dict[str, int]]:
-    found = [Counter()]
-    for op, vaddr, size, _, flags, _ in rows:
-        n, data = found[-1], op in (Op.LOAD, Op.STORE)
-        n[NAMES[op] if op != Op.FLUSH else f"flush {FlushReason(size).name}"] += 1
-        n["io"] += bool(flags & IO)
-        n["user data"] += data and bool(flags & USER)
-        n["user execs"] += op == Op.EXEC and bool(flags & USER)
-        n["misaligned"] += data and vaddr % size != 0
-        n["crossing"] += data and vaddr % 4096 + size > 4096
-        n["crossing code"] += op == Op.EXEC and vaddr % 4096 + size > 4096
-        if op == Op.STORE and vaddr == MARKER:
-            found.append(Counter())
-    return [{name: number for name, number in n.items() if number} for n in found]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +48,7 @@ def recorded(tmp_path_factory):
 
 
 def test_each_phase_makes_the_rows_that_its_source_says(recorded):
-    assert found_phases(tuples(recorded)) == phases(N)
+    assert found_phases(tuples(recorded)) == known_phases(N)
 
 
 def test_the_trace_is_valid_and_says_where_it_comes_from(recorded):
@@ -120,40 +83,11 @@ def test_device_rows_are_the_devices(recorded):
     assert io == dict.fromkeys(DEVICES, N)
 
 
-def expected(spec: str, n: int) -> dict[str, int]:
-    """What follows from the table under a scheme, without running one."""
-    counts = {
-        "loads": 12 * n + 14,
-        "stores": 11 * n + 1054,
-        "execs": 21 * n + 1044,
-        "io_accesses": 5 * n,
-        "flushes": n + 2,
-        "page_flushes": 3 * n - 2,
-        "misaligned": 4 * n + 3,
-        "page_cross": 3 * n + 1,
-        "mode_switches": 2,
-        "smc_stores": n - 1,
-        "code_page_data_stores": n,
-    }
-    counts["accesses"] = counts["loads"] + counts["stores"]
-    name = spec.split(",")[0]
-    if name == "softmmu":
-        return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1, "slow_misaligned": n + 2}
-    if name == "softmmu-qemu10":
-        return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1}
-    if name == "byte-lookup":
-        return counts | {"faults_io": 5 * n, "faults_cross": 2 * n + 1}
-    if name == "map-block":
-        return counts | {"faults_io": 5 * n}
-    above = 0 if "guest_limit" in spec else 1  # lgdt reads near 4 GiB
-    return counts | {"faults_softmmu": 3 * n + above, "softmmu_accesses": 6 * n + 2 * above}
-
-
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", KNOWN_SPECS)
 def test_every_count_under_every_scheme(recorded, spec):
     rows = tuples(recorded)
     counts = run(rows, spec, "system")
-    known = expected(spec, N)
+    known = known_counts(spec, N)
     assert {name: counts[name] for name in known} == known
     assert not differences(rows, spec, "system", counts)
     assert not differences(rows, spec, "system", counts, filtered=False)
@@ -163,7 +97,7 @@ def test_every_count_under_every_scheme(recorded, spec):
 def test_other_numbers_of_rounds(tmp_path, rounds):
     done = record_guest("-o", "known.arrow", image=guest("known", rounds), cwd=tmp_path)
     assert done.code == 33
-    assert found_phases(tuples(tmp_path / "known.arrow")) == phases(rounds)
+    assert found_phases(tuples(tmp_path / "known.arrow")) == known_phases(rounds)
 
 
 def test_the_same_guest_makes_the_same_rows(tmp_path, recorded):
@@ -182,9 +116,6 @@ def test_skipping_gives_what_a_slice_gives(tmp_path, recorded, skip):
     part, cut = open_trace(tmp_path / "part.arrow"), open_trace(tmp_path / "slice.arrow")
     assert part.window == cut.window == (skip, limit)
     assert tuples(tmp_path / "part.arrow") == tuples(tmp_path / "slice.arrow")
-
-
-DETERMINED = ["-display", "none", "-net", "none", "-icount", "shift=0,sleep=off", "-rtc", "base=2020-01-01,clock=vm"]
 
 
 @pytest.mark.parametrize("which", here())

@@ -1,16 +1,23 @@
 """FLUSH rows stand where QEMU drops all translations, and nowhere else: a guest that writes control registers, switches
 tasks and turns A20 (traces/workloads/guest/flushes.S), under each QEMU. The witness is QEMU's own counter."""
 
-import re
 import shutil
-import subprocess
-import time
-from collections import Counter
 
 import pytest
-from kit.recordings import NAME, environment, guest, here, is_newer, record_guest, tuples
+from kit.recordings import (
+    NAME,
+    drops,
+    drops_of_a_flush,
+    environment,
+    flushes_by_phase,
+    guest,
+    here,
+    is_newer,
+    record_guest,
+    tuples,
+)
 
-from mmuexp.guest import FlushReason, Op
+from mmuexp.guest import FlushReason
 from mmuexp.trace import open_trace
 from mmuexp.trace.compress import compress_trace
 from mmuexp.trace.info import info, lines
@@ -20,7 +27,6 @@ from mmuexp.trace.verify import FAILED, WARNING, verify
 
 N = 30
 MARKER = 0x9000
-LAST = {"flushes": 22, "known": 14, "shadow": 7}  # phases
 CR0, CR3, CR4, OTHER = FlushReason.CR0, FlushReason.CR3, FlushReason.CR4, FlushReason.OTHER
 FLUSHES = {2: (CR0, 2), 7: (CR0, 1), 11: (CR4, 1), 12: (CR3, 1), 13: (CR3, 1), 14: (CR3, 2), 15: (CR3, 2)}
 FLUSHES |= {16: (CR3, 2), 18: (OTHER, 2), 19: (OTHER, 2), 21: (OTHER, 2)}  # phase: reason, rows in a round
@@ -41,48 +47,12 @@ def recorded(tmp_path_factory, env):
     return folder / "flushes.arrow"
 
 
-def found(rows) -> dict[int, Counter]:
-    phases = [Counter()]
-    for op, vaddr, size, *_ in rows:
-        if op == Op.STORE and vaddr == MARKER:
-            phases.append(Counter())
-        if op == Op.FLUSH:
-            phases[-1][FlushReason(size)] += 1
-    return {number: counts for number, counts in enumerate(phases) if counts}
-
-
-def drops(image: str, name: str, env) -> int:
-    """How often QEMU drops the translations of one MMU index, until the guest has come to its last phase."""
-    command = ["qemu-system-i386", "-accel", "tcg,thread=single", "-bios", image]
-    command += ["-display", "none", "-net", "none", "-monitor", "stdio"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": env}
-    with subprocess.Popen(command, **pipes) as qemu:
-        end, line = time.monotonic() + 30, ""
-        while not re.match(f"0*{MARKER:x}: 0x{LAST[name]:02x}", line):
-            assert time.monotonic() < end
-            time.sleep(0.01)
-            qemu.stdin.write(f"xp /1bx {MARKER}\n")
-            qemu.stdin.flush()
-            line = next(line for line in qemu.stdout if re.match(f"0*{MARKER:x}: ", line))
-        out = qemu.communicate("info jit\nquit\n")[0]
-    told = {name: int(number) for name, number in re.findall(r"TLB (\w+) flushes +(\d+)", out)}
-    assert told["full"] == 0  # those are not counted by MMU index
-    return told["partial"] + told["elided"]
-
-
 def test_each_phase_makes_the_flushes_that_its_source_says(recorded):
     expected = {phase: {reason: rows * N} for phase, (reason, rows) in FLUSHES.items()} | {0: {CR0: 1}}
     expected[2] = {CR0: 2 * N + 1}
-    assert found(tuples(recorded)) == expected
+    assert flushes_by_phase(tuples(recorded)) == expected
     assert not [check for check in verify(recorded) if check.state in (FAILED, WARNING)]
     assert open_trace(recorded).metadata["flushes_unsure"] == "0"
-
-
-def drops_of_a_flush(env) -> int:
-    """How many MMU indexes one flush drops, as known.S tells."""
-    per_flush, rest = divmod(drops(guest("known", N), "known", env) - drops(guest("known", 2), "known", env), N - 2)
-    assert rest == 0
-    return per_flush
 
 
 def test_qemu_counts_the_same(env):
@@ -96,7 +66,7 @@ def test_flushes_that_qemu_does_not_tell_are_counted(tmp_path, env):
     done = record_guest("-o", "untold.arrow", image=guest("flushes_untold", N), cwd=tmp_path, env=env)
     assert done.code == 33, done.err
     unsure = 0 if is_newer(shutil.which(NAME, path=env["PATH"])) else N
-    assert found(tuples(tmp_path / "untold.arrow"))[2] == {CR0: 2 * N + 1 + unsure}
+    assert flushes_by_phase(tuples(tmp_path / "untold.arrow"))[2] == {CR0: 2 * N + 1 + unsure}
     assert open_trace(tmp_path / "untold.arrow").metadata["flushes_unsure"] == str(unsure)
     hint = f"mmuexp record: of {unsure} FLUSH rows this QEMU did not tell whether it dropped anything; QEMU from 9.1 on"
     *notes, _ = done.err.splitlines()

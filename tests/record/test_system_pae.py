@@ -4,9 +4,8 @@ The table in pae.S says what each of its phases does; here it stands as formulas
 """
 
 import pytest
-from kit.recordings import GUEST_DEVICES, guest, need, record, tuples
+from kit.recordings import GUEST_DEVICES, KNOWN_SPECS, found_phases, guest, need, record, tuples
 from kit.replays import differences
-from record.test_system import SPECS, found_phases
 from truth.oracle import run
 
 from mmuexp.guest import Op
@@ -106,7 +105,7 @@ def test_pages_are_the_ones_that_the_page_tables_name(recorded):
     assert shown[0] == [0]
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", KNOWN_SPECS)
 def test_every_count_under_every_scheme(recorded, spec):
     pages, _, path = recorded
     rows = tuples(path)

@@ -5,9 +5,21 @@ import shutil
 
 import numpy as np
 import pytest
-from kit.recordings import NAME, environment, guest, here, is_newer, record, record_guest, rows_of, tuples
-from record.test_system import DETERMINED
-from record.test_system_flush import drops, drops_of_a_flush, found
+from kit.recordings import (
+    DETERMINED,
+    NAME,
+    drops,
+    drops_of_a_flush,
+    environment,
+    flushes_by_phase,
+    guest,
+    here,
+    is_newer,
+    record,
+    record_guest,
+    rows_of,
+    tuples,
+)
 
 from mmuexp.guest import FlushReason, Op
 from mmuexp.trace.slice import slice_trace
@@ -65,7 +77,7 @@ def test_rom_is_another_page_than_the_ram_over_it(recorded, env):
 
 def test_flush_stands_where_memory_is_rearranged(recorded):
     expected = {phase: {FlushReason.OTHER: rows * N} for phase, rows in FLUSHES.items()}
-    assert found(tuples(recorded)) == expected | {0: {FlushReason.CR0: 1}}
+    assert flushes_by_phase(tuples(recorded)) == expected | {0: {FlushReason.CR0: 1}}
 
 
 def test_qemu_counts_the_same(env):

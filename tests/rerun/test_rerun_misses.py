@@ -1,7 +1,7 @@
 """`rerun` of load addresses: a run of misses, a median, the value at which something is least, a scheme from a file."""
 
 import pytest
-from kit.cli import one_line
+from kit.cli import OWN_SCHEME, one_line
 from kit.traces import columns_of, load, store, write
 
 COPY = [row for at in range(0, 40, 4) for row in (load(0x1000 + at), store(0x101000 + at))]
@@ -31,17 +31,6 @@ mark = "point"
 x = "load_seed"
 y = "tlb_fills"
 """
-
-OWN = '''
-"""softmmu by another name.
-
-Source: none. Leaves out: nothing.
-"""
-from mmuexp.strategies.softmmu import Softmmu
-
-class Own(Softmmu):
-    name = "own"
-'''
 
 
 @pytest.fixture
@@ -79,7 +68,7 @@ def test_a_sweep_over_load_addresses_is_one_too(cli, folder):
 
 @pytest.mark.long
 def test_a_scheme_from_a_file_is_called_by_its_name(cli, folder):
-    (folder / "own.py").write_text(OWN)
+    (folder / "own.py").write_text(OWN_SCHEME)
     text = """
 question = "?"
 answer = "{same}, {bits}"

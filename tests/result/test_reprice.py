@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from kit.cli import edit, one_line
+from kit.cli import OWN_SCHEME, edit, one_line
 from kit.prices import made_host
 from kit.traces import write_trace
-from rerun.test_rerun_misses import OWN
 
 import mmuexp
 from mmuexp.analysis.compare import compare
@@ -113,7 +112,7 @@ def test_the_command(cli, trace, tmp_path):
 
 @pytest.mark.long
 def test_a_scheme_of_ones_own(cli, trace, tmp_path):
-    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "own.py").write_text(OWN_SCHEME)
     path = tmp_path / "r.json"
     assert cli("compare", trace, "-s", tmp_path / "own.py", "-s", "map-block", "-o", path).code == 0, cli.err
     assert cli("export", path, "--host", OLD).code == 1

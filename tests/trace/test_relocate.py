@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from analysis.test_misses import Rows
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from kit.cli import one_line
-from kit.replays import run
+from kit.replays import Rows, run
 from kit.traces import (
     columns_of,
     exec_,
