@@ -156,13 +156,12 @@ class Outputs:
     what was not saved leaves nothing behind.
     """
 
-    def __init__(self, paths: Sequence[str], format_: str | None = None, plot: bool = False):
+    def __init__(self, paths: Sequence[str], format_: str | None = None):
         from mmuexp.render.export import Output
 
         files = list(dict.fromkeys(path for path in paths if path != STDOUT))
-        self.stdout = not files or STDOUT in paths or format_ is not None or plot
+        self.stdout = not files or STDOUT in paths or format_ is not None
         self.format = format_ or "table"
-        self.plot = plot
         self.files: list[Output] = []
         try:
             for path in files:
@@ -186,7 +185,7 @@ class Outputs:
         """Files first: a closed pipe must not cost what was asked for on disk. `hurried`: drawings last."""
         save_all(sorted(self.files, key=lambda file: hurried and file.path.lower().endswith(DRAWN)), result)
         if self.stdout:
-            write_stdout(result, self.format, self.plot)
+            write_stdout(result, self.format)
 
 
 def refuse_twice(files: "Sequence[Output]") -> None:
@@ -202,11 +201,11 @@ def refuse_twice(files: "Sequence[Output]") -> None:
             found[whole] = file.path
 
 
-def write_stdout(result: "Result", format_: str, plot: bool = False) -> None:
+def write_stdout(result: "Result", format_: str) -> None:
     if format_ == "table":
         from mmuexp.render.terminal.result import print_result
 
-        print_result(result, stdout_console(), plot=plot)
+        print_result(result, stdout_console())
     else:
         from mmuexp.render.export import WRITERS
 
@@ -274,14 +273,11 @@ def run_and_save(
     checks: Sequence[str],
     columns: Sequence[str] = (),
     schemes: Sequence[str] | None = None,
-    *,
-    plot: bool = False,
 ) -> None:
     """Claim the outputs, run `work(progress)`, save its result, then apply --fail-if.
 
     `columns` are those of numbers that this result has and others have not; a check may name them. `schemes` are the
-    specs that it may hold, if that is known; a check that names another is refused before the work. `plot`
-    draws below the table.
+    specs that it may hold, if that is known; a check that names another is refused before the work.
 
     Interrupted between traces, what was finished is saved before the exit.
     """
@@ -290,7 +286,7 @@ def run_and_save(
 
     tell_of_compiling()
     parsed = [parse_check(text, columns, schemes) for text in checks]
-    with Outputs(paths, format_, plot) as outputs:
+    with Outputs(paths, format_) as outputs:
         try:
             with progress_bar() as progress:
                 result = work(telling(progress))

@@ -5,6 +5,11 @@ import click
 from mmuexp.cli import output
 
 
+def _no_plot(_context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        raise click.UsageError("--plot is gone; -o FILE.svg, .png or .html draws the sweep")
+
+
 @click.command(short_help="Compare one scheme with itself over a range of a parameter.")
 @click.argument("words", metavar="PARAM[=RANGE]... [FILE]...", nargs=-1, required=True)
 @output.trace_options
@@ -21,18 +26,18 @@ from mmuexp.cli import output
     metavar="SPEC",
     help="Measure each value against this scheme.  [the swept one at its defaults if they are swept, else the first]",
 )
-@click.option("--plot", is_flag=True, help="Also draw the sweep below its table, in text.")
+@click.option("--plot", is_flag=True, hidden=True, expose_value=False, callback=_no_plot)
 @output.warmup_option
 @output.thread_option
 @output.jobs_option
 @output.output_options
-def command(words, traces, host, specs, reference, warmup, thread, jobs, plot, outputs, format_, checks) -> None:
+def command(words, traces, host, specs, reference, warmup, thread, jobs, outputs, format_, checks) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.
 
     \b
     Examples:
       mmuexp sweep MAP_BLOCK_BITS
-      mmuexp sweep pool_blocks=8,64,512 --plot
+      mmuexp sweep pool_blocks=8,64,512 -o sweep.svg
       mmuexp sweep map_block_bits=12..22:2 evict=fifo,lifo --format csv
 
     A RANGE is 12..22, 12..22:2, 8,64,512 or a mix; without one, what the scheme declares. Several PARAMs make every
@@ -47,8 +52,6 @@ def command(words, traces, host, specs, reference, warmup, thread, jobs, plot, o
 
     if len(specs) > 1:
         raise click.UsageError(f"-s {specs[0]} and -s {specs[1]}: a sweep varies one scheme; compare takes several")
-    if plot and format_ not in (None, "table"):
-        raise click.UsageError(f"--plot draws below the table, which --format {format_} leaves out")
     strategy = specs[0] if specs else None
     params, files = params_and_files(words, strategy)
     planned = plan(params, strategy)
@@ -67,5 +70,4 @@ def command(words, traces, host, specs, reference, warmup, thread, jobs, plot, o
         checks,
         [*numbers, *own_columns(schemes)],
         [str(scheme) for scheme in schemes],
-        plot=plot,
     )

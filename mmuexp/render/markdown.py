@@ -4,7 +4,7 @@ from mmuexp.analysis import misses
 from mmuexp.render.counts import every_count
 from mmuexp.render.misses import markdown as markdown_of_misses
 from mmuexp.render.summary import Summary, summaries
-from mmuexp.render.terminal.plot import bars
+from mmuexp.render.terminal.bars import bars
 from mmuexp.render.words import markdown_line, markdown_text
 from mmuexp.result.table import Result
 

@@ -37,7 +37,7 @@ CAUSES = {
 
 @dataclass
 class Summary:
-    """One table: `heads` and `cells` are texts, `left` the columns set left; `bars` feed the plot of a sweep.
+    """One table: `heads` and `cells` are texts, `left` the columns set left; `bars` are the runs of a sweep.
 
     `upright`: the table is turned, a column a run and a line a figure, so `best`, the run that wins, is a column.
     The first `keys` columns say which run a row is.

@@ -1,4 +1,4 @@
-"""Charts: what a specification may ask, what is drawn, the colours, and plots in plain text."""
+"""Charts: what a specification may ask, what is drawn, the colours."""
 
 import json
 import re
@@ -10,7 +10,6 @@ from mmuexp.errors import UsageError
 from mmuexp.render import palette, words
 from mmuexp.render.chart.draw import chart_of, png, spec_of, svg
 from mmuexp.render.chart.theme import number_format, ticks
-from mmuexp.render.terminal.plot import plot
 
 FRAME = pd.DataFrame({"x": [1, 2, 4], "y": [10.0, 100.0, 1000.0], "who": ["a", "a", "b"], "n": [1, None, 3]})
 LINE = {"mark": "line", "x": "x", "y": "y"}
@@ -116,40 +115,6 @@ def test_formats():
     assert number_format([1, 20_000]) == ",d"
     assert number_format([1, 20_000_000]) == "~s"
     assert number_format([0.5, 20]) == ",.3~r"
-
-
-def drawn(frame, spec, **options) -> list[str]:
-    return ["".join(run.text for run in line).rstrip() for line in plot(frame, spec, **options)]
-
-
-def test_a_plot_by_hand():
-    """Three points on a logarithmic axis of three decades lie on a straight line; linear, the middle one lies low."""
-    frame = pd.DataFrame({"x": [0, 1, 2], "y": [1, 10, 100]})
-    lines = drawn(frame, {**LINE, "log_y": True}, unicode=False)
-    assert lines[0] == "y, logarithmic"
-    rows = lines[1:17]
-    assert [at for at, row in enumerate(rows) if "o" in row] == [0, 8, 15]  # of 16 rows; 7.5 is rounded to even
-    assert rows[0].startswith("  100+") and rows[0].endswith("o")
-    assert rows[15].startswith(" 1.00+o")
-    assert lines[18].split() == ["0", "1", "2"]
-    low = drawn(frame, LINE, unicode=False)[1:17]
-    assert [at for at, row in enumerate(low) if "o" in row] == [0, 14, 15]  # a tenth of 15 rows, from below
-
-
-def test_a_plot_tells_series_apart_without_colours():
-    spec = {**LINE, "color": "who"}
-    assert drawn(FRAME, spec)[-2:] == ["       ● a", "       ■ b"]
-    assert drawn(FRAME, spec, unicode=False)[-2:] == ["       o a", "       x b"]
-    assert all(line.isascii() for line in drawn(FRAME, spec, unicode=False))
-    assert max(map(len, drawn(FRAME, spec, width=60))) <= 60
-
-
-def test_words_on_the_x_axis_and_nothing_at_all():
-    frame = pd.DataFrame({"x": ["fifo", "lifo"], "y": [1.0, 1.0]})
-    lines = drawn(frame, LINE)
-    assert lines[18].split() == ["fifo", "lifo"]
-    assert not set("".join(lines[1:17])) - set(" ●┤│.0123456789")  # marks, and nothing that joins them
-    assert drawn(frame.head(0), LINE) == []
 
 
 @pytest.mark.parametrize("ns", [0, 0.5, 999, 1175, 27_600, 1e6, 9.22e6, 3.2e9])

@@ -230,17 +230,11 @@ def test_the_bundled_recording_is_named_and_others_are_as_given():
     assert "<title>mmuexp compare: a/t.arrow</title>" in html(result(row(trace="a/t.arrow")))
 
 
-def test_a_sweep_is_drawn_in_the_terminal(cli, trace):
-    done = cli("sweep", "pool_blocks=8,64", "--trace", trace, "--plot")
-    assert done.code == 0
-    assert "memory access time (ns per access)" in done.out
-    assert re.fullmatch(r" +[●o] small|.+small.arrow", done.out.splitlines()[-1])
-    assert "\x1b" not in done.out
-    plain = cli("sweep", "pool_blocks=8,64", "--trace", trace)
-    assert "┤" not in plain.out
-    refused = cli("sweep", "pool_blocks=8,64", "--trace", trace, "--plot", "--format", "csv")
-    assert refused.code == 2
-    assert "--plot draws below the table" in refused.err
+def test_who_asks_for_a_plot_is_told_what_draws_one(cli, trace):
+    refused = cli("sweep", "pool_blocks=8,64", "--trace", trace, "--plot")
+    assert (refused.code, refused.out) == (2, "")
+    assert "-o FILE.svg, .png or .html draws the sweep" in one_line(refused.err)
+    assert "--plot" not in cli("sweep", "--help").out
 
 
 def test_a_spec_breaks_after_commas_and_a_number_keeps_its_unit():

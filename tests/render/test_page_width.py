@@ -32,7 +32,7 @@ def commands(path: str, folder) -> list[list[str]]:
         ["compare", path, "--reference", MANY[0], "-o", one, "-o", "-", "--format", "table"],
         ["compare", path, *many, "-o", other, "-o", "-", "--format", "table"],
         ["sweep", "map_block_bits=12..14", "pool_blocks=8,64", "evict=lifo,fifo", "--trace", path],
-        ["sweep", "entries", "--plot", "--trace", path],
+        ["sweep", "entries", "--trace", path],
         ["misses", path, "--load-seed", "0..9", "--join-pages", "1"],
         ["faults", path, "-s", MANY[0]],
         ["diff", one, other],

@@ -8,10 +8,8 @@ from rich.text import Text
 from mmuexp.analysis import misses
 from mmuexp.render.misses import print_misses
 from mmuexp.render.summary import Summary, summaries
+from mmuexp.render.terminal.bars import bars
 from mmuexp.render.terminal.grid import print_table, print_text
-from mmuexp.render.terminal.plot import bars
-from mmuexp.render.terminal.plot import plot as draw
-from mmuexp.render.terminal.wrap import PAGE
 from mmuexp.result.table import Result
 
 # columns that a narrow terminal can do without, the first to go first
@@ -26,36 +24,16 @@ SPARE += [
 SPARE += ["helpers and\nhandlers", "hit\npath", "lookup\ntables", "kernel\ntime"]
 
 
-def print_result(result: Result, console: Console, *, plot: bool = False) -> None:
-    """Every table of the result, its sentence and its notes; with `plot`, a plot of each trace in place of bars."""
+def print_result(result: Result, console: Console) -> None:
+    """Print every table of the result, its sentence and its notes; on a terminal also the bars of a sweep."""
     if result.kind == misses.KIND:
         print_misses(result, console)
         return
     shown = summaries(result, console.width)
-    if plot:
-        shown = [replace(summary, bars=[]) for summary in shown]
     for at, summary in enumerate(shown):
         if at:
             console.print()
         _print(summary, console, notes=at == len(shown) - 1 or summary.notes != shown[at + 1].notes)
-    for trace in dict.fromkeys(result.frame["trace"]) if plot else []:
-        _plot(result, trace, console, min(console.width, PAGE))
-
-
-def _plot(result: Result, trace: str, console: Console, width: int) -> None:
-    from mmuexp.errors import MmuexpError
-    from mmuexp.render.chart.runs import plan_of
-
-    try:
-        plan = plan_of(result, trace)
-    except MmuexpError:
-        return  # no run has an access
-    console.print()
-    print_text(console, Text(trace, style="bold"))
-    for line in draw(plan.frame, plan.spec, unicode="utf" in console.encoding, width=width):
-        text = Text.assemble(*line)
-        text.rstrip()
-        console.print(text, no_wrap=True, soft_wrap=True)
 
 
 def _print(summary: Summary, console: Console, *, notes: bool) -> None:
