@@ -68,7 +68,7 @@ class Experiment:
             opened, schemes = self._open_all(kept)
             self._live = self._live_runs(schemes)
             for number, path in enumerate(self.traces):
-                stack, trace = opened.pop(path, None) or self._open(path)
+                stack, trace = opened.pop(path) if path in opened else self._open(path)
                 with stack:
                     self._run_trace(number, trace)
         return self._result("yes")
@@ -83,7 +83,9 @@ class Experiment:
 
         Gives out those that stay open, at most until `kept` is closed, and every scheme that a trace may need.
         """
-        sizes, schemes, opened = [], {}, {}
+        sizes: list[Any] = []
+        schemes: dict[str, Any] = {}
+        opened: dict[str | None, tuple[ExitStack, Any]] = {}
         for path in self.traces:
             stack, trace = self._open(path)
             with stack:
@@ -138,7 +140,7 @@ class Experiment:
             done.left_out[spec] = error.what
             return True
 
-        options = {"cuts": self.cuts, "jobs": self.jobs, "progress": progress, "leave_out": leave_out}
+        options: dict[str, Any] = {"cuts": self.cuts, "jobs": self.jobs, "progress": progress, "leave_out": leave_out}
         for runs in run_passes(trace, schemes, label=done.trace, **options):
             for run in runs:
                 is_part = run.window is not None or self.cuts.warmup > 0

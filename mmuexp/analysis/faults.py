@@ -191,7 +191,7 @@ class _Collect:
     def frame(self) -> pd.DataFrame:
         import pandas as pd
 
-        columns = columns_of(np.concatenate(self.records), self.strategy)
+        columns: Any = columns_of(np.concatenate(self.records), self.strategy)
         used = sorted({*causes_of(self.strategy), *np.unique(columns["cause"]).tolist()})
         codes = np.searchsorted(used, columns["cause"])
         columns["cause"] = pd.Categorical.from_codes(codes, [self.strategy.column_of(at) for at in used])

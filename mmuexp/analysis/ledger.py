@@ -79,7 +79,7 @@ class Ledger:
     def _manifest(self, complete: str, told: dict[str, list], host: Profile) -> dict[str, Any]:
         runs = [run for part, _ in self.parts for run in part.runs]
         strategies = list({str(run.strategy): run.strategy for run in runs}.values())
-        about = {"every": self.cuts.every, "warmup": self.cuts.warmup}
+        about: dict[str, Any] = {"every": self.cuts.every, "warmup": self.cuts.warmup}
         about |= {"strategies": [manifest.expanded(strategy) for strategy in strategies], **told}
         about["prices"] = price_table(strategies, host)
         return manifest.of_run(self.kind, self.command, self.started, complete, **about)

@@ -15,10 +15,12 @@ from mmuexp.result.table import LIVE
 
 def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
     """(the strategies that have an engine, compiled; of the others, why not). Raises NoEngine if none has."""
-    found, without = [], {}
+    found: list[Any] = []
+    without: dict[str, str] = {}
     for strategy in strategies:
         try:
-            engine_of(type(strategy))
+            cls: Any = type(strategy)
+            engine_of(cls)
         except NoEngine as error:
             if len(without) + 1 == len(strategies):
                 raise
@@ -55,7 +57,12 @@ class LiveRuns:
         able = {str(run.strategy): run.strategy for run in runs if str(run.strategy) not in self._without}
         if not able:
             return {}
-        options = {"budget": self._budget, "progress": progress, "between": self._between, "warmup": warmup}
+        options: dict[str, Any] = {
+            "budget": self._budget,
+            "progress": progress,
+            "between": self._between,
+            "warmup": warmup,
+        }
         return dict(zip(able, measure(trace, list(able.values()), label, **options), strict=True))
 
     def profile(self, complete: bool) -> Profile | None:

@@ -81,7 +81,7 @@ def misses(
                 for seed, counts in zip(seeds, fills.tolist(), strict=True):
                     each = dict(zip(KINDS, counts, strict=True))
                     records.append(known | {"load_seed": seed, "tlb_fills": sum(counts)} | each)
-    about = {"strategies": [manifest.expanded(strategy) for strategy in chosen], "traces": facts}
+    about: dict[str, Any] = {"strategies": [manifest.expanded(strategy) for strategy in chosen], "traces": facts}
     about |= {"load_seed": seeds, "join_pages": join_pages, "move_bits": move_bits, "parameters": ["load_seed"]}
     said = sys.argv if command is None else command
     whole = manifest.of_run(KIND, said, started, "yes", **about)

@@ -165,7 +165,7 @@ def _parse_one(text: str) -> tuple[str, list[str] | None]:
     return name, expand(values, what=name) if equals else None
 
 
-def owner(names: Iterable[str], classes: Mapping[str, type]) -> str:
+def owner(names: Iterable[str], classes: Mapping[str, Any]) -> str:
     """The one strategy that declares all these parameters. Raises UsageError if none or several do."""
     names = list(names)
     declared = {name: [s for s, cls in classes.items() if name in cls.params()] for name in names}
@@ -211,8 +211,8 @@ def combinations(spec: str, ranges: Mapping[str, list[str] | None]) -> list[Comb
     columns = (*lists, *(name for name in extra[0] if name not in lists))
     found = []
     for also in extra:
-        for values in product(*lists.values()):
-            settings = {**dict(zip(lists, values, strict=True)), **also}
+        for chosen in product(*lists.values()):
+            settings = {**dict(zip(lists, chosen, strict=True)), **also}
             text = ",".join([spec, *(f"{k}={v}" for k, v in settings.items())])
             strategy = parse_spec(text)
             found.append(Combination(strategy, {c: getattr(strategy, c) for c in columns}))

@@ -27,8 +27,8 @@ def record_of(
     label: str, run: Run, cost: Priced, host: Profile, values: Mapping[str, Mapping], load_seed: int | None
 ) -> dict[str, Any]:
     """The row of a run, by column; `cost` is at the prices of `host`; `values` holds what else is known of a spec."""
-    accesses = run.counts["accesses"]
-    record = {name: count for name, count in run.counts.items() if name in COLUMNS}
+    accesses = run.counts["accesses"] or 0
+    record: dict[str, Any] = {name: count for name, count in run.counts.items() if name in COLUMNS}
     extra = getattr(run.strategy, "extra_events", ())
     record |= {name: run.counts.get(name) for name in extra}
     record |= {"trace": label, "strategy": str(run.strategy), **priced_columns(cost, accesses)}
@@ -86,7 +86,8 @@ def verdicts(label: str, reference: str, priced: list[tuple[Run, Priced]], load_
     where = {"trace": label} | ({} if load_seed is None else {LOAD_SEED: load_seed})
     for run, cost in priced:
         scheme = str(run.strategy)
-        even = break_even(scheme, cost, run.counts["faults"], reference, base, base_run.counts["faults"])
+        faults, base_faults = run.counts["faults"] or 0, base_run.counts["faults"] or 0
+        even = break_even(scheme, cost, faults, reference, base, base_faults)
         ours = scheme == reference
         deciding, sure = ([], True) if ours else (decided_by(cost, base), is_sure(cost, base))
         low, high = ratio_range(cost, base)

@@ -261,12 +261,13 @@ def verify(
     memory_mb = positive(memory_mb, "memory_mb", "give megabytes", whole=True)
     if "time_limit" in options:
         positive(options["time_limit"], "time_limit", "give seconds")
-    chosen = None if strategies is None else given_strategies(strategies)
+    chosen: Any = None if strategies is None else given_strategies(strategies)
     started, one = manifest.utc_now(), checked_thread(thread)
     outcomes: list[VerifiedRun] = []
     facts = []
     for strategy in chosen or []:
-        engine_of(type(strategy))  # a scheme without an engine is said before the work
+        cls: Any = type(strategy)
+        engine_of(cls)  # a scheme without an engine is said before the work
     for path in given_traces(traces):
         label = label_of(path)
         with opened_trace(path, one) as trace:

@@ -27,11 +27,13 @@ def judge(evidence: Evidence) -> Iterator[Part]:
     yield Part(
         "byte-lookup takes a signal for each", cases, figures=(*_counted(crossing), *_each(evidence, BYTE_LOOKUP))
     )
-    cases, figures = [], [*_each(evidence, MAP_BLOCK), *_each(evidence, SOFTMMU)]
+    cases, figures = (), [*_each(evidence, MAP_BLOCK), *_each(evidence, SOFTMMU)]
     for host in evidence.hosts:
-        cases += [Case(name, evidence.price(block, host).cross_ns == 0, host.name) for name, (_, block) in crossing]
+        cases += tuple(
+            Case(name, evidence.price(block, host).cross_ns == 0, host.name) for name, (_, block) in crossing
+        )
     figures += live_figures(evidence, crossing[:1])
-    yield Part("map-block runs them at full speed", tuple(cases), figures=tuple(figures))
+    yield Part("map-block runs them at full speed", cases, figures=tuple(figures))
 
 
 def _counted(crossing: list) -> Iterator[Figure]:

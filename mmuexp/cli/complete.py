@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -31,8 +32,10 @@ def schemes() -> dict[str, tuple[str, ...]]:
 def _declared(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     for node in ast.parse(path.read_bytes()).body:
         if isinstance(node, ast.ClassDef):
-            names = [one.value.value for one in node.body if _assigns(one, "name")]
-            params = tuple(one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and _is_param(one))
+            body: list[Any] = node.body
+            names = [one.value.value for one in body if _assigns(one, "name")]
+            fields: list[Any] = [one for one in body if isinstance(one, ast.AnnAssign) and _is_param(one)]
+            params = tuple(one.target.id for one in fields)
             if names:
                 yield names[0], params
 
@@ -114,6 +117,6 @@ def teach(command: click.Command) -> None:
     for param in command.params:
         text = isinstance(param.type, click.types.StringParamType) and not getattr(param, "is_flag", False)
         if text and (complete := BY_METAVAR.get(param.metavar)):
-            param.shell_complete = complete
+            vars(param)["shell_complete"] = complete
     for child in getattr(command, "commands", {}).values():
         teach(child)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,18 +34,19 @@ def command(shell: str, install: bool) -> None:
 
     With --install it is written below your home folder, and one line says where.
     """
-    from click.shell_completion import get_completion_class
+    from click.shell_completion import BashComplete, get_completion_class
 
     from mmuexp.cli.main import COMPLETE, group
 
     if shell == "bash":
-        source = get_completion_class(shell).source_template % {
+        source = BashComplete.source_template % {
             "complete_func": "_mmuexp_completion",
             "complete_var": COMPLETE,
             "prog_name": "mmuexp",
         }  # fmt: skip  (click's `source` would start a bash, to look at its version)
     else:
-        source = get_completion_class(shell)(group, {}, "mmuexp", COMPLETE).source()
+        complete: Any = get_completion_class(shell)
+        source = complete(group, {}, "mmuexp", COMPLETE).source()
     if shell == "fish":  # a value with a comma in it, such as map-block,evict=, is one value
         source = source.replace('string split ","', 'string split --max 1 ","')
     if not install:

@@ -83,7 +83,7 @@ def command(file, trace, specs, thread, outputs, format_, top) -> None:
         for one in opened:
             one.finish(listed.manifest)
             output.say(f"wrote {one.path}")
-        if listing:
+        if to_stdout:
             to_stdout.end()
             sys.stdout.buffer.flush()
         elif summary:

@@ -24,8 +24,8 @@ def save_all(files: "Sequence[Output]", result: Any) -> None:
             say(f"wrote {file.path}")
         except MmuexpError as error:
             failed.append(error)
-    for error in failed[1:]:
-        say(str(error))
+    for later in failed[1:]:
+        say(str(later))
     if failed:
         raise failed[0]
 

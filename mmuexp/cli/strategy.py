@@ -87,8 +87,8 @@ def check(file: str, traces: tuple[str, ...]) -> None:
     from mmuexp.strategy.registry import namesake, strategies_of_file, strategy_class
     from mmuexp.trace import open_trace
 
-    for path in traces:  # one that cannot be read is told before the checks, which take a minute
-        open_trace(path).close()
+    for trace in traces:  # one that cannot be read is told before the checks, which take a minute
+        open_trace(trace).close()
     path = Path(file)
     classes = strategies_of_file(path) if path.suffix == ".py" or path.exists() else [strategy_class(file)]
     failed = 0

@@ -154,8 +154,8 @@ class Sampler:
 
 def calibrate(*, rounds: int = ROUNDS, progress: Progress | None = None) -> Calibration:
     """Measure this host. Takes some 20 s. Raises UsageError, NoEngine, EngineFailed, MmuexpError where all is noise."""
-    rounds = whole_number(rounds, "rounds", "give whole rounds")
-    if rounds is None or not LEAST_ROUNDS <= rounds <= 10_000:
+    rounds = whole_number(rounds, "rounds", "give whole rounds") or 0
+    if not LEAST_ROUNDS <= rounds <= 10_000:
         raise UsageError(f"{rounds} rounds", where=option("rounds"), todo=f"give {LEAST_ROUNDS} to 10,000")
     steps, done = 3 * rounds, 0
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -113,8 +113,9 @@ class Engine:
         extra: tuple[str, ...] = (),
     ):
         self.strategy, self.time_limit = strategy, time_limit
+        cls: Any = None if strategy is None else type(strategy)
         self.name = "no translation" if strategy is None else str(strategy)
-        self.program = engine_of(None if strategy is None else type(strategy), extra)
+        self.program = engine_of(cls, extra)
         self.counters = counters(self.program)
         self.rows = 0
         command = [*wrapper, str(self.program), "{fd}", mode, str(int(checked)), str(int(plant)), *settings(strategy)]
@@ -141,7 +142,7 @@ class Engine:
                 columns.append(np.frombuffer(memory, dtype, BATCH_ROWS, at))
                 at += columns[-1].nbytes
             self._columns = Columns(*columns)
-            self._process = subprocess.Popen(
+            self._process: Any = subprocess.Popen(
                 [str(fd) if word == "{fd}" else word for word in command],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[fd], bufsize=0,
             )  # fmt: skip

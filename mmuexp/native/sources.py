@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import llvmlite
 import numba
@@ -26,7 +27,7 @@ COMPILED_BY = (
 
 def kernel_files() -> list[Path]:
     """Every file that a kernel of a scheme, or of the survey, may be compiled from."""
-    schemes = find_spec("mmuexp.strategies")
+    schemes: Any = find_spec("mmuexp.strategies")
     folders = [*(PACKAGE / name for name in FOLDERS), *map(Path, schemes.submodule_search_locations)]
     return [*python_files(*folders), *(PACKAGE / name for name in BESIDE)]
 

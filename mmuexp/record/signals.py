@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # after one of these QEMU's time is short
 
@@ -16,7 +17,7 @@ class Signals:
     def __init__(self) -> None:
         self.first: int | None = None
         self.waker = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._handlers: dict[int, object] = {}
+        self._handlers: dict[int, Any] = {}
 
     def take(self, pass_on: Callable[[int], None]) -> None:
         """From here on `pass_on` is given what QEMU does not get by itself: ^C reaches it too, through the terminal."""

@@ -166,8 +166,8 @@ def _check_host(host: Mapping[str, Any]) -> None:
 
 def _kind(value: Any, kind: type, what: str) -> Any:
     if not isinstance(value, kind):
-        named = {dict: "object", list: "list", str: "text"}[kind]
-        raise ValueError(f"{what} is no {named}")
+        named: Any = {dict: "object", list: "list", str: "text"}
+        raise ValueError(f"{what} is no {named[kind]}")
     return value
 
 

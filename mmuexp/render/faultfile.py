@@ -82,7 +82,7 @@ def _schema() -> Any:
 def _arrow(records: np.ndarray, strategy: Any) -> Any:
     import pyarrow as pa
 
-    columns = columns_of(records, strategy)
+    columns: Any = columns_of(records, strategy)
     used, codes = np.unique(columns["cause"], return_inverse=True)
     names = pa.array([strategy.column_of(int(at)) for at in used], pa.string())
     columns["cause"] = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), names).cast(pa.string())

@@ -4,7 +4,9 @@ One `Summary` for each trace (a sweep: for each trace and pool); table.py, markd
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mmuexp.analysis.ranges import tables_of
 from mmuexp.price.priced import DEPENDENCE
@@ -143,6 +145,10 @@ class _Table:
         keys = 1 if upright else heads.index(TIME)
         return Summary(self._title(), heads, cells, left, best, upright, text, notes, bars, keys)
 
+    def _facts(self) -> Mapping[str, Any]:
+        """What the manifest says of the trace."""
+        return next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
+
     def _certainty(self) -> str:
         """How sure the model's winner is, of those that it does not call equal."""
         if not self.lines:
@@ -166,7 +172,9 @@ class _Table:
         if self.result.windowed:
             mine = [row for row in self.rows if row["strategy"] == total["strategy"]]
             total = {k: sum(row[k] for row in mine) for k in ("rows", "accesses", "page_cross", "misaligned")}
-        facts = next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
+        facts: Mapping[str, Any] = next(
+            (t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {}
+        )
         mode = f", {facts['mode']} mode" if "mode" in facts else ""
         mode += f", thread {facts['thread']} alone" if "thread" in facts else ""
         swept = f"\n{self.rows[-1]['strategy'].split(',')[0]} with {self.caption}" if self.caption else ""
@@ -231,7 +239,9 @@ class _Table:
                 notes.append(words.pressure(one))
         if any((row["peak_mappings"] or 0) > MAX_MAP_COUNT for row in self.rows):
             notes.append(f"More host mappings than Linux allows by default (vm.max_map_count, {MAX_MAP_COUNT:,}).")
-        facts = next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
+        facts: Mapping[str, Any] = next(
+            (t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {}
+        )
         if facts.get("complete") not in (None, "yes"):
             notes.append(f"The recording was cut short: {facts['complete']}.")
         for one in self.result.manifest.get("left_out", []):

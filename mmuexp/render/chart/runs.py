@@ -100,7 +100,14 @@ def _windows(rows: Sequence[dict[str, Any]]) -> Plan:
         {"trace": row["trace"], "scheme": row["strategy"], "window": row[WINDOW], Y: access_ns(row) / row["accesses"]}
         for row in rows
     ]
-    spec = {"mark": "line", "x": "window", "y": Y, "color": "scheme", "x_title": "window", "y_title": TIME}
+    spec: dict[str, Any] = {
+        "mark": "line",
+        "x": "window",
+        "y": Y,
+        "color": "scheme",
+        "x_title": "window",
+        "y_title": TIME,
+    }
     spec |= {"facet": RECORDING} if several else {}
     spec["log_y"] = _wide([record[Y] for record in records])
     return Plan(_frame(records), spec, _lines_alt("window", records, "scheme"), "Time in each window of rows.")
