@@ -1,50 +1,76 @@
 """The counters of a replay: one name a column, one place in the counter array.
 
-Each strategy says which of them it has; a column that a scheme does not have stays empty in its results, which is not
-the same as 0. A scheme with an event of its own names it in `Strategy.extra_events`; it counts from `FIRST_EXTRA` on.
-Source of every meaning: MODEL.md, sections 2 to 6.
+`Event` is the one list of them: tables, records and strategies take names from here, and a test compares those of the
+live engine with it. Each strategy says which of them it has; a column that a scheme does not have stays empty in its
+results, which is not the same as 0. A scheme with an event of its own names it in `Strategy.extra_events`; it counts
+from `FIRST_EXTRA` on. Source of every meaning: MODEL.md, sections 2 to 6.
 """
 
 from collections.abc import Iterable
-from enum import IntEnum
+from enum import Enum, IntEnum
+
+
+class Group(Enum):
+    """What an event is about."""
+
+    FAULT = "a host fault, by what made the access fault; column `faults` is their sum"
+    TLB = "the software TLB"
+    CODE = "translated code"
+    HOST = "the pages that the host shows"
+    POOL = "the pool of blocks"
+    CALL = "a call of the host; column `host_calls` is their sum"
 
 
 class Event(IntEnum):
-    """Index into the counter array `n` (int64), and, in lower case, the column's name."""
+    """Index into the counter array `n` (int64), and, in lower case, the column's name.
 
-    # host faults, by what made the access fault
-    FAULTS_UNMAPPED = 0
-    FAULTS_BLOCK = 1
-    FAULTS_WRITE = 2
-    FAULTS_CODE = 3
-    FAULTS_CROSS = 4
-    FAULTS_IO = 5
-    FAULTS_SOFTMMU = 6
-    # the software TLB
-    TLB_FILLS = 7
-    SLOW_MISALIGNED = 8
-    SLOW_CROSS = 9
-    SLOW_IO = 10
-    SLOW_CODE = 11
-    CODE_LIST_WALKS = 12
-    SOFTMMU_ACCESSES = 13
-    # translated code
-    TRANSLATIONS = 14
-    TRANSLATED_INSNS = 15
-    SMC_STORES = 16
-    CODE_PAGE_DATA_STORES = 17
-    # what the scheme asks of the host
-    PROTECTS = 18
-    MAPS = 19
-    UNMAPS = 20
-    EVICTIONS = 21
-    PEAK_MAPPINGS = 22
-    MMAP_CALLS = 23
-    MPROTECT_CALLS = 24
-    MUNMAP_CALLS = 25
-    # translated code, of which they are the repeated part
-    BLOCKS_DROPPED = 26
-    RETRANSLATED_INSNS = 27
+    Each carries its group, the place of its column in a result's table (the first is 0), and its meaning, where that is
+    the same in every scheme. A table grows at its end only: a new event takes the place after the last column.
+    """
+
+    group: Group
+    place: int
+    meaning: str
+
+    def __new__(cls, group: Group, place: int, meaning: str = "") -> "Event":
+        """Make the next one: its index is its place in this list."""
+        event = int.__new__(cls, len(cls.__members__))
+        event._value_ = len(cls.__members__)
+        event.group, event.place, event.meaning = group, place, meaning
+        return event
+
+    FAULTS_UNMAPPED = Group.FAULT, 16
+    FAULTS_BLOCK = Group.FAULT, 17
+    FAULTS_WRITE = Group.FAULT, 18
+    FAULTS_CODE = Group.FAULT, 19
+    FAULTS_CROSS = Group.FAULT, 20
+    FAULTS_IO = Group.FAULT, 21
+    FAULTS_SOFTMMU = Group.FAULT, 22
+    TLB_FILLS = Group.TLB, 23
+    SLOW_MISALIGNED = Group.TLB, 24
+    SLOW_CROSS = Group.TLB, 25
+    SLOW_IO = Group.TLB, 26
+    SLOW_CODE = Group.TLB, 27
+    CODE_LIST_WALKS = Group.TLB, 28
+    SOFTMMU_ACCESSES = Group.TLB, 29
+    TRANSLATIONS = Group.CODE, 30, "blocks translated: entered for the first time, or again after they were dropped"
+    TRANSLATED_INSNS = Group.CODE, 31, "guest instructions of these"
+    SMC_STORES = Group.CODE, 32, "stores noticed on a code page that overlap a block"
+    CODE_PAGE_DATA_STORES = Group.CODE, 33, "stores noticed on a code page beside its blocks"
+    PROTECTS = Group.HOST, 34, "writable windows protected because their page became a code page"
+    MAPS = Group.HOST, 35, "pages that became mapped"
+    UNMAPS = Group.HOST, 36, "pages that stopped being mapped: FLUSH, FLUSH_PAGE, eviction"
+    EVICTIONS = Group.POOL, 38
+    PEAK_MAPPINGS = (
+        Group.HOST, 39, "the host's mappings (VMAs) in the reserve at their highest, looked at after each row"
+    )  # fmt: skip
+    MMAP_CALLS = Group.CALL, 49, "host calls: one for each fault that maps"
+    MPROTECT_CALLS = Group.CALL, 50, "host calls: one for each faults_write and faults_code, and each of protects"
+    MUNMAP_CALLS = Group.CALL, 51, "host calls: what FLUSH, FLUSH_PAGE and evictions unmap"
+    BLOCKS_DROPPED = Group.CODE, 61, "translated blocks dropped because their code page was stored to"
+    RETRANSLATED_INSNS = (
+        Group.CODE, 62, "of translated_insns, those of blocks that had been translated before, and were dropped"
+    )  # fmt: skip
 
     @property
     def column(self) -> str:
@@ -53,34 +79,22 @@ class Event(IntEnum):
 
 FIRST_EXTRA = len(Event)
 
-MEANINGS = {  # what these mean in every scheme that has them
-    Event.TRANSLATIONS: "blocks translated: entered for the first time, or again after they were dropped",
-    Event.TRANSLATED_INSNS: "guest instructions of these",
-    Event.SMC_STORES: "stores noticed on a code page that overlap a block",
-    Event.CODE_PAGE_DATA_STORES: "stores noticed on a code page beside its blocks",
-    Event.BLOCKS_DROPPED: "translated blocks dropped because their code page was stored to",
-    Event.RETRANSLATED_INSNS: "of translated_insns, those of blocks that had been translated before, and were dropped",
-    Event.PROTECTS: "writable windows protected because their page became a code page",
-    Event.MAPS: "pages that became mapped",
-    Event.UNMAPS: "pages that stopped being mapped: FLUSH, FLUSH_PAGE, eviction",
-    Event.PEAK_MAPPINGS: "the host's mappings (VMAs) in the reserve at their highest, looked at after each row",
-    Event.MMAP_CALLS: "host calls: one for each fault that maps",
-    Event.MPROTECT_CALLS: "host calls: one for each faults_write and faults_code, and each of protects",
-    Event.MUNMAP_CALLS: "host calls: what FLUSH, FLUSH_PAGE and evictions unmap",
-}
+
+def of_group(group: Group) -> frozenset[Event]:
+    """The events of a group."""
+    return frozenset(event for event in Event if event.group is group)
+
+
+FAULTS, CALLS, CODE = of_group(Group.FAULT), of_group(Group.CALL), of_group(Group.CODE)
+HOST = CALLS | of_group(Group.HOST)
+
+# What the rows alone tell is the same under every scheme: the shape of a trace ...
+SHAPE = ("rows", "accesses", "loads", "stores", "execs", "guest_insns", "misaligned", "page_cross", "io_accesses")
+SHAPE += ("flushes", "page_flushes", "pages", "mode_switches")
+# ... and sums over its RAM accesses that prices need: with them a saved table is priced anew without a replay.
+SUMS = ("units8", "wide_units8", "ram_misaligned_units8", "ram_cross_loads", "ram_cross_store_bytes")
 
 
 def meanings(events: Iterable[Event]) -> dict[Event, str]:
     """These events with their common meaning, in the order of their columns."""
-    return {event: MEANINGS[event] for event in sorted(events)}
-
-
-FAULTS = frozenset(e for e in Event if e.column.startswith("faults_"))
-CALLS = frozenset({Event.MMAP_CALLS, Event.MPROTECT_CALLS, Event.MUNMAP_CALLS})
-CODE = frozenset(
-    {
-        *(Event.TRANSLATIONS, Event.TRANSLATED_INSNS, Event.SMC_STORES, Event.CODE_PAGE_DATA_STORES),
-        *(Event.BLOCKS_DROPPED, Event.RETRANSLATED_INSNS),
-    }
-)
-HOST = CALLS | {Event.PROTECTS, Event.MAPS, Event.UNMAPS, Event.PEAK_MAPPINGS}
+    return {event: event.meaning for event in sorted(events)}

@@ -6,26 +6,12 @@ from typing import Any
 
 from mmuexp.analysis import misses
 from mmuexp.errors import all_shown, shown
-from mmuexp.result.table import (
-    CALLS,
-    COUNTS,
-    DROPPED,
-    HALF,
-    IDENTITY,
-    LATER,
-    PRICES,
-    SHAPE,
-    SUMS,
-    WINDOW,
-    Result,
-    make_frame,
-    new_names,
-)
+from mmuexp.events import SHAPE
+from mmuexp.result.table import COLUMNS, COUNTS, HALF, IDENTITY, PRICES, REQUIRED, WINDOW, Result, make_frame, new_names
 
-REQUIRED = [*IDENTITY, *COUNTS, *PRICES]
 NEVER_EMPTY = {*IDENTITY, *SHAPE, "faults", *PRICES, WINDOW, *misses.KINDS} - {"insns_per_access"}
-WHOLE = {*COUNTS, *CALLS, *DROPPED, *SUMS, HALF[0], WINDOW, *misses.COLUMNS}
-NUMBERS = {*REQUIRED, *LATER, WINDOW, *misses.COLUMNS}
+WHOLE = {*COUNTS, HALF[0], WINDOW, *misses.COLUMNS}
+NUMBERS = {*COLUMNS, WINDOW, *misses.COLUMNS}
 LARGEST = 1 << 63
 WINS = ("always", "never", "below", "above")
 

@@ -13,16 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmuexp.errors import TraceError
+from mmuexp.events import SHAPE
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGES, Columns, Op
 from mmuexp.replay import farcode, firsts, keys
 from mmuexp.replay import survey_scan as scan
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
 MAX_FRAMES = 1 << 20  # physical pages that a trace may name: 4 GiB of them, so state stays bounded
-
-_SHAPE = """rows accesses loads stores execs guest_insns misaligned page_cross io_accesses flushes page_flushes pages
-    mode_switches"""
-SHAPE = tuple(_SHAPE.split())
 
 
 class Surveyed(NamedTuple):

@@ -8,7 +8,7 @@ from mmuexp.analysis import misses
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.rerun.about import FILE, About, Choice
 from mmuexp.result.expression import Expression, NoValue, Number, parse
-from mmuexp.result.table import COUNTS, IDENTITY, LATER, PRICES, WINDOW, Result, rows_of
+from mmuexp.result.table import COLUMNS, IDENTITY, WINDOW, Result, rows_of
 from mmuexp.result.turns import Row, Turn, is_of, stem, turns, value_in
 
 
@@ -77,7 +77,7 @@ def rows_in(about: About, result: Result) -> Rows:
     for name, text in about.columns.items():
         if name in given[0]:
             raise MmuexpError(f"columns.{name} is there already", where=f"{about.name}/{FILE}", todo="rename it")
-        known = replace(found, numbers=found.numbers | {*COUNTS, *PRICES, *LATER, *misses.COLUMNS})
+        known = replace(found, numbers=found.numbers | {*COLUMNS, *misses.COLUMNS} - {*IDENTITY})
         expression = known.parse(text, f"columns.{name}")
         if any(term.column not in found.numbers for term in expression.terms):
             continue  # the other command's: misses counts other things than compare

@@ -6,9 +6,12 @@ the scheme has no such event (an empty field in CSV, null in JSON); 0 means that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from mmuexp.events import CALLS, FAULTS, SHAPE, SUMS, Event
+from mmuexp.price.priced import FAR
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,25 +19,14 @@ if TYPE_CHECKING:
 IDENTITY = ("trace", "strategy")
 WINDOW = "window_index"  # of compare --every: which window of rows, from 0
 OLD_NAMES = {"window": WINDOW}  # columns of older results, by the name of today; `window` is a keyword of SQL
-SHAPE = ["rows", "accesses", "loads", "stores", "execs", "guest_insns", "misaligned", "page_cross", "io_accesses"]
-SHAPE += ["flushes", "page_flushes", "pages", "mode_switches"]
-FAULT_CAUSES = ["faults_unmapped", "faults_block", "faults_write", "faults_code", "faults_cross", "faults_io"]
-FAULT_CAUSES += ["faults_softmmu"]
-TLB = ["tlb_fills", "slow_misaligned", "slow_cross", "slow_io", "slow_code", "code_list_walks", "softmmu_accesses"]
-HOST = ["translations", "translated_insns", "smc_stores", "code_page_data_stores", "protects", "maps", "unmaps"]
-HOST += ["host_calls", "evictions", "peak_mappings"]
 SIZES = ["table_bytes", "table_lines", "reserved_bytes"]
 PRICES = ["insns", "insns_per_access", "cross_insns", "cross_ns", "kernel_ns", "ns"]
-CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]  # they sum to host_calls
 PARTS = ["hit_insns", "handler_insns", "translate_insns"]  # they sum to insns
 TIMES = ["hit_ns", "handler_ns", "retranslate_ns", "translate_ns", "access_ns"]  # access_ns = ns - translate_ns
-DROPPED = ["blocks_dropped", "retranslated_insns"]
-# sums over RAM accesses that prices need: with them a saved table is priced anew without a replay
-SUMS = ["units8", "wide_units8", "ram_misaligned_units8", "ram_cross_loads", "ram_cross_store_bytes"]
 HALF = ["second_half_accesses", "second_half_ns"]  # of compare: what the second half of the rows costs, access_ns
-FAR = "far_accesses"  # RAM accesses of code that did not run lately, a property of the rows alone (farcode.py)
-# appended after interface.md's columns
-LATER = [*CALLS, "cross_kernel_ns", *PARTS, *TIMES, *DROPPED, *SUMS, *HALF, FAR]
+# what is no event, in the order of the table; a new one is the last
+OTHERS = [*IDENTITY, *SHAPE, "faults", "host_calls", *SIZES, *PRICES]
+OTHERS += ["cross_kernel_ns", *PARTS, *TIMES, *SUMS, *HALF, FAR]
 
 # compare --live appends these, of the engines on this host: median, least and most of the rounds; the bare loop that
 # was subtracted; the model at the host profile's prices, and how far it is off; the interval of the median; the rounds
@@ -44,10 +36,23 @@ LIVE += ["live_low_ns_per_access", "live_high_ns_per_access", "live_rounds"]
 
 TOLERANCE, TOLERANCE_NS = 0.15, 0.3  # the model is off if it errs by more than the larger of the two
 
-COUNTS = [*SHAPE, "faults", *FAULT_CAUSES, *TLB, *HOST, *SIZES]
-COLUMNS = [*IDENTITY, *COUNTS, *PRICES, *LATER]
+
+def columns_in_order(others: Sequence[str], events: Sequence[Event]) -> list[str]:
+    """Every column of a table: events at their places, `others` one after the other between and behind them."""
+    places = {event.place: event.column for event in events}
+    left = iter(others)
+    columns = [places.pop(at) if at in places else next(left, "") for at in range(len(others) + len(events))]
+    if places or "" in columns or next(left, None) is not None:
+        raise ValueError("two events have one place, or there is a gap: a new one stands behind the last column")
+    return columns
+
+
+COLUMNS = columns_in_order(OTHERS, list(Event))
+REQUIRED = COLUMNS[: COLUMNS.index("ns") + 1]  # interface.md's, which results of every version hold
 FLOATS = {"insns_per_access", "cross_ns", "kernel_ns", "ns", "cross_kernel_ns", *TIMES, "second_half_ns"} | {*LIVE[:-1]}
 MAYBE_FLOATS = {"insns", "cross_insns", *PARTS}  # whole numbers while every cost is one
+COUNTS = [name for name in COLUMNS if name not in {*IDENTITY, *HALF, *FLOATS, *MAYBE_FLOATS}]
+FAULT_CAUSES = [event.column for event in sorted(FAULTS)]
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,11 @@ class Result:
 
 
 def complete_counts(counts: Mapping[str, int | None]) -> dict[str, int | None]:
-    """The sums that a replay may leave to us: `faults` over its causes, `host_calls` over the three kinds of call."""
+    """Fill in `faults` and `host_calls`, which a third party's strategy may leave out."""
     full = dict(counts)
     if full.get("faults") is None:
         full["faults"] = sum(full.get(cause) or 0 for cause in FAULT_CAUSES)
-    calls = [count for call in CALLS if (count := full.get(call)) is not None]
+    calls = [count for call in CALLS if (count := full.get(call.column)) is not None]
     if full.get("host_calls") is None and calls:
         full["host_calls"] = sum(calls)
     return full
