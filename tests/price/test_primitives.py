@@ -4,10 +4,8 @@ import json
 import subprocess
 
 import pytest
-from kit.kernels import columns_of
 from kit.planted import Planted
-from kit.tracefiles import write
-from kit.tracerows import load
+from kit.traces import columns_of, load, write
 
 PROFILE = "mmuexp/price/profiles/epyc-vm.toml"
 FIELD = """    source: str = ""

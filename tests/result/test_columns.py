@@ -4,11 +4,9 @@ import csv
 import re
 
 import pytest
-from kit.kernels import columns_of
 from kit.places import RESULTS, ROOT
 from kit.planted import Planted
-from kit.tracefiles import write
-from kit.tracerows import load, store
+from kit.traces import columns_of, load, store, write
 
 from mmuexp.events import SHAPE, SUMS, Event, Group
 from mmuexp.replay.survey import Survey
