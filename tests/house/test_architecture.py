@@ -1,6 +1,7 @@
-"""The folders keep their promises: who imports whom, and how long a file and a function are."""
+"""The folders keep their promises: imports, the length of files and functions; and ARCHITECTURE.md is true."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,50 @@ def test_a_function_is_read_at_one_sitting(path):
     functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
     long = {one.name: lines for one in functions if (lines := one.end_lineno - one.lineno + 1) > 70}
     assert long.keys() <= NOT_YET
+
+
+FOLDERS = sorted(
+    {path.parent for place in ("mmuexp", "strategies") for path in (ROOT / place).rglob("*.*") if path.suffix != ".pyc"}
+)
+MAP = (ROOT / "ARCHITECTURE.md").read_text()
+WALK = re.findall(
+    r"`([\w/]+\.py)`", MAP.partition("from file to table\n")[2].partition("\n1. ")[2].partition("\n## ")[0]
+)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_architecture_md_says_what_each_folder_is(folder):
+    assert f"`{folder.name}/`" in MAP
+
+
+def test_the_files_that_architecture_md_names_exist():
+    named = re.findall(r"`([\w/]+/[\w.]*)`", MAP)
+    assert len(named) > 40
+    for name in named:
+        assert any((place / name).exists() for place in (ROOT, ROOT / "mmuexp", *FOLDERS)), name
+
+
+def test_one_access_is_followed_through_at_most_25_files():
+    """Each is imported by another, or imports one; the loop is loaded by name, once for each scheme."""
+    paths = {name: ROOT / name if (ROOT / name).exists() else ROOT / "mmuexp" / name for name in WALK}
+    assert 10 < len(paths) == len(WALK) <= 25
+    modules = {name: ".".join(path.relative_to(ROOT).with_suffix("").parts) for name, path in paths.items()}
+    reached, before = {WALK[0]}, set()
+    while reached != before:
+        before = set(reached)
+        for one, other in ((a, b) for a in WALK for b in WALK if (a in reached) != (b in reached)):
+            sees = names_of(paths[one])
+            if modules[other] in sees or Path(other).name in sees:
+                reached |= {one, other}
+    assert reached == {*WALK}
+
+
+def names_of(path: Path) -> set[str]:
+    """Every module that the file imports, and every string in it."""
+    found = imported(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+    return found
