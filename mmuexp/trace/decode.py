@@ -1,15 +1,15 @@
-"""From the buffers of a batch to `Columns`, in pieces of bounded size.
+"""Decodes batches to `Columns`, in pieces of bounded size.
 
 What a file says about sizes is checked against its rows before memory is taken: a piece costs 2**20 rows of each
-column, whatever the file claims. Batches up to `WHOLE_ROWS` are decompressed buffer by buffer in one call each,
-larger ones (a foreign writer's single batch) as streams.
+column, whatever the file claims. Arrow decodes batches of up to `WHOLE_ROWS` rows. Larger ones, and those that hold
+other columns besides, which Arrow would decode too, are read column by column as streams.
 """
 
 import os
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from threading import local
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,6 @@ from mmuexp.trace.zstdwindows import Windows
 WHOLE_ROWS = BATCH_ROWS
 SLACK = 1 << 16  # bytes that a writer may pad a buffer by
 FAILURES = (Broken, pa.ArrowException, OSError, ValueError, MemoryError)  # of bytes that do not decode
-SMALL_BYTES = 1 << 12  # stored; a buffer of the same bytes as the column's one before is the same when decoded
 
 
 def damaged(path: str, error: Exception, row: int | None = None) -> TraceError:
@@ -35,11 +34,13 @@ def damaged(path: str, error: Exception, row: int | None = None) -> TraceError:
     return TraceError(f"is damaged{at}: {text}", where=path, todo=todo, row=row)
 
 
-class Column:
+class Column(NamedTuple):
     """Where a column's buffers are in a batch, and its type in the file."""
 
-    def __init__(self, name: str, kind: np.dtype, node: int, buffer: int):
-        self.name, self.kind, self.node, self.buffer = name, kind, node, buffer  # buffer: validity; data is the next
+    name: str
+    kind: np.dtype
+    node: int
+    buffer: int  # its validity; its data is the next
 
 
 def columns_of(schema: pa.Schema, path: str) -> list[Column]:
@@ -99,13 +100,7 @@ class Decoder:
     """Decodes the batches of one open file. Errors name `path` and the row of the file."""
 
     def __init__(self, schema: pa.Schema, fd: int, path: str):
-        self.columns, self.fd, self.path = columns_of(schema, path), fd, path
-        self._raw = local()  # bytes: room for a buffer as stored, a thread each
-        self._small: dict[str, tuple[tuple, np.ndarray]] = {}  # by column: the last small buffer, and its values
-
-    def in_one_piece(self, rows: int) -> bool:
-        """Does `pieces` give out a batch of so many rows as one?"""
-        return rows <= WHOLE_ROWS
+        self.schema, self.columns, self.fd, self.path = schema, columns_of(schema, path), fd, path
 
     def pieces(self, batch: Batch, first: int, skip: int = 0) -> Iterator[Columns]:
         """The rows of a batch that begins with row `first` of the file, without the first `skip`."""
@@ -114,8 +109,8 @@ class Decoder:
         position = 0
         try:
             self._check(batch, first)
-            if self.in_one_piece(batch.rows):
-                yield self._fit((self._whole(column, batch)[skip:] for column in self.columns), first + skip)
+            if batch.rows <= WHOLE_ROWS and len(self.schema) == len(self.columns):
+                yield self._fit((array[skip:] for array in self._whole(batch)), first + skip)
                 return
             streams = [self._stream(column, batch) for column in self.columns]
             while position < batch.rows:
@@ -186,7 +181,7 @@ class Decoder:
                         todo="a trace is of a 32-bit guest" if name in ("vaddr", "page") else "mend its writer",
                         row=first + bad,
                     )
-            fitted.append(np.ascontiguousarray(array, dtype))
+            fitted.append(np.require(array, dtype, ["C", "A"]))
         return Columns(*fitted)
 
     def _declared(self, column: Column, batch: Batch) -> tuple[Buffer, str | None, int]:
@@ -204,34 +199,13 @@ class Decoder:
             raise Broken(f"column {column.name!r} is larger compressed than decoded")
         return stored, codec, size
 
-    def _whole(self, column: Column, batch: Batch) -> np.ndarray:
-        stored, codec, size = self._declared(column, batch)
-        if codec is None:
-            data = np.empty(batch.rows * column.kind.itemsize, np.uint8)
-            _read_into(data, self.fd, stored.offset)
-        else:
-            data = self._stored(stored)
-            if stored.length <= SMALL_BYTES:
-                return self._whole_small(column, batch.rows, codec, data.tobytes(), size)
-            data = decompressed(codec, data, size)
-        return np.frombuffer(data, column.kind, batch.rows)
-
-    def _whole_small(self, column: Column, rows: int, codec: str, data: bytes, size: int) -> np.ndarray:
-        """Columns of one value throughout, as `page` is in user mode, are decoded once. Read-only: batches share it."""
-        kept, same = self._small.get(column.name), (data, codec, size, rows)
-        if kept is None or kept[0] != same:
-            values = np.frombuffer(decompressed(codec, data, size), column.kind, rows)
-            values.flags.writeable = False
-            self._small[column.name] = kept = same, values  # another thread may replace it: look once
-        return kept[1]
-
-    def _stored(self, stored: Buffer) -> np.ndarray:
-        """The bytes of a buffer, good until this thread's next call: fresh memory would cost as much as the reading."""
-        room = getattr(self._raw, "bytes", None)
-        if room is None or len(room) < stored.length:
-            room = self._raw.bytes = np.empty(stored.length + stored.length // 4, np.uint8)
-        _read_into(room[: stored.length], self.fd, stored.offset)
-        return room[: stored.length]
+    def _whole(self, batch: Batch) -> list[np.ndarray]:
+        for column in self.columns:
+            self._declared(column, batch)
+        stored = bytearray(layout.pread(self.fd, batch.end - batch.start, batch.start))  # kernels take it as their own
+        decoded = pa.ipc.read_record_batch(pa.py_buffer(stored), self.schema)
+        data = [decoded.column(column.name).buffers()[1] for column in self.columns]
+        return [np.frombuffer(part, column.kind, batch.rows) for part, column in zip(data, self.columns, strict=True)]
 
     def _stream(self, column: Column, batch: Batch):
         """A function that reads the next `count` values."""
@@ -255,27 +229,6 @@ class Decoder:
             return np.frombuffer(bytearray(data), column.kind, count)  # a copy that kernels may take as their own
 
         return read
-
-
-def decompressed(codec: str, data, size: int) -> pa.Buffer:
-    """`data` decompressed, if that makes exactly `size` bytes. Raises Broken if not."""
-    if codec == "zstd":
-        return pa.Codec(codec).decompress(data, size)  # fails by itself
-    # in one call, LZ4 would leave memory as it was where there is less, and say nothing
-    with pa.CompressedInputStream(pa.BufferReader(data), codec) as stream:
-        found = stream.read_buffer(size)
-        if len(found) != size or stream.read(1):
-            raise Broken(f"a buffer does not hold the {size:,} bytes that it declares")
-        return found
-
-
-def _read_into(data: np.ndarray, fd: int, offset: int) -> None:
-    done = 0
-    while done < len(data):
-        got = os.preadv(fd, [data[done:]], offset + done)
-        if not got:
-            raise Broken("the file ends too early")
-        done += got
 
 
 class _Range:

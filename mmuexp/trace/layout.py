@@ -20,7 +20,7 @@ import numpy as np
 from mmuexp.trace.flatbuffer import Broken, Table
 
 MAGIC = b"ARROW1"
-SCHEMA, DICTIONARY, RECORD_BATCH = 1, 2, 3  # Message.fbs: MessageHeader
+SCHEMA, RECORD_BATCH = 1, 3  # Message.fbs: MessageHeader
 TIMESTAMP, UNION = 10, 14  # Schema.fbs: the types whose own tables have a text or a list
 CODECS = {0: "lz4", 1: "zstd"}  # Message.fbs: CompressionType
 MAX_HEADER_BYTES = 16 << 20
@@ -41,6 +41,7 @@ class Batch(NamedTuple):
     buffers: list[Buffer]
     codec: str | None  # "lz4", "zstd" or None
     custom: dict[str, str]
+    start: int  # byte of the file where its message begins
     end: int  # byte of the file after the batch
 
 
@@ -115,7 +116,7 @@ def batch(found: Message) -> Batch:
         codec = CODECS[number]
     nulls = [count for _, count in header.structs(1, "qq")]
     buffers = [Buffer(found.body + offset, length) for offset, length in spots]
-    return Batch(rows, nulls, buffers, codec, found.custom, found.end)
+    return Batch(rows, nulls, buffers, codec, found.custom, found.start, found.end)
 
 
 class Block(NamedTuple):

@@ -1,17 +1,14 @@
 """Reading a trace: `open_trace` checks what can be checked at once, `Trace.batches` hands out the rows.
 
-Rows are decoded in pieces of at most 2**20, however large the file's batches are, and other threads decode the
-next pieces meanwhile (decompression runs outside Python's lock).
+Rows are decoded in pieces of at most 2**20, however large the file's batches are, and another thread decodes the next
+piece meanwhile (decompression runs outside Python's lock).
 """
 
 import os
 import stat
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
-from itertools import islice, repeat
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import THREAD, Columns
@@ -21,7 +18,6 @@ from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.format import FORMAT, MODES, PREFIX, metadata_crc32
 from mmuexp.trace.sha256 import digest_of
 
-WHOLE_AHEAD = 2  # batches that are decoded while one is worked on
 IMPORT = "convert it: mmuexp trace import FILE -o NEW.arrow"
 
 
@@ -131,20 +127,18 @@ class Trace:
     def batches(self, start: int = 0, *, ahead: bool = True) -> Iterator[Columns]:
         """The rows from number `start` on, in pieces of 1 to 2**20 rows, C-contiguous, exactly of `guest.DTYPES`.
 
-        `ahead`: other threads decode what comes next, two of them unless some batch is too large for one call.
+        `ahead`: another thread decodes what comes next, which Arrow spreads over all cores.
 
         Raises TraceError at the piece that does not decode; its `row` is where that piece begins.
         """
         if not ahead:
             yield from self.pieces(start)
             return
-        whole = all(map(self.decoder.in_one_piece, self.layouts.rows))
-        calls = self._whole_batches(start) if whole else repeat(partial(next, self.pieces(start), None))
-        threads = WHOLE_AHEAD if whole else 1
-        with Threads(threads, thread_name_prefix="decode") as pool:
-            ahead = deque(pool.submit(call) for call in islice(calls, threads))
-            while ahead and (columns := ahead.popleft().result()) is not None:
-                ahead.extend(pool.submit(call) for call in islice(calls, 1))
+        pieces = self.pieces(start)
+        with Threads(1, thread_name_prefix="decode") as pool:
+            ahead = pool.submit(next, pieces, None)
+            while (columns := ahead.result()) is not None:
+                ahead = pool.submit(next, pieces, None)
                 yield columns
 
     def pieces(self, start: int = 0) -> Iterator[Columns]:
@@ -162,12 +156,6 @@ class Trace:
     def sha256(self) -> str:
         """Of the file that is open, as hex digits."""
         return digest_of(self._fd)
-
-    def _whole_batches(self, start: int) -> Iterator[Callable[[], Columns]]:
-        for index, first, skip in self._batches_from(start):
-            yield lambda index=index, first=first, skip=skip: next(
-                self.decoder.pieces(self.layouts[index], first, skip)
-            )
 
     def _batches_from(self, start: int) -> Iterator[tuple[int, int, int]]:
         """(index, number of its first row, rows of it to skip) of each batch that holds rows from `start` on."""

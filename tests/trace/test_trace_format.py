@@ -137,6 +137,21 @@ def test_foreign_padding(tmp_path):
     assert states["structure"] == states["rows"] == "ok" and states["metadata"] == "unknown"
 
 
+def test_a_body_at_an_odd_byte_is_taken_to_a_whole_one(tmp_path):
+    """Kernels are compiled for arrays whose values lie at multiples of their size."""
+    path = Path(write_foreign(tmp_path / "f.arrow", as_dict(ROWS)))
+    data = path.read_bytes()
+    with open_trace(path) as trace:
+        start = trace.layouts.starts[0]
+        body = trace.layouts.message(start).body
+    data = data[: start + 4] + struct.pack("<i", body - start - 7) + data[start + 8 : body] + b"\0" + data[body:]
+    told = struct.pack("<qi", start, body - start), struct.pack("<qi", start, body - start + 1)
+    assert data.count(told[0]) == 1
+    path.write_bytes(data.replace(*told))
+    found = next(open_trace(path).batches())
+    assert same(found, ROWS) and all(column.flags.aligned for column in found)
+
+
 def test_one_huge_foreign_batch_comes_in_pieces(tmp_path):
     rows = program_rows(2_300_000)
     path = write_foreign(tmp_path / "f.arrow", as_dict(rows), compression="zstd")
