@@ -29,7 +29,7 @@ def record_of(
     """The row of a run, by column; `cost` is at the prices of `host`; `values` holds what else is known of a spec."""
     accesses = run.counts["accesses"] or 0
     columns = [*COLUMNS, *getattr(run.strategy, "extra_events", ())]
-    record: dict[str, Any] = {name: run.counts[name] for name in columns if name in run.counts}
+    record: dict[str, Any] = {name: run.counts.get(name) for name in columns}
     record |= {"trace": label, "strategy": str(run.strategy), **priced_columns(cost, accesses)}
     if run.second_half is not None:
         record["second_half_accesses"] = run.second_half["accesses"]

@@ -5,6 +5,7 @@ import sys
 import click
 
 from mmuexp.cli import output
+from mmuexp.render.difffile import WRITERS
 
 
 @click.command(short_help="Say what changed between two saved results, exactly.")
@@ -23,7 +24,7 @@ from mmuexp.cli import output
     "outputs",
     metavar="FILE",
     multiple=True,
-    help="Write the changes to FILE, a .csv .json or .md, or - for stdout; repeatable.",
+    help=f"Write the changes to FILE, a {output.any_of(WRITERS)}, or - for stdout; repeatable.",
 )
 @click.option("--format", "format_", type=click.Choice(output.FORMATS), help="Write stdout in this format.  [table]")
 def command(a, b, columns, tolerance, outputs, format_) -> int:
@@ -39,7 +40,7 @@ def command(a, b, columns, tolerance, outputs, format_) -> int:
     code is 0 if they are equal, 3 if not. The manifests say why, if they tell.
     """
     from mmuexp.errors import refuse_itself
-    from mmuexp.render.difffile import WRITERS, DiffFile, diff_of
+    from mmuexp.render.difffile import DiffFile, diff_of
     from mmuexp.result.manifest import utc_now
 
     started = utc_now()

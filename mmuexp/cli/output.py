@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import click
 
 from mmuexp.cli.saving import save_all, say, write_bytes
 from mmuexp.errors import shown
+from mmuexp.render.export import FOR_PROGRAMS, PRINTABLE, WRITERS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from mmuexp.render.export import Output
     from mmuexp.result.table import Result
 
-FORMATS = ("table", "csv", "json", "md")
+FORMATS = ("table", *(suffix.removeprefix(".") for suffix in PRINTABLE))
 STDOUT = "-"
-DRAWN = (".html", ".svg", ".png")
+QUICK = (*FOR_PROGRAMS, *PRINTABLE)  # the others are drawn
 
 
 def stdout_console() -> "Console":
@@ -123,6 +124,12 @@ def schemes_option(help_: str) -> Callable[[Callable], Callable]:
     return click.option("-s", "--strategy", "specs", metavar="SPEC", multiple=True, help=help_)
 
 
+def any_of(suffixes: Iterable[str]) -> str:
+    """As help texts list them: `.csv .json or .md`."""
+    *others, last = suffixes
+    return f"{' '.join(others)} or {last}" if others else last
+
+
 def output_options(command: Callable) -> Callable:
     """-o FILE, --format and --fail-if, for commands that print a Result."""
     options = [
@@ -131,7 +138,7 @@ def output_options(command: Callable) -> Callable:
             "outputs",
             metavar="FILE",
             multiple=True,
-            help="Write the result to FILE, a .csv .json .md .parquet .html .svg or .png, instead of the table;"
+            help=f"Write the result to FILE, a {any_of(WRITERS)}, instead of the table;"
             " -o - also prints it. Repeatable.",
         ),
         click.option("--format", "format_", type=click.Choice(FORMATS), help="Write stdout in this format.  [table]"),
@@ -183,7 +190,7 @@ class Outputs:
 
     def save(self, result: "Result", *, hurried: bool = False) -> None:
         """Files first: a closed pipe must not cost what was asked for on disk. `hurried`: drawings last."""
-        save_all(sorted(self.files, key=lambda file: hurried and file.path.lower().endswith(DRAWN)), result)
+        save_all(sorted(self.files, key=lambda file: hurried and not file.path.lower().endswith(QUICK)), result)
         if self.stdout:
             write_stdout(result, self.format)
 
@@ -207,8 +214,6 @@ def write_stdout(result: "Result", format_: str) -> None:
 
         print_result(result, stdout_console())
     else:
-        from mmuexp.render.export import WRITERS
-
         write_bytes(WRITERS[f".{format_}"](result))
     sys.stdout.flush()
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import click
 
 from mmuexp.cli import output
+from mmuexp.trace.export import WRITERS
+from mmuexp.trace.importers import DEFAULT, formats, importer
 
 
 @click.group(short_help="Look at, check, cut and convert recordings.")
@@ -206,7 +208,7 @@ def relocate(file, seed, join_pages, move_bits, target) -> None:
     output.say(f"wrote {target}: {moved.file_rows:,} rows")
 
 
-@command.command()
+@command.command(short_help="Write a trace's rows for other programs.")
 @click.argument("file")
 @click.option(
     "-o",
@@ -214,10 +216,10 @@ def relocate(file, seed, join_pages, move_bits, target) -> None:
     "target",
     metavar="NEW",
     default="-",
-    help="Write this .parquet or .csv file; - is CSV on stdout.  [-]",
+    help=f"Write this {output.any_of(WRITERS)} file; - is CSV on stdout.  [-]",
 )
 def export(file, target) -> None:
-    """Write a trace's rows as Parquet or CSV, for other programs.
+    """Write a trace's rows for other programs, in the format that NEW's suffix names.
 
     \b
     Examples:
@@ -231,23 +233,28 @@ def export(file, target) -> None:
         output.say(f"wrote {target}: {rows:,} rows")
 
 
-@command.command(name="import", short_help="Turn valgrind's lackey text into a trace.")
+@command.command(name="import", short_help="Turn what another tool recorded into a trace.")
 @click.argument("file")
 @TARGET
+@click.option(
+    "--from",
+    "format_",
+    metavar="FORMAT",
+    default=DEFAULT,
+    help=f"Read this format: {'; '.join(f'{name}, {meaning}' for name, meaning in formats().items())}.  [{DEFAULT}]",
+)
 @click.option("--rebase", is_flag=True, help="Move each 256 MiB region, in order of first touch, into 4 GiB.")
-def import_(file, target, rebase) -> None:
-    """Turn valgrind's lackey text (plain, .gz, .zst or - for stdin) into a trace.
+def import_(file, target, format_, rebase) -> None:
+    """Turn what another tool recorded (plain, .gz, .zst or - for stdin) into a trace.
 
     \b
     Examples:
       mmuexp trace import lackey.log.gz -o program.arrow
       mmuexp trace import --rebase lackey64.log -o program.arrow
 
-    Make the text with: valgrind --tool=lackey --trace-mem=yes --log-file=lackey.log PROGRAM
+    Make lackey's text with: valgrind --tool=lackey --trace-mem=yes --log-file=lackey.log PROGRAM
     """
-    from mmuexp.trace.importers.lackey import import_lackey
-
-    done = import_lackey(file, target, rebase=rebase)
+    done = importer(format_)(file, target, rebase=rebase)
     for origin, new in done.moved:
         output.say(f"moved {origin:#x}..{origin + 0xFFFFFFF:#x} to {new:#010x}")
     split = f"; {done.split_records:,} records over 64 bytes split" if done.split_records else ""

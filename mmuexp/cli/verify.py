@@ -14,6 +14,32 @@ if TYPE_CHECKING:
     from mmuexp.analysis.verify import Verified
 
 
+def _csv(found: "Verified") -> bytes:
+    return found.frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _json(found: "Verified") -> bytes:
+    rows = json.loads(found.frame.to_json(orient="records"))
+    return (json.dumps({"manifest": found.manifest, "rows": rows}, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _parquet(found: "Verified") -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    found.frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _html(found: "Verified") -> bytes:
+    from mmuexp.render.html.verify import verify_html
+
+    return verify_html(found.outcomes, found.frame, found.manifest).encode()
+
+
+WRITERS = {".csv": _csv, ".json": _json, ".parquet": _parquet, ".html": _html}
+
+
 @click.command(short_help="Run the schemes for real (mmap, SIGSEGV) and compare with the model.")
 @click.argument("files", metavar="[FILE]...", nargs=-1)
 @click.option("--trace", "traces", metavar="FILE", multiple=True, help="Run this trace; repeatable.")
@@ -24,7 +50,7 @@ if TYPE_CHECKING:
     "outputs",
     metavar="FILE",
     multiple=True,
-    help="Write the counts of both to FILE, a .csv .json .parquet or .html, or - for stdout; repeatable.",
+    help=f"Write the counts of both to FILE, a {output.any_of(WRITERS)}, or - for stdout; repeatable.",
 )
 @click.option(
     "--format", "format_", type=click.Choice(["table", "csv", "json"]), help="Write stdout in this format.  [table]"
@@ -107,29 +133,3 @@ def _claimed(path: str, stack: ExitStack):
     file = VerifiedFile(path)
     stack.callback(file.discard)
     return file
-
-
-def _csv(found: "Verified") -> bytes:
-    return found.frame.to_csv(index=False, lineterminator="\n").encode()
-
-
-def _json(found: "Verified") -> bytes:
-    rows = json.loads(found.frame.to_json(orient="records"))
-    return (json.dumps({"manifest": found.manifest, "rows": rows}, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _parquet(found: "Verified") -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    found.frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
-
-
-def _html(found: "Verified") -> bytes:
-    from mmuexp.render.html.verify import verify_html
-
-    return verify_html(found.outcomes, found.frame, found.manifest).encode()
-
-
-WRITERS = {".csv": _csv, ".json": _json, ".parquet": _parquet, ".html": _html}

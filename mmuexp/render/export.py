@@ -1,9 +1,7 @@
 """Results to files and back. The suffix decides the format; a file is claimed before work starts and appears whole.
 
-.csv .parquet   the tidy table; the manifest stands beside it as FILE.manifest.json
-.json           table and manifest in one file, which `load` and `mmuexp export` read back
-.md .html       for people: the summary, the verdict, every count; the manifest stands beside it
-.svg .png       the chart; the manifest stands beside it
+`EXPORTERS` is the one list of formats: commands, their help and their errors take suffixes and meanings from it. A new
+one is a function here and its line there. It imports nothing heavy, for the help that reads it comes at once.
 """
 
 import contextlib
@@ -17,14 +15,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.render.check import check_columns, check_manifest, checked
 from mmuexp.result.manifest import SUFFIX
 from mmuexp.result.table import IDENTITY, Result, rows_of
 from mmuexp.runtime import partfile
 from mmuexp.runtime.interrupt import whole
 
 FORMAT = "mmuexp-result-1"
-FOR_PROGRAMS = (".csv", ".json", ".parquet")
 MOST_SHOWN_ROWS = 2_000  # of a page or a chart, which take some 40 KB of memory a row
 TEXT = "utf-8-sig"  # read with or without the byte order mark that spreadsheets write
 
@@ -81,15 +77,27 @@ def to_png(result: Result) -> bytes:
     return png(chart_of(plan.frame, plan.spec))
 
 
-WRITERS: dict[str, Callable[[Result], bytes]] = {
-    ".csv": to_csv,
-    ".json": to_json,
-    ".md": to_md,
-    ".parquet": to_parquet,
-    ".html": to_html,
-    ".svg": to_svg,
-    ".png": to_png,
+class Exporter(NamedTuple):
+    """How a result is written to files of one suffix. Beside each, but JSON, stands FILE.manifest.json."""
+
+    write: Callable[[Result], bytes]
+    meaning: str
+    for_programs: bool = False  # of any length, and read without being laid out
+    printable: bool = False  # text that `--format` writes to stdout
+
+
+EXPORTERS = {
+    ".csv": Exporter(to_csv, "the tidy table", for_programs=True, printable=True),
+    ".json": Exporter(to_json, "table and manifest, which `mmuexp export` reads", for_programs=True, printable=True),
+    ".md": Exporter(to_md, "the summary, the verdict and every count, as text", printable=True),
+    ".parquet": Exporter(to_parquet, "the tidy table, packed", for_programs=True),
+    ".html": Exporter(to_html, "a page with summary, chart, verdict and every count"),
+    ".svg": Exporter(to_svg, "the chart, as lines"),
+    ".png": Exporter(to_png, "the chart, as pixels"),
 }
+WRITERS: dict[str, Callable[[Result], bytes]] = {suffix: one.write for suffix, one in EXPORTERS.items()}
+FOR_PROGRAMS = tuple(suffix for suffix, one in EXPORTERS.items() if one.for_programs)
+PRINTABLE = tuple(suffix for suffix, one in EXPORTERS.items() if one.printable)
 
 
 class Output:
@@ -227,6 +235,8 @@ def load(path: str) -> Result:
 
 
 def _load_json(path: str) -> Result:
+    from mmuexp.render.check import check_manifest, checked
+
     document = json.loads(Path(path).read_text(encoding=TEXT))
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
@@ -239,6 +249,8 @@ def _load_json(path: str) -> Result:
 
 
 def _load_csv(path: str) -> Result:
+    from mmuexp.render.check import check_columns
+
     # not pandas: what it makes of a float's last digit depends on its version
     text = Path(path).read_bytes().decode(TEXT)
     if not text:
@@ -278,6 +290,8 @@ def _load_parquet(path: str) -> Result:
 
 
 def _beside(path: str, rows: list[dict], columns: list[str]) -> Result:
+    from mmuexp.render.check import check_manifest, checked
+
     """The result of a table, with the manifest that stands beside its file."""
     file = Path(path + SUFFIX)
     if not file.is_file():

@@ -1,19 +1,27 @@
-"""A trace for other programs: Parquet or CSV, by suffix. One column for each of the trace's, all integers."""
+"""Write a trace for other programs, by suffix. One column for each of the trace's, all integers.
+
+`WRITERS` is the one list of formats: the command, its help and its errors take suffixes from it.
+"""
+
+from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
 
 from mmuexp.errors import UsageError, refuse_itself
-from mmuexp.guest import DTYPES
-from mmuexp.trace.format import PREFIX
-from mmuexp.trace.reader import Trace, open_trace
-from mmuexp.trace.sink import Sink
+
+if TYPE_CHECKING:
+    from mmuexp.trace import Trace
 
 
 def export(path: str | os.PathLike, output: str) -> int:
-    """Write a trace to a .parquet or .csv file, or as CSV to stdout (`-`). Returns its rows."""
+    """Write a trace to a file of one of WRITERS, or as CSV to stdout (`-`). Returns its rows."""
+    from mmuexp.trace.reader import open_trace
+    from mmuexp.trace.sink import Sink
+
     suffix = ".csv" if output == "-" else PurePath(output).suffix.lower()
     if suffix not in WRITERS:
         known = " or ".join(WRITERS)
@@ -39,6 +47,9 @@ def export(path: str | os.PathLike, output: str) -> int:
 def _schema(trace: Trace):
     import pyarrow as pa
 
+    from mmuexp.guest import DTYPES
+    from mmuexp.trace.format import PREFIX
+
     fields = [pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in DTYPES._asdict().items()]
     return pa.schema(fields, metadata={PREFIX + key: text for key, text in trace.metadata.items()})
 
@@ -53,6 +64,8 @@ def _record_batches(trace: Trace) -> Iterator:
 
 def _csv(trace: Trace, file) -> None:
     from pyarrow import csv
+
+    from mmuexp.guest import DTYPES
 
     file.write((",".join(DTYPES._fields) + "\n").encode())
     if not trace.file_rows:
@@ -103,4 +116,4 @@ class Unclosed:
         return False
 
 
-WRITERS = {".csv": _csv, ".parquet": _parquet}
+WRITERS: dict[str, Callable[[Trace, Any], None]] = {".csv": _csv, ".parquet": _parquet}

@@ -12,7 +12,7 @@ from kit.places import TESTS
 from kit.recordings import build, count, need, record, rows_of, workshop
 
 from mmuexp.guest import Op
-from mmuexp.trace.importers.lackey import import_lackey
+from mmuexp.trace.importers.lackey import import_trace
 
 COPIES = 4096  # of vectorcopy.S
 
@@ -79,7 +79,7 @@ def lackey(program: str, folder, *options: str) -> str:
     words = ["valgrind", "-q", "--tool=lackey", "--trace-mem=yes", *options, f"--log-file={log}", program]
     done = subprocess.run(words, capture_output=True)
     assert done.returncode == 0, log.read_text()[-2000:]
-    import_lackey(str(log), str(trace))
+    import_trace(str(log), str(trace))
     return str(trace)
 
 

@@ -15,7 +15,7 @@ from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import USER, Op
 from mmuexp.trace import open_trace
 from mmuexp.trace.importers import lackey
-from mmuexp.trace.importers.lackey import import_lackey
+from mmuexp.trace.importers.lackey import import_trace
 
 LOAD, STORE, EXEC = Op.LOAD, Op.STORE, Op.EXEC
 
@@ -24,7 +24,7 @@ def imported(folder, text: str | bytes, *, name: str = "t.txt", rebase: bool = F
     """(rows as tuples op, vaddr, size, insns; what the import reported; the trace)."""
     source, target = folder / name, folder / "t.arrow"
     source.write_bytes(text.encode() if isinstance(text, str) else text)
-    done = import_lackey(str(source), str(target), rebase=rebase)
+    done = import_trace(str(source), str(target), rebase=rebase)
     trace = open_trace(target)
     columns = read(trace)
     assert (columns.flags == USER).all() and (columns.page == 0).all() and trace.mode == "user"
@@ -164,7 +164,7 @@ def test_compressed_text_from_a_file_and_from_stdin(tmp_path, monkeypatch, endin
     assert done.lines == 200_001 and len(rows) == 200_000
     assert rows[-2:] == [(EXEC, 99_999 * 16, 3, 1), (LOAD, 99_999 * 64, 4, 1)]
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
-    assert import_lackey("-", str(tmp_path / "u.arrow")).rows == 200_000
+    assert import_trace("-", str(tmp_path / "u.arrow")).rows == 200_000
     assert (tmp_path / "u.arrow").read_bytes() == (tmp_path / "t.arrow").read_bytes()
     if ending != "txt":
         with pytest.raises(TraceError, match="does not decompress"):
@@ -260,9 +260,9 @@ def test_the_way_out_of_64_bits_is_told(tmp_path):
 
 def test_paths(tmp_path):
     with pytest.raises(TraceError, match="cannot be read: no such file"):
-        import_lackey(str(tmp_path / "none"), str(tmp_path / "t.arrow"))
+        import_trace(str(tmp_path / "none"), str(tmp_path / "t.arrow"))
     with pytest.raises(TraceError, match="cannot be read: is a directory"):
-        import_lackey(str(tmp_path), str(tmp_path / "t.arrow"))
+        import_trace(str(tmp_path), str(tmp_path / "t.arrow"))
 
 
 NO_ACCESS = {
@@ -287,5 +287,5 @@ def test_the_text_is_not_overwritten(tmp_path, monkeypatch):
     for source, output in ((path, path), (path, other), ("-", path)):
         with open(path) as file, pytest.raises(UsageError, match="is the text to be imported"):
             monkeypatch.setattr("sys.stdin", file)
-            import_lackey(str(source), str(output), rebase=True)
+            import_trace(str(source), str(output), rebase=True)
     assert path.read_text() == "I  0400,3\n" and len(os.listdir(tmp_path)) == 2

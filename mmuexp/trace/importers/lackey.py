@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import Columns
 from mmuexp.runtime.threads import apart
 from mmuexp.trace.format import TraceWriter, empty
+from mmuexp.trace.importers import Imported
 
 CHUNK_BYTES = 1 << 20
 MIN_LINE_BYTES = 7  # "I  0,1" and its end
@@ -29,17 +30,7 @@ OUT_ROWS = 1 << 18
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-class Imported(NamedTuple):
-    """What an import did: counts, and (region's first address, where it went) of each 256 MiB region moved."""
-
-    rows: int
-    lines: int
-    split_records: int
-    cut_records: int
-    moved: list[tuple[int, int]]
-
-
-def import_lackey(path: str, output: str, *, rebase: bool = False) -> Imported:
+def import_trace(path: str, output: str, *, rebase: bool = False) -> Imported:
     """Turn lackey text (plain, gzip, zstd; `-` is stdin) into a trace. Raises TraceError with the line's number."""
     metadata = {"recorder": "valgrind lackey"}
     with _opened(path) as source, _writer(source, output, metadata) as writer:
