@@ -1,24 +1,20 @@
-"""A report of claims as a file; the suffix decides. Claimed before the work; the manifest beside it, in JSON inside."""
+"""Writes a report of claims in each format, by suffix."""
 
-import json
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 from mmuexp.claims.model import Finding, Part
 from mmuexp.claims.report import Report
-from mmuexp.render.export import Output
+from mmuexp.render.export import json_bytes, to_csv
 
 FORMAT = "mmuexp-claims-1"
 TITLE = "The claims of October 2004"
 
 
-def to_csv(report: Report) -> bytes:
-    return report.frame.to_csv(index=False, lineterminator="\n").encode()
-
-
-def to_json(report: Report) -> bytes:
-    document = {"format": FORMAT, "manifest": report.manifest, "claims": [_finding(one) for one in report.findings]}
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+def _json(report: Report) -> bytes:
+    return json_bytes(
+        {"format": FORMAT, "manifest": report.manifest, "claims": [_finding(one) for one in report.findings]}
+    )
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -47,13 +43,13 @@ def _part(part: Part) -> dict[str, Any]:
     }
 
 
-def to_md(report: Report) -> bytes:
+def _md(report: Report) -> bytes:
     from mmuexp.render.claims import markdown
 
     return markdown(report).encode()
 
 
-def to_html(report: Report) -> bytes:
+def _html(report: Report) -> bytes:
     from mmuexp.render.html.page import page
     from mmuexp.render.html.sections import Heading
 
@@ -61,10 +57,4 @@ def to_html(report: Report) -> bytes:
     return page(TITLE, sections, report.manifest).encode()
 
 
-WRITERS: dict[str, Callable[[Report], bytes]] = {".csv": to_csv, ".json": to_json, ".md": to_md, ".html": to_html}
-
-
-class ClaimsFile(Output):
-    """One output file of `mmuexp claims`."""
-
-    writers: ClassVar[Mapping[str, Callable]] = WRITERS
+WRITERS: dict[str, Callable[[Report], bytes]] = {".csv": to_csv, ".json": _json, ".md": _md, ".html": _html}

@@ -1,9 +1,7 @@
 """`mmuexp calibrate`."""
 
 import os
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import ClassVar
 
 import click
 
@@ -36,12 +34,10 @@ def command(paths, rounds) -> None:
     from mmuexp.price.host import CALIBRATED, user_folder
     from mmuexp.render.export import Output
 
-    class ProfileFile(Output):
-        writers: ClassVar[Mapping[str, Callable]] = {
-            ".toml": lambda found: profile_text(found).encode(),
-            ".csv": lambda found: rounds_text(found).encode(),
-        }
-
+    writers = {
+        ".toml": lambda found: profile_text(found).encode(),
+        ".csv": lambda found: rounds_text(found).encode(),
+    }
     named = [path for path in paths if path != output.STDOUT]
     to_stdout = len(named) < len(paths)
     here = None
@@ -51,7 +47,7 @@ def command(paths, rounds) -> None:
     with ExitStack() as stack:
         files = []
         for path in [*named, *([here] if here else [])]:
-            files.append(ProfileFile(path))
+            files.append(Output(path, writers))
             stack.callback(files[-1].discard)
         with output.progress_bar() as progress:
             found = calibrate(rounds=rounds, progress=progress)

@@ -34,14 +34,15 @@ def command(files, traces, host, only, replay, outputs, format_) -> None:
     at the profile of 2004 and at this host's. A verdict is: holds, holds when (the condition is a closed form), or does
     not hold. The exit code is 0 whatever they are.
     """
-    from mmuexp.claims.file import WRITERS, ClaimsFile
+    from mmuexp.claims.file import WRITERS
     from mmuexp.claims.report import claims
+    from mmuexp.render.export import Output
 
     names = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
-    reports: list[ClaimsFile] = []
+    reports: list[Output] = []
     try:
         for path in names:
-            reports.append(ClaimsFile(path))
+            reports.append(Output(path, WRITERS))
         output.refuse_twice(reports)
         given = [*traces, *files] or None
         with output.progress_bar() if given or replay else nullcontext() as progress:

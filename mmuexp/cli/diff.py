@@ -40,21 +40,22 @@ def command(a, b, columns, tolerance, outputs, format_) -> int:
     code is 0 if they are equal, 3 if not. The manifests say why, if they tell.
     """
     from mmuexp.errors import refuse_itself
-    from mmuexp.render.difffile import DiffFile, diff_of
-    from mmuexp.result.manifest import utc_now
+    from mmuexp.render.difffile import diff_of
+    from mmuexp.render.export import Output
+    from mmuexp.result.manifest import of_run, utc_now
 
     started = utc_now()
     wanted = [name for text in columns for name in text.split(",")] or None
-    files: list[DiffFile] = []
+    files: list[Output] = []
     try:
         for path in dict.fromkeys(path for path in outputs if path != output.STDOUT):
             for one in (a, b):
                 refuse_itself(one, path, "is one of the results to be compared")
-            files.append(DiffFile(path))
+            files.append(Output(path, WRITERS))
         output.refuse_twice(files)
         found = diff_of(a, b, columns=wanted, tolerance=tolerance)
         for file in files:
-            file.write(found, sys.argv, started)
+            file.save(found, of_run("diff", sys.argv, started, "yes"))
             output.say(f"wrote {file.path}")
     finally:
         for file in files:

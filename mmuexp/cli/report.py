@@ -1,8 +1,6 @@
 """`mmuexp report`."""
 
 import sys
-from collections.abc import Callable, Mapping
-from typing import ClassVar
 
 import click
 
@@ -29,10 +27,7 @@ def command(results, path, host) -> None:
     """
     from mmuexp.render.export import Output
 
-    class Page(Output):
-        writers: ClassVar[Mapping[str, Callable]] = {".html": lambda overview: overview.html().encode()}
-
-    file = None if path == output.STDOUT else Page(path)
+    file = None if path == output.STDOUT else Output(path, {".html": lambda overview: overview.html().encode()})
     try:
         from mmuexp.report.build import report
 

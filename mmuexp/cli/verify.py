@@ -2,33 +2,20 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import click
 
 from mmuexp.cli import output
+from mmuexp.render.export import Output, json_bytes, to_csv, to_parquet
 
 if TYPE_CHECKING:
     from mmuexp.analysis.verify import Verified
 
 
-def _csv(found: "Verified") -> bytes:
-    return found.frame.to_csv(index=False, lineterminator="\n").encode()
-
-
 def _json(found: "Verified") -> bytes:
-    rows = json.loads(found.frame.to_json(orient="records"))
-    return (json.dumps({"manifest": found.manifest, "rows": rows}, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _parquet(found: "Verified") -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    found.frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+    return json_bytes({"manifest": found.manifest, "rows": json.loads(found.frame.to_json(orient="records"))})
 
 
 def _html(found: "Verified") -> bytes:
@@ -37,7 +24,7 @@ def _html(found: "Verified") -> bytes:
     return verify_html(found.outcomes, found.frame, found.manifest).encode()
 
 
-WRITERS = {".csv": _csv, ".json": _json, ".parquet": _parquet, ".html": _html}
+WRITERS = {".csv": to_csv, ".json": _json, ".parquet": to_parquet, ".html": _html}
 
 
 @click.command(short_help="Run the schemes for real (mmap, SIGSEGV) and compare with the model.")
@@ -97,7 +84,10 @@ def command(files, traces, specs, thread, outputs, format_, time_limit, memory_m
         options["plant"] = _plant(plant)
     paths = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
     with ExitStack() as stack:
-        opened = [_claimed(path, stack) for path in paths]
+        opened = []
+        for path in paths:
+            opened.append(Output(path, WRITERS))
+            stack.callback(opened[-1].discard)
         output.refuse_twice(opened)
         with output.progress_bar() as progress:
             found = verify(
@@ -122,14 +112,3 @@ def _plant(name: str):
     except KeyError:
         known = " ".join(plant.name.lower().replace("_", "-") for plant in Plant)
         raise UsageError(f"there is no bug {name!r} to plant", todo=f"there are {known}") from None
-
-
-def _claimed(path: str, stack: ExitStack):
-    from mmuexp.render.export import Output
-
-    class VerifiedFile(Output):
-        writers: ClassVar[Mapping[str, Callable]] = WRITERS
-
-    file = VerifiedFile(path)
-    stack.callback(file.discard)
-    return file

@@ -1,13 +1,11 @@
 """Differences to files, and the results that they are made of: paths, or DataFrames of `compare` and `sweep`."""
 
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from mmuexp.errors import UsageError
-from mmuexp.render.export import Output, load
-from mmuexp.result import manifest
+from mmuexp.render.export import json_bytes, load, to_csv
 from mmuexp.result.difference import Difference, diff
 from mmuexp.result.table import IDENTITY, Result, new_names
 
@@ -15,34 +13,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def to_csv(found: Difference) -> bytes:
-    return found.frame.to_csv(index=False, lineterminator="\n").encode()
+def _json(found: Difference) -> bytes:
+    about = {"differ": bool(found), "rows": found.rows, "cells": found.cells, "why": list(found.why)}
+    return json_bytes({**about, "changes": found.frame.to_dict("records")})
 
 
-def to_json(found: Difference) -> bytes:
-    document = {"differ": bool(found), "rows": found.rows, "cells": found.cells, "why": list(found.why)}
-    document["changes"] = found.frame.to_dict("records")
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def to_md(found: Difference) -> bytes:
+def _md(found: Difference) -> bytes:
     from mmuexp.render.diff import markdown
 
     return markdown(found).encode()
 
 
-WRITERS: dict[str, Callable[[Difference], bytes]] = {".csv": to_csv, ".json": to_json, ".md": to_md}
-
-
-class DiffFile(Output):
-    """A difference as a file; claimed before the work, its manifest beside it."""
-
-    writers: ClassVar[Mapping[str, Callable]] = WRITERS
-
-    def write(self, found: Difference, command: Sequence[str], started: str) -> None:
-        with self._writing():
-            self._data_file().write_bytes(self.writer(found))
-            self._finish(manifest.of_run("diff", command, started, "yes"))
+WRITERS: dict[str, Callable[[Difference], bytes]] = {".csv": to_csv, ".json": _json, ".md": _md}
 
 
 def diff_of(a: Any, b: Any, **options: Any) -> Difference:

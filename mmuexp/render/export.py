@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.result.manifest import SUFFIX
@@ -25,56 +25,54 @@ MOST_SHOWN_ROWS = 2_000  # of a page or a chart, which take some 40 KB of memory
 TEXT = "utf-8-sig"  # read with or without the byte order mark that spreadsheets write
 
 
-def to_csv(result: Result) -> bytes:
-    return result.frame.to_csv(index=False, lineterminator="\n").encode()
+def to_csv(found: Any) -> bytes:
+    """Return the frame of a result as CSV, or of anything else that has one."""
+    return found.frame.to_csv(index=False, lineterminator="\n").encode()
 
 
-def to_json(result: Result) -> bytes:
-    document = {
-        "format": FORMAT,
-        "kind": result.kind,
-        "parameters": list(result.parameters),
-        "manifest": result.manifest,
-        "columns": list(result.frame.columns),
-        "rows": rows_of(result.frame),
-    }
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def to_parquet(result: Result) -> bytes:
-    plain = result.frame.copy()
+def to_parquet(found: Any) -> bytes:
+    """Return the frame of a result as Parquet, or of anything else that has one."""
+    plain = found.frame.copy()
     plain.attrs = {}  # the manifest stands beside the file
     buffer = io.BytesIO()
     plain.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
-def to_md(result: Result) -> bytes:
+def json_bytes(document: Any) -> bytes:
+    """Return the document as it stands in all our files."""
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _json(result: Result) -> bytes:
+    about = {"format": FORMAT, "kind": result.kind, "parameters": list(result.parameters), "manifest": result.manifest}
+    return json_bytes({**about, "columns": list(result.frame.columns), "rows": rows_of(result.frame)})
+
+
+def _md(result: Result) -> bytes:
     from mmuexp.render.markdown import markdown
 
     return markdown(result).encode()
 
 
-def to_html(result: Result) -> bytes:
+def _html(result: Result) -> bytes:
     from mmuexp.render.html.result import html
 
     return html(result).encode()
 
 
-def to_svg(result: Result) -> bytes:
-    from mmuexp.render.chart.draw import chart_of, svg
-    from mmuexp.render.chart.runs import plan_of
+def _svg(result: Result) -> bytes:
+    from mmuexp.render.chart.draw import svg
+    from mmuexp.render.chart.runs import drawn
 
-    plan = plan_of(result)
-    return svg(chart_of(plan.frame, plan.spec))
+    return svg(drawn(result))
 
 
-def to_png(result: Result) -> bytes:
-    from mmuexp.render.chart.draw import chart_of, png
-    from mmuexp.render.chart.runs import plan_of
+def _png(result: Result) -> bytes:
+    from mmuexp.render.chart.draw import png
+    from mmuexp.render.chart.runs import drawn
 
-    plan = plan_of(result)
-    return png(chart_of(plan.frame, plan.spec))
+    return png(drawn(result))
 
 
 class Exporter(NamedTuple):
@@ -88,12 +86,12 @@ class Exporter(NamedTuple):
 
 EXPORTERS = {
     ".csv": Exporter(to_csv, "the tidy table", for_programs=True, printable=True),
-    ".json": Exporter(to_json, "table and manifest, which `mmuexp export` reads", for_programs=True, printable=True),
-    ".md": Exporter(to_md, "the summary, the verdict and every count, as text", printable=True),
+    ".json": Exporter(_json, "table and manifest, which `mmuexp export` reads", for_programs=True, printable=True),
+    ".md": Exporter(_md, "the summary, the verdict and every count, as text", printable=True),
     ".parquet": Exporter(to_parquet, "the tidy table, packed", for_programs=True),
-    ".html": Exporter(to_html, "a page with summary, chart, verdict and every count"),
-    ".svg": Exporter(to_svg, "the chart, as lines"),
-    ".png": Exporter(to_png, "the chart, as pixels"),
+    ".html": Exporter(_html, "a page with summary, chart, verdict and every count"),
+    ".svg": Exporter(_svg, "the chart, as lines"),
+    ".png": Exporter(_png, "the chart, as pixels"),
 }
 WRITERS: dict[str, Callable[[Result], bytes]] = {suffix: one.write for suffix, one in EXPORTERS.items()}
 FOR_PROGRAMS = tuple(suffix for suffix, one in EXPORTERS.items() if one.for_programs)
@@ -101,22 +99,21 @@ PRINTABLE = tuple(suffix for suffix, one in EXPORTERS.items() if one.printable)
 
 
 class Output:
-    """One output file. Made before the work (an unwritable path fails here), written once, or discarded.
+    """Claims one output file before the work (an unwritable path fails here); it is saved once, or discarded.
 
-    Raises UsageError for an unknown suffix, MmuexpError for a path that cannot be written.
+    `writers` make the bytes of what is saved, by suffix: those of a Result, unless others are given. Raises UsageError
+    for an unknown suffix, MmuexpError for a path that cannot be written.
     """
 
-    writers: ClassVar[Mapping[str, Callable]] = WRITERS
-
-    def __init__(self, path: str):
+    def __init__(self, path: str, writers: Mapping[str, Callable[..., Any]] = WRITERS):
         self.path = path
         suffix = Path(path).suffix.lower()
-        if suffix not in self.writers:
-            known = " ".join(self.writers)
+        if suffix not in writers:
+            known = " ".join(writers)
             raise UsageError(f"does not say its format by its suffix {suffix!r}", where=path, todo=f"known: {known}")
         if path.lower().endswith(SUFFIX):
             raise UsageError("is the name of a manifest", where=path, todo=f"end it in .json, but not in {SUFFIX}")
-        self.writer = self.writers[suffix]
+        self.writer = writers[suffix]
         self.manifest = None if suffix == ".json" else path + SUFFIX
         self._pending: list[_Part] = []
         try:
@@ -134,17 +131,16 @@ class Output:
         """The files that `save` writes."""
         return [self.path] if self.manifest is None else [self.path, self.manifest]
 
-    def save(self, result: Result) -> None:
-        """Write the table and its manifest; each appears under its name only when it is whole."""
+    def save(self, found: Any, manifest: dict | None = None) -> None:
+        """Write what was found, and the manifest: its own, or the one that is given. Each appears when it is whole."""
         with self._writing():
-            self._check_size(result)
-            content = self.writer(result)
-            self._data_file().write_bytes(content)
-            self._finish(result.manifest)
+            self._check_size(found)
+            self._data_file().write_bytes(self.writer(found))
+            self._finish(found.manifest if manifest is None else manifest)
 
-    def _check_size(self, result: Result) -> None:
+    def _check_size(self, found: Any) -> None:
         """Raise MmuexpError for a table that is too long to be drawn or laid out in bounded memory."""
-        rows = len(getattr(result, "frame", ()))
+        rows = len(getattr(found, "frame", ()))
         if rows > MOST_SHOWN_ROWS and Path(self.path).suffix.lower() not in FOR_PROGRAMS:
             what = f"a table of {rows:,} rows is too long for people, who get {MOST_SHOWN_ROWS:,}"
             raise MmuexpError(what, where=self.path, todo=f"name a file for programs: {' '.join(FOR_PROGRAMS)}")
@@ -156,7 +152,7 @@ class Output:
     def _finish(self, manifest: dict) -> None:
         """The table is written: write the manifest, and give both their names."""
         for part in self._pending[1:]:
-            Path(part.name).write_bytes((json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+            Path(part.name).write_bytes(json_bytes(manifest))
         with whole():
             while self._pending:
                 part = self._pending[0]

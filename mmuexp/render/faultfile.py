@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -97,10 +96,8 @@ class FaultFile(Output):
     Raises UsageError for an unknown suffix, MmuexpError for a path that cannot be written.
     """
 
-    writers: ClassVar[Mapping[str, Callable]] = {".csv": CsvWriter, ".parquet": ParquetWriter}
-
     def __init__(self, path: str, strategy: Any):
-        super().__init__(path)
+        super().__init__(path, {".csv": CsvWriter, ".parquet": ParquetWriter})
         with self._writing():
             self._file = self._data_file().open("wb")
             self._pieces = self.writer(self._file, strategy)

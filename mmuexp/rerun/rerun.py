@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import ClassVar
 
 from mmuexp.analysis import misses
 from mmuexp.analysis.reprice import reprice as anew
@@ -54,7 +53,8 @@ class Outcome:
 class Made(Output):
     """A file of text or a picture, without a manifest of its own."""
 
-    writers: ClassVar[Mapping[str, None]] = {".md": None, ".svg": None}
+    def __init__(self, path: str):
+        super().__init__(path, {".md": bytes, ".svg": bytes})
 
     def targets(self) -> list[str]:
         return [self.path]

@@ -15,6 +15,7 @@ from mmuexp.result.table import WINDOW, Result, access_ns, rows_of
 from mmuexp.trace.loadseed import LOAD_SEED
 
 if TYPE_CHECKING:
+    import altair
     import pandas as pd
 
 PARTS = {"hit path": "hit_ns", "helpers and handlers": "handler_ns", "translated again": "retranslate_ns"}
@@ -51,6 +52,14 @@ def plan_of(result: Result, trace: str | None = None) -> Plan:
     return plan._replace(
         spec=plan.spec | {"title": title}, alt=f"{plan.alt}; {title}", caption=f"{plan.caption} {title.capitalize()}."
     )
+
+
+def drawn(result: Result) -> altair.Chart:
+    """Return the chart of a result. Raises MmuexpError where no run has an access."""
+    from mmuexp.render.chart.draw import chart_of
+
+    plan = plan_of(result)
+    return chart_of(plan.frame, plan.spec)
 
 
 def _misses(result: Result) -> Plan:
