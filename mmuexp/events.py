@@ -89,7 +89,17 @@ FAULTS, CALLS, CODE = of_group(Group.FAULT), of_group(Group.CALL), of_group(Grou
 HOST = CALLS | of_group(Group.HOST)
 
 # What the rows alone tell is the same under every scheme: the shape of a trace ...
-SHAPE = ("rows", "accesses", "loads", "stores", "execs", "guest_insns", "misaligned", "page_cross", "io_accesses")
+SHAPE: tuple[str, ...] = (
+    "rows",
+    "accesses",
+    "loads",
+    "stores",
+    "execs",
+    "guest_insns",
+    "misaligned",
+    "page_cross",
+    "io_accesses",
+)
 SHAPE += ("flushes", "page_flushes", "pages", "mode_switches")
 # ... and sums over its RAM accesses that prices need: with them a saved table is priced anew without a replay.
 SUMS = ("units8", "wide_units8", "ram_misaligned_units8", "ram_cross_loads", "ram_cross_store_bytes")

@@ -93,8 +93,9 @@ def run_passes(
         tell = None
         if progress is not None:
 
-            def tell(done: int, one=one, before=passes):
-                part_of(progress, before, before + 1 + bool(one.put_off))(label, done, trace.rows)
+            def tell(done: int, one: _Pass = one, before: int = passes) -> None:
+                part: Any = part_of(progress, before, before + 1 + bool(one.put_off))
+                part(label, done, trace.rows)
 
         yield one.run(cuts, tell)
         left, passes = one.put_off, passes + 1

@@ -8,9 +8,9 @@ from mmuexp.analysis.passes import Run
 from mmuexp.analysis.pressure import pressures
 from mmuexp.analysis.ranges import tables_of
 from mmuexp.price.host import Profile
-from mmuexp.price.priced import Priced, price
+from mmuexp.price.priced import FAR, Priced, price
 from mmuexp.price.verdict import break_even, decided_by, is_sure, ratio_range
-from mmuexp.result.table import COLUMNS, FAR, PARTS, TIMES, WINDOW
+from mmuexp.result.table import COLUMNS, PARTS, TIMES, WINDOW
 from mmuexp.trace.loadseed import LOAD_SEED
 
 

@@ -67,7 +67,7 @@ def _scheme(spec: str, known: Mapping[str, type]) -> Any:
         raise MmuexpError(f"its scheme is not known here: {error.what}", where=spec, todo=todo) from None
 
 
-def _counts(row: Mapping[str, Any], strategy: Any) -> Mapping[str, Any]:
+def _counts(row: Mapping[str, Any], strategy: Any) -> dict[str, Any]:
     """A row as prices take it. What has a price and no column was not counted, and is not free."""
     needed = [*strategy.price_list(), *strategy.engine_price_list(), "retranslated_insns"]
     missing = [name for name in needed if row.get(name) is None]
@@ -75,7 +75,7 @@ def _counts(row: Mapping[str, Any], strategy: Any) -> Mapping[str, Any]:
         has = "nothing in" if missing[0] in row else "no"
         what = f"has {has} column {missing[0]}, which prices of {strategy} need: an older version saved it"
         raise MmuexpError(what, where=row["trace"], todo=REPLAY)
-    return row
+    return dict(row)
 
 
 def _live(row: Mapping[str, Any], run: Run, profile: Profile) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Which figures a table shows, and how each becomes a text: columns of a table of rows, lines of an upright one."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from mmuexp.render import words
@@ -35,7 +36,9 @@ class Figures:
 
     def __init__(self, result: Result, trace: str, rows: list[Row], all_rows: list[Row], parameters: Sequence[str]):
         self.result, self.rows, self.parameters = result, rows, parameters
-        self.verdicts = {v["scheme"]: v for v in result.manifest.get("verdicts", []) if v["trace"] == trace}
+        self.verdicts: dict[str, Row] = {
+            v["scheme"]: v for v in result.manifest.get("verdicts", []) if v["trace"] == trace
+        }
         known = next(iter(self.verdicts.values()), {}).get("reference")
         self.reference = known or rows[0]["strategy"]
         self.bases: dict[int | None, Row] = {}  # the reference's rows, by window
@@ -77,7 +80,7 @@ class Figures:
         for cause in FAULT_CAUSES:
             if self._any(cause):
                 name = f"  {cause.removeprefix('faults_')}"
-                found.append(Figure(name, False, lambda r, c=cause: words.number(r.get(c))))
+                found.append(Figure(name, False, partial(_count, cause)))
         if self._any("evictions"):
             found.append(Figure("evictions", False, lambda r: words.number(r["evictions"])))
         found.append(Figure("page crossings", False, lambda r: words.number(r["page_cross"])))
@@ -110,8 +113,7 @@ class Figures:
             if list(self.parameters) == [LOAD_SEED]:
                 found.append(Figure("scheme", True, lambda r: r["strategy"]))
             for p in self.parameters:
-                other = (lambda r: r["strategy"]) if p == self.parameters[0] else (lambda r: words.DASH)
-                found.append(Figure(p, False, lambda r, p=p, other=other: other(r) if r[p] is None else str(r[p])))
+                found.append(Figure(p, False, partial(_value, p, p == self.parameters[0])))
         else:
             found.append(Figure("scheme", True, lambda r: r["strategy"]))
         found += [
@@ -201,13 +203,13 @@ class Figures:
     def ranged(self, row: Row) -> str:
         """Of the reference's time what this run takes at least and at most, all prices anywhere in their ranges."""
         verdict = self.verdicts.get(row["strategy"], {})
-        ends = verdict.get("ratio_low"), verdict.get("ratio_high")
-        if None in ends or self.result.windowed or self.parameters or row["strategy"] == self.reference:
+        low, high = verdict.get("ratio_low"), verdict.get("ratio_high")
+        if low is None or high is None or self.result.windowed or self.parameters or row["strategy"] == self.reference:
             return ""
-        times = max(ends) >= 10
-        low, high = (f"{end if times else 100 * end:,.0f}" for end in ends)
+        times = max(low, high) >= 10
+        least, most = (f"{end if times else 100 * end:,.0f}" for end in (low, high))
         unit = "x" if times else " %"
-        return f"{low} to\n{high}{unit}" if low != high else f"{low}{unit}"
+        return f"{least} to\n{most}{unit}" if least != most else f"{least}{unit}"
 
     def _against_by_clock(self, row: Row) -> str:
         base = self._base(row)
@@ -303,3 +305,12 @@ def _each_insns(row: Row) -> str:
 def _each_kernel(row: Row) -> str:
     kernel = row.get("cross_kernel_ns") or 0
     return words.duration(kernel / row["page_cross"]) if row["page_cross"] else words.DASH
+
+
+def _count(column: str, row: Row) -> str:
+    return words.number(row.get(column))
+
+
+def _value(parameter: str, first: bool, row: Row) -> str:
+    """The value of a swept parameter; of a run that has none its scheme, in the first column of them."""
+    return str(row[parameter]) if row[parameter] is not None else row["strategy"] if first else words.DASH

@@ -232,7 +232,7 @@ def _column(key: int | str, named: Mapping[int, str]) -> str:
     """The column that a key of `costs` means, also of an event that the scheme forgot to declare."""
     if isinstance(key, str):
         return key
-    return named[key] if key in named else Event(key).column
+    return named[key] if key in named else list(Event)[key].column
 
 
 def is_instruction(line: str) -> bool:

@@ -57,7 +57,7 @@ class Table:
         offset = self._int("<H", self.vtable + 4 + 2 * number)
         return self.at + offset if offset else 0
 
-    def int(self, number: int, kind: str, default: int = 0) -> int:
+    def integer(self, number: int, kind: str, default: int = 0) -> int:
         at = self._field(number)
         return self._int("<" + kind, at) if at else default
 

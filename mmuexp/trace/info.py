@@ -6,8 +6,9 @@ from collections.abc import Callable
 import numpy as np
 
 from mmuexp.errors import one_line
+from mmuexp.events import SHAPE
 from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
-from mmuexp.replay.survey import SHAPE, Survey
+from mmuexp.replay.survey import Survey
 from mmuexp.trace import guest_info
 from mmuexp.trace import mix_scan as scan
 from mmuexp.trace.format import utf8

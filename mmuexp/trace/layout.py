@@ -11,7 +11,7 @@ header or a footer has at most 16 MB, of which at most 65,536 entries and 1 MB o
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -89,19 +89,19 @@ def message(fd: int, start: int, size: int) -> Message | None:
         raise Broken(f"a message's header has {length:,} bytes, more than {MAX_HEADER_BYTES:,}")
     raw = pread(fd, length, head)
     root = Table.root(raw)
-    header, body_length = root.table(2), root.int(3, "q")
+    header, body_length = root.table(2), root.integer(3, "q")
     if header is None:
         raise Broken("a message has no header")
     body = head + length
     if not 0 <= body_length <= size - body:
         raise Broken("a batch is longer than the file")
-    return Message(root.int(1, "B"), header, root.pairs(4), body, body + body_length, raw, start)
+    return Message(root.integer(1, "B"), header, root.pairs(4), body, body + body_length, raw, start)
 
 
 def batch(found: Message) -> Batch:
     """The layout of a RECORD_BATCH message."""
     header, size = found.header, found.end - found.body
-    rows = header.int(0, "q")
+    rows = header.integer(0, "q")
     if rows < 0:
         raise Broken("a batch has a negative number of rows")
     spots = header.structs(2, "qq")
@@ -110,7 +110,7 @@ def batch(found: Message) -> Batch:
     compression = header.table(3)
     codec = None
     if compression is not None:
-        number = compression.int(0, "b")
+        number = compression.integer(0, "b")
         if number not in CODECS:
             raise Broken(f"a batch is compressed by a codec without a name ({number})")
         codec = CODECS[number]
@@ -130,7 +130,7 @@ class Block(NamedTuple):
 _BLOCK = np.dtype({"names": Block._fields, "formats": ["<i8", "<i4", "<i8"], "offsets": [0, 8, 16], "itemsize": 24})
 
 
-class Blocks(Sequence):
+class Blocks:
     """The blocks that a footer lists, 24 bytes each: each is made a `Block` when it is asked for."""
 
     def __init__(self, listed: np.ndarray):
@@ -138,6 +138,9 @@ class Blocks(Sequence):
 
     def __len__(self) -> int:
         return len(self.listed)
+
+    def __iter__(self) -> Iterator[Block]:
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Block:
         return Block(*self.listed[index].item())
@@ -186,7 +189,7 @@ def footer(fd: int, size: int) -> Footer | None:
     schema = root.table(1)
     if schema is None:
         raise Broken("its footer has no schema")
-    if schema.int(0, "h") != 0:
+    if schema.integer(0, "h") != 0:
         raise Broken("its numbers are big-endian; write it on a little-endian machine")
     check_schema(schema)
     root.pairs(4)
@@ -202,7 +205,7 @@ def check_schema(schema: Table) -> None:
         field.text(0)
         field.pairs(6)
         left += field.tables(5)
-        kind, about = field.int(2, "B"), field.table(3)
+        kind, about = field.integer(2, "B"), field.table(3)
         if kind == TIMESTAMP and about:
             about.text(1)
         elif kind == UNION and about:

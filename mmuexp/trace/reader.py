@@ -9,6 +9,7 @@ import stat
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import THREAD, Columns
@@ -136,9 +137,9 @@ class Trace:
             return
         pieces = self.pieces(start)
         with Threads(1, thread_name_prefix="decode") as pool:
-            ahead = pool.submit(next, pieces, None)
-            while (columns := ahead.result()) is not None:
-                ahead = pool.submit(next, pieces, None)
+            following: Any = pool.submit(next, pieces, None)
+            while (columns := following.result()) is not None:
+                following = pool.submit(next, pieces, None)
                 yield columns
 
     def pieces(self, start: int = 0) -> Iterator[Columns]:
@@ -220,7 +221,8 @@ class Layouts:
 
     def __init__(self, path: str, fd: int, size: int):
         self.path, self.fd, self.size = path, fd, size
-        self.starts, self.rows, self.tail = array("q"), array("q"), {}
+        self.starts, self.rows = array("q"), array("q")
+        self.tail: dict[str, str] = {}
         try:
             footer = layout.footer(fd, size)
             if footer is None:
@@ -253,6 +255,9 @@ class Layouts:
     def message(self, start: int) -> layout.Message | None:
         """The message at a byte of the file. Raises Broken."""
         return layout.message(self.fd, start, self.size)
+
+    def __iter__(self) -> Iterator[layout.Batch]:
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> layout.Batch:
         try:

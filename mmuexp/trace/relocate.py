@@ -16,7 +16,7 @@ The draws are splitmix64 (Vigna), in whole numbers: the same on every machine an
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,7 +154,7 @@ def relocated(trace, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int 
     return Relocated(trace, regions, offsets_of(regions, seed, move_bits))
 
 
-def at_load_seeds(trace, seeds: list[int] | None) -> Iterator[tuple[int | None, Any]]:
+def at_load_seeds(trace: Any, seeds: Sequence[int] | None) -> Iterator[tuple[int | None, Any]]:
     """(seed, the open trace as that load address shows it), for each; (None, the trace) where there are no seeds."""
     if seeds is None:
         yield None, trace

@@ -172,7 +172,7 @@ def test_a_schema_is_looked_at_before_arrow_copies_it():
         def __init__(self, children, text="x", kind=0):
             self.children, self.kind, self.budget, self.name = children, kind, None, text
 
-        def int(self, number, kind, default=0):
+        def integer(self, number, kind, default=0):
             return self.kind
 
         def table(self, number):
