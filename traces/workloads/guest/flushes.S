@@ -48,14 +48,9 @@
 #define BEGIN(n) MARK(n); movl $ROUNDS, %ecx; jecxz 2f; 1: movl DATA, %edx
 #define END decl %ecx; jnz 1b; 2:
 
-        .section .low, "ax"     /* at 0xf0000 */
-        .code32
-        .balign 4
-start32:
-        movl    $16, %eax
-        movl    %eax, %ds
-        movl    %eax, %es
-        movl    %eax, %ss
+        .include "guest.inc"
+
+        protected_mode
         movl    $STACK, %esp
         movl    $gdt, %esi
         movl    $GDT, %edi
@@ -248,9 +243,7 @@ start32:
 
         MARK(22)
         movb    $16, %al
-        outb    %al, $0xf4              /* QEMU ends with 33 */
-1:      hlt
-        jmp     1b
+        end_qemu
 
 handler:
         iret
@@ -261,10 +254,7 @@ returning:
         iret
         jmp     returning
 
-        .balign 8
-gdt:    .quad   0
-        .quad   0x00cf9b000000ffff      /* 8: code; all are marked accessed, so that nobody stores here */
-        .quad   0x00cf93000000ffff      /* 16: data */
+        flat_segments
         .quad   0x0000890000000067 + (TSS << 16)
         .quad   0x0000890000000067 + (TSS2 << 16)
 gdt_end:
@@ -276,23 +266,7 @@ ram_idt:
         .word   0x31 * 8 - 1
         .long   IDT - 0x30 * 8
 
-        .section .top, "ax"     /* at 0xff000 and 0xfffff000 */
-        .code16
-start16:
-        cli
-        lgdtl   %cs:0xf000 + gdt_pointer - start16
-        movl    %cr0, %eax
-        orb     $1, %al
-        movl    %eax, %cr0
-        ljmpl   $8, $start32
-        .balign 4
-gdt_pointer:
-        .word   gdt_end - gdt - 1
-        .long   gdt
+        real_mode
+        enter_protected_mode
 
-        .section .reset, "ax"   /* at 0xffff0 and 0xfffffff0 */
-        .code16
-        .globl  _start
-_start:
-        jmp     start16
-        .balign 16
+        reset_vector

@@ -45,13 +45,12 @@
 #define WORDS 21
 #define LAST  (ROUNDS % STRIDE + 1)     /* what the last store beside the code stored */
 
+        .include "guest.inc"
+
         .section .low, "a"      /* at 0xf0000, so that the image has its 64 KiB */
         .long   0
 
-        .section .top, "ax"     /* at 0xff000 and 0xfffff000 */
-        .code16
-start16:
-        cli
+        real_mode
         movw    $0xf000, %ax
         movw    %ax, %ds
         movw    $CODE >> 4, %ax
@@ -92,15 +91,8 @@ next:
         orl     %eax, %esi
         setnz   %al
         addb    $16, %al
-        outb    %al, $0xf4              /* QEMU ends with 2 * al + 1 */
-2:      hlt
-        jmp     2b
+        end_qemu
         .org    code + 4 * WORDS - 4    /* an error when the code is longer */
 word:   .long   0
 
-        .section .reset, "ax"   /* at 0xffff0 and 0xfffffff0 */
-        .code16
-        .globl  _start
-_start:
-        jmp     start16
-        .balign 16
+        reset_vector

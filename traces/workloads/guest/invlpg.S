@@ -10,14 +10,9 @@
 #define AT(n) (n * 0x1000 + 0x123)
 #define FS_BASE 0x7000
 
-        .section .low, "ax"     /* at 0xf0000 */
-        .code32
-        .balign 4
-start32:
-        movl    $16, %eax
-        movl    %eax, %ds
-        movl    %eax, %es
-        movl    %eax, %ss
+        .include "guest.inc"
+
+        protected_mode
         movl    $24, %eax
         movl    %eax, %fs
         movl    %eax, %gs
@@ -47,21 +42,13 @@ start32:
         decl    %ecx
         jnz     1b
         movb    $16, %al
-        outb    %al, $0xf4              /* QEMU ends with 2 * al + 1 */
-1:      hlt
-        jmp     1b
+        end_qemu
 
-        .balign 8
-gdt:    .quad   0
-        .quad   0x00cf9b000000ffff      /* 8: code; all are marked accessed, so that nobody stores here */
-        .quad   0x00cf93000000ffff      /* 16: data */
+        flat_segments
         .quad   0x00cf93000000ffff + (FS_BASE << 16) /* 24: data from there on */
 gdt_end:
 
-        .section .top, "ax"     /* at 0xff000 and 0xfffff000 */
-        .code16
-start16:
-        cli
+        real_mode
         movl    $ROUNDS, %ecx
 1:      xorw    %ax, %ax
         movw    %ax, %ds
@@ -94,19 +81,6 @@ start16:
         invlpg  %fs:0x1123
         decl    %ecx
         jnz     1b
-        lgdtl   %cs:0xf000 + gdt_pointer - start16
-        movl    %cr0, %eax
-        orb     $1, %al
-        movl    %eax, %cr0
-        ljmpl   $8, $start32
-        .balign 4
-gdt_pointer:
-        .word   gdt_end - gdt - 1
-        .long   gdt
+        enter_protected_mode
 
-        .section .reset, "ax"   /* at 0xffff0 and 0xfffffff0 */
-        .code16
-        .globl  _start
-_start:
-        jmp     start16
-        .balign 16
+        reset_vector

@@ -25,14 +25,9 @@
 #define HIGH   0xfff00000       /* what the ROM's other place adds to an address */
 #define MARK(n) movb $n, MARKER
 
-        .section .low, "ax"     /* at 0xf0000 */
-        .code32
-        .balign 4
-start32:
-        movl    $16, %eax
-        movl    %eax, %ds
-        movl    %eax, %es
-        movl    %eax, %ss
+        .include "guest.inc"
+
+        protected_mode
         movl    $STACK, %esp
         movl    $HIGH + high, %eax
         jmp     *%eax
@@ -154,17 +149,9 @@ high:   xorl    %esi, %esi
         jnz     1b
 
         MARK(7)
-        testl   %esi, %esi
-        setnz   %al
-        addb    $16, %al
-        outb    %al, $0xf4              /* QEMU ends with 2 * al + 1 */
-1:      hlt
-        jmp     1b
+        end_with_errors
 
-        .balign 8
-gdt:    .quad   0
-        .quad   0x00cf9b000000ffff      /* 8: code; all are marked accessed, so that nobody stores here */
-        .quad   0x00cf93000000ffff      /* 16: data */
+        flat_segments
 gdt_end:
 
         .org    DATA - 0xf0000
@@ -173,23 +160,7 @@ gdt_end:
         movl    $1, %eax
         ret
 
-        .section .top, "ax"     /* at 0xff000 and 0xfffff000 */
-        .code16
-start16:
-        cli
-        lgdtl   %cs:0xf000 + gdt_pointer - start16
-        movl    %cr0, %eax
-        orb     $1, %al
-        movl    %eax, %cr0
-        ljmpl   $8, $start32
-        .balign 4
-gdt_pointer:
-        .word   gdt_end - gdt - 1
-        .long   gdt
+        real_mode
+        enter_protected_mode
 
-        .section .reset, "ax"   /* at 0xffff0 and 0xfffffff0 */
-        .code16
-        .globl  _start
-_start:
-        jmp     start16
-        .balign 16
+        reset_vector
