@@ -7,7 +7,7 @@ from mmuexp.errors import TraceError
 from truth.handworked import CASES, ERRORS
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.spec.partition(',')[0]}: {case.name}")
 @pytest.mark.parametrize("filtered", [True, False], ids=["filtered", "unfiltered"])
 def test_case(case, filtered):
     assert differences(case.rows, case.spec, case.mode, case.expect, filtered=filtered) == {}, case.why
