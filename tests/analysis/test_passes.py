@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 from kit.traces import columns_of, load, random_trace
+from truth.schemes import NAMES
 
 import mmuexp
 from mmuexp.analysis import passes
@@ -12,7 +13,7 @@ from mmuexp.errors import SchemeStopped, TraceError, UsageError
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import TraceWriter, open_trace
 
-SPECS = ["softmmu", "map-block", "map-block,pool_blocks=3", "byte-lookup,entries=9"]
+SPECS = [*NAMES, "map-block,pool_blocks=3"]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 from kit.recordings import need
 from kit.replays import SCHEMES
 from kit.traces import columns_of, random_trace
+from truth.schemes import FILES
 
 from mmuexp.live.build import engine_of
 from mmuexp.live.process import Engine
@@ -20,13 +21,7 @@ SANITIZERS = {
     "address": ("allow_user_segv_handler=1:handle_segv=0:use_sigaltstack=0:detect_leaks=1", "__asan_init"),
     "undefined": ("halt_on_error=1:print_stacktrace=1", "__ubsan_handle"),
 }
-TIGHT = [
-    "softmmu,tlb_bits=3",
-    "softmmu-qemu10,min_bits=1,first_bits=2,window_insns=900",
-    "byte-lookup,entries=3",
-    "map-block,pool_blocks=3,map_pages=4,map_block_bits=14",
-]
-TIGHT += ["qemu-fast", "qemu-fast,guest_limit=0x60000000"]
+TIGHT = [spec for name in SCHEMES for spec in FILES[name].TIGHT]
 
 
 def replayed(spec: str, mode: str, rows: int, **options) -> None:

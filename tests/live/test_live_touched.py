@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit.replays import SCHEMES
+from truth.schemes import EMPTY
 
 from mmuexp.guest import PAGE_BYTES, USER, Columns, Op
 from mmuexp.live.process import Engine
@@ -26,7 +28,7 @@ def taken(spec: str | None, rows: Columns) -> int:
         return minor_faults(engine) - before
 
 
-@pytest.mark.parametrize("spec", ["byte-lookup", "map-block", "qemu-fast"])
+@pytest.mark.parametrize("spec", [name for name in SCHEMES if "maps" not in EMPTY[name]])
 def test_a_first_fault_takes_no_pages_of_the_engines_own(spec):
     """The bare loop touches what all engines share. Beyond it, a scheme takes a page for each that it maps, and touches
     one of a table of its own."""

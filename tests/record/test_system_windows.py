@@ -6,6 +6,7 @@ from kit.places import TRACES
 from kit.recordings import tuples
 from kit.replays import differences
 from truth.oracle import run
+from truth.schemes import NAMES
 
 from mmuexp.guest import Columns, FlushReason, Op
 from mmuexp.replay.survey import Survey
@@ -16,14 +17,11 @@ from mmuexp.trace.verify import OK, verify
 WINDOWS = ["linux_firmware", "linux_early", "linux_patching", "linux_user"]
 SLICES = [("linux_firmware", 1_500_000), ("linux_early", 0), ("linux_patching", 2_000_000), ("linux_user", 2_500_000)]
 SPECS = [
-    "softmmu",
-    "byte-lookup",
-    "map-block",
+    *NAMES,
     "map-block,map_block_bits=13,pool_blocks=8",
-    "qemu-fast",
-    "softmmu-qemu10",
+    "qemu-fast,kernel_offset=0x30000000",
+    "qemu-fast,guest_limit=0x100000000",
 ]
-SPECS += ["qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000"]
 ROWS = 150_000
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from kit.cli import one_line
 from kit.traces import ROWS, columns_of, random_trace, write_trace
+from truth.schemes import NAMES
 
 from mmuexp.analysis.compare import compare
 from mmuexp.analysis.sweep import sweep
@@ -14,8 +15,6 @@ from mmuexp.render.summary import summaries
 from mmuexp.result.table import HALF, Result, rows_of
 from mmuexp.trace import TraceWriter
 
-SPECS = ["softmmu", "map-block", "byte-lookup,entries=9", "qemu-fast", "softmmu-qemu10"]
-
 
 @pytest.mark.parametrize("rows", [2, 3, 999, 3_001])
 def test_it_is_what_a_warm_up_of_the_first_half_leaves(tmp_path, monkeypatch, rows):
@@ -23,9 +22,9 @@ def test_it_is_what_a_warm_up_of_the_first_half_leaves(tmp_path, monkeypatch, ro
     path = str(tmp_path / "t.arrow")
     with TraceWriter(path, mode="user", metadata={}) as writer:
         writer.append(columns_of(random_trace(7, 3_001, "user")[:rows]))
-    rest = compare(path, SPECS, warmup=rows // 2).frame
+    rest = compare(path, NAMES, warmup=rows // 2).frame
     for jobs in (1, 3):
-        whole = compare(path, SPECS, jobs=jobs).frame
+        whole = compare(path, NAMES, jobs=jobs).frame
         assert list(whole["second_half_accesses"]) == list(rest["accesses"])
         assert list(whole["second_half_ns"]) == pytest.approx(list(rest["access_ns"]))
 

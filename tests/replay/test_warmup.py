@@ -8,6 +8,7 @@ import pytest
 from kit.cli import one_line
 from kit.prices import known
 from kit.traces import ROWS, columns_of, random_trace, write_trace
+from truth.schemes import NAMES
 
 import mmuexp
 from mmuexp.analysis.compare import compare
@@ -17,7 +18,7 @@ from mmuexp.result.table import COUNTS, SIZES, rows_of
 from mmuexp.trace import TraceWriter
 
 __all__ = ["known"]
-SPECS = ["softmmu", "softmmu-qemu10", "map-block", "map-block,pool_blocks=3", "byte-lookup,entries=9", "qemu-fast"]
+SPECS = [*NAMES, "map-block,pool_blocks=3"]
 LENGTH = 4_000
 TOTALS = {*SIZES, "peak_mappings"}
 

@@ -3,6 +3,7 @@
 import pytest
 from kit.cli import one_line
 from kit.traces import columns_of, load, map_, random_trace, store, write
+from truth.schemes import NAMES
 
 from mmuexp import compare, sweep
 from mmuexp.errors import TraceError, UsageError
@@ -20,9 +21,7 @@ def program(tmp_path):
     return write(tmp_path / "program.arrow", columns_of(copy + rest))
 
 
-@pytest.mark.parametrize(
-    "spec", ["softmmu,tlb_bits=6", "byte-lookup,entries=9", "map-block,pool_blocks=3", "qemu-fast"]
-)
+@pytest.mark.parametrize("spec", [*NAMES, "map-block,pool_blocks=3"])
 def test_a_seed_is_the_moved_recording(program, tmp_path, spec):
     rows = rows_of(sweep("load_seed=0,1,7", program, strategy=spec))
     assert [row.pop("load_seed") for row in rows] == [0, 1, 7]

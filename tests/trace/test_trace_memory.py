@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from kit.cli import run_and_measure
 from kit.traces import program_rows, write, write_foreign
+from truth.schemes import NAMES
 
 from mmuexp.guest import DTYPES, USER
 from mmuexp.trace import open_trace
@@ -41,7 +42,7 @@ def one_batch_of_streams(path, mega_rows: int) -> None:
 def test_compare_stays_below_400_mb_in_one_batch_of_the_widest_streams(tmp_path):
     path, mega_rows = tmp_path / "t.arrow", 140
     rows = mega_rows << 20
-    words = [word for name in ("softmmu", "map-block", "byte-lookup", "qemu-fast") for word in ("-s", name)]
+    words = [word for name in NAMES for word in ("-s", name)]
     one_batch_of_streams(path, mega_rows)
     small = write(tmp_path / "small.arrow", program_rows(1000))
     assert run_and_measure("compare", small, *words)[0] == 0  # what is compiled is kept, and not in the figure below
