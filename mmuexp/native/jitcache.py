@@ -9,6 +9,8 @@ from mmuexp.native.sources import AT_START, digest_of, python_files
 from mmuexp.runtime.places import cache_folder
 from mmuexp.runtime.threads import apart
 
+Number = Any  # of a kernel: an integer of whatever width numba gives it, which Python has no word for
+
 
 def kept(function: Callable) -> Any:
     """Compile a function at its first call, and keep the code on disk, where there is a place, until a source changes.

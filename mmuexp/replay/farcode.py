@@ -14,7 +14,7 @@ Accesses before the first EXEC row are of a block that nobody knows, and are not
 import numpy as np
 
 from mmuexp.native.bits import count_bits, lowest_bit, lowest_bits
-from mmuexp.native.jitcache import inside
+from mmuexp.native.jitcache import Number, inside
 
 GENERATION = 128  # accesses
 PIECE = 1 << 6  # rows that are looked at together
@@ -43,7 +43,7 @@ def new_tables() -> np.ndarray:
 
 
 @inside
-def _place(tables, entry, slot):
+def _place(tables: np.ndarray, entry: Number, slot: Number) -> Number:
     """Where a block stands in the table of a generation, or would, if it is looked for in this slot first."""
     table = (entry >> NUMBER_AT & 1) << SLOT_BITS
     while tables[table | slot] != entry and tables[table | slot] >> NUMBER_AT == entry >> NUMBER_AT:
@@ -52,7 +52,7 @@ def _place(tables, entry, slot):
 
 
 @inside
-def _rows_of(ops, flags, start, count):
+def _rows_of(ops: np.ndarray, flags: np.ndarray, start: Number, count: Number) -> tuple[Number, Number]:
     """Two bits for each of `count` rows from `start` on: it is a block; it accesses RAM. No branches: vector code."""
     u8 = np.uint64
     blocks, accesses = u8(0), u8(0)
@@ -64,7 +64,7 @@ def _rows_of(ops, flags, start, count):
 
 
 @inside
-def count_far(vaddrs, ops, flags, state, tables):
+def count_far(vaddrs: np.ndarray, ops: np.ndarray, flags: np.ndarray, state: np.ndarray, tables: np.ndarray) -> None:
     """Go on over these rows, which the survey accepted. Nearly no branches: who is near cannot be guessed."""
     u8 = np.uint64
     number, sum_, far = state[NUMBER], state[SUM], state[FAR_ACCESSES]

@@ -16,7 +16,7 @@ import numpy as np
 from mmuexp.emulator.state import zeros
 from mmuexp.guest import PAGE_BITS, PAGES, USER, Columns
 from mmuexp.native import bits
-from mmuexp.native.jitcache import guarded, inside, kept
+from mmuexp.native.jitcache import Number, guarded, inside, kept
 
 JUMPS = 1 << 12  # places of the jump cache
 GROUP = 1 << 6  # places that all blocks of one page share, and those of some other pages
@@ -49,13 +49,16 @@ class Fetches:
 
 
 @inside
-def _group_of(vaddr):
+def _group_of(vaddr: Number) -> Number:
     """The first of the places of all blocks of the page that this address is in."""
     return (vaddr ^ vaddr >> 6) >> 6 & JUMPS - GROUP
 
 
 @inside
-def _rows_of_code(vaddrs, ops, flags, start, count, user_mode, before):
+def _rows_of_code(
+    vaddrs: np.ndarray, ops: np.ndarray, flags: np.ndarray, start: Number, count: Number, user_mode: bool,
+    before: Number
+) -> tuple[Number, Number]:  # fmt: skip
     """Two bits for each of `count` rows from `start` on: it is a block, or drops pages; and it does not stay in the
     page `before`. No branches: vector code, as code mostly stays."""
     u4, u8 = np.uint32, np.uint64
@@ -73,7 +76,10 @@ def _rows_of_code(vaddrs, ops, flags, start, count, user_mode, before):
 
 @guarded()
 @kept
-def _find(vaddrs, ops, flags, user_mode, entered, jumps, clock, found):
+def _find(
+    vaddrs: np.ndarray, ops: np.ndarray, flags: np.ndarray, user_mode: bool, entered: np.ndarray, jumps: np.ndarray,
+    clock: np.ndarray, found: np.ndarray
+) -> Number:  # fmt: skip
     """Write the numbers of the rows to `found`; returns how many."""
     u8 = np.uint64
     epoch, before = clock[EPOCH], clock[BEFORE]

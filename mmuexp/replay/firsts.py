@@ -10,7 +10,7 @@ once for all schemes. For a scheme that loses something the loop looks at more r
 import numpy as np
 
 from mmuexp.native.bits import lowest_bit, lowest_bits
-from mmuexp.native.jitcache import inside
+from mmuexp.native.jitcache import Number, inside
 from mmuexp.replay.keys import FORM_BITS, LONG, ODD, is_block
 
 ERA_ROWS = 1 << 13
@@ -37,7 +37,7 @@ def new_seen() -> np.ndarray:
 
 
 @inside
-def slot_and_tag(key, form, era):
+def slot_and_tag(key: Number, form: Number, era: Number) -> tuple[Number, Number]:
     """Where a row is looked up, and what stands there if it was seen in this era. All is uint32."""
     u4 = np.uint32
     high = u4(key >> u4(SLOT_BITS))
@@ -46,7 +46,7 @@ def slot_and_tag(key, form, era):
 
 
 @inside
-def unseen(keys, forms, seen, era, start, rows):
+def unseen(keys: np.ndarray, forms: np.ndarray, seen: np.ndarray, era: Number, start: Number, rows: Number) -> Number:
     """A bit for each of `rows` rows from `start` on that is not in the table. No branches: vector code."""
     bits = np.uint64(0)
     for j in range(rows):
@@ -56,7 +56,10 @@ def unseen(keys, forms, seen, era, start, rows):
 
 
 @inside
-def find(keys, forms, ops, first, found, firsts, first_words, seen, era, eras, ended):
+def find(
+    keys: np.ndarray, forms: np.ndarray, ops: np.ndarray, first: Number, found: Number, firsts: np.ndarray,
+    first_words: np.ndarray, seen: np.ndarray, era: np.ndarray, eras: np.ndarray, ended: Number
+) -> tuple[Number, Number]:  # fmt: skip
     """Append the firsts of some rows, of which the first is row `first` of the batch, and their words, so that who
     reads them need not go to the columns. Returns the numbers of firsts and of eras ended."""
     u4, u8 = np.uint32, np.uint64
@@ -84,7 +87,7 @@ def find(keys, forms, ops, first, found, firsts, first_words, seen, era, eras, e
 
 
 @inside
-def end_era(row, found, seen, era, eras, ended):
+def end_era(row: Number, found: Number, seen: np.ndarray, era: np.ndarray, eras: np.ndarray, ended: Number) -> Number:
     """The era ends before `row`; the firsts found so far are its own. Returns the number of eras ended."""
     eras[ended, END_ROW] = row
     eras[ended, END_FIRST] = found
@@ -96,7 +99,10 @@ def end_era(row, found, seen, era, eras, ended):
 
 
 @inside
-def count_insns(forms, insns, start, before, after, eras, first, ended):
+def count_insns(
+    forms: np.ndarray, insns: np.ndarray, start: Number, before: Number, after: Number, eras: np.ndarray, first: Number,
+    ended: Number
+) -> None:  # fmt: skip
     """Of the eras from `first` on, write how many guest instructions the trace had by their end: `before` up to row
     `start`, which is that of `forms`, and `after` at their end."""
     row, end = start, start + len(forms)

@@ -8,7 +8,7 @@ odd, thus a first, and `_odd` is the whole truth about it.
 import numpy as np
 
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
-from mmuexp.native.jitcache import guarded, inside, kept
+from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay import keys as key_of
 from mmuexp.replay.farcode import count_far
 from mmuexp.replay.firsts import END_ROW, ERA_ROWS, WORD_FORM_MASK, count_insns, end_era, find
@@ -43,7 +43,10 @@ EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER
 
 
 @inside
-def _odd(op, flag, vaddr, size, frame, sums, touched, stamp, page_of, system):
+def _odd(
+    op: Number, flag: Number, vaddr: Number, size: Number, frame: Number, sums: np.ndarray, touched: np.ndarray,
+    stamp: np.ndarray, page_of: np.ndarray, system: bool
+) -> Number:  # fmt: skip
     """Count an odd row. Returns why it is refused, 0 if it is not."""
     page, high = vaddr >> 12, ((vaddr >> 12) + 1) & (PAGES - 1)
     epoch = sums[EPOCH]
@@ -103,7 +106,9 @@ def _odd(op, flag, vaddr, size, frame, sums, touched, stamp, page_of, system):
 
 
 @inside
-def _first(block, vaddr, size, touched, stamp, epoch, system):
+def _first(
+    block: Number, vaddr: Number, size: Number, touched: np.ndarray, stamp: np.ndarray, epoch: Number, system: bool
+) -> Number:
     """A plain access or a block is seen for the first time in its era. Returns why it is refused, 0 if it is not."""
     page = vaddr >> 12
     if system:
@@ -115,7 +120,7 @@ def _first(block, vaddr, size, touched, stamp, epoch, system):
 
 
 @inside
-def _count_modes(ops, flags, accesses, users, sums):
+def _count_modes(ops: np.ndarray, flags: np.ndarray, accesses: Number, users: Number, sums: np.ndarray) -> None:
     """Kernel and user mode taking turns in a strip; mostly it is all one or the other."""
     if not accesses:
         return
@@ -134,7 +139,7 @@ def _count_modes(ops, flags, accesses, users, sums):
 
 
 @inside
-def _count_usual(some, sums):
+def _count_usual(some: np.ndarray, sums: np.ndarray) -> None:
     """Add what keys.py summed of a strip's plain accesses and blocks."""
     loads = some[key_of.PLAIN] - some[key_of.PLAIN_STORES]
     sums[LOADS] += loads
@@ -153,9 +158,11 @@ def _count_usual(some, sums):
 @guarded()
 @kept
 def scan(
-    vaddrs, pages, sizes, insns, ops, flags, sums, touched, stamp, page_of, system, keys, forms, firsts, first_words,
-    seen, era, eras, some, lately, lately_tables
-):  # fmt: skip
+    vaddrs: np.ndarray, pages: np.ndarray, sizes: np.ndarray, insns: np.ndarray, ops: np.ndarray, flags: np.ndarray,
+    sums: np.ndarray, touched: np.ndarray, stamp: np.ndarray, page_of: np.ndarray, system: bool, keys: np.ndarray,
+    forms: np.ndarray, firsts: np.ndarray, first_words: np.ndarray, seen: np.ndarray, era: np.ndarray, eras: np.ndarray,
+    some: np.ndarray, lately: np.ndarray, lately_tables: np.ndarray
+) -> tuple[Number, Number, Number, Number]:  # fmt: skip
     """Count the rows up to the first bad one into `sums`, and find the firsts and the eras.
 
     `keys` and `forms` have room for a strip: what a replay of single rows needs is made again if one comes to it.
