@@ -152,7 +152,7 @@ def slice_(file, range_, target) -> None:
     The new trace begins with what is known at its start: MAP rows in system mode, else whose turn it is (THREAD).
     """
     from mmuexp.trace.reader import open_trace
-    from mmuexp.trace.slice import parse_range, slice_trace
+    from mmuexp.trace.rewrite import parse_range, slice_trace
 
     with open_trace(file) as trace:
         start, stop = parse_range(range_, trace.file_rows)
@@ -199,7 +199,7 @@ def relocate(file, seed, join_pages, move_bits, target) -> None:
 
     A region is what touched pages at most --join-pages apart make up. The same seed is the same address everywhere.
     """
-    from mmuexp.trace.relocate import relocate_file
+    from mmuexp.trace.regions import relocate_file
 
     given = {"join_pages": join_pages, "move_bits": move_bits}
     moved = relocate_file(file, target, seed, **{name: n for name, n in given.items() if n is not None})

@@ -8,7 +8,7 @@ from mmuexp.replay.survey import Survey
 from mmuexp.trace.format import UNKNOWN, TraceWriter
 from mmuexp.trace.reader import open_trace
 from mmuexp.trace.recover import COUNTED, END_KEYS
-from mmuexp.trace.slice import checked
+from mmuexp.trace.rewrite import checked
 
 LEVEL = 15  # measured on recordings: see docs/trace-format.md; above it files shrink on, and decode slower
 MOST_LEVEL = 22

@@ -27,7 +27,7 @@ from mmuexp.analysis.misses import KINDS, misses, split
 from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES, Columns
 from mmuexp.trace import open_trace
-from mmuexp.trace.relocate import Region
+from mmuexp.trace.regions import Region
 
 EVERYWHERE = [Region(0, PAGES)]
 HERE = np.zeros((1, 1), np.int64)

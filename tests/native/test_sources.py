@@ -43,7 +43,7 @@ def test_no_kernel_reads_what_is_in_no_digest():
     named, files, found = {path.resolve() for path in kernel_files()}, modules(), kernels()
     assert {f"mmuexp.{name}" for name in (
         "emulator.tlb", "replay.survey_scan", "replay.fetches", "native.bits", "trace.guest_scan", "trace.verify",
-        "trace.relocate", "trace.importers.lackey_scan", "analysis.tlbmisses", "strategies.softmmu",
+        "trace.regions", "trace.importers.lackey_scan", "analysis.tlbmisses", "strategies.softmmu",
     )} <= set(found)  # fmt: skip
     for name, functions in found.items():
         used = {word for one in functions for word in one.py_func.__code__.co_names}
@@ -141,7 +141,7 @@ class changed:
 
 TOUCHED = """
 import numpy as np
-from mmuexp.trace.relocate import _touch
+from mmuexp.trace.regions import _touch
 touched = np.zeros(1 << 20, np.uint8)
 _touch(np.array([0x4000], "u4"), np.array([4], "u2"), np.array([0], "u1"), touched)
 print(np.flatnonzero(touched))

@@ -8,7 +8,7 @@ from kit.recordings import record, rows_of, workload, workshop
 
 from mmuexp.guest import Op
 from mmuexp.trace import open_trace
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.verify import FAILED, verify
 
 SOURCE = """

@@ -30,7 +30,7 @@ from kit.recordings import KNOWN_ROUNDS as N
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import FlushReason, Op
 from mmuexp.record import build, qemu
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
 # what the interface has, and GLib and libc beside it

@@ -31,7 +31,7 @@ from mmuexp.guest import IO, Op
 from mmuexp.record.session import Session
 from mmuexp.record.system import record_system
 from mmuexp.trace import open_trace
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
 DEVICES = [(Op.STORE, 0xB8000, 1), (Op.LOAD, 0xA0000, 4), (Op.LOAD, 0xFEE00030, 4)]

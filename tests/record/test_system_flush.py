@@ -22,7 +22,7 @@ from mmuexp.trace import open_trace
 from mmuexp.trace.compress import compress_trace
 from mmuexp.trace.info import info, lines
 from mmuexp.trace.recover import recover
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
 N = 30

@@ -22,7 +22,7 @@ from kit.recordings import (
 )
 
 from mmuexp.guest import FlushReason, Op
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
 N = 30

@@ -11,7 +11,7 @@ from truth.schemes import NAMES
 from mmuexp.guest import Columns, FlushReason, Op
 from mmuexp.replay.survey import Survey
 from mmuexp.trace import open_trace
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.verify import OK, verify
 
 WINDOWS = ["linux_firmware", "linux_early", "linux_patching", "linux_user"]

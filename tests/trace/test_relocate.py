@@ -27,7 +27,7 @@ from truth.oracle.guest import FLUSH_PAGE, PAGE
 from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import PAGES
 from mmuexp.trace import open_trace
-from mmuexp.trace.relocate import (
+from mmuexp.trace.regions import (
     Region,
     Relocated,
     _splitmix64,

@@ -11,7 +11,7 @@ from kit.traces import columns_of, read, same, write, write_foreign, write_trace
 import mmuexp
 from mmuexp.guest import BATCH_ROWS, THREAD, Columns, Op
 from mmuexp.trace import open_trace
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.threads import OfThread, ThreadRows
 from mmuexp.trace.verify import verify
 

@@ -10,7 +10,7 @@ from mmuexp.errors import TraceError
 from mmuexp.guest import THREAD, Columns
 from mmuexp.trace import TraceWriter, open_trace
 from mmuexp.trace.recover import recover
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.verify import FAILED, verify
 
 ROWS = program_rows(2500)

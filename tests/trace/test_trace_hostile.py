@@ -15,7 +15,7 @@ from mmuexp.trace import layout, open_trace
 from mmuexp.trace.compress import compress_trace
 from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.recover import recover
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.verify import FAILED, verify
 
 ROWS = program_rows(1000)

@@ -6,7 +6,7 @@ from kit.traces import SYSTEM, program_rows, read, same, write
 from mmuexp.guest import Columns, Op
 from mmuexp.trace import digest, open_trace
 from mmuexp.trace.info import info
-from mmuexp.trace.slice import slice_trace
+from mmuexp.trace.rewrite import slice_trace
 
 META = {"mmuexp.format": "1", "mmuexp.mode": "user"}
 

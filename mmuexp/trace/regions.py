@@ -171,7 +171,7 @@ def relocate_file(
     from mmuexp.trace.format import UNKNOWN, TraceWriter
     from mmuexp.trace.reader import open_trace
     from mmuexp.trace.recover import END_KEYS
-    from mmuexp.trace.slice import checked
+    from mmuexp.trace.rewrite import checked
 
     refuse_itself(path, output, "is the trace to be moved")
     with open_trace(path) as trace:
