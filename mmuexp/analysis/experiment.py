@@ -22,7 +22,7 @@ from mmuexp.result import manifest
 from mmuexp.result.table import Result
 from mmuexp.strategy.given import given_strategies
 from mmuexp.strategy.registry import default_strategies
-from mmuexp.trace.regions import at_load_seeds
+from mmuexp.trace.relocate import at_load_seeds
 
 if TYPE_CHECKING:
     from mmuexp.analysis.live_columns import LiveRuns

@@ -177,7 +177,7 @@ def compress(file, level, target) -> None:
 
     Rows and metadata stay as they are. Above level 15 a file shrinks on, but decodes slower.
     """
-    from mmuexp.trace.compress import compress_trace
+    from mmuexp.trace.rewrite import compress_trace
 
     done = compress_trace(file, target, **({} if level is None else {"level": level}))
     output.say(f"wrote {target}: {done.rows:,} rows, {done.before_bytes:,} bytes before, {done.after_bytes:,} now")
@@ -199,7 +199,7 @@ def relocate(file, seed, join_pages, move_bits, target) -> None:
 
     A region is what touched pages at most --join-pages apart make up. The same seed is the same address everywhere.
     """
-    from mmuexp.trace.regions import relocate_file
+    from mmuexp.trace.rewrite import relocate_file
 
     given = {"join_pages": join_pages, "move_bits": move_bits}
     moved = relocate_file(file, target, seed, **{name: n for name, n in given.items() if n is not None})

@@ -1,4 +1,4 @@
-"""Load addresses: a user-mode recording as if the kernel had put its program elsewhere.
+"""Infers the regions that a user-mode recording touches, and draws the places that a load seed moves them to.
 
 A recording does not store the guest's mappings, so they are inferred: pages that rows touch (data, code, FLUSH_PAGE)
 and that lie at most JOIN_PAGES apart are one *region*, which moves as a whole. So a library and its untouched holes
@@ -15,14 +15,12 @@ of 256 entries. Linux draws more for a stack (11 bits) and a heap (13).
 The draws are splitmix64 (Vigna), in whole numbers: the same on every machine and under every version of anything.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.errors import TraceError, UsageError, refuse_itself
-from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
+from mmuexp.errors import TraceError, UsageError
+from mmuexp.guest import PAGE_BITS, PAGES, Op
 from mmuexp.native.jitcache import guarded, kept
 from mmuexp.trace.loadseed import checked_seeds
 
@@ -123,64 +121,3 @@ def _check_whole(value: int, where: str, least: int, most: int) -> None:
     """Raises UsageError for what is no whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UsageError(f"is {value!r}, not a whole number from {least} to {most:,}", where=where, todo="give one")
-
-
-class Relocated:
-    """An open trace whose regions are moved by `offsets` (in pages); read as the trace itself is."""
-
-    def __init__(self, trace, regions: list[Region], offsets: list[int]):
-        self.trace, self.regions, self.offsets = trace, regions, offsets
-        self.path, self.mode, self.rows, self.file_rows = trace.path, trace.mode, trace.rows, trace.file_rows
-        self.metadata, self.complete, self.window = trace.metadata, trace.complete, trace.window
-        self.size_bytes = trace.size_bytes
-        self._bytes = np.zeros(PAGES, np.uint32)  # what an address of that page grows by, modulo 2**32
-        for region, offset in zip(regions, offsets, strict=True):
-            self._bytes[region.first : region.first + region.pages] = (offset << PAGE_BITS) & 0xFFFFFFFF
-
-    def batches(self, *, ahead: bool = True) -> Iterator[Columns]:
-        """As `Trace.batches`."""
-        return map(self.moved, self.trace.batches(ahead=ahead))
-
-    def moved(self, columns: Columns) -> Columns:
-        """These rows of the trace, moved. FLUSH rows (a value of CR3) and annotations stay as they are."""
-        places = (columns.op <= Op.EXEC) | (columns.op == Op.FLUSH_PAGE)
-        grown = columns.vaddr + self._bytes[columns.vaddr >> np.uint32(PAGE_BITS)]
-        return columns._replace(vaddr=np.where(places, grown, columns.vaddr))
-
-
-def relocated(trace, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int = MOVE_BITS) -> Relocated:
-    """An open trace as another load address shows it. Raises TraceError, UsageError."""
-    regions = regions_of(trace, join_pages)
-    return Relocated(trace, regions, offsets_of(regions, seed, move_bits))
-
-
-def at_load_seeds(trace: Any, seeds: Sequence[int] | None) -> Iterator[tuple[int | None, Any]]:
-    """(seed, the open trace as that load address shows it), for each; (None, the trace) where there are no seeds."""
-    if seeds is None:
-        yield None, trace
-        return
-    regions = regions_of(trace) if any(seeds) else []
-    for seed in seeds:
-        yield seed, Relocated(trace, regions, offsets_of(regions, seed)) if seed else trace
-
-
-def relocate_file(
-    path: str | os.PathLike, output: str, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int = MOVE_BITS
-) -> Relocated:
-    """Write the trace at `path` as load seed `seed` shows it. Raises TraceError, UsageError, MmuexpError."""
-    from mmuexp.trace.format import UNKNOWN, TraceWriter
-    from mmuexp.trace.reader import open_trace
-    from mmuexp.trace.recover import END_KEYS
-    from mmuexp.trace.rewrite import checked
-
-    refuse_itself(path, output, "is the trace to be moved")
-    with open_trace(path) as trace:
-        moved = relocated(trace, seed, join_pages=join_pages, move_bits=move_bits)
-        source = f"{os.path.basename(trace.path)} load_seed {seed} join_pages {join_pages} move_bits {move_bits}"
-        metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS}
-        metadata["relocation_of"] = f"{source} sha256 {trace.sha256()}"
-        with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
-            for columns in checked(trace, 0):
-                writer.append(moved.moved(columns))
-            writer.close(trace.complete or "unknown", trace.window or UNKNOWN)
-    return moved

@@ -1,7 +1,7 @@
-"""Cut a range of rows out of a trace, as a trace of its own.
+"""Writes a trace anew: a slice of it, or all of it, compressed harder or at other load addresses.
 
-It begins with what is known at its start: in system mode MAP rows, in user mode a THREAD row where it is not the turn
-of thread 0. Its window is in rows of the original recording, also when a slice is sliced.
+A slice begins with what is known at its start: in system mode MAP rows, in user mode a THREAD row where it is not the
+turn of thread 0. Its window is in rows of the original recording, also when a slice is sliced.
 """
 
 import os
@@ -16,7 +16,12 @@ from mmuexp.guest import PAGE_BITS, THREAD, USER, Columns, Op
 from mmuexp.replay.survey import Survey
 from mmuexp.trace.format import UNKNOWN, TraceWriter, empty
 from mmuexp.trace.reader import Trace, open_trace, window_trouble
-from mmuexp.trace.recover import END_KEYS
+from mmuexp.trace.recover import COUNTED, END_KEYS
+from mmuexp.trace.regions import JOIN_PAGES, MOVE_BITS
+from mmuexp.trace.relocate import Relocated, relocated
+
+LEVEL = 15  # measured on recordings: see docs/trace-format.md; above it files shrink on, and decode slower
+MOST_LEVEL = 22
 
 
 class Sliced(NamedTuple):
@@ -52,7 +57,7 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
         before = _prefix(trace)
         start = max(start, min(before, stop))  # what stands before its window is no row of the recording
         source = f"{os.path.basename(trace.path)} rows {start}:{stop} sha256 {trace.sha256()}"
-        metadata = {key: value for key, value in trace.metadata.items() if key not in END_KEYS} | {"slice_of": source}
+        metadata = _lasting(trace) | {"slice_of": source}
         with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
             survey, known = Survey(trace.mode, trace.path, 0 if trace.mode == "system" else start), empty()
             damage: TraceError | None = None
@@ -74,19 +79,6 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
             complete = "yes" if stop < trace.file_rows else trace.complete or "unknown"
             writer.close(complete, window)
     return Sliced(stop - start, len(known.op), None if window == UNKNOWN else window)
-
-
-def checked(trace: Trace, start: int) -> Iterator[Columns]:
-    """As `Trace.pieces`, of batches whose CRC is right: what is written anew gets a new one."""
-    first = 0
-    for index, rows in enumerate(trace.layouts.rows):
-        if rows and first + rows > start:
-            row = first
-            for columns in trace.decoder.whole(trace.layouts[index], first):
-                skip, row = max(0, start - row), row + len(columns.op)
-                if skip < len(columns.op):
-                    yield Columns(*(column[skip:] for column in columns))
-        first += rows
 
 
 def _prefix(trace: Trace) -> int:
@@ -134,3 +126,65 @@ def _known(survey: Survey) -> Columns:
     maps.page[:] = frames
     maps.op[:] = np.uint8(Op.MAP)
     return maps
+
+
+class Compressed(NamedTuple):
+    """Rows, and bytes of the file, before and after."""
+
+    rows: int
+    before_bytes: int
+    after_bytes: int
+
+
+def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> Compressed:
+    """Write the same rows and metadata to `output`, at ZSTD `level` (1 to 22).
+
+    Raises TraceError where the trace does not decode, a batch does not have its CRC or a row is bad,
+    UsageError for a level out of range.
+    """
+    if not 1 <= level <= MOST_LEVEL:
+        raise UsageError(f"{level} is no level of ZSTD", where="level", todo=f"give 1 to {MOST_LEVEL}")
+    refuse_itself(path, output, "is the trace to be compressed")
+    with open_trace(path) as trace:
+        with TraceWriter(output, mode=trace.mode, metadata=_lasting(trace), level=level) as writer:
+            survey = Survey(trace.mode, trace.path)
+            for columns in checked(trace, 0):
+                survey.feed(columns)  # what gets a right CRC must be a right trace
+                writer.append(columns)
+            counted = {key: trace.metadata[key] for key in COUNTED if key in trace.metadata}
+            writer.close(trace.complete or "unknown", trace.window or UNKNOWN, counted)
+        return Compressed(trace.file_rows, trace.size_bytes, os.path.getsize(output))
+
+
+def relocate_file(
+    path: str | os.PathLike, output: str, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int = MOVE_BITS
+) -> Relocated:
+    """Write the trace at `path` as load seed `seed` shows it. Raises TraceError, UsageError, MmuexpError."""
+    refuse_itself(path, output, "is the trace to be moved")
+    with open_trace(path) as trace:
+        moved = relocated(trace, seed, join_pages=join_pages, move_bits=move_bits)
+        source = f"{os.path.basename(trace.path)} load_seed {seed} join_pages {join_pages} move_bits {move_bits}"
+        metadata = _lasting(trace) | {"relocation_of": f"{source} sha256 {trace.sha256()}"}
+        with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
+            for columns in checked(trace, 0):
+                writer.append(moved.moved(columns))
+            writer.close(trace.complete or "unknown", trace.window or UNKNOWN)
+    return moved
+
+
+def checked(trace: Trace, start: int) -> Iterator[Columns]:
+    """As `Trace.pieces`, of batches whose CRC is right: what is written anew gets a new one."""
+    first = 0
+    for index, rows in enumerate(trace.layouts.rows):
+        if rows and first + rows > start:
+            row = first
+            for columns in trace.decoder.whole(trace.layouts[index], first):
+                skip, row = max(0, start - row), row + len(columns.op)
+                if skip < len(columns.op):
+                    yield Columns(*(column[skip:] for column in columns))
+        first += rows
+
+
+def _lasting(trace: Trace) -> dict[str, str]:
+    """The metadata that holds for what is written from the trace, too."""
+    return {key: value for key, value in trace.metadata.items() if key not in END_KEYS}

@@ -19,10 +19,9 @@ from kit.recordings import (
 
 from mmuexp.guest import FlushReason
 from mmuexp.trace import open_trace
-from mmuexp.trace.compress import compress_trace
 from mmuexp.trace.info import info, lines
 from mmuexp.trace.recover import recover
-from mmuexp.trace.rewrite import slice_trace
+from mmuexp.trace.rewrite import compress_trace, slice_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
 N = 30

@@ -10,7 +10,7 @@ from mmuexp.errors import TraceError, UsageError
 from mmuexp.render.export import load as load_result
 from mmuexp.result.table import HALF, rows_of
 from mmuexp.trace.loadseed import checked_seeds, seeds_of
-from mmuexp.trace.regions import relocate_file
+from mmuexp.trace.rewrite import relocate_file
 
 
 @pytest.fixture

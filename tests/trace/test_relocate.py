@@ -27,16 +27,9 @@ from truth.oracle.guest import FLUSH_PAGE, PAGE
 from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import PAGES
 from mmuexp.trace import open_trace
-from mmuexp.trace.regions import (
-    Region,
-    Relocated,
-    _splitmix64,
-    joined,
-    offsets_of,
-    regions_of,
-    relocate_file,
-    relocated,
-)
+from mmuexp.trace.regions import Region, _splitmix64, joined, offsets_of, regions_of
+from mmuexp.trace.relocate import Relocated, relocated
+from mmuexp.trace.rewrite import relocate_file
 from mmuexp.trace.verify import FAILED, verify
 
 ROWS = [

@@ -7,8 +7,8 @@ from kit.traces import SYSTEM, dense_rows, program_rows, write, write_foreign
 
 from mmuexp.guest import Columns
 from mmuexp.trace import layout
-from mmuexp.trace.compress import compress_trace
 from mmuexp.trace.format import concat
+from mmuexp.trace.rewrite import compress_trace
 
 COMMANDS = ("info", "verify", "recover", "export", "slice", "compare")
 TRIES, MORE_TRIES = 120, 3000

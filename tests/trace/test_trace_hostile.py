@@ -12,10 +12,9 @@ from kit.traces import dense_rows, program_rows, read, same, write, write_foreig
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, USER, Columns
 from mmuexp.trace import layout, open_trace
-from mmuexp.trace.compress import compress_trace
 from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.recover import recover
-from mmuexp.trace.rewrite import slice_trace
+from mmuexp.trace.rewrite import compress_trace, slice_trace
 from mmuexp.trace.verify import FAILED, verify
 
 ROWS = program_rows(1000)

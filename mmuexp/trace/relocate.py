@@ -1,0 +1,48 @@
+"""Shows a user-mode recording as if the kernel had put its program elsewhere: a load seed moves its regions."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
+from mmuexp.trace.regions import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
+
+
+class Relocated:
+    """An open trace whose regions are moved by `offsets` (in pages); read as the trace itself is."""
+
+    def __init__(self, trace, regions: list[Region], offsets: list[int]):
+        self.trace, self.regions, self.offsets = trace, regions, offsets
+        self.path, self.mode, self.rows, self.file_rows = trace.path, trace.mode, trace.rows, trace.file_rows
+        self.metadata, self.complete, self.window = trace.metadata, trace.complete, trace.window
+        self.size_bytes = trace.size_bytes
+        self._bytes = np.zeros(PAGES, np.uint32)  # what an address of that page grows by, modulo 2**32
+        for region, offset in zip(regions, offsets, strict=True):
+            self._bytes[region.first : region.first + region.pages] = (offset << PAGE_BITS) & 0xFFFFFFFF
+
+    def batches(self, *, ahead: bool = True) -> Iterator[Columns]:
+        """As `Trace.batches`."""
+        return map(self.moved, self.trace.batches(ahead=ahead))
+
+    def moved(self, columns: Columns) -> Columns:
+        """These rows of the trace, moved. FLUSH rows (a value of CR3) and annotations stay as they are."""
+        places = (columns.op <= Op.EXEC) | (columns.op == Op.FLUSH_PAGE)
+        grown = columns.vaddr + self._bytes[columns.vaddr >> np.uint32(PAGE_BITS)]
+        return columns._replace(vaddr=np.where(places, grown, columns.vaddr))
+
+
+def relocated(trace, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int = MOVE_BITS) -> Relocated:
+    """An open trace as another load address shows it. Raises TraceError, UsageError."""
+    regions = regions_of(trace, join_pages)
+    return Relocated(trace, regions, offsets_of(regions, seed, move_bits))
+
+
+def at_load_seeds(trace: Any, seeds: Sequence[int] | None) -> Iterator[tuple[int | None, Any]]:
+    """(seed, the open trace as that load address shows it), for each; (None, the trace) where there are no seeds."""
+    if seeds is None:
+        yield None, trace
+        return
+    regions = regions_of(trace) if any(seeds) else []
+    for seed in seeds:
+        yield seed, Relocated(trace, regions, offsets_of(regions, seed)) if seed else trace
