@@ -11,7 +11,7 @@ from mmuexp.claims import REGISTRY
 from mmuexp.claims.estimate import FACTORS
 from mmuexp.claims.evidence import Evidence
 from mmuexp.claims.gather import evidence_for, hosts_of
-from mmuexp.claims.model import UNTESTED, Claim, Finding, Part
+from mmuexp.claims.model import Claim, Finding, Part
 from mmuexp.errors import UsageError, option
 from mmuexp.price.host import Profile
 from mmuexp.price.priced import price_table
@@ -141,8 +141,3 @@ def _manifest(evidence: Evidence, command: Sequence[str], started: str) -> dict[
         "live": evidence.live_about,
     }
     return manifest.of_run("claims", command, started, "yes", **about)
-
-
-def untested(report: Report) -> list[int]:
-    """Numbers of the claims that no recording tests."""
-    return [finding.claim.number for finding in report.findings if finding.verdict == UNTESTED]

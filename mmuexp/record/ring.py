@@ -16,7 +16,7 @@ from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
 MAGIC, VERSION = 0x584D4D55, 6
 HEADER_BYTES = 4096
 CHUNKS = 4  # one is filled, one is written out, two take up the slack between the two
-TOKEN_NEWS, TOKEN_FREE, TOKEN_STOP = b"n", b"f", b"s"
+TOKEN_FREE, TOKEN_STOP = b"f", b"s"
 
 _HEADER = np.dtype(
     [

@@ -172,9 +172,7 @@ class _Table:
         if self.result.windowed:
             mine = [row for row in self.rows if row["strategy"] == total["strategy"]]
             total = {k: sum(row[k] for row in mine) for k in ("rows", "accesses", "page_cross", "misaligned")}
-        facts: Mapping[str, Any] = next(
-            (t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {}
-        )
+        facts = self._facts()
         mode = f", {facts['mode']} mode" if "mode" in facts else ""
         mode += f", thread {facts['thread']} alone" if "thread" in facts else ""
         swept = f"\n{self.rows[-1]['strategy'].split(',')[0]} with {self.caption}" if self.caption else ""
@@ -239,9 +237,7 @@ class _Table:
                 notes.append(words.pressure(one))
         if any((row["peak_mappings"] or 0) > MAX_MAP_COUNT for row in self.rows):
             notes.append(f"More host mappings than Linux allows by default (vm.max_map_count, {MAX_MAP_COUNT:,}).")
-        facts: Mapping[str, Any] = next(
-            (t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {}
-        )
+        facts = self._facts()
         if facts.get("complete") not in (None, "yes"):
             notes.append(f"The recording was cut short: {facts['complete']}.")
         for one in self.result.manifest.get("left_out", []):

@@ -22,7 +22,7 @@ _COUNTED = """rows loads stores misaligned page_cross io_accesses mode_switches 
 COUNTED = tuple(_COUNTED.split())
 ROWS, LOADS, STORES, MISALIGNED, PAGE_CROSS, IO_ACCESSES, MODE_SWITCHES, EXECS, GUEST_INSNS = range(9)
 FLUSHES, PAGE_FLUSHES, MAPS, RAM_LOADS, RAM_STORES, RAM_MISALIGNED_IN_PAGE, RAM_CROSS_LOADS = range(9, 16)
-RAM_CROSS_STORES, RAM_CROSS_STORE_BYTES, UNITS8, WIDE_UNITS8, RAM_MISALIGNED_UNITS8 = range(16, 21)
+RAM_CROSS_STORE_BYTES, UNITS8, WIDE_UNITS8, RAM_MISALIGNED_UNITS8 = range(17, 21)  # 16: RAM_CROSS_LOADS + STORE
 EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER flag of the last access or -1
 
 # Why a row is refused: codes of the kernel.

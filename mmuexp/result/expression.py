@@ -89,10 +89,6 @@ class Expression:
     root: Node
     terms: tuple[Term, ...]
 
-    @property
-    def is_comparison(self) -> bool:
-        return isinstance(self.root, Operation) and self.root.sign in COMPARISONS
-
     def value(self, cell: Callable[[Term], Number | None]) -> Number | bool:
         """Its value where `cell` gives the value of each term. Raises NoValue."""
         return _value(self.root, cell)

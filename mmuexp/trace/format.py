@@ -34,11 +34,6 @@ def metadata_crc32(metadata: dict[str, str]) -> str:
     return f"{zlib.crc32(''.join(lines).encode()):08x}"
 
 
-def concat(parts: list[Columns]) -> Columns:
-    """One batch from several."""
-    return Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
 def empty(rows: int = 0) -> Columns:
     """`rows` rows of zeros."""
     return Columns(*(np.zeros(rows, dtype) for dtype in DTYPES))

@@ -37,12 +37,6 @@ def digest_of(fd: int) -> str:
     return whole.hexdigest()
 
 
-def forget() -> None:
-    """Every file is read again."""
-    with _lock:
-        _known.clear()
-
-
 def _state(fd: int) -> tuple[int, ...]:
     found = os.fstat(fd)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

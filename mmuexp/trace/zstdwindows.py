@@ -11,7 +11,7 @@ from mmuexp.trace.layout import Broken
 
 MAX_WINDOW_BYTES = 8 << 20  # what the RFC recommends that every decoder supports; levels 1 to 19 ask for no more
 MAGIC = b"\x28\xb5\x2f\xfd"
-RAW, RLE, COMPRESSED = 0, 1, 2
+RLE = 1  # a block of one byte, repeated
 
 
 class Windows:

@@ -40,7 +40,7 @@ def test_a_file_that_did_not_change_is_read_once(tmp_path, pieces, calm):
     assert pieces == [3]  # two of the file, and none is left
     assert digest(file) == expected
     assert pieces == [3]
-    sha256.forget()
+    sha256._known.clear()
     assert digest(file) == expected
     assert pieces == [6]
 

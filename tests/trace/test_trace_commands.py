@@ -9,12 +9,11 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from kit.traces import SYSTEM, columns_of, program_rows, read, system_rows, write, write_foreign, write_trace
+from kit.traces import SYSTEM, columns_of, concat, program_rows, read, system_rows, write, write_foreign, write_trace
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import USER, Columns, Op
 from mmuexp.trace import digest, open_trace
-from mmuexp.trace.format import concat
 from mmuexp.trace.head import rows as head_rows
 from mmuexp.trace.info import info
 from mmuexp.trace.verify import verify

@@ -3,11 +3,10 @@
 import random
 
 import pytest
-from kit.traces import SYSTEM, dense_rows, program_rows, write, write_foreign
+from kit.traces import SYSTEM, concat, dense_rows, program_rows, write, write_foreign
 
 from mmuexp.guest import Columns
 from mmuexp.trace import layout
-from mmuexp.trace.format import concat
 from mmuexp.trace.rewrite import compress_trace
 
 COMMANDS = ("info", "verify", "recover", "export", "slice", "compare")

@@ -6,12 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from kit.places import TRACES
-from kit.traces import program_rows, system_rows, write
+from kit.traces import concat, program_rows, system_rows, write
 
 from mmuexp.guest import IO, USER, Columns, Op
 from mmuexp.replay.survey import Survey
 from mmuexp.trace import open_trace
-from mmuexp.trace.format import concat
 from mmuexp.trace.guest_info import GuestInfo, table
 from mmuexp.trace.info import info
 
