@@ -8,6 +8,7 @@ from `FIRST_EXTRA` on. Source of every meaning: MODEL.md, sections 2 to 6.
 
 from collections.abc import Iterable
 from enum import Enum, IntEnum
+from typing import Any
 
 
 class Group(Enum):
@@ -32,11 +33,11 @@ class Event(IntEnum):
     place: int
     meaning: str
 
-    def __new__(cls, group: Group, place: int, meaning: str = "") -> "Event":
-        """Make the next one: its index is its place in this list."""
+    def __new__(cls, *about: Any) -> "Event":
+        """Make the next one of group, place and meaning; its index is its place in this list."""
         event = int.__new__(cls, len(cls.__members__))
         event._value_ = len(cls.__members__)
-        event.group, event.place, event.meaning = group, place, meaning
+        event.group, event.place, event.meaning = (*about, "")[:3]
         return event
 
     FAULTS_UNMAPPED = Group.FAULT, 16
@@ -89,18 +90,10 @@ FAULTS, CALLS, CODE = of_group(Group.FAULT), of_group(Group.CALL), of_group(Grou
 HOST = CALLS | of_group(Group.HOST)
 
 # What the rows alone tell is the same under every scheme: the shape of a trace ...
-SHAPE: tuple[str, ...] = (
-    "rows",
-    "accesses",
-    "loads",
-    "stores",
-    "execs",
-    "guest_insns",
-    "misaligned",
-    "page_cross",
-    "io_accesses",
+SHAPE = (
+    *("rows", "accesses", "loads", "stores", "execs", "guest_insns", "misaligned", "page_cross", "io_accesses"),
+    *("flushes", "page_flushes", "pages", "mode_switches"),
 )
-SHAPE += ("flushes", "page_flushes", "pages", "mode_switches")
 # ... and sums over its RAM accesses that prices need: with them a saved table is priced anew without a replay.
 SUMS = ("units8", "wide_units8", "ram_misaligned_units8", "ram_cross_loads", "ram_cross_store_bytes")
 

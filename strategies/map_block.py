@@ -208,6 +208,13 @@ def flush_page(s, e, n, page):
         _unmap_page(s, e, n, (guest_block - 1) & (s.table.size - 1), block_pages)
 
 
+# A larger block makes a larger pool when pool_blocks stays, so map_block_bits is swept for 64 blocks and for 64 MiB.
+POOLS = {
+    "a pool of 64 blocks": {"pool_blocks": 64, "pool_mib": 0},
+    "a pool of 64 MiB": {"pool_blocks": 64, "pool_mib": 64},
+}
+
+
 class MapBlock(Strategy):
     name = "map-block"
     FAST_PATH = FAST_PATH
@@ -222,7 +229,7 @@ class MapBlock(Strategy):
 
     map_block_bits: int = param(
         16, minimum=12, maximum=22, sweep=range(12, 23), unit="log2 bytes",
-        help="guest address space that a block spans",
+        help="guest address space that a block spans", companions=POOLS,
     )  # fmt: skip
     pool_blocks: int = param(
         64, minimum=1, maximum=1 << 20, sweep=(8, 16, 32, 64, 128, 256, 512), unit="blocks",

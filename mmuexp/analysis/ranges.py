@@ -16,11 +16,9 @@ from mmuexp.trace.loadseed import FIRST_SEEDS, LOAD_SEED, seeds_of
 
 MAX_RUNS = 1024  # of one sweep; each holds a scheme's state in memory, or waits for its turn
 
-# Parameters that decide what sweeping another one means: a larger block makes a larger pool when pool_blocks stays, so
-# map_block_bits is shown for 64 blocks and for 64 MiB (MODEL.md 5), unless the user fixes the pool.
-COMPANIONS: dict[str, tuple[dict[str, int], ...]] = {
-    "map_block_bits": ({"pool_blocks": 64, "pool_mib": 0}, {"pool_blocks": 64, "pool_mib": 64}),
-}
+Companions = Mapping[
+    str, Mapping[str, Mapping[str, Any]]
+]  # parameter -> caption of a table -> the others' values in it
 
 
 @dataclass(frozen=True)
@@ -219,26 +217,40 @@ def combinations(spec: str, ranges: Mapping[str, list[str] | None]) -> list[Comb
     return found
 
 
-def _companions(lists: Mapping[str, list[str]], declared: Mapping, fixed: set[str]) -> list[dict[str, int]]:
+def companions_of(schemes: Iterable[Any]) -> Companions:
+    """What the parameters of these schemes declare (strategy.param)."""
+    return {p.name: p.companions for scheme in schemes for p in scheme.params().values() if p.companions}
+
+
+def _others(variants: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    return {key for settings in variants.values() for key in settings}
+
+
+def _companions(
+    lists: Mapping[str, list[str]], declared: Mapping[str, Any], fixed: set[str]
+) -> Sequence[Mapping[str, Any]]:
     for name in lists:
-        variants = COMPANIONS.get(name, ())
-        if variants and all(key in declared and key not in fixed and key not in lists for key in variants[0]):
-            return list(variants)
+        variants = declared[name].companions
+        if variants and not _others(variants) & (fixed | {*lists}):
+            return list(variants.values())
     return [{}]
 
 
-def tables_of(rows: Sequence[Mapping[str, Any]], parameters: Sequence[str]) -> list[tuple[str, list]]:
-    """(caption, rows) of each table that a trace is shown in: a sweep with companions has one for each of them."""
-    for name in parameters:
-        variants = COMPANIONS.get(name, ())
-        if variants and all(key in parameters for key in variants[0]):
+def tables_of(
+    rows: Sequence[Mapping[str, Any]], parameters: Sequence[str], companions: Companions
+) -> list[tuple[str, list, set[str]]]:
+    """(caption, rows, the parameters that the caption tells) of each table that a trace is shown in.
+
+    A sweep of a parameter with companions has a table for each of them.
+    """
+    for name, variants in companions.items():
+        others = _others(variants)
+        if name in parameters and others <= {*parameters}:
             found = []
-            for variant in variants:
-                fits = [r for r in rows if r[name] is None or all(r[key] == variant[key] for key in variant)]
+            for caption, settings in variants.items():
+                fits = [row for row in rows if row[name] is None or settings.items() <= row.items()]
                 if any(row[name] is not None for row in fits):
-                    mib = variant["pool_mib"]
-                    pool = f"a pool of {mib} MiB" if mib else f"a pool of {variant['pool_blocks']} blocks"
-                    found.append((pool, fits))
-            if sum(row[name] is not None for _, g in found for row in g) == sum(r[name] is not None for r in rows):
+                    found.append((caption, fits, others))
+            if sum(row[name] is not None for _, g, _ in found for row in g) == sum(r[name] is not None for r in rows):
                 return found
-    return [("", list(rows))]
+    return [("", list(rows), set())]

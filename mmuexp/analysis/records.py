@@ -6,7 +6,7 @@ from typing import Any
 
 from mmuexp.analysis.passes import Run
 from mmuexp.analysis.pressure import pressures
-from mmuexp.analysis.ranges import tables_of
+from mmuexp.analysis.ranges import companions_of, tables_of
 from mmuexp.price.host import Profile
 from mmuexp.price.priced import FAR, Priced, price
 from mmuexp.price.verdict import break_even, decided_by, is_sure, ratio_range
@@ -104,7 +104,7 @@ def certainty(label: str, priced: Sequence[tuple[Run, Priced]], values: Mapping[
     rows = [
         {**dict.fromkeys(parameters), **values.get(str(run.strategy), {}), "": at} for at, (run, _) in enumerate(priced)
     ]
-    for _, group in tables_of(rows, parameters):
+    for _, group, _ in tables_of(rows, parameters, companions_of(run.strategy for run, _ in priced)):
         mine = [priced[row[""]] for row in group]
         first, least = min(mine, key=lambda one: one[1].access_ns)
         for run, cost in mine:

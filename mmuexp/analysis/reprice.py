@@ -16,7 +16,7 @@ from mmuexp.price.priced import engine_ns_per_access, price, price_table
 from mmuexp.result import manifest
 from mmuexp.result.table import IDENTITY, WINDOW, Result, is_measured, make_frame, measured_ns, rows_of
 from mmuexp.strategy.given import given_strategies
-from mmuexp.strategy.registry import parse_settings, parse_spec
+from mmuexp.strategy.registry import installed_class, parse_settings
 from mmuexp.trace.loadseed import LOAD_SEED
 
 REPLAY = "count it anew: mmuexp compare, sweep or rerun"
@@ -61,7 +61,7 @@ def _scheme(spec: str, known: Mapping[str, type]) -> Any:
     if name in known:
         return parse_settings(known[name], settings, spec)
     try:
-        return parse_spec(spec)
+        return parse_settings(installed_class(name), settings, spec)
     except UsageError as error:
         todo = "a scheme of a file of one's own wants it: -s FILE.py"
         raise MmuexpError(f"its scheme is not known here: {error.what}", where=spec, todo=todo) from None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mmuexp.analysis.ranges import tables_of
+from mmuexp.analysis.ranges import companions_of, tables_of
 from mmuexp.price.priced import DEPENDENCE
 from mmuexp.render import words
 from mmuexp.render.certain import certainty_sentence
@@ -19,6 +19,7 @@ from mmuexp.render.sentence import Line, clear_winner, close_to, lines_of, sente
 from mmuexp.render.terminal.grid import table_width
 from mmuexp.render.terminal.wrap import PAGE
 from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, Result, access_ns, rows_of, within_tolerance
+from mmuexp.strategy.registry import known_classes
 from mmuexp.trace.loadseed import LOAD_SEED
 
 CERTAIN_ROUNDS = 6  # fewer do not bound a median so that it lies outside but once in 20
@@ -85,11 +86,12 @@ def summaries(result: Result, width: int = PAGE) -> list[Summary]:
     """Upright where that fits in `width` characters."""
     rows = rows_of(result.frame)
     traces = list(dict.fromkeys(row["trace"] for row in rows))
+    companions = companions_of(known_classes(row["strategy"] for row in rows)) if result.parameters else {}
     found = []
     for trace in traces:
         mine = [row for row in rows if row["trace"] == trace]
-        for caption, group in tables_of(mine, result.parameters):
-            table = _Table(result, trace, group, mine, caption)
+        for caption, group, told in tables_of(mine, result.parameters, companions):
+            table = _Table(result, trace, group, mine, caption, told)
             found.append(table.summary(width))
     return found
 
@@ -97,9 +99,9 @@ def summaries(result: Result, width: int = PAGE) -> list[Summary]:
 class _Table:
     """Builds one Summary of `rows`; `all_rows` are the trace's, among which the reference is."""
 
-    def __init__(self, result: Result, trace: str, rows: list[Row], all_rows: list[Row], caption: str):
+    def __init__(self, result: Result, trace: str, rows: list[Row], all_rows: list[Row], caption: str, told: set[str]):
         self.result, self.trace, self.rows, self.caption = result, trace, rows, caption
-        self.parameters = [p for p in result.parameters if not caption or p not in ("pool_blocks", "pool_mib")]
+        self.parameters = [p for p in result.parameters if p not in told]
         self.figures = Figures(result, trace, rows, all_rows, self.parameters)
         self.host = result.manifest.get("prices", {}).get("host", {}).get("name", "its host profile")
         self.names = [self._name(row) for row in rows]

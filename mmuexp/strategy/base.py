@@ -43,6 +43,7 @@ class Param:
     choices: tuple[str, ...] = ()
     hex: bool = False  # addresses are written in hexadecimal
     helps: tuple[str, ...] = ()  # counts that fall as it grows
+    companions: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)  # caption -> settings
 
     @property
     def type(self) -> type:
@@ -81,17 +82,23 @@ def param(
     help: str = "",
     hex: bool = False,
     helps: str | Iterable[str] = (),
+    companions: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Any:
     """A field of a strategy that users may set. Integers need `minimum` and `maximum`, words need `choices`.
 
     `helps` names counts that fall as the value grows, as "evictions": where they cost much, compare says so. Of several
-    parameters that help the last one that is not 0 counts.
+    parameters that help the last one that is not 0 counts. `companions` are the tables that a sweep of it is shown in,
+    where other parameters decide what sweeping it means: the caption of each, and the others' values in it. A user who
+    fixes or sweeps one of these gets a single table.
     """
     choices = tuple(choices)
     if not choices and (minimum is None or maximum is None):
         raise TypeError("an integer parameter declares its minimum and maximum")
-    about = dict(minimum=minimum, maximum=maximum, choices=choices, sweep=tuple(sweep), unit=unit, help=help, hex=hex)
+    about: dict[str, Any] = dict(
+        minimum=minimum, maximum=maximum, choices=choices, sweep=tuple(sweep), unit=unit, help=help, hex=hex
+    )
     about["helps"] = (helps,) if isinstance(helps, str) else tuple(helps)
+    about["companions"] = dict(companions or {})
     return dataclasses.field(default=default, metadata={"param": about})
 
 

@@ -23,7 +23,7 @@ from mmuexp.emulator.state import Row
 from mmuexp.errors import MmuexpError
 from mmuexp.events import FIRST_EXTRA, Event
 from mmuexp.runtime import interrupt
-from mmuexp.strategy import Cost, Kernels, Strategy
+from mmuexp.strategy import Cost, Kernels, Param, Strategy
 from mmuexp.strategy.bounds import files_of, is_own
 
 CALLED_WITH = {"access": "s, e, n, row", "io": "s, e, n, row", "execute": "s, e, n", "protect": "s, e, n, frame"}
@@ -194,9 +194,18 @@ def declared(cls: type[Strategy]) -> None:
         if unknown := [name for name in one.helps if name not in cls.columns()]:
             what = f"{one.name} helps {unknown[0]!r}, which it does not count"
             raise _mistake(cls, one.name, what, f"it counts {', '.join(cls.columns())}")
+        _companions(cls, one)
     with blamed(cls):
         strategy = cls()
         _answers(strategy)
+
+
+def _companions(cls: type[Strategy], one: Param) -> None:
+    for settings in one.companions.values():
+        others = cls.params().keys() - {one.name}
+        if not isinstance(settings, Mapping) or not settings or not settings.keys() <= others:
+            what = f"the companions of {one.name} hold {settings!r}"
+            raise _mistake(cls, one.name, what, f"give values of {', '.join(sorted(others)) or 'other parameters'}")
 
 
 def _listed(value: Any) -> list[Any]:

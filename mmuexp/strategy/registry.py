@@ -8,6 +8,8 @@ import os
 import pkgutil
 import re
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
@@ -23,6 +25,9 @@ from mmuexp.strategy.mistakes import declared, line_of, place_of
 GROUP = "mmuexp.strategies"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 ORDER = ("softmmu", "byte-lookup", "map-block", "qemu-fast")  # as the story is told; others follow by name
+
+
+_of_files: dict[str, type[Strategy]] = {}  # by name, of files that this process has read
 
 
 @lru_cache(maxsize=1)
@@ -98,7 +103,8 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
     found = strategies_in(module)
     if not found:
         raise MmuexpError("holds no subclass of Strategy", where=str(path), todo="see strategies/map_block.py")
-    return [_checked(c, str(path)) for c in found]
+    _of_files.update({c.name: c for c in (_checked(c, str(path)) for c in found)})
+    return found
 
 
 def all_strategies(*, broken: list[MmuexpError] | None = None) -> dict[str, type[Strategy]]:
@@ -134,6 +140,14 @@ def strategy_class(name: str) -> type[Strategy]:
             raise MmuexpError(f"holds {len(classes)} strategies", where=name, todo="keep one a file")
         declared(classes[0])
         return classes[0]
+    return installed_class(name)
+
+
+def installed_class(name: str) -> type[Strategy]:
+    """The class of this name, of ours and of installed packages. No file is read: `name` may be what a result holds.
+
+    Raises UsageError (unknown), MmuexpError (a third party's package is broken).
+    """
     wanted = name.strip().lower().replace("_", "-")
     if wanted in _own():
         return _own()[wanted]
@@ -144,6 +158,18 @@ def strategy_class(name: str) -> type[Strategy]:
     near = difflib.get_close_matches(wanted, known, 1)
     guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
     raise UsageError(f"no strategy is called {name!r}", todo=guess)
+
+
+def known_classes(specs: Iterable[str]) -> list[type[Strategy]]:
+    """The classes of the schemes that a result names: installed ones, and those of files that were read already."""
+    found = []
+    for name in dict.fromkeys(spec.partition(",")[0] for spec in specs):
+        if name in _of_files:
+            found.append(_of_files[name])
+        else:
+            with suppress(MmuexpError):
+                found.append(installed_class(name))
+    return found
 
 
 def parse_spec(text: str) -> Strategy:

@@ -1,10 +1,11 @@
 """RANGE texts, whose parameter it is, and the combinations that follow."""
 
 import pytest
+from kit.places import ROOT
 
-from mmuexp.analysis.ranges import combinations, expand, owner, parse_ranges
+from mmuexp.analysis.ranges import combinations, companions_of, expand, owner, parse_ranges, tables_of
 from mmuexp.errors import UsageError
-from mmuexp.strategy.registry import all_strategies
+from mmuexp.strategy.registry import all_strategies, known_classes
 
 
 @pytest.mark.parametrize(
@@ -124,3 +125,45 @@ def test_unless_the_pool_is_given(spec, also):
 def test_wrong_sweeps(spec, params, says):
     with pytest.raises(UsageError, match=says):
         combinations(spec, parse_ranges(params))
+
+
+def test_the_tables_of_a_sweep_come_from_the_scheme_that_is_swept(tmp_path):
+    """A scheme of somebody's own declares other companions, and no file of ours knows of them."""
+    text = (ROOT / "strategies" / "map_block.py").read_text()
+    for before, after in {
+        '"a pool of 64 blocks": {"pool_blocks": 64, "pool_mib": 0},': '"one at a time": {"map_pages": 1},',
+        '"a pool of 64 MiB": {"pool_blocks": 64, "pool_mib": 64},': '"four": {"map_pages": 4},',
+        'name = "map-block"': 'name = "mine"',
+    }.items():
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    swept = {"map_block_bits": ["12", "16"]}
+    rows = [one.values for one in combinations(str(file), swept)]
+    assert rows == [{"map_block_bits": bits, "map_pages": pages} for pages in (1, 4) for bits in (12, 16)]
+    found = tables_of(rows, [*rows[0]], companions_of(known_classes(["mine,map_pages=4"])))
+    assert found == [("one at a time", rows[:2], {"map_pages"}), ("four", rows[2:], {"map_pages"})]
+    alone = [one.values for one in combinations(f"{file},map_pages=2", swept)]
+    assert alone == [{"map_block_bits": 12}, {"map_block_bits": 16}]
+
+
+def test_companions_that_are_none_are_told_with_their_line(cli, trace, tmp_path):
+    text = (ROOT / "strategies" / "map_block.py").read_text()
+    file = tmp_path / "mine.py"
+    file.write_text(text.replace('{"pool_blocks": 64, "pool_mib": 0}', '{"pools": 64}'))
+    done = cli("compare", trace, "-s", str(file))
+    assert done.code == 1
+    assert "the companions of map_block_bits hold {'pools': 64}" in done.err and "mine.py:" in done.err
+
+
+def test_a_result_names_no_file_to_be_run(cli, trace, tmp_path, monkeypatch):
+    """A saved result is not trusted: a scheme that is named like a file of Python is not imported."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text("open('ran', 'w')")
+    assert cli("sweep", "tlb_bits=4,8", trace, "-s", "softmmu", "-o", "r.csv").code == 0
+    saved = (tmp_path / "r.csv").read_text()
+    (tmp_path / "r.csv").write_text(saved.replace(",softmmu,", ",evil.py,").replace(",softmmu\n", ",evil.py\n"))
+    cli("export", "r.csv")
+    cli("export", "r.csv", "--host", "pentium4-2004")
+    assert not (tmp_path / "ran").exists()
