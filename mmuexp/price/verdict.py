@@ -5,7 +5,7 @@ it, the pages, and its share of what FLUSH and eviction cost. A break-even moves
 one factor.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -68,7 +68,11 @@ def decided_by(run: Priced, base: Priced) -> list[str]:
     """
     difference = run.access_ns - base.access_ns
     now = _order(difference)
-    return [name for name, ends in _shares(run, base).items() if any(_order(difference + end) != now for end in ends)]
+    return [
+        name
+        for name, ends in _paired(run.moves, base.moves).items()
+        if any(_order(difference + (mine - its)) != now for mine, its in ends)
+    ]
 
 
 def is_sure(run: Priced, base: Priced) -> bool:
@@ -81,13 +85,11 @@ def is_sure(run: Priced, base: Priced) -> bool:
     return _order(low) == _order(high) != 0
 
 
-def _shares(run: Priced, base: Priced) -> dict[str, Ends]:
-    """By how many ns the difference of two runs moves with each price, to its low end and to its high one."""
+def _paired(mine: Mapping[str, Ends], its: Mapping[str, Ends]) -> dict[str, list[Ends]]:
+    """By how many ns both runs move with each price and length, at its low end and at its high one."""
     none = (0.0, 0.0)
-    mine, its = run.moves, base.moves
     return {
-        name: (mine.get(name, none)[0] - its.get(name, none)[0], mine.get(name, none)[1] - its.get(name, none)[1])
-        for name in dict.fromkeys([*mine, *its])
+        name: list(zip(mine.get(name, none), its.get(name, none), strict=True)) for name in dict.fromkeys([*mine, *its])
     }
 
 
@@ -97,14 +99,12 @@ def _ways(run: Priced, base: Priced) -> list[list[list[Ends]]]:
 
     With those prices set, time is linear in all others.
     """
-    lengths = [length for length, _ in [*run.products, *base.products]]  # of 0 ns, one moves with its price alone
-    names = dict.fromkeys([*run.moves, *base.moves, *lengths])
     prices = list(dict.fromkeys(price for _, price in [*run.products, *base.products]))
     found = []
     for way in product((0, 1), repeat=len(prices)):
         ends = dict(zip(prices, way, strict=True))
-        mine, its = (_moves_at(one, ends) for one in (run, base))
-        found.append([_choices(mine.get(name), its.get(name), ends.get(name)) for name in names])
+        paired = _paired(_moves_at(run, ends), _moves_at(base, ends))
+        found.append([[moved[ends[name]]] if name in ends else [(0.0, 0.0), *moved] for name, moved in paired.items()])
     return found
 
 
@@ -115,12 +115,6 @@ def _moves_at(one: Priced, ends: dict[str, int]) -> dict[str, Ends]:
         less, more = moves.get(length, (0.0, 0.0))
         moves[length] = less + products[ends[price]][0], more + products[ends[price]][1]
     return moves
-
-
-def _choices(mine: Ends | None, its: Ends | None, end: int | None) -> list[Ends]:
-    (low, high), (its_low, its_high) = mine or (0.0, 0.0), its or (0.0, 0.0)
-    ends = [(low, its_low), (high, its_high)]
-    return [(0.0, 0.0), *ends] if end is None else [ends[end]]
 
 
 def ratio_range(run: Priced, base: Priced) -> Ends:
