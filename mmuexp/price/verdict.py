@@ -2,16 +2,18 @@
 
 A *fault's price* is all kernel time of a run divided by its host faults: the signal, the mmap or mprotect that answers
 it, the pages, and its share of what FLUSH and eviction cost. A break-even moves every kernel price, of both runs, by
-one factor.
+one factor x: a run's time is user + x kernel, a line, and x = 1 at the profile's prices. The winner is the lowest line
+at x = 1; `turns` says where it stops being that.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmuexp.price.priced import Ends, Priced
 
+CLOSE = 0.01  # runs nearer to the winner than this are called equal: no price is known that well
 ALWAYS, NEVER, BELOW, ABOVE = "always", "never", "below", "above"
 
 
@@ -142,3 +144,51 @@ def _extreme_ratio(run: Priced, base: Priced, pick: Callable[..., Any]) -> float
             ratio = above / below
         found.append(ratio)
     return pick(found)
+
+
+class Line(NamedTuple):
+    """One run: ns outside and inside the kernel, and its host faults."""
+
+    name: str
+    user: float
+    kernel: float
+    faults: int
+
+    @property
+    def ns(self) -> float:
+        return self.user + self.kernel
+
+    @property
+    def fault_ns(self) -> float | None:
+        return self.kernel / self.faults if self.faults and self.kernel else None
+
+
+class Turn(NamedTuple):
+    """At `x` times today's kernel prices, `line` takes over."""
+
+    x: float
+    line: Line
+
+
+def turns(lines: Sequence[Line]) -> tuple[Line, Turn | None, Turn | None]:
+    """The winner; who overtakes it when faults get dearer (nearest first), and who when they get cheaper."""
+    winner = min(lines, key=lambda line: line.ns)
+    dearer, cheaper = [], []
+    for line in lines:
+        user, kernel = line.user - winner.user, line.kernel - winner.kernel
+        if user > 0 and kernel < 0:
+            dearer.append(Turn(-user / kernel, line))
+        elif user < 0 and kernel > 0:
+            cheaper.append(Turn(-user / kernel, line))
+    return winner, min(dearer, default=None), max(cheaper, default=None)
+
+
+def close_to(winner: Line, lines: Sequence[Line]) -> list[Line]:
+    """The runs that no price tells from the winner, itself among them."""
+    return [line for line in lines if line.ns == winner.ns or line.ns < winner.ns * (1 + CLOSE)]  # at 0 ns, too
+
+
+def clear_winner(lines: Sequence[Line]) -> Line | None:
+    """The run that is cheaper than all others by more than CLOSE."""
+    winner = min(lines, key=lambda line: line.ns, default=None)
+    return winner if winner and len(lines) > 1 and close_to(winner, lines) == [winner] else None

@@ -1,41 +1,13 @@
-"""The one sentence: who wins, and at which fault price that turns.
-
-Every run's time is user + x kernel, x = 1 at the profile's prices; moving x moves the price of a fault in every
-scheme alike. The winner is the lowest line at x = 1; the sentence names where it stops being that.
-"""
+"""The one sentence: who wins, and at which fault price that turns (price/verdict.py)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from mmuexp.price.verdict import CLOSE, Line, close_to, turns
 from mmuexp.render.words import at_prices, duration
 from mmuexp.result.table import access_ns
 
 NAMED = 4  # of many equal runs so many are named
-CLOSE = 0.01  # runs nearer to the winner than this are called equal: no price is known that well
-
-
-class Line(NamedTuple):
-    """One run: ns outside and inside the kernel, and its host faults."""
-
-    name: str
-    user: float
-    kernel: float
-    faults: int
-
-    @property
-    def ns(self) -> float:
-        return self.user + self.kernel
-
-    @property
-    def fault_ns(self) -> float | None:
-        return self.kernel / self.faults if self.faults and self.kernel else None
-
-
-class Turn(NamedTuple):
-    """At `x` times today's kernel prices, `line` takes over."""
-
-    x: float
-    line: Line
 
 
 def lines_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Line]:
@@ -46,30 +18,6 @@ def lines_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Li
         user, kernel = access_ns(row) - row["kernel_ns"], row["kernel_ns"]
         found[name] = Line(name, old.user + user, old.kernel + kernel, old.faults + (row["faults"] or 0))
     return list(found.values())
-
-
-def turns(lines: Sequence[Line]) -> tuple[Line, Turn | None, Turn | None]:
-    """The winner; who overtakes it when faults get dearer (nearest first), and who when they get cheaper."""
-    winner = min(lines, key=lambda line: line.ns)
-    dearer, cheaper = [], []
-    for line in lines:
-        user, kernel = line.user - winner.user, line.kernel - winner.kernel
-        if user > 0 and kernel < 0:
-            dearer.append(Turn(-user / kernel, line))
-        elif user < 0 and kernel > 0:
-            cheaper.append(Turn(-user / kernel, line))
-    return winner, min(dearer, default=None), max(cheaper, default=None)
-
-
-def close_to(winner: Line, lines: Sequence[Line]) -> list[Line]:
-    """The runs that no price tells from the winner, itself among them."""
-    return [line for line in lines if line.ns == winner.ns or line.ns < winner.ns * (1 + CLOSE)]  # at 0 ns, too
-
-
-def clear_winner(lines: Sequence[Line]) -> Line | None:
-    """The run that is cheaper than all others by more than CLOSE."""
-    winner = min(lines, key=lambda line: line.ns, default=None)
-    return winner if winner and len(lines) > 1 and close_to(winner, lines) == [winner] else None
 
 
 def sentence(lines: Sequence[Line], reference: str, host: str) -> str:

@@ -9,8 +9,8 @@ from kit.prices import NS, USER_NS, Scheme, priced, profile
 from mmuexp.price.host import Price, Profile, priced_at
 from mmuexp.price.priced import is_of_host, price, price_lines
 from mmuexp.price.primitives import LEVELS, PRICES, PRIMITIVES
-from mmuexp.price.verdict import break_even
-from mmuexp.render.sentence import Line, clear_winner, sentence, turns
+from mmuexp.price.verdict import Line, break_even, clear_winner, turns
+from mmuexp.render.sentence import sentence
 from mmuexp.render.words import duration, significant, size
 from mmuexp.strategy import Cost
 from mmuexp.strategy.registry import default_strategies, parse_spec

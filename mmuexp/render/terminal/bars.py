@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mmuexp.render.sentence import Line
+from mmuexp.price.verdict import Line
 from mmuexp.render.terminal.wrap import PAGE, fold
 from mmuexp.render.words import duration
 
