@@ -145,7 +145,7 @@ def with_condition(finding: Any, host: str) -> str:
 
 
 def markdown(report: Any) -> str:
-    parts = ["# The mail's claims\n", *_grid(*overview(report), left=2)]
+    parts = ["# The mail's claims\n", *words.markdown_table(*overview(report), left=(0, 1))]
     for finding in report.findings:
         claim = finding.claim
         parts += [f"\n## {claim.number}. {claim.says}\n", f"{claim.author} ({claim.where}). **{finding.verdict}**\n"]
@@ -155,16 +155,11 @@ def markdown(report: Any) -> str:
             parts += [f"### {one.meaning}: {one.verdict}\n"]
             parts += [f"* when {text}" for text in one.conditions]
             parts += [f"* {text}" for text in one.recordings]
-            parts += ["", *_grid(one.heads, one.cells)] if one.cells else []
+            parts += ["", *words.markdown_table(one.heads, one.cells)] if one.cells else []
             parts.append("")
         parts += [f"{note}\n" for note in notes(finding, report)]
         parts += [f"    {source.command}" for source in finding.sources]
     return "\n".join(parts).rstrip() + "\n"
-
-
-def _grid(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    line = words.markdown_line
-    return [line(heads), line([*[":--"] * left, *("--:" for _ in heads[left:])]), *(line(cells) for cells in lines)]
 
 
 def sections(report: Any) -> list[Any]:

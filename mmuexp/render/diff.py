@@ -32,12 +32,7 @@ def print_diff(found: Difference, console: Console) -> None:
 def markdown(found: Difference) -> str:
     parts = [f"**{headline(found)}**\n", *(f"* {line}" for line in _alone(found))]
     for title, lines in _groups(found):
-        parts += [
-            f"\n## {title}\n",
-            words.markdown_line(HEADS),
-            "|:--|" + "--:|" * (len(HEADS) - 1),
-            *map(words.markdown_line, lines),
-        ]
+        parts += [f"\n## {title}\n", *words.markdown_table(HEADS, lines)]
     if found and found.why:
         parts += ["", *(f"* {line}" for line in found.why)]
     return "\n".join(parts) + "\n"

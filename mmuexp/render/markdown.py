@@ -5,7 +5,7 @@ from mmuexp.render.counts import every_count
 from mmuexp.render.misses import markdown as markdown_of_misses
 from mmuexp.render.summary import Summary, summaries
 from mmuexp.render.terminal.bars import bars
-from mmuexp.render.words import markdown_line, markdown_text
+from mmuexp.render.words import markdown_table, markdown_text
 from mmuexp.result.table import Result
 
 
@@ -17,16 +17,8 @@ def markdown(result: Result) -> str:
 
 
 def _summary(summary: Summary) -> str:
-    marks = [":--" if at in summary.left else "--:" for at in range(len(summary.heads))]
     title = markdown_text(summary.title).replace("\n", ", ")
-    lines = [
-        f"## {title}",
-        "",
-        markdown_line(summary.heads),
-        markdown_line(marks),
-        *(markdown_line(row) for row in summary.cells),
-        "",
-    ]
+    lines = [f"## {title}", "", *markdown_table(summary.heads, summary.cells, summary.left), ""]
     if len(summary.bars) > 1:
         lines += ["```", bars(summary.bars), "```", ""]
     lines += [f"**{markdown_text(summary.sentence)}**", ""]
@@ -37,5 +29,4 @@ def _summary(summary: Summary) -> str:
 
 def _counts(result: Result) -> str:
     head, *rest = every_count(result)
-    marks = [":--", *("--:" for _ in head[1:])]
-    return "\n".join([markdown_line(head), markdown_line(marks), *(markdown_line(line) for line in rest)]) + "\n"
+    return "\n".join(markdown_table(head, rest)) + "\n"

@@ -71,7 +71,6 @@ def markdown(result: Result) -> str:
     """The same tables as Markdown."""
     found = []
     for title, heads, cells in tables(result):
-        rule = [":--", *["--:"] * (len(heads) - 2), ":--"]
-        lines = [words.markdown_line(row) for row in (heads, rule, *cells)]
+        lines = words.markdown_table(heads, cells, left=(0, len(heads) - 1))
         found.append("\n".join([f"## {words.markdown_text(title)}\n", *lines]))
     return "\n\n".join(found) + "\n"

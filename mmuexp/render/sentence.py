@@ -1,13 +1,18 @@
-"""The one sentence: who wins, and at which fault price that turns (price/verdict.py)."""
+"""Says who wins by the model, at which price of a fault that turns, how sure it is, and what the second half says."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmuexp.price.host import CALIBRATED
+from mmuexp.price.priced import is_of_host
 from mmuexp.price.verdict import CLOSE, Line, close_to, turns
 from mmuexp.render.words import at_prices, duration
 from mmuexp.result.table import access_ns
 
 NAMED = 4  # of many equal runs so many are named
+PRICES_NAMED = 3  # and of several prices that turn the order
+MEASURED = (CALIBRATED, "now")  # profiles of the reader's own host, as calibrate and compare --live name them
+DIFFERS = 0.1  # the ratio of the second half, against that of the whole, from which on it is told
 
 
 def lines_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Line]:
@@ -117,3 +122,61 @@ def _price(x: float, who: Line) -> str:
 
 def _now(who: Line, host: str) -> str:
     return f" ({duration(who.fault_ns)} {at_prices(host)})" if who.fault_ns else ""
+
+
+def certainty_sentence(winner: str, entries: Sequence[Mapping[str, Any]], names: Mapping[str, str], host: str) -> str:
+    """Say it of a winner, whose `entries` a manifest holds, and of the others, `names`: spec -> name.
+
+    Without an entry of every one of them it is not known, and nothing is said.
+    """
+    found = {entry["scheme"]: entry for entry in entries}
+    if not names or not names.keys() <= found.keys():
+        return ""
+    unsure = {spec: found[spec] for spec in names if not found[spec]["sure"]}
+    if not unsure:
+        return "No prices within their ranges put another first."
+    alone = [spec for spec, entry in unsure.items() if entry["decided_by"]]
+    together = [names[spec] for spec in unsure if spec not in alone]
+    knobs = list(dict.fromkeys(knob for spec in alone for knob in unsure[spec]["decided_by"]))
+    told = []
+    if alone:
+        more = f" or {len(knobs) - PRICES_NAMED} more" if len(knobs) > PRICES_NAMED else ""
+        first = _or([names[spec] for spec in alone])
+        listed = f"{', '.join(knobs[:PRICES_NAMED])}{more}"
+        told.append(f"one of these alone, within its range, puts {first} before {winner}: {listed}")
+    if together:
+        told.append(f"several prices at once, each within its range, put {_or(together)} before {winner}")
+    return f"Not sure: {'; '.join(told)}. {_advice(knobs, host)}"
+
+
+def _advice(knobs: Sequence[str], host: str) -> str:
+    if host not in MEASURED and (not knobs or any(map(is_of_host, knobs))):
+        return "`mmuexp calibrate` measures the prices of this host, --live what the schemes take on it."
+    return "--live measures what the schemes take on this host."
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def half_sentence(rows: Sequence[Mapping[str, Any]], names: Sequence[str], reference: str) -> str:
+    """Say where the second half of the rows, alone, has another winner or another ratio; nothing if it has neither.
+
+    By then a program touches few pages for the first time. The ratio is that to the run called `reference`; where that
+    one wins, to the next best.
+    """
+    whole = {name: access_ns(row) for name, row in zip(names, rows, strict=True)}
+    half = {name: row.get("second_half_ns") or 0.0 for name, row in zip(names, rows, strict=True)}
+    if len(rows) < 2 or not all(whole.values()) or not all(half.values()):
+        return ""
+    best, then = min(whole, key=whole.__getitem__), min(half, key=half.__getitem__)
+    beside = f"--warmup {rows[0]['rows'] // 2} counts from there"
+    if half[then] * (1 + CLOSE) < half[best]:
+        ratio = f"{half[best] / half[then]:.2f} times less than {best}'s"
+        return f"In the second half of the rows alone {then}'s accesses cost least, {ratio}: {beside}."
+    other = reference if reference in whole and reference != best else min(set(whole) - {best}, key=whole.__getitem__)
+    now, later = whole[other] / whole[best], half[other] / half[best]
+    if abs(later / now - 1) <= DIFFERS:
+        return ""
+    times = f"{later:.2f} times less than {other}'s" if later > 1 + CLOSE else f"as much as {other}'s"
+    return f"In the second half of the rows alone {best}'s accesses cost {times}: {beside}."

@@ -12,11 +12,9 @@ from mmuexp.analysis.ranges import companions_of, tables_of
 from mmuexp.price.priced import DEPENDENCE
 from mmuexp.price.verdict import Line, clear_winner, close_to
 from mmuexp.render import words
-from mmuexp.render.certain import certainty_sentence
 from mmuexp.render.clock import clock_sentence, timed, winner_by_clock
 from mmuexp.render.figures import TIME, Figures, Row
-from mmuexp.render.half import half_sentence
-from mmuexp.render.sentence import lines_of, sentence
+from mmuexp.render.sentence import certainty_sentence, half_sentence, lines_of, sentence
 from mmuexp.render.terminal.grid import table_width
 from mmuexp.render.terminal.wrap import PAGE
 from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, Result, access_ns, rows_of, within_tolerance

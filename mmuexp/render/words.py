@@ -1,7 +1,7 @@
 """Numbers as people read them: durations, counts, sizes, factors."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import floor, log10
 from typing import Any
 
@@ -96,6 +96,12 @@ def markdown_line(cells: Sequence[str]) -> str:
     """A row of a Markdown table; nothing in a cell ends it, or is taken for HTML."""
     told = (cell.replace("-\n", "-").replace("\n", " ") for cell in cells)
     return "| " + " | ".join(markdown_text(cell).replace("|", "\\|") for cell in told) + " |"
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
+    """Return the lines of a Markdown table; `left` are the columns set left."""
+    rule = ["| " + " | ".join(":--" if at in left else "--:" for at in range(len(heads))) + " |"]
+    return [markdown_line(heads), *rule, *map(markdown_line, rows)]
 
 
 def markdown_text(text: str) -> str:

@@ -10,8 +10,8 @@ from mmuexp.analysis.compare import compare
 from mmuexp.analysis.sweep import sweep
 from mmuexp.price.host import Price
 from mmuexp.price.priced import DEPENDENCE, is_of_host, price
-from mmuexp.render.certain import certainty_sentence
 from mmuexp.render.export import Output, load
+from mmuexp.render.sentence import certainty_sentence
 from mmuexp.render.summary import summaries
 from mmuexp.result.table import LIVE as LIVE_COLUMNS
 from mmuexp.strategy.registry import parse_spec

@@ -10,7 +10,7 @@ from truth.schemes import NAMES
 from mmuexp.analysis.compare import compare
 from mmuexp.analysis.sweep import sweep
 from mmuexp.render.export import Output, load
-from mmuexp.render.half import half_sentence
+from mmuexp.render.sentence import half_sentence
 from mmuexp.render.summary import summaries
 from mmuexp.result.table import HALF, Result, rows_of
 from mmuexp.trace import TraceWriter

@@ -17,11 +17,11 @@ An unknown key or column is a UsageError. Rows without an x or y are left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mmuexp.errors import UsageError
 from mmuexp.render import palette
-from mmuexp.render.chart.data import TEXTS, checked, records_of
 from mmuexp.render.chart.theme import ROOM, config, enlarged, in_a_row, number_format, ticks
 from mmuexp.render.chart.vega import convert
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH, HEIGHT, BAR, LEGEND = 640, 300, 30, 20  # pixels; BAR for each bar with its gap, LEGEND for a row of one
+MARKS = ("line", "point", "bar", "stacked")
+TEXTS = ("title", "x_title", "y_title", "color_title")
+MOST_ACROSS = 6
+KEYS = {"mark", "x", "y", "color", "facet", *TEXTS, "log_x", "log_y", "label", "rule", "across"}
 SMALL, SMALL_HEIGHT, COLUMNS = 280, 170, 2  # small charts of a facet
 
 
@@ -107,11 +111,11 @@ class _Asked:
 
     def __init__(self, frame: pd.DataFrame, spec: Mapping[str, Any]):
         self.spec = dict(spec)
-        self.mark = checked(frame, self.spec)
+        self.mark = _checked(frame, self.spec)
         self.facet = spec.get("facet")
         ys = [spec["y"]] if isinstance(spec["y"], str) else list(spec["y"])
         self.color = spec.get("color") or ("part" if len(ys) > 1 else None)
-        self.records = records_of(frame, self.spec, ys)
+        self.records = _records(frame, self.spec, ys)
         named = {"x": spec["x"], "y": ys[0] if len(ys) == 1 else "", "color": spec.get("color") or "", "title": ""}
         self.text = {key: spec.get(key) or named[key.removesuffix("_title")] for key in TEXTS}
         self.lies = self.mark in ("bar", "stacked")
@@ -250,3 +254,57 @@ class _Asked:
             else:
                 found.append(altair.Tooltip(f"{key}:Q", title=title, format=number_format(values, ",.4~r")))
         return found
+
+
+def _checked(frame: pd.DataFrame, spec: Mapping[str, Any]) -> str:
+    """Return the mark. Raises UsageError for a specification that the frame cannot serve."""
+
+    def refuse(what: str, todo: str) -> None:
+        raise UsageError(what, where="chart", todo=todo)
+
+    for key in sorted(set(spec) - KEYS):
+        refuse(f"{key!r} is no key of a chart", f"there are {', '.join(sorted(KEYS))}")
+    mark = spec.get("mark", "line")
+    if mark not in MARKS:
+        refuse(f"there is no mark {mark!r}", f"there are {', '.join(MARKS)}")
+    for key in ("x", "y"):
+        if not spec.get(key):
+            refuse(f"it has no {key}", "name a column")
+    several = isinstance(spec["y"], (list, tuple))
+    if several and (mark not in ("stacked", "line") or spec.get("color")):
+        refuse("several columns as y", 'that is for mark = "stacked" or "line", without a color')
+    across = spec.get("across", 1)
+    if isinstance(across, bool) or not isinstance(across, int) or not 1 <= across <= MOST_ACROSS:
+        refuse(f"across is {across!r}", f"give 1 to {MOST_ACROSS} small charts in a row")
+    if mark == "stacked" and spec.get("log_y"):
+        refuse("parts that are stacked on a logarithmic axis", "leave log_y out, or take another mark")
+    columns = [spec["x"], *(spec["y"] if several else [spec["y"]])]
+    columns += [spec.get(key) for key in ("color", "facet", "label")]
+    for column in columns:
+        if column and column not in frame.columns:
+            refuse(f"there is no column {column!r}", f"there are {', '.join(map(str, frame.columns))}")
+    return mark
+
+
+def _records(frame: pd.DataFrame, spec: Mapping[str, Any], ys: Sequence[str]) -> list[dict[str, Any]]:
+    from mmuexp.result.table import rows_of
+
+    found = []
+    for row in rows_of(frame):
+        for at, y in enumerate(ys):
+            if row[spec["x"]] is None or row[y] is None:
+                continue
+            one = {"x": row[spec["x"]], "y": row[y]}
+            if spec.get("color") or len(ys) > 1:
+                one["c"] = str(row[spec["color"]]) if spec.get("color") else y
+                one["o"] = at
+            if spec.get("facet"):
+                one["f"] = str(row[spec["facet"]])
+            if spec.get("label"):
+                one["n"] = str(row[spec["label"]])
+            found.append(one)
+    order = {name: at for at, name in enumerate(dict.fromkeys(one.get("c") for one in found))}
+    for one in found:
+        if "o" in one:
+            one["o"] = order[one["c"]]
+    return found
