@@ -8,7 +8,7 @@ place in the hash bucket, so that translating it again is told from translating 
 import numpy as np
 
 from mmuexp.emulator.kernel import entry, kernel, seldom
-from mmuexp.emulator.state import BLOCKS, DROPPED, USED_BLOCKS, Emulator, lose
+from mmuexp.emulator.state import DROPPED, REVOKED, USED_BLOCKS, Emulator
 from mmuexp.events import Event
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK
 from mmuexp.runtime.threads import apart
@@ -108,7 +108,7 @@ def drop_block(e: Emulator, b: int) -> None:
     e.block[b].dropped = 1
     if e.block[b].entered:
         e.entered[e.block[b].entered - 1] = 0
-    lose(e, BLOCKS, e.block[b].start & PAGE_MASK)  # at every address where it can be entered
+        e.control[REVOKED] = 1
 
 
 @kernel

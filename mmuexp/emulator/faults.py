@@ -7,13 +7,14 @@ handler takes the access as a whole (faults_cross, faults_io, faults_softmmu) it
 A kernel leaves what it has to tell in `Emulator.control`; the loop, which knows the row, takes it from there.
 """
 
+from typing import Any
+
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
 from mmuexp.emulator.state import FIRST_FAULT, ROW_FAULTS, TOLD, Emulator
 
 FAULT = np.dtype([("row", "u8"), ("vaddr", "u4"), ("cause", "u1")])  # row of the trace, from 0; cause: an Event
-FIRST_ROW, LOGGED = 3, 4  # places in the loop's clock: number of the batch's first row; faults that the log holds
 
 
 @kernel
@@ -26,13 +27,16 @@ def fault(e: Emulator, n: np.ndarray, cause: int, vaddr: int) -> None:
 
 
 @kernel
-def log_faults(control: np.ndarray, log: np.ndarray, clock: np.ndarray, i: int) -> bool:
-    """Write to the log what the kernels told of row `i` of the batch. Returns whether the log must be emptied now."""
-    logged = clock[LOGGED]
+def log_faults(control: np.ndarray, log: np.ndarray, cursor: Any, i: int) -> bool:
+    """Write to the log what the kernels told of row `i` of the batch; `cursor` is the loop's.
+
+    Returns whether the log must be emptied now.
+    """
+    logged = cursor.logged
     for told in range(min(control[TOLD], ROW_FAULTS)):
-        log[logged].row = clock[FIRST_ROW] + i
+        log[logged].row = cursor.first_row + i
         log[logged].vaddr = control[FIRST_FAULT + told] >> 8
         log[logged].cause = control[FIRST_FAULT + told] & 0xFF
         logged += 1
-    clock[LOGGED] = logged
+    cursor.logged = logged
     return logged + ROW_FAULTS > log.size

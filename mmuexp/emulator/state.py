@@ -19,8 +19,7 @@ ENTERED = 1 << 15  # blocks that can be remembered as entered
 MAX_BLOCKS = 1 << 22  # different blocks that were translated; a real guest has some hundred thousand
 
 # places in Emulator.control
-USED_BLOCKS, DROPPED, KNOWN_PAGES, GUEST_INSNS, TOLD, FIRST_FAULT = range(6)
-ACCESSES, BLOCKS = range(2)  # places in Emulator.lost
+USED_BLOCKS, DROPPED, KNOWN_PAGES, GUEST_INSNS, REVOKED, TOLD, FIRST_FAULT = range(7)
 ROW_FAULTS = 16  # faults that one row may take, a power of two; of our schemes none takes more than 2
 
 
@@ -34,11 +33,9 @@ class Emulator(NamedTuple):
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
     entered: np.ndarray  # uint64[ENTERED], vaddr, size and code epoch of blocks that were; the loop's memory
-    lost: np.ndarray  # uint64[2]: what was settled (ACCESSES, by page) or entered (BLOCKS, by their offset in the
-    # page) and taken back, or asked about and not settled, since the loop last forgot it: a set of up to 64 each,
-    # see `lost_bit`
     control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; DROPPED: blocks so far; GUEST_INSNS: up to this
-    # FLUSH or FLUSH_PAGE row, since the trace's first; TOLD: faults of this row, vaddr << 8 | cause each
+    # FLUSH or FLUSH_PAGE row, since the trace's first; REVOKED: 1 since an answer that was remembered is so no longer,
+    # or one could not be; TOLD: faults of this row, vaddr << 8 | cause each
 
 
 # One record of 32 bytes, half a line of the cache, holds what is kept of virtual page i, of frame i and of slot i of
@@ -129,34 +126,16 @@ def new_emulator() -> Emulator:
         link=records(2 * FIRST_BLOCKS, LINK),
         bucket=zeros(2 * FIRST_BLOCKS, np.int32, at_once=True),
         entered=zeros(ENTERED, np.uint64, at_once=True),
-        lost=np.zeros(2, np.uint64),
         control=np.zeros(FIRST_FAULT + ROW_FAULTS, np.int64),
     )
 
 
 @kernel
-def lost_bit(what: Any) -> Any:
-    """The bit in `Emulator.lost` of a page, or of a block's offset: several share one."""
-    spread = np.uint32(what * np.uint32(0x9E3779B1))  # 2**32 over the golden ratio: regular numbers come apart
-    return np.uint32(spread >> np.uint32(26))
-
-
-@kernel
-def lose(e: Emulator, place: int, what: int) -> None:
-    """What repeats this must be asked about again."""
-    e.lost[place] |= np.uint64(1) << np.uint64(lost_bit(np.uint32(what)))
-
-
-@kernel
-def forget_lost(e: Emulator) -> None:
-    e.lost[ACCESSES] = e.lost[BLOCKS] = np.uint64(0)
-
-
-@kernel
 def unsettle(e: Emulator, page: int) -> None:
     """Say that accesses to the virtual page were settled, and may be so no longer. LOST says it of all pages."""
-    e.page[page].settled = 0
-    lose(e, ACCESSES, page)
+    if e.page[page].settled:
+        e.page[page].settled = 0
+        e.control[REVOKED] = 1
 
 
 @kernel

@@ -4,9 +4,11 @@ A *plain* access (RAM, inside its page, of 1 to 64 bytes) is known by its page a
 user, aligned or not. A block is known by its address and its size. Every other row is *odd*.
 
 The survey makes them of each strip of rows, to find those that repeat others (firsts.py), and sums in the same pass
-what plain accesses and blocks count (shape_scan.py), since it has all of the row in hand. The loop makes them again
+what plain accesses and blocks count (survey_scan.py), since it has all of the row in hand. The loop makes them again
 where it must look at every row.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -32,33 +34,42 @@ UNIT_BYTES = 8
 
 
 @inside
-def is_block(form):
-    """Is this the form of a block?"""
+def is_block(form: Any) -> Any:
+    """Tell whether this is the form of a block."""
     return np.uint32(np.uint32(form) - np.uint32(1)) < np.uint32(LONG)
 
 
 @inside
-def key_and_form(vaddr, size, op, flag, user_mode):
-    """Of one row that the survey accepted, whose columns these are; `fill` says the same of any. All is uint32. No
-    branches, for loops that are to be vector code."""
-    u4 = np.uint32
-    offset, less = u4(vaddr & u4(PAGE_MASK)), u4(size - u4(1))
-    block = op == u4(2)
-    plain = (op < u4(2)) & (u4(flag & u4(1)) == u4(0)) & (u4(offset + less) <= u4(PAGE_MASK))
-    odd = (u4(offset & less) != u4(0)) & (u4(size & less) == u4(0))
-    user = u4(flag & u4(2)) | u4(user_mode)
-    kind = u4(op + u4(1))
-    kind = u4(kind << u4(2)) if user != u4(0) else kind
-    kind = u4(kind << u4(KINDS // 2)) if odd else kind
-    form = u4(MISALIGNED) if odd else u4(ACCESS)
-    form = form if plain else u4(ODD)
-    length = size if size < u4(LONG) else u4(LONG)
-    low = offset if block else (kind if plain else u4(0))
-    return u4(u4(vaddr & ~u4(PAGE_MASK)) | low), length if block else form
+def key_and_form(vaddr: Any, page: Any, size: Any, op: Any, flag: Any, always: Any) -> Any:
+    """Make the key and the form of one row; `always` is 1 in a user-mode trace. Returns, beside these, whether the row
+    is a plain access, a plain misaligned one, a block.
+
+    `vaddr` and `page` are uint32, all else is uint16, and there are no branches: for loops that are to be vector code.
+    """
+    u2, u4 = np.uint16, np.uint32
+    less = u2(size - u2(1))  # of size 0: too large for either
+    offset = u2(vaddr & u4(PAGE_MASK))
+    end = u2(offset + less)  # of the last byte, in the page; what does not fit in 16 bits has too large a `less`
+    clean = (page == u4(0)) & (u2(flag & u2(1)) == u2(0))
+    plain = (op < u2(2)) & clean & (end < u2(PAGE_BYTES)) & (less < u2(MAX_ACCESS_BYTES))
+    odd = plain & (u2(offset & less) != u2(0)) & (u2(size & less) == u2(0))
+    block = (op == u2(2)) & clean & (end < u2(2 * PAGE_BYTES)) & (less < u2(2 * PAGE_BYTES))
+    kind = u2(op + u2(1))
+    kind = u2(kind << u2(2)) if u2(u2(flag & u2(2)) | always) != u2(0) else kind
+    kind = u2(kind << u2(KINDS // 2)) if odd else kind
+    kind = kind if plain else u2(0)
+    key = u4(vaddr & ~u4(PAGE_MASK)) | u4(offset if block else kind)
+    form = u2(ACCESS) if plain else u2(ODD)
+    form = u2(MISALIGNED) if odd else form
+    form = (size if size < u2(LONG) else u2(LONG)) if block else form
+    return key, form, plain, odd, block
 
 
 @inside
-def fill(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, forms, sums):
+def fill(
+    vaddrs: np.ndarray, pages: np.ndarray, sizes: np.ndarray, insns: np.ndarray, ops: np.ndarray, flags: np.ndarray,
+    user_mode: Any, keys: np.ndarray, forms: np.ndarray, sums: np.ndarray,
+) -> None:  # fmt: skip
     """Write the key and the form of each row, and the sums.
 
     The loop has no branches: the compiler makes vector code of it, of 16 bits where all that is computed is said to be
@@ -70,33 +81,18 @@ def fill(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, forms, sums):
     plains = stores = misaligned = wide = largest = blocks = accesses = users = none
     guest_insns = u4(0)
     for i in range(len(ops)):
-        op, size, flag, vaddr = u2(ops[i]), u2(sizes[i]), u2(flags[i]), u4(vaddrs[i])
-        less = u2(size - one)  # of size 0: too large for either
-        offset = u2(vaddr & u4(PAGE_MASK))
-        end = u2(offset + less)  # of the last byte, in the page; what does not fit in 16 bits has too large a `less`
+        op, size, flag = u2(ops[i]), u2(sizes[i]), u2(flags[i])
+        keys[i], forms[i], plain, odd, block = key_and_form(u4(vaddrs[i]), u4(pages[i]), size, op, flag, always)
         access = op < u2(2)
-        clean = (pages[i] == u4(0)) & (u2(flag & one) == none)
-        plain = access & clean & (end < u2(PAGE_BYTES)) & (less < u2(MAX_ACCESS_BYTES))
-        odd = plain & (u2(offset & less) != none) & (u2(size & less) == none)
-        block = (op == u2(2)) & clean & (end < u2(2 * PAGE_BYTES)) & (less < u2(2 * PAGE_BYTES))
-        user = u2(flag & u2(2))
-        kind = u2(op + one)
-        kind = u2(kind << u2(2)) if u2(user | always) != none else kind
-        kind = u2(kind << u2(KINDS // 2)) if odd else kind
-        kind = kind if plain else none
-        keys[i] = u4(vaddr & ~u4(PAGE_MASK)) | u4(offset if block else kind)
-        form = u2(ACCESS) if plain else u2(ODD)
-        form = u2(MISALIGNED) if odd else form
-        forms[i] = (size if size < u2(LONG) else u2(LONG)) if block else form
         plains = u2(plains + u2(plain))
         stores = u2(stores + (op if plain else none))
         misaligned = u2(misaligned + u2(odd))
         wide = u2(wide + u2(plain & (size > u2(4))))
-        largest = u2(largest | (less if plain else none))
+        largest = u2(largest | (u2(size - one) if plain else none))
         blocks = u2(blocks + u2(block))
         guest_insns = u4(guest_insns + u4(u2(insns[i]) if block else none))
         accesses = u2(accesses + u2(access))
-        users = u2(users + (user if access else none))
+        users = u2(users + (u2(flag & u2(2)) if access else none))
     sums[PLAIN] = plains
     sums[PLAIN_STORES] = stores
     sums[BLOCKS] = blocks
@@ -111,7 +107,7 @@ def fill(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, forms, sums):
 
 
 @inside
-def _count_units(sizes, forms, sums):
+def _count_units(sizes: np.ndarray, forms: np.ndarray, sums: np.ndarray) -> None:
     """The sums of units of 8 bytes, where some access has several."""
     u2 = np.uint16
     none = u2(0)

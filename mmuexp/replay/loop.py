@@ -1,16 +1,18 @@
 """The only loop that drives a strategy's kernels over the rows of a trace.
 
-A row costs little when nothing can happen. The loop remembers, for each virtual page, which plain accesses (RAM, inside
-the page) the strategy called SETTLED, until it hears LOST or `unsettle`; and the translated blocks that were
-entered. While nothing is lost it therefore looks at the firsts of an era alone (firsts.py). When something is, it also
-looks at the rows of the era that may repeat it: those that share its page, or, of a block, its offset. Where too much
-is lost, or all (LOST), or the next block is watched for, it reads every row. Either way it looks at 64 together
-(known.py), and then only at those that are not known. Before each row that fetches.py found it stops reading, and the
-kernel `fetch` comes first.
+Most rows repeat one that the strategy has already answered. The loop remembers those answers, and asks only about rows
+that are not *known* (known.py): it looks 64 of them up at a time, and serves those whose bit is set.
 
-replay.py loads this file anew for each strategy and puts the strategy's kernels in the place of the names below, so
+There are two ways through an era. While nothing is revoked the loop reads the era's *firsts* alone (firsts.py). Once a
+kernel revokes an answer (`unsettle`, a dropped block, LOST), or answers one that cannot be remembered, any later row
+may matter, and the loop reads every row up to the era's end. Either way it halts before each row that fetches.py found,
+for which the kernel `fetch` comes first.
+
+compiled.py loads this file once for each strategy, and puts the strategy's kernels in the place of the names below, so
 that one compilation serves all its parameter values.
 """
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,282 +21,312 @@ from mmuexp.emulator.faults import log_faults
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, kernel, nothing
 from mmuexp.emulator.reserve import watch_peak
 from mmuexp.emulator.state import (
-    ACCESSES,
-    BLOCKS,
     GUEST_INSNS,
+    REVOKED,
     TOLD,
+    Emulator,
     Row,
     forget_all_pages,
-    forget_lost,
     forget_page,
     frame_of,
     learn_own_page,
     learn_page,
-    lose,
     unsettle,
 )
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
-from mmuexp.native.bits import count_bits, lowest_bit, lowest_bits
+from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_ROW, PIECE
-from mmuexp.replay.keys import ALIGNED, KINDS, LONG, ODD, PLAIN_KINDS, is_block, key_and_form
-from mmuexp.replay.known import (
-    is_known,
-    of_word,
-    remember_block,
-    rows_of_firsts,
-    rows_of_lost,
-    unknown_firsts,
-    unknown_rows,
-    write_keys,
-)
+from mmuexp.replay.keys import ALIGNED, KINDS, LONG, PLAIN_KINDS, is_block
+from mmuexp.replay.known import is_known, of_word, remember_block, unknown_firsts, unknown_rows, write_keys
 
 access = io = execute = protect = flush = flush_page = fetch = mapped = nothing
 HAS_RESERVE = HAS_FETCH = False
 
-DONE, NO_ROOM, STOPPED, LOG_FULL = range(4)
-# where in a batch the loop is; READS: what it reads of this era; FETCHES: how many of the batch are done
-ERA, FIRST, ROW, READS, FETCHES, PLACES = range(6)
-FIRSTS, SOME, ALL = range(3)  # its firsts; also the rows that may repeat what was lost; every row
-MANY = 16  # of 64 rows: where more are firsts, or may repeat what was lost, every row is read
-MOST_LOST = 12  # bits in `Emulator.lost`; where more are lost every row is read
-FULL = 1 << 8  # beside a kernel's answer: the log has no room for another row
+int64: Any = np.int64  # for a type checker, to which it is not an int
+DONE, NO_ROOM, STOPPED, LOG_FULL = range(4)  # why the loop returns
+FULL, CROWDED = 1 << 8, 1 << 9  # beside a kernel's answer: no room for another row in the log, for another block
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
 EPOCH_MASK = (1 << 16) - 1  # of the code epoch that are kept with each block
 
+CURSOR = np.dtype(
+    [
+        ("user_mode", "i8"),  # is the trace a user-mode one?
+        ("filtered", "i8"),  # are known rows passed over?
+        ("epoch", "i8"),  # of what is settled: what was so in an earlier one may be so no longer
+        ("code_epoch", "i8"),  # of what is entered
+        ("watching", "i8"),  # does the next block call `execute`?
+        ("first_row", "i8"),  # number of the batch's first row in the trace
+        ("logged", "i8"),  # faults in the log
+        ("era", "i8"),  # of the batch, in which the loop is
+        ("first", "i8"),  # the next of the batch's firsts, where the loop reads firsts
+        ("row", "i8"),  # the next row of the batch, where the loop reads every row; the row that stopped it
+        ("every", "i8"),  # does it read every row of this era?
+        ("fetched", "i8"),  # how many of the batch's fetches are done
+    ]
+)
+
+
+class Batch(NamedTuple):
+    """What the loop reads of some rows: the trace's columns, and what the survey and fetches.py found in them."""
+
+    vaddr: np.ndarray
+    size: np.ndarray
+    insns: np.ndarray
+    op: np.ndarray
+    flags: np.ndarray
+    frames: np.ndarray
+    firsts: np.ndarray
+    first_words: np.ndarray
+    eras: np.ndarray
+    fetches: np.ndarray
+
 
 @kernel
-def whole(answer):
+def whole(answer: int) -> int:
     """The answer of a strategy, which must be a whole number: a cast would cut 1.5 to SETTLED, and say nothing."""
-    return np.int64(answer | 0)
+    return int64(answer | 0)
 
 
 @kernel
-def enter_block(s, e, n, vaddr, size, insns, i, user_mode):
-    """Row `i` enters a block that is not remembered. Returns its answer and the block; -1: no room for a new one."""
+def user_of(c: Any, b: Batch, i: int) -> int:
+    """Tell whether row `i` runs in user mode, as a kernel sees it: 0 or 1."""
+    return int64(1) if c.user_mode else (int64(b.flags[i]) & USER) >> 1
+
+
+@kernel
+def row_of(e: Emulator, c: Any, b: Batch, i: int, store: int, misaligned: int) -> Row:
+    """Make row `i`, which accesses or executes RAM, into what a kernel sees."""
+    vaddr, size = int64(b.vaddr[i]), int64(b.size[i])
+    page = vaddr >> PAGE_BITS
+    offset = vaddr & PAGE_MASK
+    over = offset + size - PAGE_BYTES  # bytes in the second page
+    second, second_frame = int64(-1), int64(-1)
+    frame = frame_of(e, page, c.user_mode)
+    if over > 0:
+        second = (page + 1) & (PAGES - 1)
+        second_frame = frame_of(e, second, c.user_mode)
+    last = PAGE_MASK if over > 0 else offset + size - 1
+    user = user_of(c, b, i)
+    return Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1)
+
+
+@kernel
+def serve_fetch(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) -> int:
+    """Ask about the lookup of the code of row `i`, before the row itself."""
+    return whole(fetch(s, e, n, row_of(e, c, b, i, int64(0), int64(0)))) & ~SETTLED
+
+
+@kernel
+def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, vaddr: int, size: int) -> int:
+    """Row `i` enters a block that is not remembered."""
+    if c.watching:
+        execute(s, e, n)
+        c.watching = 0
     page = vaddr >> PAGE_BITS
     offset = vaddr & PAGE_MASK
     crosses = offset + size > PAGE_BYTES
     other = (page + 1) & (PAGES - 1)
-    frame = frame_of(e, page, user_mode)
-    second = frame_of(e, other, user_mode) if crosses else np.int64(-1)
+    frame = frame_of(e, page, c.user_mode)
+    second = frame_of(e, other, c.user_mode) if crosses else int64(-1)
     start = frame << PAGE_BITS | offset
     block = find_block(e, start, size, second)
-    answer = np.int64(0)
+    answer = int64(0)
     if block < 0:
         if not room_for_block(e):
-            return answer, np.int64(-1)
+            return int64(CROWDED)
         new = not is_code_page(e, frame)
         second_new = crosses and second != frame and not is_code_page(e, second)
-        block = add_block(e, n, start, size, second, np.int64(insns[i]))
+        block = add_block(e, n, start, size, second, int64(b.insns[i]))
         if new:
             protect(s, e, n, frame)
         if second_new:
             protect(s, e, n, second)
-        if user_mode:  # a frame is one virtual page
+        if c.user_mode:  # a frame is one virtual page
             if new:
                 unsettle(e, page)
             if second_new:
                 unsettle(e, other)
         elif new or second_new:
-            answer = np.int64(LOST)
-    if user_mode:
+            answer = int64(LOST)
+    if c.user_mode:
         learn_own_page(e, page)
         if crosses:
             learn_own_page(e, other)
-    return answer, block
+    if c.filtered and size < LONG:
+        remember_block(e, vaddr, size, block, c.code_epoch)
+    return answer
 
 
 @kernel
-def row_of(e, vaddr, size, store, user, misaligned, user_mode):
-    """RAM that is accessed or executed, as a kernel sees it."""
-    page = vaddr >> PAGE_BITS
-    offset = vaddr & PAGE_MASK
-    over = offset + size - PAGE_BYTES  # bytes in the second page
-    second, second_frame = np.int64(-1), np.int64(-1)
-    frame = frame_of(e, page, user_mode)
-    if over > 0:
-        second = (page + 1) & (PAGES - 1)
-        second_frame = frame_of(e, second, user_mode)
-    last = PAGE_MASK if over > 0 else offset + size - 1
-    return Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1)
-
-
-@kernel
-def access_row(s, e, n, vaddr, size, store, user, misaligned, user_mode):
-    """An access to RAM that is not known to be settled. Returns the strategy's answer."""
-    row = row_of(e, vaddr, size, store, user, misaligned, user_mode)
+def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, kind: int) -> int:
+    """Row `i` accesses RAM, and is not known to be settled; `kind` is 0 if it is not plain (keys.py)."""
+    vaddr, size = int64(b.vaddr[i]), int64(b.size[i])
+    misaligned = int64((size & (size - 1)) == 0 and (vaddr & (size - 1)) != 0)
+    row = row_of(e, c, b, i, int64(b.op[i]), misaligned)
     answer = whole(access(s, e, n, row))
-    if user_mode:  # known from the next row on
+    if c.user_mode:  # known from the next row on
         learn_own_page(e, row.page)
         if row.second >= 0:
             learn_own_page(e, row.second)
+    if kind and answer & SETTLED:
+        if c.filtered:
+            known = int64(e.page[row.page].settled)  # the strategy may have unsettled it
+            if answer & LOST or known >> KINDS != c.epoch:
+                known = 0
+            after = c.epoch + 1 if answer & LOST else c.epoch
+            e.page[row.page].settled = after << KINDS | (known & PLAIN_KINDS) | kind
+    elif kind & ALIGNED and not c.every:
+        e.control[REVOKED] = 1  # what repeats this row must be asked about, and is not a first
     return answer
+
+
+@kernel
+def serve_io(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) -> int:
+    """Row `i` accesses device memory."""
+    vaddr, none = int64(b.vaddr[i]), int64(-1)
+    row = Row(vaddr, int64(b.size[i]), int64(b.op[i]), user_of(c, b, i), int64(0), vaddr >> PAGE_BITS, none,
+              vaddr & PAGE_MASK, int64(0), none, none, none)  # fmt: skip
+    return whole(io(s, e, n, row)) & ~SETTLED
+
+
+@kernel
+def serve_flush(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) -> int:
+    """Row `i` drops the translation of all pages, or of one."""
+    e.control[GUEST_INSNS] = b.eras[c.era, END_INSNS]
+    if b.op[i] == Op.FLUSH:
+        flush(s, e, n)
+        if not c.user_mode:
+            forget_all_pages(e)
+    else:
+        page = int64(b.vaddr[i]) >> PAGE_BITS
+        flush_page(s, e, n, page)
+        if not c.user_mode:
+            forget_page(e, page)
+    c.code_epoch = (c.code_epoch + 1) & EPOCH_MASK
+    if c.code_epoch == 0:  # what is kept of the epoch begins anew
+        e.entered[:] = 0
+    return int64(LOST)
+
+
+@kernel
+def serve(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, key: int, form: Any) -> int:
+    """Ask the strategy about row `i`. Returns its answer, or CROWDED if the row must come again."""
+    if is_block(form):  # most often told by its key alone: the columns are in no cache
+        size = int64(form) if form < LONG else int64(b.size[i])
+        return serve_block(s, e, n, c, b, i, int64(key), size)
+    op = b.op[i]
+    if op <= Op.STORE:
+        if b.flags[i] & IO:
+            return serve_io(s, e, n, c, b, i)
+        return serve_access(s, e, n, c, b, i, int64(key) & PLAIN_KINDS)
+    if op == Op.FLUSH or op == Op.FLUSH_PAGE:
+        return serve_flush(s, e, n, c, b, i)
+    if op == Op.MAP:
+        page = int64(b.vaddr[i]) >> PAGE_BITS
+        if e.page[page].frame == 0:
+            mapped(s, e, n, page)
+        learn_page(e, page, int64(b.frames[i]))
+    return int64(0)
+
+
+@kernel
+def after_row(s: Any, e: Emulator, n: np.ndarray, c: Any, log: np.recarray, i: int, answer: int) -> int:
+    """Log the faults of row `i`, and do what the answer to it asks for. Returns it, with FULL if the log is."""
+    if answer & CROWDED:
+        return answer
+    if e.control[TOLD]:
+        if log.size and log_faults(e.control, log, c, i):
+            answer |= FULL
+        e.control[TOLD] = 0
+    if HAS_RESERVE:
+        watch_peak(s.reserve, n)
+    if answer & WATCH_EXEC:
+        c.watching = 1
+    if answer & LOST:
+        c.epoch += 1
+        if c.epoch == LAST_EPOCH:
+            for each in range(PAGES):
+                e.page[each].settled = 0
+            c.epoch = 1
+    return answer
+
+
+@kernel
+def look_up(e: Emulator, c: Any, b: Batch, keys: np.ndarray, forms: np.ndarray, end: int) -> tuple[Any, Any, Any]:
+    """Look up the next rows before row `end`, or the next firsts. Returns the number of the first of them, how many
+    they are, up to PIECE, and a bit for each that is not known."""
+    if not c.filtered or c.watching:
+        c.every = 1
+    if c.every:
+        base, count, bits = c.row, min(end - c.row, PIECE), np.uint64(0)
+        if count:
+            write_keys(b.vaddr, b.size, b.op, b.flags, base, count, c.user_mode, keys, forms)
+            bits = lowest_bits(count)
+            if c.filtered and not c.watching:
+                bits = unknown_rows(e, keys, forms, count, c.epoch, c.code_epoch)
+        c.row += count
+    else:
+        base, count, bits = c.first, min(b.eras[c.era, END_FIRST] - c.first, PIECE), np.uint64(0)
+        while HAS_FETCH and count and b.firsts[base + count - 1] >= end:
+            count -= 1
+        if count:
+            bits = unknown_firsts(e, b.first_words, base, count, c.epoch, c.code_epoch)
+        c.first += count
+    return base, count, bits
 
 
 @entry
 def loop(
-    s, e, n, clock, place, log, keys, forms, vaddrs, sizes, insns, ops, flags, frames, firsts, first_words, eras,
-    fetches, user_mode, filtered,
-):  # fmt: skip
-    """Replay a batch from `place` on. Returns why it stops; `place` tells where it goes on, place[ROW] the row that
-    stopped it. `keys` and `forms` are for those of PIECE rows."""
+    s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarray, keys: np.ndarray, forms: np.ndarray,
+    b: Batch,
+) -> int:  # fmt: skip
+    """Replay a batch from the cursor on. Returns why it stops, and leaves the cursor where it goes on.
+
+    `keys` and `forms` have room for PIECE rows.
+    """
     u4, u8 = np.uint32, np.uint64
-    epoch, watching = clock[0], clock[2]
-    code_epoch = clock[1]
-    era, at, row, reads, fetched = place[ERA], place[FIRST], place[ROW], place[READS], place[FETCHES]
-    # what is looked at together: `count` rows, or firsts, from `base` on, and a bit for each that is not known
-    base = count = np.int64(0)
-    bits = np.uint64(0)
-    why = DONE
-    while era < eras.shape[0]:
-        fetching = False  # the row at hand is one of `fetches`, and is not asked about itself yet
+    c: Any = cursor[0]
+    base = count = int64(0)
+    bits = u8(0)  # of the `count` rows, or firsts, from `base` on: those that are not known
+    while c.era < b.eras.shape[0]:
         if not bits:
-            if not filtered or watching:
-                reads = ALL
-            end = eras[era, END_ROW]
-            fetch_comes = HAS_FETCH and fetched < fetches.size and fetches[fetched] < end
-            if fetch_comes:
-                end = fetches[fetched]
-            if reads == FIRSTS:
-                base, count = at, min(eras[era, END_FIRST] - at, PIECE)
-                while fetch_comes and count and firsts[at + count - 1] >= end:
-                    count -= 1
-                if count:
-                    bits = unknown_firsts(e, first_words, at, count, epoch, code_epoch)
-                at += count
-            else:
-                base, count = row, min(end - row, PIECE)
-                if not count:
-                    pass
-                elif reads == SOME:
-                    bits, at = rows_of_firsts(firsts, at, eras[era, END_FIRST], row, count)
-                    bits |= rows_of_lost(e, vaddrs, ops, row, count)
-                    if count_bits(bits) > MANY:
-                        reads = ALL
-                if count and reads == ALL:
-                    write_keys(vaddrs, sizes, ops, flags, row, count, user_mode, keys, forms)
-                    bits = lowest_bits(count)
-                    if filtered and not watching:
-                        bits = unknown_rows(e, keys, forms, count, epoch, code_epoch)
-                row += count
-            if not count and not fetch_comes:
-                at, row, reads = eras[era, END_FIRST], eras[era, END_ROW], FIRSTS
-                forget_lost(e)
-                era += 1
-            if count or not fetch_comes:
+            end = b.eras[c.era, END_ROW]
+            fetching = HAS_FETCH and c.fetched < b.fetches.size and b.fetches[c.fetched] < end
+            if HAS_FETCH and fetching:
+                end = b.fetches[c.fetched]
+            base, count, bits = look_up(e, c, b, keys, forms, end)
+            if count:
                 continue
-            fetching = True
-        if HAS_FETCH and fetching:
-            j, i, key, form = np.int64(-1), fetches[fetched], u4(0), u4(ODD)
-            fetched += 1
-            then = i  # where the loop goes on
+            if not fetching:
+                c.first, c.row, c.every = b.eras[c.era, END_FIRST], end, 0
+                c.era += 1
+                continue
+            i = then = end
+            c.fetched += 1
+            j, count = int64(0), int64(1)  # nothing that was looked up comes after it
+            answer = serve_fetch(s, e, n, c, b, i)
         else:
-            j = np.int64(lowest_bit(bits))
-            bits &= bits - np.uint64(1)
-            if reads == FIRSTS:
-                i = np.int64(firsts[base + j])
-                key, form = of_word(first_words[base + j])
+            j = int64(lowest_bit(bits))
+            bits &= bits - u8(1)
+            if c.every:
+                i, key, form = base + j, keys[u8(j)], u4(forms[u8(j)])
             else:
-                i = base + j
-                if reads == ALL:
-                    key, form = keys[u8(j)], forms[u8(j)]
-                else:
-                    key, form = key_and_form(u4(vaddrs[i]), u4(sizes[i]), u4(ops[i]), u4(flags[i]), user_mode)
+                i = int64(b.firsts[base + j])
+                key, form = of_word(b.first_words[base + j])
+            known = is_known(e, key, form, u4(c.epoch), u4(c.code_epoch))
+            if known and not (c.watching and is_block(form)):
+                continue  # since a row that came after they were looked up
             then = i + 1
-            if is_known(e, key, form, u4(epoch), u4(code_epoch)) and not (watching and is_block(form)):
-                continue  # since a row that came after they were looked at
-        block = is_block(form)
-        kind = np.int64(0) if block else np.int64(key) & PLAIN_KINDS
-        answer = 0
-        if reads == ALL:  # whatever is lost again must be noticed
-            forget_lost(e)
-        lost_accesses, lost_blocks = e.lost[ACCESSES], e.lost[BLOCKS]
-        op = np.uint8(Op.EXEC) if block else ops[i]
-        if HAS_FETCH and fetching:
-            vaddr, size, flag = np.int64(vaddrs[i]), np.int64(sizes[i]), np.int64(flags[i])
-            user = np.int64(1) if user_mode else (flag & USER) >> 1
-            answer = whole(fetch(s, e, n, row_of(e, vaddr, size, np.int64(0), user, np.int64(0), user_mode))) & ~SETTLED
-        elif block:  # most often told by its key alone: the columns are in no cache
-            vaddr, size = np.int64(key), np.int64(form) if form < LONG else np.int64(sizes[i])
-            if watching:
-                execute(s, e, n)
-                watching = 0
-            answer, entered = enter_block(s, e, n, vaddr, size, insns, i, user_mode)
-            if entered < 0:
-                row, reads, why = i, ALL, NO_ROOM
-                break
-            if filtered and size < LONG:
-                remember_block(e, vaddr, size, entered, code_epoch)
-        elif op <= Op.STORE:
-            vaddr, size, flag = np.int64(vaddrs[i]), np.int64(sizes[i]), np.int64(flags[i])
-            user = np.int64(1) if user_mode else (flag & USER) >> 1
-            page = vaddr >> PAGE_BITS
-            if flag & IO:
-                access_to = Row(vaddr, size, np.int64(op), user, np.int64(0), page, np.int64(-1), vaddr & PAGE_MASK,
-                                np.int64(0), np.int64(-1), np.int64(-1), np.int64(-1))  # fmt: skip
-                answer = whole(io(s, e, n, access_to)) & ~SETTLED
+            answer = serve(s, e, n, c, b, i, key, form)
+        answer = after_row(s, e, n, c, log, i, answer)
+        if answer & (CONFLICT | FULL | CROWDED):
+            c.every = 1
+            c.row = i if answer & (CONFLICT | CROWDED) else then
+            return STOPPED if answer & CONFLICT else NO_ROOM if answer & CROWDED else LOG_FULL
+        if e.control[REVOKED] or answer & (LOST | WATCH_EXEC):
+            e.control[REVOKED] = 0
+            if c.every:
+                bits = lowest_bits(count) & ~lowest_bits(j + 1)  # look again at those after this one
             else:
-                misaligned = np.int64((size & (size - 1)) == 0 and (vaddr & (size - 1)) != 0)
-                answer = access_row(s, e, n, vaddr, size, np.int64(op), user, misaligned, user_mode)
-                if kind and answer & SETTLED:
-                    if filtered:
-                        known = np.int64(e.page[page].settled)  # the strategy may have unsettled it
-                        if answer & LOST or known >> KINDS != epoch:
-                            known = 0
-                        after = epoch + 1 if answer & LOST else epoch
-                        e.page[page].settled = after << KINDS | (known & PLAIN_KINDS) | kind
-                elif kind & ALIGNED and reads != ALL:
-                    lose(e, ACCESSES, page)  # what repeats this row must be asked about
-        elif op == Op.FLUSH or op == Op.FLUSH_PAGE:
-            e.control[GUEST_INSNS] = eras[era, END_INSNS]
-            if op == Op.FLUSH:
-                flush(s, e, n)
-                if not user_mode:
-                    forget_all_pages(e)
-            else:
-                page = np.int64(vaddrs[i]) >> PAGE_BITS
-                flush_page(s, e, n, page)
-                if not user_mode:
-                    forget_page(e, page)
-            code_epoch = (code_epoch + 1) & EPOCH_MASK
-            if code_epoch == 0:  # what is kept of the epoch begins anew
-                e.entered[:] = 0
-            answer = LOST
-        elif op == Op.MAP:
-            page = np.int64(vaddrs[i]) >> PAGE_BITS
-            if e.page[page].frame == 0:
-                mapped(s, e, n, page)
-            learn_page(e, page, np.int64(frames[i]))
-        if e.control[TOLD]:
-            if log.size and log_faults(e.control, log, clock, i):
-                answer |= FULL
-            e.control[TOLD] = 0
-        if HAS_RESERVE:
-            watch_peak(s.reserve, n)
-        if answer & WATCH_EXEC:
-            watching = 1
-        if answer & LOST:
-            epoch += 1
-            if epoch == LAST_EPOCH:
-                for each in range(PAGES):
-                    e.page[each].settled = 0
-                epoch = 1
-        if answer & (CONFLICT | FULL):
-            row, reads, why = (i, ALL, STOPPED) if answer & CONFLICT else (then, ALL, LOG_FULL)
-            break
-        more = e.lost[ACCESSES] != lost_accesses or e.lost[BLOCKS] != lost_blocks
-        if reads == ALL:
-            if more or answer & (LOST | WATCH_EXEC):
-                bits = lowest_bits(count) & ~lowest_bits(j + 1)  # those after this one
-        elif answer & (LOST | WATCH_EXEC):
-            row, reads, bits = then, ALL, np.uint64(0)
-        elif more:
-            if reads == FIRSTS:
-                at = base + j + 1
-            while at > 0 and firsts[at - 1] >= then:  # of the rows that are looked at again
-                at -= 1
-            reads = SOME if count_bits(e.lost[ACCESSES]) + count_bits(e.lost[BLOCKS]) <= MOST_LOST else ALL
-            row, bits = then, np.uint64(0)
-    place[ERA], place[FIRST], place[ROW], place[READS], place[FETCHES] = era, at, row, reads, fetched
-    clock[0], clock[1], clock[2] = epoch, code_epoch, watching
-    return why
+                c.row, c.every, bits = then, 1, u8(0)
+    return DONE

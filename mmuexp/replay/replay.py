@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from mmuexp.emulator.code import with_more_blocks
-from mmuexp.emulator.faults import FAULT, FIRST_ROW, LOGGED
+from mmuexp.emulator.faults import FAULT
 from mmuexp.emulator.state import DROPPED, MAX_BLOCKS, ROW_FAULTS, new_emulator, records
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
@@ -14,7 +14,7 @@ from mmuexp.guest import PAGE_BITS
 from mmuexp.replay.compiled import loop_of
 from mmuexp.replay.fetches import Fetches
 from mmuexp.replay.firsts import PIECE
-from mmuexp.replay.loop import DONE, LOG_FULL, NO_ROOM, PLACES, ROW, STOPPED
+from mmuexp.replay.loop import CURSOR, DONE, LOG_FULL, NO_ROOM, STOPPED, Batch
 from mmuexp.replay.survey import Surveyed
 from mmuexp.strategy import Strategy, nothing
 from mmuexp.strategy.bounds import interpreted, is_own
@@ -36,7 +36,6 @@ class Replay:
     ) -> None:  # fmt: skip
         self.strategy, self.mode, self.where = strategy, mode, where
         self.rows = 0
-        self._filtered = filtered
         with blamed(type(strategy)):
             self._state = checked_state(strategy)
         self._emulator: Any = None  # made when it is needed: schemes wait for others, where memory is short
@@ -45,11 +44,9 @@ class Replay:
         self._by_cause = np.zeros(256, np.int64)  # what was logged in all
         self._n = np.zeros(FIRST_EXTRA + len(strategy.extra_events), np.int64)
         self._n[Event.PEAK_MAPPINGS] = 1  # the empty reserve is one mapping
-        # the epoch of what is settled, that of what is entered; is the next block watched for?
-        # the number of the batch's first row; faults in the log
-        self._clock = np.array([1, 0, 0, 0, 0], np.int64)
-        self._place = np.zeros(PLACES, np.int64)  # where in the batch the loop is, should it stop to be helped
-        self._looked_up = np.empty(PIECE, np.uint32), np.empty(PIECE, np.uint32)
+        self._cursor: Any = records(1, CURSOR)
+        self._cursor.user_mode, self._cursor.filtered, self._cursor.epoch = mode == "user", filtered, 1
+        self._looked_up = np.empty(PIECE, np.uint32), np.empty(PIECE, np.uint16)  # keys and forms
         self._frames = 0
         self._fetches = None if type(strategy).kernels.fetch is nothing else Fetches(mode)
         cls: Any = type(strategy)
@@ -67,15 +64,17 @@ class Replay:
             self._frames = len(rows.numbers)
         columns, frames = rows.columns, NO_FRAMES if rows.frames is None else rows.frames
         fetches = self._fetches.of(columns) if self._fetches else NO_ROWS
-        self._clock[FIRST_ROW] = self.rows
-        self._place[:] = 0
+        batch = Batch(
+            columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
+            rows.firsts, rows.first_words, rows.eras, fetches,
+        )  # fmt: skip
+        cursor = self._cursor
+        cursor.first_row = self.rows
+        cursor.era = cursor.first = cursor.row = cursor.every = cursor.fetched = 0
         why = None
         while why != DONE:
-            why = self._run(
-                columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
-                rows.firsts, rows.first_words, rows.eras, fetches, self.mode == "user", self._filtered,
-            )  # fmt: skip
-            row = int(self._place[ROW])
+            why = self._run(batch)
+            row = int(cursor.row[0])
             if why == NO_ROOM:
                 self._more_room(self.rows + row)
             elif why == LOG_FULL:
@@ -88,11 +87,11 @@ class Replay:
                 )  # fmt: skip
         self.rows += len(columns.op)
 
-    def _run(self, *of_batch: Any) -> int:
-        ours = self._clock, self._place, self._log, *self._looked_up
+    def _run(self, batch: Batch) -> int:
+        arguments = self._cursor, self._log, *self._looked_up, batch
         with blamed(type(self.strategy)):
             try:
-                return self._loop(self._state, self._emulator, self._n, *ours, *of_batch)
+                return self._loop(self._state, self._emulator, self._n, *arguments)
             except numba.core.errors.TypingError as error:
                 if is_own(type(self.strategy)):
                     raise
@@ -100,7 +99,7 @@ class Replay:
             except IndexError as error:  # compiled code does not say in which line
                 if is_own(type(self.strategy)) or numba.config.DISABLE_JIT:
                     raise
-                raise self._in_plain_python(*ours, *of_batch) or error from None
+                raise self._in_plain_python(*arguments) or error from None
 
     def _in_plain_python(self, *arguments: Any) -> IndexError | None:
         """What the batch says of an index out of range when nothing of it is compiled; None if it says nothing now.
@@ -129,8 +128,8 @@ class Replay:
         self._emulator = with_more_blocks(self._emulator)
 
     def _take_log(self) -> None:
-        records = self._log[: self._clock[LOGGED]].view(FAULT, np.ndarray).copy()
-        self._clock[LOGGED] = 0
+        records = self._log[: self._cursor.logged[0]].view(FAULT, np.ndarray).copy()
+        self._cursor.logged = 0
         self._by_cause += np.bincount(records["cause"], minlength=256)
         self._logged.append(records)
 

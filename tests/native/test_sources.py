@@ -16,6 +16,9 @@ from numba.core.dispatcher import Dispatcher
 
 from mmuexp.native.jitcache import Guarded
 from mmuexp.native.sources import PACKAGE, kernel_files
+from mmuexp.replay import loop
+from mmuexp.replay.compiled import _cached_copy
+from mmuexp.strategy.registry import strategy_class
 
 SCHEMES = ROOT / "strategies"
 
@@ -137,6 +140,13 @@ class changed:
 
     def __exit__(self, *_) -> None:
         self.path.write_text(self.was)
+
+
+def test_a_process_whose_sources_changed_since_it_began_keeps_no_loop(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert _cached_copy(Path(loop.__file__), strategy_class("softmmu"))
+    monkeypatch.setattr("mmuexp.replay.compiled.AT_START", "0" * 64)
+    assert _cached_copy(Path(loop.__file__), strategy_class("softmmu")) is None
 
 
 TOUCHED = """

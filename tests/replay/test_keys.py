@@ -10,7 +10,8 @@ from numba import njit
 
 from mmuexp.guest import IO, USER, Columns, Op
 from mmuexp.replay.firsts import ERA_ROWS, LAST_ERA, PIECE
-from mmuexp.replay.keys import ACCESS, LONG, MISALIGNED, ODD, STRIP, USER_ACCESSES, fill, key_and_form
+from mmuexp.replay.keys import ACCESS, LONG, MISALIGNED, ODD, STRIP, USER_ACCESSES, fill
+from mmuexp.replay.known import write_keys
 from mmuexp.replay.survey import Survey
 
 ROW = st.tuples(
@@ -47,18 +48,15 @@ def filled(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, forms):
 
 
 @njit
-def one_by_one(vaddrs, sizes, ops, flags, user_mode, keys, forms):
-    u4 = np.uint32
-    for i in range(len(ops)):
-        keys[i], forms[i] = key_and_form(u4(vaddrs[i]), u4(sizes[i]), u4(ops[i]), u4(flags[i]), user_mode)
+def written(vaddrs, sizes, ops, flags, user_mode, keys, forms):
+    write_keys(vaddrs, sizes, ops, flags, 0, len(ops), user_mode, keys, forms)
 
 
 def keys_and_forms(rows: Columns, mode: str) -> list[tuple[int, int]]:
-    """As the survey makes them of a strip, and the loop of a row: the same."""
-    made = np.zeros(len(rows.op), "u4"), np.zeros(len(rows.op), "u2")
-    again = np.zeros(len(rows.op), "u4"), np.zeros(len(rows.op), "u4")
+    """As the survey makes them of a strip, and the loop of a piece: the same."""
+    made, again = ((np.zeros(len(rows.op), "u4"), np.zeros(len(rows.op), "u2")) for _ in range(2))
     filled(*rows, mode == "user", *made)
-    one_by_one(rows.vaddr, rows.size, rows.op, rows.flags, mode == "user", *again)
+    written(rows.vaddr, rows.size, rows.op, rows.flags, mode == "user", *again)
     found = [list(zip(*(column.tolist() for column in columns), strict=True)) for columns in (made, again)]
     assert found[0] == found[1]
     return found[0]
