@@ -54,7 +54,7 @@ class Experiment:
     progress: Progress | None
     command: Sequence[str] | None
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of the parameter columns, by spec
-    seeds: Sequence[int] | None = None  # load addresses
+    seeds: list[int] | None = None  # load addresses
     budget: "Budget | None" = None  # of live runs; None: there are none
 
     def run(self) -> Result:

@@ -90,12 +90,10 @@ def run_passes(
     left, passes = list(strategies), 0
     while left:
         one = _Pass(trace, left, label, jobs or cores(), leave_out)
-        tell = None
-        if progress is not None:
 
-            def tell(done: int, one: _Pass = one, before: int = passes) -> None:
-                part: Any = part_of(progress, before, before + 1 + bool(one.put_off))
-                part(label, done, trace.rows)
+        def tell(done: int, one: _Pass = one, before: int = passes) -> None:
+            if report := part_of(progress, before, before + 1 + bool(one.put_off)):
+                report(label, done, trace.rows)
 
         yield one.run(cuts, tell)
         left, passes = one.put_off, passes + 1
@@ -114,12 +112,11 @@ class _Pass:
         self.put_off: list[Any] = []  # strategies
         self._resident_bytes, self._grown_bytes, self._asked = resident_bytes(), 0, 0.0
 
-    def run(self, cuts: Cuts, tell: Callable[[int], None] | None) -> list[Run]:
+    def run(self, cuts: Cuts, tell: Callable[[int], None]) -> list[Run]:
         # the kernels hold no lock of Python's, so threads replay one scheme after the other, while the reader's threads
         # decode what comes later, and this one surveys the next batch, and then helps to replay
         done = 0
-        if tell:
-            tell(0)
+        tell(0)
         with Threads(self.jobs - 1) if self.jobs > 1 else nullcontext() as pool:
             before: _Fed | None = None
             for columns, is_cut in _pieces(self.trace, cuts, ahead=pool is not None):
@@ -130,13 +127,12 @@ class _Pass:
                     raise
                 shape = self.survey.counts() if is_cut else None
                 self._settle(before)
-                if before and tell:
+                if before:
                     tell(done)
                 done += len(columns.op)
                 before = self._fed(pool, rows, None if shape is None else (shape, done, cuts))
             self._settle(before)
-            if tell:
-                tell(done)
+            tell(done)
         shape = self.survey.counts()
         if cuts.every is not None and (not done or (done - cuts.warmup) % cuts.every):
             self._cut(shape, done, cuts)

@@ -4,10 +4,11 @@ import json
 
 import click
 
-from mmuexp.cli.output import say
+from mmuexp.cli.console import say
+from mmuexp.cli.options import format_option
 
 
-@click.group(short_help="Say what mmuexp keeps in your home folder, and remove it.")
+@click.group()
 def command() -> None:
     """Say what mmuexp keeps in your home folder, and remove it.
 
@@ -22,7 +23,7 @@ def command() -> None:
 
 
 @command.command(short_help="What the cache and settings folders hold.")
-@click.option("--format", "format_", type=click.Choice(("table", "json")), default="table", help="[table]")
+@format_option(("table", "json"), default="table")
 def info(format_: str) -> None:
     """List what the cache and the settings folder hold, with sizes.
 

@@ -2,13 +2,14 @@
 
 import click
 
-from mmuexp.cli import output
+from mmuexp.cli import options, output
 
 
-@click.command(short_help="Replay recordings through the schemes and print what each one costs.")
+@click.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1)
-@output.trace_options
-@output.schemes_option("Replay this scheme: NAME or NAME,key=value; repeatable.")
+@options.trace_option
+@options.host_options()
+@options.schemes_option("Replay this scheme: NAME or NAME,key=value; repeatable.")
 @click.option(
     "--reference",
     metavar="SPEC",
@@ -17,7 +18,7 @@ from mmuexp.cli import output
 @click.option(
     "--every", type=click.IntRange(min=1), metavar="ROWS", help="Count each window of so many rows by itself."
 )
-@output.warmup_option
+@options.warmup_option
 @click.option(
     "--live", is_flag=True, help="Also run the schemes for real, and say what translation takes on this host."
 )
@@ -29,9 +30,9 @@ from mmuexp.cli import output
     metavar="SECONDS",
     help="With --live: measure until the schemes are told apart, or so long.  [10]",
 )
-@output.thread_option
-@output.jobs_option
-@output.output_options
+@options.thread_option
+@options.jobs_option
+@options.result_options
 def command(
     files, traces, host, specs, reference, every, warmup, live, rounds, seconds, thread, jobs, outputs, format_, checks
 ) -> None:
@@ -52,12 +53,11 @@ def command(
     from mmuexp.result.table import LIVE, WINDOW
     from mmuexp.strategy.given import own_columns, possible_schemes
 
-    options = {"reference": reference, "host": host, "every": every, "live": live, "rounds": rounds}
-    options |= {"seconds": seconds}
-    options |= {"warmup": warmup, "thread": thread, "jobs": jobs}
+    how = {"reference": reference, "host": host, "every": every, "warmup": warmup, "thread": thread, "jobs": jobs}
+    how |= {"live": live, "rounds": rounds, "seconds": seconds}
 
     def work(progress):
-        return compare([*traces, *files] or None, specs or None, **options, progress=progress)
+        return compare([*traces, *files] or None, specs or None, **how, progress=progress)
 
     schemes = possible_schemes(specs or None, reference) if checks else []
     columns = (*([WINDOW] if every else []), *(LIVE if live else []), *own_columns(schemes))

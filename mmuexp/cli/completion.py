@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mmuexp.cli.output import say
+from mmuexp.cli.console import say
 
 # shell -> where it looks for a user's scripts: a variable, the folder without it, the file
 PLACES = {
@@ -21,7 +21,7 @@ NEXT = {
 }
 
 
-@click.command(short_help="Print or install the script by which your shell completes.")
+@click.command()
 @click.argument("shell", type=click.Choice(list(PLACES)))
 @click.option("--install", is_flag=True, help="Write it to where the shell looks for a user's scripts.")
 def command(shell: str, install: bool) -> None:

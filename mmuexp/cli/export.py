@@ -2,16 +2,14 @@
 
 import click
 
-from mmuexp.cli import output
+from mmuexp.cli import options, output
 
 
-@click.command(
-    short_help="Write a saved result's tables again, in another format or at other prices, without a replay."
-)
+@click.command()
 @click.argument("result", metavar="RESULT")
-@output.host_options("Price the counts anew, at this host profile.  [the prices that RESULT was saved with]")
-@output.schemes_option("Where RESULT is priced anew and holds a scheme of your own: its file; repeatable.")
-@output.output_options
+@options.host_options("Price the counts anew, at this host profile.  [the prices that RESULT was saved with]")
+@options.schemes_option("Where RESULT is priced anew and holds a scheme of your own: its file; repeatable.")
+@options.result_options
 def command(result, host, specs, outputs, format_, checks) -> None:
     """Write a saved result's tables again, in another format or at other prices, without a replay.
 

@@ -1,41 +1,23 @@
 """`mmuexp faults`."""
 
 import sys
-from contextlib import ExitStack
 
 import click
 
-from mmuexp.cli import output
+from mmuexp.cli import options, output
+from mmuexp.cli.console import say, stdout_console
+from mmuexp.cli.progress import progress_bar, tell_of_compiling, telling
 
 TOP = 10
 
 
-@click.command(short_help="List every host fault of a run, and the pages and blocks that cause most.")
+@click.command()
 @click.argument("file", metavar="[FILE]", required=False)
 @click.option("--trace", metavar="FILE", help="Replay this trace.  [the bundled one]")
-@click.option(
-    "-s",
-    "--strategy",
-    "specs",
-    metavar="SPEC",
-    required=True,
-    multiple=True,
-    help="The scheme, one: NAME or NAME,key=value.",
-)
-@output.thread_option
-@click.option(
-    "-o",
-    "outputs",
-    metavar="FILE",
-    multiple=True,
-    help="Write the list to FILE, a .csv or .parquet, or - for CSV on stdout; repeatable.",
-)
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(["table", "csv"]),
-    help="Write stdout in this format: table sums up, csv is the list.  [table]",
-)
+@options.schemes_option("The scheme, one: NAME or NAME,key=value.", required=True)
+@options.thread_option
+@options.out_option("Write the list to FILE, a .csv or .parquet, or - for CSV on stdout; repeatable.")
+@options.format_option(("table", "csv"), "Write stdout in this format: table sums up, csv is the list.  [table]")
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -66,28 +48,23 @@ def command(file, trace, specs, thread, outputs, format_, top) -> None:
     listing = format_ == "csv" or (output.STDOUT in outputs and format_ is None)
     if listing and top is not None:
         raise click.UsageError("stdout cannot hold both the list and --top; write the list to a file with -o FILE")
-    files = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
-    summary = not listing and (not files or output.STDOUT in outputs or format_ is not None or top is not None)
+    to_files = bool(set(outputs) - {output.STDOUT})
+    summary = not listing and (not to_files or output.STDOUT in outputs or format_ is not None or top is not None)
     strategy = parse_spec(specs[0])
-    output.tell_of_compiling()
-    with ExitStack() as stack:
-        opened = []
-        for path in files:
-            opened.append(FaultFile(path, strategy))
-            stack.callback(opened[-1].discard)
-        output.refuse_twice(opened)
+    tell_of_compiling()
+    with output.claimed(outputs, lambda path: FaultFile(path, strategy)) as files:
         to_stdout = CsvWriter(sys.stdout.buffer, strategy) if listing else None
-        writers = [*opened, *([to_stdout] if listing else [])]
-        with output.progress_bar() as progress:
-            listed = list_faults(trace or file, strategy, writers, thread=thread, progress=output.telling(progress))
-        for one in opened:
+        writers = [*files, *([to_stdout] if to_stdout else [])]
+        with progress_bar() as progress:
+            listed = list_faults(trace or file, strategy, writers, thread=thread, progress=telling(progress))
+        for one in files:
             one.finish(listed.manifest)
-            output.say(f"wrote {one.path}")
+            say(f"wrote {one.path}")
         if to_stdout:
             to_stdout.end()
             sys.stdout.buffer.flush()
         elif summary:
-            print_faults(listed, top or TOP, output.stdout_console())
+            print_faults(listed, top or TOP, stdout_console())
             sys.stdout.flush()
         if not takes_faults(strategy) and not summary:
-            output.say(f"{strategy} takes no host faults: the list is empty")
+            say(f"{strategy} takes no host faults: the list is empty")

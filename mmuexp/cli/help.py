@@ -3,7 +3,7 @@
 import click
 
 
-@click.command(short_help="Print the help of a command, as --help does.")
+@click.command()
 @click.argument("words", metavar="[COMMAND]...", nargs=-1)
 @click.option("--man", is_flag=True, help="Print the manual page of all commands, for man(1), in roff.")
 @click.pass_context

@@ -2,13 +2,13 @@
 
 import click
 
-from mmuexp.cli import output
+from mmuexp.cli import options, output
 
 
-@click.command(short_help="Tell compulsory, capacity and conflict misses of softmmu's TLB apart.")
+@click.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1)
-@click.option("--trace", "traces", metavar="FILE", multiple=True, help="Replay this trace; repeatable.")
-@output.schemes_option("Of this TLB: softmmu, or softmmu,tlb_bits=6; repeatable.  [softmmu]")
+@options.trace_option
+@options.schemes_option("Of this TLB: softmmu, or softmmu,tlb_bits=6; repeatable.  [softmmu]")
 @click.option(
     "--load-seed",
     "seeds",
@@ -17,8 +17,8 @@ from mmuexp.cli import output
 )
 @click.option("--join-pages", metavar="N", type=int, help="Pages at most N apart are one region, which moves.  [256]")
 @click.option("--move-bits", metavar="N", type=int, help="Draw each region's offset from 2**N pages around 0.  [8]")
-@output.thread_option
-@output.output_options
+@options.thread_option
+@options.result_options
 def command(files, traces, specs, seeds, join_pages, move_bits, thread, outputs, format_, checks) -> None:
     """Tell compulsory, capacity and conflict misses of softmmu's TLB apart, wherever the program was loaded.
 
@@ -37,11 +37,11 @@ def command(files, traces, specs, seeds, join_pages, move_bits, thread, outputs,
     from mmuexp.trace.loadseed import seeds_of
 
     given = {"join_pages": join_pages, "move_bits": move_bits}
-    options = {name: value for name, value in given.items() if value is not None}
+    how = {name: value for name, value in given.items() if value is not None}
     if seeds is not None:
-        options["load_seed"] = seeds_of(expand(seeds, what="--load-seed"), "--load-seed")
+        how["load_seed"] = seeds_of(expand(seeds, what="--load-seed"), "--load-seed")
 
     def work(progress):
-        return misses([*traces, *files] or None, specs or None, thread=thread, progress=progress, **options)
+        return misses([*traces, *files] or None, specs or None, thread=thread, progress=progress, **how)
 
     output.run_and_save(work, outputs, format_, checks, COLUMNS[2:])

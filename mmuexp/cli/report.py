@@ -4,15 +4,16 @@ import sys
 
 import click
 
-from mmuexp.cli import output
+from mmuexp.cli import options, output
+from mmuexp.cli.console import say
 
 FILE = "report.html"
 
 
-@click.command(short_help="Write one page over all results: which scheme for a workload like yours, and how sure.")
+@click.command()
 @click.argument("results", metavar="[RESULTS]", required=False)
 @click.option("-o", "path", metavar="FILE.html", default=FILE, help=f"Write the page to FILE.html.  [{FILE}]")
-@output.host_options("Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else epyc-vm]")
+@options.host_options("Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else epyc-vm]")
 def command(results, path, host) -> None:
     """Write one page over all results: which scheme for a workload like yours, why, and how sure to be.
 
@@ -25,20 +26,11 @@ def command(results, path, host) -> None:
     and priced anew; nothing is replayed. The page needs no network: charts, tables that sort, the data behind them and
     the manifest are in it.
     """
-    from mmuexp.render.export import Output
+    from mmuexp.report.build import report
 
-    file = None if path == output.STDOUT else Output(path, {".html": lambda overview: overview.html().encode()})
-    try:
-        from mmuexp.report.build import report
-
+    writers = {".html": lambda overview: overview.html().encode()}
+    with output.saving([path], "html" if path == output.STDOUT else None, writers, print) as save:
         found = report(results, host=host, command=sys.argv)
         for name in found.left_out:
-            output.say(f"{name} is left out, it was never made; `mmuexp rerun` makes it")
-        if file is None:
-            output.write_bytes(found.html().encode())
-            return
-        file.save(found)
-    finally:
-        if file is not None:
-            file.discard()
-    output.say(f"wrote {file.path}")
+            say(f"{name} is left out, it was never made; `mmuexp rerun` makes it")
+        save(found)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from mmuexp.cli import output
+from mmuexp.cli.console import say, stdout_console
+from mmuexp.cli.progress import progress_bar, tell_of_compiling
 
 
-@click.command(short_help="Make the results of an experiment's folder again, or check them.")
+@click.command()
 @click.argument("folders", metavar="[FOLDER]...", nargs=-1)
 @click.option("--check", is_flag=True, help="Write nothing: compare with what is there, and exit with 3 if it differs.")
 @click.option("--saved", is_flag=True, help="Do not replay: make the report and chart from the tables that are there.")
@@ -43,16 +44,16 @@ def command(folders, check, saved, reprice, all_) -> int:
     chosen = [one for home in homes for one in experiments(home)] if all_ else [find(folder) for folder in folders]
     if not chosen:
         raise click.UsageError(f"{homes[0]} holds no experiment")
-    output.tell_of_compiling()
+    tell_of_compiling()
     failed = broken = 0
     for folder in dict.fromkeys(chosen):
         try:
-            with output.progress_bar() as progress:
+            with progress_bar() as progress:
                 outcome = _rerun(folder, check, saved, reprice, all_, progress)
         except MmuexpError as error:
             if not all_:
                 raise
-            output.say(str(error))
+            say(str(error))
             broken += 1
             continue
         failed += outcome.failed
@@ -61,9 +62,9 @@ def command(folders, check, saved, reprice, all_) -> int:
         if not is_index(home / INDEX):
             continue
         if not check:
-            output.say(f"wrote {_short(write_index(home))}")
+            say(f"wrote {_short(write_index(home))}")
         elif (home / INDEX).read_text(encoding="utf-8", errors="replace") != index_text(home):
-            output.say(f"{_short(home / INDEX)} is stale; `mmuexp rerun` writes it anew")
+            say(f"{_short(home / INDEX)} is stale; `mmuexp rerun` writes it anew")
             failed += 1
     return 3 if failed else 1 if broken else 0
 
@@ -77,7 +78,7 @@ def _rerun(folder, check: bool, saved: bool, reprice: bool, all_: bool, progress
     except MissingRecording as error:
         if not all_:
             raise
-        output.say(str(error))
+        say(str(error))
         return rerun(folder, check=check, saved=True)
 
 
@@ -85,16 +86,16 @@ def _tell(outcome, check: bool) -> None:
     from mmuexp.render.diff import headline, print_diff
 
     for path in outcome.written:
-        output.say(f"wrote {_short(path)}")
+        say(f"wrote {_short(path)}")
     for name, found in outcome.differences.items():
-        output.say(f"{outcome.name}, {name}.csv: {headline(found)}")
+        say(f"{outcome.name}, {name}.csv: {headline(found)}")
         if found:
-            print_diff(found, output.stdout_console())
+            print_diff(found, stdout_console())
             sys.stdout.flush()
     if check and not outcome.differences and not outcome.failed:
-        output.say(f"{outcome.name}: the report is what its saved counts say")
+        say(f"{outcome.name}: the report is what its saved counts say")
     for line in outcome.troubles:
-        output.say(f"{outcome.name}: {line}")
+        say(f"{outcome.name}: {line}")
 
 
 def _short(path: str | Path) -> str:

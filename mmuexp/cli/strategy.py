@@ -5,10 +5,11 @@ import sys
 
 import click
 
-from mmuexp.cli.output import say
+from mmuexp.cli.console import say
+from mmuexp.cli.options import format_option
 
 
-@click.group(short_help="List, explain and check the translation schemes.")
+@click.group()
 def command() -> None:
     """List, explain and check the translation schemes.
 
@@ -20,7 +21,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", help="[table]")
+@format_option(("table", "json"), default="table")
 def list_(format_: str) -> None:
     """List the schemes: name, hit path, parameters, first sentence.
 
@@ -48,7 +49,7 @@ def list_(format_: str) -> None:
 
 @command.command("show", short_help="Explain one scheme: its fast path, events, prices, parameters.")
 @click.argument("name", metavar="NAME")
-@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", help="[text]")
+@format_option(("text", "json"), "Write stdout in this format.  [text]", default="text")
 def show(name: str, format_: str) -> None:
     """Explain one scheme: what it is, its fast path, its events and prices with sources, its parameters with ranges.
 

@@ -2,7 +2,7 @@
 
 import click
 
-from mmuexp.cli import output
+from mmuexp.cli import options, output
 
 
 def _no_plot(_context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
@@ -10,27 +10,21 @@ def _no_plot(_context: click.Context, _parameter: click.Parameter, asked: bool) 
         raise click.UsageError("--plot is gone; -o FILE.svg, .png or .html draws the sweep")
 
 
-@click.command(short_help="Compare one scheme with itself over a range of a parameter.")
+@click.command()
 @click.argument("words", metavar="PARAM[=RANGE]... [FILE]...", nargs=-1, required=True)
-@output.trace_options
-@click.option(
-    "-s",
-    "--strategy",
-    "specs",
-    metavar="NAME",
-    multiple=True,
-    help="Vary this scheme; fix its others as in map-block,evict=lifo.",
-)
+@options.trace_option
+@options.host_options()
+@options.schemes_option("Vary this scheme; fix its others as in map-block,evict=lifo.", metavar="NAME")
 @click.option(
     "--reference",
     metavar="SPEC",
     help="Measure each value against this scheme.  [the swept one at its defaults if they are swept, else the first]",
 )
 @click.option("--plot", is_flag=True, hidden=True, expose_value=False, callback=_no_plot)
-@output.warmup_option
-@output.thread_option
-@output.jobs_option
-@output.output_options
+@options.warmup_option
+@options.thread_option
+@options.jobs_option
+@options.result_options
 def command(words, traces, host, specs, reference, warmup, thread, jobs, outputs, format_, checks) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.
 
@@ -60,14 +54,8 @@ def command(words, traces, host, specs, reference, warmup, thread, jobs, outputs
     schemes = possible_schemes([one.strategy for one in planned], reference)
 
     def work(progress):
-        options = {"reference": reference, "host": host, "warmup": warmup, "thread": thread, "jobs": jobs}
-        return sweep(params, [*traces, *files] or None, strategy=strategy, **options, progress=progress)
+        how = {"reference": reference, "host": host, "warmup": warmup, "thread": thread, "jobs": jobs}
+        return sweep(params, [*traces, *files] or None, strategy=strategy, **how, progress=progress)
 
-    output.run_and_save(
-        work,
-        outputs,
-        format_,
-        checks,
-        [*numbers, *own_columns(schemes)],
-        [str(scheme) for scheme in schemes],
-    )
+    columns, specs = [*numbers, *own_columns(schemes)], [str(scheme) for scheme in schemes]
+    output.run_and_save(work, outputs, format_, checks, columns, specs)

@@ -4,16 +4,17 @@ import csv
 import json
 import os
 import sys
-from contextlib import contextmanager
 
 import click
 
-from mmuexp.cli import output
+from mmuexp.cli.console import say
+from mmuexp.cli.options import any_of, format_option
+from mmuexp.cli.progress import progress_bar
 from mmuexp.trace.export import WRITERS
 from mmuexp.trace.importers import DEFAULT, formats, importer
 
 
-@click.group(short_help="Look at, check, cut and convert recordings.")
+@click.group()
 def command() -> None:
     """Look at, check, cut and convert recordings.
 
@@ -24,17 +25,9 @@ def command() -> None:
     """
 
 
-FORMATS = click.option(
-    "--format", "format_", type=click.Choice(("table", "json")), default="table", help="Write stdout in this format."
-)
+FORMATS = format_option(("table", "json"), default="table")
 NEGATIVE = {"ignore_unknown_options": True}  # a range may begin with a minus
 TARGET = click.option("-o", "--output", "target", metavar="NEW", required=True, help="Write to this file.")
-
-
-@contextmanager
-def _progress():
-    with output.progress_bar() as show:
-        yield show
 
 
 @command.command(short_help="What a trace holds, and where it came from.")
@@ -58,7 +51,7 @@ def info(file, format_) -> None:
     """
     from mmuexp.trace import info as work
 
-    with _progress() as show:
+    with progress_bar() as show:
         told = work.info(file, show)
     if format_ == "json":
         _json(told)
@@ -72,13 +65,7 @@ def info(file, format_) -> None:
 @click.argument("file")
 @click.option("-n", "count", metavar="N", type=click.IntRange(min=0), default=10, help="Print this many rows.  [10]")
 @click.option("--start", metavar="ROW", type=click.IntRange(min=0), default=0, help="Begin at this row.  [0]")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice(("table", "csv", "json")),
-    default="table",
-    help="Write stdout in this format.",
-)
+@format_option(("table", "csv", "json"), default="table")
 def head(file, count, start, format_) -> None:
     """Print the first rows of a trace.
 
@@ -122,7 +109,7 @@ def verify(file, format_) -> None:
     from mmuexp.errors import CheckFailed, one_line
     from mmuexp.trace import verify as work
 
-    with _progress() as show:
+    with progress_bar() as show:
         checks = work.verify(file, show)
     if format_ == "json":
         _json([check._asdict() for check in checks])
@@ -160,7 +147,7 @@ def slice_(file, range_, target) -> None:
     done = slice_trace(file, start, stop, target)
     before = f"{done.known:,} MAP rows" if mode == "system" else "a THREAD row"
     known = f" after {before} for what is known there" if done.known else ""
-    output.say(f"wrote {target}: {done.rows:,} rows{known}")
+    say(f"wrote {target}: {done.rows:,} rows{known}")
 
 
 @command.command(short_help="Write a trace again, compressed more.")
@@ -180,7 +167,7 @@ def compress(file, level, target) -> None:
     from mmuexp.trace.rewrite import compress_trace
 
     done = compress_trace(file, target, **({} if level is None else {"level": level}))
-    output.say(f"wrote {target}: {done.rows:,} rows, {done.before_bytes:,} bytes before, {done.after_bytes:,} now")
+    say(f"wrote {target}: {done.rows:,} rows, {done.before_bytes:,} bytes before, {done.after_bytes:,} now")
 
 
 @command.command(short_help="Move a user-mode recording to another load address.")
@@ -204,8 +191,8 @@ def relocate(file, seed, join_pages, move_bits, target) -> None:
     given = {"join_pages": join_pages, "move_bits": move_bits}
     moved = relocate_file(file, target, seed, **{name: n for name, n in given.items() if n is not None})
     for region, offset in zip(moved.regions, moved.offsets, strict=True):
-        output.say(f"moved {region.first << 12:#010x} ({region.pages:,} pages) by {offset:+,} pages")
-    output.say(f"wrote {target}: {moved.file_rows:,} rows")
+        say(f"moved {region.first << 12:#010x} ({region.pages:,} pages) by {offset:+,} pages")
+    say(f"wrote {target}: {moved.file_rows:,} rows")
 
 
 @command.command(short_help="Write a trace's rows for other programs.")
@@ -216,7 +203,7 @@ def relocate(file, seed, join_pages, move_bits, target) -> None:
     "target",
     metavar="NEW",
     default="-",
-    help=f"Write this {output.any_of(WRITERS)} file; - is CSV on stdout.  [-]",
+    help=f"Write this {any_of(WRITERS)} file; - is CSV on stdout.  [-]",
 )
 def export(file, target) -> None:
     """Write a trace's rows for other programs, in the format that NEW's suffix names.
@@ -230,7 +217,7 @@ def export(file, target) -> None:
 
     rows = work(file, target)
     if target != "-":
-        output.say(f"wrote {target}: {rows:,} rows")
+        say(f"wrote {target}: {rows:,} rows")
 
 
 @command.command(name="import", short_help="Turn what another tool recorded into a trace.")
@@ -256,10 +243,10 @@ def import_(file, target, format_, rebase) -> None:
     """
     done = importer(format_)(file, target, rebase=rebase)
     for origin, new in done.moved:
-        output.say(f"moved {origin:#x}..{origin + 0xFFFFFFF:#x} to {new:#010x}")
+        say(f"moved {origin:#x}..{origin + 0xFFFFFFF:#x} to {new:#010x}")
     split = f"; {done.split_records:,} records over 64 bytes split" if done.split_records else ""
     cut = f"; {done.cut_records:,} records cut where a region ends" if done.cut_records else ""
-    output.say(f"wrote {target}: {done.rows:,} rows from {done.lines:,} lines{split}{cut}")
+    say(f"wrote {target}: {done.rows:,} rows from {done.lines:,} lines{split}{cut}")
 
 
 @command.command(short_help="Mend a trace whose writer was killed.")
@@ -276,7 +263,7 @@ def recover(file, target) -> None:
     from mmuexp.trace.recover import recover as work
 
     done = work(file, target)
-    output.say(f"wrote {target}: {done.rows:,} rows; {os.path.basename(file)}: {done.reason}")
+    say(f"wrote {target}: {done.rows:,} rows; {os.path.basename(file)}: {done.reason}")
 
 
 def _json(value) -> None:

@@ -1,47 +1,20 @@
 """`mmuexp verify`."""
 
-import json
-import sys
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
-
 import click
 
-from mmuexp.cli import output
-from mmuexp.render.export import Output, json_bytes, to_csv, to_parquet
-
-if TYPE_CHECKING:
-    from mmuexp.analysis.verify import Verified
-
-
-def _json(found: "Verified") -> bytes:
-    return json_bytes({"manifest": found.manifest, "rows": json.loads(found.frame.to_json(orient="records"))})
+from mmuexp.cli import options, output
+from mmuexp.cli.console import say
+from mmuexp.cli.progress import progress_bar, tell_of_compiling, telling
+from mmuexp.render.verifyfile import WRITERS
 
 
-def _html(found: "Verified") -> bytes:
-    from mmuexp.render.html.verify import verify_html
-
-    return verify_html(found.outcomes, found.frame, found.manifest).encode()
-
-
-WRITERS = {".csv": to_csv, ".json": _json, ".parquet": to_parquet, ".html": _html}
-
-
-@click.command(short_help="Run the schemes for real (mmap, SIGSEGV) and compare with the model.")
+@click.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1)
-@click.option("--trace", "traces", metavar="FILE", multiple=True, help="Run this trace; repeatable.")
-@output.schemes_option("Run this scheme: NAME or NAME,key=value; repeatable.  [all]")
-@output.thread_option
-@click.option(
-    "-o",
-    "outputs",
-    metavar="FILE",
-    multiple=True,
-    help=f"Write the counts of both to FILE, a {output.any_of(WRITERS)}, or - for stdout; repeatable.",
-)
-@click.option(
-    "--format", "format_", type=click.Choice(["table", "csv", "json"]), help="Write stdout in this format.  [table]"
-)
+@options.trace_option
+@options.schemes_option("Run this scheme: NAME or NAME,key=value; repeatable.  [all]")
+@options.thread_option
+@options.out_option(f"Write the counts of both to FILE, a {options.any_of(WRITERS)}, or - for stdout; repeatable.")
+@options.format_option(("table", "csv", "json"))
 @click.option(
     "--time-limit",
     metavar="S",
@@ -70,35 +43,18 @@ def command(files, traces, specs, thread, outputs, format_, time_limit, memory_m
     """
     from mmuexp.analysis.verify import verify
     from mmuexp.errors import CheckFailed
-    from mmuexp.render.verify import print_outcomes, verdict
-    from mmuexp.replay import compiled
+    from mmuexp.render.verify import print_verified, verdict
 
-    if sys.stderr.isatty():
-        compiled.on_compile = lambda name: output.say(f"compiling {name} for this machine; it takes some seconds")
     if time_limit is not None and time_limit != time_limit:
         raise click.BadParameter("nan is no time", param_hint="--time-limit")
-    options = {"thread": thread} | ({} if time_limit is None else {"time_limit": time_limit})
-    if memory_mb is not None:
-        options["memory_mb"] = memory_mb
-    if plant is not None:
-        options["plant"] = _plant(plant)
-    paths = list(dict.fromkeys(path for path in outputs if path != output.STDOUT))
-    with ExitStack() as stack:
-        opened = []
-        for path in paths:
-            opened.append(Output(path, WRITERS))
-            stack.callback(opened[-1].discard)
-        output.refuse_twice(opened)
-        with output.progress_bar() as progress:
-            found = verify(
-                [*traces, *files] or None, specs or None, progress=output.telling(progress), note=output.say, **options
-            )
-        output.save_all(opened, found)
-    if format_ in ("csv", "json") or output.STDOUT in outputs:
-        output.write_bytes(WRITERS[f".{format_ or 'csv'}"](found))
-    elif format_ == "table" or not paths:
-        print_outcomes(found.outcomes, output.stdout_console())
-    sys.stdout.flush()
+    given = {"time_limit": time_limit, "memory_mb": memory_mb, "plant": None if plant is None else _plant(plant)}
+    how = {"thread": thread, "note": say} | {name: value for name, value in given.items() if value is not None}
+    tell_of_compiling()
+    format_ = format_ or ("csv" if output.STDOUT in outputs else None)
+    with output.saving(outputs, format_, WRITERS, print_verified) as save:
+        with progress_bar() as progress:
+            found = verify([*traces, *files] or None, specs or None, progress=telling(progress), **how)
+        save(found)
     if not found.equal:
         raise CheckFailed(verdict(found.outcomes))
 

@@ -266,6 +266,15 @@ def rounds_text(calibration: Calibration) -> str:
     return "\n".join(["figure,round,ns", *rows, ""])
 
 
+def table_text(calibration: Calibration) -> str:
+    """The calibration for people: a line each figure."""
+    lines = [calibration.about]
+    for name, figure in calibration.figures.items():
+        ranged = f"{figure.low_ns:,.2f} to {figure.high_ns:,.2f}"
+        lines.append(f"  {name:24} {figure.ns:13,.2f} ns  {ranged:>28}  {figure.how}")
+    return "\n".join(lines)
+
+
 def _digits(ns: float) -> str:
     """Four digits, or whole ns."""
     return f"{ns:.0f}" if ns >= 1000 else f"{ns:.4g}"

@@ -140,7 +140,7 @@ class Output:
 
     def _check_size(self, found: Any) -> None:
         """Raise MmuexpError for a table that is too long to be drawn or laid out in bounded memory."""
-        rows = len(getattr(found, "frame", ()))
+        rows = len(found.frame) if isinstance(found, Result) else 0  # a difference is as long as it is
         if rows > MOST_SHOWN_ROWS and Path(self.path).suffix.lower() not in FOR_PROGRAMS:
             what = f"a table of {rows:,} rows is too long for people, who get {MOST_SHOWN_ROWS:,}"
             raise MmuexpError(what, where=self.path, todo=f"name a file for programs: {' '.join(FOR_PROGRAMS)}")
@@ -286,9 +286,9 @@ def _load_parquet(path: str) -> Result:
 
 
 def _beside(path: str, rows: list[dict], columns: list[str]) -> Result:
+    """The result of a table, with the manifest that stands beside its file."""
     from mmuexp.render.check import check_manifest, checked
 
-    """The result of a table, with the manifest that stands beside its file."""
     file = Path(path + SUFFIX)
     if not file.is_file():
         return checked("compare", rows, columns, {}, [])

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp.analysis.verify import Parting, VerifiedRun
+from mmuexp.analysis.verify import Parting, Verified, VerifiedRun
 from mmuexp.render.terminal.grid import print_table, print_text
 from mmuexp.strategy.mistakes import blocks_of
 
 TOTALS = ("checked_loads", "checked_stores", "signals", "system_calls")
 
 
-def print_outcomes(outcomes: Sequence[VerifiedRun], console: Console) -> None:
-    """A table for each trace: one row an event, one column a scheme, `model / live` where they differ."""
+def print_verified(found: Verified, console: Console) -> None:
+    """Print a table for each trace: one row an event, one column a scheme, `model / live` where they differ."""
+    outcomes = found.outcomes
     for trace in dict.fromkeys(outcome.trace for outcome in outcomes):
         _print_trace([outcome for outcome in outcomes if outcome.trace == trace], console)
     print_text(console, Text(verdict(outcomes), style="bold"))

@@ -88,6 +88,12 @@ def test_several_outputs_at_once(cli, trace, tmp_path):
     assert "Model and engine agree" in cli.out
 
 
+def test_stdout_may_be_named_and_its_format_too(cli, trace):
+    assert cli("verify", trace, "-s", "softmmu", "-o", "-", "--format", "table").code == 0, cli.err
+    assert "Model and engine agree" in cli.out
+    assert json.loads(cli("verify", trace, "-s", "softmmu", "-o", "-", "--format", "json").out)["rows"]
+
+
 def test_several_traces(cli, trace, tmp_path):
     other = write(tmp_path / "system.arrow", SYSTEM, mode="system")
     assert cli("verify", trace, other, "-s", "qemu-fast", "-s", "softmmu").code == 0
