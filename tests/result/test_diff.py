@@ -14,7 +14,9 @@ from kit.traces import write_trace
 
 import mmuexp
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.result.difference import diff, same
+from mmuexp.render.difffile import WRITERS
+from mmuexp.render.export import Output
+from mmuexp.result.difference import CHANGED, Change, Difference, diff, same
 from mmuexp.result.table import TIMES, Result
 
 BIG = 2**53
@@ -217,6 +219,13 @@ def test_json_and_markdown_hold_the_same(cli, saved, tmp_path):
     assert "| rows | 12 | 13 | +1 | 1.08333 |" in out[1].read_text()
     assert json.loads((tmp_path / "d.md.manifest.json").read_text())["kind"] == "diff"
     assert json.loads(cli("diff", saved[0], saved[0], "--format", "json").out)["changes"] == []
+
+
+def test_a_long_difference_is_written_for_people_too(tmp_path):
+    changes = tuple(Change(CHANGED, "t", f"s{n}", None, "faults", n, n + 1) for n in range(3000))
+    path = tmp_path / "changes.md"
+    Output(str(path), WRITERS).save(Difference(changes, 3000, 3000), {})
+    assert path.read_text().count("| faults |") == 3000
 
 
 def test_results_of_the_notebook_are_taken_as_they_are(trace):
