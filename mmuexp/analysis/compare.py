@@ -11,7 +11,7 @@ from mmuexp.arguments import given_jobs
 from mmuexp.price.host import Profile
 from mmuexp.progress import Progress
 from mmuexp.result.table import Result
-from mmuexp.strategy.given import given_strategies
+from mmuexp.strategy.registry import given_strategies
 from mmuexp.trace.threads import checked_thread
 
 

@@ -20,8 +20,7 @@ from mmuexp.progress import Progress, part_of
 from mmuexp.replay.plausible import check_counts
 from mmuexp.result import manifest
 from mmuexp.result.table import Result
-from mmuexp.strategy.given import given_strategies
-from mmuexp.strategy.registry import default_strategies
+from mmuexp.strategy.registry import default_strategies, given_strategies
 from mmuexp.trace.relocate import at_load_seeds
 
 if TYPE_CHECKING:

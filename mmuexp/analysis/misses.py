@@ -27,7 +27,7 @@ from mmuexp.guest import PAGES
 from mmuexp.progress import Progress, part_of
 from mmuexp.result import manifest
 from mmuexp.result.table import IDENTITY, Result
-from mmuexp.strategy.given import given_strategies
+from mmuexp.strategy.registry import given_strategies
 from mmuexp.trace.loadseed import checked_seeds
 from mmuexp.trace.regions import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
 from mmuexp.trace.threads import checked_thread

@@ -15,8 +15,7 @@ from mmuexp.price.host import Profile, load_profile
 from mmuexp.price.priced import engine_ns_per_access, price, price_table
 from mmuexp.result import manifest
 from mmuexp.result.table import IDENTITY, WINDOW, Result, is_measured, make_frame, measured_ns, rows_of
-from mmuexp.strategy.given import given_strategies
-from mmuexp.strategy.registry import installed_class, parse_settings
+from mmuexp.strategy.registry import given_strategies, installed_class, parse_settings
 from mmuexp.trace.loadseed import LOAD_SEED
 
 REPLAY = "count it anew: mmuexp compare, sweep or rerun"

@@ -27,7 +27,7 @@ from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.result import manifest
 from mmuexp.strategy import Strategy
-from mmuexp.strategy.given import given_strategies
+from mmuexp.strategy.registry import given_strategies
 from mmuexp.trace.threads import checked_thread
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ def command(
     """
     from mmuexp.analysis.compare import compare
     from mmuexp.result.table import LIVE, WINDOW
-    from mmuexp.strategy.given import own_columns, possible_schemes
+    from mmuexp.strategy.registry import own_columns, possible_schemes
 
     how = {"reference": reference, "host": host, "every": every, "warmup": warmup, "thread": thread, "jobs": jobs}
     how |= {"live": live, "rounds": rounds, "seconds": seconds}

@@ -41,7 +41,7 @@ def command(words, traces, host, specs, reference, warmup, thread, jobs, outputs
     """
     from mmuexp.analysis.ranges import load_seeds, params_and_files, plan
     from mmuexp.analysis.sweep import sweep
-    from mmuexp.strategy.given import own_columns, possible_schemes
+    from mmuexp.strategy.registry import own_columns, possible_schemes
     from mmuexp.trace.loadseed import LOAD_SEED
 
     if len(specs) > 1:

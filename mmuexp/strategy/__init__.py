@@ -1,6 +1,6 @@
 """What a scheme is, how one is found, and what it says of itself. A scheme's own file imports its words from here.
 
-`base.py` is what every strategy is; `registry.py` finds them, `given.py` takes what a caller names, `describe.py` says
+`base.py` is what every strategy is; `registry.py` finds them, also as a caller names them, `describe.py` says
 what one is; `bounds.py` and `mistakes.py` are about schemes that somebody else wrote.
 """
 

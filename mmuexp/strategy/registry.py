@@ -1,4 +1,4 @@
-"""Finding strategies: our own in strategies/, a third party's by entry point (`mmuexp.strategies`), a file's."""
+"""Find strategies: our own in strategies/, a third party's by entry point (`mmuexp.strategies`), a file's; by spec."""
 
 import difflib
 import importlib
@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mmuexp.arguments import listed
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.runtime import interrupt
 from mmuexp.strategy import Strategy
@@ -210,3 +211,34 @@ def default_strategies(mode: str) -> list[Strategy]:
     """What compare shows when no -s is given: some schemes come in several layouts, for system traces in others."""
     classes = all_strategies().values()
     return [cls(**one) for cls in classes for one in (cls.LAYOUTS if mode == "user" else cls.SYSTEM_LAYOUTS)]
+
+
+def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
+    """Make strategies of what a caller names: specs or Strategy objects, one or several. Raises UsageError."""
+    todo = "give specs as in 'map-block,evict=lifo', or Strategy objects"
+    found: dict[str, Strategy] = {}
+    for one in listed(given, (str, Strategy), what, todo):
+        strategy = one if isinstance(one, Strategy) else parse_spec(one)
+        other = found.setdefault(str(strategy), strategy)
+        if type(other) is not type(strategy):
+            raise UsageError(
+                "two schemes have this name", where=f"strategy {strategy}", todo="rename yours in its file"
+            )
+    if not found:
+        raise UsageError("no strategy is named", todo="leave the list out for all of them")
+    return list(found.values())
+
+
+def possible_schemes(strategies: Any, reference: Any = None) -> list[Any]:
+    """The strategies that a result of `compare` may hold, known before any trace is opened; as `compare` takes them."""
+    if strategies is not None:
+        named = given_strategies(strategies)
+    else:
+        named = [*default_strategies("user"), *default_strategies("system")]
+    base = [] if reference is None else given_strategies(reference, "reference")
+    return list({str(strategy): strategy for strategy in [*named, *base]}.values())
+
+
+def own_columns(strategies: Iterable[Any]) -> list[str]:
+    """The columns that these strategies add to a result's."""
+    return list(dict.fromkeys(name for strategy in strategies for name in strategy.extra_events))
