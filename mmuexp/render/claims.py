@@ -1,4 +1,4 @@
-"""What became of the mail's claims, for people: an overview, then each claim with its verdict first.
+"""Tells people what became of the mail's claims: an overview, then each claim with its verdict first.
 
 `told(finding, hosts)` says a finding in words and small tables once; terminal, Markdown and HTML only set it.
 """
@@ -33,7 +33,7 @@ class Told:
 
 
 def amount(value: float, unit: str) -> str:
-    """A figure as people read it."""
+    """Write a figure as people read it."""
     if unit == "times faster":
         return words.factor(1.0, value)
     if unit in ("ns", "bytes"):
@@ -47,7 +47,7 @@ def amount(value: float, unit: str) -> str:
 
 
 def told(part: Any, hosts: Sequence[str], *, named: int | None = NAMED, key: bool = True) -> Told:
-    """One part; `named` None names every recording, `key` off tells every figure."""
+    """Put one part in words; `named` None names every recording, `key` off tells every figure."""
     verdicts = {host: part.verdict(host) for host in part.hosts}
     return Told(
         part.meaning,
@@ -88,7 +88,7 @@ def _some(names: Sequence[str], named: int | None) -> str:
 
 
 def _table(part: Any, hosts: Sequence[str], key: bool) -> tuple[tuple, tuple, tuple]:
-    """(heads, cells, values): a line a quantity and recording, a column a host, if anything stands in it."""
+    """Return (heads, cells, values): a line a quantity and recording, a column a host, if anything stands in it."""
     lines: dict[tuple[str, str], dict[str, Any]] = {}
     for one in part.figures:
         if one.key or not key:
@@ -106,7 +106,7 @@ def _table(part: Any, hosts: Sequence[str], key: bool) -> tuple[tuple, tuple, tu
 
 
 def notes(finding: Any, report: Any) -> list[str]:
-    """What stands below a claim: prices that decide, what stood in, where the counts are from."""
+    """Return what stands below a claim: prices that decide, what stood in, where the counts are from."""
     found = []
     if finding.decided_by:
         told = _some(finding.decided_by, DECIDING)
@@ -124,7 +124,7 @@ def notes(finding: Any, report: Any) -> list[str]:
 
 
 def overview(report: Any) -> tuple[list[str], list[list[str]]]:
-    """(heads, lines): every claim with its verdict at each host's prices."""
+    """Return (heads, lines): every claim with its verdict at each host's prices."""
     heads = ["", "claim", *report.hosts]
     lines = []
     for finding in report.findings:
@@ -134,7 +134,7 @@ def overview(report: Any) -> tuple[list[str], list[list[str]]]:
 
 
 def with_condition(finding: Any, host: str) -> str:
-    """The verdict at a host's prices, and where it holds in part the condition of each part that does."""
+    """Say the verdict at a host's prices, and where it holds in part the condition of each part that does."""
     verdict = finding.verdict_at(host)
     found = []
     for part in finding.parts:
@@ -163,7 +163,7 @@ def markdown(report: Any) -> str:
 
 
 def sections(report: Any) -> list[Any]:
-    """The sections of a page (render/page.py), from headings of level 3 on."""
+    """Return the sections of a page (html/page.py), from headings of level 3 on."""
     from mmuexp.render.html.sections import Cell, Details, Heading, Table, Text
 
     def marked(finding: Any, host: str) -> Cell:

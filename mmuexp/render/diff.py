@@ -1,4 +1,4 @@
-"""What changed between two results, for people: as a table on a terminal, or as Markdown."""
+"""Shows people what changed between two results: as a table on a terminal, or as Markdown."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ EMPTY = "(empty)"  # no such event; 0 is another thing
 
 
 def print_diff(found: Difference, console: Console) -> None:
-    """The one line that says whether they differ, every change, and why that may be."""
+    """Print the one line that says whether they differ, every change, and why that may be."""
     print_text(console, Text(headline(found), style="bold"))
     for line in _alone(found):
         print_text(console, Text(line))
@@ -39,7 +39,7 @@ def markdown(found: Difference) -> str:
 
 
 def headline(found: Difference) -> str:
-    """One line: equal, or how many differences."""
+    """Say in one line: equal, or how many differences."""
     compared = f"{words.number(found.cells)} cells of {_many(found.rows, 'row')}"
     if not found:
         return f"Equal: {compared}."

@@ -1,4 +1,4 @@
-"""Differences to files, and the results that they are made of: paths, or DataFrames of `compare` and `sweep`."""
+"""Writes differences to files, and finds the results that they are made of: paths, or what `compare` returns."""
 
 import os
 from collections.abc import Callable
@@ -28,12 +28,12 @@ WRITERS: dict[str, Callable[[Difference], bytes]] = {".csv": to_csv, ".json": _j
 
 
 def diff_of(a: Any, b: Any, **options: Any) -> Difference:
-    """What changed from `a` to `b`, each a path or a DataFrame; options as `difference.diff` takes them."""
+    """Return what changed from `a` to `b`, each a path or a DataFrame; options as `difference.diff` takes them."""
     return diff(given_result(a), given_result(b), **options)
 
 
 def given_result(given: "str | os.PathLike | pd.DataFrame | Result", where: str = "diff") -> Result:
-    """A saved result, by its path; or what `mmuexp.compare` or `mmuexp.sweep` returned. Raises MmuexpError."""
+    """Return a saved result, by its path; or what `mmuexp.compare` or `mmuexp.sweep` returned. Raises MmuexpError."""
     if isinstance(given, Result):
         return given
     if isinstance(given, str | os.PathLike):

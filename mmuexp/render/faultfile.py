@@ -1,4 +1,4 @@
-"""The faults of a run as CSV or Parquet, written while they come. A file appears whole, its manifest beside it."""
+"""Writes the faults of a run as CSV or Parquet while they come. A file appears whole, its manifest beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's faults add up to, for people: by cause, and the pages and blocks that cause most."""
+"""Shows people what a run's faults add up to: by cause, and the pages and blocks that cause most."""
 
 import numpy as np
 from rich.console import Console

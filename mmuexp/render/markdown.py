@@ -1,4 +1,4 @@
-"""A result as Markdown: the summary, the sentence, and every count."""
+"""Writes a result as Markdown: the summary, the sentence, and every count."""
 
 from mmuexp.analysis import misses
 from mmuexp.render.counts import every_count

@@ -1,4 +1,4 @@
-"""What `misses` found, for people: a table for each trace and TLB, with what each kind of fill is."""
+"""Shows people what `misses` found: a table for each trace and TLB, with what each kind of fill is."""
 
 from collections.abc import Callable
 from statistics import median_low
@@ -19,7 +19,7 @@ SPREAD: dict[str, Callable] = {"least": min, "median": median_low, "most": max}
 
 
 def tables(result: Result) -> list[tuple[str, list[str], list[list[str]]]]:
-    """(title, heads, cells) of each trace and strategy."""
+    """Return (title, heads, cells) of each trace and strategy."""
     rows = rows_of(result.frame)
     keys = dict.fromkeys((row["trace"], row["strategy"]) for row in rows)
     return [_table([row for row in rows if (row["trace"], row["strategy"]) == key]) for key in keys]
@@ -43,7 +43,7 @@ def _table(rows: list[dict[str, Any]]) -> tuple[str, list[str], list[list[str]]]
 
 
 def sections(result: Result) -> list[Any]:
-    """The same tables on a page, and every count."""
+    """Return the same tables as sections of a page, and every count."""
     from mmuexp.render.html.sections import Details, Heading, Table
 
     found: list[Any] = []
@@ -55,7 +55,7 @@ def sections(result: Result) -> list[Any]:
 
 
 def print_misses(result: Result, console: Any) -> None:
-    """A table for each trace and strategy."""
+    """Print a table for each trace and strategy."""
     from rich.text import Text
 
     from mmuexp.render.terminal.grid import print_table, print_text
@@ -68,7 +68,7 @@ def print_misses(result: Result, console: Any) -> None:
 
 
 def markdown(result: Result) -> str:
-    """The same tables as Markdown."""
+    """Return the same tables as Markdown."""
     found = []
     for title, heads, cells in tables(result):
         lines = words.markdown_table(heads, cells, left=(0, len(heads) - 1))

@@ -16,7 +16,7 @@ DIFFERS = 0.1  # the ratio of the second half, against that of the whole, from w
 
 
 def lines_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Line]:
-    """One Line a name; windows of one run are added up."""
+    """Return one Line a name; windows of one run are added up."""
     found: dict[str, Line] = {}
     for row, name in zip(rows, names, strict=True):
         old = found.get(name, Line(name, 0.0, 0.0, 0))
@@ -26,7 +26,7 @@ def lines_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Li
 
 
 def sentence(lines: Sequence[Line], reference: str, host: str) -> str:
-    """`host` names the profile whose prices the lines are at."""
+    """Say who wins. `host` names the profile whose prices the lines are at."""
     if not lines or all(line.ns == 0 for line in lines):
         return "There is nothing to compare: no access costs anything."
     if len(lines) == 1:
@@ -85,7 +85,7 @@ class _Names:
         return self.value(line) or line.name
 
     def some(self, lines: Sequence[Line]) -> str:
-        """Three and more values that follow each other in the sweep are a range."""
+        """List runs; three and more values that follow each other in the sweep are a range."""
         spans: list[list[Line]] = []
         others: list[str] = []
         for line in lines:

@@ -1,6 +1,6 @@
-"""What people see of a result, before it becomes text of some kind: tables of strings, a sentence, notes.
+"""Makes what people see of a result, before it becomes text of some kind: tables of strings, a sentence, notes.
 
-One `Summary` for each trace (a sweep: for each trace and pool); table.py, markdown.py and html.py only lay it out.
+One `Summary` for each trace (a sweep: for each trace and pool); terminal/, markdown.py and html/ only lay it out.
 """
 
 import re
@@ -62,7 +62,7 @@ class Summary:
         return table_width(self.heads, self.cells)
 
     def without(self, column: int) -> "Summary":
-        """The same without one column, for a narrow terminal."""
+        """Return the same without one column, for a narrow terminal."""
 
         def cut(cells: list[str]) -> list[str]:
             return cells[:column] + cells[column + 1 :]
@@ -71,8 +71,10 @@ class Summary:
         return replace(self, heads=cut(self.heads), cells=[cut(row) for row in self.cells], left=left)
 
     def folded(self, longest: int = LONG_CELL, joints: str = "-") -> "Summary":
-        """The same with names on several lines, broken after `joints`, and cells of more than `longest` characters on
-        two; labels stay whole."""
+        """Return the same with names on several lines, broken after `joints`, and cells longer than `longest` on two.
+
+        Labels stay whole.
+        """
 
         def fold(cell: str) -> str:
             return cell if len(cell) <= longest or "\n" in cell else cell.replace(" ", "\n", 1)
@@ -82,7 +84,7 @@ class Summary:
 
 
 def summaries(result: Result, width: int = PAGE) -> list[Summary]:
-    """Upright where that fits in `width` characters."""
+    """Return a Summary for each table, upright where that fits in `width` characters."""
     rows = rows_of(result.frame)
     traces = list(dict.fromkeys(row["trace"] for row in rows))
     companions = companions_of(known_classes(row["strategy"] for row in rows)) if result.parameters else {}

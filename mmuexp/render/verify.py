@@ -1,4 +1,4 @@
-"""What `verify` found, for people: a table of counts for each trace, and where model and engine part."""
+"""Shows people what `verify` found: a table of counts for each trace, and where model and engine part."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def print_verified(found: Verified, console: Console) -> None:
 
 
 def verdict(outcomes: Sequence[VerifiedRun]) -> str:
-    """One sentence over everything."""
+    """Say everything in one sentence."""
     wrong = [outcome for outcome in outcomes if not outcome.equal]
     if not wrong:
         faults = sum(outcome.signals for outcome in outcomes)
@@ -50,7 +50,7 @@ def _print_trace(outcomes: Sequence[VerifiedRun], console: Console) -> None:
 
 
 def cell_of(outcome: VerifiedRun, name: str) -> str:
-    """A count, or both where they differ."""
+    """Write a count, or both where they differ."""
     if name not in outcome.model:
         return ""
     model, live = outcome.model[name], outcome.live[name]
@@ -58,7 +58,7 @@ def cell_of(outcome: VerifiedRun, name: str) -> str:
 
 
 def parting_line(outcome: VerifiedRun, parting: Parting) -> str:
-    """Where they part: the first row, and its faults as `mmuexp faults` lists them."""
+    """Say where they part: the first row, and its faults as `mmuexp faults` lists them."""
     line = f"{outcome.strategy}: the first row where they part is {parting.row:,}: {parting.what or 'its faults'}"
     if parting.model or parting.live:
         line += f"; model {_faults(outcome, parting.model)}, engine {_faults(outcome, parting.live)}"

@@ -1,4 +1,4 @@
-"""Numbers as people read them: durations, counts, sizes, factors."""
+"""Writes numbers as people read them: durations, counts, sizes, factors; and Markdown."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,14 +12,14 @@ EQUAL = "as fast"
 
 
 def number(value: float | int | None) -> str:
-    """1234567 -> 1,234,567"""
+    """Write a count: 1234567 -> 1,234,567"""
     if value is None:
         return DASH
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"
 
 
 def significant(value: float) -> str:
-    """Three digits, never in powers of ten: 12.0, 0.0451, 1,234"""
+    """Write three digits, never in powers of ten: 12.0, 0.0451, 1,234"""
     if value == 0:
         return "0"
     if abs(value) >= 100:
@@ -29,7 +29,7 @@ def significant(value: float) -> str:
 
 
 def duration(ns: float | None) -> str:
-    """Nanoseconds in the largest unit that keeps the number above 1: 1175 -> 1.18 us"""
+    """Write nanoseconds in the largest unit that keeps the number above 1: 1175 -> 1.18 us"""
     if ns is None:
         return DASH
     for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
@@ -39,12 +39,12 @@ def duration(ns: float | None) -> str:
 
 
 def at_prices(host: str) -> str:
-    """Whose prices a figure is at: `here` is the profile that was measured on the reader's own host."""
+    """Say whose prices a figure is at: `here` is the profile that was measured on the reader's own host."""
     return "at the prices measured here" if host == CALIBRATED else f"at the prices of {host}"
 
 
 def size(count: int | None) -> str:
-    """65536 -> 64 KiB"""
+    """Write a size in bytes: 65536 -> 64 KiB"""
     if count is None:
         return DASH
     for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
@@ -55,7 +55,7 @@ def size(count: int | None) -> str:
 
 
 def factor(ns: float, reference_ns: float) -> str:
-    """How a run stands to the reference: 1.63x faster, 2.10x slower, as fast."""
+    """Say how a run stands to the reference: 1.63x faster, 2.10x slower, as fast."""
     if not ns or not reference_ns:
         return EQUAL if ns == reference_ns else DASH
     ratio = reference_ns / ns
@@ -68,7 +68,7 @@ UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9, "B": 1.0, "KiB": 2.0**10, "M
 
 
 def value(text: str) -> float | None:
-    """What a text of this module is worth, for sorting: ns of a duration, bytes of a size, how many times faster.
+    """Return what a text of this module sorts by: ns of a duration, bytes of a size, how many times faster.
 
     `1.88x faster *` is 1.88, `2.00x slower` 0.5; of `under 27.6 us` and `21.3 (+5 %)` the first number counts. None for
     a text without one.
@@ -85,7 +85,7 @@ def value(text: str) -> float | None:
 
 
 def share(part: int, whole: int) -> str:
-    """A percentage; a share that is there but tiny does not become 0."""
+    """Write a percentage; a share that is there but tiny does not become 0."""
     if not whole or not part:
         return "0 %"
     percent = 100 * part / whole
@@ -93,7 +93,7 @@ def share(part: int, whole: int) -> str:
 
 
 def markdown_line(cells: Sequence[str]) -> str:
-    """A row of a Markdown table; nothing in a cell ends it, or is taken for HTML."""
+    """Return a row of a Markdown table; nothing in a cell ends it, or is taken for HTML."""
     told = (cell.replace("-\n", "-").replace("\n", " ") for cell in cells)
     return "| " + " | ".join(markdown_text(cell).replace("|", "\\|") for cell in told) + " |"
 
@@ -105,12 +105,12 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: Co
 
 
 def markdown_text(text: str) -> str:
-    """Text in which Markdown finds no HTML."""
+    """Return the text so that Markdown finds no HTML in it."""
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def pressure(one: Mapping[str, Any]) -> str:
-    """What was given up and taken again, what that costs, and which parameter helps (an entry of pressure.py)."""
+    """Say what was given up and taken again, what that costs, and which parameter helps (an entry of pressure.py)."""
     told = f"{one['strategy']}: {number(one['count'])} {one['column']}, some {100 * one['share']:.0f} % of its time"
     if one["parameter"] is None:
         return f"{told}; no parameter of it helps."

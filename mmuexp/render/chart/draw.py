@@ -1,4 +1,4 @@
-"""Charts by Vega-Lite (altair): one short specification for a page, an SVG or a PNG.
+"""Draws charts by Vega-Lite (altair): one short specification for a page, an SVG or a PNG.
 
     chart = chart_of(frame, {"mark": "line", "x": "map_block_bits", "y": "ns", "color": "trace", "log_y": True})
     Path("chart.svg").write_bytes(svg(chart))
@@ -38,7 +38,7 @@ SMALL, SMALL_HEIGHT, COLUMNS = 280, 170, 2  # small charts of a facet
 
 
 def chart_of(frame: pd.DataFrame, spec: Mapping[str, Any]) -> altair.Chart:
-    """The chart of `frame` that `spec` asks for; its `usermeta` says what its legend holds."""
+    """Return the chart of `frame` that `spec` asks for; its `usermeta` says what its legend holds."""
     import altair
 
     asked = _Asked(frame, spec)
@@ -63,7 +63,7 @@ def chart_of(frame: pd.DataFrame, spec: Mapping[str, Any]) -> altair.Chart:
 
 
 def spec_of(chart: altair.Chart) -> dict[str, Any]:
-    """Vega-Lite, as plain data; colours are still `var(--name)`."""
+    """Return Vega-Lite, as plain data; colours are still `var(--name)`."""
     import altair
 
     with altair.theme.enable("none"):
@@ -71,14 +71,14 @@ def spec_of(chart: altair.Chart) -> dict[str, Any]:
 
 
 def vega_lite() -> str:
-    """The version of Vega-Lite that altair writes, as vl-convert names it."""
+    """Return the version of Vega-Lite that altair writes, as vl-convert names it."""
     import altair
 
     return ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
 
 def svg(chart: altair.Chart) -> bytes:
-    """The chart as an SVG file on a light ground. The same chart gives the same bytes."""
+    """Return the chart as an SVG file on a light ground. The same chart gives the same bytes."""
     import re
 
     text = convert("vegalite_to_svg", vl_spec=_light(chart, ROOM), vl_version=vega_lite())
@@ -89,7 +89,7 @@ def svg(chart: altair.Chart) -> bytes:
 
 
 def png(chart: altair.Chart, scale: float = 2) -> bytes:
-    """The chart as a PNG file on a light ground, `scale` pixels for one of CSS."""
+    """Return the chart as a PNG file on a light ground, `scale` pixels for one of CSS."""
     return convert("vegalite_to_png", vl_spec=_light(chart), vl_version=vega_lite(), scale=scale)
 
 

@@ -1,4 +1,4 @@
-"""Calls of vl-convert, which draws charts, in a process beside ours: when that dies, only a chart is missing.
+"""Calls vl-convert, which draws charts, in a process beside ours: when that dies, only a chart is missing.
 
 It is started when the first chart is drawn, and answers all others, too.
 """
@@ -20,7 +20,7 @@ _running: list[subprocess.Popen[bytes]] = []  # one, or none
 
 
 def convert(name: str, **arguments: Any) -> Any:
-    """What `vl_convert.NAME(**arguments)` returns. Raises MmuexpError where that fails, or ends its process."""
+    """Return what `vl_convert.NAME(**arguments)` does. Raises MmuexpError where that fails, or ends its process."""
     child = _child()
     assert child.stdin and child.stdout  # both are pipes
     try:
@@ -56,7 +56,7 @@ def _child() -> subprocess.Popen[bytes]:
 
 @atexit.register
 def _end() -> int:
-    """End the process, if there is one; its exit code."""
+    """End the process, if there is one, and return its exit code."""
     code = 0
     while _running:
         child = _running.pop()

@@ -1,4 +1,4 @@
-"""A result of compare or sweep as a page: the verdict, a chart, a table that sorts, and every count."""
+"""Lays a result of compare or sweep out as a page: the verdict, a chart, a table that sorts, and every count."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,14 +20,14 @@ WORDS = {"scheme", "of these"}  # columns that are never numbers
 
 
 def html(result: Result) -> str:
-    """The page of a result, its manifest included."""
+    """Return the page of a result, its manifest included."""
     traces = list(dict.fromkeys(row["trace"] for row in rows_of(result.frame)))
     title = f"{result.kind}: {', '.join(map(called, traces[:3]))}{' and more' if len(traces) > 3 else ''}"
     return page(f"mmuexp {title}", result_sections(result), result.manifest)
 
 
 def result_sections(result: Result) -> list[Any]:
-    """For each trace a heading, a chart, tables with their sentences and notes; in the end every count."""
+    """Return for each trace a heading, a chart, tables with their sentences and notes; in the end every count."""
     if result.kind == misses.KIND:
         return [*chart_sections(result), *sections_of_misses(result)]
     found: list[Any] = []
@@ -44,12 +44,12 @@ def result_sections(result: Result) -> list[Any]:
 
 
 def called(trace: str) -> str:
-    """A recording as headings name it: the one that comes with the package by its own name."""
+    """Name a recording as headings do: the one that comes with the package by its own name."""
     return f"{bundled_trace().name.partition('.')[0]} (bundled)" if trace == DEFAULT_NAME else trace
 
 
 def notes_of(shown: Sequence[Summary]) -> list[str]:
-    """The notes of all summaries, each once; a page marks the winner by itself."""
+    """Return the notes of all summaries, each once; a page marks the winner by itself."""
     notes = [note.replace(" The winner has a *.", "") for summary in shown for note in summary.notes]
     return [note for note in dict.fromkeys(notes) if note != "The winner has a *."]
 
@@ -60,7 +60,7 @@ def _verdict(summary: Summary) -> Text:
 
 
 def chart_sections(result: Result, trace: str | None = None) -> list[Any]:
-    """The chart of one trace, or of all together; nothing where there is nothing to draw."""
+    """Return the chart of one trace, or of all together; nothing where there is nothing to draw."""
     try:
         plan = plan_of(result, trace)
     except MmuexpError:
@@ -71,7 +71,7 @@ def chart_sections(result: Result, trace: str | None = None) -> list[Any]:
 
 
 def table_of(summary: Summary) -> Table:
-    """The table of a summary laid down, with numbers that sort."""
+    """Return the table of a summary laid down, with numbers that sort."""
     heads = [head.replace("\n", " ") for head in summary.heads]
     rows = [[cell_of(head, text) for head, text in zip(heads, cells, strict=True)] for cells in summary.cells]
     caption = summary.title.partition("\n")[2]
@@ -80,13 +80,13 @@ def table_of(summary: Summary) -> Table:
 
 
 def cell_of(head: str, text: str) -> Cell:
-    """A text of a summary with the number that it sorts by."""
+    """Return a text of a summary with the number that it sorts by."""
     shown = text.removesuffix(" *")  # the star is a mark of plain text
     return Cell(shown) if head in WORDS else Cell(shown, words.value(shown))
 
 
 def counts_table(result: Result) -> Table:
-    """All columns of the CSV, and the CSV itself."""
+    """Return all columns of the CSV, and the CSV itself."""
     lines = every_count(result)
     head, *rows = lines
     return Table(head, rows, sortable=False, csv=result.frame, name=result.kind)

@@ -1,4 +1,4 @@
-"""What `verify` found as a page: the verdict, a table of counts for each trace, and where model and engine part."""
+"""Lays out what `verify` found as a page: the verdict, a table for each trace, and where model and engine part."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from mmuexp.render.verify import TOTALS, cell_of, parting_line, verdict
 
 
 def verify_html(outcomes: Sequence[VerifiedRun], frame: Any, manifest: Mapping[str, Any]) -> str:
-    """The page; `frame` is its data as a CSV."""
+    """Return the page; `frame` is its data as a CSV."""
     sections: list[Any] = [Text(verdict(outcomes), "verdict")]
     for trace in dict.fromkeys(outcome.trace for outcome in outcomes):
         mine = [outcome for outcome in outcomes if outcome.trace == trace]

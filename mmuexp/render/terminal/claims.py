@@ -1,4 +1,4 @@
-"""The mail's claims on a terminal, or as plain text where there is none."""
+"""Prints the mail's claims on a terminal, or as plain text where there is none."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ HEAD = "dim"
 
 
 def print_report(report: Any, console: Console) -> None:
-    """The overview (of several claims), then each claim: verdict, condition, figures, where they are from."""
+    """Print the overview (of several claims), then each claim: verdict, condition, figures, where they are from."""
     if len(report.findings) > 1:
         _print_overview(report, console)
     for at, finding in enumerate(report.findings):

@@ -1,4 +1,4 @@
-"""Tables as text, never wider than the page: long words fold, and columns without room go into a block below."""
+"""Prints tables as text, never wider than the page: long words fold, and columns without room go into a block below."""
 
 from collections.abc import Collection, Sequence
 
@@ -78,7 +78,7 @@ def print_text(console: Console, text: Text, indent: int = 0) -> None:
 
 
 def table_width(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """How wide a table is with nothing folded."""
+    """Return how wide a table is with nothing folded."""
     return _sum([max(map(broadest, column)) for column in zip(heads, *rows, strict=True)])
 
 
@@ -87,7 +87,7 @@ def _sum(widths: Sequence[int]) -> int:
 
 
 def _widths(columns: Sequence[Sequence[str]], left: Collection[int], keys: int, room: int) -> list[int]:
-    """As wide as the texts, or less where that makes one block of them, or where a column has no room alone."""
+    """Return the widths of the texts, or less where that makes one block, or where a column has no room alone."""
     found = [max(map(broadest, column)) for column in columns]
     if _sum(found) <= room:
         return found
@@ -107,7 +107,7 @@ def _widths(columns: Sequence[Sequence[str]], left: Collection[int], keys: int, 
 
 
 def _blocks(widths: Sequence[int], keys: int, room: int) -> list[list[int]]:
-    """The numbers of the columns of each block."""
+    """Return the numbers of the columns of each block."""
     found = [list(range(keys))]
     for at in range(keys, len(widths)):
         if len(found[-1]) > keys and _sum([widths[n] for n in (*found[-1], at)]) > room:

@@ -1,4 +1,4 @@
-"""A result on a terminal, or as plain text where there is none."""
+"""Prints a result on a terminal, or as plain text where there is none."""
 
 from dataclasses import replace
 
@@ -65,7 +65,7 @@ def _print(summary: Summary, console: Console, *, notes: bool) -> None:
 
 
 def _fit(summary: Summary, console: Console) -> tuple[Summary, list[str]]:
-    """The summary in a terminal's width: a table of rows loses its least telling columns, and says which."""
+    """Fit the summary into a terminal's width: a table of rows loses its least telling columns, and says which."""
     dropped: list[str] = []
     if summary.upright or not console.is_terminal:
         return summary, dropped
@@ -82,7 +82,7 @@ def _fit(summary: Summary, console: Console) -> tuple[Summary, list[str]]:
 
 
 def _broken(summary: Summary) -> Summary:
-    """Long specs on a line for each setting, and `1.88x faster` on two."""
+    """Break long specs into a line for each setting, and `1.88x faster` on two."""
 
     def cells(row: list[str]) -> list[str]:
         return [cell.replace(",", ",\n") if at == 0 else cell.replace("x ", "x\n") for at, cell in enumerate(row)]

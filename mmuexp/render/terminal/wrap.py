@@ -1,4 +1,4 @@
-"""How wide plain text is, and how long lines and cells of a table are folded into it; nothing is ever cut off."""
+"""Says how wide plain text is, and folds lines and cells of a table into that width; nothing is ever cut off."""
 
 import re
 import shutil
@@ -12,25 +12,25 @@ LEAST = 40  # whoever asks for less gets this
 
 
 def page_width() -> int:
-    """COLUMNS, or the width of the terminal, or PAGE where stdout is none."""
+    """Return COLUMNS, or the width of the terminal, or PAGE where stdout is not one."""
     return max(LEAST, shutil.get_terminal_size((PAGE, 0)).columns)
 
 
 def broadest(text: str) -> int:
-    """The width of the longest line of a text."""
+    """Return the width of the longest line of a text."""
     return max(map(cell_len, text.split("\n")))
 
 
 def pieces(text: str) -> list[str]:
-    """Where a line may break: behind spaces, and behind the commas of a spec and the slashes of a path.
+    """Split a text where a line may break: behind spaces, and behind the commas of a spec and the slashes of a path.
 
-    The comma within a number is no such place.
+    The comma within a number is not such a place.
     """
     return re.split(r"(?<=[ /])(?=[^ ])|(?<=,)(?=[^\d\s])", text)
 
 
 def fold(text: str, width: int) -> str:
-    """The text in lines of at most `width`; a piece that is longer is broken anywhere."""
+    """Return the text in lines of at most `width`; a piece that is longer is broken anywhere."""
     return "\n".join(line for whole in text.split("\n") for line in _folded(whole, width))
 
 
@@ -51,7 +51,7 @@ def _folded(text: str, width: int) -> Iterator[str]:
 
 
 def wrapped(lines: Iterable[str]) -> str:
-    """Plain lines as wide as the page; what is wrapped hangs below the second column, if the line has columns."""
+    """Join plain lines, as wide as the page; what is wrapped hangs below the second column, if the line has columns."""
     width, found = page_width(), []
     for line in lines:
         columns = re.match(r" *(\S+( \S+)* {2,})?", line)
