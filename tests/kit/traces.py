@@ -16,7 +16,7 @@ from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, IO, LOAD, MAP, PAGE, PAG
 from truth.rows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, note, store  # noqa: F401
 
 from mmuexp.guest import DTYPES, Columns, Op
-from mmuexp.trace import TraceWriter
+from mmuexp.trace import TraceWriter, open_trace
 
 
 def columns_of(rows) -> Columns:
@@ -115,6 +115,18 @@ def write_foreign(path, arrays: dict, metadata=None, *, batch=None, compression=
         if tail is not None:
             writer.write_batch(pa.RecordBatch.from_pylist([], schema=table.schema), custom_metadata=tail)
     return str(path)
+
+
+def slice_of(path: Path, first: int, count: int) -> tuple[Columns, str]:
+    """Rows first to first + count as columns, and the trace's mode."""
+    parts, at = [], 0
+    with open_trace(path) as trace:
+        for batch in trace.batches():
+            start, stop = max(first - at, 0), min(first + count - at, len(batch.op))
+            if start < stop:
+                parts.append(Columns(*(column[start:stop].copy() for column in batch)))
+            at += len(batch.op)
+        return concat(parts), trace.mode
 
 
 def system_rows(*given) -> Columns:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from kit.places import RESULTS, ROOT
 from kit.prices import made_host
+from truth.schemes import NAMES
 
 from mmuexp.claims.evidence import SEVERAL, Evidence, Run, runs_of
 from mmuexp.price.host import Price, Profile, load_profile
@@ -73,22 +74,22 @@ def test_a_scheme_enters_in_its_best_layout_and_not_where_it_is_left_out():
 
 
 def test_without_qemu_fast_every_other_scheme_competes():
-    """Nothing but hits of 8 bytes: instructions of each hit path are 11 (softmmu), 7, 4 and 1; softmmu-qemu10's are
-    read from its prices."""
-    names = ["softmmu", "byte-lookup", "map-block", "qemu-fast", "softmmu-qemu10"]
-    one = contest(*map(run, names), at=host(), without="qemu-fast")
-    newer = dict(parse_spec("softmmu-qemu10").price_list())["units8"].hit
-    told = {"softmmu": 11.0, "byte-lookup": 7.0, "map-block": 4.0, "softmmu-qemu10": newer}
-    assert one.ns == told
+    """Nothing but hits of 8 bytes: instructions of each hit path are 11 (softmmu), 7, 4 and 1; the others' are read
+    from their prices."""
+    one = contest(*map(run, NAMES), at=host(), without="qemu-fast")
+    read = {name: dict(parse_spec(name).price_list())["units8"].hit for name in NAMES if name != "qemu-fast"}
+    newer = read["softmmu-qemu10"]
+    assert one.ns == read | {"softmmu": 11.0, "byte-lookup": 7.0, "map-block": 4.0}
     assert one.not_run == ()
     assert contest(run("softmmu"), run("softmmu-qemu10"), at=host(), without="qemu-fast").winner == "softmmu-qemu10"
     assert newer < 11
 
 
 def test_a_scheme_that_was_not_run_is_told():
-    names = ["softmmu", "byte-lookup", "map-block", "qemu-fast"]
+    names = [name for name in NAMES if name != "softmmu-qemu10"]
     assert contest(*map(run, names), at=host()).not_run == ("softmmu-qemu10",)
-    assert contest(*map(run, names[:3]), at=host(), without="qemu-fast").not_run == ("softmmu-qemu10",)
+    others = [name for name in names if name != "qemu-fast"]
+    assert contest(*map(run, others), at=host(), without="qemu-fast").not_run == ("softmmu-qemu10",)
     table = tables_of({"programs": list(map(run, names))})[0]
     assert table.rows[0][1].text == "qemu-fast; softmmu-qemu10 not run"
     assert table.rows[0][1].mark == "warn"

@@ -8,8 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit.places import HONEST_FILE
-from kit.traces import any_traces, columns_of, exec_, flush, io_load, io_store, load, map_, random_trace, store
+from kit.places import HONEST_FILE, TRACES
+from kit.traces import (
+    any_traces,
+    columns_of,
+    exec_,
+    flush,
+    io_load,
+    io_store,
+    load,
+    map_,
+    random_trace,
+    slice_of,
+    store,
+)
 
 import mmuexp
 from mmuexp.analysis.faults import Sums, fault_batches
@@ -22,7 +34,6 @@ from mmuexp.strategy.registry import parse_spec, strategies_of_file
 from mmuexp.trace import open_trace
 from truth.oracle import faults as oracle_faults
 from truth.schemes import EMPTY, NAMES, SPECS, TIGHT
-from truth.test_truth_recordings import FILES, rows_of
 
 
 def logged(rows, strategy, mode: str, *, log: int = 1 << 16, chunk: int = 1 << 20, filtered=True) -> np.ndarray:
@@ -43,6 +54,7 @@ def named(records: np.ndarray, spec: str) -> list[tuple[int, int, str]]:
     return [(row, vaddr, column_of(cause)) for row, vaddr, cause in records.tolist()]
 
 
+FILES = sorted(TRACES.glob("*.arrow"))
 FAULTING = [name for name in NAMES if "host_calls" not in EMPTY[name]]
 CROSSING = [load(0x1FFE), store(0x1FFE), store(0x1FFE), exec_(0x1000), store(0x1FFC, 8), load(0xFFFFFFFE)]
 LAST = 0xFFFFFFFE
@@ -107,7 +119,7 @@ def test_the_size_of_the_log_and_of_batches_does_not_matter(spec, mode):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_recordings_begin_as_the_oracle_says(path):
-    columns, mode = rows_of(path, 0, 10_000)
+    columns, mode = slice_of(path, 0, 10_000)
     rows = list(
         zip(*(getattr(columns, c).tolist() for c in ("op", "vaddr", "size", "insns", "flags", "page")), strict=True)
     )

@@ -1,7 +1,11 @@
 """The oracle checks itself: what can be counted twice is counted twice, and what must hold does hold."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
+from kit.places import TESTS
 from kit.traces import PAGES_COLLIDING, Row, any_traces, columns_of, load, note, random_trace, traces
 
 from mmuexp.guest import DTYPES
@@ -142,3 +146,11 @@ def test_parse():
 def test_parameters_that_make_no_sense(spec):
     with pytest.raises(ValueError):
         oracle.run([], spec, "user")
+
+
+def test_nothing_of_the_package_is_behind_it():
+    """The oracle, the cases of paper and the list of schemes: a process of its own imports them alone."""
+    code = "import sys, truth.handworked, truth.oracle.faults, truth.oracle.misses; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=TESTS, capture_output=True, text=True, check=True)
+    assert "truth.schemes.map_block" in done.stdout.split()
+    assert not [name for name in done.stdout.split() if name.partition(".")[0] in ("mmuexp", "kit", "numpy", "numba")]

@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
 from kit.places import ROOT, TRACES
 from kit.replays import differences
+from kit.traces import slice_of
 
 from mmuexp.guest import Columns
 from mmuexp.trace import open_trace
@@ -16,18 +15,6 @@ from truth import oracle
 from truth.schemes import NAMES, TIGHT
 
 FILES = sorted(TRACES.glob("*.arrow"))
-
-
-def rows_of(path: Path, first: int, count: int) -> tuple[Columns, str]:
-    """Rows first to first + count as columns, and the trace's mode."""
-    parts, at = [], 0
-    with open_trace(path) as trace:
-        for batch in trace.batches():
-            start, stop = max(first - at, 0), min(first + count - at, len(batch.op))
-            if start < stop:
-                parts.append(Columns(*(column[start:stop].copy() for column in batch)))
-            at += len(batch.op)
-        return Columns(*map(np.concatenate, zip(*parts, strict=True))), trace.mode
 
 
 def agree(columns: Columns, mode: str, spec: str) -> None:
@@ -41,10 +28,10 @@ def test_slices_agree(path):
     with open_trace(path) as trace:
         total, mode = trace.rows, trace.mode
     if mode == "user":  # a system trace cut in the middle would lack its MAP rows; `trace slice` writes them
-        middle, _ = rows_of(path, total // 2, 15_000)
+        middle, _ = slice_of(path, total // 2, 15_000)
         for spec in NAMES:
             agree(middle, mode, spec)
-    begin, _ = rows_of(path, 0, 15_000)
+    begin, _ = slice_of(path, 0, 15_000)
     for spec in TIGHT:
         agree(begin, mode, spec)
 
@@ -53,7 +40,7 @@ def test_slices_agree(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 @pytest.mark.parametrize("spec", [*NAMES, *TIGHT])
 def test_long_slices_agree(path, spec):
-    columns, mode = rows_of(path, 0, 100_000)
+    columns, mode = slice_of(path, 0, 100_000)
     agree(columns, mode, spec)
 
 
