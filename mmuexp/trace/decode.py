@@ -133,7 +133,7 @@ class Decoder:
                 read, left = self._stream(column, batch), batch.rows
                 while left:
                     count = min(BATCH_ROWS, left)
-                    value = zlib.crc32(np.ascontiguousarray(read(count), dtype), value)
+                    value = zlib.crc32(np.ascontiguousarray(read(count), dtype).data, value)
                     left -= count
         except FAILURES as error:
             raise damaged(self.path, error, first) from None
