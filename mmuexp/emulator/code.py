@@ -158,7 +158,7 @@ def store_drops_overlapped(e: Emulator, n: np.ndarray, frame: int, first: int, l
 
 
 def with_more_blocks(e: Emulator) -> Emulator:
-    """The same state with room for twice as many blocks; called when every place is taken."""
+    """Make room for twice as many blocks in the same state; called when every place is taken."""
     blocks = e.block.size
     e = e._replace(
         block=np.concatenate([e.block, np.zeros_like(e.block)]).view(np.recarray),

@@ -1,4 +1,4 @@
-"""What the SIGSEGV handler of an mmap scheme does with one page: one fault, one handler run (MODEL.md, section 2).
+"""Does with one page what the SIGSEGV handler of an mmap scheme does: one fault, one handler run (MODEL.md, section 2).
 
 The handler knows the guest access. A store is therefore served at once: the page's translated blocks are dropped if it
 is a code page, it is dirty from here on, and it is mapped writable. A load maps read-only what is clean or a code page,
@@ -53,12 +53,12 @@ def allow_store(r: Reserve, e: Emulator, n: np.ndarray, w: int, page: int, frame
 
 @kernel
 def io_fault(s: Any, e: Emulator, n: np.ndarray, row: Row) -> int:
-    """The kernel `io` of a scheme that never maps device memory: each access faults and is completed in the handler."""
+    """Serve as `io` of a scheme that never maps device memory: each access faults, and the handler completes it."""
     fault(e, n, Event.FAULTS_IO, row.vaddr)
     return 0
 
 
 @kernel
 def protect_windows(s: Any, e: Emulator, n: np.ndarray, frame: int) -> None:
-    """The kernel `protect` of a scheme whose state has a reserve."""
+    """Serve as `protect` of a scheme whose state has a reserve."""
     protect_frame(s.reserve, e, n, frame)

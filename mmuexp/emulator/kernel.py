@@ -34,5 +34,5 @@ CONFLICT = 4  # the scheme cannot serve this row: replay stops on it (`Strategy.
 
 @kernel
 def nothing(*args: Any) -> int:
-    """The kernel of a scheme for which this event changes nothing."""
+    """Serve as the kernel of a scheme for which this event changes nothing."""
     return 0

@@ -1,4 +1,4 @@
-"""The reserve: the range of host pages in which an mmap scheme shows guest pages.
+"""Keeps the reserve: the range of host pages in which an mmap scheme shows guest pages.
 
 Each host page (window) is inaccessible, or shows one frame, read-only or writable. The kernel of the host keeps a
 mapping (VMA) for each maximal run of equal neighbours; their number is kept up to date here, page by page.
@@ -16,7 +16,7 @@ MAPPED, MAPPINGS = range(2)  # places in Reserve.control
 
 
 class Reserve(NamedTuple):
-    """The windows. A frame's record says by which it is shown."""
+    """Holds the windows. A frame's record says by which it is shown."""
 
     window: np.ndarray  # WINDOW[windows]
     control: np.ndarray  # int64[2]

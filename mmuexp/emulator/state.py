@@ -1,4 +1,4 @@
-"""What the emulator knows of the guest's pages, and the arrays in which it keeps translated code.
+"""Holds what the emulator knows of the guest's pages, and the arrays in which it keeps translated code.
 
 Physical pages are numbered densely, in order of first appearance: a *frame*. In user-mode traces the frame is the
 virtual page. Links and frames are kept plus one, so that 0 means none and an array of zeros (which costs no memory
@@ -84,7 +84,7 @@ LINK = np.dtype([("next", "i4"), ("prev", "i4")])  # link + 1 in the frame's lis
 def zeros(count: int, dtype: Any, *, at_once: bool = False) -> np.ndarray:
     """Make a zeroed array whose memory is not touched until it is used; `at_once`: all of it will be, here and there.
 
-    np.zeros says the same, and clears by hand what the heap hands out a second time: tens of milliseconds a scheme.
+    It maps fresh pages. np.zeros would clear recycled heap memory by hand, tens of milliseconds per scheme.
     """
     size = count * np.dtype(dtype).itemsize
     if size < OWN_MAPPING_BYTES and not at_once:
@@ -116,7 +116,7 @@ class Row(NamedTuple):
 
 
 def new_emulator() -> Emulator:
-    """The empty state at a trace's first row."""
+    """Make the empty state at a trace's first row."""
     shared = zeros(PAGES * RECORD_BYTES, np.uint8)
     return Emulator(
         page=shared.view(PAGE).view(np.recarray),

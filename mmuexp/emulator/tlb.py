@@ -67,7 +67,7 @@ def _look_up(t: Tlb, e: Emulator, n: np.ndarray, page: int, frame: int, store: i
 
 @kernel
 def _store_to_code_page(e: Emulator, n: np.ndarray, frame: int, first: int, last: int) -> None:
-    """The helper for code pages: walk the page's block list, or, after enough quiet stores, test a bitmap."""
+    """Do what the helper for code pages does: walk the page's block list; after enough quiet stores, test a bitmap."""
     n[Event.SLOW_CODE] += 1
     quiet = e.frame[frame].quiet_stores
     if store_drops_overlapped(e, n, frame, first, last):

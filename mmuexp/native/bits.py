@@ -53,5 +53,5 @@ count_bits = plain_count_bits if numba.config.DISABLE_JIT else _compiled_count  
 
 @inside
 def lowest_bits(count):
-    """The lowest `count` bits, 1 to 64."""
+    """Set the lowest `count` bits, 1 to 64."""
     return ~np.uint64(0) >> np.uint64(np.uint64(64) - np.uint64(count))

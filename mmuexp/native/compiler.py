@@ -31,7 +31,7 @@ def digest_of(parts: Mapping[str, bytes], flags: Sequence[str]) -> str:
 
 
 def compiled(name: str, parts: Mapping[str, bytes], flags: Sequence[str], what: str, folder: str = "") -> Path:
-    """What the .c files among `parts` (file name -> content) make together. `what` it is, for messages.
+    """Compile the .c files among `parts` (file name -> content) to one file. `what` it is, for messages.
 
     Raises MmuexpError: no compiler, a failed compile, a cache that cannot be written.
     """
@@ -89,14 +89,14 @@ def _run(command: Sequence[str], folder: Path) -> tuple[int, str]:
 
 
 def _seal(output: Path) -> None:
-    """What the system loads does not mind bytes after its end: these tell a damaged file from a whole one."""
+    """Append a digest, by which a damaged file is told from a whole one: the loader ignores bytes after the end."""
     content = output.read_bytes()
     with output.open("ab") as file:
         file.write(hashlib.sha256(content).digest())
 
 
 def _whole(target: Path) -> bool:
-    """Is there what was compiled and sealed, byte for byte, and may it be used?"""
+    """Tell whether what was compiled and sealed is there, byte for byte, and may be used."""
     try:
         content = target.read_bytes()
     except OSError:

@@ -88,7 +88,7 @@ class Guarded:
 
 
 def is_kept(dispatcher: Any) -> bool:
-    """Is what is compiled of it kept on disk?"""
+    """Tell whether what is compiled of it is kept on disk."""
     return hasattr(dispatcher._cache, "cache_path") and dispatcher._cache.cache_path is not None
 
 

@@ -26,14 +26,14 @@ COMPILED_BY = (
 
 
 def kernel_files() -> list[Path]:
-    """Every file that a kernel of a scheme, or of the survey, may be compiled from."""
+    """List every file that a kernel of a scheme, or of the survey, may be compiled from."""
     schemes: Any = find_spec("mmuexp.strategies")
     folders = [*(PACKAGE / name for name in FOLDERS), *map(Path, schemes.submodule_search_locations)]
     return [*python_files(*folders), *(PACKAGE / name for name in BESIDE)]
 
 
 def python_files(*folders: Path) -> list[Path]:
-    """The Python files in these folders, not in folders below them, in a fixed order."""
+    """List the Python files in these folders, not in folders below them, in a fixed order."""
     return sorted(path for folder in folders for path in folder.glob("*.py"))
 
 

@@ -1,4 +1,4 @@
-"""The replay loop around one strategy's kernels: loaded, compiled, and kept for the next run.
+"""Loads the replay loop around one strategy's kernels, compiles it, and keeps it for the next run.
 
 The copy of loop.py that is compiled for a strategy lies in a folder named after a digest of all that decides its
 machine code (native/sources.py). A third party's sources are not known as a whole: its loop is compiled anew in each
@@ -29,7 +29,7 @@ on_compile: Callable[[str], None] | None = None  # told a strategy's name when i
 
 @cache
 def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) -> Callable[..., Any]:
-    """The loop over `cls.kernels`; compiled at its first call, from the cache if it can be.
+    """Load the loop over `cls.kernels`; it is compiled at its first call, from the cache if it can be.
 
     With bounds checks where they are needed (bounds.py), or, if not `trusts_passed`, for every scheme but our own.
     """

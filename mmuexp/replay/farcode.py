@@ -31,20 +31,20 @@ NUMBER, SUM, FAR_ACCESSES, IS_FIRST, IS_FAR, ENTRY, PLACE, ACCESSES = range(8)
 
 
 def new_state() -> np.ndarray:
-    """int64[8]: before the first row."""
+    """Make the state before the first row: int64[8]."""
     state = np.zeros(ACCESSES + 1, np.int64)
     state[NUMBER] = 2  # an empty table is of generation 0
     return state
 
 
 def new_tables() -> np.ndarray:
-    """int64[2 * SLOTS]: no block was executed."""
+    """Make the tables before any block was executed: int64[2 * SLOTS]."""
     return np.zeros(2 * SLOTS, np.int64)
 
 
 @inside
 def _place(tables: np.ndarray, entry: Number, slot: Number) -> Number:
-    """Where a block stands in the table of a generation, or would, if it is looked for in this slot first."""
+    """Find where a block stands in the table of a generation, or would, if it is looked for in this slot first."""
     table = (entry >> NUMBER_AT & 1) << SLOT_BITS
     while tables[table | slot] != entry and tables[table | slot] >> NUMBER_AT == entry >> NUMBER_AT:
         slot = slot + 1 & SLOTS - 1
@@ -53,7 +53,7 @@ def _place(tables: np.ndarray, entry: Number, slot: Number) -> Number:
 
 @inside
 def _rows_of(ops: np.ndarray, flags: np.ndarray, start: Number, count: Number) -> tuple[Number, Number]:
-    """Two bits for each of `count` rows from `start` on: it is a block; it accesses RAM. No branches: vector code."""
+    """Tell two bits of each of `count` rows from `start` on: a block; accesses RAM. No branches: vector code."""
     u8 = np.uint64
     blocks, accesses = u8(0), u8(0)
     for j in range(u8(count)):

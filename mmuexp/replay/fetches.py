@@ -1,4 +1,4 @@
-"""Which EXEC rows look their code up in a TLB, by QEMU's rule: the others go on from block to block without asking.
+"""Finds the EXEC rows that look their code up in a TLB, by QEMU's rule: the others go on without asking.
 
 QEMU links blocks of one page to each other, and finds a block of another page in its *jump cache*, by the address of
 the block. What neither knows is looked up by its physical address, and so its page in the TLB. So a row is one of these
@@ -22,12 +22,12 @@ JUMPS = 1 << 12  # places of the jump cache
 GROUP = 1 << 6  # places that all blocks of one page share, and those of some other pages
 LAST_EPOCH = 1 << 30
 EPOCH, BEFORE = range(2)  # in `clock`: of FLUSH rows, from 1; page << 1 | user of the block before
-NOWHERE = PAGES << 1  # no page: the block before says nothing
+NOWHERE = PAGES << 1  # not a page: the block before says nothing
 PIECE = 1 << 6  # rows that are looked at together
 
 
 class Fetches:
-    """The rows of one trace of `mode` "user" or "system" that look code up; give it the batches in order."""
+    """Finds the rows of one trace of `mode` "user" or "system" that look code up; give it the batches in order."""
 
     def __init__(self, mode: str) -> None:
         self._user_mode = mode == "user"
@@ -38,7 +38,7 @@ class Fetches:
         self._found = np.empty(0, np.int64)
 
     def of(self, columns: Columns) -> np.ndarray:
-        """int64[fetches]: those of a batch, counted from its first row; good until the next batch."""
+        """Find those of a batch, counted from its first row: int64[fetches], valid until the next batch."""
         if len(columns.op) > len(self._found):
             self._found = np.empty(len(columns.op), np.int64)
         found = _find(
@@ -50,7 +50,7 @@ class Fetches:
 
 @inside
 def _group_of(vaddr: Number) -> Number:
-    """The first of the places of all blocks of the page that this address is in."""
+    """Give the first of the places of all blocks of the page that this address is in."""
     return (vaddr ^ vaddr >> 6) >> 6 & JUMPS - GROUP
 
 

@@ -1,10 +1,10 @@
-"""Which rows of a batch can matter to a scheme that loses nothing: the *firsts*.
+"""Finds the rows of a batch that can matter to a scheme that revokes nothing: the *firsts*.
 
 Rows are cut into eras of at most ERA_ROWS; a row that drops translations (FLUSH, FLUSH_PAGE) ends its era. In an era
 the first aligned plain access of each kind to each page is a first, the first entry of each block but a very long one,
-and every other row (keys.py). A scheme that has seen a first, and has lost nothing since, would change and count
+and every other row (keys.py). A scheme that has seen a first, and has revoked nothing since, would change and count
 nothing at the rows that repeat it: so it is asked about the firsts alone, a few in a hundred rows, and they are found
-once for all schemes. For a scheme that loses something the loop looks at more rows, or at all (loop.py).
+once for all schemes. Once a scheme revokes something, the loop reads every row up to the era's end (loop.py).
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ from mmuexp.replay.keys import FORM_BITS, LONG, ODD, is_block
 ERA_ROWS = 1 << 13
 PIECE = 1 << 6  # rows that are looked up together: a bit each of what is not known
 
-# The table of what was seen. What is stored, and where, together tell key, form and era: a tag of the key's upper bits,
-# the form and the era, in a slot that the key's lower bits choose, less what the upper ones say. Two of one slot make
-# each other firsts again, which is no error.
+# A direct-mapped table of what was seen. Slot and tag together identify key, form and era: the tag holds the key's
+# upper bits, the form and the era; the slot is the key's lower bits, xor-ed with the upper ones. A collision makes a
+# row a first again: slower, never wrong.
 SLOT_BITS = 13
 SLOTS = 1 << SLOT_BITS
 NO_SLOT = SLOTS  # of a row that is always a first; what stands there is never looked at
@@ -32,13 +32,13 @@ END_ROW, END_FIRST, END_INSNS = range(3)
 
 
 def new_seen() -> np.ndarray:
-    """uint32[SLOTS + 1]: the table of what was seen, empty."""
+    """Make the empty table of what was seen: uint32[SLOTS + 1]."""
     return np.zeros(SLOTS + 1, np.uint32)
 
 
 @inside
 def slot_and_tag(key: Number, form: Number, era: Number) -> tuple[Number, Number]:
-    """Where a row is looked up, and what stands there if it was seen in this era. All is uint32."""
+    """Give the slot in which a row is looked up, and the tag that stands there if it was seen in this era: uint32."""
     u4 = np.uint32
     high = u4(key >> u4(SLOT_BITS))
     tag = u4(high | u4(form << u4(FORM_AT)) | u4(era << u4(ERA_AT)))
@@ -47,7 +47,7 @@ def slot_and_tag(key: Number, form: Number, era: Number) -> tuple[Number, Number
 
 @inside
 def unseen(keys: np.ndarray, forms: np.ndarray, seen: np.ndarray, era: Number, start: Number, rows: Number) -> Number:
-    """A bit for each of `rows` rows from `start` on that is not in the table. No branches: vector code."""
+    """Look up `rows` rows from `start` on. Returns a bit for each not in the table. No branches: vector code."""
     bits = np.uint64(0)
     for j in range(rows):
         slot, tag = slot_and_tag(keys[start + j], np.uint32(forms[start + j]), era)
@@ -88,7 +88,7 @@ def find(
 
 @inside
 def end_era(row: Number, found: Number, seen: np.ndarray, era: np.ndarray, eras: np.ndarray, ended: Number) -> Number:
-    """The era ends before `row`; the firsts found so far are its own. Returns the number of eras ended."""
+    """End the era before `row`; the firsts found so far are its own. Returns the number of eras ended."""
     eras[ended, END_ROW] = row
     eras[ended, END_FIRST] = found
     era[0] += 1
@@ -103,7 +103,7 @@ def count_insns(
     forms: np.ndarray, insns: np.ndarray, start: Number, before: Number, after: Number, eras: np.ndarray, first: Number,
     ended: Number
 ) -> None:  # fmt: skip
-    """Of the eras from `first` on, write how many guest instructions the trace had by their end: `before` up to row
+    """Write, of the eras from `first` on, how many guest instructions the trace had by their end: `before` up to row
     `start`, which is that of `forms`, and `after` at their end."""
     row, end = start, start + len(forms)
     for at in range(first, ended):

@@ -1,4 +1,4 @@
-"""Two numbers for each row, *key* and *form*, that hold all that a replay must know of it when nothing can happen.
+"""Makes two numbers of each row, *key* and *form*, which tell whether it repeats another one.
 
 A *plain* access (RAM, inside its page, of 1 to 64 bytes) is known by its page and its kind: load or store, kernel or
 user, aligned or not. A block is known by its address and its size. Every other row is *odd*.
@@ -108,7 +108,7 @@ def fill(
 
 @inside
 def _count_units(sizes: np.ndarray, forms: np.ndarray, sums: np.ndarray) -> None:
-    """The sums of units of 8 bytes, where some access has several."""
+    """Sum the units of 8 bytes, where some access has several."""
     u2 = np.uint16
     none = u2(0)
     units8 = wide8 = odd8 = none

@@ -1,4 +1,4 @@
-"""What the loop knows of rows, and how it looks them up, 64 together: vector code, in which what is known costs little.
+"""Remembers answers of a strategy, and looks rows up, 64 at a time: vector code, in which a known row costs little.
 
 A row is *known* if the strategy, asked about it, would change and count nothing: a plain access that it called SETTLED,
 or a block that was entered, and that was not revoked since. Key and form of a row: keys.py.

@@ -1,4 +1,4 @@
-"""The only loop that drives a strategy's kernels over the rows of a trace.
+"""Drives a strategy's kernels over the rows of a trace: the only loop that does.
 
 Most rows repeat one that the strategy has already answered. The loop remembers those answers, and asks only about rows
 that are not *known* (known.py): it looks 64 of them up at a time, and serves those whose bit is set.
@@ -67,7 +67,7 @@ CURSOR = np.dtype(
 
 
 class Batch(NamedTuple):
-    """What the loop reads of some rows: the trace's columns, and what the survey and fetches.py found in them."""
+    """Holds what the loop reads of some rows: the trace's columns, and what the survey and fetches.py found."""
 
     vaddr: np.ndarray
     size: np.ndarray
@@ -83,7 +83,7 @@ class Batch(NamedTuple):
 
 @kernel
 def whole(answer: int) -> int:
-    """The answer of a strategy, which must be a whole number: a cast would cut 1.5 to SETTLED, and say nothing."""
+    """Check that a strategy's answer is a whole number: a cast would cut 1.5 to SETTLED, and say nothing."""
     return int64(answer | 0)
 
 
@@ -118,7 +118,7 @@ def serve_fetch(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) ->
 
 @kernel
 def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, vaddr: int, size: int) -> int:
-    """Row `i` enters a block that is not remembered."""
+    """Ask about row `i`, which enters a block that is not remembered."""
     if c.watching:
         execute(s, e, n)
         c.watching = 0
@@ -159,7 +159,7 @@ def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, va
 
 @kernel
 def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, kind: int) -> int:
-    """Row `i` accesses RAM, and is not known to be settled; `kind` is 0 if it is not plain (keys.py)."""
+    """Ask about row `i`, which accesses RAM and is not known; `kind` is 0 if it is not plain (keys.py)."""
     vaddr, size = int64(b.vaddr[i]), int64(b.size[i])
     misaligned = int64((size & (size - 1)) == 0 and (vaddr & (size - 1)) != 0)
     row = row_of(e, c, b, i, int64(b.op[i]), misaligned)
@@ -182,7 +182,7 @@ def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, k
 
 @kernel
 def serve_io(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) -> int:
-    """Row `i` accesses device memory."""
+    """Ask about row `i`, which accesses device memory."""
     vaddr, none = int64(b.vaddr[i]), int64(-1)
     row = Row(vaddr, int64(b.size[i]), int64(b.op[i]), user_of(c, b, i), int64(0), vaddr >> PAGE_BITS, none,
               vaddr & PAGE_MASK, int64(0), none, none, none)  # fmt: skip
@@ -191,7 +191,7 @@ def serve_io(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) -> in
 
 @kernel
 def serve_flush(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) -> int:
-    """Row `i` drops the translation of all pages, or of one."""
+    """Tell of row `i`, which drops the translation of all pages, or of one."""
     e.control[GUEST_INSNS] = b.eras[c.era, END_INSNS]
     if b.op[i] == Op.FLUSH:
         flush(s, e, n)

@@ -102,7 +102,7 @@ class Replay:
                 raise self._in_plain_python(*arguments) or error from None
 
     def _in_plain_python(self, *arguments: Any) -> IndexError | None:
-        """What the batch says of an index out of range when nothing of it is compiled; None if it says nothing now.
+        """Find what the batch says of an index out of range where nothing is compiled; None if it says nothing now.
 
         The first batch begins anew with an empty state. The start of a later one is lost, and the rows come again.
         """
@@ -134,7 +134,7 @@ class Replay:
         self._logged.append(records)
 
     def faults(self) -> np.ndarray:
-        """The host faults since the last call, in order: FAULT[faults] (row, vaddr, cause), packed records.
+        """Hand out the host faults since the last call, in order: FAULT[faults] (row, vaddr, cause), packed records.
 
         They are held until they are asked for: after each batch, to stay in bounded memory. Empty without `log`.
         """
@@ -161,5 +161,5 @@ class Replay:
 
     @property
     def state(self) -> Any:
-        """The strategy's own state, for tests."""
+        """Show the strategy's own state, for tests."""
         return self._state

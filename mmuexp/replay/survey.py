@@ -1,4 +1,4 @@
-"""The survey: one pass over the rows, before any scheme sees them.
+"""Surveys the rows in one pass, before any scheme sees them.
 
 It refuses the rows that are errors (MODEL.md section 1), takes the *shape counts*, which depend on the trace alone, and
 finds once what every scheme must know of the rows that it accepted: `Surveyed`. What it adds to the page: a LOAD or
@@ -45,7 +45,7 @@ class _Room:
 
 
 def _for_kernels(column: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The column as the one type that kernels are compiled for: a read-only array has another. None writes to it."""
+    """Give the column the one type that kernels are compiled for: a read-only array has another. None writes to it."""
     if not column.flags.writeable:
         with suppress(ValueError):  # what it shows belongs to nobody who would let us
             column = column.view()
@@ -87,7 +87,7 @@ class Survey:
         """Take the next rows. Raises TraceError, with `row` counted from the trace's first, on the first bad one;
         nothing can be fed after it.
 
-        What it returns is good until the next but one call: arrays are used again.
+        The returned arrays are reused: each result stays valid through one further call, not two.
         """
         rows, first, maps = len(columns.op), self.rows, self._sums[scan.MAPS]
         self._rooms.reverse()

@@ -1,4 +1,4 @@
-"""The loops of the survey: what a row must be, and what it counts.
+"""Holds the loops of the survey: what a row must be, and what it counts.
 
 Plain accesses and blocks are summed as their keys are made (keys.py), and looked at one by one only where they are
 firsts of their era (firsts.py): a repeated row touches no other page, and is known as the first was. Every other row is
@@ -109,7 +109,7 @@ def _odd(
 def _first(
     block: Number, vaddr: Number, size: Number, touched: np.ndarray, stamp: np.ndarray, epoch: Number, system: bool
 ) -> Number:
-    """A plain access or a block is seen for the first time in its era. Returns why it is refused, 0 if it is not."""
+    """Check a plain access or a block seen for the first time in its era. Returns why it is refused, 0 if it is not."""
     page = vaddr >> 12
     if system:
         last = (vaddr + size - 1) & 0xFFFFFFFF  # a block may cross
@@ -121,7 +121,7 @@ def _first(
 
 @inside
 def _count_modes(ops: np.ndarray, flags: np.ndarray, accesses: Number, users: Number, sums: np.ndarray) -> None:
-    """Kernel and user mode taking turns in a strip; mostly it is all one or the other."""
+    """Count how often kernel and user mode take turns in a strip; mostly it is all one or the other."""
     if not accesses:
         return
     mode = np.int64(2 if users else 0)
