@@ -6,8 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from mmuexp.claims.evidence import Run, runs_of, short
 from mmuexp.errors import MmuexpError
 from mmuexp.price.host import Profile
@@ -17,10 +15,7 @@ from mmuexp.render.chart.draw import chart_of
 from mmuexp.render.chart.runs import plan_of
 from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.rerun.about import About
-from mmuexp.rerun.choice import chart_columns
-from mmuexp.rerun.command import calls_of
-from mmuexp.rerun.figures import table_lines
-from mmuexp.rerun.report import Report
+from mmuexp.rerun.report import ExperimentReport, commands_of
 from mmuexp.result.table import WINDOW, Result, rows_of
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import digest
@@ -33,14 +28,13 @@ UNITS = ["", "", "ns/access", "/access", "", "", "ms", "ms", ""]
 
 def experiment_sections(about: About, results: Mapping[str, Result], host: Profile) -> list[Any]:
     """The sections of one experiment; prices are those of `host`, counts those that are committed."""
-    report = Report(about, results)
+    report = ExperimentReport(about, results)
     found: list[Any] = [Heading(about.name, 3, f"experiment-{about.name}"), Text(about.question, "verdict")]
     found += [Text(f"This does not hold: {line}.", "verdict") for line in report.broken]
     found.append(Text([plain(part) for part in about_paragraphs(report.answer)]))
-    for table in about.tables:
-        head, *lines = table_lines(table, report.rows[table.choice.of])
+    for table, title, (head, *lines) in report.tables():
         rows = [[Cell(plain(line[0])), *(Cell(cell, words.value(cell)) for cell in line[1:])] for line in lines]
-        found.append(Table([plain(cell) for cell in head], rows, caption=plain(table.title), name=table.name))
+        found.append(Table([plain(cell) for cell in head], rows, caption=plain(title), name=table.name))
     found += _chart(report, results)
     for name, result in results.items():
         table = _runs(about, name, result, host)
@@ -60,11 +54,11 @@ def plain(text: str) -> str:
     return " ".join(text.replace("`", "").split())
 
 
-def _chart(report: Report, results: Mapping[str, Result]) -> list[Any]:
+def _chart(report: ExperimentReport, results: Mapping[str, Result]) -> list[Any]:
     """What experiment.toml asks for; else where the time of each run goes."""
     about = report.about
     if about.chart is not None:
-        frame = pd.DataFrame(chart_columns(report.rows[about.chart.choice.of], about.chart.choice))
+        frame = report.drawn()
         used = [about.chart.spec.get(key) for key in ("x", "y", "color", "facet", "label")]
         columns = [name for one in used if one for name in ([one] if isinstance(one, str) else one)]
         spec = {key: value for key, value in about.chart.spec.items() if key != "title"}
@@ -136,9 +130,8 @@ def _row(run: Run, cost: Any) -> list[Any]:
 
 
 def _redo(about: About, results: Mapping[str, Result]) -> list[Any]:
-    commands = [about.recipe] if about.recipe else []
-    commands += [f"mmuexp rerun results/{about.name}"]
-    commands += [call.line for call in calls_of(about).values()]
+    commands = commands_of(about)
+    commands.insert(bool(about.recipe), f"mmuexp rerun results/{about.name}")
     rows = []
     for name, result in results.items():
         manifest = about.folder / f"{name}.csv.manifest.json"

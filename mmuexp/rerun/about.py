@@ -3,10 +3,10 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmuexp.errors import MmuexpError
 from mmuexp.rerun.section import Section
@@ -18,102 +18,101 @@ LARGEST = 1 << 20  # bytes of an experiment.toml
 COUNTS = "counts"  # the name of the only command, and so of its table
 NAME = re.compile(r"[a-z]\w*", re.ASCII)
 RESERVED = {"report", "chart", "experiment", "readme"}
-TAKES = ("one", "min", "median", "max", "sum", "count", "all", "any")
 FORMAT = re.compile(r",?(\.\d)?[f%]?")
 FORMATS = ("count", "ratio", "percent", "duration", "size", "digits")
+SPEC_KINDS = {"log_x": bool, "log_y": bool, "across": int}  # of a chart's keys; all others are texts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which rows are meant: of the command `of`; recordings and schemes by name (none: all); cells as given."""
+    """Chooses rows: of the command `of`; recordings and schemes by name (none: all); cells as given."""
 
     of: str
-    traces: tuple[str, ...] = ()
-    strategies: tuple[str, ...] = ()
-    where: Mapping[str, Any] = field(default_factory=dict)
+    trace: tuple[str, ...] = ()
+    strategy: tuple[str, ...] = ()
+    where: Mapping[str, int | str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A number or a word of the answer. `kind` is "value", "check" or "order", and `text` what stands there."""
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Shows one number: an expression, which of its values is taken, and what is told of the row that has it."""
 
-    name: str
-    choice: Choice
-    kind: str
-    text: str
-    take: str = "one"
+    value: str
+    take: Literal["one", "min", "median", "max", "sum", "count"] = "one"
     show: str = "value"
     format: str = ""
-    yes: str = ""
-    no: str = ""
 
 
-@dataclass(frozen=True)
-class Hold:
-    """A comparison that the answer rests on: true of every row that is chosen."""
+@dataclass(frozen=True, kw_only=True)
+class AnswerFigure(Choice, Shown):
+    """Stands in the answer for {name}: a number, or one of two words where `value` is a comparison (`check`)."""
 
-    choice: Choice
+    name: str
+    words: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold(Choice):
+    """States a comparison that the answer rests on: true of every row that is chosen."""
+
     check: str
 
 
-@dataclass(frozen=True)
-class Column:
-    """Of a table; `otherwise` stands there where the comparison `when` is not true."""
+@dataclass(frozen=True, kw_only=True)
+class TableColumn(Shown):
+    """Heads a column of a table; `otherwise` stands there where the comparison `when` is not true."""
 
-    head: str
-    value: str
-    format: str = ""
-    when: str | None = None
+    head: str = ""
+    when: str = ""
     otherwise: str = ""
-    take: str = "one"
-    show: str = "value"
 
 
-@dataclass(frozen=True)
-class Table:
-    """A line for each value of the column `rows` that is chosen; `labels` give lines other names, and their order."""
+@dataclass(frozen=True, kw_only=True)
+class AnswerTable(Choice):
+    """Stands below the answer: a line for each value of the column `rows` that is chosen."""
 
     name: str
-    choice: Choice
-    rows: str
-    title: str
-    head: str
-    labels: Mapping[str, str]
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
+    rows: str = "trace"
+    title: str = ""
+    head: str = ""
 
 
-@dataclass(frozen=True)
-class Chart:
-    """`spec` is for mmuexp.render.chart.draw."""
+@dataclass(frozen=True, kw_only=True)
+class AnswerChart(Choice):
+    """Asks for a drawing: `spec` is for mmuexp.render.chart.draw."""
 
-    choice: Choice
     spec: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class About:
-    """A whole experiment.toml. `commands`: name of the table -> words of the command line, without `mmuexp`."""
+    """Holds a whole experiment.toml. `commands`: name of the table -> words of the command line, without `mmuexp`."""
 
     folder: Path
     question: str
     answer: str
     commands: Mapping[str, tuple[str, ...]]
-    recipe: str | None
-    long: bool
-    quoted: tuple[str, ...]  # texts of the answer that hold numbers, none of which is a result
+    recipe: str = ""
+    long: bool = False
+    quoted: tuple[str, ...] = ()  # texts of the answer that hold numbers, none of which is a result
     columns: Mapping[str, str]
-    figures: tuple[Figure, ...]
+    figures: tuple[AnswerFigure, ...]
     holds: tuple[Hold, ...]
-    tables: tuple[Table, ...]
-    chart: Chart | None
+    tables: tuple[AnswerTable, ...]
+    chart: AnswerChart | None
 
     @property
     def name(self) -> str:
         return self.folder.name
 
+    def error(self, what: str, place: str = "", todo: str = "") -> MmuexpError:
+        """Something that does not fit the counts, at `place` of the file."""
+        return MmuexpError(what, where=f"{self.name}/{FILE}" + (f": {place}" if place else ""), todo=todo)
+
 
 def read(folder: Path) -> About:
-    """The experiment of a folder. Raises MmuexpError for a folder without one, and for what is none."""
+    """The experiment of a folder. Raises MmuexpError for a folder without one, and for a file that is not one."""
     path = folder / FILE
     try:
         with path.open("rb") as file:
@@ -134,33 +133,31 @@ def read(folder: Path) -> About:
 
 
 def _about(folder: Path, top: Section) -> About:
-    question, answer = top.take("question", str, ...), top.take("answer", str, ...)
-    recipe, long = top.take("recipe", str), top.take("long", bool, False)
-    quoted = top.texts("quoted")
-    for text in quoted:
-        if text not in " ".join(answer.split()):
-            raise top.error(f"quoted {text!r} is not in the answer", "leave it out")
     commands = _commands(top)
     first = next(iter(commands))
-    columns = _named(top, "columns")
-    figures = tuple(_figure(name, one, first) for name, one in _named(top, "figures").items())
-    holds = tuple(_hold(at, one, top, first) for at, one in enumerate(top.take("holds", list, [])))
-    tables = tuple(_table(name, one, first) for name, one in _named(top, "tables").items())
-    chart = _chart(Section(top.take("chart", dict), f"{top.where}: chart"), first) if top.has("chart") else None
-    top.end()
-    for name, text in columns.items():
+    about = top.fill(
+        About,
+        folder=folder,
+        commands=commands,
+        columns={name: one for name, one, _ in _named(top, "columns")},
+        figures=tuple(_figure(name, one, at, first) for name, one, at in _named(top, "figures")),
+        holds=tuple(_hold(one, f"{top.where}: holds[{n}]", first) for n, one in enumerate(top.take("holds", list, []))),
+        tables=tuple(table for name, one, at in _named(top, "tables") for table in _tables(name, one, at, first)),
+        chart=_chart(top.table("chart"), first) if top.has("chart") else None,
+    )
+    about = replace(about, answer=about.answer.strip())
+    for text in about.quoted:
+        if text not in " ".join(about.answer.split()):
+            raise top.error(f"quoted {text!r} is not in the answer", "leave it out")
+    for name, text in about.columns.items():
         if not isinstance(text, str):
             raise top.error(f"columns.{name} is not a text")
         if name in COLUMNS:
             raise top.error(f"columns.{name} is a column of every result", "give it another name")
-    _all_used(top, answer, [figure.name for figure in figures])
-    about = About(
-        folder, question, answer.strip(), commands, recipe, long, quoted, columns, figures, holds, tables, chart
-    )
-    one: Any  # each says `of` which command it is
-    for one in [*figures, *holds, *tables, *([chart] if chart else [])]:
-        if one.choice.of not in commands:
-            raise top.error(f"of = {one.choice.of!r} is no command", f"there are {' '.join(commands)}")
+    _all_used(top, about.answer, [figure.name for figure in about.figures])
+    for one in [*about.figures, *about.holds, *about.tables, *([about.chart] if about.chart else [])]:
+        if one.of not in commands:
+            raise top.error(f"of = {one.of!r} is no command", f"there are {' '.join(commands)}")
     return about
 
 
@@ -177,26 +174,18 @@ def _all_used(top: Section, answer: str, figures: list[str]) -> None:
             raise top.error(f"figure {name!r} is not in the answer", f"write {{{name}}} there, or leave it out")
 
 
-def _named(top: Section, key: str) -> dict[str, Any]:
-    """A table of tables or texts, each with the place where it stands if that is a table."""
-    section = Section(top.take(key, dict, {}), f"{top.where}: {key}")
-    found = {name: section.take(name, object) for name in section.names()}
-    for name in found:
+def _named(top: Section, key: str) -> list[tuple[str, Any, str]]:
+    """(name, what stands there, where that is) of each entry of a table."""
+    section = top.table(key)
+    for name in section.names():
         if not NAME.fullmatch(name):
             raise section.error(f"{name!r} is no name", "write small letters, digits and _")
-    if key == "columns":
-        return found
-    short = {"figures": "value"}
-    out = {}
-    for name, one in found.items():
-        given = {short[key]: one} if isinstance(one, str) and key in short else one
-        out[name] = Section(given, f"{section.where}.{name}")
-    return out
+    return [(name, section.take(name, object), f"{section.where}.{name}") for name in section.names()]
 
 
 def _commands(top: Section) -> dict[str, tuple[str, ...]]:
     if top.has("commands"):
-        section = Section(top.take("commands", dict), f"{top.where}: commands")
+        section = top.table("commands")
         found = {name: section.texts(name) for name in section.names()}
     else:
         found = {COUNTS: top.texts("command", ...)}
@@ -210,31 +199,17 @@ def _commands(top: Section) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _choice(section: Section, first: str) -> Choice:
-    where = section.take("where", dict, {})
-    if not all(isinstance(value, int | str) for value in where.values()):
-        raise section.error("where holds something else than whole numbers and texts")
-    return Choice(section.take("of", str, first), section.texts("trace"), section.texts("strategy"), where)
-
-
-def _figure(name: str, section: Section, first: str) -> Figure:
-    kinds = [kind for kind in ("value", "check", "order") if section.has(kind)]
-    if len(kinds) != 1:
-        raise section.error("needs one of value, check and order")
-    kind = kinds[0]
-    found = Figure(
-        name,
-        _choice(section, first),
-        kind,
-        section.take(kind, str),
-        section.one_of("take", TAKES, "all" if kind == "check" else "one"),
-        section.take("show", str, "value"),
-        _format(section),
-        section.take("yes", str, ... if kind == "check" else ""),
-        section.take("no", str, ... if kind == "check" else ""),
-    )
-    section.end()
-    return found
+def _figure(name: str, given: Any, where: str, first: str) -> AnswerFigure:
+    section = Section({"value": given} if isinstance(given, str) else given, where)
+    if section.has("value") == section.has("check"):
+        raise section.error("needs one of value and check")
+    known = {"name": name, "of": section.take("of", str, first), "words": None}
+    if section.has("check"):
+        words = section.take("yes", str, ...), section.take("no", str, ...)
+        known |= {"value": section.take("check", str), "words": words, "take": "one", "show": "value", "format": ""}
+    else:
+        known |= {"format": _format(section)}
+    return section.fill(AnswerFigure, **known)
 
 
 def _format(section: Section) -> str:
@@ -244,48 +219,32 @@ def _format(section: Section) -> str:
     return word
 
 
-def _hold(at: int, given: Any, top: Section, first: str) -> Hold:
-    section = Section({"check": given} if isinstance(given, str) else given, f"{top.where}: holds[{at}]")
-    found = Hold(_choice(section, first), section.take("check", str, ...))
-    section.end()
-    return found
+def _hold(given: Any, where: str, first: str) -> Hold:
+    section = Section({"check": given} if isinstance(given, str) else given, where)
+    return section.fill(Hold, of=section.take("of", str, first))
 
 
-def _table(name: str, section: Section, first: str) -> Table:
-    choice = _choice(section, first)
-    rows = section.take("rows", str, "trace")
-    title, head = section.take("title", str, ""), section.take("head", str, rows)
-    labels = Section(section.take("labels", dict, {}), f"{section.where}.labels")
-    texts = {key: labels.take(key, str) for key in labels.names()}
-    columns = []
+def _tables(name: str, given: Any, where: str, first: str) -> list[AnswerTable]:
+    """One table for each command that `of` names."""
+    section = Section(given, where)
+    of, columns = section.texts("of", [first]), []
+    if not of:
+        raise section.error("of names no command")
     for at, one in enumerate(section.take("columns", list, ...)):
-        column = Section(one, f"{section.where}.columns[{at}]")
-        value = column.take("value", str, ...)
-        columns.append(
-            Column(
-                column.take("head", str, value),
-                value,
-                _format(column),
-                column.take("when", str),
-                column.take("otherwise", str, ""),
-                column.one_of("take", ("one", "min", "median", "max"), "one"),
-                column.take("show", str, "value"),
-            )
-        )
-        column.end()
-    section.end()
-    return Table(name, choice, rows, title, head, texts, tuple(columns))
+        column = Section(one, f"{where}.columns[{at}]")
+        columns.append(column.fill(TableColumn, format=_format(column)))
+    table = section.fill(AnswerTable, name=name, of="", columns=tuple(columns))
+    return [replace(table, of=one, name=f"{name}_{one}" if len(of) > 1 else name) for one in of]
 
 
-def _chart(section: Section, first: str) -> Chart:
-    """What is drawn is for the chart's own code to judge: all other keys are its. Texts, but for these."""
-    choice = _choice(section, first)
-    kinds = {"log_x": bool, "log_y": bool, "across": int}
+def _chart(section: Section, first: str) -> AnswerChart:
+    """What is drawn is for the chart's own code to judge: it takes all keys but those of a choice."""
     spec: dict[str, Any] = {}
     for key in section.names():
-        value = section.take(key, object)
-        several = key == "y" and isinstance(value, list) and all(isinstance(one, str) for one in value)
-        if not several and not isinstance(value, kinds.get(key, str)):
-            raise section.error(f"{key} is {value!r}")
-        spec[key] = value
-    return Chart(choice, spec)
+        if key not in ("of", "trace", "strategy", "where"):
+            value = section.take(key, object)
+            several = key == "y" and isinstance(value, list) and all(isinstance(one, str) for one in value)
+            if not several and not isinstance(value, SPEC_KINDS.get(key, str)):
+                raise section.error(f"{key} is {value!r}")
+            spec[key] = value
+    return section.fill(AnswerChart, of=section.take("of", str, first), spec=spec)

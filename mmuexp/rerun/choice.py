@@ -1,12 +1,11 @@
 """The rows of an experiment's results as expressions see them, with derived columns; which of them are chosen."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mmuexp.analysis import misses
-from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.rerun.about import FILE, About, Choice
+from mmuexp.errors import UsageError
+from mmuexp.rerun.about import About, Choice
 from mmuexp.result.expression import Expression, NoValue, Number, parse
 from mmuexp.result.table import COLUMNS, IDENTITY, WINDOW, Result, rows_of
 from mmuexp.result.turns import Row, Turn, is_of, stem, turns, value_in
@@ -23,24 +22,24 @@ class Rows:
 
     def parse(self, text: str, what: str, *, compares: bool | None = False) -> Expression:
         """An expression over these columns. Raises MmuexpError that names `what` of experiment.toml."""
-        where = f"{self.about.name}/{FILE}: {what}"
         todo = "write it as 'map-block:ns / softmmu:ns'"
         try:
             schemes = {row["strategy"].partition(",")[0] for row in self.rows}
-            return parse(text, self.numbers, where=where, todo=todo, compares=compares, traces=True, schemes=schemes)
+            return parse(text, self.numbers, where=what, todo=todo, compares=compares, traces=True, schemes=schemes)
         except UsageError as error:
-            place = where if error.where == where else f"{where}: {error.where}"
-            raise MmuexpError(error.what, where=place, todo=error.todo) from None
+            place = what if error.where == what else f"{what}: {error.where}"
+            raise self.about.error(error.what, place, error.todo) from None
 
     def chosen(self, choice: Choice) -> list[Row]:
         """The rows of the recordings that are chosen, and of `where` (a cell that is empty fits)."""
-        for trace in choice.traces:
+        todo = "counts.csv has what can be chosen"
+        for trace in choice.trace:
             if trace not in {stem(row["trace"]) for row in self.rows}:
-                raise self._nothing(f"there is no recording {trace!r}")
-        found = [row for row in self.rows if not choice.traces or stem(row["trace"]) in choice.traces]
+                raise self.about.error(f"there is no recording {trace!r}", todo=todo)
+        found = [row for row in self.rows if not choice.trace or stem(row["trace"]) in choice.trace]
         for name, value in choice.where.items():
             if name not in self.rows[0]:
-                raise self._nothing(f"where names {name!r}, which is no column")
+                raise self.about.error(f"where names {name!r}, which is no column", todo=todo)
             found = [row for row in found if row[name] is None or row[name] == value]
         return found
 
@@ -48,7 +47,7 @@ class Rows:
         """The turns of an expression in the rows that are chosen; a choice of schemes is one of the row in turn."""
         for turn in turns(expression, self.chosen(choice), self.parameters):
             row = turn.get(None)
-            if row is None or _is_chosen(row, choice):
+            if row is None or is_chosen(row, choice):
                 yield turn
 
     def values(self, expression: Expression, choice: Choice) -> Iterator[tuple[Turn, Number | bool]]:
@@ -59,13 +58,11 @@ class Rows:
             except NoValue:
                 continue
 
-    def _nothing(self, what: str) -> MmuexpError:
-        return MmuexpError(what, where=f"{self.about.name}/{FILE}", todo="counts.csv has what can be chosen")
 
-
-def _is_chosen(row: Row, choice: Choice) -> bool:
+def is_chosen(row: Row, choice: Choice) -> bool:
+    """Has a row the cells of `where`, and a scheme that is chosen?"""
     swept = [name for name, value in choice.where.items() if row[name] != value]
-    return not swept and (not choice.strategies or any(is_of(row, spec) for spec in choice.strategies))
+    return not swept and (not choice.strategy or any(is_of(row, spec) for spec in choice.strategy))
 
 
 def rows_in(about: About, result: Result) -> Rows:
@@ -76,7 +73,7 @@ def rows_in(about: About, result: Result) -> Rows:
     found = Rows(about, tuple(given), result.parameters, numbers)
     for name, text in about.columns.items():
         if name in given[0]:
-            raise MmuexpError(f"columns.{name} is there already", where=f"{about.name}/{FILE}", todo="rename it")
+            raise about.error(f"columns.{name} is there already", todo="rename it")
         known = replace(found, numbers=found.numbers | {*COLUMNS, *misses.COLUMNS} - {*IDENTITY})
         expression = known.parse(text, f"columns.{name}")
         if any(term.column not in found.numbers for term in expression.terms):
@@ -94,23 +91,8 @@ def _derived(rows: Rows, expression: Expression, row: Row, name: str) -> Number 
     found = [turn for turn in turns(expression, beside, rows.parameters) if turn.get(None, row) is row]
     if len(found) > 1:
         what = f"columns.{name} names a scheme of which there are several rows"
-        raise MmuexpError(what, where=f"{rows.about.name}/{FILE}", todo="name it with its settings")
+        raise rows.about.error(what, todo="name it with its settings")
     try:
         return value_in(expression, found[0], rows.rows) if found else None
     except NoValue:
         return None
-
-
-def plain(values: Iterable[Any]) -> list[Any]:
-    """For a DataFrame: fractions as floats."""
-    return [value if value is None or isinstance(value, int | float | str) else float(value) for value in values]
-
-
-def chart_columns(rows: Rows, choice: Choice) -> Mapping[str, list[Any]]:
-    """The columns of the rows that are chosen; `recording`, a trace's name alone; `setting`, that and the swept values
-    but for those of the first parameter, which is for the x axis."""
-    found = [row for row in rows.chosen(choice) if _is_chosen(row, choice)]
-    columns = {name: plain(row[name] for row in found) for name in rows.rows[0]}
-    told = rows.parameters[1:]
-    settings = [", ".join([stem(row["trace"]), *(f"{name} {row[name]}" for name in told)]) for row in found]
-    return columns | {"recording": [stem(row["trace"]) for row in found], "setting": settings}

@@ -17,12 +17,14 @@ from mmuexp.errors import MmuexpError
 from mmuexp.rerun.about import FILE, About
 from mmuexp.result.table import Result
 
+# option -> the parameter of `compare`, `sweep` or `misses` that it stands for
 OPTIONS = {"--trace": "traces", "-s": "strategies", "--strategy": "strategies", "--reference": "reference"}
 OPTIONS |= {"--host": "host", "--every": "every", "--warmup": "warmup", "--rounds": "rounds", "--time": "seconds"}
-OPTIONS |= {"--load-seed": "load_seed", "--join-pages": "join_pages", "--move-bits": "move_bits"}
-KINDS = {"compare": {"reference", "host", "every", "warmup", "live", "rounds", "seconds"}}
-KINDS |= {"sweep": {"reference", "host", "warmup"}}
-KINDS |= {"misses": {"load_seed", "join_pages", "move_bits"}}
+OPTIONS |= {"--load-seed": "load_seed", "--join-pages": "join_pages", "--move-bits": "move_bits", "--live": "live"}
+SHARED = {"params", "traces", "strategies"}
+KINDS = {"compare": SHARED | {"reference", "host", "every", "warmup", "live", "rounds", "seconds"}}
+KINDS |= {"sweep": SHARED | {"reference", "host", "warmup"}}
+KINDS |= {"misses": SHARED | {"load_seed", "join_pages", "move_bits"}}
 WHOLE = {"every", "warmup", "rounds", "join_pages", "move_bits"}
 TRACES = "traces"
 
@@ -68,74 +70,70 @@ def calls_of(about: About) -> dict[str, Call]:
 
 
 def _call(about: About, words: Sequence[str]) -> Call:
-    where = f"{about.name}/{FILE}"
     kind, *rest = words
     if kind not in KINDS:
-        raise MmuexpError(f"command {kind!r} cannot be run again", where=where, todo=f"give {' or '.join(KINDS)}")
-    given: dict[str, list[str]] = {}
-    shown, traces = [kind], {}
-    for option, value in _split(rest, kind, where):
-        if option == "traces":
-            label, file = _find(about.folder, value)
-            traces[label] = file
-            value = label
-        given.setdefault(option or "params", []).append(value)
-        flag = {"traces": ["--trace"] if kind == "sweep" else [], "strategies": ["-s"], "params": []}
-        shown += [*flag.get(option, [option_of(option)]), *([] if value == "" else [value])]
-    options = {}
-    for option in given:
-        if option not in ("params", "traces", "strategies"):
-            if option not in KINDS[kind]:
-                raise MmuexpError(f"{kind} has no {option_of(option)}", where=where, todo="leave it out")
-            options[option] = _option(option, given[option], about.folder, where)
-    schemes = tuple(_beside(about.folder, spec) for spec in given.get("strategies", []))
-    return Call(kind, tuple(shown), traces, tuple(given.get("params", [])), schemes, options)
+        raise MmuexpError(
+            f"command {kind!r} cannot be run again", where=f"{about.name}/{FILE}", todo=f"give {' or '.join(KINDS)}"
+        )
+    shown, traces, options = [kind], {}, {}
+    listed: dict[str, list[str]] = {"params": [], "strategies": []}
+    for flag, name, value in _split(rest, kind, about):
+        if name not in KINDS[kind]:
+            raise about.error(f"{kind} has no {flag}", todo="leave it out")
+        told = value
+        if name == "traces":
+            told, file = _find(about.folder, value)
+            traces[told] = file
+        elif name in SHARED:
+            listed[name].append(_beside(about.folder, value))
+        elif name in options:
+            raise about.error(f"{flag} is given twice", todo="give it once")
+        else:
+            options[name] = _option(flag, name, value, about)
+        bare = name == "params" or (name == "traces" and kind != "sweep")
+        shown += [*[flag] * (not bare), *[told] * (name != "live")]
+    return Call(kind, tuple(shown), traces, tuple(listed["params"]), tuple(listed["strategies"]), options)
 
 
-def _split(words: Sequence[str], kind: str, where: str) -> Iterator[tuple[str, str]]:
-    """(what it is, its value) of each word or pair of words; the value of a flag is ""."""
+def _split(words: Sequence[str], kind: str, about: About) -> Iterator[tuple[str, str, str]]:
+    """(option, the parameter that it stands for, value) of each word or pair of words; the value of --live is ""."""
     left = list(words)
     while left:
         word = left.pop(0)
-        name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
-        if name == "--live":
-            yield "live", ""
-        elif name in OPTIONS:
-            if not equals and not left:
-                raise MmuexpError(f"{name} has no value", where=where, todo="write one behind it")
-            yield OPTIONS[name], value if equals else left.pop(0)
+        flag, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
+        if flag in OPTIONS:
+            if flag != "--live" and not equals:
+                if not left:
+                    raise about.error(f"{flag} has no value", todo="write one behind it")
+                value = left.pop(0)
+            yield "-s" if flag == "--strategy" else flag, OPTIONS[flag], value
         elif word.startswith("-"):
-            todo = f"a command may have {' '.join(OPTIONS)} --live; its files are made by `mmuexp rerun`"
-            raise MmuexpError(f"{name} has no place in a command", where=where, todo=todo)
+            todo = f"a command may have {' '.join(OPTIONS)}; its files are made by `mmuexp rerun`"
+            raise about.error(f"{flag} has no place in a command", todo=todo)
         else:
-            yield ("params" if kind == "sweep" else "traces"), word
+            yield "--trace", "params" if kind == "sweep" else "traces", word
 
 
-def _option(name: str, values: list[str], folder: Path, where: str) -> Any:
-    if len(values) > 1:
-        raise MmuexpError(f"{option_of(name)} is given twice", where=where, todo="give it once")
+def _option(flag: str, name: str, value: str, about: About) -> Any:
+    """The value of an option, as the parameter takes it."""
     if name == "live":
         return True
     if name == "load_seed":
         from mmuexp.analysis.ranges import expand
         from mmuexp.trace.loadseed import seeds_of
 
-        return seeds_of(expand(values[0], what=where), where)
+        where = f"{about.name}/{FILE}"
+        return seeds_of(expand(value, what=where), where)
     if name in WHOLE:
-        if not values[0].replace("_", "").isdecimal():
-            raise MmuexpError(f"{option_of(name)} {values[0]!r} is no whole number", where=where)
-        return int(values[0])
+        if not value.replace("_", "").isdecimal():
+            raise about.error(f"{flag} {value!r} is no whole number")
+        return int(value)
     if name == "seconds":
         try:
-            return float(values[0])
+            return float(value)
         except ValueError:
-            raise MmuexpError(f"{option_of(name)} {values[0]!r} is not a number", where=where) from None
-    return _beside(folder, values[0])
-
-
-def option_of(name: str) -> str:
-    """As it is typed: join_pages -> --join-pages."""
-    return f"--{name.replace('_', '-')}"
+            raise about.error(f"{flag} {value!r} is not a number") from None
+    return _beside(about.folder, value)
 
 
 def _beside(folder: Path, word: str) -> str:
@@ -175,17 +173,14 @@ def run(about: About, call: Call, progress: Callable[[str, int, int | None], Non
         made = f"make it: {about.recipe}" if about.recipe else "put it into the folder, or see traces/README.md"
         raise MissingRecording(f"needs the recording {call.missing[0]}, which is not here", where=about.name, todo=made)
     labels = {str(file): label for label, file in call.traces.items()}
-    command = ["mmuexp", *call.words]
+    traces, schemes = list(labels) or None, list(call.strategies) or None
+    options = {**call.options, "progress": progress, "command": ["mmuexp", *call.words]}
     if call.kind == "sweep":
-        strategy = call.strategies[0] if call.strategies else None
         if len(call.strategies) > 1:
             raise MmuexpError("a sweep varies one scheme", where=about.name, todo="give one -s")
-        result = sweep(
-            call.params, list(labels) or None, strategy=strategy, progress=progress, command=command, **call.options
-        )
+        result = sweep(call.params, traces, strategy=schemes and schemes[0], **options)
     else:
-        schemes, again = list(call.strategies) or None, compare if call.kind == "compare" else misses
-        result = again(list(labels) or None, schemes, progress=progress, command=command, **call.options)
+        result = (compare if call.kind == "compare" else misses)(traces, schemes, **options)
     return _called(result, labels)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from mmuexp.errors import MmuexpError
 from mmuexp.render.export import load
 from mmuexp.rerun.about import read
-from mmuexp.rerun.report import Report
-from mmuexp.rerun.rerun import Made, experiments
+from mmuexp.rerun.report import ExperimentReport
+from mmuexp.rerun.rerun import MadeFile, experiments
 
 INDEX = "README.md"
 MARK = "<!-- Written by `mmuexp rerun`: change the experiment.toml of a folder, not this. -->"
@@ -40,11 +40,10 @@ pentium4 = ["compare", "luajit", "--host", "pentium4-2004"]
 [columns]                                 # derived columns, for all that follows; COLUMN@RECORDING is another row's
 p = "(ns@habit_10 - ns@habit_100) / (faults_code@habit_10 - faults_code@habit_100)"
 
-[figures]                                 # an expression, or a table with one of value, order and check
+[figures]                                 # an expression, or a table with value or check
 faults = "map-block:faults"
 margin = { value = "softmmu:ns / map-block:ns", trace = "luajit", format = "ratio" }
 least = { value = "softmmu:ns / map-block:ns", take = "min", show = "trace" }
-fastest = { order = "ns", trace = "luajit" }
 verdict = { check = "map-block:ns < softmmu:ns", yes = "was right", no = "was wrong" }
 
 [tables.rates]                            # goes below the answer; a line for each value of the column `rows`
@@ -61,8 +60,9 @@ y = "ns"
   column is that of each row in turn, `SPEC:COLUMN` that of the scheme beside it. Integers are exact. Blanks keep a SPEC
   apart from `-` and `/`. `qemu-fast` means all its runs, `qemu-fast,` the one with every default.
 * Figures, holds, tables and the chart may choose rows: `of` (a command), `trace` and `strategy` (a name or several),
-  `where = { map_block_bits = 12 }` (an empty cell fits).
-* `take` is one (as it is: several different values are an error), min, median, max, sum, count; for a check all or any.
+  `where = { map_block_bits = 12 }` (an empty cell fits). A table with `of = ["counts", "pentium4"]` is made of each;
+  {host} in its title is the host of its prices.
+* `take` is one (as it is: several different values are an error), min, median, max, sum, count. A check is of all rows.
   `show` is value, or a column of the row that was taken (trace, strategy). A table's columns may have both, too.
 * `format` is count, ratio, percent, duration, size, digits, or as in `,.3f`.
 * A word that names a recording is a file of the folder, of the repository, or of its traces/, with `.arrow` or without.
@@ -85,7 +85,8 @@ def _entry(folder: Path) -> str:
     try:
         about = read(folder)
         results = {name: load(str(folder / f"{name}.csv")) for name in about.commands}
-        return f"**[{about.name}]({about.name}/report.md)** *{about.question}*\n\n{Report(about, results).answer}"
+        answer = ExperimentReport(about, results).answer
+        return f"**[{about.name}]({about.name}/report.md)** *{about.question}*\n\n{answer}"
     except MmuexpError as error:
         return f"**{folder.name}** is not made yet: {error.what}."
 
@@ -100,7 +101,7 @@ def is_index(path: Path) -> bool:
 
 def write_index(home: Path) -> str:
     """Write README.md of `home`; returns its path."""
-    file = Made(str(home / INDEX))
+    file = MadeFile(str(home / INDEX))
     try:
         file.write(index_text(home).encode())
     finally:

@@ -1,15 +1,22 @@
 """report.md of an experiment: question, answer with its figures, tables, chart, commands, and what was counted."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mmuexp.errors import MmuexpError
 from mmuexp.render.markdown import markdown
-from mmuexp.rerun.about import FILE, PLACE, About
-from mmuexp.rerun.choice import Rows, chart_columns, rows_in
+from mmuexp.rerun.about import PLACE, About, AnswerTable
+from mmuexp.rerun.choice import Rows, is_chosen, rows_in
 from mmuexp.rerun.command import calls_of
 from mmuexp.rerun.figures import broken_holds, figure_text, table_lines
-from mmuexp.rerun.measured import measured_beside
+from mmuexp.rerun.measured import LIVE, measured_beside
 from mmuexp.result.table import Result
+from mmuexp.result.turns import stem
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CHART = "chart.svg"
 MEASURED = (
@@ -18,67 +25,84 @@ MEASURED = (
 )
 
 
-class Report:
-    """What is made of an experiment's results, by the name of the command. Raises MmuexpError for odd figures."""
+class ExperimentReport:
+    """Holds what is made of an experiment's results, by the name of the command. Raises MmuexpError for figures that
+    have no value in them."""
 
     def __init__(self, about: About, results: Mapping[str, Result]):
         self.about, self.results = about, dict(results)
         self.rows: dict[str, Rows] = {name: rows_in(about, result) for name, result in results.items()}
-        self.answer = self._answer()
+        texts = {figure.name: figure_text(figure, self.rows[figure.of]) for figure in about.figures}
+        self.answer = PLACE.sub(lambda found: texts[found[1]], about.answer)
         self.broken = broken_holds(self.rows)
 
-    def _answer(self) -> str:
-        texts = {figure.name: figure_text(figure, self.rows[figure.choice.of]) for figure in self.about.figures}
-        return PLACE.sub(lambda found: texts[found[1]], self.about.answer)
-
-    def _error(self, what: str, todo: str) -> MmuexpError:
-        return MmuexpError(what, where=f"{self.about.name}/{FILE}", todo=todo)
+    def tables(self) -> list[tuple[AnswerTable, str, list[list[str]]]]:
+        """(what is asked for, its title, its lines) of each table; {host} in a title names the host of its prices."""
+        found = []
+        for table in self.about.tables:
+            host = self.results[table.of].manifest.get("prices", {}).get("host", {}).get("name", "")
+            found.append((table, table.title.replace("{host}", host), table_lines(table, self.rows[table.of])))
+        return found
 
     def text(self) -> str:
         about = self.about
         parts = [f"# {about.name}", f"*{about.question}*", self.answer]
         parts += [f"**This does not hold: {line}.**" for line in self.broken]
-        for table in about.tables:
-            parts += [table.title] if table.title else []
-            parts.append(_table(table_lines(table, self.rows[table.choice.of])))
+        for _, title, lines in self.tables():
+            parts += [*[title] * bool(title), _table(lines)]
         if about.chart is not None:
             parts.append(f"![{about.chart.spec.get('title', about.name)}]({CHART})")
         first, *others = self.results
-        if measured := measured_beside(about.folder, self.results[first]):
+        if measured := measured_beside(about.folder.parent / LIVE, self.results[first]):
             parts += [MEASURED, _table(measured)]
-        parts.append("\n".join(self._commands()))
+        parts.append("\n".join(f"    {line}" for line in commands_of(about)))
         if others:
             parts.append(
                 f"Below: {first}. " + ", ".join(f"[{name}.csv]({name}.csv)" for name in others) + " hold the others."
             )
         return "\n\n".join(parts) + "\n\n" + markdown(self.results[first])
 
-    def _commands(self) -> list[str]:
-        lines = [self.about.recipe] if self.about.recipe else []
-        lines += [call.line for call in calls_of(self.about).values()]
-        return [f"    {line}" for line in lines]
+    def drawn(self) -> pd.DataFrame:
+        """What the chart draws: the columns of the rows that it chooses; `recording`, a trace's name alone; `setting`,
+        that and the swept values but for those of the first parameter, which is for the x axis."""
+        import pandas as pd
+
+        rows, chart = self.rows[self.about.chart.of], self.about.chart
+        found = [row for row in rows.chosen(chart) if is_chosen(row, chart)]
+        columns: dict[str, list[Any]] = {name: [_plain(row[name]) for row in found] for name in rows.rows[0]}
+        columns["recording"] = [stem(row["trace"]) for row in found]
+        told = rows.parameters[1:]
+        columns["setting"] = [", ".join([stem(row["trace"]), *(f"{n} {row[n]}" for n in told)]) for row in found]
+        return pd.DataFrame(columns)
 
     def chart(self) -> bytes | None:
         """The chart as SVG, None if experiment.toml asks for none."""
-        chart = self.about.chart
-        if chart is None:
+        if self.about.chart is None:
             return None
-        import pandas as pd
-
         from mmuexp.render.chart.draw import chart_of, svg
 
-        frame = pd.DataFrame(chart_columns(self.rows[chart.choice.of], chart.choice))
+        frame = self.drawn()
         try:
-            return svg(chart_of(frame, chart.spec))
+            return svg(chart_of(frame, self.about.chart.spec))
         except MmuexpError as error:
-            raise self._error(f"chart: {error.what}", error.todo) from None
+            raise self.about.error(f"chart: {error.what}", todo=error.todo) from None
 
 
-def _table(lines: list[list[str]]) -> str:
+def commands_of(about: About) -> list[str]:
+    """What makes the recordings, if they are not in the repository, and the tables."""
+    return [*[about.recipe] * bool(about.recipe), *(call.line for call in calls_of(about).values())]
+
+
+def _plain(value: Any) -> Any:
+    """A cell for a DataFrame: a fraction as a float."""
+    return value if value is None or isinstance(value, int | float | str) else float(value)
+
+
+def _table(lines: Sequence[Sequence[str]]) -> str:
     head, *rest = lines
     marks = "|:--|" + "--:|" * (len(head) - 1)
     return "\n".join([_line(head), marks, *(_line(line) for line in rest)])
 
 
-def _line(cells: list[str]) -> str:
+def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

@@ -20,7 +20,7 @@ from mmuexp.price.host import profile_of_dict
 from mmuexp.render.export import Output, load
 from mmuexp.rerun.about import FILE, About, read
 from mmuexp.rerun.command import Call, calls_of, run
-from mmuexp.rerun.report import CHART, Report
+from mmuexp.rerun.report import CHART, ExperimentReport
 from mmuexp.result.difference import Difference, diff
 from mmuexp.result.table import LIVE, Result
 
@@ -50,8 +50,8 @@ class Outcome:
         return bool(self.troubles) or any(self.differences.values())
 
 
-class Made(Output):
-    """A file of text or a picture, without a manifest of its own."""
+class MadeFile(Output):
+    """Writes a text or a picture, without a manifest of its own."""
 
     def __init__(self, path: str):
         super().__init__(path, {".md": bytes, ".svg": bytes})
@@ -106,7 +106,7 @@ def rerun(
         return _check(about, calls, counted, progress)
     with _claimed(about, {} if saved else calls) as files:
         results = {name: counted(about, name, call, progress) for name, call in calls.items()}
-        report = Report(about, results)
+        report = ExperimentReport(about, results)
         contents = {REPORT: report.text().encode(), CHART: report.chart()}
         for name in () if saved else calls:
             files[f"{name}.csv"].save(results[name])
@@ -124,7 +124,7 @@ def _claimed(about: About, tables: Mapping[str, Call]) -> Iterator[dict[str, Out
         for name in names:
             for recording in [file for call in tables.values() for file in call.traces.values() if file]:
                 refuse_itself(recording, about.folder / name, "is a recording that the experiment reads")
-            kind = Output if name.endswith(".csv") else Made
+            kind = Output if name.endswith(".csv") else MadeFile
             files[name] = kind(str(about.folder / name))
         yield files
     finally:
@@ -159,7 +159,7 @@ def _check(about: About, calls: Mapping[str, Call], counted: Count, progress: Pr
     saved, again = counted is _saved, counted is _replayed
     results = before if saved else {name: counted(about, name, call, progress) for name, call in calls.items()}
     found = {} if saved else {n: _difference(before[n], results[n], again and calls[n].live) for n in calls}
-    report = Report(about, results)
+    report = ExperimentReport(about, results)
     troubles = list(report.broken)
     measured = again and any(call.live for call in calls.values())
     if not any(found.values()) and not measured and _text(about.folder / REPORT) != report.text():

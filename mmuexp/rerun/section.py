@@ -1,12 +1,14 @@
-"""Reading a TOML table key by key: a wrong type, a missing or an unknown key is one line that names it."""
+"""Read a TOML table key by key: a wrong type, a missing or an unknown key is one line that names it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from mmuexp.errors import MmuexpError
 
 KINDS = {str: "a text", bool: "true or false", dict: "a table", list: "a list"}
+T = TypeVar("T")
 
 
 class Section:
@@ -31,8 +33,7 @@ class Section:
 
     def take(self, key: str, kind: type, default: Any = None) -> Any:
         """The value of `key`, of this kind; `default` if it is not there. ... as the default: it has to be."""
-        self._known.append(key)
-        if key not in self._left:
+        if not self.has(key):
             if default is ...:
                 raise self.error(f"has no {key!r}")
             return default
@@ -43,19 +44,41 @@ class Section:
 
     def texts(self, key: str, default: Any = ()) -> tuple[str, ...]:
         """A list of texts, or one text alone."""
-        self._known.append(key)
         if isinstance(self._left.get(key), str):
-            return (self._left.pop(key),)
+            return (self.take(key, str),)
         found = self.take(key, list, default)
         if not all(isinstance(one, str) for one in found):
             raise self.error(f"{key} is not a list of texts")
         return tuple(found)
 
-    def one_of(self, key: str, words: Collection[str], default: str) -> str:
-        word = self.take(key, str, default)
-        if word not in words:
-            raise self.error(f"{key} is {word!r}", f"known: {' '.join(words)}")
-        return word
+    def table(self, key: str) -> "Section":
+        """The table below `key`, empty if it is not there."""
+        return Section(self.take(key, dict, {}), f"{self.where}: {key}")
+
+    def fill(self, cls: type[T], **known: Any) -> T:
+        """Make a `cls` of `known` and of the keys that are its other fields, and refuse what is left."""
+        hints = get_type_hints(cls)
+        for one in fields(cls):  # type: ignore[arg-type]
+            needed = one.default is MISSING and one.default_factory is MISSING
+            if one.name not in known and (self.has(one.name) or needed):
+                known[one.name] = self._value(one.name, hints[one.name])
+        self.end()
+        return cls(**known)
+
+    def _value(self, key: str, hint: Any) -> Any:
+        """What stands at `key`, as the type of a field says: words of a choice, several texts, a table of cells."""
+        kind = get_origin(hint) or hint
+        if kind is tuple:
+            return self.texts(key, ...)
+        if kind is Literal:
+            word = self.take(key, str, ...)
+            if word not in get_args(hint):
+                raise self.error(f"{key} is {word!r}", f"known: {' '.join(get_args(hint))}")
+            return word
+        value = self.take(key, dict if kind is Mapping else kind, ...)
+        if kind is Mapping and not all(isinstance(cell, int | str) for cell in value.values()):
+            raise self.error(f"{key} holds something else than whole numbers and texts")
+        return value
 
     def end(self) -> None:
         for key in self._left:

@@ -77,7 +77,7 @@ ABOUT = """
 question = "What does {it} cost?"
 answer = '''
 map-block faults {{faults}} times, in {{share}} of the accesses; softmmu takes {{times}} times its time.
-{{order}} is the order, and the mail {{right}}. {{least}} has least.
+The mail {{right}}. {{least}} has least.
 '''
 command = ["compare", "small", "other.arrow", "-s", "softmmu", "-s", "map-block"]
 holds = ["map-block:faults > 0", {{ check = "faults == 0", strategy = "softmmu" }}]
@@ -90,14 +90,12 @@ twice = "2 * map-block:per_access"
 faults = {{ value = "map-block:faults", trace = "small" }}
 share = {{ value = "map-block:per_access", trace = "small", format = "percent" }}
 times = {{ value = "softmmu:insns / map-block:insns", take = "max", format = "ratio" }}
-order = {{ order = "faults" }}
 right = {{ check = "map-block:faults < softmmu:accesses", yes = "was right", no = "was wrong" }}
 least = {{ value = "rows", take = "min", show = "trace" }}
 
 [tables.each]
 title = "Each:"
 head = "recording"
-labels = {{ other = "`other`" }}
 columns = [
     {{ head = "faults", value = "map-block:faults" }},
     {{ head = "twice", value = "softmmu:twice", format = ".3f", when = "softmmu:rows > 12", otherwise = "few rows" }},

@@ -9,7 +9,7 @@ from mmuexp.errors import MmuexpError
 from mmuexp.render.export import load
 from mmuexp.rerun.about import read
 from mmuexp.rerun.command import calls_of
-from mmuexp.rerun.report import Report
+from mmuexp.rerun.report import ExperimentReport
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,10 @@ from mmuexp.rerun.report import Report
             "figures.share: has 2 values; choose a trace or strategy",
         ),
         ('value = "map-block:faults", trace', 'value = "map-block:tlb_fills", trace', "figures.faults: has no value"),
-        ('{ order = "faults" }', '{ order = "fault" }', "orders by 'fault'"),
-        ('{ order = "faults" }', '{ order = "faults", value = "ns" }', "needs one of value, check and order"),
+        ('{ check = "map', '{ value = "ns", check = "map', "figures.right: needs one of value and check"),
+        ('{ check = "map', '{ take = "min", check = "map', "figures.right: there is no key 'take'"),
+        ('head = "recording"', "of = []", "tables.each: of names no command"),
+        ('head = "recording"', 'of = ["counts", "old"]', "of = 'old' is no command; there are counts"),
         ('take = "max"', 'take = "most"', "take is 'most'; known: one min"),
         (', no = "was wrong"', "", "figures.right: has no 'no'"),
         ("{least}", "", "figure 'least' is not in the answer"),
@@ -105,7 +107,7 @@ def test_whatever_stands_in_the_file_is_an_answer_or_one_line(cli, folder, monke
             try:
                 about = read(folder)
                 calls_of(about)
-                Report(about, dict.fromkeys(about.commands, saved)).text()
+                ExperimentReport(about, dict.fromkeys(about.commands, saved)).text()
             except MmuexpError as error:
                 assert "mine/experiment.toml" in str(error)
                 refused += 1
