@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from mmuexp.claims.evidence import BYTE_LOOKUP, MAP_BLOCK, SOFTMMU, Evidence, Run
-from mmuexp.claims.model import COUNT, NS, Case, Claim, Figure, Part
+from mmuexp.claims.evidence import BYTE_LOOKUP, MAP_BLOCK, SOFTMMU, CountedRun, Evidence
+from mmuexp.claims.model import COUNT, NS, Claim, Part
 from mmuexp.claims.words import live_figures
 
 EXPERIMENTS = ("page-crossing", "ten-kernels", "programs", "linux-windows", "linux-boot")
 
 
-def _signal_each(byte: Run, soft: Run | None) -> bool:
+def _signal_each(byte: CountedRun, soft: CountedRun | None) -> bool:
     """Of RAM, as softmmu counts them; a crossing of device memory is answered by one signal for the device."""
     if soft is not None:
         return byte.counts["faults_cross"] == soft.counts["slow_cross"]
@@ -23,36 +23,33 @@ def judge(evidence: Evidence) -> Iterator[Part]:
         if runs[0].counts["page_cross"]
     ]
     every = evidence.recordings(*EXPERIMENTS)
-    cases = tuple(Case(name, _signal_each(byte, every[name].get(SOFTMMU))) for name, (byte, _) in crossing)
-    yield Part(
-        "byte-lookup takes a signal for each", cases, figures=(*_counted(crossing), *_each(evidence, BYTE_LOOKUP))
-    )
-    cases, figures = (), [*_each(evidence, MAP_BLOCK), *_each(evidence, SOFTMMU)]
-    for host in evidence.hosts:
-        cases += tuple(
-            Case(name, evidence.price(block, host).cross_ns == 0, host.name) for name, (_, block) in crossing
-        )
-    figures += live_figures(evidence, crossing[:1])
-    yield Part("map-block runs them at full speed", cases, figures=tuple(figures))
-
-
-def _counted(crossing: list) -> Iterator[Figure]:
+    part = Part("byte-lookup takes a signal for each")
     for at, (name, (byte, block)) in enumerate(crossing):
-        key = at == 0
-        yield Figure("accesses that cross a page", byte.counts["page_cross"], COUNT, recording=name, key=key)
-        yield Figure("signals for them, byte-lookup", byte.counts["faults_cross"], COUNT, recording=name, key=key)
-        yield Figure("signals in all, map-block", block.faults, COUNT, recording=name, key=key)
+        shown = {"unit": COUNT, "recording": name, "key": at == 0}
+        part.case(name, _signal_each(byte, every[name].get(SOFTMMU)))
+        part.figure("accesses that cross a page", byte.counts["page_cross"], **shown)
+        part.figure("signals for them, byte-lookup", byte.counts["faults_cross"], **shown)
+        part.figure("signals in all, map-block", block.faults, **shown)
+    _each(part, evidence, BYTE_LOOKUP)
+    yield part
+    part = Part("map-block runs them at full speed")
+    _each(part, evidence, MAP_BLOCK)
+    _each(part, evidence, SOFTMMU)
+    for host in evidence.hosts:
+        for name, (_, block) in crossing:
+            part.case(name, block.price(host).cross_ns == 0, host.name)
+    part.figures += live_figures(evidence, crossing[:1])
+    yield part
 
 
-def _each(evidence: Evidence, spec: str) -> Iterator[Figure]:
+def _each(part: Part, evidence: Evidence, spec: str) -> None:
     """What one costs beyond the same access aligned, on the recording that has most of them."""
     runs = [run for _, (run,) in evidence.pairs(*EXPERIMENTS, of=[spec]) if run.counts["page_cross"]]
-    if not runs:
-        return
-    run = max(runs, key=lambda run: run.share("page_cross"))
-    for host in evidence.hosts:
-        ns = evidence.price(run, host).cross_ns / run.counts["page_cross"]
-        yield Figure(f"what one costs more, {spec}", ns, NS, host.name, run.recording, key=True)
+    if runs:
+        run = max(runs, key=lambda run: run.share("page_cross"))
+        for host in evidence.hosts:
+            ns = run.price(host).cross_ns / run.counts["page_cross"]
+            part.figure(f"what one costs more, {spec}", ns, NS, host.name, run.recording, key=True)
 
 
 CLAIMS = (

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from mmuexp.claims.evidence import BYTE_LOOKUP, QEMU_10, SOFTMMU, Evidence, Run, ns_of
-from mmuexp.claims.model import COUNT, NS, RATE, SPEEDUP, Case, Claim, Figure, Part
-from mmuexp.claims.words import AGAINST, fault_condition, fault_figures, live_figures, spread, times
+from mmuexp.claims.evidence import BYTE_LOOKUP, QEMU_10, SOFTMMU, CountedRun, Evidence, ns_of
+from mmuexp.claims.model import COUNT, NS, RATE, Claim, Part
+from mmuexp.claims.words import fault_condition, fault_figures, live_figures, spread_times
 from mmuexp.render.words import significant
 
 SYSTEM = ("linux-boot", "linux-windows", "windows-habit")
@@ -18,12 +18,12 @@ def judge(evidence: Evidence) -> Iterator[Part]:
     yield _user_mode(evidence)
 
 
-def device_prices(soft: Run, byte: Run, host) -> tuple[float, float]:
+def device_prices(soft: CountedRun, byte: CountedRun, host) -> tuple[float, float]:
     """ns of one access to a device: softmmu's helper, byte-lookup's signal."""
     return ns_of(soft.strategy, host, slow_io=1), ns_of(byte.strategy, host, faults_io=1)
 
 
-def rate_of_devices(soft: Run, byte: Run, host) -> float:
+def rate_of_devices(soft: CountedRun, byte: CountedRun, host) -> float:
     """Accesses to devices, of each 1,000, that cost what byte-lookup's shorter hit path saves on the others."""
     gain = ns_of(soft.strategy, host, units8=1) - ns_of(byte.strategy, host, units8=1)
     helper, signal = device_prices(soft, byte, host)
@@ -31,51 +31,44 @@ def rate_of_devices(soft: Run, byte: Run, host) -> float:
 
 
 def _devices(evidence: Evidence) -> Part:
-    cases, figures, conditions = [], [], {}
+    part = Part("of little use for memory-mapped I/O")
     pairs = [(n, r) for n, r in evidence.pairs(*SYSTEM, of=[SOFTMMU, BYTE_LOOKUP]) if r[0].counts["io_accesses"]]
     for host in evidence.hosts:
         for at, (name, (soft, byte)) in enumerate(pairs):
             helper, signal = device_prices(soft, byte, host)
             every = byte.counts["faults_io"] == byte.counts["io_accesses"]
-            cases.append(Case(name, every and signal >= MUCH * helper, host.name))
+            part.case(name, every and signal >= MUCH * helper, host.name)
             if at == 0:
                 rate = rate_of_devices(soft, byte, host)
-                conditions[host.name] = (
+                part.conditions[host.name] = (
                     f"devices are more than {significant(rate)} of each 1,000 accesses: below that the shorter hit path"
                     " makes up for their signals"
                 )
-                figures.append(Figure("one device access, softmmu", helper, NS, host.name, key=True))
-                figures.append(Figure("one device access, byte-lookup", signal, NS, host.name, key=True))
-                figures.append(Figure("rate that undoes the shorter path", rate, RATE, host.name, key=True))
+                part.figure("one device access, softmmu", helper, NS, host.name, key=True)
+                part.figure("one device access, byte-lookup", signal, NS, host.name, key=True)
+                part.figure("rate that undoes the shorter path", rate, RATE, host.name, key=True)
     for at, (name, (_, byte)) in enumerate(pairs):
-        figures.append(Figure("device accesses", 1000 * byte.share("io_accesses"), RATE, recording=name, key=at == 0))
-        figures.append(Figure("signals for them", byte.counts["faults_io"], COUNT, recording=name))
-    return Part("of little use for memory-mapped I/O", tuple(cases), conditions, tuple(figures))
+        part.figure("device accesses", 1000 * byte.share("io_accesses"), RATE, recording=name, key=at == 0)
+        part.figure("signals for them", byte.counts["faults_io"], COUNT, recording=name)
+    return part
 
 
 def _user_mode(evidence: Evidence) -> Part:
-    cases, figures, conditions = [], [], {}
+    part = Part("good for user mode")
     pairs = evidence.pairs(*USER, of=[SOFTMMU, BYTE_LOOKUP], mode="user")
     for host in evidence.hosts:
-        evens = {}
+        evens = {name: byte.even(soft, host) for name, (soft, byte) in pairs}
         for name, (soft, byte) in pairs:
-            evens[name] = evidence.even(byte, soft, host)
-            holds = evidence.ns(byte, host) < evidence.ns(soft, host)
-            cases.append(Case(name, holds, host.name, evidence.deciding(byte, soft, host)))
-            figures += fault_figures(evens[name], host.name, name)
-        figures += spread(AGAINST.format(SOFTMMU), _times(evidence, pairs, host), SPEEDUP, host.name)
-        newer = evidence.pairs(*USER, of=[QEMU_10, BYTE_LOOKUP], mode="user")
-        figures += spread(AGAINST.format(QEMU_10), _times(evidence, newer, host), SPEEDUP, host.name)
+            part.case(name, byte.ns(host) < soft.ns(host), host.name, byte.deciding(soft, host))
+            part.figures += fault_figures(evens[name], host.name, name)
+        part.figures += spread_times(pairs, SOFTMMU, host)
+        part.figures += spread_times(evidence.pairs(*USER, of=[QEMU_10, BYTE_LOOKUP], mode="user"), QEMU_10, host)
         tight = [name for name, even in evens.items() if even.fault_ns is not None]
         if tight:
             name = min(tight, key=lambda name: evens[name].fault_ns)
-            conditions[host.name] = fault_condition(evens[name], name)
-    figures += live_figures(evidence, pairs)
-    return Part("good for user mode", tuple(cases), conditions, tuple(figures))
-
-
-def _times(evidence: Evidence, pairs, host) -> dict[str, float]:
-    return {name: times(evidence, byte, soft, host) for name, (soft, byte) in pairs}
+            part.conditions[host.name] = fault_condition(evens[name], name)
+    part.figures += live_figures(evidence, pairs)
+    return part
 
 
 CLAIMS = (

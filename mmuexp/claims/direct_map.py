@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from mmuexp.claims.estimate import CODE_COPY, INTEGER, SOURCED, Program, mean_f_at, mean_speedup
-from mmuexp.claims.evidence import PATCHED, QEMU_10, QEMU_FAST, SOFTMMU, WIDE, Evidence, Run
-from mmuexp.claims.model import FACTOR, NS, RATE, SPEEDUP, Case, Claim, Figure, Part, verdict_of_range
-from mmuexp.claims.words import AGAINST, between, live_figures, span, spread, times
+from mmuexp.claims.estimate import CODE_COPY, INTEGER, SOURCED, mean_f_at, mean_speedup, programs_of
+from mmuexp.claims.evidence import PATCHED, QEMU_10, QEMU_FAST, SOFTMMU, WIDE, CountedRun, Evidence
+from mmuexp.claims.model import FACTOR, NS, RATE, SPEEDUP, Claim, Part, verdict_of_range
+from mmuexp.claims.words import between, live_figures, span, spread, spread_times
 from mmuexp.render.words import duration
 
 USER = ("ten-kernels", "programs")
@@ -15,9 +15,12 @@ EXPERIMENTS = (*USER, *SYSTEM)
 MUCH = 2.0
 ABOUT_TWO = (1.5, 2.5)  # what rounds to 2
 NONE = verdict_of_range(1, 0, SOURCED)
+LAYOUTS = {QEMU_FAST: "2004, unpatched", PATCHED: "2004, patched kernel", WIDE: "64-bit host"}
 
 
-def fitting(evidence: Evidence, base: str = SOFTMMU, system: tuple[str, ...] = SYSTEM) -> list[tuple[str, list[Run]]]:
+def fitting(
+    evidence: Evidence, base: str = SOFTMMU, system: tuple[str, ...] = SYSTEM
+) -> list[tuple[str, list[CountedRun]]]:
     """(recording, [base, qemu-fast]) where the guest fits into the host's layout: user programs, or a 64-bit host."""
     user = evidence.pairs(*USER, of=[base, QEMU_FAST], mode="user")
     return user + evidence.pairs(*system, of=[base, WIDE], mode="system")
@@ -29,96 +32,79 @@ def judge(evidence: Evidence) -> Iterator[Part]:
     yield _layout(evidence)
 
 
-def fault_for_much(evidence: Evidence, soft: Run, fast: Run, host) -> float | None:
+def fault_for_much(soft: CountedRun, fast: CountedRun, host) -> float | None:
     """A fault's price up to which `fast` is MUCH times cheaper than `soft`, which takes none. None: at no price."""
-    cost = evidence.price(fast, host)
-    room = evidence.ns(soft, host) / MUCH - (cost.access_ns - cost.kernel_ns)
+    cost = fast.price(host)
+    room = soft.ns(host) / MUCH - (cost.access_ns - cost.kernel_ns)
     return room / fast.faults if fast.faults and room > 0 else None
 
 
 def _much_faster(evidence: Evidence) -> Part:
-    cases, figures, conditions = [], [], {}
+    part = Part("much faster")
     pairs = fitting(evidence)
     for host in evidence.hosts:
-        found = {name: times(evidence, fast, soft, host) for name, (soft, fast) in pairs}
         for name, (soft, fast) in pairs:
-            cases.append(Case(name, found[name] >= MUCH, host.name, evidence.deciding(fast, soft, host, MUCH)))
-        figures += spread(AGAINST.format(SOFTMMU), found, SPEEDUP, host.name)
-        allowed = {name: fault_for_much(evidence, soft, fast, host) for name, (soft, fast) in pairs}
+            part.case(name, fast.times(soft, host) >= MUCH, host.name, fast.deciding(soft, host, MUCH))
+        part.figures += spread_times(pairs, SOFTMMU, host)
+        allowed = {name: fault_for_much(soft, fast, host) for name, (soft, fast) in pairs}
         prices = {name: value for name, value in allowed.items() if value is not None}
-        figures += [
-            Figure(f"a fault up to which it is {MUCH:g} times faster", v, NS, host.name, n) for n, v in prices.items()
-        ]
-        here = {n: evidence.price(fast, host).kernel_ns / fast.faults for n, (_, fast) in pairs if fast.faults}
-        figures += [Figure("a host fault here", v, NS, host.name, n) for n, v in here.items()]
+        for name, value in prices.items():
+            part.figure(f"a fault up to which it is {MUCH:g} times faster", value, NS, host.name, name)
+        here = {n: fast.price(host).kernel_ns / fast.faults for n, (_, fast) in pairs if fast.faults}
+        for name, value in here.items():
+            part.figure("a host fault here", value, NS, host.name, name)
         if prices:
             name = max(pairs, key=lambda pair: pair[1][0].counts["accesses"] if pair[0] in prices else 0)[0]
-            conditions[host.name] = (
+            part.conditions[host.name] = (
                 f"a host fault costs less than {duration(prices[name])} on {name} (here {duration(here[name])})"
             )
-        newer = {name: times(evidence, fast, soft, host) for name, (soft, fast) in fitting(evidence, QEMU_10)}
-        figures += spread(AGAINST.format(QEMU_10), newer, SPEEDUP, host.name)
-    figures += live_figures(evidence, pairs)
-    return Part("much faster", tuple(cases), conditions, tuple(figures))
+        part.figures += spread_times(fitting(evidence, QEMU_10), QEMU_10, host)
+    part.figures += live_figures(evidence, pairs)
+    return part
 
 
 def _about_two(evidence: Evidence) -> Part:
-    cases, figures, conditions, ruled = [], [], {}, {}
+    part = Part("softmmu about two times slower (QEMU's manual)")
     least, most = ABOUT_TWO
     for host in evidence.hosts:
-        found = {
-            name: Program(soft.counts["guest_insns"] * host.ns["hit"], evidence.ns(soft, host), evidence.ns(fast, host))
-            for name, (soft, fast) in fitting(evidence, system=WHOLE)
-            if soft.counts["guest_insns"]
-        }
+        found = programs_of(fitting(evidence, system=WHOLE), host)
         if not found:
             continue
         every = list(found.values())
         low, high = mean_f_at(every, most), mean_f_at(every, least)
-        ruled[host.name] = verdict_of_range(low, high, SOURCED)
-        conditions[host.name] = span(low, high, SOURCED)
+        part.ruled[host.name] = verdict_of_range(low, high, SOURCED)
+        part.conditions[host.name] = span(low, high, SOURCED)
         for name, one in found.items():
-            cases.append(Case(name, verdict_of_range(one.f_at(most), one.f_at(least), SOURCED) != NONE, host.name))
-            figures.append(Figure("f from which it is about two", one.f_at(most), FACTOR, host.name, name))
-            figures.append(Figure("f up to which it is about two", one.f_at(least), FACTOR, host.name, name))
-            figures.append(
-                Figure(f"whole program, f = {INTEGER.f:g}", one.speedup(INTEGER.f), SPEEDUP, host.name, name)
-            )
-        copied = [one.speedup(INTEGER.f, CODE_COPY.f) for one in every]
+            part.case(name, verdict_of_range(one.f_at(most), one.f_at(least), SOURCED) != NONE, host.name)
+            part.figure("f from which it is about two", one.f_at(most), FACTOR, host.name, name)
+            part.figure("f up to which it is about two", one.f_at(least), FACTOR, host.name, name)
+            part.figure(f"whole program, f = {INTEGER.f:g}", one.speedup(INTEGER.f), SPEEDUP, host.name, name)
         mean = mean_speedup(every, INTEGER.f)
-        figures.append(Figure(f"whole programs, the mean at f = {INTEGER.f:g}", mean, SPEEDUP, host.name, key=True))
-        figures += between("it is about two, the mean", low, high, host.name) if high > 0 else []
-        with_copy = dict(zip(found, copied, strict=True))
-        figures += spread("with code copy, which only qemu-fast has", with_copy, SPEEDUP, host.name)
-    return Part("softmmu about two times slower (QEMU's manual)", tuple(cases), conditions, tuple(figures), ruled)
+        part.figure(f"whole programs, the mean at f = {INTEGER.f:g}", mean, SPEEDUP, host.name, key=True)
+        part.figures += between("it is about two, the mean", low, high, host.name) if high > 0 else []
+        with_copy = {name: one.speedup(INTEGER.f, CODE_COPY.f) for name, one in found.items()}
+        part.figures += spread("with code copy, which only qemu-fast has", with_copy, SPEEDUP, host.name)
+    return part
 
 
 def _layout(evidence: Evidence) -> Part:
     """Unpatched Linux: worse than softmmu in the layout of 2004, better than that where its kernel fits."""
-    cases, figures = [], []
+    part = Part("its memory layout is not portable")
     found = evidence.recordings(*SYSTEM, mode="system")
     with_all = {name: runs for name, runs in found.items() if {SOFTMMU, QEMU_FAST, WIDE} <= runs.keys()}
     longest = max(with_all, key=lambda name: with_all[name][SOFTMMU].counts["accesses"], default="")
     for host in evidence.hosts:
         for name, runs in with_all.items():
-            ns = {spec: evidence.ns(run, host) for spec, run in runs.items()}
-            cases.append(Case(name, ns[QEMU_FAST] > max(ns[SOFTMMU], ns[WIDE]), host.name))
-            for spec, layout in (
-                (QEMU_FAST, "2004, unpatched"),
-                (PATCHED, "2004, patched kernel"),
-                (WIDE, "64-bit host"),
-            ):
-                if spec in ns:
-                    value = ns[SOFTMMU] / ns[spec]
-                    figures.append(
-                        Figure(f"memory accesses, {layout}", value, SPEEDUP, host.name, name, name == longest)
-                    )
+            ns = {spec: run.ns(host) for spec, run in runs.items()}
+            part.case(name, ns[QEMU_FAST] > max(ns[SOFTMMU], ns[WIDE]), host.name)
+            for spec in [spec for spec in LAYOUTS if spec in ns]:
+                what = f"memory accesses, {LAYOUTS[spec]}"
+                part.figure(what, ns[SOFTMMU] / ns[spec], SPEEDUP, host.name, name, name == longest)
     for name, runs in with_all.items():
         rate = 1000 * runs[QEMU_FAST].share("faults_softmmu")
-        figures.append(
-            Figure("faults that retranslate a block, 2004 unpatched", rate, RATE, recording=name, key=name == longest)
-        )
-    return Part("its memory layout is not portable", tuple(cases), {}, tuple(figures))
+        what = "faults that retranslate a block, 2004 unpatched"
+        part.figure(what, rate, RATE, recording=name, key=name == longest)
+    return part
 
 
 CLAIMS = (

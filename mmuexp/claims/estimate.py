@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
 
+from mmuexp.claims.evidence import Pairs
+from mmuexp.price.host import Profile
+
 
 @dataclass(frozen=True)
 class Factor:
-    """A sourced value of f."""
+    """Gives f a value, and says where it is from."""
 
     f: float
     of: str
@@ -37,7 +40,7 @@ BISECTIONS = 60
 
 @dataclass(frozen=True)
 class Program:
-    """Two schemes over one recording: ns of one for each unit of f, ns of the slower scheme, and of the faster."""
+    """Compares two schemes over one recording: ns of one for each unit of f, ns of the slower, and of the faster."""
 
     unit: float
     slow: float
@@ -54,6 +57,12 @@ class Program:
     def f_at_saving(self, share: float) -> float:
         """The f at which this share of the time is saved: the other reading of "20-30 % better"."""
         return self.f_at(1 / (1 - share))
+
+
+def programs_of(pairs: Pairs, host: Profile) -> dict[str, Program]:
+    """The program of each recording whose guest instructions were counted."""
+    units = {name: slow.counts["guest_insns"] * host.ns["hit"] for name, (slow, _) in pairs}
+    return {name: Program(units[name], slow.ns(host), fast.ns(host)) for name, (slow, fast) in pairs if units[name]}
 
 
 def mean_speedup(programs: Sequence[Program], f: float | Sequence[float]) -> float:

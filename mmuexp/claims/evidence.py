@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import PurePath
 from typing import Any
 
 from mmuexp.errors import MmuexpError
 from mmuexp.price.host import Profile
 from mmuexp.price.priced import Priced, price
 from mmuexp.price.verdict import BreakEven, break_even, decided_by, is_sure
-from mmuexp.result.table import Result, measured_ns, rows_of
+from mmuexp.result.table import Result, rows_of
+from mmuexp.result.turns import stem
 from mmuexp.strategy.registry import parse_spec
 
 SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST = "softmmu", "byte-lookup", "map-block", "qemu-fast"
@@ -21,13 +21,14 @@ SEVERAL = "several prices elsewhere in their ranges at once"
 
 
 @dataclass(frozen=True)
-class Run:
-    """One recording under one scheme. `counts` are its row, which holds the sums that prices need."""
+class CountedRun:
+    """Prices one recording under one scheme. `counts` are its row, which holds the sums that prices need."""
 
     recording: str
     mode: str  # "user", "system", "" where nobody said
     strategy: Any
     counts: Mapping[str, Any] = field(hash=False, compare=False)
+    _prices: dict[int, tuple[Profile, Priced]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def faults(self) -> int:
@@ -37,10 +38,38 @@ class Run:
         """A count for each access."""
         return (self.counts.get(name) or 0) / self.counts["accesses"] if self.counts["accesses"] else 0.0
 
+    def price(self, host: Profile) -> Priced:
+        """What it costs at a host, worked out once for each."""
+        if id(host) not in self._prices:
+            self._prices[id(host)] = host, price(self.strategy, self.counts, host)
+        return self._prices[id(host)][1]
+
+    def ns(self, host: Profile) -> float:
+        return self.price(host).access_ns
+
+    def times(self, base: "CountedRun", host: Profile) -> float:
+        """How many times less its memory accesses cost than those of `base`; below 1 they cost more."""
+        return base.ns(host) / self.ns(host)
+
+    def even(self, base: "CountedRun", host: Profile) -> BreakEven:
+        """While a fault costs how much it is cheaper than `base`."""
+        return break_even(
+            str(self.strategy), self.price(host), self.faults, str(base.strategy), base.price(host), base.faults
+        )
+
+    def deciding(self, base: "CountedRun", host: Profile, factor: float = 1.0) -> tuple[str, ...]:
+        """Prices of which a single one, within its range, turns whether `factor` times this is cheaper than `base`;
+        SEVERAL where only some together do."""
+        one, other = self.price(host).times(factor), base.price(host)
+        return tuple(decided_by(one, other)) or (() if is_sure(one, other) else (SEVERAL,))
+
+
+Pairs = Sequence[tuple[str, Sequence[CountedRun]]]  # recording, its runs under the specs that are compared
+
 
 @dataclass(frozen=True)
 class Source:
-    """Where a claim's counts are from: an experiment, and the command that counted them."""
+    """Says where a claim's counts are from: an experiment, and the command that counted them."""
 
     experiment: str
     command: str
@@ -53,59 +82,34 @@ class Source:
 
 @dataclass
 class Evidence:
-    """`tables` maps an experiment to its runs by recording; `hosts` price them; `live` holds measured ns an access."""
+    """Holds what claims are judged by: the runs of each experiment, hosts that price them, what was measured live."""
 
-    tables: Mapping[str, Sequence[Run]]
+    tables: Mapping[str, Sequence[CountedRun]]
     hosts: Sequence[Profile]
     sources: Mapping[str, Source] = field(default_factory=dict)
     live: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (recording, spec) -> ns an access
     live_about: str = ""
 
-    def __post_init__(self) -> None:
-        self._prices: dict[tuple[int, str], Priced] = {}
-
-    def runs(self, *experiments: str) -> list[Run]:
+    def runs(self, *experiments: str) -> list[CountedRun]:
         """Every run of these experiments; a recording that several hold counts once."""
-        found: dict[tuple[str, str], Run] = {}
+        found: dict[tuple[str, str], CountedRun] = {}
         for name in experiments:
             for run in self.tables.get(name, ()):
                 found.setdefault((run.recording, str(run.strategy)), run)
         return list(found.values())
 
-    def recordings(self, *experiments: str, mode: str = "") -> dict[str, dict[str, Run]]:
+    def recordings(self, *experiments: str, mode: str = "") -> dict[str, dict[str, CountedRun]]:
         """recording -> spec -> run; of one mode, if asked for."""
-        found: dict[str, dict[str, Run]] = {}
+        found: dict[str, dict[str, CountedRun]] = {}
         for run in self.runs(*experiments):
             if not mode or run.mode in (mode, ""):
                 found.setdefault(run.recording, {})[str(run.strategy)] = run
         return found
 
-    def pairs(self, *experiments: str, of: Sequence[str], mode: str = "") -> list[tuple[str, list[Run]]]:
+    def pairs(self, *experiments: str, of: Sequence[str], mode: str = "") -> list[tuple[str, list[CountedRun]]]:
         """Recordings that ran under all of these specs, with those runs in this order."""
         found = self.recordings(*experiments, mode=mode)
         return [(name, [runs[spec] for spec in of]) for name, runs in found.items() if all(s in runs for s in of)]
-
-    def price(self, run: Run, host: Profile) -> Priced:
-        key = (id(run), host.name)
-        if key not in self._prices:
-            self._prices[key] = price(run.strategy, run.counts, host)
-        return self._prices[key]
-
-    def ns(self, run: Run, host: Profile) -> float:
-        return self.price(run, host).access_ns
-
-    def even(self, run: Run, base: Run, host: Profile) -> BreakEven:
-        """While a fault costs how much `run` is cheaper than `base`."""
-        return break_even(
-            str(run.strategy), self.price(run, host), run.faults,
-            str(base.strategy), self.price(base, host), base.faults,
-        )  # fmt: skip
-
-    def deciding(self, run: Run, base: Run, host: Profile, factor: float = 1.0) -> tuple[str, ...]:
-        """Prices of which a single one, within its range, turns whether `factor` times `run` is cheaper than `base`;
-        SEVERAL where only some together do."""
-        one, other = self.price(run, host).times(factor), self.price(base, host)
-        return tuple(decided_by(one, other)) or (() if is_sure(one, other) else (SEVERAL,))
 
 
 def ns_of(strategy: Any, host: Profile, **counts: int) -> float:
@@ -113,7 +117,7 @@ def ns_of(strategy: Any, host: Profile, **counts: int) -> float:
     return price(strategy, counts, host).access_ns
 
 
-def runs_of(result: Result) -> list[Run]:
+def runs_of(result: Result) -> list[CountedRun]:
     """The runs of a result of compare or sweep (windows are no runs). A recording without accesses tests nothing."""
     modes = {entry["trace"]: entry.get("mode", "") for entry in result.manifest.get("traces", [])}
     found = []
@@ -123,21 +127,10 @@ def runs_of(result: Result) -> list[Run]:
         if row.get("units8") is None:
             what = "was saved by an older version, without the sums that prices need"
             raise MmuexpError(what, where=row["trace"], todo="make it again, with compare or rerun")
-        found.append(Run(short(row["trace"]), modes.get(row["trace"], ""), _strategy(row["strategy"]), row))
+        found.append(CountedRun(stem(row["trace"]), modes.get(row["trace"], ""), _strategy(row["strategy"]), row))
     return found
 
 
 @lru_cache(maxsize=256)
 def _strategy(spec: str) -> Any:
     return parse_spec(spec)
-
-
-def short(trace: str) -> str:
-    """A recording's name for people: its file's, without folder and suffix."""
-    return PurePath(trace).stem
-
-
-def measured_in(result: Result) -> dict[tuple[str, str], float]:
-    """(recording, spec) -> ns an access that translation took, of a result of `compare --live`."""
-    found = {(short(row["trace"]), row["strategy"]): measured_ns(row) for row in rows_of(result.frame)}
-    return {key: ns for key, ns in found.items() if ns is not None}

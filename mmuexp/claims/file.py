@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from mmuexp.claims.model import Finding, Part
-from mmuexp.claims.report import Report
+from mmuexp.claims.report import ClaimsReport
 from mmuexp.render.export import json_bytes, to_csv
 
 FORMAT = "mmuexp-claims-1"
 TITLE = "The claims of October 2004"
 
 
-def _json(report: Report) -> bytes:
+def _json(report: ClaimsReport) -> bytes:
     return json_bytes(
         {"format": FORMAT, "manifest": report.manifest, "claims": [_finding(one) for one in report.findings]}
     )
@@ -43,13 +43,13 @@ def _part(part: Part) -> dict[str, Any]:
     }
 
 
-def _md(report: Report) -> bytes:
+def _md(report: ClaimsReport) -> bytes:
     from mmuexp.render.claims import markdown
 
     return markdown(report).encode()
 
 
-def _html(report: Report) -> bytes:
+def _html(report: ClaimsReport) -> bytes:
     from mmuexp.render.html.page import page
     from mmuexp.render.html.sections import Heading
 
@@ -57,4 +57,4 @@ def _html(report: Report) -> bytes:
     return page(TITLE, sections, report.manifest).encode()
 
 
-WRITERS: dict[str, Callable[[Report], bytes]] = {".csv": to_csv, ".json": _json, ".md": _md, ".html": _html}
+WRITERS: dict[str, Callable[[ClaimsReport], bytes]] = {".csv": to_csv, ".json": _json, ".md": _md, ".html": _html}

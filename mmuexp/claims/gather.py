@@ -6,14 +6,15 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from mmuexp.claims.evidence import COMMITTED, COUNTED, YOURS, Evidence, Run, Source, measured_in, runs_of
+from mmuexp.claims.evidence import COMMITTED, COUNTED, YOURS, CountedRun, Evidence, Source, runs_of
 from mmuexp.claims.windows98 import EXPERIMENTS as HABIT
 from mmuexp.errors import MmuexpError, option
 from mmuexp.price.host import CALIBRATED, Profile, load_profile, user_folder
 from mmuexp.render.export import load
+from mmuexp.rerun.measured import LIVE, live_results, live_times
 from mmuexp.result.table import Result
 
-COUNTS, LIVE = "counts.csv", ("live", "live.csv")
+COUNTS = "counts.csv"
 DAY = "pentium4-2004"  # the mail's
 SWEEPS = {"map-block-bits": "map_block_bits", "pool-size": "pool_blocks"}  # the others are comparisons
 GUEST = "habit-guest"  # the recordings that say what one store beside running code costs
@@ -58,7 +59,7 @@ def evidence_for(
     """The runs of these experiments. With `traces` each stands for every experiment of its kind; the measured runs of
     this repository's recordings are then left out. Raises MmuexpError, TraceError."""
     names = list(dict.fromkeys(names))
-    tables: dict[str, list[Run]] = {}
+    tables: dict[str, list[CountedRun]] = {}
     sources: dict[str, Source] = {}
     if traces:
         yours = _of_traces(traces, {SWEEPS.get(name) for name in names}, progress)
@@ -70,33 +71,26 @@ def evidence_for(
         for name in names:
             result, how = _experiment(folder / name, replay, progress)
             if result is not None:
-                tables[name], sources[name] = runs_of(result), Source(name, _command(result), how)
+                tables[name], sources[name] = runs_of(result), Source(name, result.manifest.get("command", ""), how)
     if set(HABIT) & set(names):
         tables[GUEST] = _guest() if traces else tables.get(HABIT[0], [])
-    return Evidence(tables, hosts, sources, *({}, "") if traces else _live(folder / LIVE[0]))
+    return Evidence(tables, hosts, sources, *({}, "") if traces else _live(folder / LIVE))
 
 
 def _live(folder: Path) -> tuple[dict[tuple[str, str], float], str]:
     """(what was measured, on which machine) of the committed live runs."""
-    measured: dict[tuple[str, str], float] = {}
-    about: list[str] = []
-    for file in sorted(folder.glob("*.csv")):
-        live = load(str(file))
-        measured |= measured_in(live)
-        about.append(live.manifest.get("prices", {}).get("host", {}).get("about", ""))
-    return measured, "; ".join(dict.fromkeys(filter(None, about)))
+    results = live_results(folder).values()
+    about = [one.manifest.get("prices", {}).get("host", {}).get("about", "") for one in results]
+    times = {key: one.ns for key, one in live_times(results).items() if one.ns is not None}
+    return times, "; ".join(dict.fromkeys(filter(None, about)))
 
 
-def _guest() -> list[Run]:
+def _guest() -> list[CountedRun]:
     """Our guest's recordings as committed; none in an installation without results."""
     with suppress(MmuexpError):
-        if result := _load(results_folder() / HABIT[0] / COUNTS):
+        if result := _experiment(results_folder() / HABIT[0], False, None)[0]:
             return runs_of(result)
     return []
-
-
-def _load(file: Path) -> Result | None:
-    return load(str(file)) if file.is_file() else None
 
 
 def _experiment(folder: Path, replay: bool, progress: Progress | None) -> tuple[Result | None, str]:
@@ -110,20 +104,8 @@ def _experiment(folder: Path, replay: bool, progress: Progress | None) -> tuple[
         # a recording of minutes or hours is made, and counted, on its own: `mmuexp rerun`
         if not call.missing and not about.recipe:
             return run(about, call, progress), COUNTED
-    return _load(folder / COUNTS), COMMITTED
-
-
-def _command(result: Result) -> str:
-    """What counted it, without where it was written to."""
-    words = result.manifest.get("command", "").split()
-    kept, at = [], 0
-    while at < len(words):
-        if words[at] == "-o":
-            at += 2
-            continue
-        kept.append(words[at])
-        at += 1
-    return " ".join(kept)
+    file = folder / COUNTS
+    return load(str(file)) if file.is_file() else None, COMMITTED
 
 
 def _of_traces(traces: Sequence[str], params: set[str | None], progress: Progress | None) -> dict[str | None, Result]:

@@ -2,50 +2,37 @@
 
 from collections.abc import Iterator
 
-from mmuexp.claims.estimate import INTEGER, Program
+from mmuexp.claims.estimate import INTEGER, programs_of
 from mmuexp.claims.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence
-from mmuexp.claims.model import RATE, SPEEDUP, Case, Claim, Figure, Part
-from mmuexp.claims.words import AGAINST, fault_condition, fault_figures, live_figures, times
+from mmuexp.claims.model import RATE, SPEEDUP, Claim, Part
+from mmuexp.claims.words import AGAINST, fault_condition, fault_figures, live_figures
 
 EXPERIMENTS = ("linux-boot", "linux-windows")
 
 
 def judge(evidence: Evidence) -> Iterator[Part]:
+    part = Part("Linux is faster")
     pairs = evidence.pairs(*EXPERIMENTS, of=[SOFTMMU, MAP_BLOCK], mode="system")
-    if not pairs:
-        yield Part("Linux is faster", ())
-        return
-    longest = max(pairs, key=lambda pair: pair[1][0].counts["accesses"])[0]
-    cases, figures, conditions = [], [], {}
-    for host in evidence.hosts:
+    longest = max(pairs, key=lambda pair: pair[1][0].counts["accesses"])[0] if pairs else ""
+    for host in evidence.hosts if pairs else ():
+        whole = programs_of(pairs, host)
         for name, (soft, block) in pairs:
-            key = name == longest
-            even = evidence.even(block, soft, host)
-            holds = evidence.ns(block, host) < evidence.ns(soft, host)
-            cases.append(Case(name, holds, host.name, evidence.deciding(block, soft, host)))
-            figures.append(
-                Figure(AGAINST.format(SOFTMMU), times(evidence, block, soft, host), SPEEDUP, host.name, name, True)
-            )
-            whole = Program(
-                soft.counts["guest_insns"] * host.ns["hit"], evidence.ns(soft, host), evidence.ns(block, host)
-            )
-            figures.append(
-                Figure(f"whole program, f = {INTEGER.f:g}", whole.speedup(INTEGER.f), SPEEDUP, host.name, name, key)
-            )
-            figures += fault_figures(even, host.name, name, key=key)
+            key, even = name == longest, block.even(soft, host)
+            part.case(name, block.ns(host) < soft.ns(host), host.name, block.deciding(soft, host))
+            part.figure(AGAINST.format(SOFTMMU), block.times(soft, host), SPEEDUP, host.name, name, True)
+            if name in whole:
+                what = f"whole program, f = {INTEGER.f:g}"
+                part.figure(what, whole[name].speedup(INTEGER.f), SPEEDUP, host.name, name, key)
+            part.figures += fault_figures(even, host.name, name, key=key)
             if key:
-                conditions[host.name] = fault_condition(even, name)
-        figures += _newer(evidence, host)
+                part.conditions[host.name] = fault_condition(even, name)
+        for name, (newer, block) in evidence.pairs(*EXPERIMENTS, of=[QEMU_10, MAP_BLOCK], mode="system"):
+            part.figure(AGAINST.format(QEMU_10), block.times(newer, host), SPEEDUP, host.name, name, True)
     for name, (soft, _) in pairs:
         rate = 1000 * soft.share("flushes")
-        figures.append(Figure("flushes (CR3 writes and the like)", rate, RATE, recording=name, key=name == longest))
-    figures += live_figures(evidence, pairs)
-    yield Part("Linux is faster", tuple(cases), conditions, tuple(figures))
-
-
-def _newer(evidence: Evidence, host) -> Iterator[Figure]:
-    for name, (newer, block) in evidence.pairs(*EXPERIMENTS, of=[QEMU_10, MAP_BLOCK], mode="system"):
-        yield Figure(AGAINST.format(QEMU_10), times(evidence, block, newer, host), SPEEDUP, host.name, name, key=True)
+        part.figure("flushes (CR3 writes and the like)", rate, RATE, recording=name, key=name == longest)
+    part.figures += live_figures(evidence, pairs)
+    yield part
 
 
 CLAIMS = (

@@ -5,10 +5,10 @@ its compiled code against it). A memory operand that names no table of the emula
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mmuexp.claims.evidence import BYTE_LOOKUP, MAP_BLOCK, QEMU_10, QEMU_FAST, SOFTMMU, Evidence
-from mmuexp.claims.model import BYTES, COUNT, INSNS, Case, Claim, Figure, Part
+from mmuexp.claims.model import BYTES, COUNT, INSNS, Claim, Part
 from mmuexp.claims.words import live_figures
 from mmuexp.strategy import is_instruction
 from mmuexp.strategy.registry import all_strategies, strategy_class
@@ -31,47 +31,43 @@ def that_can_fault(listing: str) -> list[int]:
     return [at for at, found in enumerate(operands) if found and not set(re.findall(r"\w+", found[1])) & set(TABLES)]
 
 
-def _lengths() -> Iterator[Figure]:
-    for name, cls in all_strategies().items():
-        if name in (SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST, QEMU_10):
-            yield Figure(f"hit path of {name}", cls.hit_insns(), INSNS, key=True)
-
-
-def _hit_cases(evidence: Evidence, spec: str, right) -> list[Case]:
-    """Does each recording's hit path have the right length, for 8 bytes, as it was counted?"""
-    found = []
+def _hit_path(evidence: Evidence, spec: str, right: Callable[[float], bool]) -> Part:
+    """Has the listing the right length, and each recording's hit path for 8 bytes, as it was counted?"""
+    part = Part(f"an access is {FOUR if spec == MAP_BLOCK else f'around {SEVEN}'} instructions")
+    part.case(LISTING, right(strategy_class(spec).hit_insns()))
     for name, (run,) in evidence.pairs(*EVERYWHERE, of=[spec]):
         if run.counts["units8"]:
-            found.append(Case(name, right(run.counts["hit_insns"] / run.counts["units8"])))
-    return found
+            part.case(name, right(run.counts["hit_insns"] / run.counts["units8"]))
+    return part
 
 
 def judge_map_block(evidence: Evidence) -> Iterator[Part]:
-    listing = strategy_class(MAP_BLOCK).FAST_PATH
-    length, faulting = len(instructions(listing)), that_can_fault(listing)
-    cases = [Case(LISTING, length == FOUR), *_hit_cases(evidence, MAP_BLOCK, lambda insns: insns == FOUR)]
-    live = live_figures(evidence, evidence.pairs(*EVERYWHERE, of=[SOFTMMU, MAP_BLOCK]), key=False)
-    yield Part("an access is 4 instructions", tuple(cases), figures=(*_lengths(), *live))
-    only_last = faulting == [length - 1]
-    figures = (
-        Figure("instructions that access memory of the guest", len(faulting), COUNT, key=True),
-        *(Figure("of them, place in the listing", at + 1, COUNT, key=True) for at in faulting),
-    )
-    yield Part("only the last can fault", (Case(LISTING, only_last),), figures=figures)
+    part = _hit_path(evidence, MAP_BLOCK, lambda insns: insns == FOUR)
+    for name, cls in all_strategies().items():
+        if name in (SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST, QEMU_10):
+            part.figure(f"hit path of {name}", cls.hit_insns(), INSNS, key=True)
+    part.figures += live_figures(evidence, evidence.pairs(*EVERYWHERE, of=[SOFTMMU, MAP_BLOCK]), key=False)
+    yield part
+    part, listing = Part("only the last can fault"), strategy_class(MAP_BLOCK).FAST_PATH
+    faulting = that_can_fault(listing)
+    part.case(LISTING, faulting == [len(instructions(listing)) - 1])
+    part.figure("instructions that access memory of the guest", len(faulting), COUNT, key=True)
+    for at in faulting:
+        part.figure("of them, place in the listing", at + 1, COUNT, key=True)
+    yield part
 
 
 def judge_byte_lookup(evidence: Evidence) -> Iterator[Part]:
-    def around(insns: float) -> bool:
-        return abs(insns - SEVEN) <= AROUND
-
-    length = strategy_class(BYTE_LOOKUP).hit_insns()
-    cases = [Case(LISTING, around(length)), *_hit_cases(evidence, BYTE_LOOKUP, around)]
-    figures = (Figure("hit path of byte-lookup", length, INSNS, key=True),)
-    yield Part("an access is around 7 instructions", tuple(cases), figures=figures)
+    part = _hit_path(evidence, BYTE_LOOKUP, lambda insns: abs(insns - SEVEN) <= AROUND)
+    part.figure("hit path of byte-lookup", strategy_class(BYTE_LOOKUP).hit_insns(), INSNS, key=True)
+    yield part
+    part = Part("its table takes 1 MiB")
     tables = {run.recording: run.counts["table_bytes"] for _, (run,) in evidence.pairs(*EVERYWHERE, of=[BYTE_LOOKUP])}
-    cases = [Case(name, 0 <= size - MIB <= MIB // SLACK) for name, size in tables.items()]
-    sizes = tuple(Figure("lookup tables", size, BYTES, key=True) for size in sorted(set(tables.values())))
-    yield Part("its table takes 1 MiB", tuple(cases), figures=sizes)
+    for name, size in tables.items():
+        part.case(name, 0 <= size - MIB <= MIB // SLACK)
+    for size in sorted(set(tables.values())):
+        part.figure("lookup tables", size, BYTES, key=True)
+    yield part
 
 
 CLAIMS = (

@@ -18,8 +18,8 @@ RATE, FACTOR = "per 1,000 accesses", "host instructions a guest one"
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One number. `key` figures are shown on the terminal; all go to files."""
+class ClaimFigure:
+    """Gives one number. `key` figures are shown on the terminal; all go to files."""
 
     quantity: str
     value: float | int
@@ -31,7 +31,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Case:
-    """Does the claim hold on this recording, at this host's prices? `decided_by` prices that turn the answer."""
+    """Says whether the claim holds on this recording, at this host's prices; prices in `decided_by` turn the answer."""
 
     recording: str
     holds: bool
@@ -39,19 +39,33 @@ class Case:
     decided_by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Part:
-    """One thing that a claim says, tested on its own.
+    """Tests one thing that a claim says on its own: a claim's `judge` adds cases and figures to it.
 
     `conditions` gives, for each host, when it holds, in closed form. `ruled` is the verdict for each host where it is
     not that of the cases: a range of a parameter, say.
     """
 
     meaning: str
-    cases: tuple[Case, ...]
+    cases: list[Case] = field(default_factory=list)
     conditions: dict[str, str] = field(default_factory=dict)
-    figures: tuple[Figure, ...] = ()
+    figures: list[ClaimFigure] = field(default_factory=list)
     ruled: dict[str, str] = field(default_factory=dict)
+
+    def case(self, recording: str, holds: bool, host: str = ANY_HOST, decided_by: tuple[str, ...] = ()) -> None:
+        self.cases.append(Case(recording, holds, host, decided_by))
+
+    def figure(
+        self,
+        quantity: str,
+        value: float,
+        unit: str,
+        host: str = ANY_HOST,
+        recording: str = "",
+        key: bool = False,
+    ) -> None:
+        self.figures.append(ClaimFigure(quantity, value, unit, host, recording, key))
 
     @property
     def hosts(self) -> list[str]:
@@ -65,7 +79,7 @@ class Part:
 
     @property
     def decided_by(self) -> list[str]:
-        """Prices that turn the answer on some recording, within their ranges (`Evidence.deciding`)."""
+        """Prices that turn the answer on some recording, within their ranges (`CountedRun.deciding`)."""
         return list(dict.fromkeys(name for case in self.cases for name in case.decided_by))
 
     def recordings(self, holds: bool) -> list[str]:
@@ -82,7 +96,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a claim: its parts, where the counts are from, and what stood in for what it is about."""
+    """Holds what became of a claim: its parts, where the counts are from, and what stood in for what it is about."""
 
     claim: "Claim"
     parts: tuple[Part, ...]
@@ -115,7 +129,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of MODEL.md section 8. `judge(evidence)` gives its parts; `experiments` are what it may read."""
+    """States a claim of MODEL.md section 8. `judge(evidence)` gives its parts; `experiments` are what it may read."""
 
     number: int
     author: str

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from mmuexp.claims.estimate import FLOATING, INTEGER, SOURCED, Program, mean_f_at, mean_speedup
+from mmuexp.claims.estimate import FLOATING, INTEGER, SOURCED, Program, mean_f_at, mean_speedup, programs_of
 from mmuexp.claims.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence
-from mmuexp.claims.model import FACTOR, SPEEDUP, Case, Claim, Figure, Part, verdict_of_range
-from mmuexp.claims.words import AGAINST, between, live_figures, span, spread, times
+from mmuexp.claims.model import FACTOR, SPEEDUP, Claim, Part, verdict_of_range
+from mmuexp.claims.words import between, live_figures, span, spread_times
 
 EXPERIMENTS = ("ten-kernels",)
 LEAST, MOST = 1.2, 1.3  # times the results under softmmu: nbench's results are rates
@@ -15,12 +15,7 @@ FLOATING_KERNELS = ("fourier", "neural_net", "lu")  # nbench's floating-point in
 
 def programs(evidence: Evidence, host, base: str = SOFTMMU) -> dict[str, Program]:
     """Each recording under map-block, against `base`."""
-    found = {}
-    for name, (slow, fast) in evidence.pairs(*EXPERIMENTS, of=[base, MAP_BLOCK]):
-        unit = slow.counts["guest_insns"] * host.ns["hit"]
-        if unit:
-            found[name] = Program(unit, evidence.ns(slow, host), evidence.ns(fast, host))
-    return found
+    return programs_of(evidence.pairs(*EXPERIMENTS, of=[base, MAP_BLOCK]), host)
 
 
 def _at_sources(found: dict[str, Program]) -> float:
@@ -29,53 +24,38 @@ def _at_sources(found: dict[str, Program]) -> float:
 
 
 def judge(evidence: Evidence) -> Iterator[Part]:
-    cases, figures, conditions, ruled = [], [], {}, {}
+    part = Part("20-30 % better results")
+    pairs = evidence.pairs(*EXPERIMENTS, of=[SOFTMMU, MAP_BLOCK])
+    never = verdict_of_range(1, 0, SOURCED)
     for host in evidence.hosts:
         found = programs(evidence, host)
         if not found:
             continue
         every = list(found.values())
         low, high = mean_f_at(every, MOST), mean_f_at(every, LEAST)
-        ruled[host.name] = verdict_of_range(low, high, SOURCED)
-        conditions[host.name] = span(low, high, SOURCED)
-        cases += [
-            Case(
-                name,
-                verdict_of_range(one.f_at(MOST), one.f_at(LEAST), SOURCED) != verdict_of_range(1, 0, SOURCED),
-                host.name,
-            )
-            for name, one in found.items()
-        ]
-        figures += _figures(found, host.name)
+        part.ruled[host.name] = verdict_of_range(low, high, SOURCED)
+        part.conditions[host.name] = span(low, high, SOURCED)
+        told = f"whole programs, the mean at f = {INTEGER.f:g} ({FLOATING.f:g} floating point)"
+        part.figure(told, _at_sources(found), SPEEDUP, host.name, key=True)
+        for name, one in found.items():
+            part.case(name, verdict_of_range(one.f_at(MOST), one.f_at(LEAST), SOURCED) != never, host.name)
+            at = host.name, name
+            part.figure("f from which it holds", one.f_at(MOST), FACTOR, *at)
+            part.figure("f up to which it holds", one.f_at(LEAST), FACTOR, *at)
+            part.figure("f from which 30 % of the time is saved", one.f_at_saving(SAVED[1]), FACTOR, *at)
+            part.figure("f from which 20 % of the time is saved", one.f_at_saving(SAVED[0]), FACTOR, *at)
+            for f in (*SOURCED, INTEGER.f):
+                part.figure(f"whole program, f = {f:g}", one.speedup(f), SPEEDUP, *at)
         if high > 0:
-            figures += between("it holds, the mean", low, high, host.name)
+            part.figures += between("it holds, the mean", low, high, host.name)
             saved = [mean_f_at(every, 1 / (1 - share)) for share in reversed(SAVED)]
-            figures += between("20-30 % of the time are saved", *saved, host.name)
-        figures += _memory(evidence, host)
+            part.figures += between("20-30 % of the time are saved", *saved, host.name)
+        part.figures += spread_times(pairs, SOFTMMU, host)
         if newer := programs(evidence, host, QEMU_10):
             told = "whole programs against softmmu-qemu10, the mean"
-            figures.append(Figure(told, _at_sources(newer), SPEEDUP, host.name, key=True))
-    figures += live_figures(evidence, evidence.pairs(*EXPERIMENTS, of=[SOFTMMU, MAP_BLOCK]))
-    yield Part("20-30 % better results", tuple(cases), conditions, tuple(figures), ruled)
-
-
-def _figures(found: dict[str, Program], host: str) -> Iterator[Figure]:
-    mean = _at_sources(found)
-    yield Figure(
-        f"whole programs, the mean at f = {INTEGER.f:g} ({FLOATING.f:g} floating point)", mean, SPEEDUP, host, key=True
-    )
-    for name, one in found.items():
-        yield Figure("f from which it holds", one.f_at(MOST), FACTOR, host, name)
-        yield Figure("f up to which it holds", one.f_at(LEAST), FACTOR, host, name)
-        yield Figure("f from which 30 % of the time is saved", one.f_at_saving(SAVED[1]), FACTOR, host, name)
-        yield Figure("f from which 20 % of the time is saved", one.f_at_saving(SAVED[0]), FACTOR, host, name)
-        for f in (*SOURCED, INTEGER.f):
-            yield Figure(f"whole program, f = {f:g}", one.speedup(f), SPEEDUP, host, name)
-
-
-def _memory(evidence: Evidence, host) -> list[Figure]:
-    pairs = evidence.pairs(*EXPERIMENTS, of=[SOFTMMU, MAP_BLOCK])
-    return spread(AGAINST.format(SOFTMMU), {n: times(evidence, m, s, host) for n, (s, m) in pairs}, SPEEDUP, host.name)
+            part.figure(told, _at_sources(newer), SPEEDUP, host.name, key=True)
+    part.figures += live_figures(evidence, pairs)
+    yield part
 
 
 CLAIMS = (

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from mmuexp.claims.evidence import MAP_BLOCK, Evidence, Run
-from mmuexp.claims.model import BYTES, COUNT, RATE, SHARE, TIMES, Case, Claim, Figure, Part
+from mmuexp.claims.evidence import MAP_BLOCK, CountedRun, Evidence
+from mmuexp.claims.model import BYTES, COUNT, RATE, SHARE, TIMES, Claim, Part
 from mmuexp.guest import ADDRESS_BITS
 from mmuexp.render.words import number, share, size
 
@@ -15,59 +15,54 @@ CLOSE = 1.1  # times the time with the largest pool
 SPACE = 1 << ADDRESS_BITS
 
 
-def by_blocks(evidence: Evidence) -> dict[str, dict[int, Run]]:
+def by_blocks(evidence: Evidence) -> dict[str, dict[int, CountedRun]]:
     """recording -> blocks of the pool -> run."""
-    found: dict[str, dict[int, Run]] = {}
+    found: dict[str, dict[int, CountedRun]] = {}
     for run in evidence.runs(*SWEEPS):
         if run.strategy.name == MAP_BLOCK:
             found.setdefault(run.recording, {})[run.strategy.blocks] = run
     return {name: runs for name, runs in found.items() if len(runs) > 1}
 
 
-def enough(evidence: Evidence, runs: dict[int, Run], host) -> int:
+def enough(runs: dict[int, CountedRun], host) -> int:
     """The fewest blocks tried from which on the pool costs next to nothing more than the largest one tried."""
-    best = evidence.ns(runs[max(runs)], host)
+    best = runs[max(runs)].ns(host)
     found = max(runs)
     for blocks in sorted(runs, reverse=True):
-        if evidence.ns(runs[blocks], host) > CLOSE * best:
+        if runs[blocks].ns(host) > CLOSE * best:
             break
         found = blocks
     return found
 
 
 def judge(evidence: Evidence) -> Iterator[Part]:
-    sweeps = by_blocks(evidence)
-    cases, figures, conditions = [], [], {}
+    part, sweeps = Part("a pool much smaller than 4 GiB is enough"), by_blocks(evidence)
     for host in evidence.hosts:
-        needed = {name: enough(evidence, runs, host) for name, runs in sweeps.items()}
+        needed = {name: enough(runs, host) for name, runs in sweeps.items()}
         for name, blocks in needed.items():
-            bytes_ = sweeps[name][blocks].counts["reserved_bytes"]
-            cases.append(Case(name, bytes_ <= MUCH_SMALLER * SPACE, host.name))
-            figures.append(Figure("blocks that are enough", blocks, COUNT, host.name, name, key=True))
-            figures.append(Figure("such a pool", bytes_, BYTES, host.name, name))
-            figures.append(Figure("such a pool, of the address space", bytes_ / SPACE, SHARE, host.name, name))
+            pool, at = sweeps[name][blocks].counts["reserved_bytes"], (host.name, name)
+            part.case(name, pool <= MUCH_SMALLER * SPACE, host.name)
+            part.figure("blocks that are enough", blocks, COUNT, *at, key=True)
+            part.figure("such a pool", pool, BYTES, *at)
+            part.figure("such a pool, of the address space", pool / SPACE, SHARE, *at)
             smallest = min(sweeps[name])
-            ratio = evidence.ns(sweeps[name][smallest], host) / evidence.ns(sweeps[name][blocks], host)
-            figures.append(Figure(f"times as dear with {smallest} blocks", ratio, TIMES, host.name, name))
+            ratio = sweeps[name][blocks].times(sweeps[name][smallest], host)
+            part.figure(f"times as dear with {smallest} blocks", ratio, TIMES, *at)
         if needed:
             name = max(needed, key=needed.__getitem__)
-            bytes_ = sweeps[name][needed[name]].counts["reserved_bytes"]
-            told = f"{number(needed[name])} blocks, {size(bytes_)}, {share(bytes_, SPACE)} of 4 GiB"
-            conditions[host.name] = f"the pool has {told} or more ({name} needs most)"
-    figures += _evictions(evidence, sweeps)
-    yield Part("a pool much smaller than 4 GiB is enough", tuple(cases), conditions, tuple(figures))
-
-
-def _evictions(evidence: Evidence, sweeps: dict[str, dict[int, Run]]) -> Iterator[Figure]:
+            pool = sweeps[name][needed[name]].counts["reserved_bytes"]
+            told = f"{number(needed[name])} blocks, {size(pool)}, {share(pool, SPACE)} of 4 GiB"
+            part.conditions[host.name] = f"the pool has {told} or more ({name} needs most)"
     for name, runs in sweeps.items():
         without = [blocks for blocks, run in runs.items() if not run.counts["evictions"]]
         if without:
-            yield Figure("blocks from which none is taken away", min(without), COUNT, recording=name, key=True)
+            part.figure("blocks from which none is taken away", min(without), COUNT, recording=name, key=True)
         for blocks, run in sorted(runs.items()):
-            yield Figure(f"faults, {blocks} blocks", run.faults, COUNT, recording=name)
+            part.figure(f"faults, {blocks} blocks", run.faults, COUNT, recording=name)
     for name, (run,) in evidence.pairs(*DEFAULTS, of=[MAP_BLOCK]):
         what = f"evictions, {run.strategy.blocks} blocks"
-        yield Figure(what, 1000 * run.share("evictions"), RATE, recording=name, key=name == "boot")
+        part.figure(what, 1000 * run.share("evictions"), RATE, recording=name, key=name == "boot")
+    yield part
 
 
 CLAIMS = (

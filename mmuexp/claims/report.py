@@ -25,8 +25,8 @@ VERDICT, CONDITION, CASE, DECIDED, STAND_IN = "verdict", "condition", "case", "d
 
 
 @dataclass(frozen=True)
-class Report:
-    """The findings in order of the mail; `hosts` are the names of the profiles that price them."""
+class ClaimsReport:
+    """Holds the findings in order of the mail; `hosts` are the names of the profiles that price them."""
 
     findings: tuple[Finding, ...]
     hosts: tuple[str, ...]
@@ -101,7 +101,7 @@ def claims(
     replay: bool = False,
     progress: Callable[[str, int, int | None], None] | None = None,
     command: Sequence[str] = (),
-) -> Report:
+) -> ClaimsReport:
     """Test the mail's claims.
 
     traces   paths: test them on these recordings; None is those of results/, from their committed counts
@@ -124,7 +124,7 @@ def claims(
     paths = [os.fsdecode(path) for path in given]
     evidence = evidence_for(names, hosts=hosts, traces=paths, replay=replay, progress=progress)
     findings = tuple(judged(claim, evidence) for claim in wanted)
-    return Report(
+    return ClaimsReport(
         findings, tuple(one.name for one in hosts), _manifest(evidence, command, started), evidence.live_about
     )
 

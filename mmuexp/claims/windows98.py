@@ -11,9 +11,8 @@ A recording is much slower *for that reason* if it is much slower, and its own s
 
 from collections.abc import Iterator
 
-from mmuexp.claims.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence, Run
-from mmuexp.claims.model import COUNT, NS, RATE, SHARE, TIMES, Case, Claim, Figure, Part
-from mmuexp.claims.words import times
+from mmuexp.claims.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, CountedRun, Evidence
+from mmuexp.claims.model import COUNT, NS, RATE, SHARE, TIMES, Claim, Part
 from mmuexp.render.words import significant
 
 EXPERIMENTS = ("windows-habit", "habit-search")  # the first holds our guest
@@ -29,7 +28,7 @@ def price_of_store(evidence: Evidence, spec: str, host) -> float | None:
         return None
     (many, few), counted = ([found[name][s] for name in GUEST] for s in (spec, MAP_BLOCK))
     stores = counted[0].counts["faults_code"] - counted[1].counts["faults_code"]
-    return (evidence.ns(many, host) - evidence.ns(few, host)) / stores if stores else None
+    return (many.ns(host) - few.ns(host)) / stores if stores else None
 
 
 def rate_from(evidence: Evidence, host, factor: float, base: str = SOFTMMU) -> float | None:
@@ -40,59 +39,51 @@ def rate_from(evidence: Evidence, host, factor: float, base: str = SOFTMMU) -> f
     runs = evidence.recordings("habit-guest")[GUEST[1]]
     here, there = runs[MAP_BLOCK], runs[base]
     stores, accesses = here.counts["faults_code"], here.counts["accesses"]
-    room = (factor * evidence.ns(there, host) - evidence.ns(here, host)) / (block - factor * soft)
+    room = (factor * there.ns(host) - here.ns(host)) / (block - factor * soft)
     return 1000 * (stores + room) / (accesses + room)
 
 
-def for_that_reason(evidence: Evidence, soft: Run, block: Run, host, prices: tuple[float, float]) -> bool:
+def for_that_reason(soft: CountedRun, block: CountedRun, host, prices: tuple[float, float]) -> bool:
     """Much slower, and its stores beside code alone would make it so."""
     stores = block.counts["faults_code"]
-    without = evidence.ns(soft, host) - stores * prices[1]  # softmmu's time, were there none
+    without = soft.ns(host) - stores * prices[1]  # softmmu's time, were there none
     alone = without + stores * prices[0] >= MUCH * (without + stores * prices[1])
-    return alone and evidence.ns(block, host) >= MUCH * evidence.ns(soft, host)
+    return alone and block.ns(host) >= MUCH * soft.ns(host)
 
 
 def judge(evidence: Evidence) -> Iterator[Part]:
+    part = Part("much slower, for its stores beside running code")
     pairs = [(n, r) for n, r in evidence.pairs(*EXPERIMENTS, of=[SOFTMMU, MAP_BLOCK]) if r[1].counts["faults_code"]]
-    cases, figures, conditions = [], [], {}
     for host in evidence.hosts:
-        prices = price_of_store(evidence, MAP_BLOCK, host), price_of_store(evidence, SOFTMMU, host)
-        if None in prices:
+        mine, its = (price_of_store(evidence, spec, host) for spec in (MAP_BLOCK, SOFTMMU))
+        if mine is None or its is None:
             continue
         slower, much = (rate_from(evidence, host, factor) for factor in (1.0, MUCH))
         if slower is None or much is None:
-            conditions[host.name] = "at no rate of such stores: softmmu pays as much for one"
+            part.conditions[host.name] = "at no rate of such stores: softmmu pays as much for one"
         else:
-            conditions[host.name] = (
+            part.conditions[host.name] = (
                 f"there are more than {significant(much)} stores beside running code for each 1,000 accesses (slower at"
                 f" all from {significant(slower)}), with nothing else against it"
             )
-            figures += [Figure("rate from which map-block is slower", slower, RATE, host.name, key=True)]
-            figures += [Figure(f"rate from which it is {MUCH:g} times slower", much, RATE, host.name, key=True)]
-        figures += [Figure("one store beside code, map-block", prices[0], NS, host.name, key=True)]
-        figures += [Figure("one store beside code, softmmu", prices[1], NS, host.name, key=True)]
+            part.figure("rate from which map-block is slower", slower, RATE, host.name, key=True)
+            part.figure(f"rate from which it is {MUCH:g} times slower", much, RATE, host.name, key=True)
+        part.figure("one store beside code, map-block", mine, NS, host.name, key=True)
+        part.figure("one store beside code, softmmu", its, NS, host.name, key=True)
         if newer := rate_from(evidence, host, 1.0, QEMU_10):
-            figures += [Figure("rate from which it is slower than softmmu-qemu10", newer, RATE, host.name, key=True)]
+            part.figure("rate from which it is slower than softmmu-qemu10", newer, RATE, host.name, key=True)
         for name, (soft, block) in pairs:
-            holds = for_that_reason(evidence, soft, block, host, prices)
-            cases.append(Case(name, holds, host.name, evidence.deciding(soft, block, host, MUCH)))
-            figures += _of_recording(
-                evidence, name, soft, block, host, prices[0], 1000 * block.share("faults_code") >= OFTEN
-            )
-    figures += [
-        Figure("stores beside running code", 1000 * b.share("faults_code"), RATE, recording=n) for n, (_, b) in pairs
-    ]
-    figures += [Figure("faults_code", b.counts["faults_code"], COUNT, recording=n) for n, (_, b) in pairs]
-    yield Part("much slower, for its stores beside running code", tuple(cases), conditions, tuple(figures))
-
-
-def _of_recording(
-    evidence: Evidence, name: str, soft: Run, block: Run, host, each: float, often: bool
-) -> Iterator[Figure]:
-    key = often and not name.startswith("habit_")  # of real programs
-    yield Figure("times softmmu's time", 1 / times(evidence, block, soft, host), TIMES, host.name, name, key)
-    part = block.counts["faults_code"] * each / evidence.ns(block, host)
-    yield Figure("of map-block's time, those stores", part, SHARE, host.name, name)
+            holds = for_that_reason(soft, block, host, (mine, its))
+            part.case(name, holds, host.name, soft.deciding(block, host, MUCH))
+            key = 1000 * block.share("faults_code") >= OFTEN and not name.startswith("habit_")  # of real programs
+            part.figure("times softmmu's time", 1 / block.times(soft, host), TIMES, host.name, name, key)
+            share = block.counts["faults_code"] * mine / block.ns(host)
+            part.figure("of map-block's time, those stores", share, SHARE, host.name, name)
+    for name, (_, block) in pairs:
+        part.figure("stores beside running code", 1000 * block.share("faults_code"), RATE, recording=name)
+    for name, (_, block) in pairs:
+        part.figure("faults_code", block.counts["faults_code"], COUNT, recording=name)
+    yield part
 
 
 CLAIMS = (

@@ -1,15 +1,15 @@
 """Conditions in words, from closed forms; and figures over many recordings, least and most of them named."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from mmuexp.claims.evidence import Evidence, Run
-from mmuexp.claims.model import ANY_HOST, FACTOR, LIVE, NS, SPEEDUP, Figure
+from mmuexp.claims.evidence import Evidence, Pairs
+from mmuexp.claims.model import ANY_HOST, FACTOR, LIVE, NS, SPEEDUP, ClaimFigure
+from mmuexp.price.host import Profile
 from mmuexp.price.verdict import ABOVE, ALWAYS, BELOW, BreakEven
 from mmuexp.render.words import duration, significant
 
 AGAINST = "memory accesses against {}'s"
 FEW = 3  # measured figures that are told one by one
-Pairs = Sequence[tuple[str, Sequence[Run]]]
 
 
 def fault_condition(even: BreakEven, of: str = "") -> str:
@@ -24,13 +24,13 @@ def fault_condition(even: BreakEven, of: str = "") -> str:
     return f"a host fault costs {side} than {duration(even.fault_ns)}{on}{now}"
 
 
-def fault_figures(even: BreakEven, host: str, recording: str, *, key: bool = False) -> list[Figure]:
+def fault_figures(even: BreakEven, host: str, recording: str, *, key: bool = False) -> list[ClaimFigure]:
     """The price of a fault at which two schemes are equal, and what a fault costs now."""
     found = []
     if even.fault_ns is not None:
-        found.append(Figure("a host fault at break-even", even.fault_ns, NS, host, recording, key))
+        found.append(ClaimFigure("a host fault at break-even", even.fault_ns, NS, host, recording, key))
     if even.now_ns is not None:
-        found.append(Figure("a host fault here", even.now_ns, NS, host, recording, key))
+        found.append(ClaimFigure("a host fault here", even.now_ns, NS, host, recording, key))
     return found
 
 
@@ -43,25 +43,26 @@ def span(low: float, high: float, sourced: tuple[float, float]) -> str:
     return f"one guest instruction takes {values} host ones besides memory accesses {told}"
 
 
-def spread(quantity: str, values: Mapping[str, float], unit: str, host: str = ANY_HOST) -> list[Figure]:
+def spread(quantity: str, values: Mapping[str, float], unit: str, host: str = ANY_HOST) -> list[ClaimFigure]:
     """A figure for each recording; of several, the least and the most are key."""
     alone = len(values) == 1
-    found = [Figure(quantity, value, unit, host, recording, alone) for recording, value in values.items()]
+    found = [ClaimFigure(quantity, value, unit, host, recording, alone) for recording, value in values.items()]
     if len(values) > 1:
         for word, pick in (("least", min), ("most", max)):
-            found.append(Figure(f"{quantity}, {word} of {len(values)}", pick(values.values()), unit, host, key=True))
+            told = f"{quantity}, {word} of {len(values)}"
+            found.append(ClaimFigure(told, pick(values.values()), unit, host, key=True))
     return found
 
 
-def between(what: str, low: float, high: float, host: str) -> list[Figure]:
+def between(what: str, low: float, high: float, host: str) -> list[ClaimFigure]:
     """The two values of f between which something is so, key."""
     return [
-        Figure(f"f from which {what}", low, FACTOR, host, key=True),
-        Figure(f"f up to which {what}", high, FACTOR, host, key=True),
+        ClaimFigure(f"f from which {what}", low, FACTOR, host, key=True),
+        ClaimFigure(f"f up to which {what}", high, FACTOR, host, key=True),
     ]
 
 
-def live_figures(evidence: Evidence, pairs: Pairs, *, key: bool = True) -> list[Figure]:
+def live_figures(evidence: Evidence, pairs: Pairs, *, key: bool = True) -> list[ClaimFigure]:
     """What translation took for real, ns an access, and how many times less than under the first of each pair: of
     (recording, [base, run]) that a committed live run has both of. Of many pairs the least and the most are key."""
     found, ratios, base_spec = [], {}, ""
@@ -70,15 +71,15 @@ def live_figures(evidence: Evidence, pairs: Pairs, *, key: bool = True) -> list[
         if None in ns:
             continue
         for one, value in zip((base, run), ns, strict=True):
-            found.append(Figure(f"translation under {one.strategy}, an access", value, NS, LIVE, name))
+            found.append(ClaimFigure(f"translation under {one.strategy}, an access", value, NS, LIVE, name))
         ratios[name], base_spec = ns[0] / ns[1], base.strategy
     few = len(ratios) <= FEW
     told = AGAINST.format(base_spec)
     if key and not few:
         return found + spread(told, ratios, SPEEDUP, LIVE)
-    return found + [Figure(told, ratio, SPEEDUP, LIVE, name, key) for name, ratio in ratios.items()]
+    return found + [ClaimFigure(told, ratio, SPEEDUP, LIVE, name, key) for name, ratio in ratios.items()]
 
 
-def times(evidence: Evidence, run: Run, base: Run, host) -> float:
-    """How many times less `run`'s memory accesses cost than `base`'s; below 1 they cost more."""
-    return evidence.ns(base, host) / evidence.ns(run, host)
+def spread_times(pairs: Pairs, base: str, host: Profile) -> list[ClaimFigure]:
+    """How many times less the memory accesses of (recording, [base, run]) cost under `run`."""
+    return spread(AGAINST.format(base), {name: run.times(old, host) for name, (old, run) in pairs}, SPEEDUP, host.name)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mmuexp.claims.evidence import Evidence, runs_of
 from mmuexp.claims.gather import hosts_of, results_folder
 from mmuexp.errors import MmuexpError
-from mmuexp.price.host import Profile
+from mmuexp.price.host import Profile, profile_of_dict
 from mmuexp.render.export import load
 from mmuexp.render.html.page import page
 from mmuexp.render.html.sections import Details, Heading, Text
-from mmuexp.report.certainty import measured
 from mmuexp.report.experiments import can_price, digest_of, experiment_sections, index_of
-from mmuexp.report.rehearsed import live_hosts, live_results
 from mmuexp.report.summary import summary_sections
 from mmuexp.report.sure import sure_sections
 from mmuexp.report.workloads import ours, scheme_of
 from mmuexp.rerun.about import About, read
+from mmuexp.rerun.measured import LIVE, LiveTime, live_results, live_times
 from mmuexp.rerun.rerun import experiments
 from mmuexp.result import manifest
 from mmuexp.result.table import Result
@@ -35,8 +35,8 @@ LEAD = (
 
 @dataclass(frozen=True)
 class Overview:
-    """What the page shows; `manifest` says what it was made of. `left_out`: experiments that were never made; `lead`
-    stands below the title."""
+    """Holds what the page shows; `manifest` says what it was made of. `left_out`: experiments that were never made;
+    `lead` stands below the title."""
 
     sections: list[Any]
     manifest: dict[str, Any]
@@ -70,8 +70,9 @@ def report(
         todo = "name a folder such as results/; of one recording, `mmuexp compare FILE -o page.html` makes a page"
         raise MmuexpError("holds no experiment", where=str(results or folder), todo=todo)
     saved = {about.name: _results(about) for about in abouts}
-    tables = live_results(folder)
-    live = measured([*(result for one in saved.values() for result in one.values()), *tables.values()])
+    tables = live_results(folder / LIVE)
+    results_of = [*(result for one in saved.values() for result in one.values()), *tables.values()]
+    live = list(live_times(results_of).values())
     sections = [
         *_answers(saved, hosts, live, live_hosts(tables)),
         Heading("How sure to be", id="sure"),
@@ -86,6 +87,17 @@ def report(
         sections += experiment_sections(about, saved[about.name], hosts[0])
     about = _manifest(abouts, saved, hosts, left_out, command, started)
     return Overview(sections, about, left_out, LEAD.format(count=_count(schemes_of(saved))))
+
+
+def live_hosts(tables: Mapping[str, Result]) -> list[Profile]:
+    """The prices that each run of results/live measured on its machine, named by its file; none that are not all of
+    today's."""
+    found = []
+    for name, table in tables.items():
+        with suppress(MmuexpError):
+            profile = profile_of_dict(table.manifest.get("prices", {}).get("host", {}), name)
+            found.append(replace(profile, name=f"results/{LIVE}/{name}"))
+    return found
 
 
 def schemes_of(saved: Mapping[str, Mapping[str, Result]]) -> list[str]:
@@ -105,7 +117,7 @@ def _is_made(about: About) -> bool:
 
 
 def _answers(
-    saved: dict[str, dict[str, Result]], hosts: Sequence[Profile], live: Sequence[Any], also: Sequence[Profile]
+    saved: dict[str, dict[str, Result]], hosts: Sequence[Profile], live: Sequence[LiveTime], also: Sequence[Profile]
 ) -> list[Any]:
     tables = {}
     for name, results in saved.items():

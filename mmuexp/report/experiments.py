@@ -6,10 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mmuexp.claims.evidence import Run, runs_of, short
+from mmuexp.claims.evidence import CountedRun, runs_of
 from mmuexp.errors import MmuexpError
 from mmuexp.price.host import Profile
-from mmuexp.price.priced import price
 from mmuexp.render import words
 from mmuexp.render.chart.draw import chart_of
 from mmuexp.render.chart.runs import plan_of
@@ -17,6 +16,7 @@ from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Te
 from mmuexp.rerun.about import About
 from mmuexp.rerun.report import ExperimentReport, commands_of
 from mmuexp.result.table import WINDOW, Result, rows_of
+from mmuexp.result.turns import stem
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import digest
 
@@ -81,16 +81,12 @@ def _runs(about: About, name: str, result: Result, host: Profile) -> Table:
     if not can_price(result):
         return _as_saved(about, name, result)
     runs = runs_of(result)
-    priced = [(run, price(run.strategy, run.counts, host)) for run in runs]
-    least: dict[str, float] = {}
-    for run, cost in priced:
-        least[run.recording] = min(cost.access_ns, least.get(run.recording, cost.access_ns))
-    best = {at for at, (run, cost) in enumerate(priced) if cost.access_ns == least[run.recording]}
-    rows = [_row(run, cost) for run, cost in priced]
+    ranked = sorted(runs, key=lambda run: run.ns(host), reverse=True)
+    least = {run.recording: run.ns(host) for run in ranked}
+    contest = len(runs) > len(least) and not result.parameters
+    rows = [_row(run, host, contest and run.ns(host) == least[run.recording]) for run in runs]
     caption = f"Every run{result.since}, at the prices of {host.name}; {name}.csv has all columns as they were counted"
-    table = Table(HEAD, rows, UNITS, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
-    kinds = {run.recording for run in runs}
-    return table if len(runs) == len(kinds) or result.parameters else _with_best(table, best)
+    return Table(HEAD, rows, UNITS, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
 
 
 def can_price(result: Result) -> bool:
@@ -114,19 +110,12 @@ def _as_saved(about: About, name: str, result: Result) -> Table:
     return Table(columns, rows, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
 
 
-def _with_best(table: Table, best: set[int]) -> Table:
-    rows = [[row[0], Cell(row[1], mark="best"), *row[2:]] if at in best else row for at, row in enumerate(table.rows)]
-    return Table(table.head, rows, table.units, table.caption, csv=table.csv, name=table.name)
-
-
-def _row(run: Run, cost: Any) -> list[Any]:
-    accesses, counts = run.counts["accesses"], run.counts
-    each = [
-        Cell(f"{total / accesses:.2f}", total / accesses) if accesses else None
-        for total in (cost.access_ns, cost.insns)
-    ]
+def _row(run: CountedRun, host: Profile, best: bool) -> list[Any]:
+    accesses, cost, spec = run.counts["accesses"], run.price(host), str(run.strategy)
+    each = [Cell(f"{total / accesses:.2f}", total / accesses) for total in (cost.access_ns, cost.insns)]
     milliseconds = [Cell(words.significant(ns / 1e6), ns) for ns in (cost.access_ns, cost.kernel_ns)]
-    return [run.recording, str(run.strategy), *each, accesses, run.faults, *milliseconds, counts["page_cross"]]
+    scheme = Cell(spec, mark="best") if best else spec
+    return [run.recording, scheme, *each, accesses, run.faults, *milliseconds, run.counts["page_cross"]]
 
 
 def _redo(about: About, results: Mapping[str, Result]) -> list[Any]:
@@ -136,7 +125,7 @@ def _redo(about: About, results: Mapping[str, Result]) -> list[Any]:
     for name, result in results.items():
         manifest = about.folder / f"{name}.csv.manifest.json"
         for trace in result.manifest.get("traces", []):
-            rows.append([short(trace["trace"]), trace.get("rows"), trace.get("sha256", ""), f"{name}.csv"])
+            rows.append([stem(trace["trace"]), trace.get("rows"), trace.get("sha256", ""), f"{name}.csv"])
         made = " ".join(str(result.manifest.get(key, "")) for key in ("mmuexp", "commit", "finished"))
         rows.append([manifest.name, None, digest_of(manifest), made])
     head = ["recording or manifest", "rows", "sha256", "of, or made by"]

@@ -1,16 +1,29 @@
-"""The answer first: who wins at which kind of workload, at each host, and what decides it."""
+"""Answer first who wins at which kind of workload, at each host; then what decides it, and how to place one's own."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from mmuexp.claims.evidence import PATCHED, QEMU_FAST, SOFTMMU, WIDE, Evidence
-from mmuexp.claims.gather import DAY
 from mmuexp.price.host import Profile
 from mmuexp.render import words
-from mmuexp.render.html.sections import Cell, Details, Heading, Table, Text
-from mmuexp.report.certainty import CLOSE, DECIDED, DISPUTED, ELSEWHERE, SPLIT, SURE, TOGETHER, Measured, judge
-from mmuexp.report.rates import own_sections, rates_sections
-from mmuexp.report.workloads import Contest, Kind, by_kind, contests, scheme_of
+from mmuexp.render.chart.draw import chart_of
+from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
+from mmuexp.report.workloads import (
+    CLOSE,
+    DECIDED,
+    DISPUTED,
+    ELSEWHERE,
+    SPLIT,
+    SURE,
+    TOGETHER,
+    Contest,
+    by_kind,
+    contests,
+    scheme_of,
+)
+from mmuexp.rerun.measured import LiveTime
 
 MEANINGS = {
     SURE: "no prices within their ranges turn it, or the live engine found every other scheme slower",
@@ -31,22 +44,32 @@ HEAD = ["workload", *["best", "times as fast as", "how sure"] * 2, "while a host
 GROUPS = [("", 1), ("best of all", 3), (f"best without {QEMU_FAST}", 4)]
 WHERE = {WIDE: "on a 64-bit host", PATCHED: "with a patched guest kernel"}
 
+RATE, TIMES = "host faults per 1,000 accesses", "time, as a multiple of softmmu's"
+RATES = ["recording", "workload", "scheme", RATE, TIMES]
+OWN = (
+    "mmuexp record -o mine.arrow -- ./program",
+    "mmuexp calibrate",
+    "mmuexp compare mine.arrow --host here",
+    "mmuexp rerun results/programs --check",
+)
+
 
 def summary_sections(
-    evidence: Evidence, hosts: Sequence[Profile], live: Sequence[Measured], also: Sequence[Profile] = ()
+    evidence: Evidence, hosts: Sequence[Profile], live: Sequence[LiveTime], also: Sequence[Profile] = ()
 ) -> list[Any]:
     """What `how sure` says; for each host a sentence and a table of workloads; what decides, as a chart; then every
     recording. `also` are hosts without a table, whose winners are told where they are others."""
-    found: list[Any] = [*own_sections(evidence, hosts[0]), Text(LEVELS, "note")]
+    every = {host.name: contests(evidence, host, live=live, also=also) for host in hosts}
+    frame = rates(every[hosts[0].name])
+    found: list[Any] = [*own_sections(frame, hosts[0].name), Text(LEVELS, "note")]
     details: list[list[Any]] = []
     for host in hosts:
-        every = contests(evidence, host, also=also)
-        but = contests(evidence, host, without=QEMU_FAST, also=also)
+        but = contests(evidence, host, without=QEMU_FAST, live=live, also=also)
         found += [Heading(f"At the prices of {host.name}", 3), Text(f"{host.about}.", "note")]
-        found += [Text([sentence(but), _fault_price(but)]), _table(every, but, live)]
-        details += [_line(one, live, "all") for one in every]
-        details += [_line(one, live, f"all but {QEMU_FAST}") for one in but]
-    found += rates_sections(evidence, hosts[0])
+        found += [Text([sentence(but), _fault_price(but)]), _table(every[host.name], but)]
+        details += [_line(one, "all") for one in every[host.name]]
+        details += [_line(one, f"all but {QEMU_FAST}") for one in but]
+    found += rates_sections(frame, hosts[0].name)
     head = ["recording", "workload", "host", "among", "best", "next", "by", "how sure", "why"]
     head += ["while a host fault costs", "a fault costs there", "not run"]
     found.append(Details("Every recording, with why it is sure or not", [Table(head, details, name="recordings")]))
@@ -71,19 +94,15 @@ def _fault_price(found: Sequence[Contest]) -> str:
     return f"A host fault costs {_now(found).text} here, by what it makes the host's kernel do."
 
 
-def _table(every: Sequence[Contest], but: Sequence[Contest], live: Sequence[Measured]) -> Table:
+def _table(every: Sequence[Contest], but: Sequence[Contest]) -> Table:
     rows = []
     others = by_kind(but)
     for kind, several in by_kind(every).items():
         mine = others.get(kind, [])
-        rows.append([_kind(kind), _winner(several), _by(several), _level(several, live)])
-        rows[-1] += [_winner(mine), _by(mine), _level(mine, live), _range(mine)]
+        rows.append([Cell(f"{kind.name}: {kind.about}"), _winner(several), _by(several), _level(several)])
+        rows[-1] += [_winner(mine), _by(mine), _level(mine), _range(mine)]
     caption = "The best scheme for each kind of workload"
     return Table(HEAD, rows, caption=caption, name="workloads", groups=GROUPS, wrap=True)
-
-
-def _kind(kind: Kind) -> Cell:
-    return Cell(f"{kind.name}: {kind.about}")
 
 
 def _called(spec: str) -> str:
@@ -134,19 +153,16 @@ def _now(found: Sequence[Contest]) -> Cell:
     return Cell(_span([words.duration(price) for price in (min(prices), max(prices))]), min(prices))
 
 
-def _level(found: Sequence[Contest], live: Sequence[Measured]) -> Cell:
-    levels = [judge(one, live, today=one.host != DAY).level for one in found]
-    levels += [SPLIT] * _differ(found)
+def _level(found: Sequence[Contest]) -> Cell:
+    levels = [one.verdict.level for one in found] + [SPLIT] * _differ(found)
     worst = min(levels, key=WORST.index, default=words.DASH)
     return Cell(worst, mark="" if worst == SURE else "warn")
 
 
-def _line(one: Contest, live: Sequence[Measured], among: str) -> list[Any]:
-    verdict = judge(one, live, today=one.host != DAY)
+def _line(one: Contest, among: str) -> list[Any]:
     ratio = Cell(f"{one.margin:.2f}x", one.margin)
-    sure = Cell(verdict.level, mark="" if verdict.level == SURE else "warn")
     who = [one.recording, one.kind.name, one.host, among, one.winner, one.runner_up]
-    return [*who, ratio, sure, verdict.why, _range([one]), _now([one]), ", ".join(one.not_run)]
+    return [*who, ratio, _level([one]), one.verdict.why, _range([one]), _now([one]), ", ".join(one.not_run)]
 
 
 def _span(texts: Sequence[str]) -> str:
@@ -155,3 +171,67 @@ def _span(texts: Sequence[str]) -> str:
 
 def _same(names: Sequence[str], otherwise: str) -> str:
     return names[0] if len(set(names)) == 1 else otherwise
+
+
+def rates(found: Sequence[Contest]) -> pd.DataFrame:
+    """RATES: a row a recording and scheme that took host faults and ran beside softmmu."""
+    records = [
+        [one.recording, one.kind.name, scheme_of(spec), one.faults[spec], ns / one.ns[SOFTMMU]]
+        for one in found
+        for spec, ns in one.ns.items()
+        if spec != SOFTMMU and SOFTMMU in one.ns and one.faults[spec]
+    ]
+    return pd.DataFrame(records, columns=RATES)
+
+
+def thresholds(frame: pd.DataFrame) -> tuple[float, float] | None:
+    """(least rate of a run slower than softmmu, highest of a faster one); None unless there are both."""
+    slower, faster = frame[frame[TIMES] > 1][RATE], frame[frame[TIMES] < 1][RATE]
+    return (float(slower.min()), float(faster.max())) if len(slower) and len(faster) else None
+
+
+def own_sections(frame: pd.DataFrame, host: str) -> list[Any]:
+    """What to type for a workload of one's own, and the rule that places it."""
+    found = thresholds(frame)
+    rule = ""
+    if found:
+        below, above = (words.significant(rate) for rate in (min(found), max(found)))
+        rule = (
+            f" By the recordings here, at the prices of {host}: with fewer than {below} host faults per 1,000"
+            f" accesses a scheme that takes them beats softmmu, with more than {above} it loses, between them it may do"
+            " either."
+        )
+    return [
+        Text(
+            f"A workload of your own: record it, price it on your machine (compare tells its host faults per 1,000"
+            f" accesses), and make any figure here again.{rule}"
+        ),
+        Text("\n".join(OWN), "code"),
+    ]
+
+
+def rates_sections(frame: pd.DataFrame, host: str) -> list[Any]:
+    """What decides: each recording's faults for 1,000 accesses, and what it then takes beside softmmu."""
+    if not len(frame):
+        return []
+    spec = {"mark": "point", "x": RATE, "y": TIMES, "color": "scheme", "label": "recording", "rule": 1}
+    chart = chart_of(frame, {**spec, "log_x": True, "log_y": True})
+    told = _told(frame, host)
+    alt = f"Points: {RATE} across, {TIMES} up, both logarithmic. {told}"
+    return [
+        Heading("What decides it: host faults", 3),
+        Text(f"{told} mmuexp compare on a recording of your own says where it stands."),
+        Chart(chart, frame, alt, f"Each point is a recording under a scheme, at the prices of {host}.", "faults"),
+    ]
+
+
+def _told(frame: pd.DataFrame, host: str) -> str:
+    found = thresholds(frame)
+    if not found:
+        return f"At the prices of {host} all runs with host faults lie on one side of softmmu."
+    least, most = map(words.significant, found)
+    return (
+        f"At the prices of {host} no recording with fewer than {least} faults per 1,000 accesses is slower than"
+        f" softmmu, and none with more than {most} is faster. Both move with what a fault and an instruction cost the"
+        " host: dearer faults lower them, dearer instructions raise them."
+    )

@@ -9,7 +9,8 @@ from mmuexp.price.primitives import PRICES
 from mmuexp.render import words
 from mmuexp.render.clock import NOT_MEASURABLE
 from mmuexp.render.html.sections import Cell, Heading, Table, Text
-from mmuexp.report.certainty import Measured, typical_error
+from mmuexp.report.workloads import typical_error
+from mmuexp.rerun.measured import LiveTime
 
 # of MODEL.md, the section on what is left out, and the README
 LIMITS = (
@@ -24,7 +25,7 @@ LIMITS = (
 )
 
 
-def sure_sections(hosts: Sequence[Profile], live: Sequence[Measured]) -> list[Any]:
+def sure_sections(hosts: Sequence[Profile], live: Sequence[LiveTime]) -> list[Any]:
     """What a reader needs to know before believing a time."""
     found: list[Any] = [Text(list(LIMITS))]
     if live:
@@ -33,7 +34,7 @@ def sure_sections(hosts: Sequence[Profile], live: Sequence[Measured]) -> list[An
     return found
 
 
-def _told(live: Sequence[Measured]) -> str:
+def _told(live: Sequence[LiveTime]) -> str:
     error = typical_error(live)
     ordered = [(one, two) for one, two in _neighbours(live) if one.high < two.low]
     agreed = [(one, two) for one, two in ordered if one.model < two.model]
@@ -47,7 +48,7 @@ def _told(live: Sequence[Measured]) -> str:
     )
 
 
-def _neighbours(live: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
+def _neighbours(live: Sequence[LiveTime]) -> list[tuple[LiveTime, LiveTime]]:
     """Pairs of schemes that follow each other on one recording, the faster first."""
     pairs = []
     for recording in dict.fromkeys(one.recording for one in live):
@@ -57,7 +58,7 @@ def _neighbours(live: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
     return pairs
 
 
-def _measured(live: Sequence[Measured]) -> Table:
+def _measured(live: Sequence[LiveTime]) -> Table:
     head = ["recording", "scheme", "measured", "low", "high", "modelled", "error"]
     units = ["", "", *["ns/access"] * 4, "%"]
     rows = [

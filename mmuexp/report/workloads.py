@@ -4,20 +4,28 @@ Only which recordings stand for which kind is written down here; who wins, by ho
 comes from their counts at the prices of a host.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from statistics import median
 from typing import Any
 
-from mmuexp.claims.evidence import Evidence, Run
+from mmuexp.claims.evidence import SEVERAL, CountedRun, Evidence
+from mmuexp.claims.gather import DAY
 from mmuexp.price.host import Profile
 from mmuexp.render.sentence import Line, turns
+from mmuexp.rerun.measured import LiveTime
 from mmuexp.strategy.registry import all_strategies
+
+SURE, CLOSE, DISPUTED = "sure", "too close", "measured otherwise"
+DECIDED, TOGETHER = "a price decides", "several prices decide"
+ELSEWHERE = "another winner at the prices measured in results/live"
+SPLIT = "recordings disagree"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of workload, and what stands for it: experiment -> recordings (none named: all that it has)."""
+    """Names a kind of workload, and what stands for it: experiment -> recordings (none named: all that it has)."""
 
     name: str
     about: str
@@ -42,13 +50,23 @@ KINDS = (
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """Says how sure a winner is: `level` is SURE, CLOSE, DECIDED, TOGETHER, ELSEWHERE or DISPUTED; `why` a sentence."""
+
+    level: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Contest:
-    """One recording at one host. `ns` holds spec -> ns for each access, the winner first, one spec a scheme.
+    """Ranks the schemes on one recording at one host. `ns` holds spec -> ns for each access, the winner first, one spec
+    a scheme.
 
     `below_ns` and `above_ns`: the winner stays first while a host fault costs less, and more, than that (None: no such
     end); `fault_ns` is what one costs there now. `decided_by`: price -> the scheme that would be faster than the
     winner with that price, alone, somewhere else in its range; SEVERAL: with several. `not_run`: schemes of ours that
-    have no counts of it. `elsewhere`: another host -> the scheme that wins there, if it is another.
+    have no counts of it. `elsewhere`: another host -> the scheme that wins there, if it is another. `faults`: spec ->
+    host faults for each 1,000 accesses.
     """
 
     kind: Kind
@@ -61,6 +79,8 @@ class Contest:
     decided_by: dict[str, str] = field(default_factory=dict, hash=False)
     not_run: tuple[str, ...] = ()
     elsewhere: dict[str, str] = field(default_factory=dict, hash=False)
+    faults: dict[str, float] = field(default_factory=dict, hash=False)
+    verdict: Verdict = Verdict("", "")
 
     @property
     def winner(self) -> str:
@@ -80,22 +100,31 @@ class Contest:
         return self.ns[spec] / self.ns[self.winner] if spec in self.ns else None
 
 
-def contests(evidence: Evidence, host: Profile, *, without: str = "", also: Sequence[Profile] = ()) -> list[Contest]:
-    """Every recording of every kind that the evidence has, under all schemes but `without`; `also` are hosts at which
-    another winner is told."""
+def contests(
+    evidence: Evidence,
+    host: Profile,
+    *,
+    without: str = "",
+    live: Sequence[LiveTime] = (),
+    also: Sequence[Profile] = (),
+) -> list[Contest]:
+    """Every recording of every kind that the evidence has, under all schemes but `without`; `live` says how sure a
+    winner is, `also` are hosts at which another winner is told."""
     found = []
     for kind in KINDS:
         for experiment, names in kind.recordings.items():
             for recording, runs in evidence.recordings(experiment).items():
                 entered = [run for run in runs.values() if run.strategy.name != without]
                 if (not names or recording in names) and len(entered) > 1 and entered[0].counts["accesses"]:
-                    one = _contest(kind, recording, _best_of_each(entered, evidence, host), evidence, host)
-                    others = {at.name: _best_of_each(entered, evidence, at)[0].strategy for at in also}
-                    found.append(replace(one, not_run=_not_run(entered, without), elsewhere=_other(one, others)))
-    return [one for one in found if len(one.ns) > 1]
+                    one = _contest(kind, recording, _best_of_each(entered, host), host)
+                    winners = {at.name: _best_of_each(entered, at)[0].strategy for at in also}
+                    one = replace(one, not_run=_not_run(entered, without), elsewhere=_other(one, winners))
+                    if len(one.ns) > 1:
+                        found.append(replace(one, verdict=judge(one, live, today=host.name != DAY)))
+    return found
 
 
-def _not_run(runs: Sequence[Run], without: str) -> tuple[str, ...]:
+def _not_run(runs: Sequence[CountedRun], without: str) -> tuple[str, ...]:
     names = {run.strategy.name for run in runs} | {without}
     return tuple(name for name in ours() if name not in names)
 
@@ -116,35 +145,64 @@ def scheme_of(spec: str) -> str:
     return spec.partition(",")[0]
 
 
-def _best_of_each(runs: Sequence[Run], evidence: Evidence, host: Profile) -> list[Run]:
+def _best_of_each(runs: Sequence[CountedRun], host: Profile) -> list[CountedRun]:
     """Of a scheme that ran in several layouts the fastest."""
-    best: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda one: evidence.ns(one, host)):
+    best: dict[str, CountedRun] = {}
+    for run in sorted(runs, key=lambda one: one.ns(host)):
         best.setdefault(run.strategy.name, run)
     return list(best.values())
 
 
-def _contest(kind: Kind, recording: str, runs: Sequence[Run], evidence: Evidence, host: Profile) -> Contest:
-    priced = {str(run.strategy): evidence.price(run, host) for run in runs}
-    lines = [
-        Line(spec, cost.access_ns - cost.kernel_ns, cost.kernel_ns, run.faults)
-        for run, (spec, cost) in zip(runs, priced.items(), strict=True)
-    ]
+def _contest(kind: Kind, recording: str, runs: Sequence[CountedRun], host: Profile) -> Contest:
+    specs = {str(run.strategy): run for run in runs}
+    costs = {spec: run.price(host) for spec, run in specs.items()}
+    lines = [Line(spec, c.access_ns - c.kernel_ns, c.kernel_ns, specs[spec].faults) for spec, c in costs.items()]
     first = runs[0]
     winner, dearer, cheaper = turns(lines)
-    accesses = first.counts["accesses"]
     # a fault's price is the winner's where it has faults, else that of who would take over
     of = next((one for one in (winner, *(turn.line for turn in (dearer, cheaper) if turn)) if one.fault_ns), None)
     return Contest(
         kind,
         recording,
         host.name,
-        {str(run.strategy): priced[str(run.strategy)].access_ns / accesses for run in runs},
+        {spec: cost.access_ns / first.counts["accesses"] for spec, cost in costs.items()},
         dearer.x * of.fault_ns if dearer and of else None,
         cheaper.x * of.fault_ns if cheaper and of else None,
         of.fault_ns if of else None,
-        {name: str(rival.strategy) for rival in runs[:0:-1] for name in evidence.deciding(first, rival, host)},
+        {name: str(rival.strategy) for rival in runs[:0:-1] for name in first.deciding(rival, host)},
+        faults={spec: 1000 * run.share("faults") for spec, run in specs.items()},
     )
+
+
+def typical_error(live: Iterable[LiveTime]) -> float | None:
+    """The median of the model's errors, without their signs; None if nothing was measured."""
+    errors = [abs(one.error) for one in live if one.error is not None]
+    return median(errors) if errors else None
+
+
+def judge(contest: Contest, live: Sequence[LiveTime], *, today: bool = True) -> Verdict:
+    """How sure the winner of a contest is. What was measured, prices too, speaks for hosts of `today` alone."""
+    tried = {one.spec: one for one in live if one.recording == contest.recording and one.ns is not None and today}
+    first, others = tried.get(contest.winner), [spec for spec in contest.ns if spec != contest.winner]
+    faster = [spec for spec in others if first and spec in tried and tried[spec].high < first.low]
+    if faster:
+        return Verdict(DISPUTED, f"the live engine found {faster[0]} faster, beyond its noise")
+    over = f"{contest.runner_up} takes {contest.margin:.3g} times as long"
+    if first and all(spec in tried and first.high < tried[spec].low for spec in others):
+        return Verdict(SURE, f"{over}; the live engine found every other slower, beyond its noise")
+    if contest.elsewhere and today:
+        return Verdict(ELSEWHERE, "; ".join(f"{spec} wins at those of {at}" for at, spec in contest.elsewhere.items()))
+    alone = {name: rival for name, rival in contest.decided_by.items() if name != SEVERAL}
+    if alone:
+        turned = "; ".join(f"{rival} would be faster: {name}" for name, rival in alone.items())
+        return Verdict(DECIDED, f"with one of these elsewhere in its range, {turned}")
+    error = typical_error(live)
+    if error is not None and contest.margin - 1 <= error:
+        return Verdict(CLOSE, f"{over}, the model's error is typically {100 * error:.2g} %")
+    if contest.decided_by:
+        return Verdict(TOGETHER, f"{contest.decided_by[SEVERAL]} would be faster with {SEVERAL}")
+    beyond = f", more than the model's typical error of {100 * error:.2g} %" if error is not None else ""
+    return Verdict(SURE, f"{over}{beyond}; no prices within their ranges turn it")
 
 
 def by_kind(found: Sequence[Contest]) -> dict[Kind, list[Contest]]:

@@ -82,20 +82,20 @@ def test_a_saved_result_priced_anew_is_what_it_was(name):
 def test_linux_is_faster_below_the_condition_and_not_above():
     here = committed("xeon-2.6-vm")
     soft, block = (here.recordings("linux-boot")["boot"][spec] for spec in ("softmmu", "map-block"))
-    even = here.even(block, soft, here.hosts[0])
+    even = block.even(soft, here.hosts[0])
     for side in (0.999, 1.001):
         there = dearer(here.hosts[0], side * even.fault_ns / even.now_ns)
-        assert (here.ns(block, there) < here.ns(soft, there)) == (side < 1)
+        assert (block.ns(there) < soft.ns(there)) == (side < 1)
 
 
 def test_qemu_fast_is_much_faster_below_the_condition_and_not_above():
     here = committed("pentium4-2004")
     runs = here.recordings("linux-boot")["boot"]
     soft, fast = runs["softmmu"], runs["qemu-fast,guest_limit=0x100000000"]
-    now = here.price(fast, here.hosts[0]).kernel_ns / fast.faults
+    now = fast.price(here.hosts[0]).kernel_ns / fast.faults
     for side in (0.999, 1.001):
-        there = dearer(here.hosts[0], side * fault_for_much(here, soft, fast, here.hosts[0]) / now)
-        assert (here.ns(soft, there) > 2 * here.ns(fast, there)) == (side < 1)
+        there = dearer(here.hosts[0], side * fault_for_much(soft, fast, here.hosts[0]) / now)
+        assert (soft.ns(there) > 2 * fast.ns(there)) == (side < 1)
 
 
 def habit(recording: str, stores: int) -> list:
@@ -115,8 +115,7 @@ def test_the_rate_of_stores_parts_slower_from_not_slower(factor):
     for side in (0.999, 1.001):
         stores = round(side * rate * 1e-3 * 1_000_000 / (1 - rate * 1e-3))
         soft, block = habit("other", stores)
-        found = evidence(plain)
-        assert (found.ns(block, plain) > factor * found.ns(soft, plain)) == (side > 1)
+        assert (block.ns(plain) > factor * soft.ns(plain)) == (side > 1)
 
 
 def test_the_rate_of_stores_by_hand():
@@ -141,7 +140,7 @@ def test_the_rate_of_devices_parts_what_pays_from_what_does_not():
             run("r", "softmmu", **counts, slow_io=devices),
             run("r", "byte-lookup", **counts, faults_io=devices),
         )
-        assert (evidence(plain).ns(byte, plain) > evidence(plain).ns(soft, plain)) == (side > 1)
+        assert (byte.ns(plain) > soft.ns(plain)) == (side > 1)
 
 
 def test_the_conditions_are_those_of_the_experiment():

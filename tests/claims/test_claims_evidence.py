@@ -7,7 +7,7 @@ from kit.prices import evidence, finding, host, run
 from mmuexp.claims.evidence import runs_of
 from mmuexp.claims.gather import evidence_for, hosts_of, results_folder
 from mmuexp.claims.model import LIVE, UNTESTED
-from mmuexp.claims.report import Report
+from mmuexp.claims.report import ClaimsReport
 from mmuexp.events import Event
 from mmuexp.price.priced import price
 from mmuexp.render.claims import notes
@@ -126,6 +126,6 @@ def test_an_experiment_that_is_not_there_leaves_its_claim_untested(monkeypatch, 
     nothing = evidence_for(["linux-boot", "windows-habit"], hosts=[host()])
     assert [finding(number, nothing).verdict for number in (6, 7)] == [UNTESTED, UNTESTED]
     untested = finding(6, nothing)
-    assert notes(untested, Report((untested,), ()))[0] == (
+    assert notes(untested, ClaimsReport((untested,), ()))[0] == (
         f"Not tested: no recording has what its rule takes ({untested.claim.rule})."
     )

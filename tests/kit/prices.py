@@ -7,7 +7,7 @@ import pytest
 from truth.schemes import NAMES
 
 from mmuexp.claims import REGISTRY
-from mmuexp.claims.evidence import Evidence, Run
+from mmuexp.claims.evidence import CountedRun, Evidence
 from mmuexp.claims.gather import GUEST, evidence_for, hosts_of
 from mmuexp.claims.model import Finding
 from mmuexp.claims.report import judged
@@ -82,12 +82,12 @@ def dearer(profile: Profile, factor: float) -> Profile:
     return replace(with_ns(profile, **kernel), name=f"{profile.name} x {factor}")
 
 
-def run(recording: str, spec: str, mode: str = "system", **counts) -> Run:
+def run(recording: str, spec: str, mode: str = "system", **counts) -> CountedRun:
     """1,000 accesses of 8 bytes and less in 1,000 guest instructions, and what `counts` says."""
     usual = {"accesses": 1000, "units8": 1000, "guest_insns": 1000, "loads": 1000}
     strategy = parse_spec(spec)
     usual["hit_insns"] = strategy.hit_insns() * counts.get("units8", 1000)
-    return Run(recording, mode, strategy, {**NO_COUNTS, **usual, **counts})
+    return CountedRun(recording, mode, strategy, {**NO_COUNTS, **usual, **counts})
 
 
 def evidence(*hosts: Profile, live=None, **tables) -> Evidence:
@@ -111,7 +111,7 @@ def committed(*profiles: str) -> Evidence:
 def changed(found: Evidence, recording: str, spec: str, **counts) -> Evidence:
     """The same, with counts of one run changed: to a value, or by a function of the old one."""
 
-    def of(one: Run) -> Run:
+    def of(one: CountedRun) -> CountedRun:
         if one.recording != recording or str(one.strategy) != spec:
             return one
         new = {name: value(one.counts[name]) if callable(value) else value for name, value in counts.items()}

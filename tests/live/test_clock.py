@@ -6,13 +6,12 @@ from kit.traces import write_trace
 from mmuexp.analysis.compare import compare
 from mmuexp.analysis.live_columns import live_columns
 from mmuexp.analysis.passes import Run
-from mmuexp.claims.evidence import measured_in
 from mmuexp.live.measure import TimedRun
 from mmuexp.price.host import load_profile
 from mmuexp.render.clock import Timed, clock_sentence, first_by_clock, winner_by_clock
 from mmuexp.render.summary import summaries
-from mmuexp.report.certainty import measured as of_live
-from mmuexp.report.certainty import typical_error
+from mmuexp.report.workloads import typical_error
+from mmuexp.rerun.measured import live_times
 from mmuexp.result.table import LIVE
 from mmuexp.strategy.registry import parse_spec
 
@@ -132,10 +131,9 @@ def test_what_is_lost_in_noise_has_no_digits_and_no_error_anywhere(tmp_path):
         assert (lines["low to high"], lines["error"]) == ("-", "-")
         assert "map-block: not measurable on this machine now" in table.sentence
         assert not any(note.startswith("!") and "map-block" in note for note in table.notes)
-        assert ("t", "map-block") not in measured_in(result)
-        (one,) = [one for one in of_live([result]) if one.spec == "map-block"]
-        assert one.error is None
-        assert typical_error(of_live([result])) == pytest.approx(0.8 / 1.2)
+        one = live_times([result])["t", "map-block"]
+        assert (one.ns, one.error) == (None, None)
+        assert typical_error(live_times([result]).values()) == pytest.approx(0.8 / 1.2)
 
 
 def test_without_an_access_there_is_no_time_of_one():

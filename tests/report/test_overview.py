@@ -10,27 +10,40 @@ from kit.places import RESULTS, ROOT
 from kit.prices import made_host
 from truth.schemes import NAMES
 
-from mmuexp.claims.evidence import SEVERAL, Evidence, Run, runs_of
+from mmuexp.claims.evidence import SEVERAL, CountedRun, Evidence, runs_of
 from mmuexp.price.host import Price, Profile, load_profile
 from mmuexp.render.export import load
 from mmuexp.render.html.sections import Chart, Table, Text
-from mmuexp.report.certainty import (
+from mmuexp.report.build import live_hosts
+from mmuexp.report.summary import (
+    OWN,
+    RATE,
+    RATES,
+    TIMES,
+    own_sections,
+    rates,
+    rates_sections,
+    sentence,
+    summary_sections,
+    thresholds,
+)
+from mmuexp.report.sure import sure_sections
+from mmuexp.report.workloads import (
     CLOSE,
     DECIDED,
     DISPUTED,
     ELSEWHERE,
+    KINDS,
     SPLIT,
     SURE,
     TOGETHER,
-    Measured,
+    Contest,
+    by_kind,
+    contests,
     judge,
     typical_error,
 )
-from mmuexp.report.rates import COLUMNS, OWN, RATE, TIMES, own_sections, rates_sections, thresholds
-from mmuexp.report.rehearsed import live_hosts, live_results
-from mmuexp.report.summary import sentence, summary_sections
-from mmuexp.report.sure import sure_sections
-from mmuexp.report.workloads import KINDS, Contest, by_kind, contests
+from mmuexp.rerun.measured import LiveTime, live_results
 from mmuexp.result.table import rows_of
 from mmuexp.strategy.registry import parse_spec
 
@@ -42,11 +55,11 @@ def host(**ns: float) -> Profile:
     return made_host("h", **ns)
 
 
-def run(spec: str, **counts: int) -> Run:
-    return Run("gzip", "user", parse_spec(spec), {"accesses": 100, "units8": 100, "faults": 0} | counts)
+def run(spec: str, **counts: int) -> CountedRun:
+    return CountedRun("gzip", "user", parse_spec(spec), {"accesses": 100, "units8": 100, "faults": 0} | counts)
 
 
-def contest(*runs: Run, at: Profile, **options) -> Contest:
+def contest(*runs: CountedRun, at: Profile, **options) -> Contest:
     return contests(Evidence({"programs": list(runs)}, [at]), at, **options)[0]
 
 
@@ -95,7 +108,7 @@ def test_a_scheme_that_was_not_run_is_told():
     assert table.rows[0][1].mark == "warn"
 
 
-def tables_of(runs: dict[str, list[Run]]) -> list[Table]:
+def tables_of(runs: dict[str, list[CountedRun]]) -> list[Table]:
     return [one for one in summary_sections(Evidence(runs, [NOW]), [NOW], []) if isinstance(one, Table)]
 
 
@@ -109,7 +122,7 @@ def test_a_setting_that_is_not_the_default_is_named():
 
 def test_recordings_that_disagree_are_not_sure():
     """Two recordings of a kind: on one map-block takes a fault for each access, on the other none."""
-    other = [Run("bzip2", "user", parse_spec(s), {"accesses": 100, "units8": 100, "faults": 0}) for s in PAIR]
+    other = [CountedRun("bzip2", "user", parse_spec(s), {"accesses": 100, "units8": 100, "faults": 0}) for s in PAIR]
     slow = run("map-block", faults=100, faults_unmapped=100)
     row = tables_of({"programs": [run("softmmu"), slow, *other]})[0].rows[0]
     assert row[1].text.startswith("softmmu in 1, map-block in 1")
@@ -132,13 +145,13 @@ def test_another_winner_at_prices_that_were_measured():
 
 
 def test_the_prices_of_a_live_run_are_those_of_its_manifest(tmp_path):
-    tables = live_results(RESULTS)
-    assert list(tables) == ["results/live/kernels.csv", "results/live/live.csv"]
+    tables = live_results(RESULTS / "live")
+    assert list(tables) == ["kernels.csv", "live.csv"]
     saved = json.loads((ROOT / "results/live/live.csv.manifest.json").read_text())["prices"]["host"]
     found = {one.name: one for one in live_hosts(tables)}["results/live/live.csv"]
     assert {name: found.ns[name] for name in saved["prices"]} == {n: p["ns"] for n, p in saved["prices"].items()}
     del saved["prices"]["signal"]
-    table = replace(tables["results/live/live.csv"], manifest={"prices": {"host": saved}})
+    table = replace(tables["live.csv"], manifest={"prices": {"host": saved}})
     assert live_hosts({"x": table}) == []  # not all of its prices
     assert live_results(tmp_path) == {}
 
@@ -153,15 +166,15 @@ def test_pairs_that_could_be_told_apart_are_counted():
 
 
 def test_the_rule_for_ones_own_names_its_host_and_the_rates():
-    frame = pd.DataFrame([["a", "k", "s", rate, times] for rate, times in RATES], columns=COLUMNS)
+    frame = pd.DataFrame([["a", "k", "s", rate, times] for rate, times in PLACED], columns=RATES)
     assert thresholds(frame) == (2.0, 3.0)
     assert thresholds(frame[frame[TIMES] > 1]) is None
-    text, code = own_sections(committed(), NOW)
+    text, code = own_sections(rates(contests(committed(), NOW)), "epyc-vm")
     assert "at the prices of epyc-vm: with fewer than" in text.paragraphs
     assert (code.kind, code.paragraphs.split("\n")) == ("code", list(OWN))
 
 
-RATES = ((1.0, 0.5), (2.0, 1.5), (3.0, 0.9), (4.0, 7.0))
+PLACED = ((1.0, 0.5), (2.0, 1.5), (3.0, 0.9), (4.0, 7.0))
 
 
 def case(margin: float = 2.0, decided_by=()) -> Contest:
@@ -170,9 +183,9 @@ def case(margin: float = 2.0, decided_by=()) -> Contest:
     )
 
 
-def tried(spec: str, least: float, most: float, error: float = 0.1, recording: str = "gzip") -> Measured:
+def tried(spec: str, least: float, most: float, error: float = 0.1, recording: str = "gzip") -> LiveTime:
     ns = (least + most) / 2
-    return Measured(recording, spec, ns, least, most, ns * (1 + error))
+    return LiveTime(recording, spec, ns, least, most, ns * (1 + error))
 
 
 @pytest.mark.parametrize(
@@ -250,7 +263,7 @@ def test_the_sentence_names_each_kind_once_for_its_winner():
 
 
 def test_faults_decide_and_the_chart_says_so():
-    _, text, chart = rates_sections(committed(), NOW)
+    _, text, chart = rates_sections(rates(contests(committed(), NOW)), "epyc-vm")
     assert text.paragraphs.startswith("At the prices of epyc-vm no recording")
     assert isinstance(chart, Chart)
     rows = {(row["recording"], row["scheme"]): row for row in rows_of(chart.frame)}
@@ -280,11 +293,11 @@ def test_what_only_several_prices_turn_is_told_apart_from_what_one_does():
     soft, block = parse_spec("softmmu"), parse_spec("map-block")
     lead = 100 * (11 - 4)  # at made_host, 1 ns an instruction
     runs = [
-        Run("r", "user", soft, counts),
-        Run("r", "user", block, counts | {"faults": 1, "mmap_calls": 1, "munmap_calls": 1}),
+        CountedRun("r", "user", soft, counts),
+        CountedRun("r", "user", block, counts | {"faults": 1, "mmap_calls": 1, "munmap_calls": 1}),
     ]
     for share, found in ((0.4, ()), (0.6, (SEVERAL,)), (1.1, ("mmap", "munmap"))):
         prices = {n: Price(0.0, "measured: x", 0.0, share * lead) for n in ("mmap", "munmap")}
         host = replace(made_host(), prices={**made_host().prices, **prices})
-        told = Evidence({"x": runs}, [host]).deciding(runs[1], runs[0], host)
+        told = runs[1].deciding(runs[0], host)
         assert tuple(one.partition(" (")[0] for one in told) == found

@@ -13,8 +13,8 @@ from mmuexp.analysis.reprice import reprice
 from mmuexp.render.export import load
 from mmuexp.render.html.sections import Table
 from mmuexp.report import build
-from mmuexp.report.certainty import measured
 from mmuexp.report.experiments import plain
+from mmuexp.rerun.measured import live_times
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_measured_figures_come_from_live_results(cli, folder):
     live = ["live_ns_per_access", "live_least_ns_per_access", "live_most_ns_per_access", "live_model_ns_per_access"]
     frame = frame.assign(**dict(zip(live, (2.0, 1.0, 3.0, 2.5), strict=True)))
     frame.to_csv(folder / "page-crossing" / "counts.csv", index=False)
-    found = measured([load(str(folder / "page-crossing" / "counts.csv"))])
+    found = live_times([load(str(folder / "page-crossing" / "counts.csv"))])
     assert len(found) == len(frame)
-    assert found[0].error == pytest.approx(0.25)
+    assert next(iter(found.values())).error == pytest.approx(0.25)
 
 
 def test_an_experiment_that_was_never_made_is_told(cli, folder, tmp_path):
