@@ -1,6 +1,7 @@
 """Claim 3: what an access that crosses a page costs under byte-lookup and under map-block."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from mmuexp.claims.evidence import BYTE_LOOKUP, MAP_BLOCK, SOFTMMU, CountedRun, Evidence
 from mmuexp.claims.model import COUNT, NS, Claim, Part
@@ -25,7 +26,7 @@ def judge(evidence: Evidence) -> Iterator[Part]:
     every = evidence.recordings(*EXPERIMENTS)
     part = Part("byte-lookup takes a signal for each")
     for at, (name, (byte, block)) in enumerate(crossing):
-        shown = {"unit": COUNT, "recording": name, "key": at == 0}
+        shown: Any = {"unit": COUNT, "recording": name, "key": at == 0}
         part.case(name, _signal_each(byte, every[name].get(SOFTMMU)))
         part.figure("accesses that cross a page", byte.counts["page_cross"], **shown)
         part.figure("signals for them, byte-lookup", byte.counts["faults_cross"], **shown)

@@ -63,9 +63,9 @@ def _user_mode(evidence: Evidence) -> Part:
             part.figures += fault_figures(evens[name], host.name, name)
         part.figures += spread_times(pairs, SOFTMMU, host)
         part.figures += spread_times(evidence.pairs(*USER, of=[QEMU_10, BYTE_LOOKUP], mode="user"), QEMU_10, host)
-        tight = [name for name, even in evens.items() if even.fault_ns is not None]
+        tight = {name: even.fault_ns for name, even in evens.items() if even.fault_ns is not None}
         if tight:
-            name = min(tight, key=lambda name: evens[name].fault_ns)
+            name = min(tight, key=tight.__getitem__)
             part.conditions[host.name] = fault_condition(evens[name], name)
     part.figures += live_figures(evidence, pairs)
     return part

@@ -1,10 +1,10 @@
 """Where the evidence is from: counts that are committed in results/, counted anew, or of the user's recordings."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from mmuexp.claims.evidence import COMMITTED, COUNTED, YOURS, CountedRun, Evidence, Source, runs_of
 from mmuexp.claims.windows98 import EXPERIMENTS as HABIT
@@ -34,7 +34,7 @@ def results_folder() -> Path:
     raise MmuexpError("this installation has no results", todo=todo)
 
 
-def hosts_of(given: str | os.PathLike | Profile | Sequence | None) -> list[Profile]:
+def hosts_of(given: Any) -> list[Profile]:
     """The mail's day beside the host that is asked for: a calibrated one if there is one, else the present-day one."""
     if isinstance(given, list | tuple):
         asked = [one if isinstance(one, Profile) else load_profile(one) for one in given]

@@ -48,8 +48,8 @@ def judge(evidence: Evidence) -> Iterator[Part]:
                 part.figure(f"whole program, f = {f:g}", one.speedup(f), SPEEDUP, *at)
         if high > 0:
             part.figures += between("it holds, the mean", low, high, host.name)
-            saved = [mean_f_at(every, 1 / (1 - share)) for share in reversed(SAVED)]
-            part.figures += between("20-30 % of the time are saved", *saved, host.name)
+            least, most = (mean_f_at(every, 1 / (1 - share)) for share in reversed(SAVED))
+            part.figures += between("20-30 % of the time are saved", least, most, host.name)
         part.figures += spread_times(pairs, SOFTMMU, host)
         if newer := programs(evidence, host, QEMU_10):
             told = "whole programs against softmmu-qemu10, the mean"

@@ -13,7 +13,6 @@ from mmuexp.claims.evidence import Evidence
 from mmuexp.claims.gather import evidence_for, hosts_of
 from mmuexp.claims.model import Claim, Finding, Part
 from mmuexp.errors import UsageError, option
-from mmuexp.price.host import Profile
 from mmuexp.price.priced import price_table
 from mmuexp.result import manifest
 
@@ -94,10 +93,10 @@ def chosen(only: Iterable[int] | int | None) -> list[Claim]:
 
 
 def claims(
-    traces: Sequence[str | os.PathLike] | str | None = None,
+    traces: Any = None,
     *,
     only: Iterable[int] | int | None = None,
-    host: str | os.PathLike | Profile | Sequence | None = None,
+    host: Any = None,
     replay: bool = False,
     progress: Callable[[str, int, int | None], None] | None = None,
     command: Sequence[str] = (),

@@ -67,8 +67,9 @@ def live_figures(evidence: Evidence, pairs: Pairs, *, key: bool = True) -> list[
     (recording, [base, run]) that a committed live run has both of. Of many pairs the least and the most are key."""
     found, ratios, base_spec = [], {}, ""
     for name, (base, run) in pairs:
-        ns = [evidence.live.get((name, str(one.strategy))) for one in (base, run)]
-        if None in ns:
+        known = [evidence.live.get((name, str(one.strategy))) for one in (base, run)]
+        ns = [one for one in known if one is not None]
+        if len(ns) < 2:
             continue
         for one, value in zip((base, run), ns, strict=True):
             found.append(ClaimFigure(f"translation under {one.strategy}, an access", value, NS, LIVE, name))

@@ -85,8 +85,8 @@ def report(
     ]
     for about in abouts:
         sections += experiment_sections(about, saved[about.name], hosts[0])
-    about = _manifest(abouts, saved, hosts, left_out, command, started)
-    return Overview(sections, about, left_out, LEAD.format(count=_count(schemes_of(saved))))
+    whole = _manifest(abouts, saved, hosts, left_out, command, started)
+    return Overview(sections, whole, left_out, LEAD.format(count=_count(schemes_of(saved))))
 
 
 def live_hosts(tables: Mapping[str, Result]) -> list[Profile]:

@@ -37,8 +37,8 @@ def experiment_sections(about: About, results: Mapping[str, Result], host: Profi
         found.append(Table([plain(cell) for cell in head], rows, caption=plain(title), name=table.name))
     found += _chart(report, results)
     for name, result in results.items():
-        table = _runs(about, name, result, host)
-        found.append(table if len(table.rows) <= SHOWN else Details(f"Every run: {len(table.rows)} rows", [table]))
+        runs = _runs(about, name, result, host)
+        found.append(runs if len(runs.rows) <= SHOWN else Details(f"Every run: {len(runs.rows)} rows", [runs]))
     found.append(Details("Redo it, and what made it", _redo(about, results)))
     return found
 

@@ -129,8 +129,9 @@ def _by(found: Sequence[Contest]) -> Cell:
     if not found or _differ(found):
         return Cell(words.DASH)
     wins = scheme_of(found[0].winner) == SOFTMMU
-    ratios = [one.margin if wins else one.against(SOFTMMU) for one in found]
-    if None in ratios:
+    known = [one.margin if wins else one.against(SOFTMMU) for one in found]
+    ratios = [ratio for ratio in known if ratio is not None]
+    if len(ratios) < len(known):
         return Cell(words.DASH)
     than = _same([scheme_of(one.runner_up) for one in found], "the next") if wins else SOFTMMU
     span = _span([words.significant(ratio) for ratio in (min(ratios), max(ratios))])

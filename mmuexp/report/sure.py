@@ -36,6 +36,7 @@ def sure_sections(hosts: Sequence[Profile], live: Sequence[LiveTime]) -> list[An
 
 def _told(live: Sequence[LiveTime]) -> str:
     error = typical_error(live)
+    assert error is not None  # `live` is what was measured
     ordered = [(one, two) for one, two in _neighbours(live) if one.high < two.low]
     agreed = [(one, two) for one, two in ordered if one.model < two.model]
     return (
@@ -52,8 +53,8 @@ def _neighbours(live: Sequence[LiveTime]) -> list[tuple[LiveTime, LiveTime]]:
     """Pairs of schemes that follow each other on one recording, the faster first."""
     pairs = []
     for recording in dict.fromkeys(one.recording for one in live):
-        known = [one for one in live if one.recording == recording and one.ns is not None]
-        mine = sorted(known, key=lambda one: one.ns)
+        known = [(one.ns, one) for one in live if one.recording == recording and one.ns is not None]
+        mine = [one for _, one in sorted(known, key=lambda timed: timed[0])]
         pairs += list(pairwise(mine))
     return pairs
 

@@ -161,14 +161,15 @@ def _contest(kind: Kind, recording: str, runs: Sequence[CountedRun], host: Profi
     winner, dearer, cheaper = turns(lines)
     # a fault's price is the winner's where it has faults, else that of who would take over
     of = next((one for one in (winner, *(turn.line for turn in (dearer, cheaper) if turn)) if one.fault_ns), None)
+    fault_ns = of.fault_ns if of else None
     return Contest(
         kind,
         recording,
         host.name,
         {spec: cost.access_ns / first.counts["accesses"] for spec, cost in costs.items()},
-        dearer.x * of.fault_ns if dearer and of else None,
-        cheaper.x * of.fault_ns if cheaper and of else None,
-        of.fault_ns if of else None,
+        dearer.x * fault_ns if dearer and fault_ns else None,
+        cheaper.x * fault_ns if cheaper and fault_ns else None,
+        fault_ns,
         {name: str(rival.strategy) for rival in runs[:0:-1] for name in first.deciding(rival, host)},
         faults={spec: 1000 * run.share("faults") for spec, run in specs.items()},
     )

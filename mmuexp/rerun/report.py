@@ -67,7 +67,8 @@ class ExperimentReport:
         that and the swept values but for those of the first parameter, which is for the x axis."""
         import pandas as pd
 
-        rows, chart = self.rows[self.about.chart.of], self.about.chart
+        chart: Any = self.about.chart
+        rows = self.rows[chart.of]
         found = [row for row in rows.chosen(chart) if is_chosen(row, chart)]
         columns: dict[str, list[Any]] = {name: [_plain(row[name]) for row in found] for name in rows.rows[0]}
         columns["recording"] = [stem(row["trace"]) for row in found]

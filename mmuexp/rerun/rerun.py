@@ -8,10 +8,12 @@ part in 10**9 (another library may round a last digit elsewhere).
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from mmuexp.analysis import misses
 from mmuexp.analysis.reprice import reprice as anew
@@ -81,7 +83,7 @@ def experiments(home: Path) -> list[Path]:
 
 
 def rerun(
-    folder: Path | str,
+    folder: str | os.PathLike[str],
     *,
     check: bool = False,
     saved: bool = False,
@@ -111,7 +113,8 @@ def rerun(
         for name in () if saved else calls:
             files[f"{name}.csv"].save(results[name])
         for name in [name for name in contents if name in files]:
-            files[name].write(contents[name])
+            made: Any = files[name]
+            made.write(contents[name])
         written = tuple(file.path for file in files.values())
     return Outcome(about.name, results, {}, tuple(report.broken), written)
 
