@@ -24,7 +24,7 @@ import numpy as np
 from mmuexp.analysis.given import given_traces, label_of, opened_trace
 from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES
-from mmuexp.progress import Progress, part_of
+from mmuexp.progress import Progress
 from mmuexp.result import manifest
 from mmuexp.result.table import IDENTITY, Result
 from mmuexp.strategy.registry import given_strategies
@@ -33,9 +33,8 @@ from mmuexp.trace.regions import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regi
 from mmuexp.trace.threads import checked_thread
 
 KIND = "misses"  # of the Result
-KINDS = ("compulsory", "flush", "write_right", "capacity", "conflict")
+KINDS = ("compulsory", "flush", "write_right", "capacity", "conflict")  # MissKind in tlbmisses.py
 COLUMNS = ("trace", "strategy", "load_seed", "tlb_fills", *KINDS, "lru_fills", "lookups", "rows", "flushes", "regions")
-TOGETHER = 1 << 23  # entries of direct-mapped TLBs that one pass over a trace fills
 
 
 def misses(
@@ -61,6 +60,8 @@ def misses(
     Counts are whole numbers; `lookups` are those of the TLB: one for each page that an access to RAM touches.
     Raises UsageError for specs and seeds that are wrong, TraceError for traces that are.
     """
+    from mmuexp.analysis.tlbmisses import split
+
     chosen = given_strategies("softmmu" if strategies is None else strategies)
     for strategy in chosen:
         if strategy.name != "softmmu":
@@ -88,43 +89,6 @@ def misses(
     frame = frame_of(records)
     frame.attrs["manifest"] = whole
     return Result(KIND, frame, whole, ("load_seed",))
-
-
-def split(
-    trace: Any, tlb_bits: int, regions: Sequence[Region], offsets: np.ndarray, label: str = "", progress=None
-) -> tuple[np.ndarray, dict[str, int]]:
-    """The fills of an open trace at several load addresses, int64[load addresses, KINDS], and what all of them share.
-
-    `offsets` is int64[regions, load addresses], in pages. A pass over the trace serves as many as memory allows.
-    """
-    region = np.zeros(PAGES, np.int32)
-    for number, (first, pages) in enumerate(regions):
-        region[first : first + pages] = number
-    together = max(1, TOGETHER >> tlb_bits)
-    firsts = range(0, offsets.shape[1], together)
-    found = []
-    for at, first in enumerate(firsts):
-        some = np.ascontiguousarray(offsets[:, first : first + together])
-        state, shape = _one_pass(trace, tlb_bits, region, some, label, part_of(progress, at, len(firsts)))
-        found.append(state.fills)
-    shared = {"lru_fills": int(state.lru_fills[0]), "lookups": int(state.lookups[0])}
-    return np.concatenate(found), shared | {name: shape[name] for name in ("rows", "flushes")}
-
-
-def _one_pass(trace, tlb_bits, region, offsets, label, progress):
-    from mmuexp.analysis.tlbmisses import feed, new_state
-    from mmuexp.replay.survey import Survey
-
-    survey, state = Survey(trace.mode, label), new_state(tlb_bits, region, offsets)
-    none, user_mode, done = np.zeros(0, np.int32), trace.mode == "user", 0
-    for columns in trace.batches():
-        frames = survey.feed(columns).frames
-        told = none if frames is None else frames
-        feed(state, columns.vaddr, columns.size, columns.op, columns.flags, told, user_mode)
-        done += len(columns.op)
-        if progress is not None:
-            progress(label, done, trace.rows)
-    return state, survey.counts()
 
 
 def frame_of(records: list[dict]) -> Any:

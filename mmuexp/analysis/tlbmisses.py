@@ -1,23 +1,27 @@
-"""The kernel of misses.py: a direct-mapped TLB at several load addresses at once, and two others beside it.
+"""How often a direct-mapped TLB fills, and why, at several load addresses at once.
 
 Every lookup of a row goes to a TLB without limit and to a fully associative one with LRU replacement; they see pages
 and not addresses, so one of each serves all load addresses. Then each load address has its direct-mapped TLB, the
 softmmu scheme's (MODEL.md, section 3): if it fills, the other two say why.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmuexp.guest import IO, PAGE_BITS, PAGE_MASK, PAGES, USER, Op
 from mmuexp.native.jitcache import guarded, kept
+from mmuexp.progress import part_of
+from mmuexp.trace.relocate import Region
 
 MODES = 2  # kernel, user
+TOGETHER = 1 << 23  # entries of direct-mapped TLBs that one pass over a trace fills
 
 
-class Kind(IntEnum):
-    """Why a fill was needed; the first that fits. misses.py has the words for users."""
+class MissKind(IntEnum):
+    """Says why a fill was needed: the first that fits. KINDS of misses.py are these names, for users."""
 
     COMPULSORY = 0
     FLUSH = 1
@@ -70,7 +74,7 @@ def new_state(tlb_bits: int, region: np.ndarray, offset: np.ndarray) -> State:
         next=np.roll(ring, -1, axis=1).ravel(),
         prev=np.roll(ring, 1, axis=1).ravel(),
         control=np.array([1, -1]),
-        fills=np.zeros((seeds, len(Kind)), np.int64),
+        fills=np.zeros((seeds, len(MissKind)), np.int64),
         lru_fills=np.zeros(1, np.int64),
         lookups=np.zeros(1, np.int64),
     )
@@ -118,14 +122,14 @@ def _look_up(s, page, frame, store, user):
     was = s.seen[at]
     kind = -1
     if was >> 2 != s.control[EPOCH]:
-        kind = Kind.COMPULSORY if was == 0 else Kind.FLUSH
+        kind = MissKind.COMPULSORY if was == 0 else MissKind.FLUSH
     elif store and not was & 2:
-        kind = Kind.WRITE_RIGHT
+        kind = MissKind.WRITE_RIGHT
     if kind >= 0:
         s.seen[at] = s.control[EPOCH] << 2 | right << 1 | 1
     lru = _lru_fills(s, at, user, store, right)
     if kind < 0:
-        kind = Kind.CAPACITY if lru else Kind.CONFLICT
+        kind = MissKind.CAPACITY if lru else MissKind.CONFLICT
     entries = s.entry.shape[1] // MODES
     wanted = np.uint32((page + 1) << 1 | 1)
     load = np.uint32(1 - store)
@@ -191,3 +195,39 @@ def feed(s, vaddrs, sizes, ops, flags, frames, user_mode):
             s.control[LAST] = -1
         elif op == Op.MAP:
             s.frame[page] = frames[i]
+
+
+def split(
+    trace: Any, tlb_bits: int, regions: Sequence[Region], offsets: np.ndarray, label: str = "", progress=None
+) -> tuple[np.ndarray, dict[str, int]]:
+    """The fills of an open trace at several load addresses, int64[load addresses, KINDS], and what all of them share.
+
+    `offsets` is int64[regions, load addresses], in pages. A pass over the trace serves as many as memory allows.
+    """
+    region = np.zeros(PAGES, np.int32)
+    for number, (first, pages) in enumerate(regions):
+        region[first : first + pages] = number
+    together = max(1, TOGETHER >> tlb_bits)
+    firsts = range(0, offsets.shape[1], together)
+    found = []
+    for at, first in enumerate(firsts):
+        some = np.ascontiguousarray(offsets[:, first : first + together])
+        state, shape = _one_pass(trace, tlb_bits, region, some, label, part_of(progress, at, len(firsts)))
+        found.append(state.fills)
+    shared = {"lru_fills": int(state.lru_fills[0]), "lookups": int(state.lookups[0])}
+    return np.concatenate(found), shared | {name: shape[name] for name in ("rows", "flushes")}
+
+
+def _one_pass(trace, tlb_bits, region, offsets, label, progress):
+    from mmuexp.replay.survey import Survey
+
+    survey, state = Survey(trace.mode, label), new_state(tlb_bits, region, offsets)
+    none, user_mode, done = np.zeros(0, np.int32), trace.mode == "user", 0
+    for columns in trace.batches():
+        frames = survey.feed(columns).frames
+        told = none if frames is None else frames
+        feed(state, columns.vaddr, columns.size, columns.op, columns.flags, told, user_mode)
+        done += len(columns.op)
+        if progress is not None:
+            progress(label, done, trace.rows)
+    return state, survey.counts()

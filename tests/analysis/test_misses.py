@@ -23,7 +23,8 @@ from truth.oracle import misses as oracle_misses
 from truth.oracle.guest import USER
 
 import mmuexp
-from mmuexp.analysis.misses import KINDS, misses, split
+from mmuexp.analysis.misses import KINDS, misses
+from mmuexp.analysis.tlbmisses import MissKind, split
 from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES, Columns
 from mmuexp.trace import open_trace
@@ -195,7 +196,7 @@ def test_the_frame_of_two_sizes_and_two_seeds(copy):
 
 def test_groups_of_load_addresses_change_nothing(copy, monkeypatch):
     whole = misses(copy, load_seed=range(5), join_pages=16).frame
-    monkeypatch.setattr("mmuexp.analysis.misses.TOGETHER", 512)  # two load addresses a pass
+    monkeypatch.setattr("mmuexp.analysis.tlbmisses.TOGETHER", 512)  # two load addresses a pass
     assert misses(copy, load_seed=range(5), join_pages=16).frame.equals(whole)
 
 
@@ -276,3 +277,7 @@ def test_a_whole_guest_has_no_other_load_address(cli, tmp_path):
     done = cli("misses", path, "--load-seed", "1")
     assert done.code == 1
     assert "whole guest" in one_line(done.err)
+
+
+def test_the_kernel_and_the_table_name_the_same_kinds():
+    assert tuple(kind.name.lower() for kind in MissKind) == KINDS
