@@ -58,7 +58,7 @@ class Section:
     def fill(self, cls: type[T], **known: Any) -> T:
         """Make a `cls` of `known` and of the keys that are its other fields, and refuse what is left."""
         hints = get_type_hints(cls)
-        for one in fields(cls):  # type: ignore[arg-type]
+        for one in fields(cls):  # type: ignore[arg-type]  # the caller gives a dataclass
             needed = one.default is MISSING and one.default_factory is MISSING
             if one.name not in known and (self.has(one.name) or needed):
                 known[one.name] = self._value(one.name, hints[one.name])
