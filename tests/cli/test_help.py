@@ -17,7 +17,7 @@ from kit.traces import write_trace
 
 from mmuexp.cli.main import COMMANDS
 
-HEAVY = {"numba", "numpy", "pandas", "pyarrow", "rich", "zstandard"}
+HEAVY = {"numba", "numpy", "pandas", "pyarrow", "rich"}
 
 
 def examples(command: click.Command) -> list[str]:
