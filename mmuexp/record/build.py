@@ -1,4 +1,4 @@
-"""The QEMU plugins, compiled at their first use. It takes about 0.2 s."""
+"""Compiles the QEMU plugins at their first use, in about 0.2 s."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -17,12 +17,12 @@ def _parts(*sources: str) -> dict[str, bytes]:
 
 
 def source_hash() -> str:
-    """16 hex digits that name the plugins' sources and flags."""
+    """Name the plugins' sources and flags by 16 hex digits."""
     return digest_of(_parts(f"{USER}.c", f"{SYSTEM}.c"), CFLAGS)
 
 
 def plugin(name: str = USER, api: int = APIS[0]) -> Path:
-    """The plugin `name`, compiled for version `api` of QEMU's plugin interface.
+    """Compile the plugin `name` for version `api` of QEMU's plugin interface.
 
     Raises `MmuexpError`: no compiler, a failed compile, a cache that cannot be written.
     """

@@ -1,4 +1,4 @@
-"""`mmuexp.record`: one function for programs and guests, whose arguments nobody has checked before."""
+"""Serves `mmuexp.record`: one function for programs and guests, whose arguments nobody has checked before."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What QEMU prints, passed on unchanged, and the texts in it that begin and end a recording.
+"""Passes on unchanged what QEMU prints, and finds the texts in it that begin and end a recording.
 
 The guest runs on while its output is on the way here: from a few rows to a million, on a busy machine, lie between the
 instruction that printed the last character and the row at which the recording begins or ends. The trace's window says
@@ -16,7 +16,7 @@ PIECE_BYTES = 1 << 16
 
 
 def wanted(text: str | None, option: str) -> bytes | None:
-    """The bytes to look for. Raises UsageError: there are none."""
+    """Encode the text to look for. Raises UsageError if it is empty."""
     if text is None:
         return None
     if not text:
@@ -36,7 +36,7 @@ class Console:
         self._thread = threading.Thread(target=self._read, name="console", daemon=True)
 
     def begin(self) -> None:
-        """QEMU has its end of the pipe: pass on what comes."""
+        """Begin to pass on what comes: QEMU has its end of the pipe."""
         os.close(self.theirs)
         self._thread.start()
 

@@ -1,4 +1,4 @@
-"""Where a program's shared libraries come from, when -L names the folder that they are in.
+"""Finds a program's shared libraries when -L names the folder that they are in.
 
 QEMU looks below that folder for each file that the guest opens, and then for the file itself. The guest's loader,
 however, goes by the host's /etc/ld.so.cache, where the folder has none, and so finds the host's libraries. So it is
@@ -23,7 +23,7 @@ DT_STRTAB, DT_RUNPATH = 5, 29
 
 
 def guest_environment(root: str, program: str) -> list[str]:
-    """QEMU's options that make the guest's loader search the library folders of `root` first, for `program`.
+    """Make QEMU's options that make the guest's loader search the library folders of `root` first, for `program`.
 
     Raises MmuexpError for a name that the loader would take for several.
     """
@@ -39,7 +39,7 @@ def guest_environment(root: str, program: str) -> list[str]:
 
 
 def library_folders(root: Path) -> list[Path]:
-    """Those that a loader of 32-bit x86 searches by itself, and those that the folder's ld.so.conf names."""
+    """List the folders that a loader of 32-bit x86 searches by itself, and those that the folder's ld.so.conf names."""
     found = list(_configured(root, root / "etc/ld.so.conf"))
     for place in PLACES:
         found += sorted((root / place).glob("i[3-6]86-*"))
@@ -48,7 +48,7 @@ def library_folders(root: Path) -> list[Path]:
 
 
 def _configured(root: Path, file: Path, depth: int = 0) -> Iterator[Path]:
-    """The folders that a file as ld.so.conf names, with those that it includes."""
+    """Yield the folders that a file as ld.so.conf names, with those that it includes."""
     try:
         lines = file.read_text(errors="surrogateescape").splitlines()
     except OSError:
@@ -65,7 +65,7 @@ def _configured(root: Path, file: Path, depth: int = 0) -> Iterator[Path]:
 
 
 def linked_folders(root: str, folders: Iterable[Path]) -> list[Path]:
-    """Where the libraries lie whose links in `folders` begin at the root: what the host finds there is another file."""
+    """List where the libraries lie whose links in `folders` begin at the root: the host finds another file there."""
     found = []
     for folder in folders:
         for link in sorted(folder.glob("*.so*")):
@@ -75,7 +75,7 @@ def linked_folders(root: str, folders: Iterable[Path]) -> list[Path]:
 
 
 def resolve(root: str, path: str) -> str:
-    """The file that `path`, below `root`, is for a program whose root folder that is; any other path as it stands.
+    """Find the file that `path`, below `root`, is for a program whose root folder that is; any other path stays.
 
     It is the given path, too, where no link of it begins at the root.
     """
@@ -98,7 +98,7 @@ def resolve(root: str, path: str) -> str:
 
 
 def runpath_folders(root: str, program: str) -> list[str]:
-    """The folders that a program's DT_RUNPATH names: beside it ($ORIGIN), or else below `root`."""
+    """List the folders that a program's DT_RUNPATH names: beside it ($ORIGIN), or else below `root`."""
     origin = os.path.dirname(os.path.realpath(program))
     folders = []
     for entry in _runpath(Path(program).read_bytes()):
@@ -108,7 +108,7 @@ def runpath_folders(root: str, program: str) -> list[str]:
 
 
 def _runpath(data: bytes) -> list[str]:
-    """The entries of DT_RUNPATH of a 32-bit program; none if its tables are damaged."""
+    """Read the entries of DT_RUNPATH of a 32-bit program; none if its tables are damaged."""
     try:
         (table,) = struct.unpack_from("<I", data, 28)
         size, count = struct.unpack_from("<HH", data, 42)
@@ -130,6 +130,6 @@ def _runpath(data: bytes) -> list[str]:
 
 
 def outside(root: str, loaded: Iterable[str]) -> list[str]:
-    """Those of the `loaded` files that do not lie below `root`."""
+    """List those of the `loaded` files that do not lie below `root`."""
     base = os.path.realpath(root)
     return sorted({path for path in loaded if os.path.commonpath([base, os.path.realpath(path)]) != base})

@@ -1,5 +1,5 @@
-"""What can be recorded: a 32-bit x86 ELF program whose loader can be found. Everything else is refused before work
-starts, each with its own line."""
+"""Refuses what cannot be recorded before work starts, each with its own line: all but a 32-bit x86 ELF program whose
+loader can be found."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ LOADER_PACKAGE = "libc6:i386"
 
 
 def find(program: str, root: str | None) -> str:
-    """The path of `program` as QEMU takes it, after checking that QEMU can run it.
+    """Find the path of `program` as QEMU takes it, after checking that QEMU can run it.
 
     A name without a slash is looked up in PATH, as a shell does. `root` is QEMU's -L folder.
     Raises `MmuexpError`: not found, not executable, a script, another machine, no loader.
@@ -47,13 +47,13 @@ def find(program: str, root: str | None) -> str:
 
 
 def loader_of(path: str) -> str | None:
-    """The loader that a program names, as the guest sees it; None for a static one."""
+    """Read the loader that a program names, as the guest sees it; None for a static one."""
     with open(path, "rb") as file:
         return _interpreter(file, file.read(64), path)
 
 
 def _interpreter(file, head: bytes, path: str, root: str | None = None) -> str | None:
-    """PT_INTERP of an i386 ELF file, None for a static program."""
+    """Read PT_INTERP of an i386 ELF file; None for a static program."""
     if head[:2] == b"#!":
         line = head.split(b"\n")[0][2:].decode(errors="replace").strip()
         if root and os.path.lexists(below := os.path.join(root, line.split(" ")[0].lstrip("/"))):
@@ -85,7 +85,7 @@ def _interpreter(file, head: bytes, path: str, root: str | None = None) -> str |
 
 
 def _find_loader(loader: str, root: str | None, path: str) -> None:
-    """QEMU opens the loader below -L, else as it stands."""
+    """Refuse a loader that QEMU finds neither below -L nor as it stands."""
     root = root or DEFAULT_ROOT
     if not (Path(root) / loader.lstrip("/")).exists() and not os.path.exists(loader):
         raise MmuexpError(

@@ -82,7 +82,7 @@ def record(
 
 
 def _from_outside(session: Session, root: str, loader: str | None) -> dict[str, str]:
-    """What the metadata says of libraries that were not found below -L; a line says it, too."""
+    """Tell the metadata of libraries that were not found below -L; a line says it, too."""
     loaded = session.ring.loaded
     if loader and not os.path.exists(os.path.join(root, loader.lstrip("/"))):
         loaded = [loader, *loaded]
@@ -94,7 +94,7 @@ def _from_outside(session: Session, root: str, loader: str | None) -> dict[str, 
 
 
 def refuse_inputs(words: Sequence[str], output: str) -> None:
-    """Raises UsageError if a file that is named among the arguments, as FILE or in KEY=FILE,... is the output."""
+    """Raise UsageError if a file that is named among the arguments, as FILE or in KEY=FILE,... is the output."""
     for word in words:
         for part in (word, *re.split("[,=]", word)):
             refuse_itself(part, output, "is named by the command that is to be recorded")
@@ -107,7 +107,7 @@ def tell_of_kept(writer: TraceWriter, note: Callable[[str], None]) -> None:
 
 
 def clean_environment(note: Callable[[str], None]) -> dict[str, str]:
-    """Our environment without the options of QEMU that are in it, of which `note` gets a line."""
+    """Copy our environment without the options of QEMU that are in it, of which `note` gets a line."""
     ours = {name for name in os.environ if name.startswith("QEMU_") and name != KEPT_VARIABLE}
     if ours:
         note(f"{', '.join(sorted(ours))}: left out of the environment, because QEMU takes it for an option")
@@ -130,7 +130,7 @@ def run(session: Session, command: Sequence[str], environment: dict[str, str] | 
 
 
 def metadata_of(command: Sequence[str], version: str, licence: str | None, skip: int) -> dict[str, str]:
-    """What the file says about where it came from."""
+    """Make what the file says about where it came from."""
     metadata = {
         "guest": "i386",
         "recorder": f"{recorder_name()}; {version}",
@@ -145,7 +145,7 @@ def metadata_of(command: Sequence[str], version: str, licence: str | None, skip:
 
 
 def find_qemu(name: str, package: str, known: Sequence[int] = build.APIS) -> tuple[str, str, int]:
-    """Path and version line of a QEMU, and the one of the `known` versions of the plugin interface that it offers.
+    """Find a QEMU: its path and version line, and the `known` version of the plugin interface that it offers.
 
     Raises `MmuexpError` when it is missing or offers none of them.
     """

@@ -1,4 +1,4 @@
-"""Why a recording ends before what it records does, in words for the user and the file."""
+"""Says why a recording ends before what it records does, in words for the user and the file."""
 
 from mmuexp.record.ring import Ended
 

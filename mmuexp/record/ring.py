@@ -1,4 +1,4 @@
-"""The shared memory between QEMU and the encoder, as `plugin/ring.h` lays it out: a header and a few chunks of rows.
+"""Reads the memory shared by QEMU and the encoder, as `plugin/ring.h` lays it out: a header, and chunks of rows.
 
 The plugin fills chunks column by column; `Ring.columns` wraps them as arrays without a copy. Rows that QEMU wrote
 before something killed it are still here, which is why the memory belongs to the encoder and not to a pipe.
@@ -38,7 +38,7 @@ class Mode(IntEnum):
 
 
 class Ended(IntEnum):
-    """Why the plugin makes no more rows (`enum ended`)."""
+    """Says why the plugin makes no more rows (`enum ended`)."""
 
     NOT = 0
     EXIT = 1
@@ -106,7 +106,7 @@ class Ring:
 
     @property
     def is_full(self) -> bool:
-        """Whether a whole chunk waits to be written."""
+        """Does a whole chunk wait to be written?"""
         return self.rows - self.taken >= BATCH_ROWS - self.in_chunk
 
     def begin(self) -> None:

@@ -1,4 +1,4 @@
-"""One run of QEMU with our plugin in it, whatever it runs: rows come through the ring and go into the file.
+"""Runs QEMU with our plugin in it, whatever it runs: rows come through the ring and go into the file.
 
 The encoder is this process, beside QEMU (its child). It sleeps until the plugin says that a chunk is full or QEMU
 ends; whatever ends QEMU, the rows written so far are in the shared memory and go into the file.
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 1.0  # for QEMU to end after it was told to
 
 
 class Recording(NamedTuple):
-    """What was recorded. `exit_code` is the program's or QEMU's own, 128 + n when signal n ended it."""
+    """Tells what was recorded. `exit_code` is the program's or QEMU's own, 128 + n when signal n ended it."""
 
     path: str
     rows: int
@@ -40,8 +40,8 @@ class Recording(NamedTuple):
 
 
 class Session:
-    """Its process, the ring, the socket, and how far the file is. `limit` and `skip` count rows, `seconds` is a time
-    limit. A user-mode program runs on when the recording ends, a whole guest ends with it."""
+    """Holds one run: its process, the ring, the socket, and how far the file is. `limit` and `skip` count rows,
+    `seconds` is a time limit. A user-mode program runs on when the recording ends, a whole guest ends with it."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Session:
         return "the guest ends with it" if self.ring.mode == Mode.SYSTEM else "the program runs on"
 
     def plugin_option(self, plugin) -> str:
-        """The value of QEMU's -plugin."""
+        """Make the value of QEMU's -plugin."""
         skip = WAIT if self.waits_for else self.skip
         option = f"{str(plugin).replace(',', ',,')},ring={self.ring.fd},socket={self.theirs.fileno()},skip={skip}"
         option += self.start_option
@@ -94,7 +94,7 @@ class Session:
             self.console.begin()
 
     def _pass_on(self, number: int) -> None:
-        """A program may do with INT what it likes; after the other signals its time is short."""
+        """Pass on a signal. A program may do with INT what it likes; after the others its time is short."""
         if self.process:
             self.process.send_signal(number)
         if number in ENDING and self.kill_at is None:
@@ -152,7 +152,7 @@ class Session:
             self._finish(STOPPED, until=self.console.stopped_at, ends=True)
 
     def _milliseconds_left(self) -> int | None:
-        """Until something must be done though nothing happens."""
+        """Say how long to wait until something must be done though nothing happens; None is forever."""
         if self.complete is None and self.failure is None and self.ring.is_full:
             return 0
         ends = []
@@ -163,7 +163,7 @@ class Session:
         return max(0, int((min(ends) - time.monotonic()) * 1000) + 1) if ends else None
 
     def _end_what_has_no_end(self) -> None:
-        """The time limit; and a guest does not outlive its recording."""
+        """Enforce the time limit, and end a guest whose recording is over."""
         now = time.monotonic()
         if self.time_limit is not None and self.complete is None and now >= self.began + self.time_limit:
             self._send(TOKEN_STOP)
@@ -182,7 +182,7 @@ class Session:
             self.process.terminate()
 
     def _refuse_what_did_not_start(self, code: int) -> None:
-        """QEMU said no, or died while it loaded the program: no file."""
+        """Raise, and leave no file, if QEMU said no or died while it loaded the program."""
         if self.ring.rows + self.ring.skipped or self.signals.first or self.told_to_end or self.complete is not None:
             return
         if code > 0:
@@ -194,13 +194,13 @@ class Session:
             raise MmuexpError(how, where=self.qemu, todo=f"the {self.noun} may be cut or damaged")
 
     def _refuse_an_empty_one(self) -> None:
-        """A guest that cannot be recorded at all: no file."""
+        """Raise, and leave no file, for a guest that cannot be recorded at all."""
         if self.ring.mode == Mode.SYSTEM and self.ring.ended in CUT and not self.ring.rows + self.ring.skipped:
             self.writer.abort()
             raise MmuexpError(CUT[self.ring.ended], where=self.qemu)
 
     def _why(self, code: int) -> str:
-        """`mmuexp.complete` of a recording whose program has ended."""
+        """Give `mmuexp.complete` of a recording whose program has ended."""
         if self.ring.mode == Mode.SYSTEM and self.signals.first:
             return f"interrupted by {signal.Signals(self.signals.first).name}"
         if self.ring.ended == Ended.EXIT:
@@ -212,7 +212,7 @@ class Session:
         return f"{self.qemu} ended without a word (exit code {code})"
 
     def _read_tokens(self) -> bool:
-        """False at the end of the stream: QEMU is gone, or another program is in its place."""
+        """Read what the plugin sent. False at the end: QEMU is gone, or another program is in its place."""
         try:
             return bool(self.socket.recv(4096))
         except ConnectionResetError:
@@ -274,8 +274,8 @@ class Session:
             self.failure = MmuexpError("the last rows cannot be written", where=self.writer.path, todo=NO_ROOM)
 
     def _without_a_row(self, complete: str) -> MmuexpError | None:
-        """Why there is nothing to be kept. A trace without rows, of a run that was shorter than what was to be skipped,
-        is one, but none to replace another with."""
+        """Say why there is nothing to be kept. A trace without rows, of a run shorter than what was to be skipped, is
+        kept, but does not replace another."""
         empty_will_do = self.ring.skipped and not (self.failure or self.waits_for or self.writer.replaces)
         if self.ring.taken or empty_will_do:
             return None
@@ -288,13 +288,13 @@ class Session:
         return error
 
     def _counted(self, rows: int) -> dict[str, str]:
-        """What the plugin has counted beside the rows, where all of them are in the file: else nobody knows."""
+        """Give what the plugin has counted beside the rows, if all of them are in the file: else nobody knows."""
         if self.failure or rows != self.ring.rows or self.ring.mode != Mode.SYSTEM:
             return {}
         return {"flushes_unsure": str(self.ring.flushes_unsure)}
 
     def end(self) -> None:
-        """Whatever happened: QEMU does not outlive the recorder."""
+        """End QEMU, whatever happened: it does not outlive the recorder."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()

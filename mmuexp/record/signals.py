@@ -1,4 +1,4 @@
-"""Signals that reach the recorder while QEMU runs: it outlives them, to finish the file."""
+"""Takes the signals that reach the recorder while QEMU runs: it outlives them, to finish the file."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)  # after one of these QEMU's time is sh
 
 
 class Signals:
-    """Those of ^C, TERM and HUP, from `take` to `give_back`. `first` is the one that came first, and `waker` a
+    """Takes ^C, TERM and HUP, from `take` to `give_back`. `first` is the one that came first, and `waker` a
     descriptor that can be read when one came: it ends a wait."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Signals:
 
 
 def _has_terminal() -> bool:
-    """Whether this process has a terminal, whose keys send signals to all that runs there."""
+    """Has this process a terminal, whose keys send signals to all that runs there?"""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:

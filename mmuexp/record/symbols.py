@@ -1,4 +1,4 @@
-"""Addresses of a 32-bit x86 program by the names that its file gives them."""
+"""Finds addresses of a 32-bit x86 program by the names that its file gives them."""
 
 import struct
 from pathlib import Path
@@ -11,10 +11,10 @@ ADDRESSES = 1 << 32
 
 
 def find(path: str, text: str) -> tuple[int, bool]:
-    """The guest address that `text` means: a number (0x8049000), or a symbol of the program at `path`. True: it counts
-    from the beginning of the code of a program that is loaded anywhere (PIE).
+    """Find the guest address that `text` means: a number (0x8049000), or a symbol of the program at `path`. True: it
+    counts from the beginning of the code of a program that is loaded anywhere (PIE).
 
-    Raises UsageError for an address that is none, MmuexpError for a symbol that is not in the file.
+    Raises UsageError for what is not an address, MmuexpError for a symbol that is not in the file.
     """
     if text[:1].isdigit():
         try:
@@ -53,7 +53,7 @@ def _symbols(data: bytes) -> dict[bytes, int]:
 
 
 def _code(data: bytes) -> int:
-    """Where the program's code begins, as QEMU reckons: its first segment that may be executed."""
+    """Find where the program's code begins, as QEMU reckons: its first segment that may be executed."""
     (table,) = struct.unpack_from("<I", data, 28)
     size, count = struct.unpack_from("<HH", data, 42)
     segments = [struct.unpack_from("<8I", data, table + at * size) for at in range(count)]

@@ -92,7 +92,7 @@ def record_system(
 
 
 def machine_arguments(arguments: Sequence[str]) -> list[str]:
-    """What QEMU is told before the user's arguments. Raises UsageError: what those say cannot be recorded."""
+    """Make what QEMU is told before the user's arguments. Raises UsageError: what those say cannot be recorded."""
     for before, word in zip(["", *arguments], arguments, strict=False):
         if not before.startswith("-") and _is_program(word):  # QEMU takes it for a disk, and would never end
             todo = "leave --system out, or give a kernel with -kernel"
@@ -125,13 +125,13 @@ def _is_program(word: str) -> bool:
 
 
 def _pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """Each option with the word after it, which is its value if it takes one."""
+    """Yield each option with the word after it, which is its value if it takes one."""
     following = [*arguments[1:], ""]
     return [(word, value) for word, value in zip(arguments, following, strict=True) if word.startswith("-")]
 
 
 def _processors(value: str) -> int:
-    """Of -smp 4, -smp cpus=4,..., -smp sockets=2,cores=2; hotpluggable ones count."""
+    """Count the processors of -smp 4, -smp cpus=4,..., -smp sockets=2,cores=2; hotpluggable ones count."""
     keys = dict((part if "=" in part else f"cpus={part}").split("=", 1) for part in value.split(","))
     numbers = {key: int(text) for key, text in keys.items() if text.isdigit()}
     product = 1
@@ -141,7 +141,7 @@ def _processors(value: str) -> int:
 
 
 def _ram_bytes(values: list[str]) -> int:
-    """Of the last -m, as QEMU reads it: a number of MiB, or with a unit; `size=` may stand before it."""
+    """Read the RAM of the last -m as QEMU does: a number of MiB, or with a unit; `size=` may stand before it."""
     if not values:
         return DEFAULT_RAM
     parts = values[-1].split(",")
@@ -154,7 +154,7 @@ def _ram_bytes(values: list[str]) -> int:
 
 
 def default_output(arguments: Sequence[str]) -> str:
-    """The name of what is booted, else guest.arrow."""
+    """Name the trace after what is booted, else guest.arrow."""
     for word, value in _pairs(arguments):
         if word.lstrip("-") in ("bios", "kernel", "cdrom", "fda", "hda") and value:
             return os.path.basename(value) + ".arrow"

@@ -27,7 +27,7 @@ FAILURES = (Broken, pa.ArrowException, OSError, ValueError, MemoryError)  # of b
 
 
 def damaged(path: str, error: Exception, row: int | None = None) -> TraceError:
-    """The line for bytes that do not decode."""
+    """Make the error for bytes that do not decode."""
     at = "" if row is None else f" at row {row:,}"
     text = " ".join(str(error).split()) or type(error).__name__
     todo = f"copy it again, or keep what decodes: mmuexp trace recover {path} -o NEW.arrow"
@@ -35,7 +35,7 @@ def damaged(path: str, error: Exception, row: int | None = None) -> TraceError:
 
 
 class Column(NamedTuple):
-    """Where a column's buffers are in a batch, and its type in the file."""
+    """Says where a column's buffers are in a batch, and its type in the file."""
 
     name: str
     kind: np.dtype
@@ -44,7 +44,7 @@ class Column(NamedTuple):
 
 
 def columns_of(schema: pa.Schema, path: str) -> list[Column]:
-    """The trace's columns in the order of `guest.DTYPES`, found in a schema with others, in any order."""
+    """Find the trace's columns in a schema that may hold others, in any order; they come in that of `guest.DTYPES`."""
     wanted: dict[str, Column] = {}
     node = buffer = 0
     for field in schema:
@@ -69,7 +69,7 @@ def columns_of(schema: pa.Schema, path: str) -> list[Column]:
 
 
 def _extent(kind: pa.DataType, path: str) -> tuple[int, int]:
-    """Field nodes and buffers that a column of this type takes in a batch (Columnar.rst, "Buffer listing")."""
+    """Count field nodes and buffers that a column of this type takes in a batch (Columnar.rst, "Buffer listing")."""
     types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
         return _extent(kind.storage_type, path)
@@ -103,7 +103,7 @@ class Decoder:
         self.schema, self.columns, self.fd, self.path = schema, columns_of(schema, path), fd, path
 
     def pieces(self, batch: Batch, first: int, skip: int = 0) -> Iterator[Columns]:
-        """The rows of a batch that begins with row `first` of the file, without the first `skip`."""
+        """Yield the rows of a batch that begins with row `first` of the file, without the first `skip`."""
         if not batch.rows:
             return
         position = 0
@@ -126,7 +126,7 @@ class Decoder:
             raise damaged(self.path, error, first + position) from None
 
     def crc32(self, batch: Batch, first: int) -> str:
-        """`mmuexp.crc32` of a batch of any size, column by column in bounded pieces."""
+        """Take `mmuexp.crc32` of a batch of any size, column by column in bounded pieces."""
         value = 0
         try:
             for column, dtype in zip(self.columns if batch.rows else (), DTYPES, strict=False):
@@ -140,7 +140,7 @@ class Decoder:
         return f"{value:08x}"
 
     def whole(self, batch: Batch, first: int) -> Iterator[Columns]:
-        """As `pieces`, given out only after all of the batch decoded and its CRC, if it has one, was right."""
+        """Yield as `pieces` does, but only after all of the batch decoded and its CRC, if it has one, was right."""
         told, held = batch.custom.get(PREFIX + "crc32"), []
         for columns in self.pieces(batch, first):
             if batch.rows <= BATCH_ROWS:
@@ -150,7 +150,7 @@ class Decoder:
         yield from held or self.pieces(batch, first)
 
     def stored_bytes(self, batch: Batch) -> dict[str, int]:
-        """Bytes that each column takes in the file."""
+        """Count the bytes that each column takes in the file."""
         return {column.name: batch.buffers[column.buffer + 1].length for column in self.columns}
 
     def _check(self, batch: Batch, first: int) -> None:
@@ -166,8 +166,8 @@ class Decoder:
                 )
 
     def _fit(self, arrays: Iterable[np.ndarray], first: int) -> Columns:
-        """The arrays in the trace's types, each before the next is decoded: in a file they may be twice to eight times
-        as wide. A value that does not fit is refused with its row.
+        """Cast the arrays to the trace's types, each before the next is decoded: in a file they may be twice to eight
+        times as wide. A value that does not fit is refused with its row.
         """
         fitted = []
         for name, dtype, array in zip(DTYPES._fields, DTYPES, arrays, strict=True):
@@ -185,7 +185,7 @@ class Decoder:
         return Columns(*fitted)
 
     def _declared(self, column: Column, batch: Batch) -> tuple[Buffer, str | None, int]:
-        """The stored data of a column, its codec, and its bytes when decoded, checked against the rows."""
+        """Find a column's stored data, its codec, and its bytes when decoded, checked against the rows."""
         stored, needed = batch.buffers[column.buffer + 1], batch.rows * column.kind.itemsize
         if batch.codec is None:
             codec, size, stored = None, stored.length, stored
@@ -208,7 +208,7 @@ class Decoder:
         return [np.frombuffer(part, column.kind, batch.rows) for part, column in zip(data, self.columns, strict=True)]
 
     def _stream(self, column: Column, batch: Batch):
-        """A function that reads the next `count` values."""
+        """Make a function that reads the next `count` values."""
         stored, codec, left = self._declared(column, batch)
         needed, source = batch.rows * column.kind.itemsize, _Range(self.fd, stored)
         if codec is not None:
@@ -232,7 +232,7 @@ class Decoder:
 
 
 class _Range:
-    """Some bytes of a file, as a file."""
+    """Reads a range of a file as if it were a file."""
 
     closed = False
 

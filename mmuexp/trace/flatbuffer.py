@@ -1,4 +1,4 @@
-"""Flatbuffers, in which Arrow keeps what it says of a file, read without trusting them: every offset is checked."""
+"""Reads flatbuffers, in which Arrow keeps what it says of a file, and checks every offset in them."""
 
 import struct
 
@@ -9,11 +9,11 @@ MAX_TEXT_BYTES = 1 << 20  # names and metadata of one header, and the metadata o
 
 
 class Broken(Exception):
-    """Bytes that are no Arrow file, in words for the user."""
+    """Says in words for the user why some bytes are not an Arrow file."""
 
 
 class Budget:
-    """What may still be looked at of one header: many entries can point to one large thing, each to be copied."""
+    """Bounds what is looked at of one header: many entries can point to one large thing, each to be copied."""
 
     def __init__(self):
         self.entries, self.text_bytes = MAX_ENTRIES, MAX_TEXT_BYTES

@@ -1,4 +1,4 @@
-"""How a trace is written: an Arrow IPC file with one column for each field of `guest.Columns`.
+"""Writes a trace: an Arrow IPC file with one column for each field of `guest.Columns`.
 
 Batches of 2**20 rows, ZSTD buffers; each batch carries the CRC of its rows, and what is known only at the end
 (rows, window, completeness) stands in the custom metadata of a last batch of no rows. So every byte is written
@@ -21,7 +21,7 @@ UNKNOWN = (-1, -1)  # a window that nobody knows
 
 
 def crc32(columns: Columns) -> str:
-    """`mmuexp.crc32` of a batch: zlib.crc32 chained over its columns (little-endian) in schema order, as hex."""
+    """Take `mmuexp.crc32` of a batch: zlib.crc32 chained over its columns (little-endian) in schema order, as hex."""
     value = 0
     for column in columns:
         value = zlib.crc32(column.data, value)
@@ -29,13 +29,13 @@ def crc32(columns: Columns) -> str:
 
 
 def metadata_crc32(metadata: dict[str, str]) -> str:
-    """`mmuexp.metadata_crc32`: of the lines key=value of all other `mmuexp.` keys, without prefix, sorted, UTF-8."""
+    """Take `mmuexp.metadata_crc32`: of the lines key=value of all other `mmuexp.` keys, bare, sorted, UTF-8."""
     lines = sorted(f"{key}={value}\n" for key, value in metadata.items() if key != "metadata_crc32")
     return f"{zlib.crc32(''.join(lines).encode()):08x}"
 
 
 def empty(rows: int = 0) -> Columns:
-    """`rows` rows of zeros."""
+    """Make `rows` rows of zeros."""
     return Columns(*(np.zeros(rows, dtype) for dtype in DTYPES))
 
 

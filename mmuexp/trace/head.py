@@ -1,4 +1,4 @@
-"""Some rows of a trace, in words."""
+"""Shows some rows of a trace in words."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What can be said about a trace: counts, mix, footprint, where it came from, what it costs on disk."""
+"""Says what can be said about a trace: counts, mix, footprint, where it came from, what it costs on disk."""
 
 import os
 from collections.abc import Callable

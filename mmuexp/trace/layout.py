@@ -1,4 +1,4 @@
-"""Where things lie in an Arrow IPC file, read without trusting it.
+"""Finds where things lie in an Arrow IPC file, without trusting it.
 
 Arrow's own reader allocates what a file says a buffer holds, and decodes a record batch as a whole. A trace comes
 from anybody and its batches may have any size, so this module reads the few flatbuffers that say where a batch's
@@ -34,7 +34,7 @@ class Buffer(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One record batch: where its buffers are and how they are stored."""
+    """Says where the buffers of one record batch are and how they are stored."""
 
     rows: int
     nulls: list[int]  # null count of each field node, in depth-first order
@@ -58,7 +58,7 @@ class Message(NamedTuple):
 
 
 def pread(fd: int, length: int, offset: int) -> bytes:
-    """Exactly `length` bytes at `offset`. Raises Broken where the file ends before them."""
+    """Read exactly `length` bytes at `offset`. Raises Broken where the file ends before them."""
     if length < 0 or offset < 0:
         raise Broken("a length or an offset is negative")
     try:
@@ -76,7 +76,7 @@ def pread(fd: int, length: int, offset: int) -> bytes:
 
 
 def message(fd: int, start: int, size: int) -> Message | None:
-    """The message at byte `start` of a file of `size` bytes; None where the stream ends."""
+    """Read the message at byte `start` of a file of `size` bytes; None where the stream ends."""
     mark, length = struct.unpack("<Ii", pread(fd, 8, start))
     head = start + 8
     if mark != 0xFFFFFFFF:  # before Arrow 0.15 there was only the length
@@ -99,7 +99,7 @@ def message(fd: int, start: int, size: int) -> Message | None:
 
 
 def batch(found: Message) -> Batch:
-    """The layout of a RECORD_BATCH message."""
+    """Read the layout of a RECORD_BATCH message."""
     header, size = found.header, found.end - found.body
     rows = header.integer(0, "q")
     if rows < 0:
@@ -151,7 +151,7 @@ EOS_BYTES = 8
 
 
 def schema_start(fd: int, size: int) -> int:
-    """Where the first message stands: after the magic, which some writers pad to 64 bytes."""
+    """Find the first message: after the magic, which some writers pad to 64 bytes."""
     head = pread(fd, min(size, MAX_PADDING + 8), 0)
     for at in range(8, MAX_PADDING + 1, 8):
         if head[at : at + 8] != bytes(8):
@@ -160,7 +160,7 @@ def schema_start(fd: int, size: int) -> int:
 
 
 def schema_end(fd: int, size: int) -> int:
-    """The byte after the schema message, which has no body: by its length alone, whatever its content."""
+    """Find the byte after the schema message, which has no body, by the length that it gives alone."""
     start = schema_start(fd, size)
     mark, length = struct.unpack("<Ii", pread(fd, 8, start))
     return start + 8 + length if mark == 0xFFFFFFFF else start + 4 + mark
@@ -175,7 +175,7 @@ class Footer(NamedTuple):
 
 
 def footer(fd: int, size: int) -> Footer | None:
-    """What the footer says; None when the file has none."""
+    """Read what the footer says; None when the file has none."""
     tail = len(MAGIC) + 4
     if size < 2 * tail or pread(fd, len(MAGIC), size - len(MAGIC)) != MAGIC:
         return None
@@ -197,7 +197,7 @@ def footer(fd: int, size: int) -> Footer | None:
 
 
 def check_schema(schema: Table) -> None:
-    """Look at all of a schema that takes memory, before Arrow's own reader copies it (Schema.fbs)."""
+    """Bound all of a schema that takes memory, before Arrow's own reader copies it (Schema.fbs)."""
     schema.pairs(2)
     left = schema.tables(1)
     while left:
@@ -233,7 +233,7 @@ def _span(values: np.ndarray) -> tuple[int, int]:
 
 
 def count_batches(fd: int, size: int) -> int:
-    """Record batches from the schema on, without the footer: as far as the stream makes sense."""
+    """Count record batches from the schema on, without the footer, as far as the stream makes sense."""
     at, count = schema_end(fd, size), 0
     with suppress(Broken):
         while (found := message(fd, at, size)) is not None:

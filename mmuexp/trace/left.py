@@ -1,4 +1,4 @@
-"""The file that a recording is made in, TARGET.part, and what a recorder that was killed left there.
+"""Claims the file that a recording is made in, TARGET.part, and keeps what a killed recorder left there.
 
 One recorder at a time writes to it: it holds the file's lock. What a killed one left is no longer locked; where that
 holds rows, it is given another name, and `trace recover` makes a trace of it.
@@ -16,12 +16,12 @@ from mmuexp.trace import layout
 
 
 def part_of(target: str | os.PathLike) -> str:
-    """The name of the file in which the recording `target` is made."""
+    """Name the file in which the recording `target` is made."""
     return os.path.realpath(target) + partfile.SUFFIX
 
 
 def older(target: str) -> tuple[int, int] | None:
-    """Which file stands there that a recording would replace; None if there is none, or nothing in it."""
+    """Identify the file that a recording would replace; None if there is none, or nothing in it."""
     with contextlib.suppress(OSError):
         status = os.stat(target)
         return (status.st_dev, status.st_ino) if status.st_size else None
@@ -89,7 +89,7 @@ def _in_the_way(name: str) -> MmuexpError:
 
 
 def rows_in(fd: int) -> int | None:
-    """How many rows stand in whole batches of an unfinished trace; None where it is something else."""
+    """Count the rows in whole batches of an unfinished trace; None where it is something else."""
     size = os.fstat(fd).st_size
     head = os.pread(fd, len(layout.MAGIC), 0)
     if head != layout.MAGIC[: len(head)]:

@@ -1,4 +1,4 @@
-"""The parameter of a sweep that belongs to traces: a seed that says where the program was loaded (relocate.py)."""
+"""Reads load seeds, the parameter of a sweep that belongs to traces: each says where the program was loaded."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ MAX_SEEDS = 1024
 
 
 def seeds_of(texts: Iterable[str], where: str = LOAD_SEED) -> list[int]:
-    """Seeds from the values of a RANGE, each once. Raises UsageError."""
+    """Read seeds from the values of a RANGE, each once. Raises UsageError."""
     texts = list(texts)
     try:
         seeds = list(dict.fromkeys(int(text, 0) for text in texts))
@@ -21,7 +21,7 @@ def seeds_of(texts: Iterable[str], where: str = LOAD_SEED) -> list[int]:
 
 
 def checked_seeds(seeds: list[int], where: str = LOAD_SEED) -> list[int]:
-    """The seeds, if they are some. Raises UsageError."""
+    """Return the seeds. Raises UsageError for none, too many, or one out of range."""
     if not seeds:
         raise UsageError("no seed is named", where=where, todo="give 0 for the trace as it was recorded")
     for seed in seeds:

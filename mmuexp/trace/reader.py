@@ -1,4 +1,4 @@
-"""Reading a trace: `open_trace` checks what can be checked at once, `Trace.batches` hands out the rows.
+"""Reads a trace: `open_trace` checks what can be checked at once, `Trace.batches` hands out the rows.
 
 Rows are decoded in pieces of at most 2**20, however large the file's batches are, and another thread decodes the next
 piece meanwhile (decompression runs outside Python's lock).
@@ -35,7 +35,7 @@ def open_trace(path: str | os.PathLike) -> "Trace":
 
 
 def open_input(path: str) -> tuple[int, int]:
-    """A regular file's descriptor and size. Raises TraceError where there is none to read."""
+    """Open a regular file: its descriptor and size. Raises TraceError where there is none to read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would wait for a writer
     except (OSError, ValueError) as error:
@@ -126,7 +126,7 @@ class Trace:
         return int(parts[0]), int(parts[1])
 
     def batches(self, start: int = 0, *, ahead: bool = True) -> Iterator[Columns]:
-        """The rows from number `start` on, in pieces of 1 to 2**20 rows, C-contiguous, exactly of `guest.DTYPES`.
+        """Yield the rows from number `start` on, in pieces of 1 to 2**20 rows, C-contiguous, exactly of `guest.DTYPES`.
 
         `ahead`: another thread decodes what comes next, which Arrow spreads over all cores.
 
@@ -143,7 +143,7 @@ class Trace:
                 yield columns
 
     def pieces(self, start: int = 0) -> Iterator[Columns]:
-        """As `batches`, decoded in the caller's thread."""
+        """Yield as `batches` does, but decode in the caller's thread."""
         for index, first, skip in self._batches_from(start):
             yield from self.decoder.pieces(self.layouts[index], first, skip)
 
@@ -186,7 +186,7 @@ class Trace:
 
 
 def checked_mode(metadata: dict[str, str], path: str) -> str:
-    """The mode of a trace of our format. Raises TraceError for other formats and modes."""
+    """Take the mode from a trace's metadata. Raises TraceError for other formats and modes."""
     version, mode = metadata.get("format"), metadata.get("mode")
     if version is None:
         what = "is an Arrow file but no trace: its schema metadata has no mmuexp.format"
@@ -201,7 +201,7 @@ def checked_mode(metadata: dict[str, str], path: str) -> str:
 
 
 def read_schema(path: str):
-    """The schema in an Arrow file's footer."""
+    """Read the schema in an Arrow file's footer."""
     import pyarrow as pa
 
     try:
@@ -214,7 +214,7 @@ def read_schema(path: str):
 
 
 class Layouts:
-    """Where a file's record batches lie. Two numbers are kept of each: a file may have millions of small ones.
+    """Knows where a file's record batches lie. It keeps two numbers of each: a file may have millions of small ones.
 
     `rows` are the batches' row counts; iterating reads the headers again, `[i]` one of them.
     """
@@ -286,8 +286,8 @@ def _damaged(path: str, error: Exception) -> TraceError:
 def window_trouble(
     mode: str, window: tuple[int, int] | None, rows: int, first_op: Callable[[], int | None] = lambda: None
 ) -> str:
-    """What a window contradicts in a file of so many rows; "" if nothing. MAP rows may stand before it, or in user mode
-    one THREAD row: `first_op` tells what the first row is."""
+    """Say what a window contradicts in a file of so many rows; "" if nothing. MAP rows may stand before it, or in user
+    mode one THREAD row: `first_op` tells what the first row is."""
     if window is None or (window[1] == rows if mode == "user" else window[1] <= rows):
         return ""
     if mode == "user" and window[1] == rows - 1 and first_op() == THREAD:

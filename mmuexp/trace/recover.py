@@ -1,4 +1,4 @@
-"""Mend a file whose writer was killed: read it as a stream, keep the batches that are whole, write a valid trace."""
+"""Mends a file whose writer was killed: reads it as a stream, keeps the whole batches, writes a valid trace."""
 
 import os
 from collections.abc import Iterator
@@ -94,7 +94,7 @@ class _Recovery:
         return self.tail.get("rows") == str(rows)
 
     def _trouble(self) -> str:
-        """Why a file whose batches are all right is none that can be opened, or verified; "" if it is."""
+        """Say why a file whose batches are all right cannot be opened, or verified; "" if it can."""
         try:
             if layout.footer(self.fd, self.size) is None:
                 return "its footer was missing"

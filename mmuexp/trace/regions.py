@@ -41,7 +41,7 @@ class Region(NamedTuple):
 @guarded()
 @kept
 def _touch(vaddr, size, op, touched):
-    """Marks the pages of LOAD, STORE, EXEC and FLUSH_PAGE rows in touched, uint8[PAGES]. Returns 1 if one goes round
+    """Mark the pages of LOAD, STORE, EXEC and FLUSH_PAGE rows in touched, uint8[PAGES]. Returns 1 if one goes round
     the end of the address space."""
     wraps = 0
     for i in range(op.size):
@@ -57,10 +57,10 @@ def _touch(vaddr, size, op, touched):
 
 
 def regions_of(trace, join_pages: int = JOIN_PAGES) -> list[Region]:
-    """The regions of an open trace, by ascending address: one pass over it.
+    """Find the regions of an open trace, by ascending address, in one pass over it.
 
     Raises TraceError for a system trace, and where an access goes round the end of the address space; UsageError for a
-    distance that is none.
+    distance out of range.
     """
     _check_whole(join_pages, "join_pages", 1, PAGES)
     if trace.mode != "user":
@@ -75,7 +75,7 @@ def regions_of(trace, join_pages: int = JOIN_PAGES) -> list[Region]:
 
 
 def joined(pages: np.ndarray, join_pages: int) -> list[Region]:
-    """Ascending page numbers as regions: a distance of more than `join_pages` parts two."""
+    """Join ascending page numbers to regions: a distance of more than `join_pages` parts two."""
     if not len(pages):
         return []
     cuts = np.flatnonzero(np.diff(pages) > join_pages)
@@ -84,7 +84,7 @@ def joined(pages: np.ndarray, join_pages: int) -> list[Region]:
 
 
 def offsets_of(regions: list[Region], seed: int, move_bits: int = MOVE_BITS) -> list[int]:
-    """The offset in pages of each region, -2**(move_bits-1) .. 2**(move_bits-1)-1; all 0 for seed 0.
+    """Draw the offset in pages of each region, -2**(move_bits-1) .. 2**(move_bits-1)-1; all 0 for seed 0.
 
     From the lowest region on, each draws evenly from what its neighbours leave of that range: the one below has its
     place already, those above must still find theirs. Raises UsageError.
@@ -110,7 +110,7 @@ def offsets_of(regions: list[Region], seed: int, move_bits: int = MOVE_BITS) -> 
 
 
 def _splitmix64(state: int) -> tuple[int, int]:
-    """(the next state, 64 random bits)"""
+    """Draw once: (the next state, 64 random bits)."""
     state = (state + 0x9E3779B97F4A7C15) & _MASK
     mixed = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
     mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _MASK
@@ -118,6 +118,6 @@ def _splitmix64(state: int) -> tuple[int, int]:
 
 
 def _check_whole(value: int, where: str, least: int, most: int) -> None:
-    """Raises UsageError for what is no whole number from `least` to `most`."""
+    """Raise UsageError for what is not a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UsageError(f"is {value!r}, not a whole number from {least} to {most:,}", where=where, todo="give one")

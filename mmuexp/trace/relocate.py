@@ -10,7 +10,7 @@ from mmuexp.trace.regions import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regi
 
 
 class Relocated:
-    """An open trace whose regions are moved by `offsets` (in pages); read as the trace itself is."""
+    """Moves the regions of an open trace by `offsets` (in pages); it is read as the trace itself is."""
 
     def __init__(self, trace, regions: list[Region], offsets: list[int]):
         self.trace, self.regions, self.offsets = trace, regions, offsets
@@ -26,20 +26,20 @@ class Relocated:
         return map(self.moved, self.trace.batches(ahead=ahead))
 
     def moved(self, columns: Columns) -> Columns:
-        """These rows of the trace, moved. FLUSH rows (a value of CR3) and annotations stay as they are."""
+        """Move these rows of the trace. FLUSH rows (a value of CR3) and annotations stay as they are."""
         places = (columns.op <= Op.EXEC) | (columns.op == Op.FLUSH_PAGE)
         grown = columns.vaddr + self._bytes[columns.vaddr >> np.uint32(PAGE_BITS)]
         return columns._replace(vaddr=np.where(places, grown, columns.vaddr))
 
 
 def relocated(trace, seed: int, *, join_pages: int = JOIN_PAGES, move_bits: int = MOVE_BITS) -> Relocated:
-    """An open trace as another load address shows it. Raises TraceError, UsageError."""
+    """Show an open trace at another load address. Raises TraceError, UsageError."""
     regions = regions_of(trace, join_pages)
     return Relocated(trace, regions, offsets_of(regions, seed, move_bits))
 
 
 def at_load_seeds(trace: Any, seeds: Sequence[int] | None) -> Iterator[tuple[int | None, Any]]:
-    """(seed, the open trace as that load address shows it), for each; (None, the trace) where there are no seeds."""
+    """Yield (seed, the open trace at that load address) for each; (None, the trace) where there are no seeds."""
     if seeds is None:
         yield None, trace
         return

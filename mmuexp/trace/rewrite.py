@@ -33,7 +33,7 @@ class Sliced(NamedTuple):
 
 
 def parse_range(text: str, rows: int) -> tuple[int, int]:
-    """`START:STOP` as in Python (`1000:`, `:500`, `-100:`), of a trace of that many rows. Raises UsageError."""
+    """Read `START:STOP` as in Python (`1000:`, `:500`, `-100:`), of a trace of that many rows. Raises UsageError."""
     ends = text.replace("_", "").replace(",", "").split(":")
     try:
         if len(ends) != 2:
@@ -82,15 +82,15 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
 
 
 def _prefix(trace: Trace) -> int:
-    """How many rows stand before the window: the MAP rows or the THREAD row of a slice."""
+    """Count the rows before the window: the MAP rows or the THREAD row of a slice."""
     if trace.window is None or window_trouble(trace.mode, trace.window, trace.file_rows, trace.first_op):
         return 0
     return trace.file_rows - trace.window[1]
 
 
 def _turn(trace: Trace, start: int) -> tuple[Columns, TraceError | None]:
-    """A THREAD row for the thread of the rows before row `start`, none for thread 0, which needs none; and why it is
-    not known, where a batch before it does not decode."""
+    """Make the THREAD row for the thread whose turn it is at row `start`; thread 0 needs none. With it comes why the
+    thread is not known, where a batch before does not decode."""
     rows = trace.layouts.rows
     firsts = [0, *accumulate(rows)]
     for index in reversed(range(len(rows))):
@@ -111,7 +111,7 @@ def _turn(trace: Trace, start: int) -> tuple[Columns, TraceError | None]:
 
 
 def _first(pieces: Iterator[Columns], rows: int) -> Iterator[Columns]:
-    """As many rows of the pieces, and no piece behind them."""
+    """Yield as many rows of the pieces, and take no piece behind them."""
     while rows:
         columns = Columns(*(column[:rows] for column in next(pieces)))
         rows -= len(columns.op)
@@ -119,7 +119,7 @@ def _first(pieces: Iterator[Columns], rows: int) -> Iterator[Columns]:
 
 
 def _known(survey: Survey) -> Columns:
-    """MAP rows for the pages that are known by now."""
+    """Make MAP rows for the pages that are known by now."""
     pages, frames = survey.known_pages()
     maps = empty(len(pages))
     maps.vaddr[:] = pages << PAGE_BITS
@@ -173,7 +173,7 @@ def relocate_file(
 
 
 def checked(trace: Trace, start: int) -> Iterator[Columns]:
-    """As `Trace.pieces`, of batches whose CRC is right: what is written anew gets a new one."""
+    """Yield as `Trace.pieces` does, but only batches whose CRC is right: what is written anew gets a new one."""
     first = 0
     for index, rows in enumerate(trace.layouts.rows):
         if rows and first + rows > start:
@@ -186,5 +186,5 @@ def checked(trace: Trace, start: int) -> Iterator[Columns]:
 
 
 def _lasting(trace: Trace) -> dict[str, str]:
-    """The metadata that holds for what is written from the trace, too."""
+    """Keep the metadata that holds for what is written from the trace, too."""
     return {key: value for key, value in trace.metadata.items() if key not in END_KEYS}

@@ -1,4 +1,4 @@
-"""The SHA-256 of a file. One that has not changed since this process read it is not read again."""
+"""Takes the SHA-256 of a file. One that has not changed since this process read it is not read again."""
 
 import hashlib
 import os
@@ -14,13 +14,13 @@ _known: dict[tuple[int, ...], str] = {}  # by what tells a file, and its state
 
 
 def digest(path: str | os.PathLike) -> str:
-    """sha256 of a file, as hex digits."""
+    """Take the SHA-256 of a file, as hex digits."""
     with open(path, "rb") as file:
         return digest_of(file.fileno())
 
 
 def digest_of(fd: int) -> str:
-    """The same of an open file, whatever its name leads to by now."""
+    """Take the SHA-256 of an open file, whatever its name leads to by now."""
     before = _state(fd)
     if (told := _known.get(before)) is not None:
         return told

@@ -1,4 +1,4 @@
-"""The file that a trace is written to: beside its target, until it is whole and is given the target's name."""
+"""Writes the file of a trace beside its target, and gives it the target's name once it is whole."""
 
 import errno
 import os
@@ -144,7 +144,7 @@ class Sink:
 
 
 def _ballast(folder: str):
-    """A file without a name that takes up what the end of a trace will need, to be given up when the disk is full."""
+    """Reserve, in a file without a name, the room that the end of a trace will need when the disk is full."""
     try:
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as the sink)
         file.write(bytes(BALLAST_BYTES))

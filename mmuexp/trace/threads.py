@@ -1,4 +1,4 @@
-"""Threads of a program: which rows are whose, and a trace as if one thread alone had run.
+"""Tells which rows are of which thread, and shows a trace as if one thread alone had run.
 
 A THREAD row says whose the rows after it are; those before the first one are of thread 0. It is nobody's row.
 """
@@ -126,7 +126,7 @@ class OfThread:
 
 
 def named(threads: list[int]) -> str:
-    """Threads in words: runs of numbers, as in "0 to 8, 11"."""
+    """Name threads in words: runs of numbers, as in "0 to 8, 11"."""
     runs: list[list[int]] = []
     for thread in threads:
         if runs and thread == runs[-1][1] + 1:
@@ -139,7 +139,7 @@ def named(threads: list[int]) -> str:
 
 
 def checked_thread(given: Any) -> int | None:
-    """The number of a thread, from what a user says; None is all of them. Raises UsageError."""
+    """Take the number of a thread from what a user says; None is all of them. Raises UsageError."""
     if given is None or given == ALL:
         return None
     text = str(given)
@@ -150,7 +150,7 @@ def checked_thread(given: Any) -> int | None:
 
 @contextmanager
 def shown(trace: Trace, thread: int | None) -> Iterator[Any]:
-    """The open trace, all of it or one thread's rows; a bad row is then told by its number in the file."""
+    """Show the open trace, all of it or one thread's rows; a bad row is then told by its number in the file."""
     if thread is None:
         yield trace
         return

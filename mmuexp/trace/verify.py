@@ -1,4 +1,4 @@
-"""Check a trace: its structure, its digests, its rows. The survey says what a row's error is; nothing else does."""
+"""Checks a trace: its structure, its digests, its rows. The survey says what a row's error is; nothing else does."""
 
 import os
 from collections.abc import Callable
@@ -19,7 +19,7 @@ ALTERNATIONS = 100  # more of them on one page are a recorder's mistake (MODEL.m
 
 
 class Check(NamedTuple):
-    """One thing looked at: its `state` is "ok", "FAILED", "warning" or "unknown"."""
+    """Tells how one thing was found: its `state` is "ok", "FAILED", "warning" or "unknown"."""
 
     name: str
     state: str
@@ -27,7 +27,7 @@ class Check(NamedTuple):
 
 
 def verify(path: str | os.PathLike, progress: Callable[[str, int, int | None], None] | None = None) -> list[Check]:
-    """All checks of a trace. Raises TraceError for what is no trace at all: no file, text, another format."""
+    """Make all checks of a trace. Raises TraceError for what is not a trace at all: no file, text, another format."""
     try:
         trace = open_trace(path)
     except TraceError as error:
@@ -47,7 +47,7 @@ def verify(path: str | os.PathLike, progress: Callable[[str, int, int | None], N
 
 
 def _complete(trace: Trace) -> Check:
-    """What ended the recording. One that holds as many rows as it was to hold is what was asked for, and no more."""
+    """Judge what ended the recording. One that holds as many rows as it was to hold is what was asked for."""
     count = trace.window[1] if trace.window else trace.file_rows
     if trace.complete == f"the limit of {count:,} rows":
         return Check("complete", OK, f"a window of {count:,} rows, as asked")
@@ -88,7 +88,7 @@ def _metadata(trace: Trace) -> Check:
 
 
 class _Pass:
-    """One pass over the rows: decoding, CRC of each batch, the survey, and what only deserves a warning."""
+    """Passes once over the rows: decoding, CRC of each batch, the survey, and what only deserves a warning."""
 
     def __init__(self, trace: Trace):
         self.trace, self.survey = trace, Survey(trace.mode, trace.path)
@@ -178,7 +178,7 @@ class _Pass:
 
 
 class _Alternation:
-    """How often each virtual page went back to the physical page that it had before the last one.
+    """Counts how often each virtual page went back to the physical page that it had before the last one.
 
     A FLUSH begins anew: address spaces take turns, and that is no mistake of the recorder.
     """

@@ -1,4 +1,4 @@
-"""How much memory ZSTD asks for, read from its frames before they are decoded (RFC 8878, section 3.1).
+"""Reads how much memory ZSTD asks for from its frames, before they are decoded (RFC 8878, section 3.1).
 
 A stream's decoder allocates the window that a frame's header names, which may be 128 MB for a frame of 20 bytes. The
 blocks between headers are stepped over by their lengths, so that every frame of a stream is seen.
@@ -15,7 +15,7 @@ RLE = 1  # a block of one byte, repeated
 
 
 class Windows:
-    """Is fed a column's bytes in order, each before it is decoded. Raises TraceError at a window that is too large."""
+    """Takes a column's bytes in order, each before it is decoded. Raises TraceError at a window that is too large."""
 
     def __init__(self, column: str, path: str):
         self.column, self.path, self._room, self._skip = column, path, bytearray(), 0
