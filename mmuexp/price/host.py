@@ -11,7 +11,7 @@ range (`spread_ns`, which older ones hold, is the width of one). A source begins
                          such code's `hit` and `access`, for schemes without a figure of their own
     [also.EVENT]         whatever else was measured, for people
 
-Profiles are shipped beside this file; `mmuexp calibrate` writes a user's own, which are found by path, or by name in
+Profiles are shipped in profiles/; `mmuexp calibrate` writes a user's own, which are found by path, or by name in
 `$XDG_CONFIG_HOME/mmuexp/hosts/`. Prices may follow a name, as settings follow a scheme's: `xeon-2.6-vm,signal=300` is
 that profile with another price of a signal, and its name says so.
 """
