@@ -9,7 +9,6 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
@@ -165,11 +164,11 @@ def known_classes(specs: Iterable[str]) -> list[type[Strategy]]:
     """The classes of the schemes that a result names: installed ones, and those of files that were read already."""
     found = []
     for name in dict.fromkeys(spec.partition(",")[0] for spec in specs):
-        if name in _of_files:
-            found.append(_of_files[name])
-        else:
-            with suppress(MmuexpError):
-                found.append(installed_class(name))
+        try:
+            found.append(installed_class(name))
+        except MmuexpError:
+            if name in _of_files:
+                found.append(_of_files[name])
     return found
 
 

@@ -154,3 +154,7 @@ def priced(user_ns, kernel_ns, **moves) -> Priced:
     """So many ns of code and in the kernel; `moves` are ns that a price can add (from 0 on), or (less, more)."""
     ends = {name: move if isinstance(move, tuple) else (0.0, float(move)) for name, move in moves.items()}
     return Priced(hit_ns=user_ns, kernel_ns=kernel_ns, moves=ends)
+
+
+class MeasuredError(UserWarning):
+    """No warning of anything: how a table comes to the end of pytest's output."""

@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 from kit.places import TRACES
+from kit.prices import MeasuredError
 
 from mmuexp.analysis.compare import compare
 from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, live_interval, measured_ns, rows_of, within_tolerance
@@ -19,10 +20,6 @@ SECONDS = 5
 FACTOR, FACTOR_NS = 3, 2.5  # the model is wrong, not only off, if it errs by more than the larger of the two
 
 pytestmark = pytest.mark.long
-
-
-class MeasuredError(UserWarning):
-    """No warning of anything: how a table comes to the end of pytest's output."""
 
 
 def line(name: str, row: dict) -> str:
