@@ -64,7 +64,12 @@ def test_a_function_is_read_at_one_sitting(path):
 
 
 FOLDERS = sorted(
-    {path.parent for place in ("mmuexp", "strategies") for path in (ROOT / place).rglob("*.*") if path.suffix != ".pyc"}
+    {
+        path.parent
+        for place in ("mmuexp", "strategies")
+        for path in (ROOT / place).rglob("*.*")
+        if "__pycache__" not in path.parts
+    }
 )
 MAP = (ROOT / "ARCHITECTURE.md").read_text()
 WALK = re.findall(
