@@ -15,7 +15,7 @@ from mmuexp.price.host import Profile, load_profile
 from mmuexp.price.priced import engine_ns_per_access, price, price_table
 from mmuexp.result import manifest
 from mmuexp.result.table import IDENTITY, WINDOW, Result, is_measured, make_frame, measured_ns, rows_of
-from mmuexp.strategy.registry import given_strategies, installed_class, parse_settings
+from mmuexp.strategy.registry import given_strategies, parse_saved
 from mmuexp.trace.loadseed import LOAD_SEED
 
 REPLAY = "count it anew: mmuexp compare, sweep or rerun"
@@ -56,12 +56,11 @@ def _made() -> dict[str, Any]:
 
 
 def _scheme(spec: str, known: Mapping[str, type]) -> Any:
-    name, *settings = spec.split(",")
-    if name in known:
-        return parse_settings(known[name], settings, spec)
     try:
-        return parse_settings(installed_class(name), settings, spec)
+        return parse_saved(spec, known)
     except UsageError as error:
+        if spec.partition(",")[0] in known:
+            raise
         todo = "a scheme of a file of one's own wants it: -s FILE.py"
         raise MmuexpError(f"its scheme is not known here: {error.what}", where=spec, todo=todo) from None
 

@@ -11,7 +11,7 @@ from mmuexp.price.priced import Priced, price
 from mmuexp.price.verdict import BreakEven, break_even, decided_by, is_sure
 from mmuexp.result.table import Result, rows_of
 from mmuexp.result.turns import stem
-from mmuexp.strategy.registry import installed_class, parse_settings
+from mmuexp.strategy.registry import parse_saved
 
 SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST = "softmmu", "byte-lookup", "map-block", "qemu-fast"
 QEMU_10 = "softmmu-qemu10"
@@ -133,6 +133,4 @@ def runs_of(result: Result) -> list[CountedRun]:
 
 @lru_cache(maxsize=256)
 def _strategy(spec: str) -> Any:
-    """Give the scheme of a spec that may stand in a saved result, so that no file is read for it."""
-    name, *settings = spec.split(",")
-    return parse_settings(installed_class(name), settings, spec)
+    return parse_saved(spec)

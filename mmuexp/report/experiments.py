@@ -17,7 +17,7 @@ from mmuexp.rerun.about import About
 from mmuexp.rerun.report import ExperimentReport, commands_of
 from mmuexp.result.table import WINDOW, Result, rows_of
 from mmuexp.result.turns import stem
-from mmuexp.strategy.registry import parse_spec
+from mmuexp.strategy.registry import parse_saved
 from mmuexp.trace import digest
 
 HEAD = ["recording", "scheme", "time", "instructions", "accesses", "host faults", "in all", "kernel", "page crossings"]
@@ -94,10 +94,8 @@ def can_price(result: Result) -> bool:
     if result.windowed or "units8" not in result.frame.columns or not len(result.frame):
         return False
     specs = list(dict.fromkeys(result.frame["strategy"]))
-    if any(spec.partition(",")[0].endswith(".py") for spec in specs):
-        return False  # a table must not make us run a file
     with suppress(MmuexpError):
-        return all(parse_spec(spec) is not None for spec in specs)
+        return all(parse_saved(spec) is not None for spec in specs)
     return False
 
 

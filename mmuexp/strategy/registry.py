@@ -8,7 +8,7 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
@@ -176,6 +176,15 @@ def parse_spec(text: str) -> Strategy:
     """`name` or `name,key=value,...` -> strategy. Keys are case-insensitive. Raises UsageError, MmuexpError."""
     name, *settings = text.split(",")
     return parse_settings(strategy_class(name), settings, text)
+
+
+def parse_saved(text: str, known: Mapping[str, type[Strategy]] | None = None) -> Strategy:
+    """Parse a spec that a saved result holds: by `known` classes, else by installed ones; no file is read for it.
+
+    Raises UsageError, MmuexpError.
+    """
+    name, *settings = text.split(",")
+    return parse_settings((known or {}).get(name) or installed_class(name), settings, text)
 
 
 def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Strategy:
