@@ -48,7 +48,9 @@ recordings: .venv/run
 	@$(BIN)/pip install -q --disable-pip-version-check -e .
 	@touch $@
 
+# pycachesim, which counts what softmmu does, comes as C
 .venv/test: pyproject.toml .venv/bin/pip
+	@./.ci/need gcc python3-dev
 	@echo "installing mmuexp and its test tools into .venv (once)" >&2
 	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test]'
 	@touch $@

@@ -203,21 +203,33 @@ def relocate(file, seed, join_pages, move_bits, target) -> None:
     "target",
     metavar="NEW",
     default="-",
-    help=f"Write this {any_of(WRITERS)} file; - is CSV on stdout.  [-]",
+    help=f"Write this {any_of(WRITERS)} file; - is stdout.  [-]",
 )
-def export(file, target) -> None:
+@click.option(
+    "--to",
+    type=click.Choice([suffix.removeprefix(".") for suffix in WRITERS]),
+    help="Write this format, whatever NEW's suffix.  [csv on stdout]",
+)
+def export(file, target, to) -> None:
     """Write a trace's rows for other programs, in the format that NEW's suffix names.
 
     \b
     Examples:
       mmuexp trace export gzip.arrow -o gzip.parquet
-      mmuexp trace export gzip.arrow -o gzip.csv
+      mmuexp trace export gzip.arrow -o gzip.xdin
+      mmuexp trace export gzip.arrow --to lackey -o gzip.txt
+
+    \b
+    din, xdin  what Dinero reads; din has no sizes
+    lackey     what valgrind's lackey prints
     """
     from mmuexp.trace.export import export as work
 
-    rows = work(file, target)
+    done = work(file, target, to)
+    for what, count in done.left.items():
+        say(f"{to or os.path.splitext(target)[1][1:]} has no word for {count:,} {what}")
     if target != "-":
-        say(f"wrote {target}: {rows:,} rows")
+        say(f"wrote {target}: {done.rows:,} rows")
 
 
 @command.command(name="import", short_help="Turn what another tool recorded into a trace.")

@@ -1,6 +1,7 @@
-"""Write a trace for other programs, by suffix. One column for each of the trace's, all integers.
+"""Write a trace for other programs, by suffix: a table with one column for each of the trace's, or text.
 
-`WRITERS` is the one list of formats: the command, its help and its errors take suffixes from it.
+`WRITERS` is the one list of formats: the command, its help and its errors take suffixes from it. A writer is given the
+trace and an open file; it may return what the format has no word for, each with its count.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmuexp.errors import UsageError, refuse_itself
 
@@ -17,31 +19,43 @@ if TYPE_CHECKING:
     from mmuexp.trace import Trace
 
 
-def export(path: str | os.PathLike, output: str) -> int:
-    """Write a trace to a file of one of WRITERS, or as CSV to stdout (`-`). Returns its rows."""
+class Exported(NamedTuple):
+    """What an export did: the trace's rows, and (what, how often) of each thing that the format has no word for."""
+
+    rows: int
+    left: dict[str, int]
+
+
+def export(path: str | os.PathLike, output: str, to: str | None = None) -> Exported:
+    """Write a trace to a file, or to stdout (`-`), in the format `to` of WRITERS, by default the file's suffix."""
     from mmuexp.trace.reader import open_trace
     from mmuexp.trace.sink import Sink
 
-    suffix = ".csv" if output == "-" else PurePath(output).suffix.lower()
+    suffix = f".{to}" if to else ".csv" if output == "-" else PurePath(output).suffix.lower()
     if suffix not in WRITERS:
         known = " or ".join(WRITERS)
         raise UsageError(f"has the suffix {suffix!r}, expected {known}", where=output, todo="or - for CSV on stdout")
+    writer = WRITERS[suffix]
     if output != "-":
         refuse_itself(path, output, "is the trace itself")
     with open_trace(path) as trace:
         if output == "-":
-            WRITERS[suffix](trace, sys.stdout.buffer)
+            left = writer(trace, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-            return trace.file_rows
+            return Exported(trace.file_rows, _told(left))
         sink = Sink(output)
         try:
             with sink.guard():
-                WRITERS[suffix](trace, sink)
+                left = writer(trace, sink)
             sink.finish()
         except BaseException:
             sink.discard()
             raise
-        return trace.file_rows
+        return Exported(trace.file_rows, _told(left))
+
+
+def _told(left: Any) -> dict[str, int]:
+    return left if isinstance(left, dict) else {}
 
 
 def _schema(trace: Trace):
@@ -116,4 +130,15 @@ class Unclosed:
         return False
 
 
-WRITERS: dict[str, Callable[[Trace, Any], None]] = {".csv": _csv, ".parquet": _parquet}
+def _text(style: str, trace: Trace, file) -> dict[str, int]:
+    from mmuexp.trace.export_text import write_text
+
+    return write_text(style, trace, file)
+
+
+TEXT = ("din", "xdin", "lackey")  # what export_text.py writes
+WRITERS: dict[str, Callable[[Trace, Any], Any]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    **{f".{style}": partial(_text, style) for style in TEXT},
+}
