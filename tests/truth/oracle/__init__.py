@@ -5,8 +5,9 @@
 Rows are tuples (op, vaddr, size, insns, flags, page). Dictionaries and sets stand for tables; nothing is fast.
 An empty column is None. Three columns more than the contract's say which host calls were made: mmap_calls
 (1 for each fault that maps), mprotect_calls (faults_write, faults_code, protects) and munmap_calls (the rest).
-Parts: guest (sections 1 and 2), far (mmuexp/replay/farcode.py), softmmu (3), reserve (2, the mmap schemes),
-mmap (4-6), softmmu_qemu10. A scheme's own columns follow the others'.
+Parts: guest (sections 1 and 2), far (mmuexp/replay/farcode.py), softmmu (3), reserve (2, the mmap schemes), code_pages
+(the parameter `code`), mmap (4-6), softmmu_qemu10, direct (fastmem, views), page_table. A scheme's own columns follow
+the others'. Its readings stand here, or in the file that has the scheme.
 
 Readings, where MODEL.md is silent or can be read in two ways:
 
@@ -35,8 +36,10 @@ Readings, where MODEL.md is silent or can be read in two ways:
 """
 
 from collections.abc import Iterable
+from types import ModuleType
 
-from truth import schemes
+from truth import ahead, schemes
+from truth.oracle.code_pages import CHECKS
 from truth.oracle.far import Executions
 from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, LOAD, MAP, PAGE, STORE, Guest, Refused, TraceError
 from truth.oracle.reserve import CALLS
@@ -59,20 +62,27 @@ def parse(spec: str) -> tuple[str, dict[str, int | str]]:
     for option in options:
         key, _, value = option.partition("=")
         key = key.strip().lower()
-        values[key] = value if key == "evict" else int(value, 0)
+        values[key] = int(value, 0) if value[:1].isdigit() else value
     return name, values
 
 
-def columns(name: str) -> list[str]:
-    """Every column that a scheme is counted in: those of all schemes, and its own."""
-    return [*COLUMNS, *CALLS, *schemes.OWN[name]]
+def _file(name: str) -> ModuleType:
+    """What is known of a scheme: one of today's, or one that is not built yet."""
+    return schemes.FILES.get(name) or ahead.FILES[name]
+
+
+def columns(spec: str) -> list[str]:
+    """Every column that a scheme is counted in: those of all schemes, its own, and those of `code` where it is told."""
+    name, options = parse(spec)
+    own = getattr(_file(name), "OWN", [])
+    return [*COLUMNS, *CALLS, *own, *(column for column in CHECKS if "code" in options and column not in own)]
 
 
 def new(spec: str, mode: str) -> tuple[Guest, object]:
     """A guest that has done nothing, and the scheme that serves it; the guest holds the counts of both."""
     name, options = parse(spec)
-    guest = Guest(mode, dict.fromkeys(columns(name), 0))
-    return guest, schemes.FILES[name].ORACLE(guest, **options)
+    guest = Guest(mode, dict.fromkeys(columns(spec), 0))
+    return guest, _file(name).ORACLE(guest, **options)
 
 
 def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int | None]:
@@ -90,7 +100,7 @@ def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int 
     n["far_accesses"] = executions.far()
     n["pages"] = len(guest.data_pages)
     n.update(scheme.totals())
-    empty = schemes.EMPTY[parse(spec)[0]]
+    empty = [*_file(parse(spec)[0]).EMPTY, *getattr(scheme, "lacks", ())]
     assert not any(n[column] for column in empty), "an event in a column that the scheme does not have"
     return n | dict.fromkeys(empty)
 
@@ -98,7 +108,7 @@ def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int 
 def step(guest: Guest, scheme, op: int, vaddr: int, size: int, insns: int, flags: int, page: int) -> None:
     """One row."""
     if op in (LOAD, STORE):
-        access = guest.access(vaddr, size, op == STORE, flags)
+        access = guest.access(vaddr, size, op == STORE, insns, flags)
         scheme.access(access)
         guest.touched.update(piece[0] for piece in access.pieces)
     elif op == EXEC:
@@ -110,6 +120,7 @@ def step(guest: Guest, scheme, op: int, vaddr: int, size: int, insns: int, flags
     elif op == FLUSH:
         guest.n["flushes"] += 1
         guest.frame_of.clear()
+        guest.flushed = vaddr, size
         scheme.flush()
     elif op == FLUSH_PAGE:
         guest.n["page_flushes"] += 1

@@ -4,6 +4,7 @@ Part of the oracle: imports the standard library only.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 
 LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE, MAP = range(6)
 IO, USER = 1, 2
@@ -27,9 +28,10 @@ class TraceError(ValueError):
 class Access:
     """A LOAD or STORE row, and its pieces: (virtual page, physical page, first byte, byte after the last)."""
 
-    __slots__ = ("cross", "io", "misaligned", "pieces", "size", "store", "user", "vaddr")
+    __slots__ = ("cross", "io", "misaligned", "pieces", "position", "size", "store", "user", "vaddr")
 
-    def __init__(self, vaddr: int, size: int, store: bool, flags: int):
+    def __init__(self, vaddr: int, size: int, store: bool, position: int, flags: int):
+        self.position = position  # of its instruction in the block; 0 is not known
         self.vaddr, self.size, self.store = vaddr, size, store
         self.io, self.user = bool(flags & IO), bool(flags & USER)
         self.cross = vaddr % PAGE + size > PAGE
@@ -48,6 +50,7 @@ class Code:
         self.places: dict[tuple, list] = {}  # block -> [(physical page, first byte, byte after the last)]
         self.blocks_in: defaultdict[int, set] = defaultdict(set)  # physical page -> blocks
         self.data_stores: defaultdict[int, int] = defaultdict(int)  # section 3: stores that walked the list in vain
+        self.changed: set[tuple] = set()  # code=check: blocks that a store overlapped since they were translated
 
     def is_code(self, frame: int) -> bool:
         """Does any block lie in this physical page?"""
@@ -57,6 +60,7 @@ class Code:
         """Add a block; the pages that held no block before, each once, low page first."""
         fresh = [frame for frame in dict.fromkeys(p[0] for p in places) if not self.is_code(frame)]
         self.places[block] = places
+        self.changed.discard(block)
         for frame, _, _ in places:
             self.blocks_in[frame].add(block)
             self.data_stores.pop(frame, None)
@@ -94,6 +98,10 @@ class Guest:
         self.data_pages: set[int] = set()
         self.last_user: bool | None = None
         self.block_entered: tuple[int, bool, list[int]] | None = None  # address, in user mode?, pages
+        self.at_work: tuple | None = None  # the block of the last EXEC row, also when it was dropped since
+        self.translated = False  # by the last EXEC row
+        self.flushed = (0, 0)  # value and reason of the last FLUSH row
+        self.enter: Callable[[tuple], None] = lambda block: None  # a translated block is about to be entered
 
     # Physical pages
 
@@ -133,11 +141,11 @@ class Guest:
             raise Refused(f"MAP of page {vaddr // PAGE:#x} contradicts what is known")
         return new
 
-    def access(self, vaddr: int, size: int, store: bool, flags: int) -> Access:
+    def access(self, vaddr: int, size: int, store: bool, position: int, flags: int) -> Access:
         """A LOAD or STORE row: check it, count its shape."""
         if not 1 <= size <= 64:
             raise Refused(f"an access of {size} bytes")
-        access, n = Access(vaddr, size, store, flags), self.n
+        access, n = Access(vaddr, size, store, position, flags), self.n
         if access.io:
             if self.user_mode:
                 raise Refused("IO in a user-mode trace")
@@ -167,7 +175,10 @@ class Guest:
         second = pieces[1][1] if len(pieces) == 2 else None
         block = (pieces[0][1] * PAGE + vaddr % PAGE, size, second)
         fresh = []
-        if block not in self.code.places:
+        if block in self.code.places:
+            self.enter(block)
+        self.at_work, self.translated = block, block not in self.code.places
+        if self.translated:
             n["translations"] += 1
             n["translated_insns"] += insns
             n["retranslated_insns"] += insns if block in self.ever_translated else 0

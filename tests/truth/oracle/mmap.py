@@ -13,10 +13,10 @@ class ByteLookup(Handler):
 
     FAULTS = ("faults_unmapped", "faults_write", "faults_code", "faults_cross", "faults_io")
 
-    def __init__(self, guest: Guest, entries: int = 255):
+    def __init__(self, guest: Guest, entries: int = 255, code: str = "page", check_after: int = 1):
         if not 1 <= entries <= 255:
             raise ValueError("entries is 1 to 255: a window's number is a byte, and 0 means none")
-        super().__init__(guest, Reserve(2 * entries))
+        super().__init__(guest, Reserve(2 * entries), code, check_after)
         self.entries = entries
         self.hand = 1
         self.byte: dict[int, int] = {}  # virtual page -> its window; 0 is not stored
@@ -26,7 +26,7 @@ class ByteLookup(Handler):
         self.lines.add(("lookup", page // 64))
         self.lines.add(("base", self.byte.get(page, 0) * 4 // 64))
 
-    def access(self, access: Access) -> None:
+    def row(self, access: Access) -> None:
         """A whole row."""
         if access.io:
             self.n["faults_io"] += 1
@@ -36,8 +36,7 @@ class ByteLookup(Handler):
         if access.cross:
             self.n["faults_cross"] += 1
             if access.store:
-                for _, frame, first, end in access.pieces:
-                    self.store_noticed(frame, first, end)
+                self.store_completed(access)
             return
         if page not in self.byte:
             self.give_window(page)
@@ -86,19 +85,21 @@ class MapBlock(Handler):
         map_pages: int = 1,
         evict: str = "fifo",
         pointer_bytes: int = 4,
+        code: str = "page",
+        check_after: int = 1,
     ):
         self.own = 1 << (map_block_bits - 12)  # pages of a guest block
         self.span = self.own + 1
         self.slots = pool_mib * 2**20 // (self.span * PAGE) if pool_mib else pool_blocks
         if self.slots < 1 or map_pages < 1 or map_pages & (map_pages - 1) or evict not in ("fifo", "lifo", "random"):
             raise ValueError("map-block: no block fits, or map_pages is no power of two, or evict is unknown")
-        super().__init__(guest, Reserve(self.slots * self.span))
+        super().__init__(guest, Reserve(self.slots * self.span), code, check_after)
         self.bits, self.map_pages, self.evict, self.pointer_bytes = map_block_bits, map_pages, evict, pointer_bytes
         self.slot_of: dict[int, int] = {}  # guest block -> slot: the table's entries that are in use
         self.last = -1  # the slot allocated last
         self.random = 1
 
-    def access(self, access: Access) -> None:
+    def row(self, access: Access) -> None:
         """A whole row; both pages of a crossing one lie in the first byte's block."""
         if access.io:
             self.n["faults_io"] += 1
@@ -182,19 +183,26 @@ class QemuFast(Handler):
     FAULTS = ("faults_unmapped", "faults_write", "faults_code", "faults_softmmu")
     KERNEL = 0x90000000
 
-    def __init__(self, guest: Guest, guest_limit: int = 0xA8000000, kernel_offset: int = 0):
+    def __init__(
+        self,
+        guest: Guest,
+        guest_limit: int = 0xA8000000,
+        kernel_offset: int = 0,
+        code: str = "page",
+        check_after: int = 1,
+    ):
         if kernel_offset % PAGE or not 0 <= kernel_offset <= self.KERNEL or not 0 < guest_limit <= 2**32:
             raise ValueError("qemu-fast: kernel_offset is whole pages up to 0x90000000, guest_limit up to 2**32")
-        super().__init__(guest, Reserve(-(-guest_limit // PAGE)))
+        super().__init__(guest, Reserve(-(-guest_limit // PAGE)), code, check_after)
         self.limit, self.offset = guest_limit, kernel_offset
-        self.tlb = Tlb(guest, 8)
+        self.tlb = Tlb(guest, 8, self.policy.noticed)
         self.spell = False
 
     def moved(self, vaddr: int) -> int:
         """Where the patched kernel's address lies in the host."""
         return vaddr - self.offset if vaddr >= self.KERNEL else vaddr
 
-    def access(self, access: Access) -> None:
+    def row(self, access: Access) -> None:
         """A whole row: in a spell by the TLB, else direct; IO, and what ends above the limit, begins a spell."""
         host = self.moved(access.vaddr)
         if not self.spell and (access.io or host + access.size > self.limit):

@@ -5,7 +5,8 @@ Part of the oracle: imports the standard library only.
 
 from collections import defaultdict
 
-from truth.oracle.guest import Guest
+from truth.oracle.code_pages import CodePages
+from truth.oracle.guest import Access, Guest
 
 CAUSES = ["faults_unmapped", "faults_block", "faults_write", "faults_code"]
 CAUSES += ["faults_cross", "faults_io", "faults_softmmu"]
@@ -86,9 +87,24 @@ class Handler:
 
     FAULTS: tuple[str, ...] = ()
 
-    def __init__(self, guest: Guest, reserve: Reserve):
+    def __init__(self, guest: Guest, reserve: Reserve, code: str = "page", check_after: int = 1, dirty: str = "track"):
+        if dirty not in ("track", "none"):
+            raise ValueError(f"dirty is track or none, not {dirty!r}")
         self.guest, self.n, self.reserve = guest, guest.n, reserve
+        self.policy = CodePages(guest, code, check_after)
+        self.track = dirty == "track"
+        self.completing = False  # the handler, at work on this row, does all of it
         self.lines: set[tuple[str, int]] = set()
+
+    def access(self, access: Access) -> None:
+        """A whole row, as the scheme does it; then what the policy knows without a fault."""
+        self.completing = False
+        self.row(access)
+        self.policy.after(access)
+
+    def row(self, access: Access) -> None:
+        """A whole row: each scheme's own way."""
+        raise NotImplementedError
 
     def mapped(self, page: int) -> None:
         """A page that was not known becomes so: nothing stands for it yet."""
@@ -102,7 +118,7 @@ class Handler:
 
     def map_page(self, position: int, page: int, frame: int, store: bool = False) -> None:
         """Map a page: for a store always writable, for a load unless it is clean or a code page."""
-        writable = store or (frame in self.guest.dirty and not self.guest.code.is_code(frame))
+        writable = store or ((frame in self.guest.dirty or not self.track) and not self.policy.noticed(frame))
         self.reserve.put(position, Window(page, frame, writable))
         self.n["maps"] += 1
 
@@ -117,30 +133,37 @@ class Handler:
         """One page of an access at its host page, with `cause` where that is not mapped. True: it was mapped now."""
         page, frame, first, end = piece
         window = self.reserve.at.get(position)
-        if window is None:
+        if window is not None:
+            if not store or window.writable:
+                return False
+            cause = "faults_code" if self.policy.noticed(frame) else "faults_write"
+        if not self.completing:
             self.n[cause] += 1
-            if store:
-                self.store_noticed(frame, first, end)
+        keeps_code = store and self.store_served(cause, frame, first, end)
+        if window is None:
             self.call("mmap_calls")
-            self.map_page(position, page, frame, store)
-            return True
-        if store and not window.writable:
-            self.n["faults_code" if self.guest.code.is_code(frame) else "faults_write"] += 1
-            self.store_noticed(frame, first, end)
+            self.map_page(position, page, frame, store and not keeps_code)
+        elif not keeps_code:
             self.call("mprotect_calls")
             self.reserve.set_rights(position, True)
-        return False
+        self.completing |= keeps_code
+        return window is None
 
-    def store_noticed(self, frame: int, first: int, end: int) -> None:
-        """The handler saw a store: the page is dirty, and all blocks of a code page go (it sees pages, not bytes)."""
+    def store_served(self, cause: str, frame: int, first: int, end: int) -> bool:
+        """The handler of a fault saw a store: the page is dirty, blocks go. Does it keep some, and stay closed?"""
         self.guest.dirty.add(frame)
-        if self.guest.code.is_code(frame):
-            self.guest.notice(frame, first, end)
-            for block in list(self.guest.code.blocks_in[frame]):
-                self.guest.code.drop(block)
+        return self.policy.store(cause, frame, first, end)
+
+    def store_completed(self, access: Access) -> None:
+        """A handler that sees pages, not bytes, did a whole store: they are dirty, all blocks of a code page go."""
+        for _, frame, first, end in access.pieces:
+            self.guest.dirty.add(frame)
+            self.policy.drop_all(frame, first, end)
 
     def protect(self, frame: int) -> None:
         """A page became a code page: take the write right from each of its windows that has it."""
+        if not self.policy.noticed(frame):
+            return
         for position in self.reserve.windows_of[frame]:
             if self.reserve.at[position].writable:
                 self.reserve.set_rights(position, False)

@@ -3,6 +3,8 @@
 Part of the oracle: imports the standard library only.
 """
 
+from collections.abc import Callable
+
 from truth.oracle.guest import Access, Guest
 
 BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD
@@ -18,8 +20,9 @@ class Tlb:
     which takes the entry out. Nor does the code mark: a store asks whether its page holds a block.
     """
 
-    def __init__(self, guest: Guest, bits: int):
+    def __init__(self, guest: Guest, bits: int, noticed: Callable[[int], bool] | None = None):
         self.guest, self.entries = guest, 1 << bits
+        self.noticed = noticed or guest.code.is_code  # does a store to this physical page go to the helper?
         self.tables: dict[tuple[bool, bool], dict[int, int]] = {
             (user, write): {} for user in (False, True) for write in (False, True)
         }
@@ -40,7 +43,7 @@ class Tlb:
             n["slow_misaligned"] += 1
         for page, frame, first, end in access.pieces:
             self.look_up(page, frame, access.store, self.runs_in_user(access))
-            if access.store and self.guest.code.is_code(frame):
+            if access.store and self.noticed(frame):
                 self.store_to_code(frame, first, end)
 
     def look_up(self, page: int, frame: int, store: bool, user: bool) -> None:
