@@ -69,6 +69,7 @@ def compare(
     seconds: float | None = None,
     thread: int | str | None = None,
     jobs: int | None = None,
+    store: bool = True,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Replay traces under schemes: a tidy DataFrame, a row each trace and scheme (and window).
@@ -84,6 +85,7 @@ def compare(
     seconds     about as long as that may take for each trace; None is 10
     thread      the number of the thread whose rows are replayed; None, or "all", is all of them
     jobs        threads that replay; None is one a core
+    store       take what was counted before of the same rows, and keep what is counted now
     progress    called with (trace, rows done, rows in all or None)
 
     Raises UsageError, TraceError.
@@ -91,7 +93,7 @@ def compare(
     from mmuexp.analysis import compare as made
 
     more: dict[str, Any] = {"warmup": warmup, "live": live, "rounds": rounds, "seconds": seconds}
-    more |= {"thread": thread, "jobs": jobs, "progress": progress}
+    more |= {"thread": thread, "jobs": jobs, "store": store, "progress": progress}
     return made.compare(traces, strategies, reference=reference, host=host, every=every, **more).frame
 
 
@@ -105,6 +107,7 @@ def sweep(
     warmup: int | None = None,
     thread: int | str | None = None,
     jobs: int | None = None,
+    store: bool = True,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Replay traces over parameter values: as `compare`, a row each combination, with a column for each parameter.
@@ -116,7 +119,7 @@ def sweep(
     """
     from mmuexp.analysis import sweep as made
 
-    more: dict[str, Any] = {"warmup": warmup, "thread": thread, "jobs": jobs, "progress": progress}
+    more: dict[str, Any] = {"warmup": warmup, "thread": thread, "jobs": jobs, "store": store, "progress": progress}
     return made.sweep(params, traces, strategy=strategy, reference=reference, host=host, **more).frame
 
 
@@ -141,6 +144,7 @@ def tlb_misses(
     join_pages: int = 256,
     move_bits: int = 8,
     thread: int | str | None = None,
+    store: bool = True,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Tell why softmmu's TLB fills (compulsory, flush, write right, capacity, conflict): a DataFrame of counts.
@@ -150,11 +154,12 @@ def tlb_misses(
     load_seed   where a user-mode program was loaded; 0 is as recorded
     join_pages  pages that lie at most so far apart move together
     move_bits   a region moves by one of 2**move_bits offsets, in pages
+    store       as for `compare`
     """
     from mmuexp.analysis.misses import misses
 
     moved: dict[str, Any] = {"load_seed": load_seed, "join_pages": join_pages, "move_bits": move_bits}
-    return misses(traces, strategies, **moved, thread=thread, progress=progress).frame
+    return misses(traces, strategies, **moved, thread=thread, store=store, progress=progress).frame
 
 
 def record(
@@ -242,6 +247,7 @@ def claims(
     only: int | Iterable[int] | None = None,
     host: Host | Sequence[Host] | None = None,
     replay: bool = False,
+    store: bool = True,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Test the mail's claims: a DataFrame, a row a figure, case, condition or verdict.
@@ -250,12 +256,13 @@ def claims(
     only    numbers of claims; None is all
     host    a profile, priced beside that of 2004; a list is taken as it is; None is a calibrated one, if there is one
     replay  count anew what results/ has from recordings that are here
+    store   as for `compare`
 
     `mmuexp.claims.report.claims` gives the findings as objects. Raises UsageError, TraceError.
     """
     from mmuexp.claims import report
 
-    return report.claims(traces, only=only, host=host, replay=replay, progress=progress).frame
+    return report.claims(traces, only=only, host=host, replay=replay, store=store, progress=progress).frame
 
 
 def report(results: Path | None = None, *, host: Host | Sequence[Host] | None = None) -> Overview:
@@ -304,6 +311,7 @@ def rerun(
     check: bool = False,
     saved: bool = False,
     reprice: bool = False,
+    store: bool = True,
     progress: Progress | None = None,
 ) -> Outcome:
     """Make an experiment's folder again from its experiment.toml.
@@ -311,13 +319,14 @@ def rerun(
     check    write nothing, and say what would change
     saved    do not replay: take the tables that are there, and make the report and the chart alone
     reprice  do not replay: price the counts that are there anew, and make all again
+    store    as for `compare`
 
     Returns `results` (name of a command -> DataFrame in `.frame`), `differences`, `troubles`, `written`.
     Raises MmuexpError for an experiment.toml that is none, and a recording that is not here.
     """
     from mmuexp.rerun import rerun as folders
 
-    return folders.rerun(folder, check=check, saved=saved, reprice=reprice, progress=progress)
+    return folders.rerun(folder, check=check, saved=saved, reprice=reprice, store=store, progress=progress)
 
 
 if not TYPE_CHECKING:  # a type checker that saw it would take any name for one of ours

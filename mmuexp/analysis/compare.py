@@ -28,6 +28,7 @@ def compare(
     seconds: float | None = None,
     thread: int | str | None = None,
     jobs: int | None = None,
+    store: bool = True,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
 ) -> Result:
@@ -47,6 +48,8 @@ def compare(
     seconds     about as long as that may take for each trace; None is 10
     thread      replay the rows of this thread alone, by its number; None, or "all", is all in the order of the trace
     jobs        threads that replay, a scheme at a time; None is one a core; 1 decodes in the same thread, too
+    store       take what was counted before of the same rows, and keep what is counted now (docs/store.md); with
+                `live` all is replayed
     progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each; of live
                 runs the name is "TRACE, for real"
     command     the command line that the manifest names; None is that of this process
@@ -63,6 +66,7 @@ def compare(
         budget=given_budget(rounds, seconds, live=live),
         thread=checked_thread(thread),
         jobs=given_jobs(jobs),
+        store=store,
         host=host,
         traces=given_traces(traces),
         progress=progress,

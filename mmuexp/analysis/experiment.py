@@ -5,15 +5,17 @@ Result of it; where the schemes also run for real, `LiveRuns` drives their engin
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mmuexp.analysis.cuts import Cuts, check_cuts
 from mmuexp.analysis.given import label_of, opened_trace
 from mmuexp.analysis.ledger import Ledger, Replayed
-from mmuexp.analysis.passes import run_passes
+from mmuexp.analysis.passes import Run, run_passes
+from mmuexp.analysis.stored import RUNS, how_cut, opened_store, runs_of, stopped, value_of
 from mmuexp.errors import SchemeStopped, UsageError
 from mmuexp.price.host import Profile, load_profile
 from mmuexp.progress import Progress, part_of
@@ -54,6 +56,7 @@ class Experiment:
     command: Sequence[str] | None
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of the parameter columns, by spec
     seeds: list[int] | None = None  # load addresses
+    store: bool = True  # take what was counted before, and keep what is counted now
     budget: "Budget | None" = None  # of live runs; None: there are none
 
     def run(self) -> Result:
@@ -64,6 +67,8 @@ class Experiment:
         self._profile = self.host if isinstance(self.host, Profile) else load_profile(self.host)
         self._ledger = Ledger(self.kind, self.cuts, self.values, self.command)
         with ExitStack() as kept:
+            # a live run takes longer than a replay, and is compared with one of today
+            self._store = kept.enter_context(opened_store(self.store and self.budget is None))
             opened, schemes = self._open_all(kept)
             self._live = self._live_runs(schemes)
             for number, path in enumerate(self.traces):
@@ -114,39 +119,83 @@ class Experiment:
         """Replay an open trace at every load address, and add what was counted to the ledger."""
         label = label_of(self.traces[number])
         chosen, reference = self._schemes_for(trace)
-        with manifest.digested(trace, self.jobs) as digest:
-            for part, (seed, moved) in enumerate(at_load_seeds(trace, self.seeds)):
+        with self._store.digested(trace, self.jobs) as digest:
+            seeds = [None] if self.seeds is None else self.seeds
+            known = [self._known(trace, chosen, seed) for seed in seeds]
+            whole = all(len(each) == len(chosen) for each in known)
+            shown = ((seed, trace) for seed in seeds) if whole else at_load_seeds(trace, self.seeds)
+            for part, (seed, moved) in enumerate(shown):
                 done = Replayed(label, str(reference), seed)
                 try:
-                    self._replay(moved, chosen, done, part_of(self.progress, part, len(self.seeds or [0])))
+                    self._take(known[part], chosen, done)
+                    left = [strategy for strategy in chosen if str(strategy) not in known[part]]
+                    tell = part_of(self.progress, part, len(seeds))
+                    if left:
+                        self._replay(moved, left, done, tell, digest)
+                    elif tell is not None:
+                        tell(label, trace.file_rows, trace.rows)
+                    self._in_order(chosen, done)
                     if self._live is not None:
                         done.live = self._live.measure(trace, done.runs, label, self.progress, self.cuts.warmup)
                 except KeyboardInterrupt:
                     if done.runs:
+                        self._in_order(chosen, done)
                         self._ledger.add(done, manifest.trace_facts(trace, label, digest()))
                     if not self._ledger.parts:
                         raise
                     raise Interrupted(self._result(self._what_is_missing(number, part, done, len(chosen)))) from None
                 self._ledger.add(done, manifest.trace_facts(trace, label, digest()))
 
-    def _replay(self, trace: Any, schemes: Sequence[Any], done: Replayed, progress: Progress | None) -> None:
-        """Count under every scheme. `done.runs` grows by what each pass finished, and is put in the schemes' order."""
+    def _known(self, trace: Any, schemes: Sequence[Any], seed: int | None) -> dict[str, Any]:
+        """What the store has of these, by spec. A scheme that stopped is asked again if it may not be left out."""
+        found = self._store.known(RUNS, trace, schemes, how_cut(self.cuts, self.thread, seed))
+        return {spec: value for spec, value in found.items() if "runs" in value or self._may_leave_out(spec)}
+
+    def _may_leave_out(self, spec: str) -> bool:
+        return self.strategies is None and spec != str(self.reference)  # else the user asked for it
+
+    def _take(self, known: Mapping[str, Any], schemes: Sequence[Any], done: Replayed) -> None:
+        """Take what the store has."""
+        for strategy in schemes:
+            spec = str(strategy)
+            if spec in known:
+                done.from_store.append(spec)
+                done.runs += self._plausible(runs_of(strategy, known[spec]))
+                if "stopped" in known[spec]:
+                    done.left_out[spec] = known[spec]["stopped"]
+
+    def _replay(
+        self, trace: Any, schemes: Sequence[Any], done: Replayed, progress: Progress | None, digest: Callable[[], str]
+    ) -> None:
+        """Count under every scheme. `done.runs` grows by what each pass finished."""
+        stops: list[tuple[Any, Any]] = []
 
         def leave_out(strategy: Any, error: SchemeStopped) -> bool:
             spec = str(strategy)
-            if self.strategies is not None or spec == str(self.reference):  # the user asked for it
+            if not self._may_leave_out(spec):
                 return False
             done.left_out[spec] = error.what
+            stops.append((strategy, stopped(error.what)))
             return True
 
         options: dict[str, Any] = {"cuts": self.cuts, "jobs": self.jobs, "progress": progress, "leave_out": leave_out}
         for runs in run_passes(trace, schemes, label=done.trace, **options):
-            for run in runs:
-                is_part = run.window is not None or self.cuts.warmup > 0
-                check_counts(str(run.strategy), run.counts, part=is_part)
-            done.runs += runs
+            done.runs += self._plausible(runs)
+            counted = [(some[0].strategy, value_of(some)) for some in _by_scheme(runs)]
+            how = how_cut(self.cuts, self.thread, done.load_seed)
+            self._store.keep(RUNS, trace, digest(), [*counted, *stops], how)
+            stops.clear()
+
+    def _plausible(self, runs: list[Run]) -> list[Run]:
+        for run in runs:
+            is_part = run.window is not None or self.cuts.warmup > 0
+            check_counts(str(run.strategy), run.counts, part=is_part)
+        return runs
+
+    def _in_order(self, schemes: Sequence[Any], done: Replayed) -> None:
         place = {str(strategy): at for at, strategy in enumerate(schemes)}
         done.runs.sort(key=lambda run: place[str(run.strategy)])
+        done.left_out = dict(sorted(done.left_out.items(), key=lambda one: place[one[0]]))
 
     def _what_is_missing(self, number: int, part: int, done: Replayed, schemes: int) -> str:
         """What a manifest says of an experiment that was interrupted in part `part` of trace `number`."""
@@ -160,6 +209,11 @@ class Experiment:
         if live is None:
             return self._ledger.result(self._profile, complete)
         return self._ledger.result(live.profile(complete == "yes") or self._profile, complete, live.about)
+
+
+def _by_scheme(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs of each scheme; they come scheme by scheme."""
+    return [list(some) for _, some in groupby(runs, key=lambda run: str(run.strategy))]
 
 
 def given_reference(given: Any) -> Any | None:

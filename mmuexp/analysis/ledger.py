@@ -25,6 +25,7 @@ class Replayed:
     runs: list[Run] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)  # spec -> why
     live: Mapping[str, Any] = field(default_factory=dict)  # spec -> TimedRun
+    from_store: list[str] = field(default_factory=list)  # specs that were not replayed now
 
 
 class Ledger:
@@ -45,7 +46,7 @@ class Ledger:
         """Price everything at `host`. `complete` is "yes" or says what is missing; `live` how engines were timed."""
         records: list[dict[str, Any]] = []
         told: dict[str, list] = {"traces": [], "verdicts": [], "certainty": [], "pressure": []}
-        told |= {"second_half": [], "left_out": []}
+        told |= {"second_half": [], "left_out": [], "from_store": []}
         for part, facts in self.parts:
             priced = [(run, price(run.strategy, run.counts, host)) for run in part.runs]
             records += self._records(part, priced, host)
@@ -54,6 +55,9 @@ class Ledger:
             new["second_half"] = [half for run, _ in totals for half in half_of(part.trace, run)]
             for name, more in new.items():
                 told[name] += more
+            if part.from_store:
+                where = {} if part.load_seed is None else {LOAD_SEED: part.load_seed}
+                told["from_store"].append({"trace": part.trace, **where, "strategies": part.from_store})
             left_out = [{"trace": part.trace, "strategy": spec, "why": why} for spec, why in part.left_out.items()]
             for name, more in (("traces", [facts]), ("left_out", left_out)):  # once for all load addresses
                 told[name] += [one for one in more if one not in told[name]]

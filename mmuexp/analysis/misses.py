@@ -17,11 +17,13 @@ one: tlb_fills - lru_fills, which is Hill's number of conflict misses, may be ne
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from mmuexp.analysis.given import given_traces, label_of, opened_trace
+from mmuexp.analysis.stored import MISSES, Stored, opened_store
 from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES
 from mmuexp.progress import Progress
@@ -45,6 +47,7 @@ def misses(
     join_pages: int = JOIN_PAGES,
     move_bits: int = MOVE_BITS,
     thread: int | str | None = None,
+    store: bool = True,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
 ) -> Result:
@@ -54,14 +57,12 @@ def misses(
     strategies  softmmu specs ("softmmu,tlb_bits=6"); None is softmmu
     load_seed  where the program was loaded (mmuexp.trace.relocate): 0 is as recorded; others for user-mode traces only
     join_pages, move_bits   what a region is, and how far it moves
-    thread      as for compare
+    thread, store   as for compare
     progress    called with (trace, rows done, rows in all)
 
     Counts are whole numbers; `lookups` are those of the TLB: one for each page that an access to RAM touches.
     Raises UsageError for specs and seeds that are wrong, TraceError for traces that are.
     """
-    from mmuexp.analysis.tlbmisses import split
-
     chosen = given_strategies("softmmu" if strategies is None else strategies)
     for strategy in chosen:
         if strategy.name != "softmmu":
@@ -69,26 +70,87 @@ def misses(
             raise UsageError(what, where="strategy", todo="give softmmu, or softmmu,tlb_bits=N")
     seeds = checked_seeds(list(dict.fromkeys([load_seed] if isinstance(load_seed, int) else load_seed)))
     started, records, facts, one = manifest.utc_now(), [], [], checked_thread(thread)
-    for path in given_traces(traces):
-        label = label_of(path)
-        with opened_trace(path, one) as trace:
-            facts.append(manifest.trace_facts(trace, label))
-            moved = any(seeds)
-            regions = regions_of(trace, join_pages) if moved else [Region(0, PAGES)]
-            offsets = np.array([offsets_of(regions, seed, move_bits) for seed in seeds], np.int64).T
-            for strategy in chosen:
-                fills, shared = split(trace, strategy.tlb_bits, regions, offsets, label, progress)
-                known = shared | {"trace": label, "strategy": str(strategy), "regions": len(regions) if moved else None}
-                for seed, counts in zip(seeds, fills.tolist(), strict=True):
-                    each = dict(zip(KINDS, counts, strict=True))
-                    records.append(known | {"load_seed": seed, "tlb_fills": sum(counts)} | each)
+    from_store: list[dict[str, Any]] = []
+    with opened_store(store) as kept:
+        for path in given_traces(traces):
+            label = label_of(path)
+            with opened_trace(path, one) as trace, kept.digested(trace, None) as digest:
+                count = _Count(trace, label, seeds, join_pages, move_bits, one, kept, digest())
+                for strategy in chosen:
+                    records += count.of(strategy, progress)
+                facts.append(manifest.trace_facts(trace, label, digest()))
+                if count.from_store:
+                    from_store.append({"trace": label, "strategies": count.from_store})
     about: dict[str, Any] = {"strategies": [manifest.expanded(strategy) for strategy in chosen], "traces": facts}
     about |= {"load_seed": seeds, "join_pages": join_pages, "move_bits": move_bits, "parameters": ["load_seed"]}
+    about["from_store"] = from_store
     said = sys.argv if command is None else command
     whole = manifest.of_run(KIND, said, started, "yes", **about)
     frame = frame_of(records)
     frame.attrs["manifest"] = whole
     return Result(KIND, frame, whole, ("load_seed",))
+
+
+class _Count:
+    """Counts, or finds in the store, the fills of one open trace at several load addresses."""
+
+    def __init__(self, trace: Any, label: str, seeds: Sequence[int], join_pages: int, move_bits: int, *more: Any):
+        self.trace, self.label, self.seeds = trace, label, seeds
+        self.join_pages, self.move_bits = join_pages, move_bits
+        self.thread, self.store, self.digest = more
+        self.from_store: list[str] = []  # specs of which nothing was counted now
+        offsets_of([], 0, move_bits)  # refuses what is out of range, also where nothing is counted
+
+    @cached_property
+    def regions(self) -> list[Region]:
+        return regions_of(self.trace, self.join_pages) if any(self.seeds) else [Region(0, PAGES)]
+
+    def of(self, strategy: Any, progress: Progress | None) -> list[dict[str, Any]]:
+        """The records of one scheme, by load seed."""
+        found: dict[int, dict[str, Any]] = {}
+        for seed in self.seeds:
+            known = self.store.known(MISSES, self.trace, [strategy], self._how(seed))
+            if known:
+                found[seed] = known[str(strategy)]
+        left = [seed for seed in self.seeds if seed not in found]
+        if left:
+            found |= self.counted(strategy, left, progress)
+        else:
+            self.from_store.append(str(strategy))
+            if progress is not None:
+                progress(self.label, self.trace.file_rows, self.trace.rows)
+        regions = next((one["regions"] for one in found.values() if one["regions"] is not None), None)
+        return [self._record(strategy, seed, found[seed], regions) for seed in self.seeds]
+
+    def _how(self, seed: int) -> dict[str, Any]:
+        """What decides the counts, beside the trace and the scheme."""
+        moved = {"join_pages": self.join_pages, "move_bits": self.move_bits} if seed else {}
+        return {"load_seed": seed, "thread": self.thread, **moved}
+
+    def counted(self, strategy: Any, seeds: Sequence[int], progress: Progress | None) -> dict[int, dict[str, Any]]:
+        """What is to be kept of each of these load addresses."""
+        from mmuexp.analysis.tlbmisses import split
+
+        offsets = np.array([offsets_of(self.regions, seed, self.move_bits) for seed in seeds], np.int64).T
+        fills, shared = split(self.trace, strategy.tlb_bits, self.regions, offsets, self.label, progress)
+        found = {}
+        for seed, counts in zip(seeds, fills.tolist(), strict=True):
+            found[seed] = {"counts": counts, "shared": shared, "regions": len(self.regions) if seed else None}
+            self.store.keep(MISSES, self.trace, self.digest, [(strategy, found[seed])], self._how(seed))
+        return found
+
+    def _record(self, strategy: Any, seed: int, found: dict[str, Any], regions: int | None) -> dict[str, Any]:
+        counts = found["counts"]
+        told = {"trace": self.label, "strategy": str(strategy), "load_seed": seed, "tlb_fills": sum(counts)}
+        return {**found["shared"], **told, **dict(zip(KINDS, counts, strict=True)), "regions": regions}
+
+
+def recounted(trace: Any, strategy: Any, what: dict[str, Any], label: str, progress: Progress | None) -> dict[str, Any]:
+    """Count again what the store holds of one load address; `what` is its identity."""
+    seed = what["load_seed"]
+    moved = (what["join_pages"], what["move_bits"]) if seed else (JOIN_PAGES, MOVE_BITS)
+    count = _Count(trace, label, [seed], *moved, what["thread"], Stored(None), "")
+    return count.counted(strategy, [seed], progress)[seed]
 
 
 def frame_of(records: list[dict]) -> Any:

@@ -25,6 +25,7 @@ def sweep(
     warmup: int | None = None,
     thread: int | str | None = None,
     jobs: int | None = None,
+    store: bool = True,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
 ) -> Result:
@@ -51,6 +52,7 @@ def sweep(
         thread=checked_thread(thread),
         cuts=given_cuts(warmup=warmup)._replace(halves=seeds is None),
         jobs=given_jobs(jobs),
+        store=store,
         host=host,
         traces=given_traces(traces),
         progress=progress,

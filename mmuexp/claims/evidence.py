@@ -89,6 +89,7 @@ class Evidence:
     sources: Mapping[str, Source] = field(default_factory=dict)
     live: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (recording, spec) -> ns an access
     live_about: str = ""
+    from_store: tuple[Mapping[str, Any], ...] = ()  # what was not replayed now, as a manifest tells it
 
     def runs(self, *experiments: str) -> list[CountedRun]:
         """Every run of these experiments; a recording that several hold counts once."""

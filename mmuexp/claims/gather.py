@@ -54,6 +54,7 @@ def evidence_for(
     hosts: Sequence[Profile],
     traces: Sequence[str] = (),
     replay: bool = False,
+    store: bool = True,
     progress: Progress | None = None,
 ) -> Evidence:
     """The runs of these experiments. With `traces` each stands for every experiment of its kind; the measured runs of
@@ -61,20 +62,24 @@ def evidence_for(
     names = list(dict.fromkeys(names))
     tables: dict[str, list[CountedRun]] = {}
     sources: dict[str, Source] = {}
+    counted: list[Result] = []
     if traces:
-        yours = _of_traces(traces, {SWEEPS.get(name) for name in names}, progress)
+        yours = _of_traces(traces, {SWEEPS.get(name) for name in names}, store, progress)
+        counted = list(yours.values())
         for name in names:
             if result := yours.get(SWEEPS.get(name)):
                 tables[name], sources[name] = runs_of(result), Source("", result.manifest["command"], YOURS)
     else:
         folder = results_folder()
         for name in names:
-            result, how = _experiment(folder / name, replay, progress)
+            result, how = _experiment(folder / name, replay, progress, store)
+            counted += [result] if result is not None and how == COUNTED else []
             if result is not None:
                 tables[name], sources[name] = runs_of(result), Source(name, result.manifest.get("command", ""), how)
     if set(HABIT) & set(names):
         tables[GUEST] = _guest() if traces else tables.get(HABIT[0], [])
-    return Evidence(tables, hosts, sources, *({}, "") if traces else _live(folder / LIVE))
+    from_store = tuple(one for result in counted for one in result.manifest.get("from_store", []))
+    return Evidence(tables, hosts, sources, *({}, "") if traces else _live(folder / LIVE), from_store=from_store)
 
 
 def _live(folder: Path) -> tuple[dict[tuple[str, str], float], str]:
@@ -93,7 +98,7 @@ def _guest() -> list[CountedRun]:
     return []
 
 
-def _experiment(folder: Path, replay: bool, progress: Progress | None) -> tuple[Result | None, str]:
+def _experiment(folder: Path, replay: bool, progress: Progress | None, store: bool = True) -> tuple[Result | None, str]:
     """(its counts, how they came about). One whose recording is not here is not counted anew."""
     if replay and folder.is_dir():
         from mmuexp.rerun.about import read
@@ -103,19 +108,22 @@ def _experiment(folder: Path, replay: bool, progress: Progress | None) -> tuple[
         call = next(iter(calls_of(about).values()))
         # a recording of minutes or hours is made, and counted, on its own: `mmuexp rerun`
         if not call.missing and not about.recipe:
-            return run(about, call, progress), COUNTED
+            return run(about, call, progress, store), COUNTED
     file = folder / COUNTS
     return load(str(file)) if file.is_file() else None, COMMITTED
 
 
-def _of_traces(traces: Sequence[str], params: set[str | None], progress: Progress | None) -> dict[str | None, Result]:
+def _of_traces(
+    traces: Sequence[str], params: set[str | None], store: bool, progress: Progress | None
+) -> dict[str | None, Result]:
     """Of the user's recordings: the comparison (None), and the sweeps that are wanted, by parameter."""
     from mmuexp.analysis.compare import compare
     from mmuexp.analysis.sweep import sweep
 
+    how: dict[str, Any] = {"store": store, "progress": progress}
     command = ["mmuexp", "compare", *traces]
-    found: dict[str | None, Result] = {None: compare(list(traces), progress=progress, command=command)}
+    found: dict[str | None, Result] = {None: compare(list(traces), **how, command=command)}
     for param in sorted(param for param in params if param):
         command = ["mmuexp", "sweep", param, *(word for trace in traces for word in ("--trace", trace))]
-        found[param] = sweep(param, list(traces), strategy="map-block", progress=progress, command=command)
+        found[param] = sweep(param, list(traces), strategy="map-block", **how, command=command)
     return found

@@ -98,6 +98,7 @@ def claims(
     only: Iterable[int] | int | None = None,
     host: Any = None,
     replay: bool = False,
+    store: bool = True,
     progress: Callable[[str, int, int | None], None] | None = None,
     command: Sequence[str] = (),
 ) -> ClaimsReport:
@@ -108,6 +109,7 @@ def claims(
     host     a profile, priced beside that of 2004; a list is taken as it is; None is the calibrated `here`, if there is
              one, else the present-day one
     replay   count anew what results/ has from recordings that are here
+    store    take what was counted before of the same rows, and keep what is counted now
 
     Raises UsageError, TraceError, MmuexpError.
     """
@@ -121,7 +123,8 @@ def claims(
     hosts = hosts_of(host)
     names = dict.fromkeys(name for claim in wanted for name in claim.experiments)
     paths = [os.fsdecode(path) for path in given]
-    evidence = evidence_for(names, hosts=hosts, traces=paths, replay=replay, progress=progress)
+    how: dict[str, Any] = {"replay": replay, "store": store, "progress": progress}
+    evidence = evidence_for(names, hosts=hosts, traces=paths, **how)
     findings = tuple(judged(claim, evidence) for claim in wanted)
     return ClaimsReport(
         findings, tuple(one.name for one in hosts), _manifest(evidence, command, started), evidence.live_about
@@ -138,5 +141,6 @@ def _manifest(evidence: Evidence, command: Sequence[str], started: str) -> dict[
         "factors": [vars(factor) for factor in FACTORS],
         "experiments": [vars(source) for source in dict.fromkeys(evidence.sources.values())],
         "live": evidence.live_about,
+        "from_store": list(evidence.from_store),
     }
     return manifest.of_run("claims", command, started, "yes", **about)

@@ -45,21 +45,21 @@ def info(format_: str) -> None:
     for one in kept:
         if one.files or one.kind != places.OTHER:
             click.echo(f"  {one.kind:<8}{one.files:>6,} files {one.size_bytes / 1e6:>8,.1f} MB  {one.what}")
-    click.echo("          `mmuexp cache clear` removes these; what is needed again is compiled again")
+    click.echo("          `mmuexp cache clear` removes these; what is needed again is made again")
     click.echo("settings  " + json.dumps(settings_folder)[1:-1])
     click.echo(f"  hosts   {len(settings):>6,} files  prices that `mmuexp calibrate` measured, or yours; kept")
 
 
-@command.command(short_help="Remove what mmuexp compiled from the cache folder.")
+@command.command(short_help="Remove what mmuexp compiled and counted from the cache folder.")
 def clear() -> None:
-    """Remove what mmuexp compiled from the cache folder; settings and files of others stay.
+    """Remove what mmuexp compiled and counted from the cache folder; settings and files of others stay.
 
     \b
     Examples:
       mmuexp cache clear
       mmuexp cache clear && pip uninstall mmuexp
 
-    What is needed again is compiled again, in some seconds.
+    What is needed again is compiled again, in some seconds; what is asked for again is replayed.
     """
     from mmuexp.runtime import places
 

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import click
 
 from mmuexp.cli import options, output
-from mmuexp.cli.progress import progress_bar
+from mmuexp.cli.progress import progress_bar, tell_of_compiling
 
 
 @click.command()
@@ -15,9 +15,10 @@ from mmuexp.cli.progress import progress_bar
 @options.host_options("Price at this host profile, beside 2004's.  [here, if `mmuexp calibrate` was run; else epyc-vm]")
 @click.option("--only", metavar="N", type=int, multiple=True, help="Test this claim alone; repeatable.")
 @click.option("--replay", is_flag=True, help="Count anew from the recordings, where they are here.")
+@options.store_option
 @options.out_option("Write the report to FILE, a .csv .json .md or .html, or - for stdout; repeatable.")
 @options.format_option()
-def command(files, traces, host, only, replay, outputs, format_) -> None:
+def command(files, traces, host, only, replay, store, outputs, format_) -> None:
     """Test what the mail of 2004 claims: for each claim figures and a verdict, computed from counts and prices.
 
     \b
@@ -33,8 +34,11 @@ def command(files, traces, host, only, replay, outputs, format_) -> None:
     from mmuexp.claims.report import claims
     from mmuexp.render.terminal.claims import print_report
 
+    tell_of_compiling()
     given = [*traces, *files] or None
     with output.saving(outputs, format_, WRITERS, print_report) as save:
         with progress_bar() if given or replay else nullcontext() as progress:
-            found = claims(given, only=only or None, host=host, replay=replay, progress=progress, command=sys.argv)
+            how = {"host": host, "replay": replay, "store": store, "progress": progress}
+            found = claims(given, only=only or None, **how, command=sys.argv)
+        output.say_what_is_from_store([found.manifest])
         save(found)

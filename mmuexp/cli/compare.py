@@ -32,10 +32,9 @@ from mmuexp.cli import options, output
 )
 @options.thread_option
 @options.jobs_option
+@options.store_option
 @options.result_options
-def command(
-    files, traces, host, specs, reference, every, warmup, live, rounds, seconds, thread, jobs, outputs, format_, checks
-) -> None:
+def command(files, traces, specs, outputs, format_, checks, **how) -> None:
     """Replay recordings through the translation schemes and print what each one costs.
 
     \b
@@ -53,12 +52,9 @@ def command(
     from mmuexp.result.table import LIVE, WINDOW
     from mmuexp.strategy.registry import own_columns, possible_schemes
 
-    how = {"reference": reference, "host": host, "every": every, "warmup": warmup, "thread": thread, "jobs": jobs}
-    how |= {"live": live, "rounds": rounds, "seconds": seconds}
-
     def work(progress):
         return compare([*traces, *files] or None, specs or None, **how, progress=progress)
 
-    schemes = possible_schemes(specs or None, reference) if checks else []
-    columns = (*([WINDOW] if every else []), *(LIVE if live else []), *own_columns(schemes))
+    schemes = possible_schemes(specs or None, how["reference"]) if checks else []
+    columns = (*([WINDOW] if how["every"] else []), *(LIVE if how["live"] else []), *own_columns(schemes))
     output.run_and_save(work, outputs, format_, checks, columns, [str(scheme) for scheme in schemes])

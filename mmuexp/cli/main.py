@@ -37,6 +37,7 @@ COMMANDS = {
     "strategy": "List, explain and check the translation schemes.",
     "help": "Print the help of a command, as --help does.",
     "completion": "Print or install the script by which your shell completes.",
+    "store": "Say what is kept of counts, forget it, or check it by replays.",
     "cache": "Say what mmuexp keeps in your home folder, and remove it.",
 }
 

@@ -18,8 +18,9 @@ from mmuexp.cli import options, output
 @click.option("--join-pages", metavar="N", type=int, help="Pages at most N apart are one region, which moves.  [256]")
 @click.option("--move-bits", metavar="N", type=int, help="Draw each region's offset from 2**N pages around 0.  [8]")
 @options.thread_option
+@options.store_option
 @options.result_options
-def command(files, traces, specs, seeds, join_pages, move_bits, thread, outputs, format_, checks) -> None:
+def command(files, traces, specs, seeds, join_pages, move_bits, thread, store, outputs, format_, checks) -> None:
     """Tell compulsory, capacity and conflict misses of softmmu's TLB apart, wherever the program was loaded.
 
     \b
@@ -42,6 +43,6 @@ def command(files, traces, specs, seeds, join_pages, move_bits, thread, outputs,
         how["load_seed"] = seeds_of(expand(seeds, what="--load-seed"), "--load-seed")
 
     def work(progress):
-        return misses([*traces, *files] or None, specs or None, thread=thread, progress=progress, **how)
+        return misses([*traces, *files] or None, specs or None, thread=thread, store=store, progress=progress, **how)
 
     output.run_and_save(work, outputs, format_, checks, COLUMNS[2:])

@@ -23,6 +23,14 @@ warmup_option = click.option(
     metavar="ROWS",
     help="Count from this row on, with all that the rows before it left in tables and pools.  [0]",
 )
+store_option = click.option(
+    "--no-store",
+    "store",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Replay all, and keep nothing: do not take what was counted before of the same rows.",
+)
 checks_option = click.option(
     "--fail-if",
     "checks",

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +118,10 @@ def run_and_save(
             with progress_bar() as progress:
                 result = work(telling(progress))
         except Interrupted as stopped:
-            _say_what_is_left_out(stopped.result)
+            _say_what_was_done(stopped.result)
             save(stopped.result, hurried=True)
             raise
-        _say_what_is_left_out(result)
+        _say_what_was_done(result)
         save(result)
     fail_if(result, parsed, say)
 
@@ -132,7 +132,15 @@ def _print_result(result: "Result", console: "Console") -> None:
     print_result(result, console)
 
 
-def _say_what_is_left_out(result: "Result") -> None:
+def say_what_is_from_store(manifests: Iterable[Mapping[str, Any]]) -> None:
+    """Name the runs of these results that were not replayed now, if there are any."""
+    parts = [part for one in manifests for part in one.get("from_store", [])]
+    if runs := sum(len(part["strategies"]) for part in parts):
+        say(f"{runs:,} {'runs are' if runs > 1 else 'run is'} from the store of counts; --no-store replays")
+
+
+def _say_what_was_done(result: "Result") -> None:
+    say_what_is_from_store([result.manifest])
     for one in result.manifest.get("left_out", []):
         say(f"{one['trace']}: {one['strategy']} is left out, it cannot serve this trace: {one['why']}")
     for one in result.manifest.get("live", {}).get("without_engine", []):

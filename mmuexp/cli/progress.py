@@ -12,9 +12,11 @@ from mmuexp.progress import Progress
 
 
 def tell_of_compiling() -> None:
-    """On a terminal, have the first run of a scheme say what it waits for."""
+    """On a terminal, have the first run of a scheme say what it waits for; anywhere, tell of a broken store."""
     from mmuexp.replay import compiled
+    from mmuexp.store import database
 
+    database.on_trouble = say
     if sys.stderr.isatty():
         compiled.on_compile = lambda name: say(f"compiling {name} for this machine; it takes some seconds")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from mmuexp.cli.console import say, stdout_console
+from mmuexp.cli.options import store_option
+from mmuexp.cli.output import say_what_is_from_store
 from mmuexp.cli.progress import progress_bar, tell_of_compiling
 
 
@@ -19,7 +21,8 @@ from mmuexp.cli.progress import progress_bar, tell_of_compiling
 @click.option(
     "--all", "all_", is_flag=True, help="All experiments of FOLDER; as with --saved where a recording is not here."
 )
-def command(folders, check, saved, reprice, all_) -> int:
+@store_option
+def command(folders, check, saved, reprice, all_, store) -> int:
     """Make the results of an experiment's folder again, or check them.
 
     \b
@@ -49,7 +52,7 @@ def command(folders, check, saved, reprice, all_) -> int:
     for folder in dict.fromkeys(chosen):
         try:
             with progress_bar() as progress:
-                outcome = _rerun(folder, check, saved, reprice, all_, progress)
+                outcome = _rerun(folder, check, saved, reprice, all_, store, progress)
         except MmuexpError as error:
             if not all_:
                 raise
@@ -69,12 +72,12 @@ def command(folders, check, saved, reprice, all_) -> int:
     return 3 if failed else 1 if broken else 0
 
 
-def _rerun(folder, check: bool, saved: bool, reprice: bool, all_: bool, progress):
+def _rerun(folder, check: bool, saved: bool, reprice: bool, all_: bool, store: bool, progress):
     from mmuexp.rerun.command import MissingRecording
     from mmuexp.rerun.rerun import rerun
 
     try:
-        return rerun(folder, check=check, saved=saved, reprice=reprice, progress=progress)
+        return rerun(folder, check=check, saved=saved, reprice=reprice, store=store, progress=progress)
     except MissingRecording as error:
         if not all_:
             raise
@@ -85,6 +88,7 @@ def _rerun(folder, check: bool, saved: bool, reprice: bool, all_: bool, progress
 def _tell(outcome, check: bool) -> None:
     from mmuexp.render.diff import headline, print_diff
 
+    say_what_is_from_store(one.manifest for one in outcome.results.values())
     for path in outcome.written:
         say(f"wrote {_short(path)}")
     for name, found in outcome.differences.items():

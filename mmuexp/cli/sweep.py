@@ -24,8 +24,9 @@ def _no_plot(_context: click.Context, _parameter: click.Parameter, asked: bool) 
 @options.warmup_option
 @options.thread_option
 @options.jobs_option
+@options.store_option
 @options.result_options
-def command(words, traces, host, specs, reference, warmup, thread, jobs, outputs, format_, checks) -> None:
+def command(words, traces, specs, outputs, format_, checks, **how) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.
 
     \b
@@ -51,10 +52,9 @@ def command(words, traces, host, specs, reference, warmup, thread, jobs, outputs
     planned = plan(params, strategy)
     numbers = [name for name, value in planned[0].values.items() if not isinstance(value, str)]
     numbers += [] if load_seeds(params) is None else [LOAD_SEED]
-    schemes = possible_schemes([one.strategy for one in planned], reference)
+    schemes = possible_schemes([one.strategy for one in planned], how["reference"])
 
     def work(progress):
-        how = {"reference": reference, "host": host, "warmup": warmup, "thread": thread, "jobs": jobs}
         return sweep(params, [*traces, *files] or None, strategy=strategy, **how, progress=progress)
 
     columns, specs = [*numbers, *own_columns(schemes)], [str(scheme) for scheme in schemes]

@@ -163,8 +163,10 @@ def _find(folder: Path, word: str) -> tuple[str, Path | None]:
     return word, None
 
 
-def run(about: About, call: Call, progress: Callable[[str, int, int | None], None] | None = None) -> Result:
-    """Replay. Raises MissingRecording, which says what makes it, and MmuexpError."""
+def run(
+    about: About, call: Call, progress: Callable[[str, int, int | None], None] | None = None, store: bool = True
+) -> Result:
+    """Replay, or take what the store has. Raises MissingRecording, which says what makes it, and MmuexpError."""
     from mmuexp.analysis.compare import compare
     from mmuexp.analysis.misses import misses
     from mmuexp.analysis.sweep import sweep
@@ -174,7 +176,7 @@ def run(about: About, call: Call, progress: Callable[[str, int, int | None], Non
         raise MissingRecording(f"needs the recording {call.missing[0]}, which is not here", where=about.name, todo=made)
     labels = {str(file): label for label, file in call.traces.items()}
     traces, schemes = list(labels) or None, list(call.strategies) or None
-    options = {**call.options, "progress": progress, "command": ["mmuexp", *call.words]}
+    options = {**call.options, "store": store, "progress": progress, "command": ["mmuexp", *call.words]}
     if call.kind == "sweep":
         if len(call.strategies) > 1:
             raise MmuexpError("a sweep varies one scheme", where=about.name, todo="give one -s")
@@ -187,7 +189,7 @@ def run(about: About, call: Call, progress: Callable[[str, int, int | None], Non
 def _called(result: Result, labels: dict[str, str]) -> Result:
     """The result with recordings by their labels, in place of the paths of this machine."""
     result.frame["trace"] = [labels.get(trace, trace) for trace in result.frame["trace"]]
-    for part in ("traces", "verdicts", "certainty", "pressure", "second_half", "left_out"):
+    for part in ("traces", "verdicts", "certainty", "pressure", "second_half", "left_out", "from_store"):
         for one in result.manifest.get(part, []):
             one["trace"] = labels.get(one["trace"], one["trace"])
     return result

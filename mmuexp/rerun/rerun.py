@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def rerun(
     check: bool = False,
     saved: bool = False,
     reprice: bool = False,
+    store: bool = True,
     progress: Progress | None = None,
 ) -> Outcome:
     """Make an experiment's folder again.
@@ -95,7 +97,7 @@ def rerun(
     check     write nothing, and say what would change
     saved     do not replay: take the tables that are there, and make (or check) the report and the chart alone
     reprice   do not replay: make the tables again from the counts that are there, at the prices of today
-    progress  as `compare` takes it
+    store, progress  as `compare` takes them
 
     Raises MmuexpError for an experiment.toml that is none, and a recording that is not here.
     """
@@ -103,7 +105,8 @@ def rerun(
         raise UsageError("saved and reprice exclude each other", where="rerun", todo="give one of them")
     about = read(Path(folder).resolve())
     calls = calls_of(about)
-    counted = _saved if saved else _repriced if reprice else _replayed
+    replayed = partial(_replayed, store=store)
+    counted = _saved if saved else _repriced if reprice else replayed
     if check:
         return _check(about, calls, counted, progress)
     with _claimed(about, {} if saved else calls) as files:
@@ -135,8 +138,8 @@ def _claimed(about: About, tables: Mapping[str, Call]) -> Iterator[dict[str, Out
             file.discard()
 
 
-def _replayed(about: About, name: str, call: Call, progress: Progress | None) -> Result:
-    return run(about, call, progress)
+def _replayed(about: About, name: str, call: Call, progress: Progress | None, *, store: bool) -> Result:
+    return run(about, call, progress, store)
 
 
 def _repriced(about: About, name: str, call: Call, progress: Progress | None) -> Result:
@@ -159,7 +162,7 @@ def _saved(about: About, name: str, _call: Call, _progress: Progress | None = No
 
 def _check(about: About, calls: Mapping[str, Call], counted: Count, progress: Progress | None) -> Outcome:
     before = {name: _saved(about, name, call) for name, call in calls.items()}  # fails before the work
-    saved, again = counted is _saved, counted is _replayed
+    saved, again = counted is _saved, isinstance(counted, partial)
     results = before if saved else {name: counted(about, name, call, progress) for name, call in calls.items()}
     found = {} if saved else {n: _difference(before[n], results[n], again and calls[n].live) for n in calls}
     report = ExperimentReport(about, results)

@@ -21,6 +21,7 @@ KINDS = {
     "kernels": "machine code that surveys, checks and converts traces",
     "engines": "the schemes in C, for `verify`, `calibrate` and `compare --live`",
     "vega": "the script that draws the charts of a page",
+    "store": "counts, so that the same rows are not replayed twice; see `mmuexp store`",
     "passed": "which schemes of others have passed `strategy check`",
     "plugins": "the recorder's QEMU plugins",
 }
@@ -30,6 +31,7 @@ PATHS = {
     "kernels": r"kernels/[^/]+_[0-9a-f]{40}/[^/]+\.nb[ic](\.tmp\..+)?",
     "engines": rf"engines/(.+-{HEX}|build-[^/]+/.+)",
     "vega": r"vega/[^/]+",
+    "store": r"store/counts-\d+\.sqlite(-wal|-shm|-journal|\.broken-\d+)?",
     "passed": r"passed/[0-9a-f]{64}",
     "plugins": rf"[^/]+-{HEX}\.so|build-[^/]+/.+",
 }

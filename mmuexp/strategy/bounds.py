@@ -5,10 +5,9 @@ all that they call, are compiled with bounds checks, until `mmuexp strategy chec
 very mmuexp. What passed is kept in the cache folder as an empty file, named after a digest of both.
 """
 
-import ast
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import CellType, CodeType, FunctionType, ModuleType
@@ -21,43 +20,15 @@ from mmuexp.native import bits
 from mmuexp.native.sources import AT_START, PACKAGE, digest_of, python_files
 from mmuexp.runtime.places import cache_folder
 from mmuexp.strategy import Strategy
+from mmuexp.strategy.sourcefiles import files_of
 from mmuexp.version import version
 
 OWN = "mmuexp.strategies."
-KNOWN = {*sys.stdlib_module_names, "numba", "numpy", "llvmlite", "mmuexp"}  # packages whose files are not the scheme's
 
 
 def is_own(cls: type[Strategy]) -> bool:
     """Is this a scheme that comes with mmuexp?"""
     return cls.__module__.startswith(OWN)
-
-
-def files_of(module: ModuleType) -> list[Path]:
-    """The module's file, and those of all that it imports, but for Python's, NumPy's, numba's and our own."""
-    found: dict[Path, None] = {}
-    left = [module]
-    while left:
-        one = left.pop()
-        path = Path(getattr(one, "__file__", None) or "")
-        if path in found or not path.is_file():
-            continue
-        found[path] = None
-        if path.suffix == ".py":
-            left += (sys.modules[name] for name in _imports(one, path) if name in sys.modules)
-    return sorted(found)
-
-
-def _imports(module: ModuleType, path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            package = (module.__package__ or "").split(".")
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        yield from (name for name in names if name.partition(".")[0] not in KNOWN)
 
 
 def _mark(cls: type[Strategy]) -> Path:

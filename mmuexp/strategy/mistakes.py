@@ -24,7 +24,8 @@ from mmuexp.errors import MmuexpError
 from mmuexp.events import FIRST_EXTRA, Event
 from mmuexp.runtime import interrupt
 from mmuexp.strategy import Cost, Kernels, Param, Strategy
-from mmuexp.strategy.bounds import files_of, is_own
+from mmuexp.strategy.bounds import is_own
+from mmuexp.strategy.sourcefiles import files_of
 
 CALLED_WITH = {"access": "s, e, n, row", "io": "s, e, n, row", "execute": "s, e, n", "protect": "s, e, n, frame"}
 CALLED_WITH |= {"flush": "s, e, n", "flush_page": "s, e, n, page", "fetch": "s, e, n, row", "mapped": "s, e, n, page"}

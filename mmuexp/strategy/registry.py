@@ -8,6 +8,7 @@ import os
 import pkgutil
 import re
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -21,6 +22,7 @@ from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.runtime import interrupt
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.mistakes import declared, line_of, place_of
+from mmuexp.strategy.sourcefiles import remember_loaded
 
 GROUP = "mmuexp.strategies"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -47,6 +49,7 @@ def third_parties() -> dict[str, EntryPoint]:
 def load_third_party(point: EntryPoint) -> type[Strategy]:
     """Import one. Raises MmuexpError in one line whatever its module does."""
     where = f"strategy {point.name} (entry point {point.value})"
+    began_ns, before = time.time_ns(), set(sys.modules)
     try:
         cls = point.load()
     except BaseException as error:  # its module may do anything, sys.exit included
@@ -56,6 +59,7 @@ def load_third_party(point: EntryPoint) -> type[Strategy]:
         ) from error
     _checked(cls, where)
     declared(cls)
+    remember_loaded(sys.modules[cls.__module__], began_ns, before)
     return cls
 
 
@@ -93,6 +97,7 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
     if spec is None or spec.loader is None or not path.is_file():
         raise MmuexpError("is no Python file", where=str(path), todo="give the .py file that holds the strategy")
     module = importlib.util.module_from_spec(spec)
+    began_ns, before = time.time_ns(), set(sys.modules)
     sys.modules[name] = module  # numba looks the kernels' module up by name
     try:
         spec.loader.exec_module(module)
@@ -100,6 +105,7 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
         interrupt.raise_if_asked()
         at = place_of(error, {str(path)}) or str(path)
         raise MmuexpError(f"cannot be imported: {type(error).__name__}: {error}", where=at) from error
+    remember_loaded(module, began_ns, before)
     found = strategies_in(module)
     if not found:
         raise MmuexpError("holds no subclass of Strategy", where=str(path), todo="see strategies/map_block.py")

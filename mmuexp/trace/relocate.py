@@ -25,6 +25,10 @@ class Relocated:
         """As `Trace.batches`."""
         return map(self.moved, self.trace.batches(ahead=ahead))
 
+    def sha256(self) -> str:
+        """Of the file, as recorded."""
+        return self.trace.sha256()
+
     def moved(self, columns: Columns) -> Columns:
         """Move these rows of the trace. FLUSH rows (a value of CR3) and annotations stay as they are."""
         places = (columns.op <= Op.EXEC) | (columns.op == Op.FLUSH_PAGE)

@@ -1,16 +1,33 @@
-"""Takes the SHA-256 of a file. One that has not changed since this process read it is not read again."""
+"""Takes the SHA-256 of a file. One that has not changed since it was read is not read again.
+
+The store of counts (mmuexp/store/) keeps what is known from one process to the next.
+"""
 
 import hashlib
 import os
 import time
+from collections.abc import Mapping
 from threading import Lock
 
 PIECE_BYTES = 1 << 20
-KEPT = 64  # digests
+KEPT = 1 << 16  # digests
 CALM_NS = 2_000_000_000  # a file that changed less long ago may change again, and its time stay the same
 
 _lock = Lock()
 _known: dict[tuple[int, ...], str] = {}  # by what tells a file, and its state
+
+
+def known() -> dict[tuple[int, ...], str]:
+    """What this process knows: the state of a file -> its digest."""
+    with _lock:
+        return dict(_known)
+
+
+def tell(digests: Mapping[tuple[int, ...], str]) -> None:
+    """Let this process know what another one took."""
+    with _lock:
+        for state, hex_digits in digests.items():
+            _remember(state, hex_digits)
 
 
 def digest(path: str | os.PathLike) -> str:
@@ -31,10 +48,14 @@ def digest_of(fd: int) -> str:
     changed_ns = max(before[3:])
     if before == _state(fd) and changed_ns + CALM_NS < time.time_ns():
         with _lock:
-            while len(_known) >= KEPT:
-                del _known[next(iter(_known))]
-            _known[before] = whole.hexdigest()
+            _remember(before, whole.hexdigest())
     return whole.hexdigest()
+
+
+def _remember(state: tuple[int, ...], hex_digits: str) -> None:
+    while len(_known) >= KEPT:
+        del _known[next(iter(_known))]
+    _known[state] = hex_digits
 
 
 def _state(fd: int) -> tuple[int, ...]:
