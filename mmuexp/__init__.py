@@ -117,7 +117,7 @@ def sweep(
     strategy   the scheme whose parameters they are, as a spec that may fix others; None finds the only one
     The rest is as for `compare`. Raises UsageError, TraceError.
     """
-    from mmuexp.analysis import sweep as made
+    from mmuexp.analysis import compare as made
 
     more: dict[str, Any] = {"warmup": warmup, "thread": thread, "jobs": jobs, "store": store, "progress": progress}
     return made.sweep(params, traces, strategy=strategy, reference=reference, host=host, **more).frame

@@ -1,17 +1,22 @@
-"""`compare`: traces x strategies -> Result. The command line calls this and adds nothing."""
+"""`compare` and `sweep`: traces x schemes, or x the values of a scheme's parameters -> Result.
+
+The command line calls them and adds nothing. Their arguments are those of `mmuexp.compare` and `mmuexp.sweep`, which
+say what they mean; `command` is the command line that the manifest names, None that of this process.
+"""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmuexp.analysis.cuts import given_cuts
-from mmuexp.analysis.experiment import Experiment, given_reference
+from mmuexp.analysis.experiment import Experiment
 from mmuexp.analysis.given import given_traces
+from mmuexp.analysis.ranges import load_seeds, plan
 from mmuexp.arguments import given_jobs
 from mmuexp.price.host import Profile
 from mmuexp.progress import Progress
 from mmuexp.result.table import Result
-from mmuexp.strategy.registry import given_strategies
+from mmuexp.strategy.registry import given_strategies, given_strategy
 from mmuexp.trace.threads import checked_thread
 
 
@@ -19,56 +24,68 @@ def compare(
     traces: Any = None,
     strategies: Any = None,
     *,
-    reference: Any = None,
-    host: str | os.PathLike | Profile | None = None,
     every: int | None = None,
     warmup: int | None = None,
     live: bool = False,
     rounds: int | None = None,
     seconds: float | None = None,
-    thread: int | str | None = None,
-    jobs: int | None = None,
-    store: bool = True,
-    progress: Progress | None = None,
-    command: Sequence[str] | None = None,
+    **shared: Any,
 ) -> Result:
-    """Replay each trace under each strategy.
-
-    traces      a path or several; None is the trace that comes with the package
-    strategies  specs ("map-block,map_block_bits=20") or Strategy objects; None is all schemes, less those that cannot
-                serve the trace (`left_out` in the manifest says which, and why; one that is named here is an error)
-    reference   the spec that others are measured against (added if missing); None is softmmu, else the first
-    host        a profile's name, path or Profile; None is the present-day one, with `live` this host, measured now.
-                Prices in ns may follow: "pentium4-2004,signal=900", or alone ",signal=900"
-    every       also cut each trace in windows of that many rows (column `window_index`; windows add up to the total)
-    warmup      count from that row on, with all that the rows before it left behind; windows begin there
-    live        also run each for real, and append what translation takes on this host (columns LIVE of result.py);
-                empty for a scheme without an engine (`live` in the manifest says which, and why)
-    rounds      how often; None is as often as it takes to tell the schemes apart
-    seconds     about as long as that may take for each trace; None is 10
-    thread      replay the rows of this thread alone, by its number; None, or "all", is all in the order of the trace
-    jobs        threads that replay, a scheme at a time; None is one a core; 1 decodes in the same thread, too
-    store       take what was counted before of the same rows, and keep what is counted now (docs/store.md); with
-                `live` all is replayed
-    progress    called with (trace, rows done, rows in all) before the first batch of a trace and after each; of live
-                runs the name is "TRACE, for real"
-    command     the command line that the manifest names; None is that of this process
-
-    Raises UsageError for specs, references and hosts that are wrong, TraceError for traces that are.
-    """
+    """Replay each trace under each strategy. Raises UsageError, TraceError."""
     from mmuexp.live.measure import given_budget
 
     return Experiment(
         kind="compare",
         cuts=given_cuts(every, warmup, live=live),
         strategies=None if strategies is None else given_strategies(strategies),
-        reference=given_reference(reference),
         budget=given_budget(rounds, seconds, live=live),
-        thread=checked_thread(thread),
-        jobs=given_jobs(jobs),
-        store=store,
-        host=host,
-        traces=given_traces(traces),
-        progress=progress,
-        command=command,
+        **_shared(traces, **shared),
     ).run()
+
+
+def sweep(
+    params: str | Iterable[str] | Mapping[str, Any],
+    traces: Any = None,
+    *,
+    strategy: str | None = None,
+    warmup: int | None = None,
+    **shared: Any,
+) -> Result:
+    """Replay each trace under one strategy at every combination of parameter values. Raises UsageError, TraceError.
+
+    LOAD_SEED is a parameter of user-mode traces, under any strategy: where the program was loaded
+    (mmuexp.trace.relocate), 0 as recorded.
+    """
+    combinations, seeds = plan(params, strategy), load_seeds(params)
+    return Experiment(
+        kind="sweep",
+        cuts=given_cuts(warmup=warmup)._replace(halves=seeds is None),
+        strategies=[one.strategy for one in combinations],
+        values={str(one.strategy): one.values for one in combinations},
+        seeds=seeds,
+        **_shared(traces, **shared),
+    ).run()
+
+
+def _shared(
+    traces: Any,
+    *,
+    reference: Any = None,
+    host: str | os.PathLike | Profile | None = None,
+    thread: int | str | None = None,
+    jobs: int | None = None,
+    store: bool = True,
+    progress: Progress | None = None,
+    command: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Check what both take; fields of an Experiment."""
+    return {
+        "reference": None if reference is None else given_strategy(reference, "reference"),
+        "thread": checked_thread(thread),
+        "jobs": given_jobs(jobs),
+        "traces": given_traces(traces),
+        "store": store,
+        "host": host,
+        "progress": progress,
+        "command": command,
+    }

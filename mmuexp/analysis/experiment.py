@@ -16,17 +16,16 @@ from mmuexp.analysis.given import label_of, opened_trace
 from mmuexp.analysis.ledger import Ledger, Replayed
 from mmuexp.analysis.passes import Run, run_passes
 from mmuexp.analysis.stored import RUNS, how_cut, opened_store, runs_of, stopped, value_of
-from mmuexp.errors import SchemeStopped, UsageError
+from mmuexp.errors import SchemeStopped
 from mmuexp.price.host import Profile, load_profile
 from mmuexp.progress import Progress, part_of
 from mmuexp.replay.plausible import check_counts
 from mmuexp.result import manifest
 from mmuexp.result.table import Result
-from mmuexp.strategy.registry import default_strategies, given_strategies
+from mmuexp.strategy.registry import default_strategies
 from mmuexp.trace.relocate import at_load_seeds
 
 if TYPE_CHECKING:
-    from mmuexp.analysis.live_columns import LiveRuns
     from mmuexp.live.measure import Budget
 
 KEPT_OPEN = 64  # traces that stay open from the first look at them; others are opened again
@@ -70,7 +69,11 @@ class Experiment:
             # a live run takes longer than a replay, and is compared with one of today
             self._store = kept.enter_context(opened_store(self.store and self.budget is None))
             opened, schemes = self._open_all(kept)
-            self._live = self._live_runs(schemes)
+            self._live: Any = None
+            if self.budget is not None:
+                from mmuexp.analysis.live_columns import LiveRuns
+
+                self._live = LiveRuns(schemes, self.budget, self.host)  # their engines are compiled before the work
             for number, path in enumerate(self.traces):
                 stack, trace = opened.pop(path) if path in opened else self._open(path)
                 with stack:
@@ -106,14 +109,6 @@ class Experiment:
         schemes = default_strategies(trace.mode) if self.strategies is None else self.strategies
         reference = _preferred(schemes) if self.reference is None else self.reference
         return (schemes if str(reference) in map(str, schemes) else [reference, *schemes]), reference
-
-    def _live_runs(self, schemes: Sequence[Any]) -> "LiveRuns | None":
-        """The engines of the schemes, compiled before the work."""
-        if self.budget is None:
-            return None
-        from mmuexp.analysis.live_columns import LiveRuns
-
-        return LiveRuns(schemes, self.budget, self.host)
 
     def _run_trace(self, number: int, trace: Any) -> None:
         """Replay an open trace at every load address, and add what was counted to the ledger."""
@@ -214,16 +209,6 @@ class Experiment:
 def _by_scheme(runs: Sequence[Run]) -> list[list[Run]]:
     """The runs of each scheme; they come scheme by scheme."""
     return [list(some) for _, some in groupby(runs, key=lambda run: str(run.strategy))]
-
-
-def given_reference(given: Any) -> Any | None:
-    """The one scheme that others are measured against; None leaves the choice. Raises UsageError."""
-    if given is None:
-        return None
-    found = given_strategies(given, "reference")
-    if len(found) > 1:
-        raise UsageError(f"{len(found)} references", where="reference", todo="give one")
-    return found[0]
 
 
 def _preferred(strategies: Sequence[Any]) -> Any:

@@ -7,7 +7,6 @@ A fault is a record of FAULT (mmuexp/emulator/faults.py): row, vaddr, cause. `co
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmuexp.analysis.given import label_of, opened_trace
-from mmuexp.errors import UsageError
+from mmuexp.emulator.faults import FAULT
 from mmuexp.events import FAULTS
 from mmuexp.guest import PAGE_BITS, PAGES
 from mmuexp.progress import Progress
 from mmuexp.result import manifest
 from mmuexp.strategy.mistakes import blocks_of
+from mmuexp.strategy.registry import given_strategy
 from mmuexp.trace.threads import OfThread, checked_thread
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def list_faults(
     """Replay the trace at this path (None: the bundled one) under one scheme, and `append(records)` each batch's faults
     to the writers. `thread` is as for compare; rows keep their numbers in the file. Raises UsageError for a wrong spec,
     TraceError for a wrong trace, MmuexpError as `fault_batches`."""
-    strategy, label = _strategy(strategy), label_of(trace)
+    strategy, label = given_strategy(strategy, "strategy"), label_of(trace)
     started, sums = manifest.utc_now(), Sums(strategy)
     with opened_trace(trace, checked_thread(thread)) as opened:
         facts = manifest.trace_facts(opened, label)
@@ -160,55 +160,23 @@ def list_faults(
                 writer.append(records)
         rows = opened.file_rows
     about = {"strategies": [manifest.expanded(strategy)], "traces": [facts], "faults": sums.by_cause()}
-    said = sys.argv if command is None else command
-    return Listed(label, rows, sums, manifest.of_run("faults", said, started, "yes", **about))
+    return Listed(label, rows, sums, manifest.of_run("faults", command, started, "yes", **about))
 
 
 def faults(
     trace: Any, strategy: Any, *, thread: int | str | None = None, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Every host fault of a run, a row each: row vaddr cause block page, see `mmuexp.faults`."""
-    found = _Collect(_strategy(strategy))
-    listed = list_faults(trace, found.strategy, [found], thread=thread, progress=progress)
-    frame = found.frame()
+    import pandas as pd
+
+    strategy, batches = given_strategy(strategy, "strategy"), [np.zeros(0, FAULT)]
+    listed = list_faults(trace, strategy, [batches], thread=thread, progress=progress)
+    columns: Any = columns_of(np.concatenate(batches), strategy)
+    used = sorted({*causes_of(strategy), *np.unique(columns["cause"]).tolist()})
+    codes = np.searchsorted(used, columns["cause"])
+    columns["cause"] = pd.Categorical.from_codes(codes, [strategy.column_of(at) for at in used])
+    blocks = [pd.NA] * len(codes) if columns["block"] is None else columns["block"]
+    columns["block"] = pd.array(blocks, dtype="UInt32")
+    frame = pd.DataFrame(columns, columns=list(COLUMNS))
     frame.attrs["manifest"] = listed.manifest
     return frame
-
-
-class _Collect:
-    """A writer that keeps everything."""
-
-    def __init__(self, strategy: Any):
-        from mmuexp.emulator.faults import FAULT
-
-        self.strategy = strategy
-        self.records = [np.zeros(0, FAULT)]
-
-    def append(self, records: np.ndarray) -> None:
-        if len(records):
-            self.records.append(records)
-
-    def frame(self) -> pd.DataFrame:
-        import pandas as pd
-
-        columns: Any = columns_of(np.concatenate(self.records), self.strategy)
-        used = sorted({*causes_of(self.strategy), *np.unique(columns["cause"]).tolist()})
-        codes = np.searchsorted(used, columns["cause"])
-        columns["cause"] = pd.Categorical.from_codes(codes, [self.strategy.column_of(at) for at in used])
-        if columns["block"] is None:
-            columns["block"] = pd.array([pd.NA] * len(codes), dtype="UInt32")
-        else:
-            columns["block"] = pd.array(columns["block"], dtype="UInt32")
-        return pd.DataFrame(columns, columns=list(COLUMNS))
-
-
-def _strategy(given: Any) -> Any:
-    from mmuexp.strategy import Strategy
-    from mmuexp.strategy.registry import parse_spec
-
-    if isinstance(given, Strategy):
-        return given
-    if not isinstance(given, str):
-        todo = "give one spec as in 'map-block,evict=lifo', or a Strategy object"
-        raise UsageError(f"{given!r} is of type {type(given).__name__}", where="strategy", todo=todo)
-    return parse_spec(given)

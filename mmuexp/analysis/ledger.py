@@ -1,18 +1,23 @@
-"""What a result is made of as it grows, trace by trace."""
+"""What a result is made of as it grows, trace by trace: priced runs as rows of the table, and the verdicts on them."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from mmuexp.analysis.cuts import Cuts
 from mmuexp.analysis.passes import Run
-from mmuexp.analysis.records import half_of, judged, record_of
+from mmuexp.analysis.pressure import pressures
+from mmuexp.analysis.ranges import companions_of, tables_of
 from mmuexp.price.host import Profile
-from mmuexp.price.priced import Priced, price, price_table
+from mmuexp.price.priced import FAR, Priced, price, price_table
+from mmuexp.price.verdict import break_even, decided_by, is_sure, ratio_range
 from mmuexp.result import manifest
-from mmuexp.result.table import LIVE, WINDOW, Result, make_frame
+from mmuexp.result.table import COLUMNS, LIVE, PARTS, TIMES, WINDOW, Result, make_frame
 from mmuexp.trace.loadseed import LOAD_SEED
+
+PricedRuns = Sequence[tuple[Run, Priced]]
+Values = Mapping[str, Mapping[str, Any]]  # of the parameter columns, by spec
 
 
 @dataclass
@@ -31,10 +36,8 @@ class Replayed:
 class Ledger:
     """Collects what was replayed, and makes a Result of it in the end: prices may be measured until then."""
 
-    def __init__(self, kind: str, cuts: Cuts, values: Mapping[str, Mapping], command: Sequence[str] | None):
-        """`values` are those of the parameter columns, by spec; `command` None is this process's command line."""
-        self.kind, self.cuts, self.values = kind, cuts, values
-        self.command = sys.argv if command is None else command
+    def __init__(self, kind: str, cuts: Cuts, values: Values, command: Sequence[str] | None):
+        self.kind, self.cuts, self.values, self.command = kind, cuts, values, command
         self.started = manifest.utc_now()
         self.parts: list[tuple[Replayed, dict[str, Any]]] = []
 
@@ -45,14 +48,14 @@ class Ledger:
     def result(self, host: Profile, complete: str, live: Mapping[str, Any] | None = None) -> Result:
         """Price everything at `host`. `complete` is "yes" or says what is missing; `live` how engines were timed."""
         records: list[dict[str, Any]] = []
-        told: dict[str, list] = {"traces": [], "verdicts": [], "certainty": [], "pressure": []}
-        told |= {"second_half": [], "left_out": [], "from_store": []}
+        names = ("traces", "verdicts", "certainty", "pressure", "second_half", "left_out", "from_store")
+        told: dict[str, list] = {name: [] for name in names}
         for part, facts in self.parts:
             priced = [(run, price(run.strategy, run.counts, host)) for run in part.runs]
             records += self._records(part, priced, host)
             totals = [(run, cost) for run, cost in priced if run.window is None]
             new = judged(self.kind, part.trace, part.reference, totals, self.values, host, part.load_seed)
-            new["second_half"] = [half for run, _ in totals for half in half_of(part.trace, run)]
+            new["second_half"] = [_half_of(part.trace, run) for run, _ in totals if run.second_half is not None]
             for name, more in new.items():
                 told[name] += more
             if part.from_store:
@@ -70,7 +73,7 @@ class Ledger:
         frame.attrs["manifest"] = about
         return Result(self.kind, frame, about, columns)
 
-    def _records(self, part: Replayed, priced: Sequence[tuple[Run, Priced]], host: Profile) -> list[dict[str, Any]]:
+    def _records(self, part: Replayed, priced: PricedRuns, host: Profile) -> list[dict[str, Any]]:
         """The rows of the table: windows if there are any, else totals."""
         values = dict(self.values)
         if part.live:
@@ -78,7 +81,7 @@ class Ledger:
 
             values |= live_columns(part.live, part.runs, host)
         shown = [(run, cost) for run, cost in priced if (run.window is None) == (self.cuts.every is None)]
-        return [record_of(part.trace, run, cost, host, values, part.load_seed) for run, cost in shown]
+        return [_record(part, run, cost, host) | dict(values.get(str(run.strategy), {})) for run, cost in shown]
 
     def _manifest(self, complete: str, told: dict[str, list], host: Profile) -> dict[str, Any]:
         runs = [run for part, _ in self.parts for run in part.runs]
@@ -87,3 +90,85 @@ class Ledger:
         about |= {"strategies": [manifest.expanded(strategy) for strategy in strategies], **told}
         about["prices"] = price_table(strategies, host)
         return manifest.of_run(self.kind, self.command, self.started, complete, **about)
+
+
+def _half_of(label: str, run: Run) -> dict[str, Any]:
+    """What a manifest tells of a run's second half: the counts that have prices, so that it is priced anew, too."""
+    priced = [*run.strategy.price_list(), "translated_insns", "retranslated_insns", FAR]
+    counts = {name: n for name in priced if (n := (run.second_half or {}).get(name)) is not None}
+    return {"trace": label, "strategy": str(run.strategy), "counts": counts}
+
+
+def _record(part: Replayed, run: Run, cost: Priced, host: Profile) -> dict[str, Any]:
+    """The row of a run, by column; `cost` is at the prices of `host`."""
+    columns = [*COLUMNS, *getattr(run.strategy, "extra_events", ())]
+    record: dict[str, Any] = {name: run.counts.get(name) for name in columns}
+    record |= {"trace": part.trace, "strategy": str(run.strategy)}
+    record |= priced_columns(cost, run.counts["accesses"] or 0)
+    if run.second_half is not None:
+        record["second_half_accesses"] = run.second_half["accesses"]
+        record["second_half_ns"] = price(run.strategy, run.second_half, host).access_ns
+    if run.window is not None:
+        record[WINDOW] = run.window
+    if part.load_seed is not None:
+        record[LOAD_SEED] = part.load_seed
+    return record
+
+
+def priced_columns(cost: Priced, accesses: int) -> dict[str, float | None]:
+    """The columns that prices make of counts."""
+    same = ("insns", "cross_insns", "cross_ns", "kernel_ns", "ns", "cross_kernel_ns", *PARTS, *TIMES)
+    found: dict[str, float | None] = {name: getattr(cost, name) for name in same}
+    return found | {"insns_per_access": cost.insns / accesses if accesses else None}
+
+
+def judged(
+    kind: str, label: str, reference: str, priced: PricedRuns, values: Values, host: Profile, load_seed: int | None
+) -> dict[str, list[dict]]:
+    """`verdicts`, `certainty` and `pressure` of a manifest, of runs over one whole trace; `priced` at `host`."""
+    found: dict[str, list[dict]] = {"verdicts": _verdicts(label, reference, priced, load_seed)}
+    # at other load addresses the same scheme stands there several times
+    found["certainty"] = _certainty(label, priced, values) if load_seed is None else []
+    found["pressure"] = []
+    for run, cost in priced if kind == "compare" else ():
+        found["pressure"] += pressures(label, run.strategy, run.counts, cost, host)
+    return found
+
+
+def _verdicts(label: str, reference: str, priced: PricedRuns, load_seed: int | None) -> list[dict]:
+    """For each scheme against the reference: when it wins, and which prices turn that within their ranges."""
+    found: list[dict] = []
+    known = [p for p in priced if str(p[0].strategy) == reference]
+    if not known:  # interrupted before it was replayed
+        return found
+    base_run, base = known[0]
+    where = {"trace": label} | ({} if load_seed is None else {LOAD_SEED: load_seed})
+    for run, cost in priced:
+        scheme = str(run.strategy)
+        faults, base_faults = run.counts["faults"] or 0, base_run.counts["faults"] or 0
+        even = break_even(scheme, cost, faults, reference, base, base_faults)
+        ours = scheme == reference
+        deciding, sure = ([], True) if ours else (decided_by(cost, base), is_sure(cost, base))
+        low, high = ratio_range(cost, base)
+        ratio = {"ratio_low": low, "ratio_high": high} if low == low else {}
+        found.append({**where, **vars(even), "decided_by": deciding, "sure": sure, **ratio})
+    return found
+
+
+def _certainty(label: str, priced: PricedRuns, values: Values) -> list[dict]:
+    """For each table that runs over a whole trace stand in: what could put each of them before the cheapest.
+
+    `sure` is that no combination of prices within their ranges does; `decided_by` are the prices that do so alone.
+    """
+    found, parameters = [], list(dict.fromkeys(chain(*values.values())))
+    rows = [
+        {**dict.fromkeys(parameters), **values.get(str(run.strategy), {}), "": at} for at, (run, _) in enumerate(priced)
+    ]
+    for _, group, _ in tables_of(rows, parameters, companions_of(run.strategy for run, _ in priced)):
+        mine = [priced[row[""]] for row in group]
+        first, least = min(mine, key=lambda one: one[1].access_ns)
+        for run, cost in mine:
+            if run is not first:
+                turned = {"decided_by": decided_by(least, cost), "sure": is_sure(least, cost)}
+                found.append({"trace": label, "best": str(first.strategy), "scheme": str(run.strategy), **turned})
+    return found

@@ -15,7 +15,6 @@ one: tlb_fills - lru_fills, which is Hill's number of conflict misses, may be ne
 """
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -84,8 +83,7 @@ def misses(
     about: dict[str, Any] = {"strategies": [manifest.expanded(strategy) for strategy in chosen], "traces": facts}
     about |= {"load_seed": seeds, "join_pages": join_pages, "move_bits": move_bits, "parameters": ["load_seed"]}
     about["from_store"] = from_store
-    said = sys.argv if command is None else command
-    whole = manifest.of_run(KIND, said, started, "yes", **about)
+    whole = manifest.of_run(KIND, command, started, "yes", **about)
     frame = frame_of(records)
     frame.attrs["manifest"] = whole
     return Result(KIND, frame, whole, ("load_seed",))

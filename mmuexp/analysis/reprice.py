@@ -8,8 +8,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmuexp.analysis.ledger import judged, priced_columns
 from mmuexp.analysis.passes import Run
-from mmuexp.analysis.records import judged, priced_columns
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.price.host import Profile, load_profile
 from mmuexp.price.priced import engine_ns_per_access, price, price_table

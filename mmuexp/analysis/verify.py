@@ -7,7 +7,6 @@ row by row, which names the first row.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -285,8 +284,7 @@ def verify(
                     note(f"{label}: {strategy} is left out, it cannot serve this trace: {error.what}")
     used = {str(o.strategy): o.strategy for o in outcomes}.values()
     about = {"strategies": [manifest.expanded(strategy) for strategy in used], "traces": facts}
-    said = sys.argv if command is None else command
-    return Verified(outcomes, manifest.of_run("verify", said, started, "yes", **about))
+    return Verified(outcomes, manifest.of_run("verify", command, started, "yes", **about))
 
 
 def _with_engine(strategies: Sequence[Strategy], note: Callable[[str], None]) -> list[Strategy]:

@@ -117,8 +117,7 @@ def _of_traces(
     traces: Sequence[str], params: set[str | None], store: bool, progress: Progress | None
 ) -> dict[str | None, Result]:
     """Of the user's recordings: the comparison (None), and the sweeps that are wanted, by parameter."""
-    from mmuexp.analysis.compare import compare
-    from mmuexp.analysis.sweep import sweep
+    from mmuexp.analysis.compare import compare, sweep
 
     how: dict[str, Any] = {"store": store, "progress": progress}
     command = ["mmuexp", "compare", *traces]

@@ -40,8 +40,8 @@ def command(words, traces, specs, outputs, format_, checks, **how) -> None:
     pool of 64 blocks and for one of 64 MiB, because larger blocks make a larger pool. LOAD_SEED=0..31 -s NAME loads a
     user-mode program elsewhere, once for each seed; 0 is as recorded.
     """
+    from mmuexp.analysis.compare import sweep
     from mmuexp.analysis.ranges import load_seeds, params_and_files, plan
-    from mmuexp.analysis.sweep import sweep
     from mmuexp.strategy.registry import own_columns, possible_schemes
     from mmuexp.trace.loadseed import LOAD_SEED
 

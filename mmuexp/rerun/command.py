@@ -167,9 +167,8 @@ def run(
     about: About, call: Call, progress: Callable[[str, int, int | None], None] | None = None, store: bool = True
 ) -> Result:
     """Replay, or take what the store has. Raises MissingRecording, which says what makes it, and MmuexpError."""
-    from mmuexp.analysis.compare import compare
+    from mmuexp.analysis.compare import compare, sweep
     from mmuexp.analysis.misses import misses
-    from mmuexp.analysis.sweep import sweep
 
     if call.missing:
         made = f"make it: {about.recipe}" if about.recipe else "put it into the folder, or see traces/README.md"

@@ -7,6 +7,7 @@ back years later. No user or host names, no paths but those that the user typed.
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -41,9 +42,13 @@ def made_by(kind: str, command: Sequence[str], started: str, complete: str) -> d
     }
 
 
-def of_run(kind: str, command: Sequence[str], started: str, complete: str, **about: Any) -> dict[str, Any]:
-    """The whole manifest of a run: how it was made, what it is `about`, and on what machine, with which versions."""
-    return {**made_by(kind, command, started, complete), **about, "machine": machine(), "versions": versions()}
+def of_run(kind: str, command: Sequence[str] | None, started: str, complete: str, **about: Any) -> dict[str, Any]:
+    """The whole manifest of a run: how it was made, what it is `about`, and on what machine, with which versions.
+
+    `command` None is the command line of this process.
+    """
+    made = made_by(kind, sys.argv if command is None else command, started, complete)
+    return {**made, **about, "machine": machine(), "versions": versions()}
 
 
 def command_line(argv: Sequence[str]) -> str:

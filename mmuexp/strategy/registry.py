@@ -243,6 +243,14 @@ def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
     return list(found.values())
 
 
+def given_strategy(given: Any, what: str) -> Any:
+    """Make the one strategy that a caller names as its argument `what`. Raises UsageError."""
+    found = given_strategies(given, what)
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} schemes are named", where=what, todo="give one")
+    return found[0]
+
+
 def possible_schemes(strategies: Any, reference: Any = None) -> list[Any]:
     """The strategies that a result of `compare` may hold, known before any trace is opened; as `compare` takes them."""
     if strategies is not None:

@@ -10,7 +10,7 @@ from rich.console import Console
 import mmuexp
 from mmuexp.analysis import passes
 from mmuexp.analysis.compare import compare
-from mmuexp.analysis.sweep import sweep as result_of_sweep
+from mmuexp.analysis.compare import sweep as result_of_sweep
 from mmuexp.errors import UsageError
 from mmuexp.render.terminal.result import print_result
 

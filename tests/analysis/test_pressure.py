@@ -8,9 +8,8 @@ from kit.cli import one_line
 from kit.places import HONEST_FILE
 from kit.traces import write_trace
 
-from mmuexp.analysis.compare import compare
+from mmuexp.analysis.compare import compare, sweep
 from mmuexp.analysis.pressure import SHARE
-from mmuexp.analysis.sweep import sweep
 from mmuexp.errors import MmuexpError
 from mmuexp.result.table import rows_of
 from mmuexp.strategy.registry import parse_spec

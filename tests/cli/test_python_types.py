@@ -95,16 +95,16 @@ def test_every_parameter_has_a_name_and_a_type(name):
 def test_defaults_are_those_of_what_is_called(name):
     """A wrapper that states its own default must not differ from the function behind it."""
     behind = {"tlb_misses": ("analysis.misses", "misses"), "faults": ("analysis.faults", "faults")}
-    behind |= {"diff": ("result.difference", "diff")}
+    behind |= {"diff": ("result.difference", "diff"), "sweep": ("analysis.compare", "sweep")}
     behind |= {"claims": ("claims.report", "claims"), "report": ("report.build", "report")}
     behind |= {"rerun": ("rerun.rerun", "rerun"), "reprice": ("analysis.reprice", "reprice")}
     module, function = behind.get(name, (f"analysis.{name}", name))
-    own = inspect.signature(getattr(importlib.import_module(f"mmuexp.{module}"), function)).parameters
+    made = importlib.import_module(f"mmuexp.{module}")
+    functions = [*([made._shared] if hasattr(made, "_shared") else []), getattr(made, function)]
+    own = {name: one for each in functions for name, one in inspect.signature(each).parameters.items()}
     for parameter in inspect.signature(getattr(mmuexp, name)).parameters.values():
         assert own[parameter.name].default == parameter.default, parameter.name
-    assert {parameter for parameter in own if parameter != "command"} == set(
-        inspect.signature(getattr(mmuexp, name)).parameters
-    )
+    assert own.keys() - {"command", "shared"} == set(inspect.signature(getattr(mmuexp, name)).parameters)
 
 
 def test_record_is_a_function_also_when_its_package_was_imported(tmp_path):

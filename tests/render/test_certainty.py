@@ -6,8 +6,7 @@ import pytest
 from kit.prices import made_host
 from kit.traces import write_trace
 
-from mmuexp.analysis.compare import compare
-from mmuexp.analysis.sweep import sweep
+from mmuexp.analysis.compare import compare, sweep
 from mmuexp.price.host import Price
 from mmuexp.price.priced import DEPENDENCE, is_of_host, price
 from mmuexp.render.export import Output, load

@@ -7,8 +7,7 @@ from kit.replays import run
 from kit.traces import Row, columns_of, exec_, flush, io_load, load, map_, note, random_trace
 from truth.oracle.far import Executions
 
-from mmuexp.analysis.compare import compare
-from mmuexp.analysis.sweep import sweep
+from mmuexp.analysis.compare import compare, sweep
 from mmuexp.replay.farcode import GENERATION
 from mmuexp.result.table import FAR, rows_of
 from mmuexp.trace import TraceWriter

@@ -7,8 +7,7 @@ from kit.cli import one_line
 from kit.traces import ROWS, columns_of, random_trace, write_trace
 from truth.schemes import NAMES
 
-from mmuexp.analysis.compare import compare
-from mmuexp.analysis.sweep import sweep
+from mmuexp.analysis.compare import compare, sweep
 from mmuexp.render.export import Output, load
 from mmuexp.render.sentence import half_sentence
 from mmuexp.render.summary import summaries

@@ -11,8 +11,7 @@ from kit.traces import ROWS, columns_of, random_trace, write_trace
 from truth.schemes import NAMES
 
 import mmuexp
-from mmuexp.analysis.compare import compare
-from mmuexp.analysis.sweep import sweep
+from mmuexp.analysis.compare import compare, sweep
 from mmuexp.errors import UsageError
 from mmuexp.result.table import COUNTS, SIZES, rows_of
 from mmuexp.trace import TraceWriter

@@ -10,9 +10,8 @@ from kit.prices import made_host
 from kit.traces import write_trace
 
 import mmuexp
-from mmuexp.analysis.compare import compare
+from mmuexp.analysis.compare import compare, sweep
 from mmuexp.analysis.reprice import reprice
-from mmuexp.analysis.sweep import sweep
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.price.priced import price
 from mmuexp.render.export import Output, load
