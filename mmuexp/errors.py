@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,19 @@ def _quoted(word: str) -> str:
 def one_line(text: str) -> str:
     """A message on one line that is `shown`; what stands on several lines of it is put behind each other."""
     return shown(" ".join(text.split()))
+
+
+def reason_of(error: OSError) -> str:
+    """Say why the system refused, as the middle of a sentence."""
+    return (error.strerror or str(error)).lower()
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Advise the known name that `word` is nearest to, or what `otherwise` says."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 class MmuexpError(Exception):

@@ -6,19 +6,17 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
-from mmuexp.errors import UsageError
+from mmuexp.errors import UsageError, did_you_mean
 from mmuexp.trace.loadseed import FIRST_SEEDS, LOAD_SEED, seeds_of
 
 MAX_RUNS = 1024  # of one sweep; each holds a scheme's state in memory, or waits for its turn
 
-Companions = Mapping[
-    str, Mapping[str, Mapping[str, Any]]
-]  # parameter -> caption of a table -> the others' values in it
+Companions = Mapping[str, Mapping[str, Mapping[str, Any]]]  # parameter -> caption of a table -> the others' values
 
 
 @dataclass(frozen=True)
@@ -56,21 +54,17 @@ def load_seeds(params: str | Iterable[str] | Mapping[str, Any]) -> list[int] | N
 
 
 def _plan(ranges: Mapping[str, list[str] | None], strategy: Any) -> list[Combination]:
-    from mmuexp.strategy import Strategy
-    from mmuexp.strategy.registry import all_strategies
+    from mmuexp.strategy.registry import all_strategies, given_strategy
 
     if strategy is None:
         return combinations(owner(ranges, all_strategies()), ranges)
-    if not isinstance(strategy, str | Strategy):
-        what = f"{strategy!r} is of type {type(strategy).__name__}"
-        raise UsageError(what, where="strategy", todo="give a spec as in 'map-block,evict=lifo'")
-    if not str(strategy).strip():
-        raise _nothing_named()
-    return combinations(str(strategy), ranges)
+    _check_named(strategy)
+    return combinations(strategy if isinstance(strategy, str) else str(given_strategy(strategy, "strategy")), ranges)
 
 
-def _nothing_named() -> UsageError:
-    return UsageError("no strategy is named", where="-s", todo="name one, or leave it out")
+def _check_named(strategy: Any) -> None:
+    if isinstance(strategy, str) and not strategy.strip():
+        raise UsageError("no strategy is named", where="-s", todo="name one, or leave it out")
 
 
 def expand(text: str, *, what: str = "RANGE") -> list[str]:
@@ -134,8 +128,7 @@ def params_and_files(words: Iterable[str], strategy: str | None = None) -> tuple
     """
     from mmuexp.strategy.registry import all_strategies, parse_spec
 
-    if strategy is not None and not strategy.strip():
-        raise _nothing_named()
+    _check_named(strategy)
     classes = all_strategies().values() if strategy is None else [parse_spec(strategy)]
     declared = {LOAD_SEED} | {name for one in classes for name in one.params()}
 
@@ -170,8 +163,7 @@ def owner(names: Iterable[str], classes: Mapping[str, Any]) -> str:
     for name, owners in declared.items():
         if not owners:
             known = sorted({p for cls in classes.values() for p in cls.params()})
-            near = get_close_matches(name, known, 1)
-            todo = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            todo = did_you_mean(name, known, f"there are {', '.join(known)}")
             raise UsageError(f"no strategy has a parameter {name}", todo=todo)
     common = [s for s in classes if all(s in owners for owners in declared.values())]
     if len(common) == 1:
@@ -200,10 +192,9 @@ def combinations(spec: str, ranges: Mapping[str, list[str] | None]) -> list[Comb
         lists[name] = values if values is not None else [declared[name].text(v) for v in declared[name].sweep or ()]
         if not lists[name]:
             raise UsageError(f"{name} declares no range of its own", todo=f"give one: {name}={declared[name].range}")
-    extra = _companions(lists, declared, fixed)
-    count = len(extra)
-    for values in lists.values():
-        count *= len(values)
+    free = [declared[name].companions for name in lists if not _others(declared[name].companions) & (fixed | {*lists})]
+    extra: list[Mapping[str, Any]] = next((list(variants.values()) for variants in free if variants), [{}])
+    count = prod(map(len, [extra, *lists.values()]))
     if count > MAX_RUNS:
         raise UsageError(f"the sweep has {count} combinations, more than {MAX_RUNS}", todo="give narrower ranges")
     columns = (*lists, *(name for name in extra[0] if name not in lists))
@@ -224,16 +215,6 @@ def companions_of(schemes: Iterable[Any]) -> Companions:
 
 def _others(variants: Mapping[str, Mapping[str, Any]]) -> set[str]:
     return {key for settings in variants.values() for key in settings}
-
-
-def _companions(
-    lists: Mapping[str, list[str]], declared: Mapping[str, Any], fixed: set[str]
-) -> Sequence[Mapping[str, Any]]:
-    for name in lists:
-        variants = declared[name].companions
-        if variants and not _others(variants) & (fixed | {*lists}):
-            return list(variants.values())
-    return [{}]
 
 
 def tables_of(

@@ -50,10 +50,10 @@ def command(outputs, rounds) -> None:
 
 
 def _make_folder(folder: str) -> None:
-    from mmuexp.errors import MmuexpError
+    from mmuexp.errors import MmuexpError, reason_of
 
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        what = f"cannot be made: {(error.strerror or str(error)).lower()}"
-        raise MmuexpError(what, where=folder, todo="set XDG_CONFIG_HOME, or say -o FILE.toml") from None
+        todo = "set XDG_CONFIG_HOME, or say -o FILE.toml"
+        raise MmuexpError(f"cannot be made: {reason_of(error)}", where=folder, todo=todo) from None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.errors import MmuexpError, UsageError, reason_of
 from mmuexp.result.manifest import SUFFIX
 from mmuexp.result.table import IDENTITY, Result, rows_of
 from mmuexp.runtime import partfile
@@ -124,8 +124,8 @@ class Output:
             self.discard()
             if not isinstance(error, OSError):
                 raise
-            reason = (error.strerror or str(error)).lower()
-            raise MmuexpError(f"cannot be written: {reason}", where=path, todo="name another output file") from None
+            what = f"cannot be written: {reason_of(error)}"
+            raise MmuexpError(what, where=path, todo="name another output file") from None
 
     def targets(self) -> list[str]:
         """The files that `save` writes."""
@@ -171,8 +171,8 @@ class Output:
                 error.where = self.path
             if not isinstance(error, OSError):
                 raise
-            reason = (error.strerror or str(error)).lower()
-            raise MmuexpError(f"could not be written: {reason}", where=self.path, todo="free space there") from None
+            what = f"could not be written: {reason_of(error)}"
+            raise MmuexpError(what, where=self.path, todo="free space there") from None
 
     def discard(self) -> None:
         """Leave nothing behind. Harmless after `save`."""
@@ -223,8 +223,8 @@ def load(path: str) -> Result:
     try:
         return readers[suffix](path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise MmuexpError(f"cannot be read: {reason}", where=path, todo="name a result of compare or sweep") from None
+        what = f"cannot be read: {reason_of(error)}"
+        raise MmuexpError(what, where=path, todo="name a result of compare or sweep") from None
     except (ValueError, KeyError, TypeError, csv.Error, RecursionError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise MmuexpError(f"is no saved result: {reason}", where=path, todo="compare and sweep write them") from None

@@ -4,11 +4,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, did_you_mean, reason_of
 from mmuexp.rerun.section import Section
 from mmuexp.result.table import COLUMNS
 
@@ -118,17 +117,15 @@ def read(folder: Path) -> About:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
         todo = "name a folder that holds an experiment.toml, such as results/programs"
-        raise MmuexpError(f"cannot be read: {reason}", where=str(path), todo=todo) from None
+        raise MmuexpError(f"cannot be read: {reason_of(error)}", where=str(path), todo=todo) from None
     if len(content) > LARGEST:
         raise MmuexpError(f"has more than {LARGEST:,} bytes", where=str(path), todo="write less")
     try:
         given = tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
-        raise MmuexpError(
-            f"is no TOML: {error}", where=str(path), todo="see results/README.md for the format"
-        ) from None
+        todo = "see results/README.md for the format"
+        raise MmuexpError(f"is no TOML: {error}", where=str(path), todo=todo) from None
     return _about(folder, Section(given, f"{folder.name}/{FILE}"))
 
 
@@ -166,8 +163,7 @@ def _all_used(top: Section, answer: str, figures: list[str]) -> None:
     used = PLACE.findall(answer)
     for name in used:
         if name not in figures:
-            near = get_close_matches(name, figures, 1)
-            hint = f"did you mean {near[0]}?" if near else "the section [figures] holds those"
+            hint = did_you_mean(name, figures, "the section [figures] holds those")
             raise top.error(f"the answer has {{{name}}}, which is no figure", hint)
     for name in figures:
         if name not in used:

@@ -11,14 +11,13 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmuexp.analysis import misses
 from mmuexp.analysis.reprice import reprice as anew
-from mmuexp.errors import MmuexpError, UsageError, refuse_itself
+from mmuexp.errors import MmuexpError, UsageError, did_you_mean, reason_of, refuse_itself
 from mmuexp.price.host import profile_of_dict
 from mmuexp.render.export import Output, load
 from mmuexp.rerun.about import FILE, About, read
@@ -73,8 +72,8 @@ def find(name: str) -> Path:
     for path in (Path(name), Path(HOME) / name):
         if path.is_dir():
             return path.resolve()
-    near = get_close_matches(name, [path.name for path in experiments(Path(HOME))], 1)
-    hint = f"did you mean {near[0]}?" if near else "give the path of one that holds an experiment.toml"
+    otherwise = "give the path of one that holds an experiment.toml"
+    hint = did_you_mean(name, [path.name for path in experiments(Path(HOME))], otherwise)
     raise UsageError("is no folder", where=name, todo=hint)
 
 
@@ -188,5 +187,5 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise MmuexpError(f"cannot be read: {reason}", where=str(path), todo="make it: mmuexp rerun") from None
+        what = f"cannot be read: {reason_of(error)}"
+        raise MmuexpError(what, where=str(path), todo="make it: mmuexp rerun") from None

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, did_you_mean
 
 KINDS = {str: "a text", bool: "true or false", dict: "a table", list: "a list"}
 T = TypeVar("T")
@@ -82,9 +81,8 @@ class Section:
 
     def end(self) -> None:
         for key in self._left:
-            near = get_close_matches(key, self._known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"its keys are {' '.join(dict.fromkeys(self._known))}"
-            raise self.error(f"there is no key {key!r}", hint)
+            known = f"its keys are {' '.join(dict.fromkeys(self._known))}"
+            raise self.error(f"there is no key {key!r}", did_you_mean(key, self._known, known))
 
 
 def _kind(value: Any) -> str:

@@ -6,13 +6,12 @@ compared with ==; a tolerance is for the others alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.errors import MmuexpError, UsageError, did_you_mean
 from mmuexp.result.table import IDENTITY, WINDOW, Result, rows_of
 
 if TYPE_CHECKING:
@@ -82,22 +81,26 @@ def diff(a: Result, b: Result, *, columns: Collection[str] | None = None, tolera
     keys = [*IDENTITY, WINDOW, *(name for name in a.parameters if name in b.parameters)]
     names_a, names_b = list(a.frame.columns), list(b.frame.columns)
     if columns is not None:
-        _all_known(columns, [name for name in dict.fromkeys([*names_a, *names_b]) if name not in keys])
+        known = [name for name in dict.fromkeys([*names_a, *names_b]) if name not in keys]
+        for name in [name for name in columns if name not in known]:
+            todo = did_you_mean(name, known, "both results' headers name them")
+            raise UsageError(f"there is no column {name!r} to compare", where="columns", todo=todo)
     rows_a, rows_b = _by_identity(a, keys, "A"), _by_identity(b, keys, "B")
     wanted = [n for n in names_a if n in names_b and n not in keys and (columns is None or n in columns)]
     both = [key for key in rows_a if key in rows_b]
-    changes = [*_columns_of_one(names_a, names_b, columns), *_rows_of_one(rows_a, rows_b)]
-    for key in both:
-        changes += _cells(rows_a[key], rows_b[key], wanted, tolerance)
+    changes = []
+    for change, mine, others in ((ONLY_A, names_a, names_b), (ONLY_B, names_b, names_a)):
+        alone = [name for name in mine if name not in others and (columns is None or name in columns)]
+        changes += [Change(change, None, None, None, name) for name in alone]
+    for change, of, beside in ((ONLY_A, rows_a, rows_b), (ONLY_B, rows_b, rows_a)):
+        changes += [_change(change, row, None) for key, row in of.items() if key not in beside]
+    for x, y in ((rows_a[key], rows_b[key]) for key in both):
+        changes += [_change(CHANGED, x, n, x[n], y[n]) for n in wanted if not same(x[n], y[n], tolerance)]
     return Difference(tuple(changes), len(both), len(both) * len(wanted), tuple(_why(a.manifest, b.manifest)))
 
 
-def _all_known(columns: Iterable[str], known: Sequence[str]) -> None:
-    for name in columns:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else "both results' headers name them"
-            raise UsageError(f"there is no column {name!r} to compare", where="columns", todo=hint)
+def _change(change: str, row: Row, column: str | None, a: Any = None, b: Any = None) -> Change:
+    return Change(change, row["trace"], row["strategy"], row.get(WINDOW), column, a, b)
 
 
 def _by_identity(result: Result, keys: Sequence[str], which: str) -> dict[tuple[Any, ...], Row]:
@@ -109,26 +112,6 @@ def _by_identity(result: Result, keys: Sequence[str], which: str) -> dict[tuple[
             raise MmuexpError(what, todo="compare and sweep write each once; write it anew")
         found[key] = row
     return found
-
-
-def _columns_of_one(a: Sequence[str], b: Sequence[str], wanted: Collection[str] | None) -> Iterator[Change]:
-    for change, mine, others in ((ONLY_A, a, b), (ONLY_B, b, a)):
-        for name in mine:
-            if name not in others and (wanted is None or name in wanted):
-                yield Change(change, None, None, None, name)
-
-
-def _rows_of_one(a: Mapping[tuple[Any, ...], Row], b: Mapping[tuple[Any, ...], Row]) -> Iterator[Change]:
-    for change, mine, others in ((ONLY_A, a, b), (ONLY_B, b, a)):
-        for key, row in mine.items():
-            if key not in others:
-                yield Change(change, row["trace"], row["strategy"], row.get(WINDOW), None)
-
-
-def _cells(a: Row, b: Row, names: Sequence[str], tolerance: float) -> Iterator[Change]:
-    for name in names:
-        if not same(a[name], b[name], tolerance):
-            yield Change(CHANGED, a["trace"], a["strategy"], a.get(WINDOW), name, a[name], b[name])
 
 
 def same(a: Any, b: Any, tolerance: float = 0.0) -> bool:

@@ -15,12 +15,11 @@ import operator
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fractions import Fraction
 from math import isfinite
 from types import MappingProxyType
 
-from mmuexp.errors import UsageError
+from mmuexp.errors import UsageError, did_you_mean
 from mmuexp.result.table import OLD_NAMES
 
 Number = int | float | Fraction
@@ -153,22 +152,19 @@ def parse(
     return _Parser(text, columns, where, todo, traces, schemes, elsewhere).whole(compares)
 
 
+@dataclass
 class _Parser:
-    def __init__(
-        self,
-        text: str,
-        columns: Collection[str],
-        where: str,
-        todo: str,
-        traces: bool,
-        schemes: Collection[str],
-        elsewhere: Mapping[str, str],
-    ):
-        self.schemes, self.elsewhere = schemes, elsewhere
-        self.text, self.columns, self.where, self.todo, self.traces = text, columns, where, todo, traces
+    text: str
+    columns: Collection[str]
+    where: str
+    todo: str
+    traces: bool
+    schemes: Collection[str]
+    elsewhere: Mapping[str, str]
+
+    def __post_init__(self) -> None:
         self.tokens = list(self._tokens())
         self.at = self.depth = 0
-        self.compared = False
         self.terms: dict[Term, None] = {}
 
     def _error(self, what: str, todo: str = "") -> UsageError:
@@ -195,9 +191,8 @@ class _Parser:
     def whole(self, compares: bool | None) -> Expression:
         root = self._sum()
         if sign := self._next(*COMPARISONS):
-            self.compared = True
             root = Operation(sign, root, self._sum())
-        if self.at < len(self.tokens) or compares not in (None, self.compared):
+        if self.at < len(self.tokens) or compares not in (None, bool(sign)):
             raise self._none()
         if not self.terms:
             raise self._error(f"{self.text!r} names no column")
@@ -263,12 +258,10 @@ class _Parser:
             return self._error(f"{column!r} is not a number")
         named = OLD_NAMES.get(column, column)
         if maker := self.elsewhere.get(named):
-            return self._error(
-                f"only `{maker}` makes the column {named!r}", "give that option, or check another column"
-            )
-        near = get_close_matches(column, self.columns, 1)
-        hint = f"did you mean {near[0]}?" if near else ""
-        if not near and any(token["sign"] in COMPARISONS for token in self.tokens[: self.at]):
+            todo = "give that option, or check another column"
+            return self._error(f"only `{maker}` makes the column {named!r}", todo)
+        hint = did_you_mean(column, self.columns)
+        if not hint and any(token["sign"] in COMPARISONS for token in self.tokens[: self.at]):
             return self._error(f"{column!r} is not a number, nor a column of numbers")
         return self._error(f"there is no column {column!r} of numbers", hint)
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, reason_of
 
 HEX = "[0-9a-f]{16}"
 PART = r"\.\d+(-\d+)?\.part"  # what partfile.py calls a temporary file, as a killed process leaves it
@@ -95,9 +95,7 @@ def clear() -> Kept:
             continue
         except OSError as error:
             todo = "change the rights of its folder, or remove it yourself"
-            raise MmuexpError(
-                f"cannot be removed: {(error.strerror or str(error)).lower()}", where=str(path), todo=todo
-            ) from None
+            raise MmuexpError(f"cannot be removed: {reason_of(error)}", where=str(path), todo=todo) from None
         files, size_bytes = files + 1, size_bytes + size
     root = cache_folder()
     for folder, _, _ in os.walk(root, topdown=False):

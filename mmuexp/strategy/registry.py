@@ -1,6 +1,5 @@
 """Find strategies: our own in strategies/, a third party's by entry point (`mmuexp.strategies`), a file's; by spec."""
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -18,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from mmuexp.arguments import listed
-from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.errors import MmuexpError, UsageError, did_you_mean
 from mmuexp.runtime import interrupt
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.mistakes import declared, line_of, place_of
@@ -54,9 +53,8 @@ def load_third_party(point: EntryPoint) -> type[Strategy]:
         cls = point.load()
     except BaseException as error:  # its module may do anything, sys.exit included
         interrupt.raise_if_asked()
-        raise MmuexpError(
-            f"cannot be imported: {type(error).__name__}: {error}", where=where, todo="mend or uninstall its package"
-        ) from error
+        what = f"cannot be imported: {type(error).__name__}: {error}"
+        raise MmuexpError(what, where=where, todo="mend or uninstall its package") from error
     _checked(cls, where)
     declared(cls)
     remember_loaded(sys.modules[cls.__module__], began_ns, before)
@@ -91,9 +89,8 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
     name = f"mmuexp_file_{sha256(os.fsencode(path.absolute())).hexdigest()}"
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.exists():
-        raise MmuexpError(
-            "no such file or directory", where=str(path), todo="name the .py file that holds the strategy"
-        )
+        todo = "name the .py file that holds the strategy"
+        raise MmuexpError("no such file or directory", where=str(path), todo=todo)
     if spec is None or spec.loader is None or not path.is_file():
         raise MmuexpError("is no Python file", where=str(path), todo="give the .py file that holds the strategy")
     module = importlib.util.module_from_spec(spec)
@@ -155,15 +152,14 @@ def installed_class(name: str) -> type[Strategy]:
     Raises UsageError (unknown), MmuexpError (a third party's package is broken).
     """
     wanted = name.strip().lower().replace("_", "-")
-    if wanted in _own():
-        return _own()[wanted]
-    others = third_parties()
+    own, others = _own(), third_parties()
+    if wanted in own:
+        return own[wanted]
     if wanted in others:
         return load_third_party(others[wanted])
-    known = [*_own(), *others]
-    near = difflib.get_close_matches(wanted, known, 1)
-    guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    raise UsageError(f"no strategy is called {name!r}", todo=guess)
+    known = [*own, *others]
+    todo = did_you_mean(wanted, known, f"there are {', '.join(known)}")
+    raise UsageError(f"no strategy is called {name!r}", todo=todo)
 
 
 def known_classes(specs: Iterable[str]) -> list[type[Strategy]]:
@@ -200,24 +196,19 @@ def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Stra
         key, equals, value = setting.partition("=")
         key = key.strip().lower()
         if not equals or key not in params:
-            near = difflib.get_close_matches(key, params, 1)
-            todo = f"did you mean {near[0]}?" if near else f"its keys are {', '.join(params) or '(none)'}"
             if key in params:
                 todo = f"write {key}={params[key].text(params[key].default)}, or one of {params[key].range}"
+            else:
+                todo = did_you_mean(key, params, f"its keys are {', '.join(params) or '(none)'}")
             what = f"{setting!r} is not key=value" if not equals else f"{cls.name} has no key {key!r}"
             raise UsageError(what, where=where, todo=todo)
         if key in given:
             raise UsageError(f"key {key!r} is given twice", where=where, todo="give it once")
         given[key] = params[key].parse(value.strip())
-    return make_strategy(cls, given)
-
-
-def make_strategy(cls: type[Strategy], settings: dict[str, Any]) -> Strategy:
-    """The strategy with these values. A combination that cannot be raises UsageError."""
     try:
-        return cls(**settings)
-    except ValueError as error:
-        spec = ",".join([cls.name, *(f"{k}={v}" for k, v in settings.items())])
+        return cls(**given)
+    except ValueError as error:  # a combination that cannot be
+        spec = ",".join([cls.name, *(f"{k}={v}" for k, v in given.items())])
         raise UsageError(str(error), where=spec, todo=f"see `mmuexp strategy show {cls.name}`") from None
 
 
@@ -235,9 +226,8 @@ def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
         strategy = one if isinstance(one, Strategy) else parse_spec(one)
         other = found.setdefault(str(strategy), strategy)
         if type(other) is not type(strategy):
-            raise UsageError(
-                "two schemes have this name", where=f"strategy {strategy}", todo="rename yours in its file"
-            )
+            where = f"strategy {strategy}"
+            raise UsageError("two schemes have this name", where=where, todo="rename yours in its file")
     if not found:
         raise UsageError("no strategy is named", todo="leave the list out for all of them")
     return list(found.values())
