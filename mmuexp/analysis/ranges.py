@@ -194,7 +194,7 @@ def combinations(spec: str, ranges: Mapping[str, list[str] | None]) -> list[Comb
             raise UsageError(f"{name} declares no range of its own", todo=f"give one: {name}={declared[name].range}")
     free = [declared[name].companions for name in lists if not _others(declared[name].companions) & (fixed | {*lists})]
     extra: list[Mapping[str, Any]] = next((list(variants.values()) for variants in free if variants), [{}])
-    count = prod(map(len, [extra, *lists.values()]))
+    count = len(extra) * prod(map(len, lists.values()))
     if count > MAX_RUNS:
         raise UsageError(f"the sweep has {count} combinations, more than {MAX_RUNS}", todo="give narrower ranges")
     columns = (*lists, *(name for name in extra[0] if name not in lists))

@@ -1,8 +1,8 @@
 """Is a saved result whole? Whatever was damaged or edited by hand is a ValueError that names it, before it is shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmuexp.analysis import misses
 from mmuexp.errors import all_shown, shown
@@ -13,7 +13,6 @@ NEVER_EMPTY = {*IDENTITY, *SHAPE, "faults", *PRICES, WINDOW, *misses.KINDS} - {"
 WHOLE = {*COUNTS, HALF[0], WINDOW, *misses.COLUMNS}
 NUMBERS = {*COLUMNS, WINDOW, *misses.COLUMNS}
 LARGEST = 1 << 63
-WINS = ("always", "never", "below", "above")
 
 
 def checked(kind: Any, rows: Any, columns: Any, manifest: dict, parameters: Any) -> Result:
@@ -80,85 +79,33 @@ def _check_row(row: Any, columns: list[str], number: int) -> None:
 
 def check_manifest(manifest: Any) -> None:
     """What tables show of a manifest is there or absent, but of its kind. Raises ValueError."""
-    _kind(manifest, dict, "it")
-    for name in ("complete", "kind"):
-        _kind(manifest.get(name, ""), str, name)
-    if not _texts(manifest.get("parameters", [])):
-        raise ValueError("parameters are no list of names")
-    for name in ("traces", "verdicts", "certainty", "left_out"):
-        for entry in _kind(manifest.get(name, []), list, name):
-            _kind(entry, dict, f"an entry of {name}")
-            _kind(entry.get("trace"), str, f"trace of {name}")
-    for entry in _kind(manifest.get("pressure", []), list, "pressure"):
-        _check_pressure(_kind(entry, dict, "an entry of pressure"))
-    for entry in _kind(manifest.get("second_half", []), list, "second_half"):
-        for name in ("trace", "strategy"):
-            _kind(_kind(entry, dict, "an entry of second_half").get(name), str, f"{name} of second_half")
-        counts = _kind(entry.get("counts"), dict, "counts of second_half").values()
-        if not all(_number(n) and isinstance(n, int) and n >= 0 for n in counts):
-            raise ValueError("counts of second_half are no numbers")
-    warmup = manifest.get("warmup")
-    if warmup is not None and not (isinstance(warmup, int) and _number(warmup) and warmup >= 0):
-        raise ValueError("warmup is no number of rows")
-    for entry in manifest.get("left_out", []):
-        for name in ("strategy", "why"):
-            _kind(entry.get(name), str, f"{name} of left_out")
-    without = _kind(manifest.get("live", {}), dict, "live").get("without_engine", [])
-    for entry in _kind(without, list, "without_engine of live"):
-        for name in ("strategy", "why"):
-            _kind(_kind(entry, dict, "an entry of without_engine").get(name), str, f"{name} of without_engine")
-    for verdict in manifest.get("verdicts", []):
-        _check_verdict(verdict)
-    for entry in manifest.get("certainty", []):
-        for name in ("best", "scheme"):
-            _kind(entry.get(name), str, f"{name} of certainty")
-        if not _texts(entry.get("decided_by")) or not isinstance(entry.get("sure"), bool):
-            raise ValueError(f"the certainty of {entry['scheme']} is none")
-    prices = _kind(manifest.get("prices", {}), dict, "prices")
-    if prices.get("host") is not None:
-        _check_host(_kind(prices["host"], dict, "prices of host"))
+    _check(manifest, MANIFEST, "it")
 
 
-def _check_verdict(verdict: Mapping[str, Any]) -> None:
-    _kind(verdict.get("scheme"), str, "scheme of verdicts")
-    _kind(verdict.get("reference"), str, "reference of verdicts")
-    if not _texts(verdict.get("decided_by")):
-        raise ValueError("decided_by of verdicts is no list of names")
-    for end in ("ratio_low", "ratio_high"):
-        if verdict.get(end) is not None and not _number(verdict[end]):
-            raise ValueError(f"{end} of verdicts is no number")
-    price = verdict.get("fault_ns")
-    if verdict.get("wins") not in WINS or not (price is None or _number(price)):
-        raise ValueError(f"the verdict on {verdict['scheme']} is none")
-
-
-def _check_pressure(entry: Mapping[str, Any]) -> None:
-    for name in ("trace", "strategy", "column"):
-        _kind(entry.get(name), str, f"{name} of pressure")
-    for name in ("parameter", "value", "larger"):
-        if entry.get(name, "") is not None:
-            _kind(entry.get(name), str, f"{name} of pressure")
-    if not (_number(entry.get("count")) and _number(entry.get("share"))):
-        raise ValueError("count and share of pressure are no numbers")
-
-
-def _check_host(host: Mapping[str, Any]) -> None:
-    for name in ("name", "about"):
-        _kind(host.get(name), str, f"{name} of host")
-    insn = _kind(_kind(host.get("prices"), dict, "prices of host").get("insn"), dict, "insn of host")
-    if not _number(insn.get("ns")):
-        raise ValueError("ns of insn is no number")
-
-
-def _kind(value: Any, kind: type, what: str) -> Any:
-    if not isinstance(value, kind):
-        named: Any = {dict: "object", list: "list", str: "text"}
-        raise ValueError(f"{what} is no {named[kind]}")
-    return value
+def _check(value: Any, shape: Any, what: str) -> None:
+    """`shape` is a Kind, a dict of shapes (a name that ends in ? may be absent), or a list of one for each entry."""
+    if isinstance(shape, Kind):
+        if not (shape.fits(value) or (shape.nullable and value is None)):
+            raise ValueError(f"{what} is no {shape.named}")
+    elif not isinstance(value, type(shape)):
+        raise ValueError(f"{what} is no {'object' if isinstance(shape, dict) else 'list'}")
+    elif isinstance(shape, list):
+        for entry in value:
+            _check(entry, shape[0], f"an entry of {what}")
+    else:
+        of = what.removeprefix("an entry of ").partition(" of ")[0]
+        for key, one in shape.items():
+            name = key.rstrip("?")
+            if name == key or name in value:
+                _check(value.get(name), one, name if what == "it" else f"{name} of {of}")
 
 
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and _number(value) and value >= 0
 
 
 def _whole(value: float) -> bool:
@@ -170,3 +117,44 @@ def _number(value: Any) -> bool:
     if isinstance(value, int):
         return not isinstance(value, bool) and abs(value) < LARGEST
     return isinstance(value, float) and isfinite(value)
+
+
+class Kind(NamedTuple):
+    """What a value of a manifest may be, and what an error calls that."""
+
+    named: str
+    fits: Callable[[Any], bool]
+    nullable: bool = False
+
+
+TEXT = Kind("text", lambda value: isinstance(value, str))
+MAYBE_TEXT = TEXT._replace(nullable=True)
+NAMES = Kind("list of names", _texts)
+NUMBER = Kind("number", _number)
+MAYBE_NUMBER = NUMBER._replace(nullable=True)
+ROWS: Kind = Kind("number of rows", _is_count, nullable=True)
+COUNTED = Kind("object of counts", lambda value: isinstance(value, dict) and all(map(_is_count, value.values())))
+WINS = Kind("outcome of the verdict on two schemes", lambda value: value in ("always", "never", "below", "above"))
+YES_OR_NO = Kind("true or false", lambda value: isinstance(value, bool))
+
+RUN = {"trace": TEXT, "strategy": TEXT}
+MANIFEST: dict[str, Any] = {
+    "complete?": TEXT,
+    "kind?": TEXT,
+    "parameters?": NAMES,
+    "warmup?": ROWS,
+    "traces?": [{"trace": TEXT}],
+    "left_out?": [{**RUN, "why": TEXT}],
+    "second_half?": [{**RUN, "counts": COUNTED}],
+    "live?": {"without_engine?": [{"strategy": TEXT, "why": TEXT}]},
+    "verdicts?": [
+        {"trace": TEXT, "scheme": TEXT, "reference": TEXT, "decided_by": NAMES, "wins": WINS}
+        | dict.fromkeys(["fault_ns?", "ratio_low?", "ratio_high?"], MAYBE_NUMBER)
+    ],
+    "certainty?": [{"trace": TEXT, "best": TEXT, "scheme": TEXT, "decided_by": NAMES, "sure": YES_OR_NO}],
+    "pressure?": [
+        {**RUN, "column": TEXT, "count": NUMBER, "share": NUMBER}
+        | dict.fromkeys(["parameter", "value", "larger"], MAYBE_TEXT)
+    ],
+    "prices?": {"host?": {"name": TEXT, "about": TEXT, "prices": {"insn": {"ns": NUMBER}}}},
+}

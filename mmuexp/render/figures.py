@@ -31,6 +31,21 @@ class Figure(NamedTuple):
     text: Callable[[Row], str]
 
 
+def shows(write: Callable[[Any], str], column: str) -> Callable[[Row], str]:
+    """The cell of a column, as `write` writes it; None is for it to write where a row has nothing there."""
+    return lambda row: write(row.get(column))
+
+
+def per_access(column: str) -> Callable[[Row], str]:
+    """A part of the instructions, for each access, with the digits of the whole."""
+    return lambda r: words.DASH if r.get(column) is None or not r["accesses"] else f"{r[column] / r['accesses']:.2f}"
+
+
+def _each(column: str, write: Callable[[float], str]) -> Callable[[Row], str]:
+    """A sum over page crossings, for each of them."""
+    return lambda row: write((row.get(column) or 0) / row["page_cross"]) if row["page_cross"] else words.DASH
+
+
 class Figures:
     """The figures of `rows` of one trace; `all_rows` are the trace's, among which the reference is."""
 
@@ -51,11 +66,8 @@ class Figures:
     def lines(self) -> list[Figure]:
         """The lines of an upright table; instructions are split by where they run, faults by cause."""
         against = self.reference if len(self.reference) <= SHORT else "the reference"
-        found: list[Figure] = [
-            Figure("", True, lambda r: r["strategy"]),
-            Figure("memory access time", False, lambda r: words.duration(access_ns(r))),
-            Figure(f"  against {against}", False, self._against),
-        ]
+        found = [Figure("", True, SCHEME.text), Figure("memory access time", False, _time)]
+        found.append(Figure(f"  against {against}", False, self._against))
         if any(map(self.ranged, self.rows)):
             found.append(Figure(f"  of {against}'s time", False, lambda r: self.ranged(r) or words.DASH))
         if any(self._deciding(row) for row in self.rows):
@@ -64,42 +76,21 @@ class Figures:
             found.append(Figure("  second half alone", False, self._in_second_half))
         if self.is_live():
             found += self._live_figures(" ", against)
-        found.append(Figure("instructions/access", False, _per_access))
-        if self._is_split():
-            found += [
-                Figure("  hit path", False, _part("hit_insns")),
-                Figure("  helpers and handlers", False, _part("handler_insns")),
-            ]
-        found += [
-            Figure("translating guest code", False, lambda r: words.duration(r.get("translate_ns"))),
-            Figure("kernel time", False, lambda r: words.duration(r["kernel_ns"])),
-            Figure("host faults", False, lambda r: words.number(r["faults"])),
-        ]
+        found += [INSNS, *map(_part_of, PARTS if self._is_split() else []), TRANSLATING, *KERNEL]
         if self._any("faults"):
             found.append(Figure("  per 1,000 accesses", False, _per_thousand))
-        for cause in FAULT_CAUSES:
-            if self._any(cause):
-                name = f"  {cause.removeprefix('faults_')}"
-                found.append(Figure(name, False, partial(_count, cause)))
+        causes = [cause for cause in FAULT_CAUSES if self._any(cause)]
+        found += [Figure(f"  {cause.removeprefix('faults_')}", False, shows(words.number, cause)) for cause in causes]
         if self._any("evictions"):
-            found.append(Figure("evictions", False, lambda r: words.number(r["evictions"])))
-        found.append(Figure("page crossings", False, lambda r: words.number(r["page_cross"])))
+            found.append(EVICTIONS)
+        found.append(Figure("page crossings", False, shows(words.number, "page_cross")))
         if self._any("page_cross"):
-            found += [
-                Figure("  instructions", False, lambda r: words.number(r["cross_insns"])),
-                Figure("  kernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
-                Figure("  each: instructions", False, _each_insns),
-                Figure("  each: kernel time", False, _each_kernel),
-            ]
-        found += [
-            Figure("lookup tables", False, lambda r: words.size(r["table_bytes"])),
-            Figure("host address space", False, lambda r: words.size(r["reserved_bytes"])),
-            Figure("host mappings at most", False, lambda r: words.number(r["peak_mappings"])),
-        ]
+            found += map(_part_of, CROSSINGS)
+        found += SIZES
         if self.has_rivals():
             found.append(Figure("a host fault costs", False, self._now))
             found.append(Figure(f"  ahead of {against}", False, self._while))
-        return found
+        return [one._replace(label=one.label.replace("\n/", "/").replace("\n", " ")) for one in found]
 
     def columns(self) -> list[Figure]:
         """The columns of a table of rows."""
@@ -108,48 +99,26 @@ class Figures:
         ahead = f"ahead of {self.reference}\nwhile a fault costs" if short else "ahead of it\nwhile a\nfault costs"
         found: list[Figure] = []
         if self.result.windowed:
-            found.append(Figure("window", False, lambda r: words.number(r[WINDOW])))
-        if self.parameters:
-            if list(self.parameters) == [LOAD_SEED]:
-                found.append(Figure("scheme", True, lambda r: r["strategy"]))
-            for p in self.parameters:
-                found.append(Figure(p, False, partial(_value, p, p == self.parameters[0])))
-        else:
-            found.append(Figure("scheme", True, lambda r: r["strategy"]))
+            found.append(Figure("window", False, shows(words.number, WINDOW)))
+        if not self.parameters or list(self.parameters) == [LOAD_SEED]:
+            found.append(SCHEME)
+        for p in self.parameters:
+            found.append(Figure(p, False, partial(_value, p, p == self.parameters[0])))
         found += [
-            Figure(TIME, False, lambda r: words.duration(access_ns(r))),
+            Figure(TIME, False, _time),
             Figure(against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
             *(self._live_figures("\n", self.reference if short else "reference") if self.is_live() else []),
-            Figure("instructions\n/access", False, _per_access),
-        ]
-        if not self.parameters and self._is_split():
-            found += [
-                Figure("hit\npath", False, _part("hit_insns")),
-                Figure("helpers and\nhandlers", False, _part("handler_insns")),
-            ]
-        if any(row.get("translate_ns") is not None for row in self.rows):
-            found.append(Figure("translating\nguest code", False, lambda r: words.duration(r["translate_ns"])))
-        found += [
-            Figure("kernel\ntime", False, lambda r: words.duration(r["kernel_ns"])),
-            Figure("host\nfaults", False, lambda r: words.number(r["faults"])),
+            INSNS,
+            *(PARTS if not self.parameters and self._is_split() else []),
+            *([TRANSLATING] if any(row.get("translate_ns") is not None for row in self.rows) else []),
+            *KERNEL,
         ]
         if self._any("faults"):
             found.append(Figure("of these", True, _causes))
         if self._any("evictions"):
-            found.append(Figure("evictions", False, lambda r: words.number(r["evictions"])))
-        if self.parameters:
-            found += [
-                Figure("lookup\ntables", False, lambda r: words.size(r["table_bytes"])),
-                Figure("host address\nspace", False, lambda r: words.size(r["reserved_bytes"])),
-                Figure("host mappings\nat most", False, lambda r: words.number(r["peak_mappings"])),
-            ]
-        if self._any("cross_ns" if self.parameters else "page_cross"):
-            found += [
-                Figure("page crossings:\ninstructions", False, lambda r: words.number(r["cross_insns"])),
-                Figure("page crossings:\nkernel time", False, lambda r: words.duration(r.get("cross_kernel_ns"))),
-                Figure("each:\ninstructions", False, _each_insns),
-                Figure("each:\nkernel time", False, _each_kernel),
-            ]
+            found.append(EVICTIONS)
+        found += SIZES if self.parameters else []
+        found += CROSSINGS if self._any("cross_ns" if self.parameters else "page_cross") else []
         if self.has_rivals():
             found.append(Figure(ahead, False, self._while))
         return found
@@ -168,7 +137,7 @@ class Figures:
             Figure(f"measured here,{gap}ns/access", False, _live_measured),
             Figure(f"{lead}low to{gap}high", False, _live_range),
             Figure(f"{lead}against{gap}{against}", False, self._against_by_clock),
-            Figure(f"{lead}modelled", False, _live("live_model_ns_per_access")),
+            Figure(f"{lead}modelled", False, shows(_two_digits, "live_model_ns_per_access")),
             Figure(f"{lead}error", False, _live_error),
         ]
 
@@ -244,6 +213,10 @@ class Figures:
         return words.duration(row["kernel_ns"] / row["faults"]) if row["faults"] else words.DASH
 
 
+def _time(row: Row) -> str:
+    return words.duration(access_ns(row))
+
+
 def _per_access(row: Row) -> str:
     """Instructions for each access; those of the translator stand apart, as its time does."""
     value, translator = row["insns_per_access"], row.get("translate_insns")
@@ -259,8 +232,8 @@ def _per_thousand(row: Row) -> str:
     return words.significant(1000 * row["faults"] / row["accesses"])
 
 
-def _live(column: str) -> Callable[[Row], str]:
-    return lambda row: words.DASH if row.get(column) is None else f"{row[column]:.2f}"
+def _two_digits(value: float | None) -> str:
+    return words.DASH if value is None else f"{value:.2f}"
 
 
 def _live_measured(row: Row) -> str:
@@ -288,29 +261,37 @@ def _causes(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{words.number(count)} {cause}" for cause, count in found if count)
 
 
-def _part(column: str) -> Callable[[Row], str]:
-    """A part of the instructions, for each access, with the digits of the whole."""
-
-    def cell(row: Row) -> str:
-        part = row.get(column)
-        return words.DASH if part is None or not row["accesses"] else f"{part / row['accesses']:.2f}"
-
-    return cell
-
-
-def _each_insns(row: Row) -> str:
-    return words.significant(row["cross_insns"] / row["page_cross"]) if row["page_cross"] else words.DASH
-
-
-def _each_kernel(row: Row) -> str:
-    kernel = row.get("cross_kernel_ns") or 0
-    return words.duration(kernel / row["page_cross"]) if row["page_cross"] else words.DASH
-
-
-def _count(column: str, row: Row) -> str:
-    return words.number(row.get(column))
-
-
 def _value(parameter: str, first: bool, row: Row) -> str:
     """The value of a swept parameter; of a run that has none its scheme, in the first column of them."""
     return str(row[parameter]) if row[parameter] is not None else row["strategy"] if first else words.DASH
+
+
+def _part_of(figure: Figure) -> Figure:
+    """As a line below the figure that it is a part of."""
+    return figure._replace(label=f"  {figure.label.removeprefix(CROSSING)}")
+
+
+CROSSING = "page crossings:\n"
+SCHEME = Figure("scheme", True, lambda row: row["strategy"])
+INSNS = Figure("instructions\n/access", False, _per_access)
+PARTS = [
+    Figure("hit\npath", False, per_access("hit_insns")),
+    Figure("helpers and\nhandlers", False, per_access("handler_insns")),
+]
+TRANSLATING = Figure("translating\nguest code", False, shows(words.duration, "translate_ns"))
+KERNEL = [
+    Figure("kernel\ntime", False, shows(words.duration, "kernel_ns")),
+    Figure("host\nfaults", False, shows(words.number, "faults")),
+]
+EVICTIONS = Figure("evictions", False, shows(words.number, "evictions"))
+CROSSINGS = [
+    Figure(f"{CROSSING}instructions", False, shows(words.number, "cross_insns")),
+    Figure(f"{CROSSING}kernel time", False, shows(words.duration, "cross_kernel_ns")),
+    Figure("each:\ninstructions", False, _each("cross_insns", words.significant)),
+    Figure("each:\nkernel time", False, _each("cross_kernel_ns", words.duration)),
+]
+SIZES = [
+    Figure("lookup\ntables", False, shows(words.size, "table_bytes")),
+    Figure("host address\nspace", False, shows(words.size, "reserved_bytes")),
+    Figure("host mappings\nat most", False, shows(words.number, "peak_mappings")),
+]
