@@ -80,7 +80,7 @@ def _shared(
 ) -> dict[str, Any]:
     """Check what both take; fields of an Experiment."""
     return {
-        "reference": None if reference is None else given_strategy(reference, "reference"),
+        "reference": None if reference is None else given_strategy(reference, "reference", "references"),
         "thread": checked_thread(thread),
         "jobs": given_jobs(jobs),
         "traces": given_traces(traces),

@@ -150,7 +150,7 @@ def list_faults(
     """Replay the trace at this path (None: the bundled one) under one scheme, and `append(records)` each batch's faults
     to the writers. `thread` is as for compare; rows keep their numbers in the file. Raises UsageError for a wrong spec,
     TraceError for a wrong trace, MmuexpError as `fault_batches`."""
-    strategy, label = given_strategy(strategy, "strategy"), label_of(trace)
+    strategy, label = given_strategy(strategy), label_of(trace)
     started, sums = manifest.utc_now(), Sums(strategy)
     with opened_trace(trace, checked_thread(thread)) as opened:
         facts = manifest.trace_facts(opened, label)
@@ -169,7 +169,7 @@ def faults(
     """Every host fault of a run, a row each: row vaddr cause block page, see `mmuexp.faults`."""
     import pandas as pd
 
-    strategy, batches = given_strategy(strategy, "strategy"), [np.zeros(0, FAULT)]
+    strategy, batches = given_strategy(strategy), [np.zeros(0, FAULT)]
     listed = list_faults(trace, strategy, [batches], thread=thread, progress=progress)
     columns: Any = columns_of(np.concatenate(batches), strategy)
     used = sorted({*causes_of(strategy), *np.unique(columns["cause"]).tolist()})

@@ -52,15 +52,8 @@ def misses(
 ) -> Result:
     """What each TLB fill was needed for: a row for each trace, strategy and load seed, see COLUMNS.
 
-    traces      a path or several; None is the trace that comes with the package
-    strategies  softmmu specs ("softmmu,tlb_bits=6"); None is softmmu
-    load_seed  where the program was loaded (mmuexp.trace.relocate): 0 is as recorded; others for user-mode traces only
-    join_pages, move_bits   what a region is, and how far it moves
-    thread, store   as for compare
-    progress    called with (trace, rows done, rows in all)
-
-    Counts are whole numbers; `lookups` are those of the TLB: one for each page that an access to RAM touches.
-    Raises UsageError for specs and seeds that are wrong, TraceError for traces that are.
+    Arguments are those of `mmuexp.tlb_misses`. `lookups` are those of the TLB: one for each page that an access to RAM
+    touches. Raises UsageError for specs and seeds that are wrong, TraceError for traces that are.
     """
     chosen = given_strategies("softmmu" if strategies is None else strategies)
     for strategy in chosen:

@@ -59,7 +59,7 @@ def _plan(ranges: Mapping[str, list[str] | None], strategy: Any) -> list[Combina
     if strategy is None:
         return combinations(owner(ranges, all_strategies()), ranges)
     _check_named(strategy)
-    return combinations(strategy if isinstance(strategy, str) else str(given_strategy(strategy, "strategy")), ranges)
+    return combinations(strategy if isinstance(strategy, str) else str(given_strategy([strategy])), ranges)
 
 
 def _check_named(strategy: Any) -> None:

@@ -22,11 +22,8 @@ REPLAY = "count it anew: mmuexp compare, sweep or rerun"
 
 
 def reprice(result: Result, host: str | os.PathLike | Profile | None = None, *, strategies: Any = None) -> Result:
-    """Price the counts of a result at `host` (a name, a path, a Profile; None is the present-day one).
-
-    `strategies` are schemes that are not installed, by their files or as Strategy objects. Raises UsageError, and
-    MmuexpError for a result without the counts that prices need.
-    """
+    """Price the counts of a result at `host`, as `mmuexp.reprice` does. Raises UsageError, and MmuexpError for a result
+    without the counts that prices need."""
     if result.kind not in ("compare", "sweep"):
         raise MmuexpError(f"a result of {result.kind} holds no prices", where="reprice", todo="give one of compare")
     profile = host if isinstance(host, Profile) else load_profile(host)

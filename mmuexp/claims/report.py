@@ -102,24 +102,13 @@ def claims(
     progress: Callable[[str, int, int | None], None] | None = None,
     command: Sequence[str] = (),
 ) -> ClaimsReport:
-    """Test the mail's claims.
-
-    traces   paths: test them on these recordings; None is those of results/, from their committed counts
-    only     numbers of claims; None is all
-    host     a profile, priced beside that of 2004; a list is taken as it is; None is the calibrated `here`, if there is
-             one, else the present-day one
-    replay   count anew what results/ has from recordings that are here
-    store    take what was counted before of the same rows, and keep what is counted now
-
-    Raises UsageError, TraceError, MmuexpError.
-    """
+    """Test the mail's claims; arguments are those of `mmuexp.claims`. Raises UsageError, TraceError, MmuexpError."""
     started = manifest.utc_now()
     wanted = chosen(only)
     given = [traces] if isinstance(traces, str | os.PathLike) else list(traces or ())
     if replay and given:
-        raise UsageError(
-            "your recordings are counted in any case", where=option("replay"), todo=f"leave {option('replay', '')} out"
-        )
+        todo = f"leave {option('replay', '')} out"
+        raise UsageError("your recordings are counted in any case", where=option("replay"), todo=todo)
     hosts = hosts_of(host)
     names = dict.fromkeys(name for claim in wanted for name in claim.experiments)
     paths = [os.fsdecode(path) for path in given]

@@ -23,21 +23,7 @@ from mmuexp.errors import shown
 @click.option("--licence", metavar="TEXT", help="Write into the trace what it may be used under.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGS]...")
 @click.pass_context
-def command(
-    ctx,
-    system,
-    output,
-    skip,
-    limit,
-    start_at_pc,
-    start_on_output,
-    stop_on_output,
-    time_limit,
-    root,
-    force,
-    licence,
-    command,
-):
+def command(ctx, /, system, output, start_at_pc, start_on_output, stop_on_output, root, force, command, **how):
     """Record a 32-bit x86 Linux program, or a whole guest: each load, each store and each block of code that it runs.
 
     \b
@@ -62,8 +48,7 @@ def command(
     if not system and (start_on_output is not None or stop_on_output is not None):
         raise click.UsageError("--start-on-output and --stop-on-output are for guests; a program has --start-at-pc")
     output = output or (default_output(command) if system else Path(command[0]).name + ".arrow")
-    how = {"skip": skip, "limit": limit, "seconds": time_limit, "licence": licence, "note": say}
-    how["force"] = force or may_overwrite(output)
+    how |= {"note": say, "seconds": how.pop("time_limit"), "force": force or may_overwrite(output)}
     if system:
         how |= {"start_on_output": start_on_output, "stop_on_output": stop_on_output}
         done = record_system(command, output, **how)

@@ -1,7 +1,5 @@
 """Writes the faults of a run as CSV or Parquet while they come. A file appears whole, its manifest beside it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -13,62 +11,51 @@ from mmuexp.render.export import Output
 PIECE = 1 << 17  # faults that are formatted at once; a row group of Parquet
 
 
-class _Pieces:
+class FaultWriter:
     """Collects what is appended into pieces of PIECE faults, and writes each to a binary file that stays open."""
 
     def __init__(self, file: Any, strategy: Any):
-        self.file, self.strategy = file, strategy
+        from mmuexp.trace.export import Unclosed
+
+        self.strategy = strategy
+        self._writer = self._open(Unclosed(file))
         self._held = np.zeros(0, FAULT)
+
+    def _open(self, file: Any) -> Any:
+        raise NotImplementedError
 
     def append(self, records: np.ndarray) -> None:
         """FAULT[faults] more."""
         held = np.concatenate([self._held, records])
         whole = len(held) - len(held) % PIECE
         for start in range(0, whole, PIECE):
-            self._write(_arrow(held[start : start + PIECE], self.strategy))
+            self._writer.write_batch(_arrow(held[start : start + PIECE], self.strategy))
         self._held = held[whole:].copy()
 
     def end(self) -> None:
         if len(self._held):
-            self._write(_arrow(self._held, self.strategy))
-
-    def _write(self, batch: Any) -> None:
-        raise NotImplementedError
+            self._writer.write_batch(_arrow(self._held, self.strategy))
+        self._writer.close()
 
 
-class CsvWriter(_Pieces):
+class CsvWriter(FaultWriter):
     """Numbers in decimal; `block` is an empty field where the scheme has no blocks."""
 
-    def __init__(self, file: Any, strategy: Any):
-        super().__init__(file, strategy)
-        file.write((",".join(COLUMNS) + "\n").encode())
-
-    def _write(self, batch: Any) -> None:
-        import pyarrow as pa
+    def _open(self, file: Any) -> Any:
         from pyarrow import csv
 
-        text = pa.BufferOutputStream()
-        csv.write_csv(batch, text, csv.WriteOptions(include_header=False, quoting_style="none"))
-        self.file.write(text.getvalue())
+        file.write((",".join(COLUMNS) + "\n").encode())  # pyarrow would quote the names
+        options = csv.WriteOptions(include_header=False, quoting_style="none")
+        return csv.CSVWriter(file, _schema(), write_options=options)
 
 
-class ParquetWriter(_Pieces):
+class ParquetWriter(FaultWriter):
     """Columns of `_schema`, compressed by zstd."""
 
-    def __init__(self, file: Any, strategy: Any):
+    def _open(self, file: Any) -> Any:
         from pyarrow import parquet
 
-        from mmuexp.trace.export import Unclosed
-
-        super().__init__(file, strategy)
-        self._writer = parquet.ParquetWriter(Unclosed(file), _schema(), compression="zstd")
-
-    def _write(self, batch: Any) -> None:
-        self._writer.write_batch(batch)
-
-    def end(self) -> None:
-        super().end()
-        self._writer.close()
+        return parquet.ParquetWriter(file, _schema(), compression="zstd")
 
 
 def _schema() -> Any:
@@ -84,7 +71,7 @@ def _arrow(records: np.ndarray, strategy: Any) -> Any:
     columns: Any = columns_of(records, strategy)
     used, codes = np.unique(columns["cause"], return_inverse=True)
     names = pa.array([strategy.column_of(int(at)) for at in used], pa.string())
-    columns["cause"] = pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), names).cast(pa.string())
+    columns["cause"] = names.take(pa.array(codes))
     if columns["block"] is None:
         columns["block"] = pa.nulls(len(records), pa.uint32())
     return pa.RecordBatch.from_arrays([pa.array(columns[name]) for name in COLUMNS], schema=_schema())

@@ -20,7 +20,7 @@ from mmuexp.report.experiments import can_price, digest_of, experiment_sections,
 from mmuexp.report.summary import summary_sections
 from mmuexp.report.sure import sure_sections
 from mmuexp.report.workloads import ours, scheme_of
-from mmuexp.rerun.about import About, read
+from mmuexp.rerun.about import read
 from mmuexp.rerun.measured import LIVE, LiveTime, live_results, live_times
 from mmuexp.rerun.rerun import experiments
 from mmuexp.result import manifest
@@ -53,9 +53,7 @@ def report(
     host: str | os.PathLike | Profile | Sequence | None = None,
     command: Sequence[str] = (),
 ) -> Overview:
-    """The overview of a folder of experiments; None is results/ of the package or its repository.
-
-    host   a profile, beside that of 2004; a list is taken as it is; None is a calibrated one or the present-day one
+    """The overview of a folder of experiments; arguments are those of `mmuexp.report`.
 
     Raises MmuexpError for a folder without experiments, or with one that is none.
     """
@@ -64,12 +62,12 @@ def report(
     hosts = hosts_of(host)
     hosts = hosts[::-1] if host is None or not isinstance(host, list | tuple) else hosts  # the reader's host first
     abouts = [read(one) for one in experiments(folder)] if folder.is_dir() else []
-    left_out = tuple(about.name for about in abouts if not _is_made(about))
-    abouts = [about for about in abouts if about.name not in left_out]
+    made = [about for about in abouts if all((about.folder / f"{name}.csv").is_file() for name in about.commands)]
+    left_out, abouts = tuple(about.name for about in abouts if about not in made), made
     if not abouts:
         todo = "name a folder such as results/; of one recording, `mmuexp compare FILE -o page.html` makes a page"
         raise MmuexpError("holds no experiment", where=str(results or folder), todo=todo)
-    saved = {about.name: _results(about) for about in abouts}
+    saved = {one.name: {name: load(str(one.folder / f"{name}.csv")) for name in one.commands} for one in abouts}
     tables = live_results(folder / LIVE)
     results_of = [*(result for one in saved.values() for result in one.values()), *tables.values()]
     live = list(live_times(results_of).values())
@@ -112,10 +110,6 @@ def _count(names: Sequence[str]) -> str:
     return few[len(names)] if len(names) < len(few) else str(len(names))
 
 
-def _is_made(about: About) -> bool:
-    return all((about.folder / f"{name}.csv").is_file() for name in about.commands)
-
-
 def _answers(
     saved: dict[str, dict[str, Result]], hosts: Sequence[Profile], live: Sequence[LiveTime], also: Sequence[Profile]
 ) -> list[Any]:
@@ -142,10 +136,6 @@ def _claims(hosts: Sequence[Profile], results: Any) -> list[Any]:
     ]
 
 
-def _results(about: About) -> dict[str, Result]:
-    return {name: load(str(about.folder / f"{name}.csv")) for name in about.commands}
-
-
 def _manifest(abouts, saved, hosts, left_out, command, started) -> dict[str, Any]:
     made_of = []
     for about in abouts:
@@ -161,7 +151,5 @@ def _manifest(abouts, saved, hosts, left_out, command, started) -> dict[str, Any
                     "command": result.manifest.get("command"),
                 }
             )
-    about_hosts = [host.as_dict() for host in hosts]
-    return manifest.of_run(
-        "report", command, started, "yes", experiments=made_of, hosts=about_hosts, left_out=list(left_out)
-    )
+    about_all = {"experiments": made_of, "hosts": [host.as_dict() for host in hosts], "left_out": list(left_out)}
+    return manifest.of_run("report", command, started, "yes", **about_all)

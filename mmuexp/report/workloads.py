@@ -13,7 +13,7 @@ from typing import Any
 from mmuexp.claims.evidence import SEVERAL, CountedRun, Evidence
 from mmuexp.claims.gather import DAY
 from mmuexp.price.host import Profile
-from mmuexp.render.sentence import Line, turns
+from mmuexp.price.verdict import Line, turns
 from mmuexp.rerun.measured import LiveTime
 from mmuexp.strategy.registry import all_strategies
 

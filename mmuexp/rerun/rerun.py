@@ -91,12 +91,7 @@ def rerun(
     store: bool = True,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Make an experiment's folder again.
-
-    check     write nothing, and say what would change
-    saved     do not replay: take the tables that are there, and make (or check) the report and the chart alone
-    reprice   do not replay: make the tables again from the counts that are there, at the prices of today
-    store, progress  as `compare` takes them
+    """Make an experiment's folder again; arguments are those of `mmuexp.rerun`.
 
     Raises MmuexpError for an experiment.toml that is none, and a recording that is not here.
     """

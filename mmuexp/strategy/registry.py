@@ -233,11 +233,11 @@ def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
     return list(found.values())
 
 
-def given_strategy(given: Any, what: str) -> Any:
+def given_strategy(given: Any, what: str = "strategy", several: str = "strategies") -> Any:
     """Make the one strategy that a caller names as its argument `what`. Raises UsageError."""
     found = given_strategies(given, what)
     if len(found) > 1:
-        raise UsageError(f"{len(found)} schemes are named", where=what, todo="give one")
+        raise UsageError(f"{len(found)} {several}", where=what, todo="give one")
     return found[0]
 
 

@@ -14,20 +14,19 @@ Keys of a specification:
 An unknown key or column is a UsageError. Rows without an x or y are left out.
 """
 
-from __future__ import annotations
-
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair
+import pandas as pd
 
 from mmuexp.errors import UsageError
 from mmuexp.render import palette
 from mmuexp.render.chart.theme import ROOM, config, enlarged, in_a_row, number_format, ticks
 from mmuexp.render.chart.vega import convert
-
-if TYPE_CHECKING:
-    import altair
-    import pandas as pd
+from mmuexp.result.table import rows_of
 
 WIDTH, HEIGHT, BAR, LEGEND = 640, 300, 30, 20  # pixels; BAR for each bar with its gap, LEGEND for a row of one
 MARKS = ("line", "point", "bar", "stacked")
@@ -39,8 +38,6 @@ SMALL, SMALL_HEIGHT, COLUMNS = 280, 170, 2  # small charts of a facet
 
 def chart_of(frame: pd.DataFrame, spec: Mapping[str, Any]) -> altair.Chart:
     """Return the chart of `frame` that `spec` asks for; its `usermeta` says what its legend holds."""
-    import altair
-
     asked = _Asked(frame, spec)
     data = altair.Data(values=asked.records)
     chart = asked.layers(altair.Chart() if asked.facet else altair.Chart(data))
@@ -55,32 +52,24 @@ def chart_of(frame: pd.DataFrame, spec: Mapping[str, Any]) -> altair.Chart:
     if asked.text["title"]:
         chart = chart.properties(title=asked.text["title"])
     chart.config = config()
-    chart.usermeta = {
-        "series": asked.series,
-        "facet": len({row.get("f") for row in asked.records}) if asked.facet else 0,
-    }
+    facets = {row["f"] for row in asked.records} if asked.facet else set()
+    chart.usermeta = {"series": asked.series, "facet": len(facets)}
     return chart
 
 
 def spec_of(chart: altair.Chart) -> dict[str, Any]:
     """Return Vega-Lite, as plain data; colours are still `var(--name)`."""
-    import altair
-
     with altair.theme.enable("none"):
         return chart.to_dict()
 
 
 def vega_lite() -> str:
     """Return the version of Vega-Lite that altair writes, as vl-convert names it."""
-    import altair
-
     return ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
 
 def svg(chart: altair.Chart) -> bytes:
     """Return the chart as an SVG file on a light ground. The same chart gives the same bytes."""
-    import re
-
     text = convert("vegalite_to_svg", vl_spec=_light(chart, ROOM), vl_version=vega_lite())
     text = re.sub(r'font-size="([\d.]+)px"', lambda m: f'font-size="{float(m[1]) / ROOM:.3g}px"', text)
     numbers: dict[str, str] = {}  # ids count up over the life of the process
@@ -148,8 +137,6 @@ class _Asked:
 
     def layers(self, base: altair.Chart) -> altair.Chart:
         """The marks with their encodings."""
-        import altair
-
         tooltip = self._tooltip()
         if self.lies and self.spec.get("log_y"):
             return self._stalks(base, tooltip)
@@ -167,32 +154,18 @@ class _Asked:
 
     def _stalks(self, base: altair.Chart, tooltip: list[Any]) -> altair.Chart:
         """Bars on a logarithmic axis: their length would mean nothing, so each is a dot on a thin line."""
-        import altair
-
         values = sorted(row["y"] for row in self.records)
         where = {key: value for key, value in self._lying().items() if key != "order"}
         low = ticks(values)[0]
         stalks = base.mark_rule(strokeWidth=1.5).encode(**where, x2=altair.datum(low))
-        dots = base.mark_point(filled=True, size=70, opacity=1).encode(**where, **self._shape(), tooltip=tooltip)
-        return stalks + dots
-
-    def _shape(self) -> dict[str, Any]:
-        return {"shape": self._look("shape")["shape"]} if self.names else {}
+        shape = {"shape": self._look("shape")["shape"]} if self.names else {}
+        return stalks + base.mark_point(filled=True, size=70, opacity=1).encode(**where, **shape, tooltip=tooltip)
 
     def _lying(self) -> dict[str, Any]:
-        import altair
-
         values = list(dict.fromkeys(row["x"] for row in self.records))
-        found: dict[str, Any] = {
-            "y": altair.Y(
-                "x:N",
-                sort=values,
-                title=None,
-                axis=altair.Axis(labelLimit=230, labelOverlap=False, ticks=False, domain=False),
-            ),
-            "x": self._position("y", channel=altair.X),
-            **self._look(),
-        }
+        axis = altair.Axis(labelLimit=230, labelOverlap=False, ticks=False, domain=False)
+        found: dict[str, Any] = {"y": altair.Y("x:N", sort=values, title=None, axis=axis)}
+        found |= {"x": self._position("y", channel=altair.X), **self._look()}
         if self.mark == "bar" and self.names:
             found["yOffset"] = altair.YOffset("c:N", sort=self.names)
         if self.mark == "stacked":
@@ -201,8 +174,6 @@ class _Asked:
 
     def _look(self, *more: str) -> dict[str, Any]:
         """Colour, and with it dash or shape, by series; one legend for all."""
-        import altair
-
         if not self.names:
             return {"color": altair.value(palette.var("c1"))}
         channels = {"color": altair.Color, "dash": altair.StrokeDash, "shape": altair.Shape}
@@ -217,8 +188,6 @@ class _Asked:
         return found
 
     def _position(self, key: str, channel: Any = None) -> Any:
-        import altair
-
         channel = channel or {"x": altair.X, "y": altair.Y}[key]
         title = self.text[f"{key}_title"]
         if key == "x" and self.category:
@@ -240,8 +209,6 @@ class _Asked:
         return channel(f"{key}:Q", title=title, axis=altair.Axis(**axis), scale=altair.Scale(**scale))
 
     def _tooltip(self) -> list[Any]:
-        import altair
-
         named = {"n": self.spec.get("label"), "c": self.text["color_title"] or "series", "f": self.facet}
         named |= {"x": self.text["x_title"], "y": self.text["y_title"] or "value"}
         found = []
@@ -287,24 +254,15 @@ def _checked(frame: pd.DataFrame, spec: Mapping[str, Any]) -> str:
 
 
 def _records(frame: pd.DataFrame, spec: Mapping[str, Any], ys: Sequence[str]) -> list[dict[str, Any]]:
-    from mmuexp.result.table import rows_of
-
     found = []
     for row in rows_of(frame):
-        for at, y in enumerate(ys):
+        for y in ys:
             if row[spec["x"]] is None or row[y] is None:
                 continue
             one = {"x": row[spec["x"]], "y": row[y]}
             if spec.get("color") or len(ys) > 1:
                 one["c"] = str(row[spec["color"]]) if spec.get("color") else y
-                one["o"] = at
-            if spec.get("facet"):
-                one["f"] = str(row[spec["facet"]])
-            if spec.get("label"):
-                one["n"] = str(row[spec["label"]])
-            found.append(one)
-    order = {name: at for at, name in enumerate(dict.fromkeys(one.get("c") for one in found))}
-    for one in found:
-        if "o" in one:
-            one["o"] = order[one["c"]]
-    return found
+            more = {"f": spec.get("facet"), "n": spec.get("label")}
+            found.append(one | {key: str(row[column]) for key, column in more.items() if column})
+    names = list(dict.fromkeys(one.get("c") for one in found))
+    return [one | {"o": names.index(one["c"])} if "c" in one else one for one in found]

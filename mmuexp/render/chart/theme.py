@@ -1,10 +1,10 @@
 """How our charts look: no frame, a light grid, muted axes, few round numbers."""
 
+import json
 from collections.abc import Sequence
 from math import ceil, floor, log10
+from pathlib import Path
 from typing import Any
-
-from mmuexp.render import palette
 
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"  # vl-convert brings the first, so files have the same widths
 ROOM = 1.3  # an SVG file leaves its texts so much room: DejaVu Sans, all that some machines have, is that much wider
@@ -45,26 +45,5 @@ def in_a_row(names: Sequence[str], width: int) -> int:
 
 
 def config() -> dict[str, Any]:
-    """Our theme: no frame, light grid, muted axes."""
-    text = {"labelColor": palette.var("muted"), "titleColor": palette.var("ink")}
-    sizes = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
-    return {
-        "font": FONT,
-        "background": "transparent",
-        "view": {"stroke": None},
-        "axis": {
-            **text,
-            **sizes,
-            "gridColor": palette.var("grid"),
-            "domainColor": palette.var("rule"),
-            "tickColor": palette.var("rule"),
-            "titlePadding": 10,
-            "labelPadding": 6,
-            "labelOverlap": True,
-        },
-        "axisX": {"grid": False},
-        "axisXQuantitative": {"grid": True},
-        "legend": {**text, **sizes, "orient": "top", "symbolSize": 90, "symbolStrokeWidth": 0, "labelLimit": 260},
-        "header": {**text, **sizes, "labelFontWeight": "bold", "labelColor": palette.var("ink")},
-        "title": {"color": palette.var("ink"), "anchor": "start", "fontSize": 14, "fontWeight": "bold", "offset": 12},
-    }
+    """Our theme, theme.json, as Vega-Lite takes it: no frame, light grid, muted axes."""
+    return {"font": FONT, **json.loads(Path(__file__).with_name("theme.json").read_text(encoding="utf-8"))}
