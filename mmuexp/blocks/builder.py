@@ -1,0 +1,236 @@
+"""Makes runs of rows: whatever reads rows goes through here, so that replay knows one form alone."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, OTHER, Runs, Shapes, Sites
+from mmuexp.guest import DTYPES, Columns, Op
+from mmuexp.native.jitcache import Number, guarded, inside, kept
+
+TABLE_BITS = 17  # places for shapes, by a hash of what they are: at most half of them are taken
+GROUP_BATCHES = 16  # what begins in a group's middle costs the decoding of at most so many batches
+
+# what `_find` keeps between rows, and returns beside it
+ROW, RUNS, ACCESSES, OTHERS, SHAPES, SITES, LAST, BEFORE = range(8)
+
+
+class Builder:
+    """Makes runs of the rows of one trace; feed it in order."""
+
+    def __init__(self) -> None:
+        self._table = np.zeros(1 << TABLE_BITS, np.int32)  # a shape's number, 0 = none
+        self._state = np.zeros(BEFORE + 1, np.int64)
+        self._room: Any = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a group. What the one before told stays as it is for whoever still reads it."""
+        self._batches = 0
+        self._shapes, self._sites = _room_for_shapes(), _room_for_sites()
+        self._follower = np.zeros(MOST_SHAPES + 1, np.int32)  # of each shape: the one that came behind it
+        self._site_vaddr = np.zeros(len(self._sites.op), np.uint64)  # where each was the last time
+        self._table[:] = 0
+        self._state[:] = 0
+
+    def feed(self, columns: Columns) -> Iterator[Runs]:
+        """Yield the next rows, up to 2**20, as runs: in one piece, or in several where there are too many shapes."""
+        rows, at = len(columns.op), 0
+        columns = Columns(*(np.ascontiguousarray(c, d) for c, d in zip(columns, DTYPES, strict=True)))
+        while at < rows or not rows:
+            if self._batches == GROUP_BATCHES:
+                self._begin()
+            made = self._feed(Columns(*(column[at:] for column in columns)))
+            if made.rows or not rows:
+                yield made
+                self._batches += 1
+            at += made.rows
+            if at < rows:
+                self._begin()
+            elif not rows:
+                return
+
+    def _feed(self, columns: Columns) -> Runs:
+        rows, state = len(columns.op), self._state
+        run, vaddr = np.empty(rows, np.uint16), np.empty(rows, np.uint64)
+        changed, others = np.zeros((rows >> 6) + 2, np.uint64), np.empty(rows, np.int32)
+        state[[ROW, RUNS, ACCESSES, OTHERS, LAST]] = 0
+        state[BEFORE] = state[SHAPES]
+        _find(
+            *columns, self._table, self._follower, self._site_vaddr, *self._shapes, *self._sites, state,
+            run, vaddr, changed, others,
+        )  # fmt: skip
+        row, runs, accesses, other, shapes, sites, _, before = (int(each) for each in state)
+        known = Shapes(*(each[: shapes + 1] for each in self._shapes[:-1]), self._shapes.first_site[: shapes + 2])
+        where = others[:other]
+        return Runs(
+            row, run[:runs], vaddr[:accesses], changed, Columns(*(column[where] for column in columns)), known,
+            Sites(*(each[:sites] for each in self._sites)), before,
+        )  # fmt: skip
+
+
+def runs_of(batches: Iterable[Columns]) -> Iterator[Runs]:
+    """Yield the rows of one trace as runs."""
+    builder = Builder()
+    for columns in batches:
+        yield from builder.feed(columns)
+
+
+def _room_for_shapes() -> Shapes:
+    count = MOST_SHAPES + 1
+    return Shapes(
+        np.zeros(count, np.uint64), np.zeros(count, np.uint16), np.zeros(count, np.uint8), np.zeros(count, np.uint8),
+        np.zeros(count + 1, np.int32),
+    )  # fmt: skip
+
+
+def _room_for_sites() -> Sites:
+    """As many as there can be: memory that is not used is never touched."""
+    count = MOST_SHAPES * MOST_SITES
+    return Sites(np.zeros(count, np.uint16), *(np.zeros(count, np.uint8) for _ in range(3)))
+
+
+@inside
+def _is_data(op: Number, page: Number) -> Number:
+    return (op <= 1) & (page == 0)
+
+
+@inside
+def _is_block(op: Number, page: Number, size: Number) -> Number:
+    return (op == 2) & (page == 0) & (size != 0)
+
+
+@inside
+def _mixed(state: Number, word: Number) -> Number:
+    """Go on with a hash: splitmix64's finaliser, a round for each word."""
+    u8 = np.uint64
+    state = (state ^ word) * u8(0xBF58476D1CE4E5B9)
+    return state ^ state >> u8(29)
+
+
+@guarded()
+@kept
+def _find(
+    vaddrs: np.ndarray, pages: np.ndarray, sizes: np.ndarray, insns: np.ndarray, ops: np.ndarray, flags: np.ndarray,
+    table: np.ndarray, follower: np.ndarray, site_vaddr: np.ndarray,
+    shape_vaddr: np.ndarray, shape_size: np.ndarray, shape_insns: np.ndarray, shape_flags: np.ndarray,
+    first_site: np.ndarray, site_size: np.ndarray, site_insns: np.ndarray, site_op: np.ndarray, site_flags: np.ndarray,
+    state: np.ndarray, run: np.ndarray, vaddr: np.ndarray, changed: np.ndarray, others: np.ndarray,
+) -> None:  # fmt: skip
+    """Cut the rows into runs, up to the one whose shape there is no room for; `state` says how far it came."""
+    rows, i = len(ops), 0
+    runs = accesses = other = 0
+    shapes, sites, before = state[SHAPES], state[SITES], np.uint64(0)
+    last = 0
+    while i < rows:
+        block = _is_block(ops[i], pages[i], sizes[i])
+        if not block and not _is_data(ops[i], pages[i]):
+            run[runs], others[other] = OTHER, i
+            runs, other, i = runs + 1, other + 1, i + 1
+            continue
+        data = i + 1 if block else i
+        shape = np.int64(follower[last])  # mostly what came behind this one the last time
+        count = first_site[shape + 1] - first_site[shape]
+        same = shape != 0 and data + count <= rows and (shape_size[shape] != 0) == block
+        if same and block:
+            same = (
+                shape_vaddr[shape] == vaddrs[i] and shape_size[shape] == sizes[i] and shape_insns[shape] == insns[i]
+                and shape_flags[shape] == flags[i]
+            )  # fmt: skip
+        if same:
+            same = _are_its_rows(
+                shape, pages, sizes, insns, ops, flags, data, first_site, site_size, site_insns, site_op, site_flags
+            )
+        new = False
+        if not same:
+            shape, count, place = _look_up(
+                pages, sizes, insns, ops, flags, vaddrs, i, data, table, shape_vaddr, shape_size, shape_insns,
+                shape_flags, first_site, site_size, site_insns, site_op, site_flags,
+            )  # fmt: skip
+            new = shape == 0
+            if new:
+                if shapes == MOST_SHAPES:
+                    break
+                shapes += 1
+                shape = shapes
+                table[place] = shape
+                if block:
+                    shape_vaddr[shape], shape_size[shape] = vaddrs[i], sizes[i]
+                    shape_insns[shape], shape_flags[shape] = insns[i], flags[i]
+                for k in range(count):
+                    site_size[sites + k], site_insns[sites + k] = sizes[data + k], insns[data + k]
+                    site_op[sites + k], site_flags[sites + k] = ops[data + k], flags[data + k]
+                sites += count
+                first_site[shape], first_site[shape + 1] = sites - count, sites
+            follower[last] = shape
+        last = shape
+        run[runs] = shape
+        runs += 1
+        first = np.int64(first_site[shape])
+        for k in range(count):
+            now = np.uint64(vaddrs[data + k])
+            then = before if new else site_vaddr[first + k]
+            changed[accesses >> 6] |= np.uint64(now != then) << np.uint64(accesses & 63)
+            vaddr[accesses] = site_vaddr[first + k] = before = now
+            accesses += 1
+        i = data + count
+    state[ROW], state[RUNS], state[ACCESSES], state[OTHERS] = i, runs, accesses, other
+    state[SHAPES], state[SITES] = shapes, sites
+
+
+@inside
+def _are_its_rows(
+    shape: Number, pages: np.ndarray, sizes: np.ndarray, insns: np.ndarray, ops: np.ndarray, flags: np.ndarray,
+    data: Number, first_site: np.ndarray, site_size: np.ndarray, site_insns: np.ndarray, site_op: np.ndarray,
+    site_flags: np.ndarray,
+) -> Number:  # fmt: skip
+    """Tell whether the data rows from `data` on, up to the run's end, are those of the shape; there are as many."""
+    first = first_site[shape]
+    count = first_site[shape + 1] - first
+    for k in range(count):
+        i, site = data + k, first + k
+        if not (
+            (ops[i] == site_op[site]) & (sizes[i] == site_size[site]) & (insns[i] == site_insns[site])
+            & (flags[i] == site_flags[site]) & (pages[i] == 0)
+        ):  # fmt: skip
+            return False
+    end = data + count
+    return count == MOST_SITES or end == len(ops) or not _is_data(ops[end], pages[end])
+
+
+@inside
+def _look_up(
+    pages: np.ndarray, sizes: np.ndarray, insns: np.ndarray, ops: np.ndarray, flags: np.ndarray, vaddrs: np.ndarray,
+    i: Number, data: Number, table: np.ndarray, shape_vaddr: np.ndarray, shape_size: np.ndarray,
+    shape_insns: np.ndarray, shape_flags: np.ndarray, first_site: np.ndarray, site_size: np.ndarray,
+    site_insns: np.ndarray, site_op: np.ndarray, site_flags: np.ndarray,
+) -> tuple[Number, Number, Number]:  # fmt: skip
+    """Find the shape of the run at row `i`: its number, 0 if it is new; how many data rows it has; its place."""
+    u8 = np.uint64
+    hashed, block = u8(0x9E3779B97F4A7C15), data > i
+    if block:
+        hashed = _mixed(hashed, u8(vaddrs[i]))
+        hashed = _mixed(hashed, u8(sizes[i]) | u8(insns[i]) << u8(16) | u8(flags[i]) << u8(24))
+    end, rows = data, len(ops)
+    while end < rows and end - data < MOST_SITES and _is_data(ops[end], pages[end]):
+        word = u8(sizes[end]) | u8(insns[end]) << u8(16) | u8(flags[end]) << u8(24) | u8(ops[end] + 1) << u8(32)
+        hashed = _mixed(hashed, word)
+        end += 1
+    place = np.int64(hashed >> u8(64 - TABLE_BITS))
+    while table[place]:
+        shape = np.int64(table[place])
+        same = first_site[shape + 1] - first_site[shape] == end - data
+        if block:
+            same = (
+                same and shape_vaddr[shape] == vaddrs[i] and shape_size[shape] == sizes[i]
+                and shape_insns[shape] == insns[i] and shape_flags[shape] == flags[i]
+            )  # fmt: skip
+        else:
+            same = same and shape_size[shape] == 0
+        if same and _are_its_rows(
+            shape, pages, sizes, insns, ops, flags, data, first_site, site_size, site_insns, site_op, site_flags
+        ):
+            return shape, end - data, place
+        place = place + 1 & (1 << TABLE_BITS) - 1
+    return 0, end - data, place
