@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, OTHER, Runs, Shapes, Sites
-from mmuexp.guest import DTYPES, Columns, Op
+from mmuexp.blocks.runs import GROUP_BATCHES, MOST_SHAPES, MOST_SITES, OTHER, Runs, Shapes, Sites
+from mmuexp.guest import DTYPES, Columns
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 
+U = np.uint64  # of what arrays are indexed by: for a signed index numba looks at each whether it is below 0
 TABLE_BITS = 17  # places for shapes, by a hash of what they are: at most half of them are taken
-GROUP_BATCHES = 16  # what begins in a group's middle costs the decoding of at most so many batches
 
 # what `_find` keeps between rows, and returns beside it
 ROW, RUNS, ACCESSES, OTHERS, SHAPES, SITES, LAST, BEFORE = range(8)
@@ -62,7 +62,8 @@ class Builder:
             run, vaddr, changed, others,
         )  # fmt: skip
         row, runs, accesses, other, shapes, sites, _, before = (int(each) for each in state)
-        known = Shapes(*(each[: shapes + 1] for each in self._shapes[:-1]), self._shapes.first_site[: shapes + 2])
+        known = Shapes._make(each[: shapes + 1] for each in self._shapes)
+        known = known._replace(first_site=self._shapes.first_site[: shapes + 2])
         where = others[:other]
         return Runs(
             row, run[:runs], vaddr[:accesses], changed, Columns(*(column[where] for column in columns)), known,
@@ -104,9 +105,8 @@ def _is_block(op: Number, page: Number, size: Number) -> Number:
 @inside
 def _mixed(state: Number, word: Number) -> Number:
     """Go on with a hash: splitmix64's finaliser, a round for each word."""
-    u8 = np.uint64
-    state = (state ^ word) * u8(0xBF58476D1CE4E5B9)
-    return state ^ state >> u8(29)
+    state = (state ^ word) * U(0xBF58476D1CE4E5B9)
+    return state ^ state >> U(29)
 
 
 @guarded()
@@ -119,19 +119,17 @@ def _find(
     state: np.ndarray, run: np.ndarray, vaddr: np.ndarray, changed: np.ndarray, others: np.ndarray,
 ) -> None:  # fmt: skip
     """Cut the rows into runs, up to the one whose shape there is no room for; `state` says how far it came."""
-    rows, i = len(ops), 0
-    runs = accesses = other = 0
-    shapes, sites, before = state[SHAPES], state[SITES], np.uint64(0)
-    last = 0
+    rows, i, runs, accesses, other, last = U(len(ops)), U(0), U(0), U(0), U(0), U(0)
+    shapes, sites, before = U(state[SHAPES]), U(state[SITES]), U(0)
     while i < rows:
         block = _is_block(ops[i], pages[i], sizes[i])
         if not block and not _is_data(ops[i], pages[i]):
             run[runs], others[other] = OTHER, i
-            runs, other, i = runs + 1, other + 1, i + 1
+            runs, other, i = runs + U(1), other + U(1), i + U(1)
             continue
-        data = i + 1 if block else i
-        shape = np.int64(follower[last])  # mostly what came behind this one the last time
-        count = first_site[shape + 1] - first_site[shape]
+        data = i + U(block)
+        shape = U(follower[last])  # mostly what came behind this one the last time
+        count = U(first_site[shape + U(1)] - first_site[shape])
         same = shape != 0 and data + count <= rows and (shape_size[shape] != 0) == block
         if same and block:
             same = (
@@ -152,7 +150,7 @@ def _find(
             if new:
                 if shapes == MOST_SHAPES:
                     break
-                shapes += 1
+                shapes += U(1)
                 shape = shapes
                 table[place] = shape
                 if block:
@@ -162,18 +160,18 @@ def _find(
                     site_size[sites + k], site_insns[sites + k] = sizes[data + k], insns[data + k]
                     site_op[sites + k], site_flags[sites + k] = ops[data + k], flags[data + k]
                 sites += count
-                first_site[shape], first_site[shape + 1] = sites - count, sites
+                first_site[shape], first_site[shape + U(1)] = sites - count, sites
             follower[last] = shape
         last = shape
         run[runs] = shape
-        runs += 1
-        first = np.int64(first_site[shape])
+        runs += U(1)
+        first = U(first_site[shape])
         for k in range(count):
-            now = np.uint64(vaddrs[data + k])
+            now = U(vaddrs[data + k])
             then = before if new else site_vaddr[first + k]
-            changed[accesses >> 6] |= np.uint64(now != then) << np.uint64(accesses & 63)
+            changed[accesses >> U(6)] |= U(now != then) << (accesses & U(63))
             vaddr[accesses] = site_vaddr[first + k] = before = now
-            accesses += 1
+            accesses += U(1)
         i = data + count
     state[ROW], state[RUNS], state[ACCESSES], state[OTHERS] = i, runs, accesses, other
     state[SHAPES], state[SITES] = shapes, sites
@@ -186,8 +184,8 @@ def _are_its_rows(
     site_flags: np.ndarray,
 ) -> Number:  # fmt: skip
     """Tell whether the data rows from `data` on, up to the run's end, are those of the shape; there are as many."""
-    first = first_site[shape]
-    count = first_site[shape + 1] - first
+    first = U(first_site[shape])
+    count = U(first_site[shape + U(1)]) - first
     for k in range(count):
         i, site = data + k, first + k
         if not (
@@ -196,7 +194,7 @@ def _are_its_rows(
         ):  # fmt: skip
             return False
     end = data + count
-    return count == MOST_SITES or end == len(ops) or not _is_data(ops[end], pages[end])
+    return count == MOST_SITES or end == U(len(ops)) or not _is_data(ops[end], pages[end])
 
 
 @inside
@@ -207,20 +205,19 @@ def _look_up(
     site_insns: np.ndarray, site_op: np.ndarray, site_flags: np.ndarray,
 ) -> tuple[Number, Number, Number]:  # fmt: skip
     """Find the shape of the run at row `i`: its number, 0 if it is new; how many data rows it has; its place."""
-    u8 = np.uint64
-    hashed, block = u8(0x9E3779B97F4A7C15), data > i
+    hashed, block = U(0x9E3779B97F4A7C15), data > i
     if block:
-        hashed = _mixed(hashed, u8(vaddrs[i]))
-        hashed = _mixed(hashed, u8(sizes[i]) | u8(insns[i]) << u8(16) | u8(flags[i]) << u8(24))
-    end, rows = data, len(ops)
-    while end < rows and end - data < MOST_SITES and _is_data(ops[end], pages[end]):
-        word = u8(sizes[end]) | u8(insns[end]) << u8(16) | u8(flags[end]) << u8(24) | u8(ops[end] + 1) << u8(32)
+        hashed = _mixed(hashed, U(vaddrs[i]))
+        hashed = _mixed(hashed, U(sizes[i]) | U(insns[i]) << U(16) | U(flags[i]) << U(24))
+    end, rows = data, U(len(ops))
+    while end < rows and end - data < U(MOST_SITES) and _is_data(ops[end], pages[end]):
+        word = U(sizes[end]) | U(insns[end]) << U(16) | U(flags[end]) << U(24) | U(ops[end] + 1) << U(32)
         hashed = _mixed(hashed, word)
-        end += 1
-    place = np.int64(hashed >> u8(64 - TABLE_BITS))
+        end += U(1)
+    place = hashed >> U(64 - TABLE_BITS)
     while table[place]:
-        shape = np.int64(table[place])
-        same = first_site[shape + 1] - first_site[shape] == end - data
+        shape = U(table[place])
+        same = U(first_site[shape + U(1)] - first_site[shape]) == end - data
         if block:
             same = (
                 same and shape_vaddr[shape] == vaddrs[i] and shape_size[shape] == sizes[i]
@@ -232,5 +229,5 @@ def _look_up(
             shape, pages, sizes, insns, ops, flags, data, first_site, site_size, site_insns, site_op, site_flags
         ):
             return shape, end - data, place
-        place = place + 1 & (1 << TABLE_BITS) - 1
-    return 0, end - data, place
+        place = place + U(1) & U((1 << TABLE_BITS) - 1)
+    return U(0), end - data, place

@@ -38,6 +38,10 @@ def _fill(
         first = first_site[shape]
         count = first_site[shape + 1] - first
         for k in range(count):
-            vaddrs[row + k], sizes[row + k], insns[row + k] = vaddr[access + k], site_size[first + k], site_insns[first + k]
+            vaddrs[row + k], sizes[row + k], insns[row + k] = (
+                vaddr[access + k],
+                site_size[first + k],
+                site_insns[first + k],
+            )
             ops[row + k], flags[row + k] = site_op[first + k], site_flags[first + k]
         row, access = row + count, access + count

@@ -17,7 +17,8 @@ import numpy as np
 from mmuexp.guest import Columns
 
 MOST_SITES = 64  # of a shape
-MOST_SHAPES = (1 << 16) - 1  # of a group
+MOST_SHAPES = (1 << 16) - 2  # of a group: 16 bits tell one of them, a new one, or none
+GROUP_BATCHES = 16  # what begins in a group's middle costs the decoding of at most so many batches
 OTHER = 0  # in place of a shape's number: the next of `others`
 
 

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 
 PACKAGE = Path(__file__).parents[1]
-FOLDERS = ("emulator", "native", "replay")
+FOLDERS = ("blocks", "emulator", "native", "replay")
 BESIDE = ("guest.py", "events.py", "strategy/__init__.py", "strategy/base.py")  # the words of these and of a scheme
 COMPILED_BY = (
     sys.version, numba.__version__, llvmlite.__version__, np.__version__, platform.machine(), str(numba.config.OPT)
