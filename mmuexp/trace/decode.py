@@ -8,17 +8,20 @@ other columns besides, which Arrow would decode too, are read column by column a
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from mmuexp.blocks.rows import rows_of
+from mmuexp.blocks.runs import Runs
 from mmuexp.errors import TraceError
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32
 from mmuexp.trace.layout import Batch, Broken, Buffer
+from mmuexp.trace.streams import Streams, Unpacker, most_bytes
 from mmuexp.trace.zstdwindows import Windows
 
 WHOLE_ROWS = BATCH_ROWS
@@ -40,32 +43,35 @@ class Column(NamedTuple):
     name: str
     kind: np.dtype
     node: int
-    buffer: int  # its validity; its data is the next
+    buffer: int  # its validity; behind it, of a stream, where it begins and ends; the last is its data
 
 
-def columns_of(schema: pa.Schema, path: str) -> list[Column]:
-    """Find the trace's columns in a schema that may hold others, in any order; they come in that of `guest.DTYPES`."""
+def decoder_of(format: str, schema: pa.Schema, fd: int, path: str) -> "Decoder":
+    """Make the decoder of an open file."""
+    return (BlockDecoder if format == layout.BLOCKS else Decoder)(schema, fd, path)
+
+
+def columns_of(schema: pa.Schema, path: str, names: tuple[str, ...], of_type: Callable, expected: str) -> list[Column]:
+    """Find the trace's columns in a schema that may hold others, in any order; they come in that of `names`."""
     wanted: dict[str, Column] = {}
     node = buffer = 0
     for field in schema:
-        if field.name in DTYPES._fields:
+        if field.name in names:
             if field.name in wanted:
                 raise TraceError(f"has two columns {field.name!r}", where=path, todo="drop one of them")
-            if not pa.types.is_unsigned_integer(field.type):
-                raise TraceError(
-                    f"column {field.name!r} is {field.type}, expected an unsigned integer",
-                    where=path,
-                    todo=f"cast it to {DTYPES._asdict()[field.name]}",
-                )
+            if not of_type(field.type):
+                what = f"column {field.name!r} is {field.type}, expected {expected}"
+                todo = f"cast it to {DTYPES._asdict().get(field.name, 'binary')}"
+                raise TraceError(what, where=path, todo=todo)
             wanted[field.name] = Column(field.name, np.dtype(field.type.to_pandas_dtype()), node, buffer)
         nodes, buffers = _extent(field.type, path)
         node, buffer = node + nodes, buffer + buffers
-    for name in DTYPES._fields:
+    for name in names:
         if name not in wanted:
-            names = ", ".join(name if name.isprintable() else repr(name) for name in schema.names[:8]) or "none"
-            todo = f"the columns of a trace are {' '.join(DTYPES._fields)}"
-            raise TraceError(f"has no column {name!r} (its columns: {names})", where=path, todo=todo)
-    return [wanted[name] for name in DTYPES._fields]
+            there = ", ".join(name if name.isprintable() else repr(name) for name in schema.names[:8]) or "none"
+            todo = f"the columns of a trace of its format are {' '.join(names)}"
+            raise TraceError(f"has no column {name!r} (its columns: {there})", where=path, todo=todo)
+    return [wanted[name] for name in names]
 
 
 def _extent(kind: pa.DataType, path: str) -> tuple[int, int]:
@@ -97,10 +103,18 @@ def _extent(kind: pa.DataType, path: str) -> tuple[int, int]:
 
 
 class Decoder:
-    """Decodes the batches of one open file. Errors name `path` and the row of the file."""
+    """Decodes the batches of one open file, which hold rows. Errors name `path` and the row of the file."""
+
+    names: tuple[str, ...] = DTYPES._fields
+    expected: tuple[Callable, str] = pa.types.is_unsigned_integer, "an unsigned integer"
 
     def __init__(self, schema: pa.Schema, fd: int, path: str):
-        self.schema, self.columns, self.fd, self.path = schema, columns_of(schema, path), fd, path
+        self.schema, self.fd, self.path = schema, fd, path
+        self.columns = columns_of(schema, path, self.names, *self.expected)
+
+    def fresh(self) -> "Decoder":
+        """Make another one that has decoded nothing."""
+        return self
 
     def pieces(self, batch: Batch, first: int, skip: int = 0) -> Iterator[Columns]:
         """Yield the rows of a batch that begins with row `first` of the file, without the first `skip`."""
@@ -139,7 +153,7 @@ class Decoder:
             raise damaged(self.path, error, first) from None
         return f"{value:08x}"
 
-    def whole(self, batch: Batch, first: int) -> Iterator[Columns]:
+    def whole(self, batch: Batch, first: int, skip: int = 0) -> Iterator[Columns]:
         """Yield as `pieces` does, but only after all of the batch decoded and its CRC, if it has one, was right."""
         told, held = batch.custom.get(PREFIX + "crc32"), []
         for columns in self.pieces(batch, first):
@@ -147,15 +161,21 @@ class Decoder:
                 held.append(columns)
         if told is not None and told != (crc32(held[0]) if held else self.crc32(batch, first)):
             raise damaged(self.path, Broken("the rows do not have the CRC that they were written with"), first)
-        yield from held or self.pieces(batch, first)
+        if not held:
+            yield from self.pieces(batch, first, skip)
+        elif skip < batch.rows:
+            yield Columns(*(column[skip:] for column in held[0]))
 
     def stored_bytes(self, batch: Batch) -> dict[str, int]:
         """Count the bytes that each column takes in the file."""
-        return {column.name: batch.buffers[column.buffer + 1].length for column in self.columns}
+        return {column.name: sum(buffer.length for buffer in self._buffers(column, batch)) for column in self.columns}
+
+    def _buffers(self, column: Column, batch: Batch) -> list[Buffer]:
+        return batch.buffers[column.buffer + 1 : column.buffer + 2]
 
     def _check(self, batch: Batch, first: int) -> None:
         for column in self.columns:
-            if column.node >= len(batch.nulls) or column.buffer + 1 >= len(batch.buffers):
+            if column.node >= len(batch.nulls) or not self._buffers(column, batch):
                 raise Broken(f"a batch has no buffer for column {column.name!r}")
             if batch.nulls[column.node]:
                 raise TraceError(
@@ -186,15 +206,21 @@ class Decoder:
 
     def _declared(self, column: Column, batch: Batch) -> tuple[Buffer, str | None, int]:
         """Find a column's stored data, its codec, and its bytes when decoded, checked against the rows."""
-        stored, needed = batch.buffers[column.buffer + 1], batch.rows * column.kind.itemsize
-        if batch.codec is None:
+        needed = batch.rows * column.kind.itemsize
+        (stored,) = self._buffers(column, batch)
+        return self._sized(column, batch, stored, needed, 2 * needed)
+
+    def _sized(self, column: Column, batch: Batch, stored: Buffer, least: int, most: int) -> tuple:
+        """Find where a buffer's data is, its codec, and its bytes when decoded, of which there must be so many."""
+        if batch.codec is None or not stored.length:  # an empty buffer is stored as nothing
             codec, size, stored = None, stored.length, stored
         else:
             size = int.from_bytes(layout.pread(self.fd, 8, stored.offset), "little", signed=True)
             stored = Buffer(stored.offset + 8, stored.length - 8)
             codec, size = (None, stored.length) if size == -1 else (batch.codec, size)
-        if stored.length < 0 or not needed <= size <= 2 * needed + SLACK:
-            raise Broken(f"column {column.name!r} declares {size} bytes where its rows take {needed}")
+        if stored.length < 0 or not least <= size <= most + SLACK:
+            at_most = f"{least}" if least else f"at most {most}"
+            raise Broken(f"column {column.name!r} declares {size} bytes where its rows take {at_most}")
         if codec is not None and stored.length > 2 * size + SLACK:
             raise Broken(f"column {column.name!r} is larger compressed than decoded")
         return stored, codec, size
@@ -202,10 +228,13 @@ class Decoder:
     def _whole(self, batch: Batch) -> list[np.ndarray]:
         for column in self.columns:
             self._declared(column, batch)
-        stored = bytearray(layout.pread(self.fd, batch.end - batch.start, batch.start))  # kernels take it as their own
-        decoded = pa.ipc.read_record_batch(pa.py_buffer(stored), self.schema)
+        decoded = self._decoded(batch)
         data = [decoded.column(column.name).buffers()[1] for column in self.columns]
         return [np.frombuffer(part, column.kind, batch.rows) for part, column in zip(data, self.columns, strict=True)]
+
+    def _decoded(self, batch: Batch) -> pa.RecordBatch:
+        stored = bytearray(layout.pread(self.fd, batch.end - batch.start, batch.start))  # kernels take it as their own
+        return pa.ipc.read_record_batch(pa.py_buffer(stored), self.schema)
 
     def _stream(self, column: Column, batch: Batch):
         """Make a function that reads the next `count` values."""
@@ -229,6 +258,54 @@ class Decoder:
             return np.frombuffer(bytearray(data), column.kind, count)  # a copy that kernels may take as their own
 
         return read
+
+
+class BlockDecoder(Decoder):
+    """Decodes the batches of one open file, which hold runs: in order, from one that begins a group on."""
+
+    names = Streams._fields
+    expected = pa.types.is_binary, "binary"
+
+    def __init__(self, schema: pa.Schema, fd: int, path: str):
+        super().__init__(schema, fd, path)
+        if len(schema) > len(self.names):
+            todo = f"the columns of a trace of its format are {' '.join(self.names)}"
+            raise TraceError("has columns besides the trace's", where=path, todo=todo)
+        self._unpacker = Unpacker()
+
+    def fresh(self) -> "BlockDecoder":
+        return BlockDecoder(self.schema, self.fd, self.path)
+
+    def runs(self, batch: Batch, first: int) -> Runs:
+        """Decode a batch that begins with row `first` of the file."""
+        try:
+            self._check(batch, first)
+            for column, most in zip(self.columns, most_bytes(batch.rows), strict=True):
+                ends, data = self._buffers(column, batch)
+                self._sized(column, batch, ends, 8, 8)
+                self._sized(column, batch, data, 0, most)
+            decoded = self._decoded(batch)
+            streams = (self._bytes(column, decoded) for column in self.columns)
+            return self._unpacker.unpack(Streams(*streams), batch.rows, *batch.shapes)
+        except FAILURES as error:
+            raise damaged(self.path, error, first) from None
+
+    def pieces(self, batch: Batch, first: int, skip: int = 0) -> Iterator[Columns]:
+        if batch.rows:
+            runs = self.runs(batch, first)
+            if skip < batch.rows:
+                yield Columns(*(column[skip:] for column in rows_of(runs)))
+
+    def _buffers(self, column: Column, batch: Batch) -> list[Buffer]:
+        return batch.buffers[column.buffer + 1 : column.buffer + 3]
+
+    def _bytes(self, column: Column, decoded: pa.RecordBatch) -> np.ndarray:
+        """Find the bytes of a stream: the one value of its column."""
+        _, ends, data = decoded.column(column.name).buffers()
+        begin, end = np.frombuffer(ends, "<i4", 2).tolist()
+        if not 0 <= begin <= end <= (data.size if data else 0):
+            raise Broken(f"column {column.name!r} does not hold the bytes that it declares")
+        return np.frombuffer(data or b"", np.uint8)[begin:end]
 
 
 class _Range:

@@ -58,22 +58,53 @@ def _told(left: Any) -> dict[str, int]:
     return left if isinstance(left, dict) else {}
 
 
-def _schema(trace: Trace):
+def row_schema(metadata: dict[str, str] | None = None) -> Any:
+    """Make the schema of tables of rows; keys of metadata get their prefix."""
     import pyarrow as pa
 
     from mmuexp.guest import DTYPES
-    from mmuexp.trace.format import PREFIX
 
     fields = [pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in DTYPES._asdict().items()]
-    return pa.schema(fields, metadata={PREFIX + key: text for key, text in trace.metadata.items()})
+    return pa.schema(fields, metadata=metadata and _prefixed(metadata))
 
 
-def _record_batches(trace: Trace) -> Iterator:
+def record_batches(trace: Trace, schema: Any) -> Iterator:
+    """Yield the rows of a trace as Arrow has them."""
     import pyarrow as pa
 
-    schema = _schema(trace)
     for columns in trace.batches():
         yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=schema)
+
+
+def _prefixed(metadata: dict[str, str]) -> dict[str, str]:
+    from mmuexp.trace.format import PREFIX
+
+    return {PREFIX + key: text for key, text in metadata.items()}
+
+
+def _row_metadata(trace: Trace) -> dict[str, str]:
+    """Tell of the trace what holds for its rows."""
+    from mmuexp.trace.layout import ROWS
+
+    return trace.metadata | {"format": ROWS}
+
+
+def _arrow(trace: Trace, file) -> None:
+    """Write a trace of format 1: a table of rows that any reader of Arrow files opens."""
+    import pyarrow as pa
+
+    from mmuexp.trace.format import ZSTD_LEVEL, crc32, metadata_crc32
+    from mmuexp.trace.recover import END_KEYS
+
+    told = _row_metadata(trace)
+    schema = row_schema({key: text for key, text in told.items() if key not in END_KEYS})
+    options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=ZSTD_LEVEL))
+    with pa.ipc.new_file(Unclosed(file), schema, options=options) as writer:
+        for columns in trace.batches():
+            batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=schema)
+            writer.write_batch(batch, custom_metadata=_prefixed({"crc32": crc32(columns)}))
+        tail = {key: text for key, text in told.items() if key in END_KEYS} | {"metadata_crc32": metadata_crc32(told)}
+        writer.write_batch(pa.RecordBatch.from_pylist([], schema=schema), custom_metadata=_prefixed(tail))
 
 
 def _csv(trace: Trace, file) -> None:
@@ -85,7 +116,7 @@ def _csv(trace: Trace, file) -> None:
     if not trace.file_rows:
         return
     options = csv.WriteOptions(include_header=False)
-    for batch in _record_batches(trace):
+    for batch in record_batches(trace, row_schema()):
         for start in range(0, len(batch), 1 << 16):  # the writer formats what it is given in one piece of memory
             csv.write_csv(batch.slice(start, 1 << 16), Unclosed(file), options)
 
@@ -93,8 +124,9 @@ def _csv(trace: Trace, file) -> None:
 def _parquet(trace: Trace, file) -> None:
     from pyarrow import parquet
 
-    with parquet.ParquetWriter(Unclosed(file), _schema(trace), compression="zstd") as writer:
-        for batch in _record_batches(trace):
+    schema = row_schema(_row_metadata(trace))
+    with parquet.ParquetWriter(Unclosed(file), schema, compression="zstd") as writer:
+        for batch in record_batches(trace, schema):
             writer.write_batch(batch)
 
 
@@ -140,5 +172,6 @@ TEXT = ("din", "xdin", "lackey")  # what export_text.py writes
 WRITERS: dict[str, Callable[[Trace, Any], Any]] = {
     ".csv": _csv,
     ".parquet": _parquet,
+    ".arrow": _arrow,
     **{f".{style}": partial(_text, style) for style in TEXT},
 }

@@ -7,7 +7,7 @@ import numpy as np
 
 from mmuexp.errors import one_line
 from mmuexp.events import SHAPE
-from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
+from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
 from mmuexp.replay.survey import Survey
 from mmuexp.trace import guest_info
 from mmuexp.trace import mix_scan as scan
@@ -43,9 +43,10 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
                 progress(utf8(os.path.basename(trace.path)), survey.rows, trace.file_rows)
         n = survey.counts()
         rows, accesses = n["rows"], n["accesses"]
-        stored = {name: 0 for name in DTYPES._fields}
+        decoder = trace.decoder()
+        stored = dict.fromkeys(decoder.names, 0)
         for batch in trace.layouts:
-            for name, size in trace.decoder.stored_bytes(batch).items() if batch.rows else ():
+            for name, size in decoder.stored_bytes(batch).items() if batch.rows else ():
                 stored[name] += size
         known = ("loads", "stores", "execs", "flushes", "page_flushes", "map_rows")
 

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmuexp.blocks.runs import GROUP_BATCHES, MOST_SHAPES
+from mmuexp.guest import BATCH_ROWS
 from mmuexp.trace.flatbuffer import Broken, Table
 
 MAGIC = b"ARROW1"
@@ -24,6 +26,8 @@ SCHEMA, RECORD_BATCH = 1, 3  # Message.fbs: MessageHeader
 TIMESTAMP, UNION = 10, 14  # Schema.fbs: the types whose own tables have a text or a list
 CODECS = {0: "lz4", 1: "zstd"}  # Message.fbs: CompressionType
 MAX_HEADER_BYTES = 16 << 20
+ROWS, BLOCKS = "1", "2"  # mmuexp.format: what the batches of a file hold
+FORMAT_KEY, BATCH_KEY = "mmuexp.format", "mmuexp.batch"
 
 
 class Buffer(NamedTuple):
@@ -36,13 +40,14 @@ class Buffer(NamedTuple):
 class Batch(NamedTuple):
     """Says where the buffers of one record batch are and how they are stored."""
 
-    rows: int
+    rows: int  # of the trace
     nulls: list[int]  # null count of each field node, in depth-first order
     buffers: list[Buffer]
     codec: str | None  # "lz4", "zstd" or None
     custom: dict[str, str]
     start: int  # byte of the file where its message begins
     end: int  # byte of the file after the batch
+    shapes: tuple[int, int] = (0, 0)  # of a batch of blocks: how many its group has before it, how many it adds
 
 
 class Message(NamedTuple):
@@ -98,12 +103,15 @@ def message(fd: int, start: int, size: int) -> Message | None:
     return Message(root.integer(1, "B"), header, root.pairs(4), body, body + body_length, raw, start)
 
 
-def batch(found: Message) -> Batch:
-    """Read the layout of a RECORD_BATCH message."""
+def batch(found: Message, format: str) -> Batch:
+    """Read the layout of a RECORD_BATCH message in a file of a format."""
     header, size = found.header, found.end - found.body
     rows = header.integer(0, "q")
     if rows < 0:
         raise Broken("a batch has a negative number of rows")
+    shapes = (0, 0)
+    if format == BLOCKS and rows:
+        rows, shapes = _told(rows, found.custom.get(BATCH_KEY, ""))
     spots = header.structs(2, "qq")
     if any(offset < 0 or length < 0 or offset + length > size for offset, length in spots):
         raise Broken("a buffer lies outside its batch")
@@ -116,7 +124,31 @@ def batch(found: Message) -> Batch:
         codec = CODECS[number]
     nulls = [count for _, count in header.structs(1, "qq")]
     buffers = [Buffer(found.body + offset, length) for offset, length in spots]
-    return Batch(rows, nulls, buffers, codec, found.custom, found.start, found.end)
+    return Batch(rows, nulls, buffers, codec, found.custom, found.start, found.end, shapes)
+
+
+def _told(records: int, text: str) -> tuple[int, tuple[int, int]]:
+    """Read what a batch of blocks, one record, says of itself: rows, shapes of its group before it, new ones."""
+    parts = text.split(",")
+    if records == 1 and len(parts) == 3 and all(part.isascii() and part.isdigit() and len(part) < 8 for part in parts):
+        rows, before, new = map(int, parts)
+        if 1 <= rows <= BATCH_ROWS and before + new <= MOST_SHAPES:
+            return rows, (before, new)
+    raise Broken(f"{BATCH_KEY} of a batch is {text[:40]!r}, not its rows, shapes before it and new ones")
+
+
+class Groups:
+    """Tells which batches begin a group, from which on the file can be decoded; feed it all with rows in order."""
+
+    def __init__(self) -> None:
+        self._batches = 0
+
+    def begins(self, batch: Batch) -> bool:
+        """Raise Broken for more batches than a group has: what begins in it would take all of them."""
+        self._batches = self._batches + 1 if batch.shapes[0] else 1
+        if self._batches > GROUP_BATCHES:
+            raise Broken(f"more than {GROUP_BATCHES} batches need each other")
+        return self._batches == 1
 
 
 class Block(NamedTuple):
@@ -167,11 +199,13 @@ def schema_end(fd: int, size: int) -> int:
 
 
 class Footer(NamedTuple):
-    """Where the record batches are, in file order; `others`: the same of dictionary batches; its first byte."""
+    """Where the record batches are, in file order; `others`: the same of dictionary batches; its first byte; the
+    schema's `mmuexp.format`."""
 
     blocks: Blocks
     others: Blocks
     start: int
+    format: str
 
 
 def footer(fd: int, size: int) -> Footer | None:
@@ -191,14 +225,15 @@ def footer(fd: int, size: int) -> Footer | None:
         raise Broken("its footer has no schema")
     if schema.integer(0, "h") != 0:
         raise Broken("its numbers are big-endian; write it on a little-endian machine")
-    check_schema(schema)
+    format = check_schema(schema)
     root.pairs(4)
-    return Footer(Blocks(root.array(3, _BLOCK)), Blocks(root.array(2, _BLOCK)), start)
+    return Footer(Blocks(root.array(3, _BLOCK)), Blocks(root.array(2, _BLOCK)), start, format)
 
 
-def check_schema(schema: Table) -> None:
-    """Bound all of a schema that takes memory, before Arrow's own reader copies it (Schema.fbs)."""
-    schema.pairs(2)
+def check_schema(schema: Table) -> str:
+    """Bound all of a schema that takes memory, before Arrow's own reader copies it (Schema.fbs). Returns the trace's
+    format, "" if there is none."""
+    format = schema.pairs(2).get(FORMAT_KEY, "")
     left = schema.tables(1)
     while left:
         field = left.pop()
@@ -210,6 +245,7 @@ def check_schema(schema: Table) -> None:
             about.text(1)
         elif kind == UNION and about:
             about.structs(1, "i")
+    return format
 
 
 def check_cover(fd: int, size: int, found: Footer) -> None:

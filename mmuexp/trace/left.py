@@ -96,9 +96,12 @@ def rows_in(fd: int) -> int | None:
         return None
     rows = 0
     with contextlib.suppress(layout.Broken):
-        at = layout.schema_end(fd, size)
+        schema = layout.message(fd, layout.schema_start(fd, size), size)
+        if schema is None or schema.kind != layout.SCHEMA:
+            return 0
+        format, at = layout.check_schema(schema.header), schema.end
         while (found := layout.message(fd, at, size)) is not None:
             at = found.end + -found.end % 8
             if found.kind == layout.RECORD_BATCH:
-                rows += layout.batch(found).rows
+                rows += layout.batch(found, format).rows
     return rows

@@ -7,17 +7,22 @@ piece meanwhile (decompression runs outside Python's lock).
 import os
 import stat
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
-from mmuexp.errors import TraceError
+from mmuexp.errors import MmuexpError, TraceError
 from mmuexp.guest import THREAD, Columns
 from mmuexp.runtime.threads import Threads
 from mmuexp.trace import layout, left
 from mmuexp.trace.flatbuffer import Budget
-from mmuexp.trace.format import FORMAT, MODES, PREFIX, metadata_crc32
+from mmuexp.trace.format import ADDRESS_BITS, FORMATS, MODES, PREFIX, metadata_crc32
 from mmuexp.trace.sha256 import digest_of
+
+if TYPE_CHECKING:
+    from mmuexp.blocks.runs import Runs
 
 IMPORT = "convert it: mmuexp trace import FILE -o NEW.arrow"
 
@@ -86,7 +91,7 @@ class Trace:
     """
 
     def __init__(self, path: str, fd: int, size: int):
-        from mmuexp.trace.decode import Decoder
+        from mmuexp.trace.decode import decoder_of
 
         self.path, self.size_bytes = path, size
         self.layouts = Layouts(path, fd, size)
@@ -97,7 +102,7 @@ class Trace:
         declared = self.metadata.pop("metadata_crc32", None)
         self.metadata_intact = None if declared is None else declared == metadata_crc32(self.metadata)
         self.mode = checked_mode(self.metadata, path)
-        self.decoder = Decoder(schema, fd, path)
+        self._decoder = decoder_of(self.layouts.format, schema, fd, path)
         self.file_rows = sum(self.layouts.rows)
         self.complete = self.metadata.get("complete")
         self.rows = self._declared_rows()
@@ -125,6 +130,23 @@ class Trace:
             raise TraceError(what, where=self.path, todo="mend its writer, or slice the original again")
         return int(parts[0]), int(parts[1])
 
+    def runs(self, start: int = 0, *, ahead: bool = True) -> Iterator["Runs"]:
+        """Yield the rows from number `start` on as runs, 1 to 2**20 rows at a time, the first of them of a new group.
+
+        `ahead` and errors are as in `batches`.
+        """
+        from mmuexp.blocks.builder import runs_of
+
+        if self.layouts.format == layout.BLOCKS and start in self.group_rows():
+            yield from _ahead(self._runs(start)) if ahead else self._runs(start)
+        else:
+            yield from runs_of(self.batches(start, ahead=ahead))
+
+    def _runs(self, start: int) -> Iterator["Runs"]:
+        decoder = self.decoder()
+        for index, first, _ in self._batches_from(start):
+            yield decoder.runs(self.layouts[index], first)
+
     def batches(self, start: int = 0, *, ahead: bool = True) -> Iterator[Columns]:
         """Yield the rows from number `start` on, in pieces of 1 to 2**20 rows, C-contiguous, exactly of `guest.DTYPES`.
 
@@ -132,20 +154,45 @@ class Trace:
 
         Raises TraceError at the piece that does not decode; its `row` is where that piece begins.
         """
-        if not ahead:
-            yield from self.pieces(start)
-            return
-        pieces = self.pieces(start)
-        with Threads(1, thread_name_prefix="decode") as pool:
-            following: Any = pool.submit(next, pieces, None)
-            while (columns := following.result()) is not None:
-                following = pool.submit(next, pieces, None)
-                yield columns
+        yield from _ahead(self.pieces(start)) if ahead else self.pieces(start)
 
-    def pieces(self, start: int = 0) -> Iterator[Columns]:
-        """Yield as `batches` does, but decode in the caller's thread."""
+    def pieces(self, start: int = 0, *, checked: bool = False) -> Iterator[Columns]:
+        """Yield as `batches` does, but decode in the caller's thread; `checked`, only of batches whose CRC is right."""
+        decoder = self.decoder()
         for index, first, skip in self._batches_from(start):
-            yield from self.decoder.pieces(self.layouts[index], first, skip)
+            batch = self.layouts[index]
+            yield from (decoder.whole if checked and skip < batch.rows else decoder.pieces)(batch, first, skip)
+
+    def to_arrow(self) -> Any:
+        """All rows as a pyarrow.Table, which DuckDB reads, too: columns vaddr page size insns op flags."""
+        import pyarrow as pa
+
+        from mmuexp.trace.export import record_batches, row_schema
+
+        return pa.Table.from_batches(record_batches(self, row_schema()), row_schema())
+
+    def to_pandas(self) -> Any:
+        """All rows as a pandas.DataFrame."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> Any:
+        """All rows as a polars.DataFrame. Raises MmuexpError where Polars is not installed."""
+        try:
+            import polars
+        except ImportError:
+            raise MmuexpError(
+                "is not installed", where="Polars", todo="pip install polars, or use to_pandas()"
+            ) from None
+        return polars.from_arrow(self.to_arrow())
+
+    def decoder(self) -> Any:
+        """Make what decodes batches, in order from one that begins a group on."""
+        return self._decoder.fresh()
+
+    def group_rows(self) -> list[int]:
+        """List the numbers of the rows from which on the file can be decoded, ascending."""
+        firsts = list(accumulate(self.layouts.rows, initial=0))
+        return [firsts[index] for index in self.layouts.groups]
 
     def first_op(self) -> int | None:
         """What the first row is; None where there is none that decodes."""
@@ -159,12 +206,14 @@ class Trace:
         return digest_of(self._fd)
 
     def _batches_from(self, start: int) -> Iterator[tuple[int, int, int]]:
-        """(index, number of its first row, rows of it to skip) of each batch that holds rows from `start` on."""
-        first = 0
-        for index, rows in enumerate(self.layouts.rows):
-            if rows and first + rows > start:
-                yield index, first, max(0, start - first)
-            first += rows
+        """(index, number of its first row, rows of it to skip) of each batch with rows from `start` on, and of those
+        before it in its group, which are skipped."""
+        rows, groups = self.layouts.rows, self.layouts.groups
+        firsts = list(accumulate(rows, initial=0))
+        at = bisect_right(groups, start, key=firsts.__getitem__) - 1
+        for index in range(groups[at] if start < firsts[-1] else len(rows), len(rows)):
+            if rows[index]:
+                yield index, firsts[index], min(rows[index], max(0, start - firsts[index]))
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -185,18 +234,31 @@ class Trace:
         return f"<Trace {self.path} ({self.mode}, {self.file_rows:,} rows)>"
 
 
+def _ahead(pieces: Iterator) -> Iterator:
+    """Yield what another thread takes from `pieces`, one ahead."""
+    with Threads(1, thread_name_prefix="decode") as pool:
+        following: Any = pool.submit(next, pieces, None)
+        while (piece := following.result()) is not None:
+            following = pool.submit(next, pieces, None)
+            yield piece
+
+
 def checked_mode(metadata: dict[str, str], path: str) -> str:
     """Take the mode from a trace's metadata. Raises TraceError for other formats and modes."""
     version, mode = metadata.get("format"), metadata.get("mode")
     if version is None:
         what = "is an Arrow file but no trace: its schema metadata has no mmuexp.format"
         raise TraceError(what, where=path, todo="name a file that mmuexp record wrote")
-    if version != FORMAT:
-        what = f"is a trace of format {version[:40]!r}; this mmuexp reads format {FORMAT!r}"
+    if version not in FORMATS:
+        known = " and ".join(map(repr, FORMATS))
+        what = f"is a trace of format {version[:40]!r}; this mmuexp reads formats {known}"
         raise TraceError(what, where=path, todo="use the mmuexp that wrote it, or a newer one")
     if mode not in MODES:
         told = "no mmuexp.mode" if mode is None else f"the mode {mode[:40]!r}"
         raise TraceError(f"has {told}, expected {' or '.join(MODES)}", where=path, todo="mend its writer")
+    if (bits := metadata.get("address_bits", ADDRESS_BITS)) != ADDRESS_BITS:
+        what = f"has {bits[:40]!r} address bits; this mmuexp reads traces of {ADDRESS_BITS}"
+        raise TraceError(what, where=path, todo="use the mmuexp that wrote it, or a newer one")
     return mode
 
 
@@ -216,12 +278,13 @@ def read_schema(path: str):
 class Layouts:
     """Knows where a file's record batches lie. It keeps two numbers of each: a file may have millions of small ones.
 
-    `rows` are the batches' row counts; iterating reads the headers again, `[i]` one of them.
+    `rows` are the batches' row counts, `groups` the indexes of those that begin a group; iterating reads the headers
+    again, `[i]` one of them.
     """
 
     def __init__(self, path: str, fd: int, size: int):
         self.path, self.fd, self.size = path, fd, size
-        self.starts, self.rows = array("q"), array("q")
+        self.starts, self.rows, self.groups = array("q"), array("q"), array("q")
         self.tail: dict[str, str] = {}
         try:
             footer = layout.footer(fd, size)
@@ -231,6 +294,7 @@ class Layouts:
                     where=path,
                     todo=f"mend it: mmuexp trace recover {path} -o NEW.arrow",
                 )
+            self.format, groups = footer.format, layout.Groups()
             self.schema_start = layout.schema_start(fd, size)
             layout.check_cover(fd, size, footer)
             end, tail = 0, Budget()
@@ -241,11 +305,13 @@ class Layouts:
                 end = block.offset + block.header + block.body
                 if (found.body, found.end) != (block.offset + block.header, end):
                     raise layout.Broken("its footer and a batch disagree on the batch's size")
-                batch = layout.batch(found)
+                batch = layout.batch(found, self.format)
                 self.starts.append(block.offset)
                 self.rows.append(batch.rows)
                 if not batch.rows:
                     self.tail |= kept_tail(batch, tail)
+                elif groups.begins(batch):
+                    self.groups.append(len(self.rows) - 1)
         except layout.Broken as error:
             raise _damaged(path, error) from None
 
@@ -262,7 +328,7 @@ class Layouts:
     def __getitem__(self, index: int) -> layout.Batch:
         try:
             found = self.message(self.starts[index])
-            batch = layout.batch(found) if found else None
+            batch = layout.batch(found, self.format) if found else None
             if batch is None or batch.rows != self.rows[index]:
                 raise layout.Broken("the file changes while it is read")
             return batch

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mmuexp.errors import TraceError, refuse_itself
 from mmuexp.trace import layout
-from mmuexp.trace.decode import Decoder
+from mmuexp.trace.decode import decoder_of
 from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.format import PREFIX, UNKNOWN, TraceWriter
 from mmuexp.trace.layout import Broken
@@ -57,7 +57,7 @@ class _Recovery:
             found = layout.message(self.fd, layout.schema_start(self.fd, self.size), self.size)
             if found is None or found.kind != layout.SCHEMA:
                 raise Broken("it does not begin with a schema")
-            layout.check_schema(found.header)
+            self.format = layout.check_schema(found.header)
             schema = pa.ipc.read_schema(pa.py_buffer(layout.pread(self.fd, found.end - found.start, found.start)))
             _ = schema.names  # decoded only when asked for
             return schema, found.end
@@ -66,7 +66,7 @@ class _Recovery:
             raise TraceError(f"ends within its schema: {text}", where=self.path, todo="record it again") from None
 
     def write(self, output: str) -> Recovered:
-        decoder = Decoder(self.schema, self.fd, self.path)
+        decoder = decoder_of(self.format, self.schema, self.fd, self.path)
         metadata = {key: value for key, value in self.metadata.items() if key not in END_KEYS}
         with TraceWriter(output, mode=self.mode, metadata=metadata) as writer:
             rows = 0
@@ -116,7 +116,7 @@ class _Recovery:
                     return
                 at = found.end + -found.end % 8
                 if found.kind == layout.RECORD_BATCH:
-                    batch = layout.batch(found)
+                    batch = layout.batch(found, self.format)
                     if not batch.rows:
                         keys = kept_tail(batch, tail)
                         self.tail |= {key.removeprefix(PREFIX): text for key, text in keys.items()}

@@ -6,7 +6,6 @@ turn of thread 0. Its window is in rows of the original recording, also when a s
 
 import os
 from collections.abc import Iterator
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +61,7 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
             survey, known = Survey(trace.mode, trace.path, 0 if trace.mode == "system" else start), empty()
             damage: TraceError | None = None
             if trace.mode == "system" and start:
-                for columns in _first(checked(trace, 0), start):
+                for columns in _first(checked(trace), start):
                     survey.feed(columns)
                 known = _known(survey)
             elif start:
@@ -91,18 +90,18 @@ def _prefix(trace: Trace) -> int:
 def _turn(trace: Trace, start: int) -> tuple[Columns, TraceError | None]:
     """Make the THREAD row for the thread whose turn it is at row `start`; thread 0 needs none. With it comes why the
     thread is not known, where a batch before does not decode."""
-    rows = trace.layouts.rows
-    firsts = [0, *accumulate(rows)]
-    for index in reversed(range(len(rows))):
-        if not rows[index] or firsts[index] >= start:
+    end = start
+    for begin in reversed(trace.group_rows()):
+        if begin >= start:
             continue
-        told, left = np.empty(0, np.uint32), start - firsts[index]
+        told = np.empty(0, np.uint32)
         try:
-            for columns in trace.decoder.pieces(trace.layouts[index], firsts[index]):
-                here = columns.vaddr[:left][columns.op[:left] == THREAD]
-                told, left = here[-1:] if len(here) else told, left - min(left, len(columns.op))
+            for columns in _first(trace.pieces(begin), end - begin):
+                here = columns.vaddr[columns.op == THREAD]
+                told = here[-1:] if len(here) else told
         except TraceError as error:
             return empty(), error
+        end = begin
         if len(told):
             turn = empty(int(told[0] != 0))
             turn.vaddr[:], turn.op[:], turn.flags[:] = told[0], THREAD, USER
@@ -148,7 +147,7 @@ def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> 
     with open_trace(path) as trace:
         with TraceWriter(output, mode=trace.mode, metadata=_lasting(trace), level=level) as writer:
             survey = Survey(trace.mode, trace.path)
-            for columns in checked(trace, 0):
+            for columns in checked(trace):
                 survey.feed(columns)  # what gets a right CRC must be a right trace
                 writer.append(columns)
             counted = {key: trace.metadata[key] for key in COUNTED if key in trace.metadata}
@@ -166,23 +165,15 @@ def relocate_file(
         source = f"{os.path.basename(trace.path)} load_seed {seed} join_pages {join_pages} move_bits {move_bits}"
         metadata = _lasting(trace) | {"relocation_of": f"{source} sha256 {trace.sha256()}"}
         with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
-            for columns in checked(trace, 0):
+            for columns in checked(trace):
                 writer.append(moved.moved(columns))
             writer.close(trace.complete or "unknown", trace.window or UNKNOWN)
     return moved
 
 
-def checked(trace: Trace, start: int) -> Iterator[Columns]:
-    """Yield as `Trace.pieces` does, but only batches whose CRC is right: what is written anew gets a new one."""
-    first = 0
-    for index, rows in enumerate(trace.layouts.rows):
-        if rows and first + rows > start:
-            row = first
-            for columns in trace.decoder.whole(trace.layouts[index], first):
-                skip, row = max(0, start - row), row + len(columns.op)
-                if skip < len(columns.op):
-                    yield Columns(*(column[skip:] for column in columns))
-        first += rows
+def checked(trace: Trace, start: int = 0) -> Iterator[Columns]:
+    """Yield the rows from number `start` on of batches whose CRC is right: what is written anew gets a new one."""
+    return trace.pieces(start, checked=True)
 
 
 def _lasting(trace: Trace) -> dict[str, str]:

@@ -91,7 +91,7 @@ class _Pass:
     """Passes once over the rows: decoding, CRC of each batch, the survey, and what only deserves a warning."""
 
     def __init__(self, trace: Trace):
-        self.trace, self.survey = trace, Survey(trace.mode, trace.path)
+        self.trace, self.survey, self.decoder = trace, Survey(trace.mode, trace.path), trace.decoder()
         self.bad_rows: Check | None = None
         self.bad_crc: list[str] = []
         self.right = self.without = self.not_user = 0
@@ -116,14 +116,14 @@ class _Pass:
     def _batch(self, index: int, batch: layout.Batch, first: int) -> None:
         told = batch.custom.get(PREFIX + "crc32")
         try:
-            for columns in self.trace.decoder.pieces(batch, first):
+            for columns in self.decoder.pieces(batch, first):
                 if batch.rows <= BATCH_ROWS:
                     self._crc(index, batch, first, told, crc32(columns) if told else None)
                 self._rows(columns, first)
                 first += len(columns.op)
             if batch.rows > BATCH_ROWS:  # no batch of ours: its CRC goes over whole columns, which takes another pass
                 begin = first - batch.rows
-                self._crc(index, batch, begin, told, self.trace.decoder.crc32(batch, begin) if told else None)
+                self._crc(index, batch, begin, told, self.decoder.crc32(batch, begin) if told else None)
         except TraceError as error:
             self._refuse(error)
 

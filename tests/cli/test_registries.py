@@ -19,7 +19,8 @@ from mmuexp.trace.importers import formats, importer
 from mmuexp.trace.reader import open_trace
 
 ROWS = [exec_(0x1000), load(0x2000), store(0x2FFE), load(0x3001)]
-READ = {".csv": pd.read_csv, ".parquet": pd.read_parquet}  # what reads the table of a trace that was exported
+# what reads the table of a trace that was exported
+READ = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".arrow": pd.read_feather}
 
 
 @pytest.fixture(scope="module")

@@ -273,7 +273,8 @@ def test_a_compiled_plugin_needs_no_compiler(tmp_path):
     assert record("--", workload("ownpage", 10), cwd=tmp_path, env=env).code == 0
     env["PATH"] = folder_with(tmp_path, "qemu-i386")
     assert record("--force", "--", workload("ownpage", 10), cwd=tmp_path, env=env).code == 0
-    assert len(list((tmp_path / "cache, with a comma" / "mmuexp").iterdir())) == 1
+    kept = {path.name for path in (tmp_path / "cache, with a comma" / "mmuexp").iterdir()}
+    assert len(kept - {"kernels"}) == 1  # beside what numba makes for the encoder
 
 
 @pytest.mark.parametrize("output", ["missing/out.arrow", ".", "-"])

@@ -78,7 +78,9 @@ NULL = pa.array([None, *ROWS.size[1:].tolist()], pa.uint16())
     ("arrays", "metadata", "says"),
     [
         (ROWS._asdict(), {}, "no mmuexp.format"),
-        (ROWS._asdict(), META | {"mmuexp.format": "2"}, "format '2'; this mmuexp reads format '1'"),
+        (ROWS._asdict(), META | {"mmuexp.format": "3"}, "format '3'; this mmuexp reads formats '1' and '2'"),
+        (ROWS._asdict(), META | {"mmuexp.format": "2"}, "a batch is '', not its rows, shapes before it and new ones"),
+        (ROWS._asdict(), META | {"mmuexp.address_bits": "64"}, "has '64' address bits; this mmuexp reads traces of 32"),
         (ROWS._asdict(), {"mmuexp.format": "1"}, "has no mmuexp.mode, expected user or system"),
         (ROWS._asdict(), META | {"mmuexp.mode": "kernel"}, "has the mode 'kernel'"),
         (ROWS._asdict(), META | {"mmuexp.window": "1;2"}, "mmuexp.window is '1;2'"),

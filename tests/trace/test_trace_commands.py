@@ -209,7 +209,7 @@ def test_verify_of_what_is_damaged_and_of_what_is_none(tmp_path, cli):
         (["slice", "t.arrow", "0:5", "-o", "-"], 2, "cannot go to stdout"),
         (["slice", "t.arrow", "0:5", "-o", "none/n.arrow"], 1, "cannot be written: no such file"),
         (["slice", "none", "0:5", "-o", "n.arrow"], 1, "none: cannot be read"),
-        (["export", "t.arrow", "-o", "n.xls"], 2, "expected .csv or .parquet or .din or .xdin or .lackey"),
+        (["export", "t.arrow", "-o", "n.xls"], 2, "expected .csv or .parquet or .arrow or .din or .xdin or .lackey"),
         (["export", "t.arrow", "-o", "none/n.csv"], 1, "cannot be written"),
         (["recover", "t.arrow", "-o", "t.arrow"], 2, "is the file to be mended"),
         (["recover", "text", "-o", "n.arrow"], 1, "does not begin as a trace does"),

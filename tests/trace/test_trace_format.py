@@ -16,6 +16,7 @@ from kit.traces import dense_rows, program_rows, read, same, write, write_foreig
 from mmuexp.errors import MmuexpError, TraceError
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.trace import TraceWriter, digest, layout, open_trace
+from mmuexp.trace.export import export
 from mmuexp.trace.format import UNKNOWN, crc32
 from mmuexp.trace.verify import verify
 
@@ -54,7 +55,9 @@ def test_round_trip_over_several_batches(tmp_path):
 
 
 def test_the_file_is_what_the_contract_says(tmp_path, small_batches):
-    path = write(tmp_path / "t.arrow", ROWS, guest="i386")
+    """What `trace export` writes: format 1, rows."""
+    path = str(tmp_path / "rows.arrow")
+    export(write(tmp_path / "t.arrow", ROWS, guest="i386"), path)
     with pa.OSFile(path) as file, pa.ipc.open_file(file) as reader:
         names = ["vaddr", "page", "size", "insns", "op", "flags"]
         assert reader.schema.names == names

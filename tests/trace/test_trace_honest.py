@@ -132,6 +132,7 @@ def test_the_rows_of_a_slice_are_checked_only_where_it_reads(tmp_path):
     path = tmp_path / "t.arrow"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmuexp.trace.format.BATCH_ROWS", 1000)
+        patch.setattr("mmuexp.blocks.builder.GROUP_BATCHES", 1)  # none needs one before it
         write(path, ROWS)
     data = bytearray(path.read_bytes())
     with open_trace(path) as trace:
@@ -146,6 +147,7 @@ def test_a_slice_of_threads_needs_what_stands_before_it(tmp_path):
     rows.op[[500, 2000]] = THREAD
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmuexp.trace.format.BATCH_ROWS", 1000)
+        patch.setattr("mmuexp.blocks.builder.GROUP_BATCHES", 1)  # none needs one before it
         write(path, rows)
     data = bytearray(path.read_bytes())
     with open_trace(path) as trace:

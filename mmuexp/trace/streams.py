@@ -1,0 +1,293 @@
+"""Makes the streams of a batch of runs, and runs of the streams again (docs/trace-format.md, "Streams").
+
+What a file says is checked here before it is used, but for its CRC: everything raises `Broken` for what no writer of
+ours made. A difference of addresses is one modulo 2**32. A small one takes 1 to 3 bytes of `near`; of another, `near`
+says 0, and `far` has it: random addresses then cost 4 bytes each, as in a column of them. That the same difference
+comes again, or its negative, is worth a code of its own: programs walk over several arrays at once, their calls move a
+whole frame, and ZSTD's quick levels see little in what alternates.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.blocks.runs import MOST_SITES, OTHER, Runs, Shapes, Sites, no_shapes
+from mmuexp.guest import Columns, Op
+from mmuexp.native.jitcache import Number, guarded, kept
+from mmuexp.trace.flatbuffer import Broken
+
+U = np.uint64
+FAR, SAME, NEGATED, PLAIN = range(4)  # what a value of `near` says of a difference
+NEAR_BITS = 21  # of what is told in `near`, 7 of them in a byte
+
+
+class Streams(NamedTuple):
+    """The columns of a batch, each the bytes of one stream."""
+
+    run: np.ndarray  # uint16 of each run: 0 for OTHER, 1 for the next new shape, else 1 more than the shape's number
+    changed: np.ndarray  # a bit of each data row, from the lowest on
+    near: np.ndarray  # small differences, of shapes, others and data rows, in this order
+    far: np.ndarray  # uint32 of each difference that is not small
+    new: np.ndarray  # what new shapes, their sites and others are but for addresses, column by column
+
+
+def most_bytes(rows: int) -> tuple[int, ...]:
+    """Bound what the streams of a batch of so many rows take: a row has at most two differences, and is told once."""
+    return tuple(count * rows for count in (2, 1, 2 * (NEAR_BITS // 7), 8, 10))
+
+
+class Packer:
+    """Makes streams of the runs of one trace; take them in order."""
+
+    def __init__(self) -> None:
+        self._site_vaddr = np.zeros(0, np.uint32)  # where each site of the group was the last time
+
+    def pack(self, runs: Runs) -> Streams:
+        """Make the streams of the next runs."""
+        shapes, sites, others, before = runs.shapes, runs.sites, runs.others, runs.before + 1
+        had = np.zeros(0, np.uint32) if before == 1 else self._site_vaddr
+        self._site_vaddr = np.concatenate([had, np.zeros(len(sites.op) - len(had), np.uint32)])
+        run, changes = np.empty(len(runs.run), np.uint16), np.empty(len(runs.vaddr), np.uint32)
+        count = _differences(
+            runs.run, runs.vaddr, runs.changed, shapes.first_site, runs.before, self._site_vaddr, run, changes
+        )
+        block = before + np.flatnonzero(shapes.size[before:])
+        start, size = shapes.vaddr[block].astype(np.uint32), shapes.size[block]
+        numbers = [_steps(start, size), _steps(others.vaddr, 0), _steps(others.page, 0), changes[:count]]
+        told = [
+            *(column[before:] for column in (shapes.size, shapes.insns, shapes.flags)),
+            np.diff(shapes.first_site[before:]).astype(np.uint8),
+            *(column[shapes.first_site[before] :] for column in sites),
+            *others[2:],
+        ]
+        changed = runs.changed.view(np.uint8)[: len(runs.vaddr) + 7 >> 3]
+        return Streams(run, changed, *_packed(np.concatenate(numbers)), np.concatenate([*map(_bytes, told)]))
+
+
+class Unpacker:
+    """Makes runs of the streams of one trace; take them in order, from one that begins a group on."""
+
+    def __init__(self) -> None:
+        self._told = -1  # shapes of the group so far, -1: nobody knows
+        self._shapes, self._sites = no_shapes()
+        self._site_vaddr = np.zeros(0, np.uint32)
+        self._numbers = np.zeros(0, np.uint32)  # room for differences
+
+    def unpack(self, streams: Streams, rows: int, before: int, new: int) -> Runs:
+        """Make the runs that the next batch holds: so many rows, with `new` shapes after the `before` of the group."""
+        if before == 0:
+            self._shapes, self._sites = no_shapes()
+            self._site_vaddr = np.zeros(0, np.uint32)
+        elif before != self._told:
+            raise Broken("a batch does not go on where the one before it ended")
+        self._told = -1
+        run, changed, near, far, definitions = streams
+        if len(run) % 2 or len(far) % 4 or (len(near) and near[-1] > 127):
+            raise Broken("a stream ends within a value")
+        run, far = run.view("<u2"), far.view("<u4")
+        count = np.count_nonzero(near < 128)
+        if len(self._numbers) < count + MOST_SITES:
+            self._numbers = np.zeros(count + MOST_SITES, np.uint32)
+        numbers = self._numbers[: count + MOST_SITES]  # with room to look beyond the last
+        if not _unpacked(near, far, numbers, count):
+            raise Broken("the differences of addresses make no sense")
+        definition = _Definitions(definitions, new, int(np.count_nonzero(run == OTHER)))
+        others, numbers = definition.others(numbers)
+        shapes = self._shapes = definition.added_to(self._shapes)
+        self._sites = Sites(*map(np.concatenate, zip(self._sites, definition.sites, strict=True)))
+        had = self._site_vaddr
+        self._site_vaddr = np.concatenate([had, np.zeros(len(self._sites.op) - len(had), np.uint32)])
+        bits, vaddr = np.zeros((rows >> 6) + 2, np.uint64), np.empty(rows, np.uint64)
+        bits.view(np.uint8)[: len(changed)] = changed
+        shape = np.empty(len(run), np.uint16)
+        accesses = _addresses(
+            run, bits, numbers, shapes.first_site, shapes.size, before, rows, self._site_vaddr, shape, vaddr
+        )
+        if accesses < 0:
+            raise Broken("the runs of a batch, its shapes and its differences of addresses contradict each other")
+        if len(changed) != accesses + 7 >> 3 or (accesses % 8 and changed[-1] >> accesses % 8):
+            raise Broken("a batch has not a bit for each access")
+        self._told = before + new
+        return Runs(rows, shape, vaddr[:accesses], bits, others, shapes, self._sites, before)
+
+
+class _Definitions:
+    """What a batch tells of new shapes, their sites, and the rows of no shape, checked."""
+
+    def __init__(self, data: np.ndarray, shapes: int, others: int):
+        self._data, self._at = data, 0
+        self._size, self._insns, self._flags, self._count = self._take(shapes, 4)
+        sites = int(self._count.sum(dtype=np.int64))
+        size, insns, op, flags = self._take(sites, 4)
+        self.sites = Sites(size, insns, op, flags)
+        self._others = self._take(others, 4)
+        if self._at != len(data):
+            raise Broken("a batch tells more than its shapes and rows")
+        block = self._size != 0
+        if (self._count > MOST_SITES).any() or (self._count + block == 0).any():
+            raise Broken(f"a shape has no row, or more than {MOST_SITES} sites")
+        if (self._insns[~block] | self._flags[~block]).any() or (op > Op.STORE).any():
+            raise Broken("a shape is none of an EXEC row and LOAD and STORE rows")
+        self._block = block
+
+    def _take(self, count: int, columns: int) -> list[np.ndarray]:
+        """Take the next values: a column of uint16, and others of uint8."""
+        end = self._at + (columns + 1) * count
+        if end > len(self._data):
+            raise Broken("a batch does not tell all of its shapes and rows")
+        size = self._data[self._at : self._at + 2 * count].copy().view("<u2")
+        rest = self._data[self._at + 2 * count : end].reshape(columns - 1, count)
+        self._at = end
+        return [size, *rest]
+
+    def others(self, numbers: np.ndarray) -> tuple[Columns, np.ndarray]:
+        """Take the addresses of shapes and others from the differences. Returns the others, and the rest of these."""
+        size, insns, op, flags = self._others
+        blocks, count = np.count_nonzero(self._block), len(op)
+        if len(numbers) - MOST_SITES < blocks + 2 * count:
+            raise Broken("a batch has fewer differences of addresses than rows that need one")
+        steps, vaddr, page, rest = np.split(numbers, [blocks, blocks + count, blocks + 2 * count])
+        ends = np.concatenate([[0], self._size[self._block]])[:blocks].astype(np.uint32)
+        self._vaddr = np.cumsum(steps + ends, dtype=np.uint32)
+        vaddr, page = np.cumsum(vaddr, dtype=np.uint32), np.cumsum(page, dtype=np.uint32)
+        if ((page == 0) & ((op <= Op.STORE) | (op == Op.EXEC) & (size != 0))).any():
+            raise Broken("a row of a block stands beside the blocks")
+        return Columns(*map(np.ascontiguousarray, (vaddr, page, size, insns, op, flags))), rest
+
+    def added_to(self, known: Shapes) -> Shapes:
+        vaddr = np.zeros(len(self._size), np.uint64)
+        vaddr[self._block] = self._vaddr
+        first_site = known.first_site[-1] + np.cumsum(self._count, dtype=np.int32)
+        added = (vaddr, self._size, self._insns, self._flags, first_site.astype(np.int32))
+        return Shapes(*map(np.concatenate, zip(known, added, strict=True)))
+
+
+def _steps(values: np.ndarray, size: np.ndarray | int) -> np.ndarray:
+    """From the end of each to the next one, modulo 2**32, first from 0."""
+    return values - np.concatenate([np.zeros(1, np.uint32), values + np.uint32(0) + size])[: len(values)].astype(
+        np.uint32
+    )
+
+
+def _bytes(column: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(column).view(np.uint8)
+
+
+def _packed(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    near, far = np.empty(NEAR_BITS // 7 * len(numbers), np.uint8), np.empty(len(numbers), np.uint32)
+    length, count = _pack(numbers, near, far)
+    return near[:length], far[:count]
+
+
+# In these loops what an array is indexed by is of type U: for a signed index numba looks at each whether it is below 0.
+
+
+@guarded()
+@kept
+def _pack(numbers: np.ndarray, near: np.ndarray, far: np.ndarray) -> tuple[Number, Number]:
+    """Write differences as LEB128: FAR for one that goes to `far`, SAME as the one before, NEGATED, or PLAIN more than
+    the zigzag of a small one."""
+    n = f = U(0)
+    before = np.uint32(0)
+    for i in range(U(len(numbers))):
+        number = numbers[i]
+        sign = np.uint32(np.int32(number) >> 31)
+        told = U(np.uint32(number << np.uint32(1)) ^ sign) + U(PLAIN)
+        if number == before:
+            told = U(SAME)
+        elif np.uint32(number + before) == 0:
+            told = U(NEGATED)
+        before = number
+        if told >> np.uint64(NEAR_BITS):
+            near[n], far[f] = FAR, number
+            n, f = n + U(1), f + U(1)
+            continue
+        while told >= 128:
+            near[n] = told & np.uint64(127) | np.uint64(128)
+            n, told = n + U(1), told >> np.uint64(7)
+        near[n] = told
+        n += U(1)
+    return n, f
+
+
+@guarded()
+@kept
+def _unpacked(near: np.ndarray, far: np.ndarray, numbers: np.ndarray, count: int) -> bool:
+    """Read as many differences as there are bytes below 128, the last byte one of them, without a branch that is hard
+    to foresee. False where they make no sense."""
+    at, f, most, end, before = U(0), U(0), U(len(far)), U(len(near) - 1), U(0)
+    for k in range(U(count)):
+        first, second, third = U(near[at]), U(near[min(at + U(1), end)]), U(near[min(at + U(2), end)])
+        has_second = first >> U(7)
+        has_third = has_second & second >> U(7)
+        told = first & U(127) | (second & U(127)) << U(7) & U(0) - has_second | third << U(14) & U(0) - has_third
+        at += U(1) + has_second + has_third
+        if has_third & third >> U(7):
+            return False
+        if told >= PLAIN:
+            told -= U(PLAIN)
+            before = told >> U(1) ^ U(0) - (told & U(1))
+        elif told == NEGATED:
+            before = U(0) - before
+        elif told == FAR:
+            if f == most:
+                return False
+            before = U(far[f])
+            f += U(1)
+        numbers[k] = before
+    return f == most
+
+
+@guarded()
+@kept
+def _differences(
+    run: np.ndarray, vaddr: np.ndarray, changed: np.ndarray, first_site: np.ndarray, before: int,
+    site_vaddr: np.ndarray, told: np.ndarray, numbers: np.ndarray,
+) -> Number:  # fmt: skip
+    """Tell runs as the stream does, and take the differences of the data rows whose bit is set; returns how many."""
+    access, count, known, last = U(0), U(0), U(before), np.uint32(0)
+    for i in range(U(len(run))):
+        shape = U(run[i])
+        new = shape > known
+        known += U(new)
+        told[i] = U(1) if new else shape + U(shape != U(OTHER))
+        for site in range(U(first_site[shape]), U(first_site[shape + U(1)])):
+            now = np.uint32(vaddr[access])
+            numbers[count] = now - (last if new else site_vaddr[site])
+            count += changed[access >> U(6)] >> (access & U(63)) & U(1)
+            site_vaddr[site] = last = now
+            access += U(1)
+    return count
+
+
+@guarded()
+@kept
+def _addresses(
+    run: np.ndarray, changed: np.ndarray, numbers: np.ndarray, first_site: np.ndarray, size: np.ndarray, before: int,
+    rows: int, site_vaddr: np.ndarray, shapes: np.ndarray, vaddr: np.ndarray,
+) -> Number:  # fmt: skip
+    """Find each run's shape and the addresses of the data rows again; returns how many these are, -1 unless all that
+    is told is used, and makes as many rows. `numbers` has MOST_SITES more."""
+    access, count, row, known, last = U(0), U(0), U(0), U(before), np.uint32(0)
+    told, most = U(len(size) - 1), U(len(numbers) - MOST_SITES)
+    for i in range(U(len(run))):
+        new = run[i] == 1
+        known += U(new)
+        shape = known if new else U(run[i]) - U(run[i] != OTHER)
+        if (shape > known) | (known > told):
+            return -1
+        shapes[i] = shape
+        first, end = U(first_site[shape]), U(first_site[shape + U(1)])
+        row += end - first + U(size[shape] != 0) + U(shape == U(OTHER))
+        if row > U(rows):
+            return -1
+        for site in range(first, end):
+            bit = changed[access >> U(6)] >> (access & U(63)) & U(1)
+            then = last if new else site_vaddr[site]
+            last = np.uint32(U(then) + (U(numbers[count]) & U(0) - bit))
+            count += bit
+            site_vaddr[site] = vaddr[access] = last
+            access += U(1)
+        if count > most:
+            return -1
+    return np.int64(access) if (known == told) & (count == most) & (row == U(rows)) else -1
