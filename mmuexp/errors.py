@@ -45,8 +45,11 @@ def _quoted(word: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A message on one line that is `shown`; what stands on several lines of it is put behind each other."""
-    return shown(" ".join(text.split()))
+    """A message on one line that is `shown`; what stands on several lines of it is put behind each other.
+
+    Blanks within a line stay: a message may quote a file in which they count.
+    """
+    return shown(" ".join(filter(None, map(str.strip, text.splitlines()))))
 
 
 def reason_of(error: OSError) -> str:
@@ -104,7 +107,14 @@ class CheckFailed(MmuexpError):
 
 
 # how the command line writes parameters of the Python interface, where it is not `--name`
-_OPTIONS = {"memory_mb": "--memory", "output": "-o", "traces": "--trace", "root": "-L", "seconds": "--time"}
+_OPTIONS = {
+    "memory_mb": "--memory",
+    "output": "-o",
+    "traces": "--trace",
+    "from_format": "--from",
+    "root": "-L",
+    "seconds": "--time",
+}
 _in_options = False
 
 

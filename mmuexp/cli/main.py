@@ -16,7 +16,7 @@ from importlib import import_module
 import click
 
 from mmuexp.cli.inputs import guard_inputs
-from mmuexp.errors import MmuexpError, shown, speaking_of_options
+from mmuexp.errors import MmuexpError, one_line, shown, speaking_of_options
 from mmuexp.runtime import interrupt
 
 # name -> what it does. The module mmuexp.cli.<name> holds it as `command`.
@@ -127,7 +127,7 @@ def _say(line: str) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(str(error)) or type(error).__name__
 
 
 def _stdout_to_nowhere() -> None:

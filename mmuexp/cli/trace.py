@@ -11,7 +11,7 @@ from mmuexp.cli.console import say
 from mmuexp.cli.options import any_of, format_option
 from mmuexp.cli.progress import progress_bar
 from mmuexp.trace.export import WRITERS
-from mmuexp.trace.importers import DEFAULT, formats, importer
+from mmuexp.trace.importers import formats
 
 
 @click.group()
@@ -232,33 +232,63 @@ def export(file, target, to) -> None:
         say(f"wrote {target}: {done.rows:,} rows")
 
 
-@command.command(name="import", short_help="Turn what another tool recorded into a trace.")
+class _Import(click.Command):
+    """Takes `--rebase` and `--rebase=16MiB`: a flag that may have a value of its own behind an equals sign."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        one = "--rebase="
+        return super().parse_args(ctx, [f"--rebase-size={a[len(one) :]}" if a.startswith(one) else a for a in args])
+
+
+FROM = f"Read this format: {'; '.join(f'{name}, {meaning}' for name, meaning in formats().items())}.  [by content]"
+
+
+@command.command(name="import", cls=_Import, short_help="Turn what another tool recorded into a trace.")
 @click.argument("file")
 @TARGET
+@click.option("--from", "format_", metavar="FORMAT", help=FROM)
+@click.option("--thread", metavar="ID", help="Take this thread's rows alone, as if it had a file of its own.")
+@click.option("--interleave", is_flag=True, help="Take all threads, in the order in which they were recorded.")
+@click.option("--size", metavar="BYTES", type=int, help="Where the format tells no sizes: what each access has.")
+@click.option("--skip-foreign", is_flag=True, help="Leave out lines that are not the format's, and count them.")
 @click.option(
-    "--from",
-    "format_",
-    metavar="FORMAT",
-    default=DEFAULT,
-    help=f"Read this format: {'; '.join(f'{name}, {meaning}' for name, meaning in formats().items())}.  [{DEFAULT}]",
+    "--columns", metavar="SPEC", help="Of an address list: a address, o operation, t thread, s size, - other."
 )
-@click.option("--rebase", is_flag=True, help="Move each 256 MiB region, in order of first touch, into 4 GiB.")
-def import_(file, target, format_, rebase) -> None:
-    """Turn what another tool recorded (plain, .gz, .zst or - for stdin) into a trace.
+@click.option("--decimal", is_flag=True, help="Addresses of an address list are decimal.")
+@click.option(
+    "--rebase", is_flag=True, help="Move each 256 MiB region, in order of first touch, into 4 GiB; --rebase=16MiB too."
+)
+@click.option("--rebase-size", hidden=True, metavar="SIZE")
+def import_(file, target, format_, rebase, rebase_size, thread, **given) -> None:
+    """Turn what another tool recorded (a file, compressed or not; a folder; - for stdin) into a trace.
 
     \b
     Examples:
       mmuexp trace import lackey.log.gz -o program.arrow
-      mmuexp trace import --rebase lackey64.log -o program.arrow
+      mmuexp trace import --from lackey --skip-foreign --rebase mixed.log -o program.arrow
 
-    Make lackey's text with: valgrind --tool=lackey --trace-mem=yes --log-file=lackey.log PROGRAM
+    What is read, how to record it and what is lost on the way: docs/importing.md.
     """
-    done = importer(format_)(file, target, rebase=rebase)
+    from mmuexp.trace.importers import Options
+    from mmuexp.trace.importers.work import import_trace
+
+    options = Options(thread=None if thread is None else _thread(thread), **given)
+    with progress_bar() as show:
+        done = import_trace(
+            file, target, from_format=format_, rebase=rebase_size or rebase, options=options, progress=show
+        )
     for origin, new in done.moved:
-        say(f"moved {origin:#x}..{origin + 0xFFFFFFF:#x} to {new:#010x}")
-    split = f"; {done.split_records:,} records over 64 bytes split" if done.split_records else ""
-    cut = f"; {done.cut_records:,} records cut where a region ends" if done.cut_records else ""
-    say(f"wrote {target}: {done.rows:,} rows from {done.lines:,} lines{split}{cut}")
+        say(f"moved {origin:#x} to {new:#010x}")
+    for words in (*(f"{note.number:,} {note.words}" for note in done.notes if note.number), *done.remarks):
+        say(words)
+    say(f"wrote {target}: {done.rows:,} rows from {done.units:,} {done.unit}s of {done.format}")
+
+
+def _thread(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no thread: give its number", param_hint="--thread") from None
 
 
 @command.command(short_help="Mend a trace whose writer was killed.")

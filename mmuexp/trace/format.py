@@ -6,7 +6,7 @@ be read up to its last whole batch.
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,8 @@ class TraceWriter:
     `recording=True` an earlier file is replaced only if `force` says so, and leaving by an exception closes the file
     with what was written, marked as cut short: a recording is worth keeping, if it has a row. What a killed recorder
     leaves is in the file that `left.part_of` names; where an earlier one's rows stood there, `.kept` is the name that
-    they have now. `metadata` keys may be given without their `mmuexp.` prefix. `level` is ZSTD's, 1 to 22.
+    they have now. `metadata` keys may be given without their `mmuexp.` prefix; None leaves one out that would be
+    written (`guest`). `level` is ZSTD's, 1 to 22.
 
     Raises `MmuexpError` when the target cannot be written: a bad path at once, a full disk in `append` or `close`.
     After a full disk the rows written so far (`.rows`) are whole and `close` may still be called.
@@ -63,7 +64,7 @@ class TraceWriter:
         path,
         *,
         mode: str,
-        metadata: dict[str, str] | None = None,
+        metadata: Mapping[str, str | None] | None = None,
         recording: bool = False,
         force: bool = False,
         level: int = ZSTD_LEVEL,
@@ -82,7 +83,9 @@ class TraceWriter:
         self._buffer, self._held = empty(BATCH_ROWS), 0
         self._sink = Sink(self.path, recording, force)
         self._builder, self._packer = Builder(), Packer()
-        self._head = {"guest": "i386"} | _bare(metadata) | {"format": layout.BLOCKS, "mode": mode}
+        known = {"guest": "i386"} | dict(metadata or {})
+        self._head = _bare({key: text for key, text in known.items() if text is not None})
+        self._head |= {"format": layout.BLOCKS, "mode": mode}
         fields = [pa.field(name, pa.binary(), nullable=False) for name in Streams._fields]
         self._schema = pa.schema(fields, metadata={PREFIX + key: value for key, value in self._head.items()})
         codec = pa.Codec("zstd", compression_level=level)
@@ -111,10 +114,11 @@ class TraceWriter:
             if self._held == BATCH_ROWS:
                 self._flush()
 
-    def close(self, complete: str = "yes", window: tuple[int, int] | None = None, metadata=None) -> None:
+    def close(self, complete: str | None = "yes", window: tuple[int, int] | None = None, metadata=None) -> None:
         """Write what is held and the end; then the file has its name.
 
-        `window` is (first, count) in rows of the original recording, by default all; UNKNOWN leaves it out.
+        `complete` says what is missing, and is None where nobody knows. `window` is (first, count) in rows of the
+        original recording, by default all; UNKNOWN leaves it out.
         """
         if self._sink.closed:
             return
@@ -125,7 +129,8 @@ class TraceWriter:
             if not self.recording or not self.rows:
                 self.abort()
                 raise
-        tail = {"rows": str(self.rows), "complete": complete} | _bare(metadata)
+        tail: dict[str, Any] = {"rows": str(self.rows), "complete": complete}
+        tail = {key: text for key, text in (tail | _bare(metadata)).items() if text is not None}
         if window != UNKNOWN:
             tail["window"] = "{},{}".format(*(window or (0, self.rows)))
         tail["metadata_crc32"] = metadata_crc32(self._head | tail)
@@ -209,7 +214,7 @@ def _one_record(stream: np.ndarray) -> Any:
     return pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(ends), pa.py_buffer(stream)])
 
 
-def _bare(metadata: dict[str, str] | None) -> dict[str, str]:
+def _bare(metadata: Mapping[str, str] | None) -> dict[str, str]:
     """Keys without the prefix; what the writer itself knows cannot be given."""
     return {key.removeprefix(PREFIX): utf8(str(value)) for key, value in (metadata or {}).items()}
 

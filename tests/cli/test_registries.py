@@ -75,8 +75,8 @@ def test_help_and_error_name_every_trace_exporter(cli, rows, tmp_path):
 @pytest.mark.parametrize("name", formats())
 def test_every_importer_is_named_and_has_its_tests(cli, name):
     assert f"{name}, {formats()[name]}" in " ".join(cli("trace", "import", "--help").out.split())
-    assert callable(importer(name))
-    assert (TESTS / "trace" / f"test_{name}.py").is_file()
+    assert callable(importer(name).read)
+    assert (TESTS / "trace" / f"test_{name.partition('-')[0]}.py").is_file()
 
 
 def test_an_unknown_format_is_told_every_one(cli, tmp_path):
@@ -89,21 +89,47 @@ IMPORTER = '''"""Import what `words` prints: an address a line.
 Planted by a test.
 """
 
-import numpy as np
-
-from mmuexp.guest import USER, Columns, DTYPES
-from mmuexp.trace.format import TraceWriter
-from mmuexp.trace.importers import Imported
+from mmuexp.trace.importers import Told
 
 
-def import_trace(path, output, *, rebase=False):
-    vaddr = [int(line, 16) for line in open(path)]
-    n = len(vaddr)
-    values = (vaddr, [0] * n, [4] * n, [0] * n, [0] * n, [USER] * n)
-    with TraceWriter(output, mode="user", metadata={}) as writer:
-        writer.append(Columns(*(np.array(v, d) for v, d in zip(values, DTYPES))))
-    return Imported(n, n, 0, 0, [])
+def looks_like(sample):
+    return sample.line == b"1000"
+
+
+def read(source, rows_of, options):
+    rows = rows_of("line")
+    lines = b"".join(source.chunks()).split()
+    for number, line in enumerate(lines):
+        for column, value in zip(rows.events, (rows.scan.READ, int(line, 16), 4, number)):
+            column[number] = value
+    rows.add(len(lines))
+    return Told("words", len(lines), {})
 '''
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """Two packages that register importers: one works, one does not."""
+    (tmp_path / "their_words.py").write_text(IMPORTER)
+    (tmp_path / "theirs-1.dist-info").mkdir()
+    (tmp_path / "theirs-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
+    points = "[mmuexp.importers]\nwords = their_words\nbroken = no_such_module\nlackey = their_words\n"
+    (tmp_path / "theirs-1.dist-info" / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def test_an_importer_of_another_package_is_found_by_content_and_by_name(cli, packages, tmp_path):
+    (tmp_path / "w.txt").write_text("1000\n2000\n2004\n")
+    for words in ((), ("--from", "words")):
+        done = cli("trace", "import", *words, tmp_path / "w.txt", "-o", tmp_path / "w.arrow")
+        assert done.code == 0 and "3 rows from 3 lines of words" in done.err
+        with open_trace(tmp_path / "w.arrow") as trace:
+            assert trace.metadata["recorder"] == "words" and "guest" not in trace.metadata and trace.complete is None
+    assert "words of" not in formats()["lackey"] and formats()["words"] == "of their_words"
+    done = cli("trace", "import", "--from", "broken", tmp_path / "w.txt", "-o", tmp_path / "n.arrow")
+    assert done.code == 1 and "importer broken (entry point no_such_module): cannot be imported" in done.err
+    done = cli("trace", "import", "--from", "lackey", tmp_path / "w.txt", "-o", tmp_path / "n.arrow")
+    assert done.code == 1 and "is not lackey's" in done.err  # ours has its name
 
 
 def test_what_is_planted_in_one_file_is_found_everywhere(tmp_path):
@@ -127,7 +153,7 @@ def test_what_is_planted_in_one_file_is_found_everywhere(tmp_path):
     (tmp_path / "w.txt").write_text("1000\n2000\n2004\n")
 
     assert "words, what `words` prints" in " ".join(copy.mmuexp("trace", "import", "--help").split())
-    copy.mmuexp("trace", "import", "--from", "words", "w.txt", "-o", "w.arrow")
+    copy.mmuexp("trace", "import", "w.txt", "-o", "w.arrow")
     assert ".rows" in copy.mmuexp("trace", "export", "--help")
     copy.mmuexp("trace", "export", "w.arrow", "-o", "w.rows")
     assert (tmp_path / "w.rows").read_text() == "3"

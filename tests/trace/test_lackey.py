@@ -9,31 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
-from kit.traces import read
+from kit.importing import imported as imported_from
 
 from mmuexp.errors import TraceError, UsageError
-from mmuexp.guest import USER, Op
-from mmuexp.trace import open_trace
-from mmuexp.trace.importers import lackey
-from mmuexp.trace.importers.lackey import import_trace
+from mmuexp.guest import Op
+from mmuexp.trace.importers import layers
+from mmuexp.trace.importers import rows as builder
+from mmuexp.trace.importers.work import import_trace
 
 LOAD, STORE, EXEC = Op.LOAD, Op.STORE, Op.EXEC
 
 
-def imported(folder, text: str | bytes, *, name: str = "t.txt", rebase: bool = False):
-    """(rows as tuples op, vaddr, size, insns; what the import reported; the trace)."""
-    source, target = folder / name, folder / "t.arrow"
-    source.write_bytes(text.encode() if isinstance(text, str) else text)
-    done = import_trace(str(source), str(target), rebase=rebase)
-    trace = open_trace(target)
-    columns = read(trace)
-    assert (columns.flags == USER).all() and (columns.page == 0).all() and trace.mode == "user"
-    assert done.rows == trace.rows == len(columns.op)
-    return (
-        list(zip(*(c.tolist() for c in (columns.op, columns.vaddr, columns.size, columns.insns)), strict=True)),
-        done,
-        trace,
-    )
+def imported(folder, text, **given):
+    return imported_from(folder, text, from_format="lackey", **given)
 
 
 def test_blocks_by_hand(tmp_path):
@@ -67,7 +55,7 @@ def test_blocks_by_hand(tmp_path):
         (EXEC, 0x1000, 3, 1),
         (STORE, 0x4000, 1, 1),
     ]
-    assert (done.lines, done.split_records, done.moved) == (16, 0, [])
+    assert (done.units, done.unit, done.moved) == (16, "line", [])
     assert trace.metadata["command"] == "./prog a b" and trace.metadata["recorder_version"] == "Valgrind-3.19.0"
     assert trace.metadata["split_records"] == "0" and trace.complete == "yes" and trace.window == (0, 9)
 
@@ -93,7 +81,7 @@ def test_a_block_lies_within_2_pages(tmp_path):
 
 
 def test_records_over_64_bytes_are_split_and_counted(tmp_path):
-    rows, done, trace = imported(tmp_path, "I  1000,3\n L 2000,64\n S 3000,65\n M 4000,130\n")
+    rows, _, trace = imported(tmp_path, "I  1000,3\n L 2000,64\n S 3000,65\n M 4000,130\n")
     assert rows == [
         (EXEC, 0x1000, 3, 1),
         (LOAD, 0x2000, 64, 1),
@@ -101,7 +89,7 @@ def test_records_over_64_bytes_are_split_and_counted(tmp_path):
         (LOAD, 0x4000, 64, 1), (LOAD, 0x4040, 64, 1), (LOAD, 0x4080, 2, 1),
         (STORE, 0x4000, 64, 1), (STORE, 0x4040, 64, 1), (STORE, 0x4080, 2, 1),
     ]  # fmt: skip
-    assert done.split_records == 2 and trace.metadata["split_records"] == "2"
+    assert trace.metadata["split_records"] == "2"
 
 
 def test_addresses_wrap_at_4_gib(tmp_path):
@@ -130,17 +118,17 @@ def test_rebase_says_when_nothing_moved(tmp_path):
 
 def test_a_record_across_a_regions_end(tmp_path):
     # neighbours stay neighbours: nothing is cut
-    rows, done, _ = imported(tmp_path, " L 7fff0ffffffc,8\n", rebase=True)
-    assert rows == [(LOAD, 0x0FFFFFFC, 8, 0)] and done.cut_records == 0
+    rows, _, trace = imported(tmp_path, " L 7fff0ffffffc,8\n", rebase=True)
+    assert rows == [(LOAD, 0x0FFFFFFC, 8, 0)] and trace.metadata["rebase_cut_records"] == "0"
     # the upper region came first: the bytes go to two places
     text = " L 7fff10000000,4\n S 7fff0ffffffc,8\nI  7fff0ffffffe,5\nI  7fff10000003,2\n L 7fff10000000,4\n"
-    rows, done, _ = imported(tmp_path, text, rebase=True)
+    rows, _, trace = imported(tmp_path, text, rebase=True)
     assert rows == [
         (LOAD, 0x00000000, 4, 0),
         (STORE, 0x1FFFFFFC, 4, 0), (STORE, 0x00000000, 4, 0),
         (EXEC, 0x1FFFFFFE, 2, 1), (EXEC, 0x00000000, 5, 1), (LOAD, 0x00000000, 4, 1),
     ]  # fmt: skip
-    assert done.cut_records == 2
+    assert trace.metadata["rebase_cut_records"] == "2"
 
 
 def test_16_regions_fit_and_a_17th_does_not(tmp_path):
@@ -162,7 +150,7 @@ def test_compressed_text_from_a_file_and_from_stdin(tmp_path, monkeypatch, endin
         "txt": text,
     }[ending]
     rows, done, _ = imported(tmp_path, data, name=f"t.{ending}")
-    assert done.lines == 200_001 and len(rows) == 200_000
+    assert done.units == 200_001 and len(rows) == 200_000
     assert rows[-2:] == [(EXEC, 99_999 * 16, 3, 1), (LOAD, 99_999 * 64, 4, 1)]
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
     assert import_trace("-", str(tmp_path / "u.arrow")).rows == 200_000
@@ -184,8 +172,9 @@ def test_where_the_text_is_cut_into_chunks_does_not_matter(tmp_path, monkeypatch
             lines.append(f" {r.choice(list('LSM'))} {int(r.integers(0, 1 << 32)):08x},{int(r.integers(1, 300))}\n")
     text = "".join(lines)
     whole, done, _ = imported(tmp_path, text)
-    monkeypatch.setattr(lackey, "CHUNK_BYTES", 97)
-    monkeypatch.setattr(lackey, "OUT_ROWS", 4096)
+    monkeypatch.setattr(layers, "CHUNK_BYTES", 97)
+    monkeypatch.setattr(builder, "OUT_ROWS", 4096)
+    monkeypatch.setattr(builder, "MOST_EVENTS", 13)
     assert imported(tmp_path, text)[:2] == (whole, done)
     assert whole == by_hand(lines)
 
@@ -213,7 +202,7 @@ def by_hand(lines) -> list[tuple[int, int, int, int]]:
 
 
 def test_a_block_without_end_is_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(lackey, "OUT_ROWS", 4096)
+    monkeypatch.setattr(builder, "OUT_ROWS", 4096)
     rows, *_ = imported(tmp_path, "I  1000,3\n" + " L 2000,4\n" * 20_000 + "I  1003,3\n L 3000,4\n")
     assert len(rows) == 20_003 and rows[0] == (EXEC, 0x1000, 3, 1) and rows[-1] == (LOAD, 0x3000, 4, 1)
 
@@ -223,7 +212,8 @@ def test_a_block_without_end_is_ended(tmp_path, monkeypatch):
     [
         ("I  1000,3\nhello\n", 2, "is not lackey's"),
         ("I 1000,3\n", 1, "is not lackey's"),
-        ("==1== x\n L 1000\n", 2, "is not lackey's"),
+        ("==1== x\n L 1000\n", 2, "' L 1000' has no size: the file holds pages, not accesses"),
+        ("I  1000,3\n L 1000\n", 2, "' L 1000' is not lackey's: expected 'I  ADDR,SIZE' or ' L|S|M ADDR,SIZE'"),
         (" L ,4\n", 1, "is not lackey's"),
         (" L 1000,\n", 1, "is not lackey's"),
         (" L 1000,0\n", 1, "is not lackey's"),
@@ -232,7 +222,7 @@ def test_a_block_without_end_is_ended(tmp_path, monkeypatch):
         (" L 0123456789abcdef0,4\n", 1, "is not lackey's"),
         (" L 1000,9999999\n", 1, "is not lackey's"),
         (" L 1000,4", 1, None),  # a last line without its end is whole
-        (" L 1000,4\n L 10", 2, "is not lackey's"),
+        (" L 1000,4\n L 10", 2, "' L 10' ends within a line: the log was cut"),
         (" L 1000,70000\n", 1, "more than 65,535 bytes"),
         ("I  1000,5000\n", 1, "or 4,096 of code"),
         ("I  1000,3\n\n L 1fff000778,8\n", 3, "has address 0x1fff000778, beyond 32 bits"),
@@ -255,15 +245,15 @@ def test_refusals_name_the_line_and_leave_nothing(tmp_path, text, line, says):
 
 
 def test_the_way_out_of_64_bits_is_told(tmp_path):
-    with pytest.raises(TraceError, match="--rebase"):
+    with pytest.raises(TraceError, match="move 256 MiB regions into 4 GiB: rebase=True"):
         imported(tmp_path, " L 1fff000778,8\n")
 
 
 def test_paths(tmp_path):
     with pytest.raises(TraceError, match="cannot be read: no such file"):
         import_trace(str(tmp_path / "none"), str(tmp_path / "t.arrow"))
-    with pytest.raises(TraceError, match="cannot be read: is a directory"):
-        import_trace(str(tmp_path), str(tmp_path / "t.arrow"))
+    with pytest.raises(TraceError, match="is a folder"):
+        import_trace(str(tmp_path), str(tmp_path.parent / "t.arrow"))
 
 
 NO_ACCESS = {
@@ -276,7 +266,7 @@ NO_ACCESS = {
 
 @pytest.mark.parametrize("text", NO_ACCESS.values(), ids=NO_ACCESS)
 def test_a_text_without_an_access_is_refused(tmp_path, text):
-    with pytest.raises(TraceError, match="no access in it: was valgrind run with --trace-mem=yes"):
+    with pytest.raises(TraceError, match=r"holds no access.*was valgrind run with --trace-mem=yes"):
         imported(tmp_path, text)
     assert not list(tmp_path.glob("*.arrow*"))
 
@@ -286,7 +276,7 @@ def test_the_text_is_not_overwritten(tmp_path, monkeypatch):
     path.write_text("I  0400,3\n")
     os.link(path, other)
     for source, output in ((path, path), (path, other), ("-", path)):
-        with open(path) as file, pytest.raises(UsageError, match="is the text to be imported"):
+        with open(path) as file, pytest.raises(UsageError, match="is what is to be imported"):
             monkeypatch.setattr("sys.stdin", file)
             import_trace(str(source), str(output), rebase=True)
     assert path.read_text() == "I  0400,3\n" and len(os.listdir(tmp_path)) == 2

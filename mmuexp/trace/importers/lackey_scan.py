@@ -1,191 +1,166 @@
-"""The loops of the lackey importer: bytes to records, records to rows.
-
-A record is a line's kind, address and size. Addresses are int64 bit patterns; lackey prints up to 64 bits.
-"""
+"""The loop of the lackey importer: from bytes to events. Addresses are int64 bit patterns of up to 64 bits."""
 
 import numpy as np
 
-from mmuexp.guest import MAX_ACCESS_BYTES, USER
 from mmuexp.native.jitcache import guarded, kept
-
-INSTRUCTION, READ, WRITE, MODIFY = 0, 1, 2, 3
-MAX_RECORD_BYTES = 65535
-MAX_BLOCK_INSNS = 64
-REGION_BITS = 28  # --rebase moves regions of 256 MiB
-SLOTS = 16
+from mmuexp.trace.importers.rows_scan import INSTRUCTION, MODIFY, READ, WRITE
 
 # Places in `state`, carried over calls.
-EXEC_ROW, BLOCK_AT, BLOCK_BYTES, BLOCK_INSNS, NEXT, SPLIT, CUT, REGIONS = range(8)
-STATE_WORDS = 8
+PID, BANNERS, ENDED, FOREIGN, RECORDS = range(5)
+STATE_WORDS = 5
 
-# Why a record is refused.
-MALFORMED, WIDE, CROWDED, LONG = 1, 2, 3, 4
+# Why a line is refused.
+MALFORMED, THIRD_COLUMN, TWO_PROCESSES, PAGES = 1, 2, 3, 4
+REMARK = -2  # a kind that is no kind: valgrind's own line, or the address of a superblock
+
+MOST_SIZE_DIGITS = 6
+BLANK, TAB, LINE_FEED, RETURN, COMMA = 32, 9, 10, 13, 44
 
 
-@guarded()
 @kept
-def parse(data, length, final, kinds, addresses, sizes, lines):
-    """Records of data[:length]. Returns (records, bytes consumed, lines consumed, why).
-
-    A line that does not end here is left for the next call, unless `final`. `lines` gets each record's line, from 0.
-    When refused, the offending line is the first one not consumed.
-    """
-    records = at = line = 0
-    while at < length:
-        end = at
-        while end < length and data[end] != 10:
-            end += 1
-        if end == length and not final:
+def _hex(data, at, end):
+    """(number, digits) of the hexadecimal number that begins here."""
+    value, digits = np.int64(0), 0
+    while at + digits < end:
+        byte = np.int64(data[at + digits])
+        if 48 <= byte <= 57:
+            digit = byte - 48
+        elif 97 <= byte <= 102:
+            digit = byte - 87
+        elif 65 <= byte <= 70:
+            digit = byte - 55
+        else:
             break
-        after = end + 1
-        if end > at and data[end - 1] == 13:
-            end -= 1
-        first = data[at] if end > at else 0
-        if end == at or (end - at >= 2 and first == data[at + 1] and (first == 61 or first == 45 or first == 42)):
-            at, line = after, line + 1  # nothing, or valgrind's own ==PID==, --PID--, **PID**
-            continue
-        kind = -1
-        if end - at > 3 and data[at + 2] == 32:
-            second = data[at + 1]
-            if first == 73 and second == 32:
-                kind = INSTRUCTION
-            elif first == 32 and second == 76:
-                kind = READ
-            elif first == 32 and second == 83:
-                kind = WRITE
-            elif first == 32 and second == 77:
-                kind = MODIFY
-        if kind < 0:
-            return records, at, line, MALFORMED
-        here = at + 3
-        address, digits = np.int64(0), 0
-        while here < end:
-            byte = np.int64(data[here])
-            if 48 <= byte <= 57:
-                digit = byte - 48
-            elif 97 <= byte <= 102:
-                digit = byte - 87
-            elif 65 <= byte <= 70:
-                digit = byte - 55
-            else:
-                break
-            address = (address << 4) | digit
-            digits += 1
-            here += 1
-        if not 1 <= digits <= 16 or here >= end or data[here] != 44:
-            return records, at, line, MALFORMED
+        value = (value << 4) | digit
+        digits += 1
+    return value, digits
+
+
+@kept
+def _kind(data, at, end):
+    """The kind of a line by its first three characters: of a record, REMARK, or -1."""
+    if end - at < 4 or data[at + 2] != BLANK:
+        return -1
+    first, second = data[at], data[at + 1]
+    if first == 73 and second == BLANK:  # I
+        return INSTRUCTION
+    if first == 83 and second == 66:  # SB
+        return REMARK
+    if first == BLANK and second == 76:  # L
+        return READ
+    if first == BLANK and second == 83:  # S
+        return WRITE
+    return MODIFY if first == BLANK and second == 77 else -1  # M
+
+
+@kept
+def _record(data, at, end):
+    """(kind, address, size, why) of a line that begins as no remark does."""
+    kind = _kind(data, at, end)
+    here = at + 3
+    if kind == -1:  # a page list has one blank at most before and behind its letter
+        here = at + 1 if data[at] == BLANK else at
+        if end - here < 3 or data[here + 1] != BLANK or data[here] not in (73, 76, 83, 77):
+            return -1, np.int64(0), np.int64(0), MALFORMED
+        here += 2
+    address, digits = _hex(data, here, end)
+    here += digits
+    if not 1 <= digits <= 16:
+        return kind, address, np.int64(0), MALFORMED
+    if kind == REMARK:
+        return kind, address, np.int64(0), MALFORMED if here != end else 0
+    if here == end:
+        return kind, address, np.int64(0), PAGES
+    size, digits = np.int64(0), 0
+    if data[here] == COMMA:
         here += 1
-        size, digits = np.int64(0), 0
-        while here < end and 48 <= data[here] <= 57 and digits < 6:
+        while here < end and 48 <= data[here] <= 57 and digits < MOST_SIZE_DIGITS:
             size = size * 10 + np.int64(data[here]) - 48
             digits += 1
             here += 1
-        if here != end or size == 0:
-            return records, at, line, MALFORMED
-        kinds[records], addresses[records], sizes[records], lines[records] = kind, address, size, line
-        records += 1
-        at, line = after, line + 1
-    return records, min(at, length), line, 0
+    if kind == -1 or size == 0:
+        return kind, address, size, MALFORMED
+    if here < end:
+        apart = data[here] == BLANK or data[here] == TAB or data[here] == COMMA
+        return kind, address, size, THIRD_COLUMN if apart else MALFORMED
+    return kind, address, size, 0
 
 
 @kept
-def _slot(address, state, regions):
-    """The slot of an address's region, a new one if need be; -1 when all are taken."""
-    region = (address >> REGION_BITS) & ((1 << 36) - 1)
-    for slot in range(state[REGIONS]):
-        if regions[slot] == region:
-            return slot
-    if state[REGIONS] == SLOTS:
-        return -1
-    regions[state[REGIONS]] = region
-    state[REGIONS] += 1
-    return state[REGIONS] - 1
+def _process(data, at, end):
+    """(process, first byte behind it) of valgrind's own line ==PID==, --PID-- or **PID**, a time before the number or
+    not. The process is -1 for any other line."""
+    mark = data[at]
+    if end - at < 5 or data[at + 1] != mark or (mark != 61 and mark != 45 and mark != 42):
+        return np.int64(-1), at
+    here, process = at + 2, np.int64(-1)
+    while here < end and (48 <= data[here] <= 58 or data[here] == 46 or data[here] == BLANK):
+        digit = np.int64(data[here]) - 48
+        is_digit = 0 <= digit <= 9  # else : . or a blank
+        process = (max(process, np.int64(0)) * 10 + digit) & 0xFFFFFFFFFFFF if is_digit else np.int64(-1)
+        here += 1
+    if process < 0 or here + 1 >= end or data[here] != mark or data[here + 1] != mark:
+        return np.int64(-1), at
+    return process, here + 2
 
 
 @kept
-def _place(address, size, rebase, state, regions):
-    """Where a record's first byte goes, and how many of its bytes follow it there. (-why, 0) if refused."""
-    if not rebase:
-        if (address >> 32) != 0:
-            return -WIDE, 0
-        return address, size  # a 32-bit guest's addresses wrap
-    slot = _slot(address, state, regions)
-    if slot < 0:
-        return -CROWDED, 0
-    low = address & ((1 << REGION_BITS) - 1)
-    fits = (1 << REGION_BITS) - low
-    if size > fits:
-        high = _slot(address + fits, state, regions)
-        if high < 0:
-            return -CROWDED, 0
-        if high == (slot + 1) % SLOTS:  # its neighbour in the guest too
-            fits = size
-    return (slot << REGION_BITS) | low, min(size, fits)
+def _says_end(data, at, end):
+    """Is this " Exit code:", which lackey prints at last?"""
+    says = (32, 69, 120, 105, 116, 32, 99, 111, 100, 101, 58)
+    index = 0
+    while index < len(says) and at + index < end and data[at + index] == says[index]:
+        index += 1
+    return index == len(says)
 
 
 @kept
-def _end_block(state, out_size, out_insns):
-    if state[EXEC_ROW] >= 0:
-        out_size[state[EXEC_ROW]] = state[BLOCK_BYTES]
-        out_insns[state[EXEC_ROW]] = state[BLOCK_INSNS]
-        state[EXEC_ROW] = -1
+def _line(data, at, end, state):
+    """(kind, address, size, why) of a line that is not empty."""
+    process, after = _process(data, at, end)
+    if process < 0:
+        return _record(data, at, end)
+    why = 0
+    if state[BANNERS] and state[PID] != process:
+        why = TWO_PROCESSES
+    else:
+        state[PID] = process
+        state[BANNERS] += 1
+        state[ENDED] |= _says_end(data, after, end)
+    return REMARK, np.int64(0), np.int64(0), why
 
 
-@guarded(_slot, _place, _end_block)
+@guarded(_hex, _kind, _record, _process, _says_end, _line)
 @kept
-def to_rows(kinds, addresses, sizes, start, records, rebase, state, regions, out, row):
-    """Turn records[start:] into rows of `out` from `row` on. Returns (records consumed, rows in `out`, why).
+def parse(data, final, skip_foreign, state, kinds, addresses, sizes, places, events, first_line):
+    """Put the events of the lines of `data` behind those that are there. Returns (events, bytes and lines consumed,
+    why).
 
-    An EXEC row stands before its block's data and gets its size when the block ends: rows from state[EXEC_ROW] on are
-    not final. Stops early when `out` might not hold another record.
+    A line that does not end here is left for the next call, unless `final`; so are all where there is no more room.
+    When refused, the offending line is the first one not consumed.
     """
-    out_vaddr, _, out_size, out_insns, out_op, out_flags = out
-    wrap = np.int64(-1 if rebase else 0xFFFFFFFF)
-    room = len(out_op) - 2 * (MAX_RECORD_BYTES // MAX_ACCESS_BYTES + 4)
-    for index in range(start, records):
-        if row > room:
-            if state[EXEC_ROW] == 0 and row > 1:  # a block that fills all of `out`: no program's, but it must end
-                _end_block(state, out_size, out_insns)
-            return index, row, 0
-        kind, address, left = kinds[index], addresses[index], np.int64(sizes[index])
-        if left > MAX_RECORD_BYTES or (kind == INSTRUCTION and left > 4096):
-            return index, row, LONG
-        at, part = _place(address, left, rebase, state, regions)
-        if at < 0:
-            return index, row, -at
-        if kind == INSTRUCTION:
-            joins = state[EXEC_ROW] >= 0 and address == state[NEXT] and state[BLOCK_INSNS] < MAX_BLOCK_INSNS
-            if joins:
-                joins = (state[BLOCK_AT] & 4095) + state[BLOCK_BYTES] + left <= 8192
-                joins = joins and (state[BLOCK_AT] + state[BLOCK_BYTES]) & 0xFFFFFFFF == at
-            count, state[NEXT] = 1, (address + left) & wrap
-            state[CUT] += part < left
-            while left:
-                if not joins:
-                    _end_block(state, out_size, out_insns)
-                    state[EXEC_ROW], state[BLOCK_AT], state[BLOCK_BYTES], state[BLOCK_INSNS] = row, at, 0, 0
-                    out_vaddr[row], out_op[row], out_flags[row] = at, 2, USER
-                    row += 1
-                state[BLOCK_BYTES] += part
-                state[BLOCK_INSNS] += count
-                left -= part
-                if left:  # the other side of a region's end lies elsewhere: code bytes of an instruction counted before
-                    address += part
-                    at, part = _place(address, left, rebase, state, regions)
-                    joins, count = False, 0
-            continue
-        position = state[BLOCK_INSNS] if state[EXEC_ROW] >= 0 else 0
-        state[SPLIT] += left > MAX_ACCESS_BYTES
-        state[CUT] += part < left
-        for op in range(2):
-            if kind != MODIFY and kind != READ + op:
-                continue
-            done = 0
-            while done < left:
-                at, part = _place((address + done) & wrap, left - done, rebase, state, regions)
-                part = min(part, MAX_ACCESS_BYTES)
-                out_vaddr[row], out_size[row], out_insns[row] = at, part, position
-                out_op[row], out_flags[row] = op, USER
-                row += 1
-                done += part
-    return records, row, 0
+    at = line = 0
+    length = len(data)
+    while at < length and events < len(kinds):
+        end = at
+        while end < length and data[end] != LINE_FEED:
+            end += 1
+        if end == length and not final:
+            break
+        after = min(end + 1, length)
+        while end > at and (data[end - 1] == RETURN or data[end - 1] == BLANK or data[end - 1] == TAB):
+            end -= 1
+        if end > at:
+            kind, address, size, why = _line(data, at, end, state)
+            if why == PAGES and state[RECORDS]:
+                why = MALFORMED
+            if why == MALFORMED and skip_foreign:
+                state[FOREIGN] += 1
+            elif why:
+                return events, at, line, why
+            elif kind >= 0:
+                kinds[events], addresses[events], sizes[events], places[events] = kind, address, size, first_line + line
+                events += 1
+                state[RECORDS] += 1
+        at, line = after, line + 1
+    return events, at, line, 0

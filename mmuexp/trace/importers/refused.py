@@ -1,0 +1,39 @@
+"""Names what is no trace that can be imported, so that a refusal says what it is and what to do."""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from mmuexp.errors import TraceError, option
+from mmuexp.trace.importers import formats
+from mmuexp.trace.importers.source import Sample, quoted
+
+
+def refuse_by_name(sample: Sample, where: str) -> NoReturn:
+    """Raises TraceError: what the file is, as far as it can be told, and what to do."""
+    for recognized, what, todo in REFUSED:
+        if recognized(sample):
+            raise TraceError(what, where=where, todo=todo)
+    todo = f"there are {', '.join(formats())}: if it is one of them, say which with {option('from_format', '')}"
+    if sample.folder:
+        raise TraceError("is a folder without a recording that can be imported", where=where, todo=todo)
+    if sample.is_text:
+        number = next((at for at, line in enumerate(sample.lines) if line == sample.line), 0)
+        what = f"line {number + 1:,} is {quoted(sample.line)}, which no format begins with"
+    else:
+        what = f"begins with the bytes {sample.head[:16].hex(' ')}, as no format does"
+    raise TraceError(what, where=where, todo=todo)
+
+
+def _raw(sample: Sample) -> bool:
+    """drmemtrace's raw entries have 8 bytes; the first ones have the type "extended" in their top bits."""
+    return not sample.is_text and len(sample.head) >= 16 and sample.head[7] in (0xC0, 0xC4)
+
+
+REFUSED: list[tuple[Callable[[Sample], bool], str, str]] = [
+    (
+        _raw,
+        "is a raw recording of drmemtrace",
+        "convert it with `drraw2trace -indir FOLDER`, or `drrun -t drmemtrace -indir FOLDER`, then import its trace/ "
+        "folder",
+    ),
+]
