@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmuexp.analysis.passes import Run
-from mmuexp.live.build import NoEngine, engine_of
+from mmuexp.live.build import NoEngine, engine_for
 from mmuexp.live.measure import Budget, TimedRun, measure
 from mmuexp.price.host import Profile, split_prices, with_prices
 from mmuexp.price.priced import engine_ns_per_access
@@ -19,8 +19,7 @@ def with_engine(strategies: Sequence[Any]) -> tuple[list[Any], dict[str, str]]:
     without: dict[str, str] = {}
     for strategy in strategies:
         try:
-            cls: Any = type(strategy)
-            engine_of(cls)
+            engine_for(strategy)
         except NoEngine as error:
             if len(without) + 1 == len(strategies):
                 raise

@@ -18,7 +18,7 @@ from mmuexp.arguments import positive
 from mmuexp.errors import SchemeStopped
 from mmuexp.events import FIRST_EXTRA
 from mmuexp.guest import BATCH_ROWS, Columns
-from mmuexp.live.build import NoEngine, engine_of, source_of
+from mmuexp.live.build import NoEngine, engine_for, source_of
 from mmuexp.live.limits import MEMORY_MB, check_memory, mappings_needed, memory_needed
 from mmuexp.live.process import Engine, EngineDied, NoMappings, Plant, WrongData
 from mmuexp.progress import Progress
@@ -265,8 +265,7 @@ def verify(
     outcomes: list[VerifiedRun] = []
     facts = []
     for strategy in chosen or []:
-        cls: Any = type(strategy)
-        engine_of(cls)  # a scheme without an engine is said before the work
+        engine_for(strategy)  # a scheme without an engine is said before the work
     for path in given_traces(traces):
         label = label_of(path)
         with opened_trace(path, one) as trace:

@@ -34,7 +34,7 @@ def that_can_fault(listing: str) -> list[int]:
 def _hit_path(evidence: Evidence, spec: str, right: Callable[[float], bool]) -> Part:
     """Has the listing the right length, and each recording's hit path for 8 bytes, as it was counted?"""
     part = Part(f"an access is {FOUR if spec == MAP_BLOCK else f'around {SEVEN}'} instructions")
-    part.case(LISTING, right(strategy_class(spec).hit_insns()))
+    part.case(LISTING, right(strategy_class(spec)().hit_insns()))
     for name, (run,) in evidence.pairs(*EVERYWHERE, of=[spec]):
         if run.counts["units8"]:
             part.case(name, right(run.counts["hit_insns"] / run.counts["units8"]))
@@ -45,7 +45,7 @@ def judge_map_block(evidence: Evidence) -> Iterator[Part]:
     part = _hit_path(evidence, MAP_BLOCK, lambda insns: insns == FOUR)
     for name, cls in all_strategies().items():
         if name in (SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST, QEMU_10):
-            part.figure(f"hit path of {name}", cls.hit_insns(), INSNS, key=True)
+            part.figure(f"hit path of {name}", cls().hit_insns(), INSNS, key=True)
     part.figures += live_figures(evidence, evidence.pairs(*EVERYWHERE, of=[SOFTMMU, MAP_BLOCK]), key=False)
     yield part
     part, listing = Part("only the last can fault"), strategy_class(MAP_BLOCK).FAST_PATH
@@ -59,7 +59,7 @@ def judge_map_block(evidence: Evidence) -> Iterator[Part]:
 
 def judge_byte_lookup(evidence: Evidence) -> Iterator[Part]:
     part = _hit_path(evidence, BYTE_LOOKUP, lambda insns: abs(insns - SEVEN) <= AROUND)
-    part.figure("hit path of byte-lookup", strategy_class(BYTE_LOOKUP).hit_insns(), INSNS, key=True)
+    part.figure("hit path of byte-lookup", strategy_class(BYTE_LOOKUP)().hit_insns(), INSNS, key=True)
     yield part
     part = Part("its table takes 1 MiB")
     tables = {run.recording: run.counts["table_bytes"] for _, (run,) in evidence.pairs(*EVERYWHERE, of=[BYTE_LOOKUP])}

@@ -61,7 +61,7 @@ def declares_itself(strategy: Strategy) -> None:
         raise Crashed(error.what, where=error.where, todo=error.todo) from None
     if not module.__doc__ and (cls.__doc__ or "").startswith(f"{cls.__name__}("):  # dataclass wrote that one
         raise Broken(f"{strategy.name}: no docstring says what the scheme is", todo="begin the file with one")
-    if not cls.hit_insns():
+    if not strategy.hit_insns():
         raise Broken(f"{strategy.name}: FAST_PATH lists no instruction", todo="give the hit path, one a line")
     known = set(cls.columns())
     faults = [c for c in known if c.startswith("faults_")]

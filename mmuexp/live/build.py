@@ -5,6 +5,7 @@ import platform
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from mmuexp.errors import MmuexpError, option
 from mmuexp.native.compiler import compiled
@@ -53,6 +54,21 @@ def engine_of(strategy: type[Strategy] | None, extra: tuple[str, ...] = ()) -> P
     parts[source.name] = source.read_bytes()
     what = "the live engine" if strategy is None else f"the live engine of {strategy.name}"
     return _built(Path(source.name).stem, parts, (*CFLAGS, *extra), what)
+
+
+def engine_for(strategy: Strategy | None, extra: tuple[str, ...] = ()) -> Path:
+    """The compiled engine of a scheme with these parameters: those of `COMPILED_IN` are flags, -DNAME=VALUE.
+
+    Raises NoEngine as `engine_of`, and where the scheme says that these have none.
+    """
+    if strategy is None:
+        return engine_of(None, extra)
+    if why := strategy.no_engine():
+        raise NoEngine(f"has no live engine: {why}", where=str(strategy), todo="leave it out, or set it otherwise")
+    choices = {name: strategy.params()[name].choices for name in strategy.COMPILED_IN}
+    flags = (f"-D{name.upper()}={among.index(getattr(strategy, name))}" for name, among in choices.items())
+    cls: Any = type(strategy)
+    return engine_of(cls, (*flags, *extra))
 
 
 @cache

@@ -22,7 +22,7 @@ import numpy as np
 from mmuexp.emulator.faults import FAULT  # here the cause is its place among `counters`
 from mmuexp.errors import MmuexpError, option
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
-from mmuexp.live.build import engine_of
+from mmuexp.live.build import engine_for
 from mmuexp.strategy import Strategy
 
 HEADER_BYTES, MESSAGE_BYTES = 4096, 512  # engine.h
@@ -113,9 +113,8 @@ class Engine:
         extra: tuple[str, ...] = (),
     ):
         self.strategy, self.time_limit = strategy, time_limit
-        cls: Any = None if strategy is None else type(strategy)
         self.name = "no translation" if strategy is None else str(strategy)
-        self.program = engine_of(cls, extra)
+        self.program = engine_for(strategy, extra)
         self.counters = counters(self.program)
         self.rows = 0
         command = [*wrapper, str(self.program), "{fd}", mode, str(int(checked)), str(int(plant)), *settings(strategy)]

@@ -126,7 +126,7 @@ def contests(
 
 def _not_run(runs: Sequence[CountedRun], without: str) -> tuple[str, ...]:
     names = {run.strategy.name for run in runs} | {without}
-    return tuple(name for name in ours() if name not in names)
+    return tuple(name for name in ours() if name not in names and all_strategies()[name].BY_DEFAULT)
 
 
 @cache

@@ -132,14 +132,16 @@ class Strategy:
 
     __dataclass_fields__: ClassVar[dict[str, Any]]  # a subclass is a dataclass: its fields are its parameters
     name: ClassVar[str]
-    FAST_PATH: ClassVar[str]  # the hit path, one host instruction a line
+    FAST_PATH: ClassVar[str]  # the hit path, one host instruction a line; see `fast_path`
     FAST_PATH_SOURCE: ClassVar[str] = "assumed: the listing"  # where it comes from
     FAST_PATH_RANGE: ClassVar[tuple[float | None, float | None]] = (None, None)  # if assumed: instructions, least, most
     events: ClassVar[Mapping[Any, str]]  # Event -> what it means here; what is missing stays an empty column
     extra_events: ClassVar[tuple[str, ...]] = ()  # names of counters from FIRST_EXTRA on
     costs: ClassVar[Mapping[Any, Cost]]  # Event, or name of a shape count -> price; see `price_list`
+    COMPILED_IN: ClassVar[tuple[str, ...]] = ()  # parameters (words) each value of which is a program of the C half
     engine_costs: ClassVar[Mapping[Any, Cost]] = {}  # of these, where the C half does not do what is modelled
     kernels: ClassVar[Kernels]
+    BY_DEFAULT: ClassVar[bool] = True  # is it shown where no scheme is named?
     LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it where no scheme is named
     SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # the same for a system trace
 
@@ -161,6 +163,10 @@ class Strategy:
     def state(self) -> Any:
         """The scheme's own empty state: arrays, and the parameters that kernels read."""
         raise TypeError(f"strategy {self.name} defines no state()")
+
+    def no_engine(self) -> str:
+        """Why these parameters have no live engine, although the scheme has a C half; empty if they have one."""
+        return ""
 
     def table_bytes(self) -> int:
         """Bytes of the lookup tables that the hit path reads."""
@@ -188,10 +194,13 @@ class Strategy:
         fields = dataclasses.fields(cls)
         return {f.name: Param(f.name, f.default, **f.metadata["param"]) for f in fields if "param" in f.metadata}
 
-    @classmethod
-    def hit_insns(cls) -> int:
-        """Host instructions of the hit path, counted from FAST_PATH."""
-        return sum(1 for line in cls.FAST_PATH.splitlines() if is_instruction(line))
+    def fast_path(self) -> str:
+        """The hit path of these parameters; FAST_PATH is that of the defaults."""
+        return self.FAST_PATH
+
+    def hit_insns(self) -> int:
+        """Host instructions of the hit path, counted from its listing."""
+        return sum(1 for line in self.fast_path().splitlines() if is_instruction(line))
 
     @classmethod
     def columns(cls) -> dict[str, int]:

@@ -15,7 +15,7 @@ def summary(cls: type[Strategy]) -> dict[str, Any]:
     """One scheme in a line."""
     return {
         "name": cls.name,
-        "hit_insns": cls.hit_insns(),
+        "hit_insns": cls().hit_insns(),
         "parameters": list(cls.params()),
         "what": _text(cls).partition("\n")[0].removeprefix(f"{cls.name}: "),
     }
@@ -28,7 +28,8 @@ def description(strategy: Strategy) -> dict[str, Any]:
     return summary(cls) | {
         "spec": str(strategy),
         "text": _text(cls),
-        "fast_path": inspect.cleandoc(cls.FAST_PATH),
+        "hit_insns": strategy.hit_insns(),
+        "fast_path": inspect.cleandoc(strategy.fast_path()),
         "parameters": {
             p.name: {"value": p.text(getattr(strategy, p.name)), "range": p.range, "unit": p.unit, "help": p.help}
             | {"sweep": [p.text(v) for v in p.sweep]}

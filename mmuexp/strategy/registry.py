@@ -214,7 +214,7 @@ def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Stra
 
 def default_strategies(mode: str) -> list[Strategy]:
     """What compare shows when no -s is given: some schemes come in several layouts, for system traces in others."""
-    classes = all_strategies().values()
+    classes = [cls for cls in all_strategies().values() if cls.BY_DEFAULT]
     return [cls(**one) for cls in classes for one in (cls.LAYOUTS if mode == "user" else cls.SYSTEM_LAYOUTS)]
 
 

@@ -221,3 +221,9 @@ void store_to_code_by_list(uint32_t frame, uint32_t first, uint32_t last)
     count[COUNT_slow_code]++;
     drop_overlapped(frame, first, last);
 }
+
+void store_to_code_unseen(uint32_t frame, uint32_t first, uint32_t last)
+{
+    if (overlapped(frame, first, last))
+        drop_overlapped(frame, first, last);
+}

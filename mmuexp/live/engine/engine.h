@@ -171,6 +171,7 @@ void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns);
 void store_drops_page(uint32_t frame, uint32_t first, uint32_t last);
 void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last);
 void store_to_code_by_list(uint32_t frame, uint32_t first, uint32_t last); /* the same without a bitmap */
+void store_to_code_unseen(uint32_t frame, uint32_t first, uint32_t last);  /* the guest names the bytes: no helper */
 
 static inline bool entered_before(uint32_t row)
 {

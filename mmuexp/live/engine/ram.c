@@ -29,8 +29,9 @@ void ram_start(void)
         ram_pages = UINT64_C(1) << 32; /* as far as a MAP row can reach; 16 TiB of addresses, if the host has them */
     for (;; ram_pages >>= 4) {
         ram = MAP_FAILED;
-        if (!ftruncate(ram_fd, ram_pages << PAGE_BITS))
-            ram = mmap(NULL, ram_pages << PAGE_BITS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram_fd, 0);
+        size_t mapped = (ram_pages + 1) << PAGE_BITS; /* page-table,detect=off reads on behind the last page */
+        if (!ftruncate(ram_fd, mapped))
+            ram = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram_fd, 0);
         if (ram != MAP_FAILED || ram_pages <= PAGES)
             break;
     }

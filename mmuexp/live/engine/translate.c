@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { KINDS = 8, RUN_ROWS = 64, RUNS = 1 << 18, BUCKETS = 1 << 16, NO_KIND = 255 };
+enum { KINDS = 8, LEAVES = 3, RUN_ROWS = 64, RUNS = 1 << 18, BUCKETS = 1 << 16, NO_KIND = 255 };
 enum { CODE_BYTES = 192 << 20, CODE_OF_A_RUN = RUN_ROWS * 96 + 96 };
 
 struct run {
@@ -37,7 +37,7 @@ volatile uint32_t run_row; /* of the code at work; 0 in the loop */
 volatile bool run_left;
 uint32_t (*moved_address)(uint32_t vaddr);
 static const struct path *template[KINDS];
-static uint32_t leave_at[KINDS]; /* behind the jump out of the path, from its begin; 0: it has none */
+static uint32_t leave_at[KINDS][LEAVES]; /* behind each jump out of the path, from its begin; 0: no more */
 static struct run *runs;
 static uint32_t run_count = 1, bucket[BUCKETS], instances, cursor;
 static struct instance *instance;
@@ -64,10 +64,10 @@ static void forget_runs(void)
 
 static void note_template(const struct path *t)
 {
-    unsigned kind = (unsigned)__builtin_ctz(t->bytes) << 1 | t->store;
+    unsigned kind = (unsigned)__builtin_ctz(t->bytes) << 1 | t->store, n = 0;
     for (const uint64_t *leave = __start_mmuexp_leaves; leave < __stop_mmuexp_leaves; leave++)
         if (*leave > t->begin && *leave <= t->end)
-            leave_at[kind] = *leave - t->begin;
+            leave_at[kind][n++] = *leave - t->begin;
     template[kind] = t;
 }
 
@@ -120,8 +120,11 @@ static uint8_t *emit_call_out_of_line(uint8_t *to, const struct run *run, uint32
 {
     const struct path *t = template[run->kind[access]];
     const uint8_t *end = run->code + run->end[access];
-    uint8_t *leave = code + (end - code) - (t->end - t->begin) + leave_at[run->kind[access]];
-    emit_word(leave - 4, "", 0, to - leave);
+    uint8_t *begin = code + (end - code) - (t->end - t->begin);
+    for (unsigned n = 0; n < LEAVES && leave_at[run->kind[access]][n]; n++) {
+        uint8_t *leave = begin + leave_at[run->kind[access]][n];
+        emit_word(leave - 4, "", 0, to - leave);
+    }
     to = emit_word(to, "\xff\x14\x25", 3, low(&tlb_slow_vector)); /* call *tlb_slow_vector */
     return emit_word(to, "\xe9", 1, end - (to + 5));              /* jmp end */
 }
@@ -157,7 +160,7 @@ static void translate(struct run *run)
     to = emit_word(to, "\x48\x81\xc3", 3, 4 * (before + run->accesses)); /* addq $, %rbx */
     to = emit(to, "\x49\x83\xc4\x08\x41\xff\x24\x24", 8);                /* addq $8, %r12; jmp *(%r12) */
     for (uint32_t j = 0; j < run->accesses; j++)
-        if (leave_at[run->kind[j]])
+        if (leave_at[run->kind[j]][0])
             to = emit_call_out_of_line(to, run, j);
     code_used = to - code;
 }
