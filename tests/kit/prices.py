@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
-from truth.schemes import NAMES
 
 from mmuexp.claims import REGISTRY
 from mmuexp.claims.evidence import CountedRun, Evidence
@@ -18,7 +17,7 @@ from mmuexp.price.primitives import KERNEL as KERNEL_PART
 from mmuexp.price.primitives import PRICES
 from mmuexp.result import table
 from mmuexp.strategy import Cost
-from mmuexp.strategy.registry import parse_spec
+from mmuexp.strategy.registry import default_strategies, parse_spec
 
 SOURCE = "measured: made for a test"
 
@@ -48,7 +47,7 @@ EVENTS = {"helper": [20.0, 22, 18], "scan": [0.5, 0.25, 1], "drop": [30, 40, 35]
 EVENTS |= {"split": [7.0, 6, 8]}
 LOOPS = {"short hit": [0.1, 0.2, 0.3], "long hit": [0.1, 0.4, 0.5], "dependent hit": [0.2, 0.3, 0.4]}
 LOOPS |= {"short access": [0.5, 0.4, 0.9], "long access": [0.5, 0.4, 0.9], "dependent access": [4, 5, 6]}
-PATHS = dict.fromkeys(NAMES, 7)  # in ns / 8
+PATHS = dict.fromkeys((strategy.name for strategy in default_strategies("user")), 7)  # in ns / 8
 PATHS |= {"softmmu": 12, "byte-lookup": 8, "map-block": 5, "qemu-fast": 2, "softmmu-qemu10": 10}
 for name, eighths in PATHS.items():
     LOOPS |= {f"short path.{name}": [eighths / 8 - 0.125] * 3, f"long path.{name}": [eighths / 8 + 0.25] * 3}

@@ -304,7 +304,7 @@ def known_counts(spec: str, n: int) -> dict[str, int]:
     name = spec.split(",")[0]
     if name == "softmmu":
         return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1, "slow_misaligned": n + 2}
-    if name == "softmmu-qemu10":
+    if name in ("softmmu-qemu10", "page-table"):
         return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1}
     if name == "byte-lookup":
         return counts | {"faults_io": 5 * n, "faults_cross": 2 * n + 1}

@@ -14,7 +14,6 @@ import pytest
 from kit.cli import one_line
 from kit.prices import KERNEL, LOOPS, PATHS, TRANSLATE, known
 from kit.recordings import need
-from kit.replays import SCHEMES
 
 from mmuexp.live import calibrate, timing, translating
 from mmuexp.live.calibrate import Sampler, profile_text, rounds_text
@@ -121,7 +120,7 @@ def test_every_price_is_measured_and_none_is_a_number_of_instructions(real):
     assert {*PRICES, *OPTIONAL} <= real.figures.keys()
     assert profile.prices.keys() == {*PRICES, *OPTIONAL}
     assert not [name for name in profile.prices if profile.assumed(name)]
-    assert profile.path.keys() == profile.far.keys() == profile.dependent.keys() == {*SCHEMES}
+    assert profile.path.keys() == profile.far.keys() == profile.dependent.keys() == {*PATHS}
 
 
 def test_the_profile_reads_back(real, tmp_path):

@@ -30,7 +30,8 @@ from mmuexp.strategy.registry import parse_spec
 BUGS = [  # scheme, bug, mode and seed of a trace that meets it
     ("softmmu", "no-protect", "user", 5), ("softmmu", "stale-entry", "system", 5), ("softmmu", "lost-fill", "user", 5),
     ("softmmu-qemu10", "no-protect", "user", 5), ("softmmu-qemu10", "stale-entry", "system", 5),
-    ("softmmu-qemu10", "lost-fill", "user", 5),
+    ("softmmu-qemu10", "lost-fill", "user", 5), ("page-table", "no-protect", "user", 5),
+    ("page-table,live=5,form=vtlb", "stale-entry", "system", 5), ("page-table,detect=any", "lost-fill", "user", 5),
     ("byte-lookup,entries=5", "wrong-page", "user", 5), ("byte-lookup,entries=5", "no-protect", "system", 5),
     ("byte-lookup,entries=5", "small-pool", "user", 5), ("byte-lookup,entries=5", "stale-entry", "system", 5),
     ("map-block,pool_blocks=4", "wrong-page", "system", 5), ("map-block,pool_blocks=4", "no-protect", "user", 5),
@@ -225,6 +226,15 @@ def test_no_compiler_is_one_line_and_harms_nothing_else(trace, tmp_path):
     assert "does not compile" in failed(mmuexp("verify", "--trace", trace, "-s", "softmmu", env=env))
     env = {**os.environ, "XDG_CACHE_HOME": "/proc/nowhere"}
     assert "set XDG_CACHE_HOME" in failed(mmuexp("verify", "--trace", trace, "-s", "softmmu", env=env))
+
+
+def test_parameters_without_an_engine_say_so_before_the_work(cli, trace):
+    call = "page-table,form=call"
+    line = f"mmuexp: {call}: has no live engine: the listing of form=call is a subroutine; leave it out, or set it"
+    for command in (("verify", "--trace", trace, "-s", "page-table"), ("compare", trace, "--live")):
+        done = cli(*command, "-s", call)
+        assert (done.code, done.out) == (1, "")
+        assert one_line(done.err).startswith(line)
 
 
 def test_a_scheme_without_a_c_half_says_so(trace):

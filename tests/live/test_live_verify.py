@@ -194,7 +194,12 @@ def test_pages_that_turn_into_devices_and_back(spec):
         rows += [load(0x6000, 10), store(0x6FFE, 2), exec_(0x6000)]
     found = outcome(rows, "system", spec)
     assert found.equal
-    helped = {"softmmu": "slow_io", "softmmu-qemu10": "slow_io", "qemu-fast": "softmmu_accesses"}
+    helped = {
+        "softmmu": "slow_io",
+        "softmmu-qemu10": "slow_io",
+        "page-table": "slow_io",
+        "qemu-fast": "softmmu_accesses",
+    }
     counted = helped.get(spec, "faults_io")
     assert found.live[counted] >= 80
 

@@ -52,3 +52,16 @@ def test_each_layout_of_a_registered_scheme_is_shown(tmp_path, monkeypatch):
     monkeypatch.setattr("mmuexp.strategy.registry.all_strategies", lambda: {"two": Two})
     assert len(default_strategies("user")) == 2
     assert len(default_strategies("system")) == 1
+
+
+def test_a_scheme_that_is_not_for_all_is_shown_where_it_is_named(cli, bundled):
+    assert not [spec for mode in ("user", "system") for spec in default_strategies(mode) if spec.name == "page-table"]
+    assert "page-table" in cli("compare", "-s", "page-table").out
+    assert "page-table" in cli("strategy", "list").out
+
+
+def test_the_listing_is_that_of_the_parameters(cli):
+    """8 by default; without the test of the low bits 6; 86Box's, which is a call."""
+    for spec, count in {"page-table": 8, "page-table,detect=off": 6, "page-table,form=call": 15}.items():
+        assert parse_spec(spec).hit_insns() == count
+        assert f"Fast path ({count} instructions on a hit)" in cli("strategy", "show", spec).out

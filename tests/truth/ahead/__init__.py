@@ -8,5 +8,5 @@ The micro traces are written in the words of their page (`truth.rows.micro`), an
 
 from importlib import import_module
 
-NAMES = ["fastmem", "page-table", "views"]
+NAMES = ["fastmem", "views"]
 FILES = {name: import_module(f"{__name__}.{name.replace('-', '_')}") for name in NAMES}

@@ -10,8 +10,11 @@ EMPTY += ["softmmu_accesses", "code_list_walks"]
 OWN = ["flushed_entries", "scanned_entries"]
 ALWAYS_ZERO = ["faults"]
 
-SPECS = ["page-table", "page-table,form=call,clear=memset", "page-table,tables=1,detect=off"]
-TIGHT = ["page-table,live=3,detect=any", "page-table,live=2,tables=1", "page-table,live=4,detect=off"]
+SPECS = [
+    "page-table", "page-table,form=vtlb,detect=any,clear=memset", "page-table,tables=1,detect=off",
+    "page-table,form=offset,live=2,tables=1", "page-table,form=vtlb,live=4,detect=off",
+]  # fmt: skip
+TIGHT = ["page-table,live=3,detect=any"]
 
 COUNTED = ["tlb_fills", "slow_misaligned", "slow_cross", "slow_io", "slow_code", "evictions", "translations"]
 COUNTED += ["smc_stores", "code_page_data_stores", "faults", *OWN]
