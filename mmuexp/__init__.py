@@ -74,7 +74,8 @@ def compare(
 ) -> pd.DataFrame:
     """Replay traces under schemes: a tidy DataFrame, a row each trace and scheme (and window).
 
-    traces      None is the bundled trace
+    traces      None is the bundled trace; a path may be a folder, a list (.txt) or a pattern: of these, one that cannot
+                be replayed is told in the manifest's `failed`, and the others go on
     strategies  None is all schemes, less those that cannot serve the trace (`left_out` in the manifest)
     reference   the scheme that others are measured against; None is softmmu, else the first
     host        the profile whose prices are taken: a name, a path or a Profile; None is the present-day one

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmuexp.analysis.cuts import given_cuts
 from mmuexp.analysis.experiment import Experiment
-from mmuexp.analysis.given import given_traces
+from mmuexp.analysis.given import given_recordings
 from mmuexp.analysis.ranges import load_seeds, plan
 from mmuexp.arguments import given_jobs
 from mmuexp.price.host import Profile
@@ -83,7 +83,7 @@ def _shared(
         "reference": None if reference is None else given_strategy(reference, "reference", "references"),
         "thread": checked_thread(thread),
         "jobs": given_jobs(jobs),
-        "traces": given_traces(traces),
+        "traces": given_recordings(traces),
         "store": store,
         "host": host,
         "progress": progress,

@@ -5,8 +5,8 @@ Result of it; where the schemes also run for real, `LiveRuns` drives their engin
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from mmuexp.analysis.given import label_of, opened_trace
 from mmuexp.analysis.ledger import Ledger, Replayed
 from mmuexp.analysis.passes import Run, run_passes
 from mmuexp.analysis.stored import RUNS, how_cut, opened_store, runs_of, stopped, value_of
-from mmuexp.errors import SchemeStopped
+from mmuexp.errors import SchemeStopped, TraceError
 from mmuexp.price.host import Profile, load_profile
 from mmuexp.progress import Progress, part_of
 from mmuexp.replay.plausible import check_counts
@@ -44,7 +44,7 @@ class Experiment:
     """Traces x schemes, and how they are replayed. Values are checked already, and mean what `compare` says of them."""
 
     kind: str  # of the Result
-    traces: Sequence[str | None]
+    traces: Mapping[str | None, bool]  # true: of a corpus, it may fail without the others
     strategies: Sequence[Any] | None  # None: all that can serve a trace, each trace its own
     reference: Any | None
     host: str | os.PathLike | Profile | None
@@ -64,6 +64,7 @@ class Experiment:
         Raises Interrupted with what was finished, if that is anything; UsageError, TraceError, NoEngine, EngineFailed.
         """
         self._profile = self.host if isinstance(self.host, Profile) else load_profile(self.host)
+        self._failed: set[str | None] = set()
         self._ledger = Ledger(self.kind, self.cuts, self.values, self.command)
         with ExitStack() as kept:
             # a live run takes longer than a replay, and is compared with one of today
@@ -75,10 +76,28 @@ class Experiment:
 
                 self._live = LiveRuns(schemes, self.budget, self.host)  # their engines are compiled before the work
             for number, path in enumerate(self.traces):
-                stack, trace = opened.pop(path) if path in opened else self._open(path)
-                with stack:
-                    self._run_trace(number, trace)
+                if path not in self._failed:
+                    with self._may_fail(path):
+                        stack, trace = opened.pop(path) if path in opened else self._open(path)
+                        with stack:
+                            self._run_trace(number, path, trace)
         return self._result("yes")
+
+    @contextmanager
+    def _may_fail(self, path: str | None) -> Iterator[None]:
+        """What goes wrong with one recording of a corpus is noted, and the others go on. Raises where none is left."""
+        try:
+            yield
+        except (TraceError, OSError) as error:
+            if not self.traces[path]:
+                raise
+            self._failed.add(path)
+            self._ledger.failed.append({"trace": label_of(path), "why": str(error)})
+            if len(self._failed) == len(self.traces) > 1:
+                what = f"is the last of {len(self.traces):,} recordings, none of which can be replayed: {error}"
+                raise TraceError(what, where=label_of(path)) from None
+            if len(self._failed) == len(self.traces):
+                raise
 
     def _open(self, path: str | None) -> tuple[ExitStack, Any]:
         """The trace, open until the stack is closed."""
@@ -93,14 +112,18 @@ class Experiment:
         sizes: list[Any] = []
         schemes: dict[str, Any] = {}
         opened: dict[str | None, tuple[ExitStack, Any]] = {}
-        for path in self.traces:
-            stack, trace = self._open(path)
-            with stack:
-                chosen, _ = self._schemes_for(trace)
-                sizes.append((label_of(path), trace.file_rows, len(chosen)))
-                schemes |= {str(strategy): strategy for strategy in chosen}
-                if len(opened) < KEPT_OPEN:
-                    opened[path] = kept.enter_context(stack.pop_all()), trace
+        for path, in_corpus in self.traces.items():
+            with self._may_fail(path):
+                stack, trace = self._open(path)
+                with stack:
+                    chosen, _ = self._schemes_for(trace)
+                    size = label_of(path), trace.file_rows, len(chosen)
+                    if in_corpus and self.cuts.warmup >= trace.file_rows:
+                        raise TraceError(f"has {trace.file_rows:,} rows, all of them warm-up", where=size[0])
+                    sizes.append(size)
+                    schemes |= {str(strategy): strategy for strategy in chosen}
+                    if len(opened) < KEPT_OPEN:
+                        opened[path] = kept.enter_context(stack.pop_all()), trace
         check_cuts(sizes, self.cuts)
         return opened, list(schemes.values())
 
@@ -110,9 +133,9 @@ class Experiment:
         reference = _preferred(schemes) if self.reference is None else self.reference
         return (schemes if str(reference) in map(str, schemes) else [reference, *schemes]), reference
 
-    def _run_trace(self, number: int, trace: Any) -> None:
+    def _run_trace(self, number: int, path: str | None, trace: Any) -> None:
         """Replay an open trace at every load address, and add what was counted to the ledger."""
-        label = label_of(self.traces[number])
+        label = label_of(path)
         chosen, reference = self._schemes_for(trace)
         with self._store.digested(trace, self.jobs) as digest:
             seeds = [None] if self.seeds is None else self.seeds

@@ -1,5 +1,10 @@
-"""Traces as a caller names them: paths, or None for the one that comes with the package."""
+"""Traces as a caller names them: paths, or None for the one that comes with the package.
 
+A path may also stand for a corpus: a folder (every .arrow in it and below), a list of names (.txt, one a line, `#`
+begins a remark; names are relative to the list), or a pattern (`traces/*.arrow`, `**` for any folders).
+"""
+
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +12,86 @@ from importlib import resources
 from typing import Any
 
 from mmuexp.arguments import listed
-from mmuexp.errors import MmuexpError, UsageError, option, shown
+from mmuexp.errors import MmuexpError, TraceError, UsageError, option, shown
 
 Path = str | os.PathLike
+SUFFIX, LIST = ".arrow", ".txt"
+MOST_LIST_BYTES = 1 << 24
 DEFAULT_NAME = "default"  # what the bundled trace is called in the column `trace`
 
 
 def given_traces(traces: Any) -> list[str | None]:
-    """List the paths that a caller named, each once. Raises UsageError."""
+    """List the paths that a caller named, each once. Raises UsageError, TraceError."""
+    return list(given_recordings(traces))
+
+
+def given_recordings(traces: Any) -> dict[str | None, bool]:
+    """List the same; true is said of those in a corpus, which may fail alone. Raises UsageError, TraceError."""
     if traces is None:
-        return [None]
+        return {None: False}
     paths = listed(traces, (str, os.PathLike, type(None)), "traces", "give paths, or None for the bundled trace")
     if not paths:
         raise UsageError("no trace is named", where="traces", todo="give a path, or None for the bundled trace")
-    return list(dict.fromkeys(None if path is None else os.fsdecode(path) for path in paths))
+    found: dict[str | None, bool] = {}
+    for path in paths:
+        name = None if path is None else os.fsdecode(path)
+        corpus = None if name is None else _corpus(name)
+        if corpus is None:
+            found[name] = False
+        else:
+            for one in corpus:
+                found.setdefault(one, True)
+    return found
+
+
+def _corpus(name: str, listed_in: str = "") -> list[str] | None:
+    """The recordings that a folder, a list or a pattern stands for, in a fixed order; None for what is none of them."""
+    if "\0" in name:
+        return None
+    if os.path.isdir(name):
+        walked = os.walk(name, onerror=_refuse)
+        found = sorted(os.path.join(at, file) for at, _, files in walked for file in files if file.endswith(SUFFIX))
+        found = [path for path in found if os.path.isfile(path)]
+        if not found:
+            raise TraceError(f"is a folder without a recording (*{SUFFIX})", where=name, todo="name another")
+        return found
+    if name.lower().endswith(LIST) and os.path.isfile(name) and not listed_in:
+        return _listed(name)
+    if glob.has_magic(name) and not os.path.lexists(name):
+        found = sorted(path for path in glob.iglob(name, recursive=True) if os.path.isfile(path))
+        if not found:
+            raise TraceError("fits no file", where=name, todo="give another pattern, or a file's name")
+        return found
+    return None
+
+
+def _refuse(error: OSError) -> None:
+    todo = "change its rights, or name the recordings"
+    raise TraceError(f"cannot be read: {(error.strerror or str(error)).lower()}", where=str(error.filename), todo=todo)
+
+
+def _listed(path: str) -> list[str]:
+    """The recordings that a list names. One that is not there is found when it is opened; if none is, it is no list."""
+    try:
+        if os.path.getsize(path) > MOST_LIST_BYTES:
+            what = f"is a list of more than {MOST_LIST_BYTES >> 20} MB"
+            raise TraceError(what, where=path, todo="part it in two")
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.strip() for line in file]
+    except OSError as error:
+        _refuse(error)
+    names = [os.path.join(os.path.dirname(path), line) for line in lines if line and not line.startswith("#")]
+    found: list[str] = []
+    for name in names:
+        try:
+            corpus = _corpus(name, listed_in=path)
+        except TraceError:
+            corpus = None
+        found += [name] if corpus is None else corpus
+    if not any(os.path.isfile(name) for name in found if "\0" not in name):
+        todo = f"one name a line; if valgrind's lackey wrote it, convert it: mmuexp trace import {path} -o NEW{SUFFIX}"
+        raise TraceError("is text, not a trace, and none of its lines names a file", where=path, todo=todo)
+    return found
 
 
 def label_of(path: Path | None) -> str:

@@ -40,6 +40,7 @@ class Ledger:
         self.kind, self.cuts, self.values, self.command = kind, cuts, values, command
         self.started = manifest.utc_now()
         self.parts: list[tuple[Replayed, dict[str, Any]]] = []
+        self.failed: list[dict[str, str]] = []  # trace and why, of recordings of a corpus that cannot be replayed
 
     def add(self, part: Replayed, facts: dict[str, Any]) -> None:
         """Take in what was counted on a trace; `facts` are what a manifest tells of that."""
@@ -49,7 +50,8 @@ class Ledger:
         """Price everything at `host`. `complete` is "yes" or says what is missing; `live` how engines were timed."""
         records: list[dict[str, Any]] = []
         names = ("traces", "verdicts", "certainty", "pressure", "second_half", "left_out", "from_store")
-        told: dict[str, list] = {name: [] for name in names}
+        told: dict[str, list] = {name: [] for name in names} | {"failed": self.failed}
+        seen: set[tuple] = set()
         for part, facts in self.parts:
             priced = [(run, price(run.strategy, run.counts, host)) for run in part.runs]
             records += self._records(part, priced, host)
@@ -63,7 +65,10 @@ class Ledger:
                 told["from_store"].append({"trace": part.trace, **where, "strategies": part.from_store})
             left_out = [{"trace": part.trace, "strategy": spec, "why": why} for spec, why in part.left_out.items()]
             for name, more in (("traces", [facts]), ("left_out", left_out)):  # once for all load addresses
-                told[name] += [one for one in more if one not in told[name]]
+                for one in more:
+                    key = name, one["trace"], one.get("strategy"), one.get("why")
+                    told[name] += [] if key in seen else [one]
+                    seen.add(key)
         seeded = [LOAD_SEED] if any(LOAD_SEED in record for record in records) else []
         columns = tuple(dict.fromkeys([*seeded, *(name for row in self.values.values() for name in row)]))
         window = () if self.cuts.every is None else (WINDOW,)

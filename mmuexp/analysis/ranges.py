@@ -135,7 +135,7 @@ def params_and_files(words: Iterable[str], strategy: str | None = None) -> tuple
     def is_file(word: str) -> bool:
         if normal(word.partition("=")[0]) in declared:
             return False
-        return os.path.isfile(word) or os.sep in word or word.endswith(".arrow")
+        return os.path.exists(word) or os.sep in word or word.endswith(".arrow")
 
     words = list(words)
     return [word for word in words if not is_file(word)], [word for word in words if is_file(word)]

@@ -43,10 +43,12 @@ def command(files, traces, specs, outputs, format_, checks, **how) -> None:
       mmuexp compare -s softmmu -s map-block,map_block_bits=20 --format csv
 
     Without FILE or --trace it replays the bundled recording, without -s all schemes, map-block with the pool of 2004
-    and with one of today. A SPEC is a scheme's name with settings: map-block,evict=lifo,pool_blocks=32;
-    `mmuexp strategy list` names them. Counts are exact; times are a
-    model at the prices of the host profile. With --live each scheme also runs for real, with mmap and SIGSEGV, beside a
-    loop without translation, at prices that are measured first, unless --host names others.
+    and with one of today. A FILE may be a folder, a list of names (.txt) or a pattern in quotes: then a recording that
+    cannot be replayed costs its own row, and exit code 1 in the end. After several recordings follows a summary over
+    all. A SPEC is a scheme's name with settings: map-block,evict=lifo,pool_blocks=32; `mmuexp strategy list` names
+    them. Counts are exact; times are a model at the prices of the host profile. With --live each scheme also runs for
+    real, with mmap and SIGSEGV, beside a loop without translation, at prices that are measured first, unless --host
+    names others.
     """
     from mmuexp.analysis.compare import compare
     from mmuexp.result.table import LIVE, WINDOW
@@ -57,4 +59,5 @@ def command(files, traces, specs, outputs, format_, checks, **how) -> None:
 
     schemes = possible_schemes(specs or None, how["reference"]) if checks else []
     columns = (*([WINDOW] if how["every"] else []), *(LIVE if how["live"] else []), *own_columns(schemes))
-    output.run_and_save(work, outputs, format_, checks, columns, [str(scheme) for scheme in schemes])
+    known = [str(scheme) for scheme in schemes]
+    output.refuse_failures(output.run_and_save(work, outputs, format_, checks, columns, known))

@@ -100,7 +100,7 @@ def run_and_save(
     checks: Sequence[str],
     columns: Sequence[str] = (),
     schemes: Sequence[str] | None = None,
-) -> None:
+) -> "Result":
     """Claim the outputs, run `work(progress)`, save its result, then apply --fail-if.
 
     `columns` are those of numbers that this result has and others have not; a check may name them. `schemes` are the
@@ -124,6 +124,14 @@ def run_and_save(
         _say_what_was_done(result)
         save(result)
     fail_if(result, parsed, say)
+    return result
+
+
+def refuse_failures(result: "Result") -> None:
+    """Raises MmuexpError in the end where recordings of a corpus could not be replayed: each has cost its own row."""
+    if failed := result.manifest.get("failed"):
+        in_all = len(failed) + result.frame["trace"].nunique()
+        raise MmuexpError(f"{len(failed):,} of {in_all:,} recordings could not be replayed", todo="see above")
 
 
 def _print_result(result: "Result", console: "Console") -> None:
@@ -143,5 +151,7 @@ def _say_what_was_done(result: "Result") -> None:
     say_what_is_from_store([result.manifest])
     for one in result.manifest.get("left_out", []):
         say(f"{one['trace']}: {one['strategy']} is left out, it cannot serve this trace: {one['why']}")
+    for one in result.manifest.get("failed", []):
+        say(one["why"])
     for one in result.manifest.get("live", {}).get("without_engine", []):
         say(f"{one['strategy']} is not measured, {one['why']}")

@@ -58,4 +58,4 @@ def command(words, traces, specs, outputs, format_, checks, **how) -> None:
         return sweep(params, [*traces, *files] or None, strategy=strategy, **how, progress=progress)
 
     columns, specs = [*numbers, *own_columns(schemes)], [str(scheme) for scheme in schemes]
-    output.run_and_save(work, outputs, format_, checks, columns, specs)
+    output.refuse_failures(output.run_and_save(work, outputs, format_, checks, columns, specs))

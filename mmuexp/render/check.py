@@ -145,6 +145,7 @@ MANIFEST: dict[str, Any] = {
     "warmup?": ROWS,
     "traces?": [{"trace": TEXT}],
     "left_out?": [{**RUN, "why": TEXT}],
+    "failed?": [{"trace": TEXT, "why": TEXT}],
     "second_half?": [{**RUN, "counts": COUNTED}],
     "live?": {"without_engine?": [{"strategy": TEXT, "why": TEXT}]},
     "verdicts?": [

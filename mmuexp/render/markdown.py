@@ -1,6 +1,7 @@
 """Writes a result as Markdown: the summary, the sentence, and every count."""
 
 from mmuexp.analysis import misses
+from mmuexp.render.across import is_corpus, summary_across
 from mmuexp.render.counts import every_count
 from mmuexp.render.misses import markdown as markdown_of_misses
 from mmuexp.render.summary import Summary, summaries
@@ -12,7 +13,8 @@ from mmuexp.result.table import Result
 def markdown(result: Result) -> str:
     if result.kind == misses.KIND:
         return markdown_of_misses(result)
-    parts = [_summary(summary) for summary in summaries(result)]
+    shown = [*summaries(result), *([summary_across(result)] if is_corpus(result) else [])]
+    parts = [_summary(summary) for summary in shown]
     return "\n".join(parts) + "\n## Every count\n\n" + _counts(result)
 
 

@@ -4,7 +4,7 @@ One `Summary` for each trace (a sweep: for each trace and pool); terminal/, mark
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,8 @@ CERTAIN_ROUNDS = 6  # fewer do not bound a median so that it lies outside but on
 MAX_MAP_COUNT = 65530  # Linux's default limit of mappings of one process
 NARROW = 80  # characters: an upright table wider than this is folded, if it fits them then
 LONG_CELL, SHORT_CELL = 11, 7  # characters: a longer one is folded; in a table that must be narrow, one above 7, too
+
+OF_TRACES = ("traces", "verdicts", "certainty", "pressure", "left_out")  # lists of a manifest, an entry a trace or run
 
 CAUSES = {
     "faults_unmapped": "unmapped: first touch of a page that the scheme has not mapped",
@@ -88,12 +90,26 @@ def summaries(result: Result, width: int = PAGE) -> list[Summary]:
     rows = rows_of(result.frame)
     traces = list(dict.fromkeys(row["trace"] for row in rows))
     companions = companions_of(known_classes(row["strategy"] for row in rows)) if result.parameters else {}
+    of_trace: dict[str, list[Row]] = {trace: [] for trace in traces}
+    for row in rows:
+        of_trace[row["trace"]].append(row)
+    told_of = _by_trace(result.manifest, traces)
     found = []
-    for trace in traces:
-        mine = [row for row in rows if row["trace"] == trace]
+    for trace, mine in of_trace.items():
+        part = replace(result, manifest={**result.manifest, **told_of[trace]})
         for caption, group, told in tables_of(mine, result.parameters, companions):
-            table = _Table(result, trace, group, mine, caption, told)
+            table = _Table(part, trace, group, mine, caption, told)
             found.append(table.summary(width))
+    return found
+
+
+def _by_trace(manifest: Mapping[str, Any], traces: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
+    """What lists of the manifest tell of each trace: looked for in all of them, a corpus would take minutes."""
+    found: dict[str, dict[str, list[Any]]] = {trace: {name: [] for name in OF_TRACES} for trace in traces}
+    for name in OF_TRACES:
+        for one in manifest.get(name, []):
+            if one.get("trace") in found:
+                found[one["trace"]][name].append(one)
     return found
 
 

@@ -188,7 +188,7 @@ def run(
 def _called(result: Result, labels: dict[str, str]) -> Result:
     """The result with recordings by their labels, in place of the paths of this machine."""
     result.frame["trace"] = [labels.get(trace, trace) for trace in result.frame["trace"]]
-    for part in ("traces", "verdicts", "certainty", "pressure", "second_half", "left_out", "from_store"):
+    for part in ("traces", "verdicts", "certainty", "pressure", "second_half", "left_out", "from_store", "failed"):
         for one in result.manifest.get(part, []):
             one["trace"] = labels.get(one["trace"], one["trace"])
     return result

@@ -43,7 +43,7 @@ BROKEN = TESTS / "kit" / "third_party_broken"
         (["compare", "{trace}", "--fail-if", "window>1"], 2, "only `compare --every ROWS` makes"),
         (["compare", "{trace}", "--fail-if", "nonsense:faults>1"], 2, "nonsense"),
         (["compare", "{folder}/none.arrow"], 1, "none.arrow"),
-        (["compare", "{folder}"], 1, "{folder}"),
+        (["compare", "{folder}/folder.csv"], 1, "{folder}/folder.csv: is a folder without a recording"),
         (["compare", "{trace}", "{text}"], 1, "{text}"),
         (["compare", "{empty}"], 1, "is empty"),
         (["compare", "{cut}"], 1, "trace recover"),

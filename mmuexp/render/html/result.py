@@ -7,6 +7,7 @@ from mmuexp.analysis import misses
 from mmuexp.analysis.given import DEFAULT_NAME, bundled_trace
 from mmuexp.errors import MmuexpError
 from mmuexp.render import words
+from mmuexp.render.across import is_corpus, summary_across
 from mmuexp.render.chart.draw import chart_of
 from mmuexp.render.chart.runs import plan_of
 from mmuexp.render.counts import every_count
@@ -32,6 +33,10 @@ def result_sections(result: Result) -> list[Any]:
         return [*chart_sections(result), *sections_of_misses(result)]
     found: list[Any] = []
     shown = summaries(result, width=0)
+    if is_corpus(result):
+        over = summary_across(result)
+        found += [Heading(over.title), Text(over.sentence, "verdict"), table_of(over)]
+        found += [Text(note, "note") for note in over.notes]
     traces = list(dict.fromkeys(row["trace"] for row in rows_of(result.frame)))
     for trace in traces:
         mine = [summary for summary in shown if summary.title.startswith(f"{trace}: ")]

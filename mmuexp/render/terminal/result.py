@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mmuexp.analysis import misses
+from mmuexp.render.across import is_corpus, summary_across
 from mmuexp.render.misses import print_misses
 from mmuexp.render.summary import Summary, summaries
 from mmuexp.render.terminal.bars import bars
@@ -34,6 +35,9 @@ def print_result(result: Result, console: Console) -> None:
         if at:
             console.print()
         _print(summary, console, notes=at == len(shown) - 1 or summary.notes != shown[at + 1].notes)
+    if is_corpus(result):
+        console.print()
+        _print(summary_across(result), console, notes=True)
 
 
 def _print(summary: Summary, console: Console, *, notes: bool) -> None:
