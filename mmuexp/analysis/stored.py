@@ -23,17 +23,15 @@ class Stored:
 
     def __init__(self, database: Database | None):
         self._database = database
-        self._told: dict[str, str] = {} if database is None else database.file_digests()
-        sha256.tell({_numbers(state): digest for state, digest in self._told.items()})
+        told = {} if database is None else database.file_digests()
+        sha256.tell({_numbers(state): digest for state, digest in told.items()})
 
     def digested(self, trace: Any, jobs: int | None) -> AbstractContextManager[Callable[[], str]]:
         """As manifest.digested. Where there is a store, the digest comes before the work: the counts' name needs it."""
         if self._database is None:
             return manifest.digested(trace, jobs)
         digest = trace.sha256()
-        new = {_text(state): found for state, found in sha256.known().items()}
-        self._database.keep_file_digests({state: new[state] for state in new.keys() - self._told.keys()})
-        self._told |= new
+        self._database.keep_file_digests({_text(state): found for state, found in sha256.taken().items()})
         return nullcontext(lambda: digest)
 
     def known(self, kind: str, trace: Any, strategies: Iterable[Any], how: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,17 +20,19 @@ from mmuexp.strategy.bounds import is_own
 from mmuexp.strategy.sourcefiles import STARTED_NS, unchanged_files
 
 # what rows go through until they are counts: tests/store/test_store_sources.py follows the imports
-FOLDERS = ("emulator", "native", "replay", "strategy", "trace")
+FOLDERS = ("blocks", "emulator", "native", "replay", "strategy", "trace")
 BESIDE = ["guest.py", "events.py", "result/table.py", "analysis/passes.py", "analysis/cuts.py"]
 BESIDE += ["analysis/misses.py", "analysis/tlbmisses.py"]
 NAMES = {"kind", "trace", "spec", "scheme", "sources", "model_version", "compiled"}  # what every identity tells
 
 
+@cache
 def counting_files() -> list[Path]:
     """Every file of ours, apart from the schemes, that can change what is counted."""
     return [*python_files(*(PACKAGE / name for name in FOLDERS)), *(PACKAGE / name for name in BESIDE)]
 
 
+@cache
 def scheme_files() -> list[Path]:
     """The files of the schemes that come with mmuexp."""
     spec: Any = find_spec("mmuexp.strategies")

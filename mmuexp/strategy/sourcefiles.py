@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Container, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
@@ -43,17 +44,24 @@ def _modules_of(module: ModuleType) -> dict[Path, str]:
             continue
         found[path] = one.__name__
         if path.suffix == ".py":
-            left += (sys.modules[name] for name in _imports(one, path) if name in sys.modules)
+            names = _imports(path, one.__package__ or "", _state(path))
+            left += (sys.modules[name] for name in names if name in sys.modules)
     return found
 
 
-def _imports(module: ModuleType, path: Path) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def _imports(path: Path, package_name: str, _state: State) -> tuple[str, ...]:
+    """The modules that a file imports, as long as it is in this state: parsing takes longer than a short replay."""
+    return tuple(_imported(path, package_name))
+
+
+def _imported(path: Path, package_name: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_bytes())):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            package = (module.__package__ or "").split(".")
+            package = package_name.split(".")
             above = package[: len(package) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]

@@ -15,12 +15,15 @@ CALM_NS = 2_000_000_000  # a file that changed less long ago may change again, a
 
 _lock = Lock()
 _known: dict[tuple[int, ...], str] = {}  # by what tells a file, and its state
+_taken: dict[tuple[int, ...], str] = {}  # of these, what `taken` has not told yet
 
 
-def known() -> dict[tuple[int, ...], str]:
-    """What this process knows: the state of a file -> its digest."""
+def taken() -> dict[tuple[int, ...], str]:
+    """What this process took since this was last asked: the state of a file -> its digest."""
     with _lock:
-        return dict(_known)
+        found = dict(_taken)
+        _taken.clear()
+        return found
 
 
 def tell(digests: Mapping[tuple[int, ...], str]) -> None:
@@ -49,6 +52,9 @@ def digest_of(fd: int) -> str:
     if before == _state(fd) and changed_ns + CALM_NS < time.time_ns():
         with _lock:
             _remember(before, whole.hexdigest())
+            _taken[before] = whole.hexdigest()
+            if len(_taken) > KEPT:  # nobody asks
+                _taken.clear()
     return whole.hexdigest()
 
 
