@@ -4,14 +4,13 @@ The log is streamed: a replay hands out the faults of a batch, and they are writ
 A fault is a record of FAULT (mmuexp/emulator/faults.py): row, vaddr, cause. `columns_of` says it in words.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mmuexp.analysis.given import label_of, opened_trace
 from mmuexp.emulator.faults import FAULT
@@ -22,9 +21,6 @@ from mmuexp.result import manifest
 from mmuexp.strategy.mistakes import blocks_of
 from mmuexp.strategy.registry import given_strategy
 from mmuexp.trace.threads import OfThread, checked_thread
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMNS = ("row", "vaddr", "cause", "block", "page")
 LOG = 1 << 16  # faults that the emulator holds before it hands them out
@@ -167,8 +163,6 @@ def faults(
     trace: Any, strategy: Any, *, thread: int | str | None = None, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Every host fault of a run, a row each: row vaddr cause block page, see `mmuexp.faults`."""
-    import pandas as pd
-
     strategy, batches = given_strategy(strategy), [np.zeros(0, FAULT)]
     listed = list_faults(trace, strategy, [batches], thread=thread, progress=progress)
     columns: Any = columns_of(np.concatenate(batches), strategy)

@@ -56,12 +56,8 @@ class LiveRuns:
         able = {str(run.strategy): run.strategy for run in runs if str(run.strategy) not in self._without}
         if not able:
             return {}
-        options: dict[str, Any] = {
-            "budget": self._budget,
-            "progress": progress,
-            "between": self._between,
-            "warmup": warmup,
-        }
+        options: dict[str, Any] = {"budget": self._budget, "between": self._between}
+        options |= {"progress": progress, "warmup": warmup}
         return dict(zip(able, measure(trace, list(able.values()), label, **options), strict=True))
 
     def profile(self, complete: bool) -> Profile | None:

@@ -5,13 +5,12 @@ their lists of faults record by record (row, address, cause); where they part, b
 row by row, which names the first row.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from mmuexp.analysis.given import given_traces, label_of, opened_trace
 from mmuexp.arguments import positive
@@ -28,9 +27,6 @@ from mmuexp.result import manifest
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.registry import given_strategies
 from mmuexp.trace.threads import checked_thread
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MUCH_BYTES = 100_000_000  # of memory that an engine takes: worth a remark
 LOG = 1 << 16  # faults that the model holds before it hands them out
@@ -95,7 +91,7 @@ class _Pair:
         model, live = self.replay.counts(), self.engine.counts()
         return {name: model[name] for name in self.columns}, {name: live[at] for name, at in self.columns.items()}
 
-    def __enter__(self) -> _Pair:
+    def __enter__(self) -> "_Pair":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -225,8 +221,6 @@ class Verified:
     @property
     def frame(self) -> pd.DataFrame:
         """Tidy: trace strategy event model live equal, a row each; and first_row, where a run parts."""
-        import pandas as pd
-
         found = [
             (o.trace, str(o.strategy), event, o.model[event], o.live[event], o.model[event] == o.live[event],
              None if o.parting is None else o.parting.row)

@@ -56,16 +56,9 @@ class Part:
     def case(self, recording: str, holds: bool, host: str = ANY_HOST, decided_by: tuple[str, ...] = ()) -> None:
         self.cases.append(Case(recording, holds, host, decided_by))
 
-    def figure(
-        self,
-        quantity: str,
-        value: float,
-        unit: str,
-        host: str = ANY_HOST,
-        recording: str = "",
-        key: bool = False,
-    ) -> None:
-        self.figures.append(ClaimFigure(quantity, value, unit, host, recording, key))
+    def figure(self, quantity: str, value: float, unit: str, *more: Any, **named: Any) -> None:
+        """Add a ClaimFigure of these."""
+        self.figures.append(ClaimFigure(quantity, value, unit, *more, **named))
 
     @property
     def hosts(self) -> list[str]:

@@ -1,11 +1,11 @@
 """`claims`: gather the evidence, let each claim judge it, and hold the findings as a tidy table with a manifest."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from mmuexp.claims import REGISTRY
 from mmuexp.claims.estimate import FACTORS
@@ -15,9 +15,6 @@ from mmuexp.claims.model import Claim, Finding, Part
 from mmuexp.errors import UsageError, option
 from mmuexp.price.priced import price_table
 from mmuexp.result import manifest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMNS = ("claim", "author", "part", "host", "recording", "quantity", "value", "unit", "text")
 VERDICT, CONDITION, CASE, DECIDED, STAND_IN = "verdict", "condition", "case", "decided by a price", "stand-in"
@@ -36,8 +33,6 @@ class ClaimsReport:
     def frame(self) -> pd.DataFrame:
         """Columns claim author part host recording quantity value unit text, a row a figure, case, condition or
         verdict; `text` holds words and `value` numbers. An empty host: the same on every host."""
-        import pandas as pd
-
         table = pd.DataFrame(self.rows(), columns=list(COLUMNS))
         table["value"] = table["value"].astype("float64")
         table.attrs["manifest"] = self.manifest

@@ -15,8 +15,9 @@ from importlib import import_module
 
 import click
 
+from mmuexp.cli.console import say
 from mmuexp.cli.inputs import guard_inputs
-from mmuexp.errors import MmuexpError, one_line, shown, speaking_of_options
+from mmuexp.errors import MmuexpError, one_line, speaking_of_options
 from mmuexp.runtime import interrupt
 
 # name -> what it does. The module mmuexp.cli.<name> holds it as `command`.
@@ -122,10 +123,6 @@ def group() -> None:
     """
 
 
-def _say(line: str) -> None:
-    print(f"mmuexp: {shown(line)}", file=sys.stderr)
-
-
 def _one_line(error: BaseException) -> str:
     return one_line(str(error)) or type(error).__name__
 
@@ -140,7 +137,7 @@ def _usage(error: click.ClickException) -> int:
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx else "mmuexp"
     message = error.format_message().rstrip(".")
-    _say(f"{' '.join(message.split())}; see `{path} --help`")
+    say(f"{' '.join(message.split())}; see `{path} --help`")
     return 2
 
 
@@ -181,11 +178,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         if not interrupt.asked() and (mistake := _somebodys(error)):
             return _failure(mistake)
-        _say("interrupted")
+        say("interrupted")
         return 128 + (interrupt.asked() or signal.SIGINT)
     except (MmuexpError, click.ClickException, SystemExit, Exception) as error:
         if number := interrupt.asked():  # it came of that: a child that ^C reached too, an import cut short
-            _say("interrupted")
+            say("interrupted")
             return 128 + number
         if meta.get("mmuexp.verbosity", 0) >= 2:
             import traceback
@@ -204,17 +201,17 @@ def _failure(error: BaseException) -> int:
     if not isinstance(error, MmuexpError | OSError | click.ClickException):
         error = _somebodys(error) or error
     if isinstance(error, MmuexpError):
-        _say(_one_line(error))
+        say(_one_line(error))
         return error.exit_code
     if isinstance(error, OSError) and error.filename is not None:
-        _say(f"{error.filename}: {error.strerror or _one_line(error)}")
+        say(f"{error.filename}: {error.strerror or _one_line(error)}")
     elif isinstance(error, OSError):  # no file of ours: stdout, or the machine
-        _say(f"{(error.strerror or _one_line(error)).lower()}; stdout may be cut short")
+        say(f"{(error.strerror or _one_line(error)).lower()}; stdout may be cut short")
         _stdout_to_nowhere()
     elif isinstance(error, MemoryError):
-        _say("out of memory; replay fewer schemes at once")
+        say("out of memory; replay fewer schemes at once")
     elif isinstance(error, click.ClickException):
-        _say(" ".join(error.format_message().split()))
+        say(" ".join(error.format_message().split()))
     else:
-        _say(f"unexpected {type(error).__name__}: {_one_line(error)}; this is a bug, -vv shows where")
+        say(f"unexpected {type(error).__name__}: {_one_line(error)}; this is a bug, -vv shows where")
     return 1

@@ -57,6 +57,11 @@ class Price(NamedTuple):
     def assumed(self) -> bool:
         return self.source.startswith(ASSUMED)
 
+    @property
+    def off(self) -> tuple[float, float]:
+        """How far its range reaches from it, in ns: below it, and above."""
+        return self.low_ns - self.ns, self.high_ns - self.ns
+
     def as_dict(self) -> dict[str, Any]:
         """As a manifest holds it, and a profile's table."""
         spread = {} if self.spread_ns is None else {"spread_ns": self.spread_ns}
@@ -106,9 +111,7 @@ class Profile:
         path = {name: _mixed(near, self.far[name]) if name in self.far else near for name, near in self.path.items()}
         prices = {name: price for name, price in self.prices.items() if name not in FAR}
         if all(name in self.prices for name in FAR):
-            prices |= {
-                name.removesuffix("_far"): _mixed(prices[name.removesuffix("_far")], self.prices[name]) for name in FAR
-            }
+            prices |= {near: _mixed(prices[near], self.prices[f"{near}_far"]) for near in ("hit", "access")}
         return replace(self, prices=prices, path=path, far={})
 
     def waiting_ns(self, hits: float, accesses: float) -> float | None:
@@ -163,9 +166,8 @@ def split_prices(asked: str) -> tuple[str, dict[str, float]]:
     for word in parts["prices"][1:].split(","):
         primitive, _, text = word.partition("=")
         if primitive not in PRICES:
-            raise UsageError(
-                f"there is no primitive {primitive!r} to price", where=word, todo=f"there are {', '.join(PRICES)}"
-            )
+            what = f"there is no primitive {primitive!r} to price"
+            raise UsageError(what, where=word, todo=f"there are {', '.join(PRICES)}")
         try:
             ns = float(text)
         except ValueError:
@@ -206,22 +208,17 @@ def load_profile(name_or_path: str | os.PathLike[str] | None = None) -> Profile:
         file, name = Path(asked), Path(asked).stem
         if not file.is_file():
             what = "is not a file, as a host profile is" if file.exists() else "no such host profile file"
-            raise UsageError(what, where=asked, todo=f"or name one of {_known()}")
+            raise UsageError(what, where=asked, todo=f"or name one of {', '.join(profile_names())}")
     else:
         shipped = _names_in(shipped_folder())
         found = {**shipped, **_names_in(user_folder())}
         name = asked if asked in found else asked.lower()  # ours are in lower case
         if name not in found or (name != asked and name not in shipped):
-            known = f"there are {_known()}; a path ends in .toml"
+            known = f"there are {', '.join(profile_names())}; a path ends in .toml"
             todo = f"`mmuexp calibrate` measures this host and writes it; {known}" if name == CALIBRATED else known
             raise UsageError(f"no host profile named {asked!r}", todo=todo)
         file = found[name]
-    return with_prices(_parse(file, name), prices)
-
-
-def profile_of_text(text: str, name: str) -> Profile:
-    """A profile that is no file: what `calibrate` has just measured."""
-    return _profile(text, name, f"host profile {name}")
+    return with_prices(_read(file, name), prices)
 
 
 def profile_of_dict(saved: Mapping[str, Any], where: str) -> Profile:
@@ -229,30 +226,27 @@ def profile_of_dict(saved: Mapping[str, Any], where: str) -> Profile:
     if not isinstance(saved, Mapping) or not isinstance(saved.get("prices"), Mapping):
         raise MmuexpError("holds no prices of a host", where=where)
     groups = {group: saved[group] for group in GROUPS if group in saved}
-    return _profile_of(
-        {"about": saved.get("about", ""), **saved["prices"], **groups}, str(saved.get("name", "")), where
-    )
+    data = {"about": saved.get("about", ""), **saved["prices"], **groups}
+    return _profile_of(data, str(saved.get("name", "")), where)
 
 
-def _known() -> str:
-    return ", ".join(profile_names())
-
-
-def _parse(file: Path | Traversable, name: str) -> Profile:
+def _read(file: Path | Traversable, name: str) -> Profile:
     where = f"host profile {file}"
     try:
         with file.open("rb") as opened:
             content = opened.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise MmuexpError(f"is no host profile: it has more than {LARGEST:,} bytes", where=where)
-        return _profile(content.decode("utf-8-sig"), name, where)  # some editors begin with a BOM
+        return profile_of_text(content.decode("utf-8-sig"), name, where)  # some editors begin with a BOM
     except OSError as error:
         raise MmuexpError(error.strerror or "cannot be read", where=where) from error
     except UnicodeDecodeError as error:
         raise MmuexpError(f"is not TOML: {error}", where=where) from error
 
 
-def _profile(text: str, name: str, where: str) -> Profile:
+def profile_of_text(text: str, name: str, where: str = "") -> Profile:
+    """Read a profile from the text of a file. Raises MmuexpError for what is not a profile."""
+    where = where or f"host profile {name}"
     try:
         data = all_shown(tomllib.loads(text))
     except (ValueError, RecursionError) as error:  # TOML, UTF-8, an integer of thousands of digits, lists in lists
@@ -315,8 +309,8 @@ def _entry(data: Mapping[str, Any], key: str, where: str, called: str = "") -> P
         raise MmuexpError(f"source of [{called}] does not begin with {' or '.join(SOURCES)}", where=where, todo=todo)
     spread = table.get("spread_ns")
     found = priced_at(float(table["ns"]), source, None if spread is None else float(spread))
-    found = found._replace(low_ns=float(table.get("low_ns", found.low_ns)))
-    found = found._replace(high_ns=float(table.get("high_ns", found.high_ns)))
+    given: dict[str, Any] = {end: float(table[end]) for end in ("low_ns", "high_ns") if end in table}
+    found = found._replace(**given)
     if not found.low_ns <= found.ns <= found.high_ns:
         what = f"ns of [{called}], {found.ns:g}, is not in its range, {found.low_ns:g} to {found.high_ns:g}"
         raise MmuexpError(what, where=where, todo=todo)

@@ -80,7 +80,7 @@ def _scaled(factor: float, ends: Ends) -> Ends:
     return factor * ends[0], factor * ends[1]
 
 
-def price_lines(costs: Mapping[str, Cost], counts: Mapping[str, int | None]) -> list[tuple[str, int, Cost]]:
+def price_lines(costs: Mapping[str, Cost], counts: Mapping[str, int | None]) -> Lines:
     """(name, count, Cost) of everything that is priced and happened."""
     return [(name, n, cost) for name, cost in costs.items() if (n := counts.get(name))]
 
@@ -163,9 +163,7 @@ def _bundle_ns(line: str, cost: Cost, host: Profile, part: str) -> float:
     return sum(getattr(cost, p.field) * p.times * host.ns[_price_name(line, p.price)] for p in parts)
 
 
-def _moves(
-    strategy: Any, lines: Lines, host: Profile, first_insns: int
-) -> tuple[dict[str, Ends], dict[tuple[str, str], tuple[Ends, Ends]]]:
+def _moves(strategy: Any, lines: Lines, host: Profile, first_insns: int) -> tuple[dict[str, Ends], Products]:
     """`moves` and `products` of a Priced."""
     moves: dict[str, Ends] = {}
     products: Products = {}
@@ -184,7 +182,7 @@ def _moves(
     for name, n, cost in lines:
         whole, knob = _whole(strategy, host, name), ""
         if whole:
-            add(_path_knob(strategy.name, name, whole), n * (whole.low_ns - whole.ns), n * (whole.high_ns - whole.ns))
+            add(_path_knob(strategy.name, name, whole), *_scaled(n, whole.off))
         elif cost.own_insns:
             kind = _price_name(name, "hit" if cost.hit else "insn")
             insn = host.prices[kind]
@@ -192,19 +190,15 @@ def _moves(
             knob = _length_knob(strategy.name, name, cost)
             add(knob, fewer * insn.ns, more * insn.ns)
             if (fewer or more) and insn.low_ns < insn.high_ns:
-                off = (insn.low_ns - insn.ns, insn.high_ns - insn.ns)
-                add_product(knob, _price_knob(kind, host), *(_scaled(end, (fewer, more)) for end in off))
+                add_product(knob, _price_knob(kind, host), *(_scaled(end, (fewer, more)) for end in insn.off))
         for p in PRIMITIVES:
             amount = n * getattr(cost, p.field) * p.times
             if name == "translated_insns" and p.part == TRANSLATOR:
                 amount -= first_insns * cost.translate
             if amount and not (whole and p.part == HIT):
-                of = host.prices[_price_name(name, p.price)]
-                add(
-                    _price_knob(_price_name(name, p.price), host),
-                    amount * (of.low_ns - of.ns),
-                    amount * (of.high_ns - of.ns),
-                )
+                kind = _price_name(name, p.price)
+                low, high = host.prices[kind].off
+                add(_price_knob(kind, host), amount * low, amount * high)
         if name in (PATH, FAR):
             now = whole.ns if whole else _bundle_ns(name, cost, host, HIT)
             then = waiting.ns if waiting else host.waiting_ns(cost.hit, cost.access)

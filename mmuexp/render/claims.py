@@ -48,37 +48,20 @@ def amount(value: float, unit: str) -> str:
 
 def told(part: Any, hosts: Sequence[str], *, named: int | None = NAMED, key: bool = True) -> Told:
     """Put one part in words; `named` None names every recording, `key` off tells every figure."""
-    verdicts = {host: part.verdict(host) for host in part.hosts}
-    return Told(
-        part.meaning,
-        _same_or_each(verdicts),
-        tuple(_conditions(part.conditions)),
-        tuple(_recordings(part, named)),
-        *_table(part, hosts, key),
-    )
+    verdict = "; ".join(_same_or_each({host: part.verdict(host) for host in part.hosts}, "({})"))
+    conditions = tuple(_same_or_each(part.conditions, "[{}]"))
+    return Told(part.meaning, verdict, conditions, tuple(_recordings(part, named)), *_table(part, hosts, key))
 
 
-def _same_or_each(texts: Mapping[str, str]) -> str:
-    if len(set(texts.values())) == 1:
-        return next(iter(texts.values()))
-    return "; ".join(f"{text} ({host})" for host, text in texts.items())
-
-
-def _conditions(conditions: Mapping[str, str]) -> Iterator[str]:
-    if len(set(conditions.values())) == 1:
-        yield next(iter(conditions.values()))
-    else:
-        yield from (f"{text} [{host}]" for host, text in conditions.items())
+def _same_or_each(texts: Mapping[str, str], named: str) -> list[str]:
+    """What is said of every host alike, once; else each with its host."""
+    each = [f"{text} {named.format(host)}" for host, text in texts.items()]
+    return list(texts.values())[:1] if len(set(texts.values())) == 1 else each
 
 
 def _recordings(part: Any, named: int | None) -> Iterator[str]:
-    for label, names in (
-        ("on", part.recordings(True)),
-        ("not on", part.recordings(False)),
-        ("on one host only", part.undecided()),
-    ):
-        if names:
-            yield f"{label} {_some(names, named)}"
+    found = {"on": part.recordings(True), "not on": part.recordings(False), "on one host only": part.undecided()}
+    yield from (f"{label} {_some(names, named)}" for label, names in found.items() if names)
 
 
 def _some(names: Sequence[str], named: int | None) -> str:
@@ -97,12 +80,10 @@ def _table(part: Any, hosts: Sequence[str], key: bool) -> tuple[tuple, tuple, tu
     columns = [host for host in (ANY, *hosts, LIVE) if host in known]
     found = [[line.get(host) for host in columns] for line in lines.values()]
     names = [f"{quantity}: {recording}" if recording else quantity for quantity, recording in lines]
-    cells = [
-        (name, *(amount(one.value, one.unit) if one else "" for one in line))
-        for name, line in zip(names, found, strict=True)
-    ]
-    values = [tuple(one.value if one else None for one in line) for line in found]
-    return ("", *(host or ALL_HOSTS for host in columns)), tuple(cells), tuple(values)
+    texts = [[amount(one.value, one.unit) if one else "" for one in line] for line in found]
+    cells = tuple((name, *line) for name, line in zip(names, texts, strict=True))
+    values = tuple(tuple(one.value if one else None for one in line) for line in found)
+    return ("", *(host or ALL_HOSTS for host in columns)), cells, values
 
 
 def notes(finding: Any, report: Any) -> list[str]:
@@ -192,9 +173,7 @@ def sections(report: Any) -> list[Any]:
             every = told(part, report.hosts, named=None, key=False)
             if len(every.cells) > len(one.cells):
                 found.append(Details("every figure", [table(every)]))
-        commands = [source.command for source in finding.sources]
-        found.append(
-            Details("how it is judged, and from what", [Text([claim.rule, claim.where]), Text(commands, "code")])
-        )
+        judged = [Text([claim.rule, claim.where]), Text([source.command for source in finding.sources], "code")]
+        found.append(Details("how it is judged, and from what", judged))
         found.append(Text(notes(finding, report), "note"))
     return found

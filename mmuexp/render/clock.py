@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from mmuexp.result.table import is_measured, live_interval, measured_ns
 
 NOT_MEASURABLE = "not measurable"
+MODELLED = "live_model_ns_per_access"
 
 
 class Timed(NamedTuple):
@@ -38,11 +39,7 @@ def timed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Timed
     """Pick the rows that were measured, by the names that a table gives them."""
     return [
         Timed(
-            name,
-            measured_ns(row) or 0.0,
-            *live_interval(row),
-            row["live_model_ns_per_access"],
-            row.get("live_rounds"),
+            name, measured_ns(row) or 0.0, *live_interval(row), row["live_model_ns_per_access"], row.get("live_rounds")
         )
         for row, name in zip(rows, names, strict=True)
         if is_measured(row)

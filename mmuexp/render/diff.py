@@ -40,18 +40,14 @@ def markdown(found: Difference) -> str:
 
 def headline(found: Difference) -> str:
     """Say in one line: equal, or how many differences."""
-    compared = f"{words.number(found.cells)} cells of {_many(found.rows, 'row')}"
+    compared = f"{words.number(found.cells)} cells of {words.many(found.rows, 'row')}"
     if not found:
         return f"Equal: {compared}."
     cells = sum(change.change == CHANGED for change in found.changes)
     rows = len({(c.trace, c.strategy, c.window_index) for c in found.changes if c.change == CHANGED})
     alone = len(found.changes) - cells
-    beside = f"{_many(alone, 'row')} or columns only in one; " if alone else ""
-    return f"Different: {beside}{words.number(cells)} of {compared}, in {_many(rows, 'row')}."
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    beside = f"{words.many(alone, 'row')} or columns only in one; " if alone else ""
+    return f"Different: {beside}{words.number(cells)} of {compared}, in {words.many(rows, 'row')}."
 
 
 def _alone(found: Difference) -> Iterator[str]:

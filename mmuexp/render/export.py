@@ -11,6 +11,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,18 +62,10 @@ def _html(result: Result) -> bytes:
     return html(result).encode()
 
 
-def _svg(result: Result) -> bytes:
-    from mmuexp.render.chart.draw import svg
-    from mmuexp.render.chart.runs import drawn
+def _drawn(result: Result, kind: str) -> bytes:
+    from mmuexp.render.chart import draw, runs
 
-    return svg(drawn(result))
-
-
-def _png(result: Result) -> bytes:
-    from mmuexp.render.chart.draw import png
-    from mmuexp.render.chart.runs import drawn
-
-    return png(drawn(result))
+    return getattr(draw, kind)(runs.drawn(result))
 
 
 class Exporter(NamedTuple):
@@ -90,8 +83,8 @@ EXPORTERS = {
     ".md": Exporter(_md, "the summary, the verdict and every count, as text", printable=True),
     ".parquet": Exporter(to_parquet, "the tidy table, packed", for_programs=True),
     ".html": Exporter(_html, "a page with summary, chart, verdict and every count"),
-    ".svg": Exporter(_svg, "the chart, as lines"),
-    ".png": Exporter(_png, "the chart, as pixels"),
+    ".svg": Exporter(partial(_drawn, kind="svg"), "the chart, as lines"),
+    ".png": Exporter(partial(_drawn, kind="png"), "the chart, as pixels"),
 }
 WRITERS: dict[str, Callable[[Result], bytes]] = {suffix: one.write for suffix, one in EXPORTERS.items()}
 FOR_PROGRAMS = tuple(suffix for suffix, one in EXPORTERS.items() if one.for_programs)

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mmuexp.analysis.faults import Listed, takes_faults
+from mmuexp.render import words
 from mmuexp.render.terminal.grid import print_table, print_text
 
 
@@ -37,12 +38,8 @@ def _title(listed: Listed, pages: int, blocks: int | None) -> str:
         return f"{title}no host faults; the scheme has none, every access is checked in code"
     if not total:
         return f"{title}no host faults"
-    where = f"{_many(pages, 'page')}" + ("" if blocks is None else f" of {_many(blocks, 'block')}")
-    return f"{title}{_many(total, 'host fault')}, on {where}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    where = words.many(pages, "page") + ("" if blocks is None else f" of {words.many(blocks, 'block')}")
+    return f"{title}{words.many(total, 'host fault')}, on {where}"
 
 
 def _share(part: int, total: int) -> str:
@@ -52,7 +49,7 @@ def _share(part: int, total: int) -> str:
 def _heading(what: str, known: int, shown: np.ndarray, total: int) -> str:
     if len(shown) == known:
         return f"By {what}:"
-    return f"The {_many(len(shown), what)} with most faults, {_share(int(shown.sum()), total)} of all:"
+    return f"The {words.many(len(shown), what)} with most faults, {_share(int(shown.sum()), total)} of all:"
 
 
 def _lines(width: int, numbers: np.ndarray, counts: np.ndarray, total: int) -> list[list[str]]:

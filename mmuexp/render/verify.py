@@ -1,11 +1,17 @@
 """Shows people what `verify` found: a table of counts for each trace, and where model and engine part."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 from mmuexp.analysis.verify import Parting, Verified, VerifiedRun
+from mmuexp.render import words
+from mmuexp.render.html.page import page
+from mmuexp.render.html.sections import Cell, Heading, Table
+from mmuexp.render.html.sections import Text as Paragraph
 from mmuexp.render.terminal.grid import print_table, print_text
 from mmuexp.strategy.mistakes import blocks_of
 
@@ -26,9 +32,8 @@ def verdict(outcomes: Sequence[VerifiedRun]) -> str:
     if not wrong:
         faults = sum(outcome.signals for outcome in outcomes)
         loads = sum(outcome.checked_loads for outcome in outcomes)
-        what = f"{len(outcomes)} runs" if len(outcomes) != 1 else "1 run"
         return (
-            f"Model and engine agree on every count and every fault of {what}: "
+            f"Model and engine agree on every count and every fault of {words.many(len(outcomes), 'run')}: "
             f"{faults:,} SIGSEGVs were taken where the model says, and {loads:,} loads read what was stored."
         )
     return f"Model and engine differ in {len(wrong)} of {len(outcomes)} runs."
@@ -66,8 +71,6 @@ def parting_line(outcome: VerifiedRun, parting: Parting) -> str:
 
 
 def _faults(outcome: VerifiedRun, faults: Sequence[tuple[int, str]]) -> str:
-    import numpy as np
-
     if not faults:
         return "no fault"
     told = []
@@ -75,3 +78,28 @@ def _faults(outcome: VerifiedRun, faults: Sequence[tuple[int, str]]) -> str:
         block = blocks_of(outcome.strategy, np.array([vaddr], np.uint32))
         told.append(f"{cause} at 0x{vaddr:08x}" + ("" if block is None else f" (block 0x{int(block[0]):x})"))
     return " and ".join(told)
+
+
+def verify_html(found: Verified) -> str:
+    """Return the same as a page: the verdict, a table for each trace, and where model and engine part."""
+    sections: list[Any] = [Paragraph(verdict(found.outcomes), "verdict")]
+    frame = found.frame
+    for trace in dict.fromkeys(outcome.trace for outcome in found.outcomes):
+        mine = [outcome for outcome in found.outcomes if outcome.trace == trace]
+        rows = max(outcome.rows for outcome in mine)
+        ran = f"{rows:,} rows, through the model and through the live engine."
+        sections += [Heading(trace), Paragraph(ran, "note")]
+        sections += [Paragraph(parting_line(one, one.parting), "verdict") for one in mine if one.parting]
+        names = dict.fromkeys(name for outcome in mine for name in outcome.model)
+        lines: list[list[Any]] = [[name, *(_cell(outcome, name) for outcome in mine)] for name in names]
+        lines += [[name, *(getattr(outcome, name) for outcome in mine)] for name in TOTALS]
+        units = ["", *("equal" if outcome.equal else "DIFFERENT" for outcome in mine)]
+        head = ["event", *(str(outcome.strategy) for outcome in mine)]
+        sections.append(Table(head, lines, units, csv=frame, name="verify"))
+    note = "Where model and engine differ, a cell says model / engine. signals: SIGSEGVs that the processor took."
+    return page("mmuexp verify: model and live engine", [*sections, Paragraph(note, "note")], found.manifest)
+
+
+def _cell(outcome: VerifiedRun, name: str) -> Cell:
+    same = outcome.model.get(name) == outcome.live.get(name)
+    return Cell(cell_of(outcome, name), outcome.model.get(name), mark="" if same else "warn")

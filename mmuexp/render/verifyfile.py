@@ -15,9 +15,9 @@ def _json(found: "Verified") -> bytes:
 
 
 def _html(found: "Verified") -> bytes:
-    from mmuexp.render.html.verify import verify_html
+    from mmuexp.render.verify import verify_html
 
-    return verify_html(found.outcomes, found.frame, found.manifest).encode()
+    return verify_html(found).encode()
 
 
 WRITERS: "dict[str, Callable[[Verified], bytes]]" = {

@@ -18,6 +18,11 @@ def number(value: float | int | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}"
 
 
+def many(count: int, what: str) -> str:
+    """Write a count of things: 1 row, 2 rows."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def significant(value: float) -> str:
     """Write three digits, never in powers of ten: 12.0, 0.0451, 1,234"""
     if value == 0:

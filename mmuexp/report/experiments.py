@@ -11,7 +11,7 @@ from mmuexp.errors import MmuexpError
 from mmuexp.price.host import Profile
 from mmuexp.render import words
 from mmuexp.render.chart.draw import chart_of
-from mmuexp.render.chart.runs import plan_of
+from mmuexp.render.html.result import chart_sections
 from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.rerun.about import About
 from mmuexp.rerun.report import ExperimentReport, commands_of
@@ -31,7 +31,7 @@ def experiment_sections(about: About, results: Mapping[str, Result], host: Profi
     report = ExperimentReport(about, results)
     found: list[Any] = [Heading(about.name, 3, f"experiment-{about.name}"), Text(about.question, "verdict")]
     found += [Text(f"This does not hold: {line}.", "verdict") for line in report.broken]
-    found.append(Text([plain(part) for part in about_paragraphs(report.answer)]))
+    found.append(Text([plain(part) for part in re.split(r"\n\s*\n", report.answer.strip()) if part]))
     for table, title, (head, *lines) in report.tables():
         rows = [[Cell(plain(line[0])), *(Cell(cell, words.value(cell)) for cell in line[1:])] for line in lines]
         found.append(Table([plain(cell) for cell in head], rows, caption=plain(title), name=table.name))
@@ -41,10 +41,6 @@ def experiment_sections(about: About, results: Mapping[str, Result], host: Profi
         found.append(runs if len(runs.rows) <= SHOWN else Details(f"Every run: {len(runs.rows)} rows", [runs]))
     found.append(Details("Redo it, and what made it", _redo(about, results)))
     return found
-
-
-def about_paragraphs(answer: str) -> list[str]:
-    return [part for part in re.split(r"\n\s*\n", answer.strip()) if part]
 
 
 def plain(text: str) -> str:
@@ -67,13 +63,7 @@ def _chart(report: ExperimentReport, results: Mapping[str, Result]) -> list[Any]
         alt = f"{' and '.join(dict.fromkeys(columns))}: {title or about.question} The table below has its figures."
         return [Chart(chart_of(frame, spec), drawn, alt, title, f"{about.name}-chart")]
     first = next(iter(results.values()))
-    try:
-        plan = plan_of(first) if "ns" in first.frame.columns else None
-    except MmuexpError:
-        plan = None
-    if plan is None:
-        return []
-    return [Chart(chart_of(plan.frame, plan.spec), plan.frame, plan.alt, plan.caption, f"{about.name}-chart")]
+    return chart_sections(first, name=f"{about.name}-chart") if "ns" in first.frame.columns else []
 
 
 def _runs(about: About, name: str, result: Result, host: Profile) -> Table:

@@ -1,12 +1,13 @@
 """report.md of an experiment: question, answer with its figures, tables, chart, commands, and what was counted."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from mmuexp.errors import MmuexpError
 from mmuexp.render.markdown import markdown
+from mmuexp.render.words import markdown_line
 from mmuexp.rerun.about import PLACE, About, AnswerTable
 from mmuexp.rerun.choice import Rows, is_chosen, rows_in
 from mmuexp.rerun.command import calls_of
@@ -14,9 +15,6 @@ from mmuexp.rerun.figures import broken_holds, figure_text, table_lines
 from mmuexp.rerun.measured import LIVE, measured_beside
 from mmuexp.result.table import Result
 from mmuexp.result.turns import stem
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CHART = "chart.svg"
 MEASURED = (
@@ -57,16 +55,13 @@ class ExperimentReport:
             parts += [MEASURED, _table(measured)]
         parts.append("\n".join(f"    {line}" for line in commands_of(about)))
         if others:
-            parts.append(
-                f"Below: {first}. " + ", ".join(f"[{name}.csv]({name}.csv)" for name in others) + " hold the others."
-            )
+            links = ", ".join(f"[{name}.csv]({name}.csv)" for name in others)
+            parts.append(f"Below: {first}. {links} hold the others.")
         return "\n\n".join(parts) + "\n\n" + markdown(self.results[first])
 
     def drawn(self) -> pd.DataFrame:
         """What the chart draws: the columns of the rows that it chooses; `recording`, a trace's name alone; `setting`,
         that and the swept values but for those of the first parameter, which is for the x axis."""
-        import pandas as pd
-
         chart: Any = self.about.chart
         rows = self.rows[chart.of]
         found = [row for row in rows.chosen(chart) if is_chosen(row, chart)]
@@ -100,10 +95,5 @@ def _plain(value: Any) -> Any:
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:
-    head, *rest = lines
-    marks = "|:--|" + "--:|" * (len(head) - 1)
-    return "\n".join([_line(head), marks, *(_line(line) for line in rest)])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    head, *rest = map(markdown_line, lines)
+    return "\n".join([head, "|:--|" + "--:|" * (len(lines[0]) - 1), *rest])

@@ -3,20 +3,16 @@
 All times are ns for each memory access, so that recordings of any length share an axis.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from mmuexp.analysis import misses
 from mmuexp.errors import MmuexpError
 from mmuexp.result.table import WINDOW, Result, access_ns, rows_of
 from mmuexp.trace.loadseed import LOAD_SEED
-
-if TYPE_CHECKING:
-    import altair
-    import pandas as pd
 
 PARTS = {"hit path": "hit_ns", "helpers and handlers": "handler_ns", "translated again": "retranslate_ns"}
 KERNEL, EMULATOR = "host kernel", "emulator instructions"
@@ -49,12 +45,11 @@ def plan_of(result: Result, trace: str | None = None) -> Plan:
     if not result.since:
         return plan
     title = f"counted{result.since}"
-    return plan._replace(
-        spec=plan.spec | {"title": title}, alt=f"{plan.alt}; {title}", caption=f"{plan.caption} {title.capitalize()}."
-    )
+    told = f"{plan.alt}; {title}", f"{plan.caption} {title.capitalize()}."
+    return Plan(plan.frame, plan.spec | {"title": title}, *told)
 
 
-def drawn(result: Result) -> altair.Chart:
+def drawn(result: Result) -> Any:
     """Return the chart of a result. Raises MmuexpError where no run has an access."""
     from mmuexp.render.chart.draw import chart_of
 
@@ -109,16 +104,9 @@ def _windows(rows: Sequence[dict[str, Any]]) -> Plan:
         {"trace": row["trace"], "scheme": row["strategy"], "window": row[WINDOW], Y: access_ns(row) / row["accesses"]}
         for row in rows
     ]
-    spec: dict[str, Any] = {
-        "mark": "line",
-        "x": "window",
-        "y": Y,
-        "color": "scheme",
-        "x_title": "window",
-        "y_title": TIME,
-    }
+    spec: dict[str, Any] = {"mark": "line", "x": "window", "y": Y, "color": "scheme", "x_title": "window"}
+    spec |= {"y_title": TIME, "log_y": _wide([record[Y] for record in records])}
     spec |= {"facet": RECORDING} if several else {}
-    spec["log_y"] = _wide([record[Y] for record in records])
     return Plan(_frame(records), spec, _lines_alt("window", records, "scheme"), "Time in each window of rows.")
 
 
@@ -138,16 +126,10 @@ def _swept(result: Result, rows: Sequence[dict[str, Any]]) -> Plan:
             flat = {"trace": row["trace"], "setting": row["strategy"], Y: access_ns(row) / row["accesses"]}
             records += [{**flat, x: value} for value in values]
     numeric = all(not isinstance(value, str) for value in values)
-    spec: dict[str, Any] = {
-        "mark": "bar" if not numeric else "point" if x == LOAD_SEED else "line",
-        "x": x,
-        "y": Y,
-        "color": series,
-        "y_title": TIME,
-    }
-    spec |= {"x_title": x, "color_title": ", ".join(rest) or RECORDING}
-    if rest and several:
-        spec["facet"] = RECORDING
+    mark = "bar" if not numeric else "point" if x == LOAD_SEED else "line"
+    spec: dict[str, Any] = {"mark": mark, "x": x, "y": Y, "color": series}
+    spec |= {"x_title": x, "y_title": TIME, "color_title": ", ".join(rest) or RECORDING}
+    spec |= {"facet": RECORDING} if rest and several else {}
     spec["log_x"] = numeric and min(values) > 0 and max(values) >= 2 * WIDE * min(values)
     spec["log_y"] = _wide([record[Y] for record in records])
     return Plan(_frame(records), spec, _lines_alt(x, _with_recording(records), series), f"Memory access time over {x}.")
@@ -180,8 +162,6 @@ def _wide(values: Sequence[float]) -> bool:
 
 
 def _frame(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    import pandas as pd
-
     return pd.DataFrame(_with_recording(records))
 
 

@@ -32,21 +32,13 @@ def page(title: str, sections: Sequence[Any], manifest: Mapping[str, Any], lead:
         from mmuexp.render.chart.bundle import vega
 
         scripts.insert(0, vega())
-    return (
-        templates()
-        .get_template("page.html")
-        .render(
-            title=title,
-            lead=lead,
-            body=body,
-            contents=[one for one in sections if isinstance(one, Heading) and one.level == 2],
-            made=" ".join(str(manifest[key]) for key in ("mmuexp", "finished") if manifest.get(key)),
-            manifest=json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
-            policy=_policy([theme, *scripts], style),
-            style=style,
-            theme=theme,
-            scripts=scripts,
-        )
+    whole = templates().get_template("page.html")
+    return whole.render(
+        {"title": title, "lead": lead, "body": body, "style": style, "theme": theme, "scripts": scripts},
+        contents=[one for one in sections if isinstance(one, Heading) and one.level == 2],
+        made=" ".join(str(manifest[key]) for key in ("mmuexp", "finished") if manifest.get(key)),
+        manifest=json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
+        policy=_policy([theme, *scripts], style),
     )
 
 

@@ -44,8 +44,9 @@ def result_sections(result: Result) -> list[Any]:
         found += [Heading(called(trace)), Text(facts, "note"), *map(_verdict, mine), *chart_sections(result, trace)]
         found += [table_of(summary) for summary in mine]
     found += [Text(note, "note") for note in notes_of(shown)]
-    found += [Heading("Every count"), Details("All columns, exact", [counts_table(result)])]
-    return found
+    head, *lines = every_count(result)
+    every = Table(head, lines, sortable=False, csv=result.frame, name=result.kind)
+    return [*found, Heading("Every count"), Details("All columns, exact", [every])]
 
 
 def called(trace: str) -> str:
@@ -64,15 +65,14 @@ def _verdict(summary: Summary) -> Text:
     return Text(f"{which}: {summary.sentence}" if which else summary.sentence, "verdict")
 
 
-def chart_sections(result: Result, trace: str | None = None) -> list[Any]:
+def chart_sections(result: Result, trace: str | None = None, name: str = "") -> list[Any]:
     """Return the chart of one trace, or of all together; nothing where there is nothing to draw."""
     try:
         plan = plan_of(result, trace)
     except MmuexpError:
         return []
-    return [
-        Chart(chart_of(plan.frame, plan.spec), plan.frame, plan.alt, plan.caption, _file_name(trace or result.kind))
-    ]
+    name = name or _file_name(trace or result.kind)
+    return [Chart(chart_of(plan.frame, plan.spec), plan.frame, plan.alt, plan.caption, name)]
 
 
 def table_of(summary: Summary) -> Table:
@@ -88,13 +88,6 @@ def cell_of(head: str, text: str) -> Cell:
     """Return a text of a summary with the number that it sorts by."""
     shown = text.removesuffix(" *")  # the star is a mark of plain text
     return Cell(shown) if head in WORDS else Cell(shown, words.value(shown))
-
-
-def counts_table(result: Result) -> Table:
-    """Return all columns of the CSV, and the CSV itself."""
-    lines = every_count(result)
-    head, *rows = lines
-    return Table(head, rows, sortable=False, csv=result.frame, name=result.kind)
 
 
 def _file_name(text: str) -> str:

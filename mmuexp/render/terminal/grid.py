@@ -32,42 +32,33 @@ def print_table(
     columns = [[head, *(row[at] for row in rows)] for at, head in enumerate(heads)]
     room = console.width - indent
     widths = _widths([[str(cell) for cell in column] for column in columns], left, keys, room)
+
+    def print_row(cells: Sequence[Text], block: Sequence[int], *, bottom: bool = False) -> None:
+        """Print the cells of one block of columns; short cells stand at the top of tall ones, or at the `bottom`."""
+        folded = {at: fold(cells[at].plain, widths[at]).split("\n") for at in block}
+        height = max(map(len, folded.values()))
+        for number in range(height):
+            line = Text(" " * indent)
+            for at in block:
+                lines = folded[at]
+                which = number - (height - len(lines) if bottom else 0)
+                text = lines[which] if 0 <= which < len(lines) else ""
+                room = " " * (widths[at] - cell_len(text))
+                line.append("" if at in left else room).append(text, cells[at].style)
+                line.append((room if at in left else "") + " " * GAP)
+            line.rstrip()
+            console.print(line, no_wrap=True, overflow="ignore", crop=False)
+
     for number, block in enumerate(_blocks(widths, keys, room)):
         if number:
             console.print()
-        _print_row(console, [Text(head, head_style) for head in heads], widths, block, left, indent, bottom=True)
+        print_row([Text(head, head_style) for head in heads], block, bottom=True)
         for row, style in zip(rows, row_styles or [""] * len(rows), strict=True):
             if number and not any(str(row[at]).strip() for at in block[keys:]):
                 continue
             styles = column_styles or [style] * len(row)
             cells = [c if isinstance(c, Text) else Text(c, style) for c, style in zip(row, styles, strict=True)]
-            _print_row(console, cells, widths, block, left, indent)
-
-
-def _print_row(
-    console: Console,
-    cells: Sequence[Text],
-    widths: Sequence[int],
-    block: Sequence[int],
-    left: Collection[int],
-    indent: int,
-    *,
-    bottom: bool = False,
-) -> None:
-    """Print the cells of one block of columns; short cells stand at the top of tall ones, or at the `bottom`."""
-    folded = {at: fold(cells[at].plain, widths[at]).split("\n") for at in block}
-    height = max(map(len, folded.values()))
-    for number in range(height):
-        line = Text(" " * indent)
-        for at in block:
-            lines = folded[at]
-            which = number - (height - len(lines) if bottom else 0)
-            text = lines[which] if 0 <= which < len(lines) else ""
-            room = " " * (widths[at] - cell_len(text))
-            line.append("" if at in left else room).append(text, cells[at].style)
-            line.append((room if at in left else "") + " " * GAP)
-        line.rstrip()
-        console.print(line, no_wrap=True, overflow="ignore", crop=False)
+            print_row(cells, block)
 
 
 def print_text(console: Console, text: Text, indent: int = 0) -> None:

@@ -1,6 +1,7 @@
 """Prints a result on a terminal, or as plain text where there is none."""
 
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -15,13 +16,7 @@ from mmuexp.result.table import Result
 
 # columns that a narrow terminal can do without, the first to go first
 SPARE = ["page crossings:\nkernel time", "page crossings:\ninstructions", "each:\nkernel time", "each:\ninstructions"]
-SPARE += [
-    "host address\nspace",
-    "host mappings\nat most",
-    "evictions",
-    "of these",
-    "translating\nguest code",
-]
+SPARE += ["host address\nspace", "host mappings\nat most", "evictions", "of these", "translating\nguest code"]
 SPARE += ["helpers and\nhandlers", "hit\npath", "lookup\ntables", "kernel\ntime"]
 
 
@@ -44,18 +39,10 @@ def _print(summary: Summary, console: Console, *, notes: bool) -> None:
     print_text(console, Text(summary.title, style="bold"))
     console.print()
     fitting, dropped = _fit(summary, console)
-    styles = [
-        "green" if at == fitting.best else "" for at in range(len(fitting.heads if fitting.upright else fitting.cells))
-    ]
-    print_table(
-        console,
-        fitting.heads,
-        fitting.cells,
-        left=fitting.left,
-        keys=fitting.keys,
-        column_styles=styles if fitting.upright else (),
-        row_styles=() if fitting.upright else styles,
-    )
+    runs = len(fitting.heads if fitting.upright else fitting.cells)
+    green = ["green" if at == fitting.best else "" for at in range(runs)]
+    styles: dict[str, Any] = {"column_styles" if fitting.upright else "row_styles": green}
+    print_table(console, fitting.heads, fitting.cells, left=fitting.left, keys=fitting.keys, **styles)
     if len(summary.bars) > 1 and console.is_terminal:
         console.print()
         console.print(Text(bars(summary.bars, unicode="utf" in console.encoding, width=console.width)), no_wrap=True)
