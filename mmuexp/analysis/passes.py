@@ -48,7 +48,7 @@ class _Lane:
 
     def cut(self, shape: dict, row: int, cuts: Cuts) -> None:
         """`row` rows are replayed: what ends here?"""
-        after = _merge(shape, self.replay.counts())
+        after = shape | complete_counts(self.replay.counts())
         if 0 < row == cuts.warmup:
             self.start = self.before = {name: n for name, n in after.items() if name not in TOTALS}
         elif cuts.every is None:
@@ -59,7 +59,7 @@ class _Lane:
 
     def runs(self, shape: dict) -> list[Run]:
         """The windows, then the total."""
-        after = _merge(shape, self.replay.counts())
+        after = shape | complete_counts(self.replay.counts())
         second_half = None if self.middle is None else _difference(after, self.middle)
         return [*self.windows, Run(self.strategy, None, _difference(after, self.start), second_half)]
 
@@ -232,10 +232,6 @@ def _pieces(trace: Any, cuts: Cuts, ahead: bool) -> Iterator[tuple[Columns, bool
         if start < rows:
             yield (Columns(*(column[start:] for column in columns)) if start else columns), False
         first += rows
-
-
-def _merge(shape: dict, events: dict) -> dict[str, int | None]:
-    return shape | complete_counts(events)
 
 
 def _difference(after: dict, before: dict) -> dict[str, int | None]:

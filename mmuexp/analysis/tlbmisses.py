@@ -44,9 +44,7 @@ class State(NamedTuple):
     frame: np.ndarray  # int32[PAGES], what a MAP row told
     dirty: np.ndarray  # uint8[frames]
     slot: np.ndarray  # int32[MODES * PAGES], slot + 1 in the LRU TLB; 0 = not there
-    held: (
-        np.ndarray
-    )  # int64[MODES * (entries + 1)], the page in a slot, + 1; 0 = free. A mode's last slot ends its list
+    held: np.ndarray  # int64[MODES * (entries + 1)], the page in a slot, + 1; 0 = free; a mode's last ends its list
     right: np.ndarray  # uint8, as `held`: may be written
     next: np.ndarray  # int32, as `held`: towards the longest unused, round through the end
     prev: np.ndarray  # int32, as `held`

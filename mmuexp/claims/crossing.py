@@ -18,11 +18,8 @@ def _signal_each(byte: CountedRun, soft: CountedRun | None) -> bool:
 
 
 def judge(evidence: Evidence) -> Iterator[Part]:
-    crossing = [
-        (name, runs)
-        for name, runs in evidence.pairs(*EXPERIMENTS, of=[BYTE_LOOKUP, MAP_BLOCK])
-        if runs[0].counts["page_cross"]
-    ]
+    pairs = evidence.pairs(*EXPERIMENTS, of=[BYTE_LOOKUP, MAP_BLOCK])
+    crossing = [(name, runs) for name, runs in pairs if runs[0].counts["page_cross"]]
     every = evidence.recordings(*EXPERIMENTS)
     part = Part("byte-lookup takes a signal for each")
     for at, (name, (byte, block)) in enumerate(crossing):

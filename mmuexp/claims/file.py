@@ -12,9 +12,8 @@ TITLE = "The claims of October 2004"
 
 
 def _json(report: ClaimsReport) -> bytes:
-    return json_bytes(
-        {"format": FORMAT, "manifest": report.manifest, "claims": [_finding(one) for one in report.findings]}
-    )
+    found = [_finding(one) for one in report.findings]
+    return json_bytes({"format": FORMAT, "manifest": report.manifest, "claims": found})
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

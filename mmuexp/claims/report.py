@@ -110,9 +110,8 @@ def claims(
     how: dict[str, Any] = {"replay": replay, "store": store, "progress": progress}
     evidence = evidence_for(names, hosts=hosts, traces=paths, **how)
     findings = tuple(judged(claim, evidence) for claim in wanted)
-    return ClaimsReport(
-        findings, tuple(one.name for one in hosts), _manifest(evidence, command, started), evidence.live_about
-    )
+    about = _manifest(evidence, command, started)
+    return ClaimsReport(findings, tuple(one.name for one in hosts), about, evidence.live_about)
 
 
 def _manifest(evidence: Evidence, command: Sequence[str], started: str) -> dict[str, Any]:

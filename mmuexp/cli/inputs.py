@@ -13,12 +13,8 @@ LOOK_THEMSELVES = ("diff", "record", "trace")  # they say more exactly what the 
 def guard_inputs(name: str, command: click.Command) -> None:
     """Let a command refuse an output that is one of its inputs before it begins."""
     work = command.callback
-    if (
-        name in LOOK_THEMSELVES
-        or work is None
-        or not any(OUTPUT in param.opts for param in command.params)
-        or hasattr(work, "__wrapped__")
-    ):
+    writes = any(OUTPUT in param.opts for param in command.params)
+    if name in LOOK_THEMSELVES or work is None or not writes or hasattr(work, "__wrapped__"):
         return
 
     @wraps(work)

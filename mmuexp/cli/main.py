@@ -82,21 +82,20 @@ def _remember_verbosity(ctx: click.Context, param: click.Parameter, value: int) 
     root.meta["mmuexp.verbosity"] = root.meta.get("mmuexp.verbosity", 0) + value
 
 
-def _verbose_option() -> click.Option:
-    return click.Option(
-        ["-v", "--verbose"],
-        count=True,
-        expose_value=False,
-        is_eager=True,
-        callback=_remember_verbosity,
-        help="Say more; -vv shows the traceback of a failure.",
-    )
+VERBOSE = click.Option(
+    ["-v", "--verbose"],
+    count=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_remember_verbosity,
+    help="Say more; -vv shows the traceback of a failure.",
+)
 
 
 def _accept_verbose(command: click.Command) -> None:
     """-v is understood before and after a command's name."""
     if not any("-v" in param.opts for param in command.params):
-        command.params.append(_verbose_option())
+        command.params.append(VERBOSE)
     for child in getattr(command, "commands", {}).values():
         _accept_verbose(child)
 
@@ -109,7 +108,7 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, params=[_verbose_option()], context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, params=[VERBOSE], context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print the version."
 )

@@ -29,13 +29,8 @@ def progress_bar() -> Iterator[Progress | None]:
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
+    done, rate = (BarColumn(), TaskProgressColumn()), TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), *done, rate, TimeRemainingColumn())
     tasks: dict[str, Any] = {}
     with Progress(*columns, console=stderr_console(), transient=True) as bar:
 

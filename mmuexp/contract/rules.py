@@ -67,9 +67,8 @@ def declares_itself(strategy: Strategy) -> None:
     faults = [c for c in known if c.startswith("faults_")]
     free = [c for c in faults if c not in strategy.price_list()]
     if free:
-        raise Broken(
-            f"{strategy.name}: {', '.join(sorted(free))} cost nothing", todo="a fault is never free: add a Cost"
-        )
+        what = f"{strategy.name}: {', '.join(sorted(free))} cost nothing"
+        raise Broken(what, todo="a fault is never free: add a Cost")
     counted = replayed(strategy, "user", 0, rows=0)
     for name, cost in strategy.price_list().items():
         if name not in counted:
@@ -159,9 +158,8 @@ def flushes_unmap(strategy: Strategy) -> None:
             counts = counted_over(strategy, mode, joined(sample, rows_of_op(what, rows)))
             if counts["maps"] != counts["unmaps"]:
                 left = counts["maps"] - counts["unmaps"]
-                raise Broken(
-                    f"{strategy}: {left} pages stay mapped after {what.name}", todo="look at its flush kernels"
-                )
+                told = f"{strategy}: {left} pages stay mapped after {what.name}"
+                raise Broken(told, todo="look at its flush kernels")
 
 
 def flushes_drop(strategy: Strategy) -> None:
@@ -177,11 +175,10 @@ def flushes_drop(strategy: Strategy) -> None:
                     _counted(survey, replay, drop)
                     again = _counted(survey, replay, touch)
                     if counted[0] != counted[-1] == again:
-                        raise Broken(
-                            f"{strategy}: {mode} mode, a {op.name} of page {page:#x} after {what.name} counts nothing",
-                            todo=f"look at its kernel {what.name.lower()}: every translation "
-                            f"{'of the page ' if what == Op.FLUSH_PAGE else ''}is dropped",
-                        )
+                        of_page = "of the page " if what == Op.FLUSH_PAGE else ""
+                        told = f"a {op.name} of page {page:#x} after {what.name} counts nothing"
+                        todo = f"look at its kernel {what.name.lower()}: every translation {of_page}is dropped"
+                        raise Broken(f"{strategy}: {mode} mode, {told}", todo=todo)
 
 
 def _counted(survey: Any, replay: Any, rows: Columns) -> dict[str, int]:

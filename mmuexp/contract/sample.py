@@ -69,9 +69,8 @@ def sample_trace(seed: int, rows: int, mode: str) -> Columns:
             w.touch(vaddr, size)
             w.row(Op.EXEC, vaddr, size, rng.randrange(1, 12), w.flags())
         elif what < 0.98 and w.system:
-            w.row(
-                rng.choice((Op.LOAD, Op.STORE)), (DEVICE << PAGE_BITS) + 4 * rng.randrange(1024), 4, 1, IO | w.flags()
-            )
+            op, vaddr = rng.choice((Op.LOAD, Op.STORE)), (DEVICE << PAGE_BITS) + 4 * rng.randrange(1024)
+            w.row(op, vaddr, 4, 1, IO | w.flags())
         elif what < 0.995:
             w.known.pop(page, None)
             w.row(Op.FLUSH_PAGE, vaddr, 0)
@@ -97,9 +96,8 @@ def touch_of(op: Op, page: int, frame: int, mode: str) -> Columns:
     if mode == "user":
         return access._replace(flags=np.full_like(of.flags, USER))
     known = rows_of_op(Op.MAP, np.array([page << PAGE_BITS]))
-    return joined(
-        known._replace(size=np.full_like(known.size, PAGE_BITS), page=np.full_like(known.page, frame)), access
-    )
+    known = known._replace(size=np.full_like(known.size, PAGE_BITS), page=np.full_like(known.page, frame))
+    return joined(known, access)
 
 
 def calm_trace(mode: str, pages: np.ndarray) -> Columns:

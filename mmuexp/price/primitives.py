@@ -94,12 +94,6 @@ class Cost:
         return least, high * self.own_insns if self.most is None else self.most
 
 
-PRIMITIVES = tuple(
-    Primitive(
-        field.name, field.metadata["price"] or field.name,
-        field.metadata["times"], field.metadata["part"], field.metadata["insns"], field.metadata["meaning"],
-    )
-    for field in dataclasses.fields(Cost)
-    if field.metadata
-)  # fmt: skip
+_MARKED = {one.name: one.metadata for one in dataclasses.fields(Cost) if one.metadata}
+PRIMITIVES = tuple(Primitive(name, **{**about, "price": about["price"] or name}) for name, about in _MARKED.items())
 PRICES: Mapping[str, Primitive] = {p.price: p for p in PRIMITIVES}  # by the name that profiles know

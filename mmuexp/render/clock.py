@@ -37,13 +37,12 @@ class Timed(NamedTuple):
 
 def timed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Timed]:
     """Pick the rows that were measured, by the names that a table gives them."""
-    return [
-        Timed(
-            name, measured_ns(row) or 0.0, *live_interval(row), row["live_model_ns_per_access"], row.get("live_rounds")
-        )
-        for row, name in zip(rows, names, strict=True)
-        if is_measured(row)
-    ]
+    found = []
+    for row, name in zip(rows, names, strict=True):
+        if is_measured(row):
+            model, rounds = row["live_model_ns_per_access"], row.get("live_rounds")
+            found.append(Timed(name, measured_ns(row) or 0.0, *live_interval(row), model, rounds))
+    return found
 
 
 def first_by_clock(found: Sequence[Timed]) -> list[Timed]:

@@ -20,9 +20,5 @@ def _html(found: "Verified") -> bytes:
     return verify_html(found).encode()
 
 
-WRITERS: "dict[str, Callable[[Verified], bytes]]" = {
-    ".csv": to_csv,
-    ".json": _json,
-    ".parquet": to_parquet,
-    ".html": _html,
-}
+WRITERS: "dict[str, Callable[[Verified], bytes]]"
+WRITERS = {".csv": to_csv, ".json": _json, ".parquet": to_parquet, ".html": _html}

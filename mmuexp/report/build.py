@@ -129,11 +129,8 @@ def _claims(hosts: Sequence[Profile], results: Any) -> list[Any]:
     from mmuexp.claims.report import claims
 
     first, *others = claims(host=list(hosts)).sections()
-    return [
-        Heading("What the mail claims", id="claims"),
-        first,
-        Details("Each claim, with the figures that its verdict is made of", others),
-    ]
+    details = Details("Each claim, with the figures that its verdict is made of", others)
+    return [Heading("What the mail claims", id="claims"), first, details]
 
 
 def _manifest(abouts, saved, hosts, left_out, command, started) -> dict[str, Any]:
@@ -141,15 +138,8 @@ def _manifest(abouts, saved, hosts, left_out, command, started) -> dict[str, Any
     for about in abouts:
         for name, result in saved[about.name].items():
             file = about.folder / f"{name}.csv"
-            made_of.append(
-                {
-                    "experiment": about.name,
-                    "table": file.name,
-                    "sha256": digest_of(file),
-                    "manifest_sha256": digest_of(file.with_name(f"{file.name}{manifest.SUFFIX}")),
-                    "commit": result.manifest.get("commit"),
-                    "command": result.manifest.get("command"),
-                }
-            )
+            beside = digest_of(file.with_name(f"{file.name}{manifest.SUFFIX}"))
+            one = {"experiment": about.name, "table": file.name, "sha256": digest_of(file), "manifest_sha256": beside}
+            made_of.append(one | {name: result.manifest.get(name) for name in ("commit", "command")})
     about_all = {"experiments": made_of, "hosts": [host.as_dict() for host in hosts], "left_out": list(left_out)}
     return manifest.of_run("report", command, started, "yes", **about_all)

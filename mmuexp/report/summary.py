@@ -10,36 +10,14 @@ from mmuexp.price.host import Profile
 from mmuexp.render import words
 from mmuexp.render.chart.draw import chart_of
 from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
-from mmuexp.report.workloads import (
-    CLOSE,
-    DECIDED,
-    DISPUTED,
-    ELSEWHERE,
-    SPLIT,
-    SURE,
-    TOGETHER,
-    Contest,
-    by_kind,
-    contests,
-    scheme_of,
-)
+from mmuexp.report.workloads import MEANINGS, SPLIT, SURE, Contest, by_kind, contests, scheme_of
 from mmuexp.rerun.measured import LiveTime
 
-MEANINGS = {
-    SURE: "no prices within their ranges turn it, or the live engine found every other scheme slower",
-    DECIDED: "one price alone, within its range, would put another scheme first",
-    TOGETHER: "no price alone, but several at once, each within its range, would",
-    CLOSE: "the second is nearer than the model's typical error",
-    SPLIT: "they have not all the same winner",
-    ELSEWHERE: "the machine of the live engine was calibrated, and its prices put another scheme first",
-    DISPUTED: "the live engine found the second faster, beyond its noise",
-}
 LEVELS = (
     "How sure: of several recordings the least sure counts. "
     + " ".join(f'"{level}": {meaning}.' for level, meaning in MEANINGS.items())
     + " The table of every recording, below the chart, says why."
 )
-WORST = [DISPUTED, ELSEWHERE, SPLIT, CLOSE, DECIDED, TOGETHER, SURE]
 HEAD = ["workload", *["best", "times as fast as", "how sure"] * 2, "while a host fault costs"]
 GROUPS = [("", 1), ("best of all", 3), (f"best without {QEMU_FAST}", 4)]
 WHERE = {WIDE: "on a 64-bit host", PATCHED: "with a patched guest kernel"}
@@ -133,7 +111,8 @@ def _by(found: Sequence[Contest]) -> Cell:
     ratios = [ratio for ratio in known if ratio is not None]
     if len(ratios) < len(known):
         return Cell(words.DASH)
-    than = _same([scheme_of(one.runner_up) for one in found], "the next") if wins else SOFTMMU
+    seconds = {scheme_of(one.runner_up) for one in found}
+    than = SOFTMMU if not wins else seconds.pop() if len(seconds) == 1 else "the next"
     span = _span([words.significant(ratio) for ratio in (min(ratios), max(ratios))])
     return Cell(f"{span}x {than}", min(ratios))
 
@@ -156,7 +135,7 @@ def _now(found: Sequence[Contest]) -> Cell:
 
 def _level(found: Sequence[Contest]) -> Cell:
     levels = [one.verdict.level for one in found] + [SPLIT] * _differ(found)
-    worst = min(levels, key=WORST.index, default=words.DASH)
+    worst = max(levels, key=list(MEANINGS).index, default=words.DASH)  # the surest comes first
     return Cell(worst, mark="" if worst == SURE else "warn")
 
 
@@ -168,10 +147,6 @@ def _line(one: Contest, among: str) -> list[Any]:
 
 def _span(texts: Sequence[str]) -> str:
     return texts[0] if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}"
-
-
-def _same(names: Sequence[str], otherwise: str) -> str:
-    return names[0] if len(set(names)) == 1 else otherwise
 
 
 def rates(found: Sequence[Contest]) -> pd.DataFrame:
@@ -202,13 +177,11 @@ def own_sections(frame: pd.DataFrame, host: str) -> list[Any]:
             f" accesses a scheme that takes them beats softmmu, with more than {above} it loses, between them it may do"
             " either."
         )
-    return [
-        Text(
-            f"A workload of your own: record it, price it on your machine (compare tells its host faults per 1,000"
-            f" accesses), and make any figure here again.{rule}"
-        ),
-        Text("\n".join(OWN), "code"),
-    ]
+    told = (
+        "A workload of your own: record it, price it on your machine (compare tells its host faults per 1,000"
+        f" accesses), and make any figure here again.{rule}"
+    )
+    return [Text(told), Text("\n".join(OWN), "code")]
 
 
 def rates_sections(frame: pd.DataFrame, host: str) -> list[Any]:

@@ -51,31 +51,26 @@ def _told(live: Sequence[LiveTime]) -> str:
 
 def _neighbours(live: Sequence[LiveTime]) -> list[tuple[LiveTime, LiveTime]]:
     """Pairs of schemes that follow each other on one recording, the faster first."""
-    pairs = []
+    pairs: list[tuple[LiveTime, LiveTime]] = []
     for recording in dict.fromkeys(one.recording for one in live):
-        known = [(one.ns, one) for one in live if one.recording == recording and one.ns is not None]
-        mine = [one for _, one in sorted(known, key=lambda timed: timed[0])]
-        pairs += list(pairwise(mine))
+        mine = [one for one in live if one.recording == recording and one.ns is not None]
+        pairs += pairwise(sorted(mine, key=lambda one: one.ns or 0.0))
     return pairs
 
 
 def _measured(live: Sequence[LiveTime]) -> Table:
     head = ["recording", "scheme", "measured", "low", "high", "modelled", "error"]
     units = ["", "", *["ns/access"] * 4, "%"]
-    rows = [
-        [one.recording, one.spec, *map(_two, (one.ns, one.low, one.high, one.model)), _percent(one.error)]
-        for one in live
-    ]
+    rows = []
+    for one in live:
+        error = Cell(words.DASH) if one.error is None else Cell(f"{100 * one.error:+.0f}", one.error)
+        rows.append([one.recording, one.spec, *map(_two, (one.ns, one.low, one.high, one.model)), error])
     caption = "What translation takes on a real processor, and what the model says at that machine's prices"
     return Table(head, rows, units, caption=caption, name="measured")
 
 
 def _two(ns: float | None) -> Cell:
     return Cell(NOT_MEASURABLE, None, "warn") if ns is None else Cell(f"{ns:.2f}", ns)
-
-
-def _percent(share: float | None) -> Cell:
-    return Cell(words.DASH) if share is None else Cell(f"{100 * share:+.0f}", share)
 
 
 def _prices(hosts: Sequence[Profile]) -> Table:
@@ -85,10 +80,7 @@ def _prices(hosts: Sequence[Profile]) -> Table:
         for name, price in {**host.prices, **whole}.items():
             what = PRICES[name].meaning if name in PRICES else ""
             ends = [Cell(f"{ns:.3g}", ns) for ns in (price.ns, price.low_ns, price.high_ns)]
-            rows.append([name, what, host.name, *ends, _source(price.source)])
+            source = Cell(price.source, mark="warn" if price.assumed else "")
+            rows.append([name, what, host.name, *ends, source])
     head, units = ["price of", "one is", "host", "is", "at least", "at most", "source"], ["", "", "", *["ns"] * 3, ""]
     return Table(head, rows, units, caption="Every price, and the range that it may lie in", name="prices")
-
-
-def _source(text: str) -> Cell:
-    return Cell(text, mark="warn" if text.startswith("assumed") else "")

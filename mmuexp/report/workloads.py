@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from statistics import median
-from typing import Any
 
 from mmuexp.claims.evidence import SEVERAL, CountedRun, Evidence
 from mmuexp.claims.gather import DAY
@@ -21,6 +20,15 @@ SURE, CLOSE, DISPUTED = "sure", "too close", "measured otherwise"
 DECIDED, TOGETHER = "a price decides", "several prices decide"
 ELSEWHERE = "another winner at the prices measured in results/live"
 SPLIT = "recordings disagree"
+MEANINGS = {  # the surest first
+    SURE: "no prices within their ranges turn it, or the live engine found every other scheme slower",
+    TOGETHER: "no price alone, but several at once, each within its range, would put another scheme first",
+    DECIDED: "one price alone, within its range, would",
+    CLOSE: "the second is nearer than the model's typical error",
+    SPLIT: "they have not all the same winner",
+    ELSEWHERE: "the machine of the live engine was calibrated, and its prices put another scheme first",
+    DISPUTED: "the live engine found the second faster, beyond its noise",
+}
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,7 @@ def contests(
     """Every recording of every kind that the evidence has, under all schemes but `without`; `live` says how sure a
     winner is, `also` are hosts at which another winner is told."""
     found = []
+    expected = [name for name in ours() if all_strategies()[name].BY_DEFAULT]
     for kind in KINDS:
         for experiment, names in kind.recordings.items():
             for recording, runs in evidence.recordings(experiment).items():
@@ -118,26 +127,19 @@ def contests(
                 if (not names or recording in names) and len(entered) > 1 and entered[0].counts["accesses"]:
                     one = _contest(kind, recording, _best_of_each(entered, host), host)
                     winners = {at.name: _best_of_each(entered, at)[0].strategy for at in also}
-                    one = replace(one, not_run=_not_run(entered, without), elsewhere=_other(one, winners))
+                    ran = {run.strategy.name for run in entered} | {without}
+                    # a scheme in another setting is the same winner
+                    others = {at: str(spec) for at, spec in winners.items() if spec.name != scheme_of(one.winner)}
+                    one = replace(one, not_run=tuple(name for name in expected if name not in ran), elsewhere=others)
                     if len(one.ns) > 1:
                         found.append(replace(one, verdict=judge(one, live, today=host.name != DAY)))
     return found
-
-
-def _not_run(runs: Sequence[CountedRun], without: str) -> tuple[str, ...]:
-    names = {run.strategy.name for run in runs} | {without}
-    return tuple(name for name in ours() if name not in names and all_strategies()[name].BY_DEFAULT)
 
 
 @cache
 def ours() -> tuple[str, ...]:
     """The schemes of this package; nobody expects those of another one in results/."""
     return tuple(name for name, cls in all_strategies().items() if cls.__module__.startswith("mmuexp.strategies."))
-
-
-def _other(one: Contest, winners: Mapping[str, Any]) -> dict[str, str]:
-    """A scheme in another setting is the same winner."""
-    return {at: str(spec) for at, spec in winners.items() if spec.name != scheme_of(one.winner)}
 
 
 def scheme_of(spec: str) -> str:

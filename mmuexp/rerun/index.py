@@ -50,9 +50,7 @@ def is_index(path: Path) -> bool:
 
 def write_index(home: Path) -> str:
     """Write README.md of `home`; returns its path."""
+    content = index_text(home).encode()
     file = MadeFile(str(home / INDEX))
-    try:
-        file.write(index_text(home).encode())
-    finally:
-        file.discard()
+    file.write(content)
     return file.path

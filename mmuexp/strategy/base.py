@@ -94,12 +94,9 @@ def param(
     choices = tuple(choices)
     if not choices and (minimum is None or maximum is None):
         raise TypeError("an integer parameter declares its minimum and maximum")
-    about: dict[str, Any] = dict(
-        minimum=minimum, maximum=maximum, choices=choices, sweep=tuple(sweep), unit=unit, help=help, hex=hex
-    )
-    about["helps"] = (helps,) if isinstance(helps, str) else tuple(helps)
-    about["companions"] = dict(companions or {})
-    return dataclasses.field(default=default, metadata={"param": about})
+    about = {"minimum": minimum, "maximum": maximum, "choices": choices, "unit": unit, "help": help, "hex": hex}
+    about |= {"sweep": tuple(sweep), "helps": (helps,) if isinstance(helps, str) else tuple(helps)}
+    return dataclasses.field(default=default, metadata={"param": about | {"companions": dict(companions or {})}})
 
 
 Kernel = Callable[..., Any]  # compiled: its signature stands beside its name

@@ -6,6 +6,11 @@ from typing import Any
 
 from mmuexp.strategy import Strategy
 
+OF_COSTS = """\
+Costs of one, in primitives (a host profile holds ns for each). Counts that are no column are sums over RAM
+accesses: units8 of their 8-byte parts, wide_units8 of those above 4 bytes, ram_misaligned_units8 of
+misaligned ones inside a page, ram_cross_loads and ram_cross_store_bytes of those that cross."""
+
 
 def _text(cls: type[Strategy]) -> str:
     return inspect.cleandoc(sys.modules[cls.__module__].__doc__ or cls.__doc__ or "")
@@ -57,13 +62,7 @@ def as_text(about: dict[str, Any]) -> str:
     lines += ["", "Events it counts:", ""]
     width = max(map(len, about["events"]), default=0)
     lines += [f"    {name:<{width}}  {text}" for name, text in about["events"].items()]
-    lines += [
-        "",
-        "Costs of one, in primitives (a host profile holds ns for each). Counts that are no column are sums over RAM",
-        "accesses: units8 of their 8-byte parts, wide_units8 of those above 4 bytes, ram_misaligned_units8 of",
-        "misaligned ones inside a page, ram_cross_loads and ram_cross_store_bytes of those that cross.",
-        "",
-    ]
+    lines += ["", *OF_COSTS.splitlines(), ""]
     for name, cost in about["costs"].items():
         bundle = " + ".join(f"{n:g} {p}" for p, n in cost.items() if p != "source")
         lines.append(f"    {name:<{max(map(len, about['costs']))}}  {bundle}")

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,11 +122,8 @@ def scheme_files(cls: type[Strategy]) -> set[str]:
 def what_of(error: BaseException) -> str:
     """The type and the words of an error; of numba's, which go over many lines, those that tell something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [
-        line
-        for line in lines
-        if line.startswith(("Unknown attribute", "No implementation", "NameError", "Untyped global", "Cannot unify"))
-    ]
+    starts = ("Unknown attribute", "No implementation", "NameError", "Untyped global", "Cannot unify")
+    telling = [line for line in lines if line.startswith(starts)]
     said = (telling or [line for line in lines if not line.startswith("Failed in nopython mode")] or [""])[0]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
@@ -184,12 +181,13 @@ def declared(cls: type[Strategy]) -> None:
     known = {event.column for event in Event}
     if twice := [one for one in extra if one in known or list(extra).count(one) > 1]:
         raise _mistake(cls, "extra_events", f"extra_events: {twice[0]} is a column already", "choose another name")
-    _events(cls)
-    _costs(cls)
+    _mapping(cls, "events", "give Event -> what it means; name others in extra_events", str)
+    _mapping(cls, "costs", "give Event -> Cost(...)", Cost)
     _kernels(cls)
     for name in ("LAYOUTS", "SYSTEM_LAYOUTS"):
         layouts = getattr(cls, name)
-        if not all(isinstance(layout, Mapping) for layout in _listed(layouts)) or not layouts:
+        listed = layouts if isinstance(layouts, tuple | list) else [layouts]
+        if not all(isinstance(layout, Mapping) for layout in listed) or not layouts:
             raise _mistake(cls, name, f"{name} is {layouts!r}", "give dicts of parameters, as ({},)")
     for one in cls.params().values():
         if unknown := [name for name in one.helps if name not in cls.columns()]:
@@ -209,27 +207,16 @@ def _companions(cls: type[Strategy], one: Param) -> None:
             raise _mistake(cls, one.name, what, f"give values of {', '.join(sorted(others)) or 'other parameters'}")
 
 
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, tuple | list) else [value]
-
-
-def _events(cls: type[Strategy]) -> None:
-    if not isinstance(cls.events, Mapping):
-        raise _mistake(cls, "events", f"events is {cls.events!r}, no dict", "give Event -> what it means")
+def _mapping(cls: type[Strategy], name: str, todo: str, kind: type) -> None:
+    """Every event of `events` and `costs` is one that is there; a cost may be that of a shape count, by its name."""
+    given = getattr(cls, name)
+    if not isinstance(given, Mapping):
+        raise _mistake(cls, name, f"{name} is {given!r}, no dict", todo)
     places = range(FIRST_EXTRA + len(cls.extra_events))
-    for event, meaning in cls.events.items():
-        if not isinstance(event, int) or event not in places or not isinstance(meaning, str):
-            what = f"events holds {event!r}: {meaning!r}"
-            raise _mistake(cls, "events", what, "give Event -> what it means; name others in extra_events")
-
-
-def _costs(cls: type[Strategy]) -> None:
-    if not isinstance(cls.costs, Mapping):
-        raise _mistake(cls, "costs", f"costs is {cls.costs!r}, no dict", "give Event -> Cost(...)")
-    places = range(FIRST_EXTRA + len(cls.extra_events))
-    for event, cost in cls.costs.items():
-        if not isinstance(cost, Cost) or not (isinstance(event, str) or event in places):
-            raise _mistake(cls, "costs", f"costs holds {event!r}: {cost!r}", "give Event -> Cost(...)")
+    for event, value in given.items():
+        known = event in places if isinstance(event, int) else name == "costs" and isinstance(event, str)
+        if not known or not isinstance(value, kind):
+            raise _mistake(cls, name, f"{name} holds {event!r}: {value!r}", todo)
 
 
 def _kernels(cls: type[Strategy]) -> None:
@@ -243,35 +230,25 @@ def _kernels(cls: type[Strategy]) -> None:
             place = f"{code.co_filename}:{code.co_firstlineno}" if code else line_of(cls, "kernels")
             what = f"strategy {cls.name}: {name} is no kernel"
             raise MmuexpError(what, where=place, todo="write @kernel above its def")
-        if not _takes(python, len(arguments.split(", "))):
+        try:
+            inspect.signature(python).bind(*arguments.split(", "))
+        except TypeError:
             place = f"{python.__code__.co_filename}:{python.__code__.co_firstlineno}"
             what = f"strategy {cls.name}: the kernel {name} is not def {python.__name__}({arguments})"
-            raise MmuexpError(what, where=place)
-
-
-def _takes(function: Callable[..., Any], count: int) -> bool:
-    try:
-        inspect.signature(function).bind(*range(count))
-    except TypeError:
-        return False
-    return True
+            raise MmuexpError(what, where=place) from None
 
 
 def _answers(strategy: Strategy) -> None:
     cls = type(strategy)
     prices = strategy.price_list()
-    if not isinstance(prices, Mapping) or not all(
-        isinstance(name, str) and isinstance(cost, Cost) for name, cost in prices.items()
-    ):
+    listed = prices.items() if isinstance(prices, Mapping) else [(None, None)]
+    if not all(isinstance(name, str) and isinstance(cost, Cost) for name, cost in listed):
         raise _mistake(cls, "price_list", f"price_list gives {prices!r}", "give count -> Cost(...)")
     for name, maybe in (("table_bytes", False), ("reserved_bytes", True)):
         given = getattr(strategy, name)()
-        if not _is_count(given) and not (maybe and given is None):
+        counted = isinstance(given, int | np.integer) and not isinstance(given, bool) and given >= 0
+        if not counted and not (maybe and given is None):
             raise _mistake(cls, name, f"{name}() gives {given!r}, no number of bytes", "return an int")
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)
 
 
 def checked_state(strategy: Strategy) -> Any:
