@@ -1,5 +1,6 @@
 """Commands for tests: run in this process or in one of their own, and an experiment in a folder for them to run on."""
 
+import json
 import os
 import subprocess
 import sys
@@ -157,3 +158,14 @@ def commands() -> dict[str, click.Command]:
 
 
 ALL_COMMANDS = commands()
+
+
+def refused_manifest(cli, trace, folder: Path, **wrong) -> str:
+    """The line that refuses a saved result of a trace whose manifest holds these."""
+    saved = folder / "r.json"
+    cli("compare", trace, "-s", "softmmu", "-o", saved)
+    document = json.loads(saved.read_text())
+    document["manifest"] |= wrong
+    saved.write_text(json.dumps(document))
+    assert cli("export", saved, "--format", "md", "-o", "-").code == 1
+    return one_line(cli.err)

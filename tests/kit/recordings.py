@@ -99,6 +99,13 @@ def record_guest(*options, image: str, cwd, env=None):
     return record("--system", *options, "--", "-bios", image, *GUEST_DEVICES, cwd=cwd, env=env)
 
 
+def recorded_guest(name: str, rounds: int, folder: Path, env: dict | None = None) -> Path:
+    """The recording of a guest that checks what it reads; it ends QEMU with 33 if every word is as it should be."""
+    done = record_guest("-o", f"{name}.arrow", image=guest(name, rounds), cwd=folder, env=env)
+    assert done.code == 33, done.err
+    return folder / f"{name}.arrow"
+
+
 def _environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "XDG_CACHE_HOME": str(workshop() / "cache"), **extra}
 
@@ -354,3 +361,11 @@ def drops_of_a_flush(env) -> int:
     per_flush, rest = divmod(many - few, 30 - 2)
     assert rest == 0
     return per_flush
+
+
+def kill_qemu(process) -> None:
+    """Kill the QEMU of a recorder, which says so by its exit code and ends in peace."""
+    os.kill(qemu_of(process), signal.SIGKILL)
+    _, err = finish(process)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert "Traceback" not in err

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from truth import oracle
 from truth.schemes import NAMES
 
 from kit.places import ROOT
@@ -175,3 +176,11 @@ def between(program: Path, begin: int, end: int) -> list[Instruction]:
 def hit_path(program: Path, path: FastPath) -> list[Instruction]:
     """What runs on a hit, in order."""
     return between(program, path.begin, path.gap) + between(program, path.resume, path.end)
+
+
+def check_known(rows, spec: str, mode: str, known: dict[str, int]) -> None:
+    """By the oracle these rows have the counts that are known, and by the model those of the oracle."""
+    counts = oracle.run(rows, spec, mode)
+    assert {name: counts[name] for name in known} == known
+    assert not differences(rows, spec, mode, counts)
+    assert not differences(rows, spec, mode, counts, filtered=False)

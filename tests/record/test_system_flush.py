@@ -8,12 +8,11 @@ from kit.recordings import (
     NAME,
     drops,
     drops_of_a_flush,
-    environment,
     flushes_by_phase,
     guest,
-    here,
     is_newer,
     record_guest,
+    recorded_guest,
     tuples,
 )
 
@@ -33,17 +32,9 @@ PER_ROUND = sum(rows for _, rows in FLUSHES.values())
 RSM_DROPS_AGAIN = 1  # it loads CR0, then CR3
 
 
-@pytest.fixture(scope="module", params=here())
-def env(request):
-    return environment(request.param)
-
-
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory, env):
-    folder = tmp_path_factory.mktemp("flushes")
-    done = record_guest("-o", "flushes.arrow", image=guest("flushes", N), cwd=folder, env=env)
-    assert done.code == 33, done.err
-    return folder / "flushes.arrow"
+    return recorded_guest("flushes", N, tmp_path_factory.mktemp("flushes"), env)
 
 
 def test_each_phase_makes_the_flushes_that_its_source_says(recorded):

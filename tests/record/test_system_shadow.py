@@ -10,13 +10,12 @@ from kit.recordings import (
     NAME,
     drops,
     drops_of_a_flush,
-    environment,
     flushes_by_phase,
     guest,
-    here,
     is_newer,
     record,
     record_guest,
+    recorded_guest,
     rows_of,
     tuples,
 )
@@ -35,17 +34,9 @@ MOVE_DROPS_AGAIN = 1  # what moves is taken away, then shown
 ADDRESS_SPACES = 2  # of a processor, with SMRAM and without: QEMU drops all translations for each
 
 
-@pytest.fixture(scope="module", params=here())
-def env(request):
-    return environment(request.param)
-
-
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory, env):
-    folder = tmp_path_factory.mktemp("shadow")
-    done = record_guest("-o", "shadow.arrow", image=guest("shadow", N), cwd=folder, env=env)
-    assert done.code == 33, done.err  # each word came back from the memory that was shown
-    return folder / "shadow.arrow"
+    return recorded_guest("shadow", N, tmp_path_factory.mktemp("shadow"), env)
 
 
 def touches(rows, vpage: int) -> list[tuple[Op, int]]:

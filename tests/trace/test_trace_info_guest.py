@@ -191,12 +191,59 @@ def test_counted_anew_on_a_real_window(name):
         assert told["flushes"]["intervals"] > 5 and told["user"]["accesses"] > 0
 
 
+def places_of(rows: Columns):
+    """The first and the last page of each row; which rows are accesses to devices, and which are code."""
+    vaddr, size = rows.vaddr.astype(int), rows.size.astype(int)
+    last = (vaddr + np.maximum(size, 1) - 1 >> 12) % 2**20
+    return vaddr >> 12, last, (rows.flags & IO != 0) & (rows.op < 2), rows.op == EXEC
+
+
+def code_and_stores_to_it(rows: Columns, mode: str) -> tuple[set, set, int]:
+    """(pages that were executed, those of them that were stored to after that, such stores), row by row."""
+    page, other, io, _ = places_of(rows)
+    physical, executed, stored, into_code = {}, set(), set(), 0
+    order = (page, other, rows.page, rows.op, io)
+    for here, there, frame, kind, is_io in zip(*(column.tolist() for column in order), strict=True):
+        if kind == MAP:
+            physical[here] = frame
+        elif kind in (STORE, EXEC) and not is_io:
+            pages = {physical[p] if mode == "system" else p for p in (here, there)}
+            if kind == EXEC:
+                executed |= pages
+            elif pages & executed:
+                into_code += 1
+                stored |= pages & executed
+    return executed, stored, into_code
+
+
+def map_of(rows: Columns) -> list[dict]:
+    """Regions of 4 MiB, neighbours of one use merged."""
+    op, (page, other, io, code) = rows.op, places_of(rows)
+    ranges, previous = [], None
+    region, other_region = page >> 10, np.where(io, page, other) >> 10
+    for r in np.unique(np.concatenate([region[op < 3], other_region[op < 3]])).tolist():
+        within = region == r
+        masks = {"r": op == 0, "w": op == 1, "x": code, "d": io}
+        second = (other_region == r) & ~io
+        touched = {k: set(page[m & within]) | set(other[m & second]) for k, m in masks.items()}
+        use = "".join(k if pages else "-" for k, pages in touched.items())
+        counts = [len(set.union(*touched.values())), *(int(np.sum(within & (op == kind))) for kind in range(3))]
+        counts.append(int(np.sum(io & within)))
+        if previous != (r - 1, use):
+            ranges.append(
+                {"start": r << 22, "use": use} | dict.fromkeys(("pages", "loads", "stores", "execs", "io"), 0)
+            )
+        previous = (r, use)
+        ranges[-1]["end"] = r + 1 << 22
+        for key, count in zip(("pages", "loads", "stores", "execs", "io"), counts, strict=True):
+            ranges[-1][key] += count
+    return ranges
+
+
 def recount(rows: Columns, mode: str = "user") -> dict:
     """The same figures from NumPy's unique and sort, and from dicts and sets, row by row where order matters."""
-    vaddr, op, size = rows.vaddr.astype(int), rows.op, rows.size.astype(int)
-    page, other = vaddr >> 12, (vaddr + np.maximum(size, 1) - 1 >> 12) % 2**20
-    io = (rows.flags & IO != 0) & (op < 2)
-    data, code, user = (op < 2) & ~io, op == EXEC, rows.flags & USER != 0
+    op, size, (page, other, io, code) = rows.op, rows.size.astype(int), places_of(rows)
+    data, user = (op < 2) & ~io, rows.flags & USER != 0
     accesses, execs, stores = (int(np.sum(which)) for which in (op < 2, code, op == STORE))
 
     def distinct(start, stop):
@@ -223,38 +270,7 @@ def recount(rows: Columns, mode: str = "user") -> dict:
     devices = {int(p): [int(np.sum(io & (page == p) & (op == kind))) for kind in (0, 1)] for p in np.unique(page[io])}
     ranked = sorted(devices, key=lambda p: (-sum(devices[p]), p))
 
-    physical, executed, stored, into_code = {}, set(), set(), 0
-    order = (page, other, rows.page, op, io)
-    for here, there, frame, kind, is_io in zip(*(column.tolist() for column in order), strict=True):
-        if kind == MAP:
-            physical[here] = frame
-        elif kind in (STORE, EXEC) and not is_io:
-            pages = {physical[p] if mode == "system" else p for p in (here, there)}
-            if kind == EXEC:
-                executed |= pages
-            elif pages & executed:
-                into_code += 1
-                stored |= pages & executed
-
-    ranges, previous = [], None
-    region, other_region = page >> 10, np.where(io, page, other) >> 10
-    for r in np.unique(np.concatenate([region[op < 3], other_region[op < 3]])).tolist():
-        within = region == r
-        masks = {"r": op == 0, "w": op == 1, "x": code, "d": io}
-        second = (other_region == r) & ~io
-        touched = {k: set(page[m & within]) | set(other[m & second]) for k, m in masks.items()}
-        use = "".join(k if pages else "-" for k, pages in touched.items())
-        counts = [len(set.union(*touched.values())), *(int(np.sum(within & (op == kind))) for kind in range(3))]
-        counts.append(int(np.sum(io & within)))
-        if previous != (r - 1, use):
-            ranges.append(
-                {"start": r << 22, "use": use} | dict.fromkeys(("pages", "loads", "stores", "execs", "io"), 0)
-            )
-        previous = (r, use)
-        ranges[-1]["end"] = r + 1 << 22
-        for key, count in zip(("pages", "loads", "stores", "execs", "io"), counts, strict=True):
-            ranges[-1][key] += count
-
+    executed, stored, into_code = code_and_stores_to_it(rows, mode)
     user_accesses, user_execs = int(np.sum(user & (op < 2))), int(np.sum(user & code))
     return {
         "flushes": {
@@ -284,6 +300,6 @@ def recount(rows: Columns, mode: str = "user") -> dict:
             "stored_pages": len(stored),
         },
         "region_bytes": 1 << 22,
-        "address_map": ranges,
+        "address_map": map_of(rows),
         "working_set": curve,
     }
