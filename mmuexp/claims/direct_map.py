@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from mmuexp.claims.estimate import CODE_COPY, INTEGER, SOURCED, mean_f_at, mean_speedup, programs_of
+from mmuexp.claims.estimate import CODE_COPY, INTEGER, mean_speedup, programs_of
 from mmuexp.claims.evidence import PATCHED, QEMU_10, QEMU_FAST, SOFTMMU, WIDE, CountedRun, Evidence
-from mmuexp.claims.model import FACTOR, NS, RATE, SPEEDUP, Claim, Part, verdict_of_range
-from mmuexp.claims.words import between, live_figures, span, spread, spread_times
+from mmuexp.claims.model import FACTOR, NS, RATE, SPEEDUP, Claim, Part
+from mmuexp.claims.words import between, judge_by_f, live_figures, spread, spread_times
 from mmuexp.render.words import duration
 
 USER = ("ten-kernels", "programs")
@@ -14,7 +14,6 @@ WHOLE = ("linux-boot",)  # its windows were chosen where much happens: no measur
 EXPERIMENTS = (*USER, *SYSTEM)
 MUCH = 2.0
 ABOUT_TWO = (1.5, 2.5)  # what rounds to 2
-NONE = verdict_of_range(1, 0, SOURCED)
 LAYOUTS = {QEMU_FAST: "2004, unpatched", PATCHED: "2004, patched kernel", WIDE: "64-bit host"}
 
 
@@ -70,16 +69,12 @@ def _about_two(evidence: Evidence) -> Part:
         found = programs_of(fitting(evidence, system=WHOLE), host)
         if not found:
             continue
-        every = list(found.values())
-        low, high = mean_f_at(every, most), mean_f_at(every, least)
-        part.ruled[host.name] = verdict_of_range(low, high, SOURCED)
-        part.conditions[host.name] = span(low, high, SOURCED)
+        low, high = judge_by_f(part, found, host.name, least, most)
         for name, one in found.items():
-            part.case(name, verdict_of_range(one.f_at(most), one.f_at(least), SOURCED) != NONE, host.name)
             part.figure("f from which it is about two", one.f_at(most), FACTOR, host.name, name)
             part.figure("f up to which it is about two", one.f_at(least), FACTOR, host.name, name)
             part.figure(f"whole program, f = {INTEGER.f:g}", one.speedup(INTEGER.f), SPEEDUP, host.name, name)
-        mean = mean_speedup(every, INTEGER.f)
+        mean = mean_speedup(list(found.values()), INTEGER.f)
         part.figure(f"whole programs, the mean at f = {INTEGER.f:g}", mean, SPEEDUP, host.name, key=True)
         part.figures += between("it is about two, the mean", low, high, host.name) if high > 0 else []
         with_copy = {name: one.speedup(INTEGER.f, CODE_COPY.f) for name, one in found.items()}

@@ -49,11 +49,11 @@ def _md(report: ClaimsReport) -> bytes:
 
 
 def _html(report: ClaimsReport) -> bytes:
+    from mmuexp.render.claims import sections
     from mmuexp.render.html.page import page
     from mmuexp.render.html.sections import Heading
 
-    sections = [Heading("Claims and verdicts"), *report.sections()]
-    return page(TITLE, sections, report.manifest).encode()
+    return page(TITLE, [Heading("Claims and verdicts"), *sections(report)], report.manifest).encode()
 
 
 WRITERS: dict[str, Callable[[ClaimsReport], bytes]] = {".csv": to_csv, ".json": _json, ".md": _md, ".html": _html}

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from mmuexp.claims.estimate import FLOATING, INTEGER, SOURCED, Program, mean_f_at, mean_speedup, programs_of
 from mmuexp.claims.evidence import MAP_BLOCK, QEMU_10, SOFTMMU, Evidence
-from mmuexp.claims.model import FACTOR, SPEEDUP, Claim, Part, verdict_of_range
-from mmuexp.claims.words import between, live_figures, span, spread_times
+from mmuexp.claims.model import FACTOR, SPEEDUP, Claim, Part
+from mmuexp.claims.words import between, judge_by_f, live_figures, spread_times
 
 EXPERIMENTS = ("ten-kernels",)
 LEAST, MOST = 1.2, 1.3  # times the results under softmmu: nbench's results are rates
@@ -26,19 +26,15 @@ def _at_sources(found: dict[str, Program]) -> float:
 def judge(evidence: Evidence) -> Iterator[Part]:
     part = Part("20-30 % better results")
     pairs = evidence.pairs(*EXPERIMENTS, of=[SOFTMMU, MAP_BLOCK])
-    never = verdict_of_range(1, 0, SOURCED)
     for host in evidence.hosts:
         found = programs(evidence, host)
         if not found:
             continue
         every = list(found.values())
-        low, high = mean_f_at(every, MOST), mean_f_at(every, LEAST)
-        part.ruled[host.name] = verdict_of_range(low, high, SOURCED)
-        part.conditions[host.name] = span(low, high, SOURCED)
+        low, high = judge_by_f(part, found, host.name, LEAST, MOST)
         told = f"whole programs, the mean at f = {INTEGER.f:g} ({FLOATING.f:g} floating point)"
         part.figure(told, _at_sources(found), SPEEDUP, host.name, key=True)
         for name, one in found.items():
-            part.case(name, verdict_of_range(one.f_at(MOST), one.f_at(LEAST), SOURCED) != never, host.name)
             at = host.name, name
             part.figure("f from which it holds", one.f_at(MOST), FACTOR, *at)
             part.figure("f up to which it holds", one.f_at(LEAST), FACTOR, *at)

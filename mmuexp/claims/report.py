@@ -38,12 +38,6 @@ class ClaimsReport:
         table.attrs["manifest"] = self.manifest
         return table
 
-    def sections(self) -> list[Any]:
-        """As sections of a page (render/page.py), from headings of level 3 on."""
-        from mmuexp.render.claims import sections
-
-        return sections(self)
-
     def rows(self) -> list[tuple]:
         return [(f.claim.number, f.claim.author, *row) for f in self.findings for row in _rows(f)]
 

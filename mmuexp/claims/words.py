@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from mmuexp.claims.estimate import SOURCED, Program, mean_f_at
 from mmuexp.claims.evidence import Evidence, Pairs
-from mmuexp.claims.model import ANY_HOST, FACTOR, LIVE, NS, SPEEDUP, ClaimFigure
+from mmuexp.claims.model import ANY_HOST, FACTOR, LIVE, NS, SPEEDUP, ClaimFigure, Part, verdict_of_range
 from mmuexp.price.host import Profile
 from mmuexp.price.verdict import ABOVE, ALWAYS, BELOW, BreakEven
 from mmuexp.render.words import duration, significant
@@ -41,6 +42,17 @@ def span(low: float, high: float, sourced: tuple[float, float]) -> str:
         return f"at no number of host instructions for one of the guest {told}"
     values = f"{significant(max(low, 0))} to {significant(high)}"
     return f"one guest instruction takes {values} host ones besides memory accesses {told}"
+
+
+def judge_by_f(part: Part, found: Mapping[str, Program], host: str, least: float, most: float) -> tuple[float, float]:
+    """Rule that a speed-up of `least` to `most` times holds where sources may give f so; the ends of f for the mean."""
+    every = list(found.values())
+    low, high = mean_f_at(every, most), mean_f_at(every, least)
+    part.ruled[host], part.conditions[host] = verdict_of_range(low, high, SOURCED), span(low, high, SOURCED)
+    never = verdict_of_range(1, 0, SOURCED)
+    for name, one in found.items():
+        part.case(name, verdict_of_range(one.f_at(most), one.f_at(least), SOURCED) != never, host)
+    return low, high
 
 
 def spread(quantity: str, values: Mapping[str, float], unit: str, host: str = ANY_HOST) -> list[ClaimFigure]:

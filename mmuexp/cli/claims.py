@@ -32,7 +32,7 @@ def command(files, traces, host, only, replay, store, outputs, format_) -> None:
     """
     from mmuexp.claims.file import WRITERS
     from mmuexp.claims.report import claims
-    from mmuexp.render.terminal.claims import print_report
+    from mmuexp.render.claims import print_report
 
     tell_of_compiling()
     given = [*traces, *files] or None

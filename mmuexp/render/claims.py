@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Console
+from rich.text import Text
+
 from mmuexp.render import words
+from mmuexp.render.terminal.grid import print_table, print_text
 
 NAMED = 8  # of more recordings so many are named on a terminal
 DECIDING = 3  # and so many of the prices that decide
@@ -145,7 +149,8 @@ def markdown(report: Any) -> str:
 
 def sections(report: Any) -> list[Any]:
     """Return the sections of a page (html/page.py), from headings of level 3 on."""
-    from mmuexp.render.html.sections import Cell, Details, Heading, Table, Text
+    from mmuexp.render.html.sections import Cell, Details, Heading, Table
+    from mmuexp.render.html.sections import Text as Paragraph
 
     def marked(finding: Any, host: str) -> Cell:
         return Cell(with_condition(finding, host), mark=MARKS.get(finding.verdict_at(host), ""))
@@ -163,17 +168,49 @@ def sections(report: Any) -> list[Any]:
     for finding in report.findings:
         claim = finding.claim
         found.append(Heading(f"{claim.number}. {claim.says}", 3, f"claim-{claim.number}"))
-        found.append(Text(f"{claim.author}: {finding.verdict}", "verdict"))
+        found.append(Paragraph(f"{claim.author}: {finding.verdict}", "verdict"))
         for part in finding.parts:
             one = told(part, report.hosts, named=None)
-            found.append(Text([f"{one.meaning}: {one.verdict}", *(f"when {text}" for text in one.conditions)]))
-            found.append(Text(list(one.recordings), "note"))
+            whens = [f"when {text}" for text in one.conditions]
+            found.append(Paragraph([f"{one.meaning}: {one.verdict}", *whens]))
+            found.append(Paragraph(list(one.recordings), "note"))
             if one.cells:
                 found.append(table(one, sortable=False))
             every = told(part, report.hosts, named=None, key=False)
             if len(every.cells) > len(one.cells):
                 found.append(Details("every figure", [table(every)]))
-        judged = [Text([claim.rule, claim.where]), Text([source.command for source in finding.sources], "code")]
+        judged = [
+            Paragraph([claim.rule, claim.where]),
+            Paragraph([source.command for source in finding.sources], "code"),
+        ]
         found.append(Details("how it is judged, and from what", judged))
-        found.append(Text(notes(finding, report), "note"))
+        found.append(Paragraph(notes(finding, report), "note"))
     return found
+
+
+def print_report(report: Any, console: Console) -> None:
+    """Print the overview (of several claims), then each claim: verdict, condition, figures, where they are from."""
+    if len(report.findings) > 1:
+        heads, lines = overview(report)
+        rows = [[Text(cell, style=COLOURS.get(cell, "")) for cell in line] for line in lines]
+        print_table(console, heads, rows, left=(0, 1), head_style="dim")
+    for at, finding in enumerate(report.findings):
+        if at or len(report.findings) > 1:
+            console.print()
+        _print(finding, report, console)
+
+
+def _print(finding: Any, report: Any, console: Console) -> None:
+    claim = finding.claim
+    title = Text(f"{claim.number}. ").append(finding.verdict, style=COLOURS.get(finding.verdict, "dim"))
+    print_text(console, title.append(f"  {claim.author}: {claim.says}", style="bold"))
+    for part in finding.parts:
+        one = told(part, report.hosts)
+        line = Text(f"{one.meaning}: ").append(one.verdict, style=COLOURS.get(one.verdict, "bold"))
+        print_text(console, line, 3)
+        for text in (*(f"when {condition}" for condition in one.conditions), *one.recordings):
+            print_text(console, Text(text), 5)
+        if one.cells:
+            print_table(console, one.heads, one.cells, indent=5, head_style="dim")
+    for note in notes(finding, report):
+        print_text(console, Text(note, style="dim"), 3)

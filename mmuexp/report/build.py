@@ -127,8 +127,9 @@ def _claims(hosts: Sequence[Profile], results: Any) -> list[Any]:
     if results is not None and Path(results).resolve() != results_folder().resolve():
         return []
     from mmuexp.claims.report import claims
+    from mmuexp.render.claims import sections
 
-    first, *others = claims(host=list(hosts)).sections()
+    first, *others = sections(claims(host=list(hosts)))
     details = Details("Each claim, with the figures that its verdict is made of", others)
     return [Heading("What the mail claims", id="claims"), first, details]
 

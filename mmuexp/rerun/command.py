@@ -72,9 +72,7 @@ def calls_of(about: About) -> dict[str, Call]:
 def _call(about: About, words: Sequence[str]) -> Call:
     kind, *rest = words
     if kind not in KINDS:
-        raise MmuexpError(
-            f"command {kind!r} cannot be run again", where=f"{about.name}/{FILE}", todo=f"give {' or '.join(KINDS)}"
-        )
+        raise about.error(f"command {kind!r} cannot be run again", todo=f"give {' or '.join(KINDS)}")
     shown, traces, options = [kind], {}, {}
     listed: dict[str, list[str]] = {"params": [], "strategies": []}
     for flag, name, value in _split(rest, kind, about):

@@ -97,7 +97,7 @@ def test_claim_5_is_where_the_factor_lies(monkeypatch):
     assert some.verdict == WHEN
     assert finding(5, evidence(ten_kernels=kernel(450, 400))).verdict == FAILS  # nowhere 20 % better
     assert finding(5, evidence(ten_kernels=kernel(9000, 2000))).verdict == FAILS  # more than 30 % up to f = 21
-    monkeypatch.setattr("mmuexp.claims.nbench.SOURCED", (4.0, 5.0))
+    monkeypatch.setattr("mmuexp.claims.words.SOURCED", (4.0, 5.0))
     assert finding(5, evidence(ten_kernels=kernel(3600, 2000))).verdict == HOLDS
 
 
@@ -184,7 +184,7 @@ def test_claim_8_about_two_times_is_a_range(monkeypatch):
     assert told["f from which it is about two, the mean"] == pytest.approx(8.5 / 1.5)
     assert told["f up to which it is about two, the mean"] == pytest.approx(19)
     assert found.verdict("plain") == WHEN
-    monkeypatch.setattr("mmuexp.claims.direct_map.SOURCED", (6, 10))
+    monkeypatch.setattr("mmuexp.claims.words.SOURCED", (6, 10))
     assert parts(8, evidence(programs=direct("a", 0)))[1] == HOLDS
     assert parts(8, evidence(programs=direct("a", 9)))[1] == FAILS
 
