@@ -12,7 +12,7 @@ from mmuexp import compare
 from mmuexp.guest import IO, THREAD, Columns, Op
 from mmuexp.trace import export_text, open_trace
 from mmuexp.trace.export import TEXT, export
-from mmuexp.trace.importers.lackey import import_trace
+from mmuexp.trace.importers.work import import_trace
 
 ROWS = columns_of([
     (Op.LOAD, 0x2000, 4, 0),  # before any block

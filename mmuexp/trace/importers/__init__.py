@@ -15,6 +15,7 @@ what is no trace.
 import ast
 import pkgutil
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -81,6 +82,7 @@ def formats() -> dict[str, str]:
     }
 
 
+@cache
 def _meaning(file: Path) -> str:
     """What an importer's file reads; "" for any other file."""
     sentence = (ast.get_docstring(ast.parse(file.read_bytes())) or "").partition("\n")[0]

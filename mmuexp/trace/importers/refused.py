@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from mmuexp.errors import TraceError, option
 from mmuexp.trace.importers import formats
+from mmuexp.trace.importers.named import named
 from mmuexp.trace.importers.source import Sample, quoted
 
 
@@ -13,6 +14,8 @@ def refuse_by_name(sample: Sample, where: str) -> NoReturn:
     for recognized, what, todo in REFUSED:
         if recognized(sample):
             raise TraceError(what, where=where, todo=todo)
+    if (found := named(sample)) is not None:
+        raise TraceError(found.what, where=where, todo=found.todo)
     todo = f"there are {', '.join(formats())}: if it is one of them, say which with {option('from_format', '')}"
     if sample.folder:
         raise TraceError("is a folder without a recording that can be imported", where=where, todo=todo)
