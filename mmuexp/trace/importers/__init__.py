@@ -8,8 +8,8 @@ its errors take names and meanings from here. A format's file defines
     OPTIONS = ("thread", ...)                  the options, besides --rebase, that it takes; left out if none
 
 Other packages register theirs, a module or an object that has these, by the entry point group `mmuexp.importers`. The
-files beside: `work` runs an import, `source` and `layers` open files, `rows` and `rows_scan` make rows, `refused` names
-what is no trace.
+files beside: `work` runs an import, `source` and `layers` open files, `rows` and `rows_scan` make rows, `text` and
+`text_scan` read lines, `refused` and `named` name what is no trace.
 """
 
 import ast
