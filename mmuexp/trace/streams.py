@@ -213,17 +213,22 @@ def _pack(numbers: np.ndarray, near: np.ndarray, far: np.ndarray) -> tuple[Numbe
 @guarded()
 @kept
 def _unpacked(near: np.ndarray, far: np.ndarray, numbers: np.ndarray, count: int) -> bool:
-    """Read as many differences as there are bytes below 128, the last byte one of them, without a branch that is hard
-    to foresee. False where they make no sense."""
-    at, f, most, end, before = U(0), U(0), U(len(far)), U(len(near) - 1), U(0)
+    """Read as many differences as there are bytes below 128, the last byte one of them. False where they make no
+    sense."""
+    at, f, most, before = U(0), U(0), U(len(far)), U(0)
     for k in range(U(count)):
-        first, second, third = U(near[at]), U(near[min(at + U(1), end)]), U(near[min(at + U(2), end)])
-        has_second = first >> U(7)
-        has_third = has_second & second >> U(7)
-        told = first & U(127) | (second & U(127)) << U(7) & U(0) - has_second | third << U(14) & U(0) - has_third
-        at += U(1) + has_second + has_third
-        if has_third & third >> U(7):
-            return False
+        told = U(near[at])
+        at += U(1)
+        if told >= 128:
+            byte = U(near[at])
+            at += U(1)
+            told = told & U(127) | (byte & U(127)) << U(7)
+            if byte >= 128:
+                byte = U(near[at])
+                at += U(1)
+                if byte >= 128:
+                    return False
+                told |= byte << U(14)
         if told >= PLAIN:
             told -= U(PLAIN)
             before = told >> U(1) ^ U(0) - (told & U(1))
@@ -277,17 +282,21 @@ def _addresses(
         if (shape > known) | (known > told):
             return -1
         shapes[i] = shape
-        first, end = U(first_site[shape]), U(first_site[shape + U(1)])
-        row += end - first + U(size[shape] != 0) + U(shape == U(OTHER))
+        first = U(first_site[shape])
+        sites = U(first_site[shape + U(1)]) - first
+        row += sites + U(size[shape] != 0) + U(shape == U(OTHER))
         if row > U(rows):
             return -1
-        for site in range(first, end):
-            bit = changed[access >> U(6)] >> (access & U(63)) & U(1)
-            then = last if new else site_vaddr[site]
-            last = np.uint32(U(then) + (U(numbers[count]) & U(0) - bit))
-            count += bit
-            site_vaddr[site] = vaddr[access] = last
-            access += U(1)
+        at, shift = access >> U(6), access & U(63)
+        bits = changed[at] >> shift | changed[at + U(1)] << U(1) << U(63) - shift
+        for k in range(sites):
+            if not new:
+                last = site_vaddr[first + k]
+            if bits >> k & U(1):
+                last = np.uint32(last + numbers[count])
+                count += U(1)
+            site_vaddr[first + k] = vaddr[access + k] = last
+        access += sites
         if count > most:
             return -1
     return np.int64(access) if (known == told) & (count == most) & (row == U(rows)) else -1

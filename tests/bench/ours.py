@@ -14,14 +14,19 @@ from .worker import serve
 
 
 def decode(trace: str, threads: int = 1) -> dict:
-    """Only decode. With several threads each takes every so-manieth batch."""
+    """Only decode. With several threads each takes every so-manieth group."""
     with open_trace(trace) as opened:
-        starts = [sum(opened.layouts.rows[:at]) for at in range(len(opened.layouts))]
+        ends = [*opened.group_rows()[1:], opened.file_rows]
 
         def part(first: int) -> int:
             rows = 0
-            for at in range(first, len(starts), threads):
-                rows += sum(len(columns.op) for columns in opened.decoder.pieces(opened.layouts[at], starts[at]))
+            for at in range(first, len(ends), threads):
+                start = done = ends[at - 1] if at else 0
+                for runs in opened.runs(start, ahead=False):
+                    done += runs.rows
+                    if done == ends[at]:
+                        break
+                rows += done - start
             return rows
 
         with ThreadPoolExecutor(threads) as pool:
