@@ -31,7 +31,7 @@ class Bench:
 
     def parts(self) -> list:
         return [self.against_peers, self.many, self.thrashing, self.memory, self.starts, self.recording, self.sizes,
-                self.curves, self.stages]  # fmt: skip
+                self.awkward, self.curves, self.stages]  # fmt: skip
 
     def close(self) -> None:
         self.alone.close()
@@ -198,6 +198,18 @@ class Bench:
         for label, runs in found.items():
             size = files[label].stat().st_size / runs[0]["rows"]
             self.rates(f"{TRACE} as {label}: decode, 1 core", runs, "rows", note=f"{size:.3f} bytes/row")
+
+    def awkward(self) -> None:
+        """traces whose blocks are of no use, stored as such and as rows"""
+        for name, paths in synthetic.awkward_files(self.made).items():
+            blocks, rows = (path.stat().st_size for path in paths)
+            self.add("figure", "", f"{name}: bytes, format 2 against format 1", [blocks / rows], "x", note="aim: 1.1")
+            cases = {path.name: lambda path=path: self.alone.ask("compare", trace=str(path), schemes=[ONE])
+                     for path in paths}  # fmt: skip
+            found = [runs for _, runs in sorted(interleaved(min(self.rounds, 3), cases).items())]
+            self.add(
+                "figure", "", f"{name}: time of one scheme, format 2 against format 1, 1 core", ratios(*found), "x"
+            )
 
     def curves(self) -> None:
         """cost against rows and against values"""

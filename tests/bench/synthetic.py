@@ -12,6 +12,9 @@ import numpy as np
 
 from mmuexp.guest import DTYPES, USER, Columns
 from mmuexp.trace import TraceWriter
+from mmuexp.trace.export import export
+
+from ..kit.awkward import awkward
 
 PIECE = 1 << 20
 BODY = np.array([2, 0, 1, 0, 2, 0, 0, 2, 1, 0])  # ops: EXEC, LOAD and STORE
@@ -68,6 +71,18 @@ def thrashing(folder: Path, pieces: int = 4) -> Path:
             yield _columns(op, (page[last] << np.uint32(21)) + np.uint32(1 << 20) + (last % 1024 * 4).astype(np.uint32))
 
     return _write(folder / f"thrash-{pieces}.arrow", made())
+
+
+def awkward_files(folder: Path, rows: int = PIECE) -> dict[str, tuple[Path, Path]]:
+    """Each of the awkward traces by name: as the recorder would write it, and as rows."""
+    found = {}
+    for name, columns in awkward(rows, user=True).items():
+        blocks = _write(folder / f"{name.replace(' ', '-')}.arrow", [columns])
+        as_rows = blocks.with_suffix(".rows.arrow")
+        if not as_rows.exists():
+            export(blocks, str(as_rows))
+        found[name] = blocks, as_rows
+    return found
 
 
 def every_page(folder: Path, passes: int = 2) -> Path:
