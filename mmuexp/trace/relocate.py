@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from mmuexp.blocks.builder import runs_of
+from mmuexp.blocks.runs import Runs
 from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
 from mmuexp.trace.regions import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
 
@@ -28,6 +30,10 @@ class Relocated:
     def sha256(self) -> str:
         """Of the file, as recorded."""
         return self.trace.sha256()
+
+    def runs(self, *, ahead: bool = True) -> Iterator[Runs]:
+        """As `Trace.runs`: what moves has other shapes."""
+        return runs_of(self.batches(ahead=ahead))
 
     def moved(self, columns: Columns) -> Columns:
         """Move these rows of the trace. FLUSH rows (a value of CR3) and annotations stay as they are."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mmuexp.blocks.builder import runs_of
+from mmuexp.blocks.runs import Runs
 from mmuexp.errors import TraceError, UsageError, option
 from mmuexp.guest import THREAD, Columns
 from mmuexp.trace.reader import Trace
@@ -112,6 +114,10 @@ class OfThread:
                 yield Columns(*(column[places] for column in columns))
                 self.decodes = True
             first += len(columns.op)
+
+    def runs(self, *, ahead: bool = True) -> Iterator[Runs]:
+        """As `Trace.runs`."""
+        return runs_of(self.batches(ahead=ahead))
 
     def in_file(self, rows: np.ndarray) -> np.ndarray:
         """The numbers in the file of rows of one of the latest two batches. Raises LookupError for other rows."""

@@ -12,10 +12,12 @@ from kit.traces import SYSTEM, columns_of, concat, program_rows, random_trace, r
 from plain_reader import batches
 
 from mmuexp.blocks.rows import rows_of
-from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
+from mmuexp.guest import BATCH_ROWS, DTYPES, THREAD, Columns
 from mmuexp.trace import open_trace
 from mmuexp.trace.export import export
+from mmuexp.trace.relocate import relocated
 from mmuexp.trace.rewrite import compress_trace, slice_trace
+from mmuexp.trace.threads import OfThread
 
 READER = Path(__file__).parent / "plain_reader.py"
 QUICK = ("smc", "ownpage", "textdata", "lu")  # recordings that plain Python reads in less than a second
@@ -143,3 +145,13 @@ def test_rows_for_data_frames(tmp_path):
         for found in (frame[name], polars[name], table[name]):
             assert np.array_equal(found.to_numpy(), column)
         assert frame[name].dtype == column.dtype
+
+
+@pytest.mark.parametrize("shown", ["one thread", "moved"])
+def test_what_shows_a_trace_otherwise_has_runs_too(tmp_path, small_groups, shown):
+    rows = program_rows(4_000)
+    rows.op[[1500, 2500]], rows.vaddr[[1500, 2500]] = THREAD, (1, 0)
+    trace = open_trace(write(tmp_path / "t.arrow", rows))
+    other = OfThread(trace, 1) if shown == "one thread" else relocated(trace, 7)
+    found = concat([rows_of(runs) for runs in other.runs()])
+    assert same(found, read(other)) and not same(found, rows)
