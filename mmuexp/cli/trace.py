@@ -265,7 +265,8 @@ def import_(file, target, format_, rebase, rebase_size, thread, **given) -> None
     \b
     Examples:
       mmuexp trace import lackey.log.gz -o program.arrow
-      mmuexp trace import --from lackey --skip-foreign --rebase mixed.log -o program.arrow
+      mmuexp trace import --rebase drmemtrace.server.dir --thread 4711 -o worker.arrow
+      mmuexp trace import --from champsim --rebase 605.mcf.xz -o mcf.arrow
 
     What is read, how to record it and what is lost on the way: docs/importing.md.
     """

@@ -1,6 +1,7 @@
 """Help: a sentence, then two examples, which are run; and it comes at once."""
 
 import gzip
+import lzma
 import os
 import re
 import shlex
@@ -12,6 +13,8 @@ from itertools import pairwise
 import click
 import pytest
 from kit.cli import ALL_COMMANDS
+from kit.drmemtrace import INSTR, recorded
+from kit.importing import instruction
 from kit.places import ROOT
 from kit.traces import write_trace
 
@@ -100,6 +103,12 @@ def test_examples_about_traces_and_strategies_run(example, cli, long_trace, tmp_
             (tmp_path / word).write_text(LACKEY.format(high="ff" if "64" in word else ""))
         elif word.endswith(".log.gz"):
             (tmp_path / word).write_bytes(gzip.compress(LACKEY.format(high="").encode()))
+        elif word.endswith(".xz"):
+            (tmp_path / word).write_bytes(lzma.compress(instruction(0x400000, reads=(0x7FFF0000,))))
+        elif word.endswith(".dir"):
+            (tmp_path / word).mkdir()
+            (tmp_path / word / "t.trace").write_bytes(recorded((INSTR, 3, 0x1000), thread=4711))
+            (tmp_path / word / "u.trace").write_bytes(recorded((INSTR, 3, 0x1000), thread=4712))
     done = cli(*argv)
     assert done.code == 0, done.err
 

@@ -1,5 +1,9 @@
 """Files of other tools for tests, and what an import makes of them."""
 
+import io
+import struct
+import zipfile
+
 import pyarrow as pa
 
 from kit.traces import read
@@ -42,6 +46,21 @@ def snappy_frames(data: bytes, kinds=(0, 1, 2, 3)) -> bytes:
             body = ((((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little") + body
         out.append(bytes([kind]) + len(body).to_bytes(3, "little") + body)
     return b"".join(out)
+
+
+def zipped(**members: bytes) -> bytes:
+    """A zip of these members; _ stands for a dot in their names."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace("_", "."), data)
+    return file.getvalue()
+
+
+def instruction(ip: int, *, branch: int = 0, taken: int = 0, writes=(), reads=()) -> bytes:
+    """A record of ChampSim's."""
+    slots = [*writes, *[0] * (2 - len(writes)), *reads, *[0] * (4 - len(reads))]
+    return struct.pack("<QBB2s4s6Q", ip, branch, taken, b"\1\2", b"\3\4\5\6", *slots)
 
 
 def crc32c(data: bytes) -> int:

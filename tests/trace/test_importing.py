@@ -7,14 +7,13 @@ import lzma
 import random
 import struct
 import time
-import zipfile
 import zlib
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from kit.importing import imported, snappy_frames
+from kit.importing import imported, snappy_frames, zipped
 
 from mmuexp.errors import TraceError, UsageError
 from mmuexp.guest import Op
@@ -101,14 +100,6 @@ def test_a_snappy_block_that_lies_is_refused(tmp_path):
     huge = layers.SNAPPY_HEAD + b"\2" + (6).to_bytes(3, "little") + b"\xff\xff\xff\xff\x0f\0"
     with pytest.raises(TraceError, match="a block says that it holds more than 65,536 bytes"):
         imported(tmp_path, huge)
-
-
-def zipped(**members: bytes) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name.replace("_", "."), data)
-    return file.getvalue()
 
 
 def test_a_zip_is_joined_in_the_order_of_its_directory_or_refused(tmp_path, monkeypatch):

@@ -23,7 +23,8 @@ ZIP_HEAD = b"PK\x03\x04"
 class Stream:
     """Bytes that come in chunks: looked at from the front, then read once."""
 
-    def __init__(self, chunks: Iterable[bytes]):
+    def __init__(self, chunks: Iterable[bytes], chunk_bytes: int = 0):
+        self.chunk_bytes = chunk_bytes or CHUNK_BYTES
         self._chunks, self._held = iter(chunks), b""
 
     def peek(self, length: int) -> bytes:
@@ -32,8 +33,9 @@ class Stream:
             self._held += more
         return self._held[:length]
 
-    def read(self, length: int = CHUNK_BYTES) -> bytes:
+    def read(self, length: int = 0) -> bytes:
         """Some bytes, at most so many; none at the end."""
+        length = length or self.chunk_bytes
         held = self._held or next(self._chunks, b"")
         self._held = held[length:]
         return held[:length]
@@ -50,9 +52,9 @@ class Stream:
             yield data
 
 
-def of_file(file: BinaryIO) -> Iterator[bytes]:
+def of_file(file: BinaryIO, chunk_bytes: int = 0) -> Iterator[bytes]:
     """The file's bytes. An empty read is the end."""
-    while data := file.read(CHUNK_BYTES):
+    while data := file.read(chunk_bytes or CHUNK_BYTES):
         yield data
 
 
@@ -66,7 +68,7 @@ def peeled(stream: Stream, where: str) -> tuple[Stream, list[str]]:
             raise TraceError(what, where=where, todo=todo)
         if len(names) == MOST_LAYERS:
             raise TraceError(f"is compressed more than {MOST_LAYERS} times", where=where, todo="unpack it first")
-        stream = Stream(_told(LAYERS[found](stream), found, where))
+        stream = Stream(_told(LAYERS[found](stream), found, where), stream.chunk_bytes)
         names.append(found)
     return stream, names
 
@@ -146,7 +148,7 @@ def _arrow(codec: str) -> Callable[[Stream], Iterator[bytes]]:
     def unpack(stream: Stream) -> Iterator[bytes]:
         import pyarrow as pa
 
-        return of_file(pa.CompressedInputStream(pa.PythonFile(_File(stream), "r"), codec))
+        return of_file(pa.CompressedInputStream(pa.PythonFile(_File(stream), "r"), codec), stream.chunk_bytes)
 
     return unpack
 
@@ -179,7 +181,7 @@ def _python(make: Callable[[], Any]) -> Callable[[Stream], Iterator[bytes]]:
             while not one.eof:
                 if one.needs_input and not data and not (data := stream.read()):
                     raise EOFError("it ends before its end mark")
-                yield one.decompress(data, CHUNK_BYTES)
+                yield one.decompress(data, stream.chunk_bytes)
                 data = b""
             data = one.unused_data.lstrip(b"\0")  # xz pads with zeros
             while not data and (more := stream.read()):
@@ -191,10 +193,10 @@ def _python(make: Callable[[], Any]) -> Callable[[Stream], Iterator[bytes]]:
 def _zlib(stream: Stream) -> Iterator[bytes]:
     one, data = zlib.decompressobj(), stream.read()
     while data and not one.eof:
-        yield one.decompress(data, CHUNK_BYTES)
+        yield one.decompress(data, stream.chunk_bytes)
         data = one.unconsumed_tail or stream.read()
     if not one.eof:
-        yield one.flush(CHUNK_BYTES)
+        yield one.flush(stream.chunk_bytes)
         raise EOFError("it ends before its end mark")
     if one.unused_data or data:
         raise ValueError("bytes follow after its end")

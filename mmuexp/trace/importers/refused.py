@@ -1,5 +1,6 @@
 """Names what is no trace that can be imported, so that a refusal says what it is and what to do."""
 
+import re
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -32,11 +33,21 @@ def _raw(sample: Sample) -> bool:
     return not sample.is_text and len(sample.head) >= 16 and sample.head[7] in (0xC0, 0xC4)
 
 
+def _view(sample: Sample) -> bool:
+    """The text of drmemtrace's tool `view`: a record's number, an instruction's, the thread, what it is."""
+    return any(re.match(rb"\s*\d+\s+\d+:\s+\d+ (<marker|ifetch|read|write)", line) for line in sample.lines[:20])
+
+
 REFUSED: list[tuple[Callable[[Sample], bool], str, str]] = [
     (
         _raw,
         "is a raw recording of drmemtrace",
         "convert it with `drraw2trace -indir FOLDER`, or `drrun -t drmemtrace -indir FOLDER`, then import its trace/ "
         "folder",
+    ),
+    (
+        _view,
+        "is what drmemtrace's tool `view` prints",
+        "import the .trace file that it was printed from",
     ),
 ]

@@ -3,6 +3,7 @@
 One builder for all formats: runs of consecutive instructions, accesses of at most 64 bytes, regions that are moved.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Rows:
     def __init__(self, where: str, unit: str, writer: TraceWriter, rebase: int = 0, size_bytes: int = 0):
         from mmuexp.trace.importers import rows_scan as scan
 
-        self.scan, self.where, self.unit, self.writer = scan, where, unit, writer
+        self.scan, self.unit, self.writer = scan, unit, writer
         self.bits, self.size_bytes = rebase, size_bytes
         room = MOST_EVENTS
         self.events = Events(
@@ -50,6 +51,7 @@ class Rows:
             np.zeros(hashed, np.int64), np.zeros(hashed, np.int32), np.zeros(hashed, np.int64),
             np.zeros(hashed, np.int32), np.zeros(256, np.int64),
         )  # fmt: skip
+        self.place: Callable[[int], tuple[str, int]] = lambda place: (where, place)  # file, and number in it
         self.held = 0  # events at the front of `events` that wait for the next instruction
         self.written = 0  # rows handed over
         self._out, self._rows = empty(OUT_ROWS), 0
@@ -142,8 +144,8 @@ class Rows:
             ),
             scan.EMPTY: ("has an instruction of 0 bytes", "mend it"),
         }[why]
-        place = int(self.events.places[index])
-        return TraceError(f"{self.unit} {place + 1:,} {what}", where=self.where, todo=todo, row=place)
+        where, place = self.place(int(self.events.places[index]))
+        return TraceError(f"{self.unit} {place + 1:,} {what}", where=where, todo=todo, row=place)
 
     def _too_many(self, first: "Crowded") -> TraceError:
         small, count = int(self.state[self.scan.SMALL]), int(self.state[self.scan.REGIONS])
@@ -155,8 +157,8 @@ class Rows:
         todo = "import a part of it"
         if self.bits > self.scan.SMALL_BITS and small <= 256:
             todo = f"move smaller ones: {option('rebase', True)}=16MiB (there are {small:,} of 16 MiB, and 256 fit)"
-        place = f"{self.unit} {first.place + 1:,} "
-        return TraceError(place + what, where=self.where, todo=todo, row=first.place)
+        where, place = self.place(first.place)
+        return TraceError(f"{self.unit} {place + 1:,} {what}", where=where, todo=todo, row=place)
 
 
 class Crowded(NamedTuple):

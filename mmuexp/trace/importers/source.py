@@ -46,8 +46,8 @@ class Source:
     """What is to be imported, open: `chunks()` gives its bytes, decompressed, once."""
 
     def __init__(self, path: str, name: str, stream: layers.Stream, names: list[str], file: BinaryIO | None):
-        self.path, self.name, self.layers = path, name, names
-        self._stream, self._file = stream, file
+        self.path, self.name, self.layers, self.stream = path, name, names, stream
+        self._file = file
         head = stream.peek(HEAD_BYTES)[:HEAD_BYTES] if file else b""
         self.sample = Sample(os.path.basename(os.path.realpath(path)), head, "" if file else path)
         self.size_bytes = 0  # of the file, compressed; 0 where nobody knows
@@ -57,7 +57,7 @@ class Source:
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes in pieces of at most 1 MiB. Raises TraceError where they do not decompress."""
-        return layers.ahead(self._stream) if self.layers and self.size_bytes else iter(self._stream)
+        return layers.ahead(self.stream) if self.layers and self.size_bytes else iter(self.stream)
 
     def share(self) -> float:
         """How much of the file was read; 0 where nobody knows."""
@@ -68,15 +68,18 @@ class Source:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[Source]:
-    """Open a file, a folder, or stdin (`-`). Raises TraceError: it cannot be read, is empty, or is a trace already."""
+def opened(path: str, chunk_bytes: int = 0) -> Iterator[Source]:
+    """Open a file, a folder, or stdin (`-`), to be read in such chunks.
+
+    Raises TraceError: it cannot be read, is empty, or is a trace already.
+    """
     name = "stdin" if path == "-" else path
     if path != "-" and os.path.isdir(path):
         yield Source(path, name, layers.Stream(()), [], None)
         return
     with _file(path) as file:
         with _reading(name):
-            stream = layers.Stream(layers.of_file(file))
+            stream = layers.Stream(layers.of_file(file, chunk_bytes), chunk_bytes)
             head = stream.peek(8)
         if not head:
             raise TraceError("is empty", where=name, todo="record it again")
@@ -84,7 +87,7 @@ def opened(path: str) -> Iterator[Source]:
             raise TraceError("is an Arrow file", where=name, todo="a trace needs no import")
         if head.startswith(layers.ZIP_HEAD) and path != "-" and file.seekable():
             file.seek(0)
-            stream, outer = layers.Stream(layers.unzipped(file, name)), ["zip"]
+            stream, outer = layers.Stream(layers.unzipped(file, name), chunk_bytes), ["zip"]
         else:
             outer = []
         inner, names = layers.peeled(stream, name)
