@@ -321,6 +321,7 @@ class SoftmmuQemu10(Strategy):
     FAST_PATH_SOURCE = "read: tcg/i386/tcg-target.c.inc:2122-2205"
     events = EVENTS
     extra_events = EXTRA
+    code_events = ("scanned_entries", "code_fetches", "code_fills")
     costs = COSTS
     engine_costs = ENGINE_COSTS
     kernels = Kernels(

@@ -21,6 +21,7 @@ from mmuexp.price.host import Profile, load_profile
 from mmuexp.progress import Progress, part_of
 from mmuexp.replay.plausible import check_counts
 from mmuexp.result import manifest
+from mmuexp.result.declared import check_declared, declared_of
 from mmuexp.result.table import Result
 from mmuexp.strategy.registry import default_strategies
 from mmuexp.trace.relocate import at_load_seeds
@@ -152,12 +153,12 @@ class Experiment:
                         self._replay(moved, left, done, tell, digest)
                     elif tell is not None:
                         tell(label, trace.file_rows, trace.rows)
-                    self._in_order(chosen, done)
+                    self._settle(trace, chosen, done)
                     if self._live is not None:
                         done.live = self._live.measure(trace, done.runs, label, self.progress, self.cuts.warmup)
                 except KeyboardInterrupt:
                     if done.runs:
-                        self._in_order(chosen, done)
+                        self._settle(trace, chosen, done)
                         self._ledger.add(done, manifest.trace_facts(trace, label, digest()))
                     if not self._ledger.parts:
                         raise
@@ -210,7 +211,12 @@ class Experiment:
             check_counts(str(run.strategy), run.counts, part=is_part)
         return runs
 
-    def _in_order(self, schemes: Sequence[Any], done: Replayed) -> None:
+    def _settle(self, trace: Any, schemes: Sequence[Any], done: Replayed) -> None:
+        """Put what was counted in order, and take from it what the trace does not tell."""
+        declared = declared_of(trace)
+        for run in done.runs:
+            check_declared(declared, run.counts, done.trace)
+        done.runs = [run.declared(declared) for run in done.runs]
         place = {str(strategy): at for at, strategy in enumerate(schemes)}
         done.runs.sort(key=lambda run: place[str(run.strategy)])
         done.left_out = dict(sorted(done.left_out.items(), key=lambda one: place[one[0]]))

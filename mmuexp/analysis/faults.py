@@ -18,6 +18,7 @@ from mmuexp.events import FAULTS
 from mmuexp.guest import PAGE_BITS, PAGES
 from mmuexp.progress import Progress
 from mmuexp.result import manifest
+from mmuexp.result.declared import ALL_KNOWN, Declared, declared_of
 from mmuexp.strategy.mistakes import blocks_of
 from mmuexp.strategy.registry import given_strategy
 from mmuexp.trace.threads import OfThread, checked_thread
@@ -132,6 +133,7 @@ class Listed:
     rows: int
     sums: Sums
     manifest: dict[str, Any]
+    declared: Declared = ALL_KNOWN
 
 
 def list_faults(
@@ -149,14 +151,16 @@ def list_faults(
     strategy, label = given_strategy(strategy), label_of(trace)
     started, sums = manifest.utc_now(), Sums(strategy)
     with opened_trace(trace, checked_thread(thread)) as opened:
-        facts = manifest.trace_facts(opened, label)
+        facts, declared = manifest.trace_facts(opened, label), declared_of(opened)
         for records in fault_batches(opened, strategy, label=label, progress=progress):
             sums.add(records)
             for writer in writers:
                 writer.append(records)
         rows = opened.file_rows
-    about = {"strategies": [manifest.expanded(strategy)], "traces": [facts], "faults": sums.by_cause()}
-    return Listed(label, rows, sums, manifest.of_run("faults", command, started, "yes", **about))
+    unknown = declared.unknown_to(strategy)
+    counted = {name: None if name in unknown else count for name, count in sums.by_cause().items()}
+    about = {"strategies": [manifest.expanded(strategy)], "traces": [facts], "faults": counted}
+    return Listed(label, rows, sums, manifest.of_run("faults", command, started, "yes", **about), declared)
 
 
 def faults(

@@ -13,6 +13,7 @@ from mmuexp.price.host import Profile
 from mmuexp.price.priced import FAR, Priced, price, price_table
 from mmuexp.price.verdict import break_even, decided_by, is_sure, ratio_range
 from mmuexp.result import manifest
+from mmuexp.result.declared import CODE_PAGE_STORES
 from mmuexp.result.table import COLUMNS, LIVE, PARTS, TIMES, WINDOW, Result, make_frame
 from mmuexp.trace.loadseed import LOAD_SEED
 
@@ -117,7 +118,9 @@ def _record(part: Replayed, run: Run, cost: Priced, host: Profile) -> dict[str, 
         record[WINDOW] = run.window
     if part.load_seed is not None:
         record[LOAD_SEED] = part.load_seed
-    return record
+    if CODE_PAGE_STORES in run.counts:
+        record[CODE_PAGE_STORES] = run.counts[CODE_PAGE_STORES]
+    return record | dict.fromkeys(run.unknown)
 
 
 def priced_columns(cost: Priced, accesses: int) -> dict[str, float | None]:

@@ -12,6 +12,7 @@ from mmuexp.analysis.cuts import Cuts
 from mmuexp.errors import MmuexpError, SchemeStopped
 from mmuexp.guest import Columns
 from mmuexp.progress import Progress, part_of
+from mmuexp.result.declared import CODE_PAGE_STORES, NONE, UNKNOWN, Declared
 from mmuexp.result.table import SIZES, complete_counts
 from mmuexp.runtime.threads import Threads
 
@@ -26,13 +27,27 @@ TOTALS = {*SIZES, "peak_mappings"}  # what is there, not what happened: a warm-u
 class Run(NamedTuple):
     """What one scheme counted in one window (None: all that is counted). `counts` holds what prices need, too.
 
-    `second_half` is what it counted in the second half of the rows, where the trace was cut there.
+    `second_half` is what it counted in the second half of the rows, where the trace was cut there. `unknown` are the
+    columns of which the trace does not tell enough: their counts are None.
     """
 
     strategy: Any
     window: int | None
     counts: dict[str, int | None]
     second_half: dict[str, int | None] | None = None
+    unknown: frozenset[str] = frozenset()
+
+    def declared(self, what: Declared) -> "Run":
+        """The same as far as the trace tells it."""
+        unknown = what.unknown_to(self.strategy)
+        if not unknown:
+            return self
+        counts = _without(self.counts, unknown)
+        smc, beside = (self.counts.get(name) for name in ("smc_stores", "code_page_data_stores"))
+        if what.sizes == UNKNOWN and what.code != NONE and smc is not None and beside is not None:
+            counts[CODE_PAGE_STORES] = smc + beside
+        half = None if self.second_half is None else _without(self.second_half, unknown)
+        return self._replace(counts=counts, second_half=half, unknown=unknown)
 
 
 class _Lane:
@@ -232,6 +247,10 @@ def _pieces(trace: Any, cuts: Cuts, ahead: bool) -> Iterator[tuple[Columns, bool
         if start < rows:
             yield (Columns(*(column[start:] for column in columns)) if start else columns), False
         first += rows
+
+
+def _without(counts: dict[str, int | None], unknown: frozenset[str]) -> dict[str, int | None]:
+    return {name: None if name in unknown else n for name, n in counts.items()}
 
 
 def _difference(after: dict, before: dict) -> dict[str, int | None]:

@@ -12,8 +12,9 @@ from mmuexp.analysis.ledger import judged, priced_columns
 from mmuexp.analysis.passes import Run
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.price.host import Profile, load_profile
-from mmuexp.price.priced import engine_ns_per_access, price, price_table
+from mmuexp.price.priced import Priced, engine_ns_per_access, price, price_table
 from mmuexp.result import manifest
+from mmuexp.result.declared import Declared, DeclaredBy
 from mmuexp.result.table import IDENTITY, WINDOW, Result, is_measured, make_frame, measured_ns, rows_of
 from mmuexp.strategy.registry import given_strategies, parse_saved
 from mmuexp.trace.loadseed import LOAD_SEED
@@ -30,11 +31,12 @@ def reprice(result: Result, host: str | os.PathLike | Profile | None = None, *, 
     known = {} if strategies is None else {one.name: type(one) for one in given_strategies(strategies)}
     rows = rows_of(result.frame)
     schemes = {spec: _scheme(spec, known) for spec in dict.fromkeys(row["strategy"] for row in rows)}
-    runs = [Run(schemes[row["strategy"]], row.get(WINDOW), _counts(row, schemes[row["strategy"]])) for row in rows]
+    declared = DeclaredBy(result.manifest)
+    runs = [_run(row, schemes[row["strategy"]], declared.of(row["trace"])) for row in rows]
     costs = [price(run.strategy, run.counts, profile) for run in runs]
     halves = {(one["trace"], one["strategy"]): one["counts"] for one in result.manifest.get("second_half", [])}
     changed = [
-        {**row, **priced_columns(cost, row["accesses"]), **_live(row, run, profile), **_half(row, run, halves, profile)}
+        {**row, **_priced(cost, row, run), **_live(row, run, profile), **_half(row, run, halves, profile)}
         for row, run, cost in zip(rows, runs, costs, strict=True)
     ]
     columns = [*result.frame.columns]
@@ -62,15 +64,22 @@ def _scheme(spec: str, known: Mapping[str, type]) -> Any:
         raise MmuexpError(f"its scheme is not known here: {error.what}", where=spec, todo=todo) from None
 
 
-def _counts(row: Mapping[str, Any], strategy: Any) -> dict[str, Any]:
-    """A row as prices take it. What has a price and no column was not counted, and is not free."""
+def _run(row: Mapping[str, Any], strategy: Any, declared: Declared) -> Run:
+    """A row as prices take it. What has a price and no column was not counted, and is not free; what its trace does not
+    tell was left out when it was counted."""
     needed = [*strategy.price_list(), *strategy.engine_price_list(), "retranslated_insns"]
-    missing = [name for name in needed if row.get(name) is None]
+    unknown = declared.unknown_to(strategy)
+    missing = [name for name in needed if row.get(name) is None and name not in unknown]
     if missing:
         has = "nothing in" if missing[0] in row else "no"
         what = f"has {has} column {missing[0]}, which prices of {strategy} need: an older version saved it"
         raise MmuexpError(what, where=row["trace"], todo=REPLAY)
-    return dict(row)
+    return Run(strategy, row.get(WINDOW), dict(row), unknown=unknown)
+
+
+def _priced(cost: Priced, row: Mapping[str, Any], run: Run) -> dict[str, float | None]:
+    """The columns that prices make, but for those that are unknown."""
+    return {name: None if name in run.unknown else n for name, n in priced_columns(cost, row["accesses"]).items()}
 
 
 def _live(row: Mapping[str, Any], run: Run, profile: Profile) -> dict[str, Any]:

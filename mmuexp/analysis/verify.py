@@ -24,6 +24,7 @@ from mmuexp.progress import Progress
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.result import manifest
+from mmuexp.result.declared import declared_of
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.registry import given_strategies
 from mmuexp.trace.threads import checked_thread
@@ -45,7 +46,7 @@ class Parting(NamedTuple):
 
 @dataclass
 class VerifiedRun:
-    """One scheme on one trace. `model` and `live` hold the columns that both count."""
+    """One scheme on one trace. `model` and `live` hold the columns that both count, and that the trace tells."""
 
     trace: str
     strategy: Strategy
@@ -140,6 +141,8 @@ def verify_one(
             error.what += f"; {mappings_needed(trace, strategy, label)}"
             raise
         outcome.model, outcome.live = pair.counts()
+        for column in declared_of(trace).unknown_to(strategy) & outcome.model.keys():
+            del outcome.model[column], outcome.live[column]
         live = pair.engine.counts()
     outcome.rows = before
     outcome.signals, outcome.system_calls = live["signals"], live["system_calls"]

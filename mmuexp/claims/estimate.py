@@ -61,7 +61,7 @@ class Program:
 
 def programs_of(pairs: Pairs, host: Profile) -> dict[str, Program]:
     """The program of each recording whose guest instructions were counted."""
-    units = {name: slow.counts["guest_insns"] * host.ns["hit"] for name, (slow, _) in pairs}
+    units = {name: (slow.counts["guest_insns"] or 0) * host.ns["hit"] for name, (slow, _) in pairs}
     return {name: Program(units[name], slow.ns(host), fast.ns(host)) for name, (slow, fast) in pairs if units[name]}
 
 

@@ -9,6 +9,7 @@ from mmuexp.errors import MmuexpError
 from mmuexp.price.host import Profile
 from mmuexp.price.priced import Priced, price
 from mmuexp.price.verdict import BreakEven, break_even, decided_by, is_sure
+from mmuexp.result.declared import DeclaredBy
 from mmuexp.result.table import Result, rows_of
 from mmuexp.result.turns import stem
 from mmuexp.strategy.registry import parse_saved
@@ -90,6 +91,7 @@ class Evidence:
     live: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (recording, spec) -> ns an access
     live_about: str = ""
     from_store: tuple[Mapping[str, Any], ...] = ()  # what was not replayed now, as a manifest tells it
+    lacking: Mapping[str, str] = field(default_factory=dict)  # recording -> what it does not tell: lower bounds
 
     def runs(self, *experiments: str) -> list[CountedRun]:
         """Every run of these experiments; a recording that several hold counts once."""
@@ -130,6 +132,13 @@ def runs_of(result: Result) -> list[CountedRun]:
             raise MmuexpError(what, where=row["trace"], todo="make it again, with compare or rerun")
         found.append(CountedRun(stem(row["trace"]), modes.get(row["trace"], ""), _strategy(row["strategy"]), row))
     return found
+
+
+def lacking_of(result: Result) -> dict[str, str]:
+    """Recording -> what it does not tell of its accesses, in a few words; those that tell all are left out."""
+    told = DeclaredBy(result.manifest)
+    traces = [entry["trace"] for entry in result.manifest.get("traces", [])]
+    return {stem(trace): told.of(trace).missing for trace in traces if told.of(trace).missing}
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmuexp.claims.evidence import COMMITTED, COUNTED, YOURS, CountedRun, Evidence, Source, runs_of
+from mmuexp.claims.evidence import COMMITTED, COUNTED, YOURS, CountedRun, Evidence, Source, lacking_of, runs_of
 from mmuexp.claims.windows98 import EXPERIMENTS as HABIT
 from mmuexp.errors import MmuexpError, option
 from mmuexp.price.host import CALIBRATED, Profile, load_profile, user_folder
@@ -63,12 +63,14 @@ def evidence_for(
     tables: dict[str, list[CountedRun]] = {}
     sources: dict[str, Source] = {}
     counted: list[Result] = []
+    lacking: dict[str, str] = {}
     if traces:
         yours = _of_traces(traces, {SWEEPS.get(name) for name in names}, store, progress)
         counted = list(yours.values())
         for name in names:
             if result := yours.get(SWEEPS.get(name)):
                 tables[name], sources[name] = runs_of(result), Source("", result.manifest["command"], YOURS)
+                lacking |= lacking_of(result)
     else:
         folder = results_folder()
         for name in names:
@@ -76,10 +78,12 @@ def evidence_for(
             counted += [result] if result is not None and how == COUNTED else []
             if result is not None:
                 tables[name], sources[name] = runs_of(result), Source(name, result.manifest.get("command", ""), how)
+                lacking |= lacking_of(result)
     if set(HABIT) & set(names):
         tables[GUEST] = _guest() if traces else tables.get(HABIT[0], [])
     from_store = tuple(one for result in counted for one in result.manifest.get("from_store", []))
-    return Evidence(tables, hosts, sources, *({}, "") if traces else _live(folder / LIVE), from_store=from_store)
+    live = ({}, "") if traces else _live(folder / LIVE)
+    return Evidence(tables, hosts, sources, *live, from_store=from_store, lacking=lacking)
 
 
 def _live(folder: Path) -> tuple[dict[tuple[str, str], float], str]:

@@ -94,6 +94,7 @@ class Finding:
     claim: "Claim"
     parts: tuple[Part, ...]
     sources: tuple[Any, ...] = ()  # `evidence.Source`s that were read
+    bounded: tuple[str, ...] = ()  # of which recordings counts and times are lower bounds, and what these lack
 
     @property
     def stand_in(self) -> str:

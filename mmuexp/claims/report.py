@@ -18,6 +18,7 @@ from mmuexp.result import manifest
 
 COLUMNS = ("claim", "author", "part", "host", "recording", "quantity", "value", "unit", "text")
 VERDICT, CONDITION, CASE, DECIDED, STAND_IN = "verdict", "condition", "case", "decided by a price", "stand-in"
+BOUNDED = "lower bounds"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def _rows(finding: Finding) -> Iterator[tuple]:
         yield "", host, "", VERDICT, None, "", finding.verdict_at(host)
     if finding.stand_in:
         yield "", "", "", STAND_IN, None, "", finding.stand_in
+    if finding.bounded:
+        yield "", "", "", BOUNDED, None, "", ", ".join(finding.bounded)
     for part in finding.parts:
         yield from _part_rows(part)
 
@@ -69,7 +72,10 @@ def _part_rows(part: Part) -> Iterator[tuple]:
 def judged(claim: Claim, evidence: Evidence) -> Finding:
     """What the evidence says of a claim."""
     sources = tuple(evidence.sources[name] for name in claim.experiments if name in evidence.sources)
-    return Finding(claim, tuple(claim.judge(evidence)), tuple(dict.fromkeys(sources)))
+    parts = tuple(claim.judge(evidence))
+    tested = {case.recording.partition(" (")[0] for part in parts for case in part.cases}
+    bounded = [f"{name} (it lacks {missing})" for name, missing in evidence.lacking.items() if name in tested]
+    return Finding(claim, parts, tuple(dict.fromkeys(sources)), tuple(bounded))
 
 
 def chosen(only: Iterable[int] | int | None) -> list[Claim]:

@@ -5,11 +5,13 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from mmuexp.analysis import misses
-from mmuexp.errors import all_shown, shown
+from mmuexp.errors import TraceError, all_shown, shown
 from mmuexp.events import SHAPE
+from mmuexp.result.declared import WITHOUT_CODE, WITHOUT_SIZES, DeclaredBy
 from mmuexp.result.table import COLUMNS, COUNTS, HALF, IDENTITY, PRICES, REQUIRED, WINDOW, Result, make_frame, new_names
 
 NEVER_EMPTY = {*IDENTITY, *SHAPE, "faults", *PRICES, WINDOW, *misses.KINDS} - {"insns_per_access"}
+CAN_BE_UNKNOWN = WITHOUT_SIZES | WITHOUT_CODE
 WHOLE = {*COUNTS, HALF[0], WINDOW, *misses.COLUMNS}
 NUMBERS = {*COLUMNS, WINDOW, *misses.COLUMNS}
 LARGEST = 1 << 63
@@ -28,9 +30,10 @@ def checked(kind: Any, rows: Any, columns: Any, manifest: dict, parameters: Any)
     if today := new_names(columns, parameters):
         columns = [today.get(name, name) for name in columns]
         rows = [{today.get(name, name): row[name] for name in row} if isinstance(row, dict) else row for row in rows]
-    for number, row in enumerate(rows, 1):
-        _check_row(row, columns, number)
     manifest = all_shown(manifest)
+    told = DeclaredBy(manifest)
+    for number, row in enumerate(rows, 1):
+        _check_row(row, columns, number, told if manifest else None)
     if kind == misses.KIND:
         return Result(kind, misses.frame_of(rows), manifest, tuple(parameters))
     frame = make_frame(rows, [c for c in columns if c in (WINDOW, *parameters)])
@@ -57,7 +60,8 @@ def check_columns(columns: Any, required: Sequence[str] = REQUIRED) -> None:
         raise ValueError(f"it has no column {missing[0]}")
 
 
-def _check_row(row: Any, columns: list[str], number: int) -> None:
+def _check_row(row: Any, columns: list[str], number: int, told: DeclaredBy | None) -> None:
+    """Without a manifest (`told` is None) nobody knows what the trace of a row declares not to know."""
     if not isinstance(row, dict):
         raise ValueError(f"row {number} is no row")
     if row.keys() != set(columns):
@@ -65,7 +69,7 @@ def _check_row(row: Any, columns: list[str], number: int) -> None:
         raise ValueError(f"row {number} {'has a strange' if odd in row else 'has no'} {odd!r}")
     for name, value in row.items():
         if value is None:
-            if name in NEVER_EMPTY:
+            if name in NEVER_EMPTY and not (name in CAN_BE_UNKNOWN if told is None else told.is_unknown(row, name)):
                 raise ValueError(f"row {number} has nothing as {name}")
         elif name in IDENTITY:
             if not isinstance(value, str):
@@ -80,6 +84,13 @@ def _check_row(row: Any, columns: list[str], number: int) -> None:
 def check_manifest(manifest: Any) -> None:
     """What tables show of a manifest is there or absent, but of its kind. Raises ValueError."""
     _check(manifest, MANIFEST, "it")
+    for facts in manifest.get("traces", []):
+        if not all(isinstance(text, str) for text in facts.get("metadata", {}).values()):
+            raise ValueError("metadata of traces are no texts")
+    try:
+        DeclaredBy(manifest)
+    except TraceError as error:
+        raise ValueError(error.what) from None
 
 
 def _check(value: Any, shape: Any, what: str) -> None:

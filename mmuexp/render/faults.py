@@ -8,27 +8,42 @@ from mmuexp.analysis.faults import Listed, takes_faults
 from mmuexp.render import words
 from mmuexp.render.terminal.grid import print_table, print_text
 
+Counted = tuple[np.ndarray, np.ndarray]  # int64[things] and their faults by cause, int64[things, causes]
+
 
 def print_faults(listed: Listed, top: int, console: Console) -> None:
     """Print the totals, and the `top` pages and blocks with most faults."""
-    sums = listed.sums
+    sums, declared = listed.sums, listed.declared
     pages, by_page = sums.by_page()
     blocks = sums.by_block()
     total = sums.total
     print_text(console, Text(_title(listed, len(pages), None if blocks is None else len(blocks[0])), style="bold"))
-    if not total:
-        return
-    named = [sums.strategy.column_of(cause).removeprefix("faults_") for cause in sums.causes]
+    if total:
+        _print_sums(listed, top, console, (pages, by_page), blocks)
+    for note in declared.notes if takes_faults(sums.strategy) else ():
+        console.print()
+        print_text(console, Text(note, style="dim"))
+
+
+def _print_sums(listed: Listed, top: int, console: Console, pages: Counted, blocks: Counted | None) -> None:
+    """Print the faults by cause, by page and by block. Causes of which the trace tells nothing have no column."""
+    sums, unknown = listed.sums, listed.declared.unknown
+    total, by_cause = sums.total, sums.by_cause()
+    known = [at for at, column in enumerate(by_cause) if column not in unknown]
+    named = {column: column.removeprefix("faults_") for column in by_cause}
     console.print()
-    causes = zip(named, sums.by_cause().values(), strict=True)
-    lines = [(name, f"{count:,}", _share(count, total)) for name, count in causes]
+    lines = [
+        (named[column], words.UNKNOWN, "") if column in unknown else (named[column], f"{n:,}", _share(n, total))
+        for column, n in by_cause.items()
+    ]
     print_table(console, ["cause", "faults", "share"], [*lines, ("all", f"{total:,}", "")])
-    for what, width, found in (("page", 5, (pages, by_page)), ("block", 1, blocks)):
+    heads = [name for column, name in named.items() if column not in unknown]
+    for what, width, found in (("page", 5, pages), ("block", 1, blocks)):
         if found is not None:
             console.print()
             print_text(console, Text(_heading(what, len(found[0]), found[1][:top], total)))
-            shown = _lines(width, found[0][:top], found[1][:top], total)
-            print_table(console, [what, "faults", "share", *named], shown)
+            shown = _lines(width, found[0][:top], found[1][:top, known], total)
+            print_table(console, [what, "faults", "share", *heads], shown)
 
 
 def _title(listed: Listed, pages: int, blocks: int | None) -> str:
@@ -37,9 +52,10 @@ def _title(listed: Listed, pages: int, blocks: int | None) -> str:
     if not takes_faults(strategy):
         return f"{title}no host faults; the scheme has none, every access is checked in code"
     if not total:
-        return f"{title}no host faults"
+        return f"{title}no host faults{' that it tells of' if listed.declared.missing else ''}"
     where = words.many(pages, "page") + ("" if blocks is None else f" of {words.many(blocks, 'block')}")
-    return f"{title}{words.many(total, 'host fault')}, on {where}"
+    at_least = "at least " if listed.declared.missing else ""
+    return f"{title}{at_least}{words.many(total, 'host fault')}, on {where}"
 
 
 def _share(part: int, total: int) -> str:

@@ -1,11 +1,12 @@
 """Which figures a table shows, and how each becomes a text: columns of a table of rows, lines of an upright one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from mmuexp.render import words
 from mmuexp.render.clock import NOT_MEASURABLE, Timed
+from mmuexp.result.declared import DeclaredBy
 from mmuexp.result.table import (
     FAULT_CAUSES,
     WINDOW,
@@ -24,16 +25,25 @@ SHORT = 12  # a reference's name up to so long stands in the middle of a label
 
 
 class Figure(NamedTuple):
-    """`label` breaks where it says so, never in an upright table; `left` sets it left; `text` makes a cell of a row."""
+    """`label` breaks where it says so, never in an upright table; `left` sets it left; `text` makes a cell of a row.
+
+    `of` is the column that it shows, if a trace may not tell enough of it.
+    """
 
     label: str
     left: bool
     text: Callable[[Row], str]
+    of: str = ""
 
 
 def shows(write: Callable[[Any], str], column: str) -> Callable[[Row], str]:
     """The cell of a column, as `write` writes it; None is for it to write where a row has nothing there."""
     return lambda row: write(row.get(column))
+
+
+def _as_is(label: str, write: Callable[[Any], str], column: str) -> Figure:
+    """A column as `write` writes it, as far as the trace tells it."""
+    return Figure(label, False, shows(write, column), column)
 
 
 def per_access(column: str) -> Callable[[Row], str]:
@@ -62,11 +72,12 @@ class Figures:
                 self.bases.setdefault(row.get(WINDOW), row)
         self.best: Row | None = None  # the run that wins
         self.footnotes: dict[str, int] = {}  # prices that decide, numbered as they are met
+        self.told = DeclaredBy(result.manifest)
 
     def lines(self) -> list[Figure]:
         """The lines of an upright table; instructions are split by where they run, faults by cause."""
         against = self.reference if len(self.reference) <= SHORT else "the reference"
-        found = [Figure("", True, SCHEME.text), Figure("memory access time", False, _time)]
+        found = [Figure("", True, SCHEME.text), Figure("memory access time", False, _time, "access_ns")]
         found.append(Figure(f"  against {against}", False, self._against))
         if any(map(self.ranged, self.rows)):
             found.append(Figure(f"  of {against}'s time", False, lambda r: self.ranged(r) or words.DASH))
@@ -78,19 +89,19 @@ class Figures:
             found += self._live_figures(" ", against)
         found += [INSNS, *map(_part_of, PARTS if self._is_split() else []), TRANSLATING, *KERNEL]
         if self._any("faults"):
-            found.append(Figure("  per 1,000 accesses", False, _per_thousand))
-        causes = [cause for cause in FAULT_CAUSES if self._any(cause)]
-        found += [Figure(f"  {cause.removeprefix('faults_')}", False, shows(words.number, cause)) for cause in causes]
+            found.append(Figure("  per 1,000 accesses", False, _per_thousand, "faults"))
+        causes = [cause for cause in FAULT_CAUSES if self._any(cause) or self._is_unknown(cause)]
+        found += [_as_is(f"  {cause.removeprefix('faults_')}", words.number, cause) for cause in causes]
         if self._any("evictions"):
             found.append(EVICTIONS)
-        found.append(Figure("page crossings", False, shows(words.number, "page_cross")))
+        found.append(_as_is("page crossings", words.number, "page_cross"))
         if self._any("page_cross"):
             found += map(_part_of, CROSSINGS)
         found += SIZES
         if self.has_rivals():
             found.append(Figure("a host fault costs", False, self._now))
             found.append(Figure(f"  ahead of {against}", False, self._while))
-        return [one._replace(label=one.label.replace("\n/", "/").replace("\n", " ")) for one in found]
+        return [self._told(one._replace(label=one.label.replace("\n/", "/").replace("\n", " "))) for one in found]
 
     def columns(self) -> list[Figure]:
         """The columns of a table of rows."""
@@ -105,23 +116,50 @@ class Figures:
         for p in self.parameters:
             found.append(Figure(p, False, partial(_value, p, p == self.parameters[0])))
         found += [
-            Figure(TIME, False, _time),
+            Figure(TIME, False, _time, "access_ns"),
             Figure(against, True, lambda r: " ".join(filter(None, (self._against(r), self._marks(r))))),
             *(self._live_figures("\n", self.reference if short else "reference") if self.is_live() else []),
             INSNS,
             *(PARTS if not self.parameters and self._is_split() else []),
-            *([TRANSLATING] if any(row.get("translate_ns") is not None for row in self.rows) else []),
+            *([TRANSLATING] if self._has("translate_ns") else []),
             *KERNEL,
         ]
         if self._any("faults"):
-            found.append(Figure("of these", True, _causes))
+            found.append(Figure("of these", True, self._causes))
         if self._any("evictions"):
             found.append(EVICTIONS)
         found += SIZES if self.parameters else []
-        found += CROSSINGS if self._any("cross_ns" if self.parameters else "page_cross") else []
+        if self._any("cross_ns" if self.parameters else "page_cross"):
+            found += CROSSINGS
+        elif self._is_unknown("page_cross"):
+            found += CROSSINGS[:2]
         if self.has_rivals():
             found.append(Figure(ahead, False, self._while))
-        return found
+        return list(map(self._told, found))
+
+    def _told(self, figure: Figure) -> Figure:
+        """The same as far as the trace tells it: a cell is its text, "unknown", or a lower bound."""
+
+        def cell(row: Row) -> str:
+            if self.told.is_unknown(row, figure.of):
+                return words.UNKNOWN
+            text = figure.text(row)
+            return f">= {text}" if self.told.is_bounded(row, figure.of) and text != words.DASH else text
+
+        return figure._replace(text=cell) if figure.of else figure
+
+    def _is_unknown(self, column: str) -> bool:
+        """Does the trace not tell it, of any run that has it?"""
+        return any(self.told.is_unknown(row, column) for row in self.rows)
+
+    def _has(self, column: str) -> bool:
+        """Has any run a value there, or would have one if the trace told it? A result saved earlier has not."""
+        return any(row.get(column) is not None for row in self.rows) or self._is_unknown(column)
+
+    def _causes(self, row: Row) -> str:
+        told = [words.number(row[c]) if row.get(c) else "unknown" * self.told.is_unknown(row, c) for c in FAULT_CAUSES]
+        named = zip(told, FAULT_CAUSES, strict=True)
+        return ", ".join(f"{text} {cause.removeprefix('faults_')}" for text, cause in named if text)
 
     def _any(self, column: str) -> bool:
         """Is there anything to say of an event? What no run has takes one line, with its 0."""
@@ -256,11 +294,6 @@ def _live_error(row: Row) -> str:
     return f"{error:+.2f} ({100 * error / live:+.0f} %){'' if within_tolerance(row) else ' !'}"
 
 
-def _causes(row: Mapping[str, Any]) -> str:
-    found = [(cause.removeprefix("faults_"), row.get(cause)) for cause in FAULT_CAUSES]
-    return ", ".join(f"{words.number(count)} {cause}" for cause, count in found if count)
-
-
 def _value(parameter: str, first: bool, row: Row) -> str:
     """The value of a swept parameter; of a run that has none its scheme, in the first column of them."""
     return str(row[parameter]) if row[parameter] is not None else row["strategy"] if first else words.DASH
@@ -273,20 +306,20 @@ def _part_of(figure: Figure) -> Figure:
 
 CROSSING = "page crossings:\n"
 SCHEME = Figure("scheme", True, lambda row: row["strategy"])
-INSNS = Figure("instructions\n/access", False, _per_access)
+INSNS = Figure("instructions\n/access", False, _per_access, "insns_per_access")
 PARTS = [
-    Figure("hit\npath", False, per_access("hit_insns")),
-    Figure("helpers and\nhandlers", False, per_access("handler_insns")),
+    Figure("hit\npath", False, per_access("hit_insns"), "hit_insns"),
+    Figure("helpers and\nhandlers", False, per_access("handler_insns"), "handler_insns"),
 ]
-TRANSLATING = Figure("translating\nguest code", False, shows(words.duration, "translate_ns"))
+TRANSLATING = _as_is("translating\nguest code", words.duration, "translate_ns")
 KERNEL = [
-    Figure("kernel\ntime", False, shows(words.duration, "kernel_ns")),
-    Figure("host\nfaults", False, shows(words.number, "faults")),
+    _as_is("kernel\ntime", words.duration, "kernel_ns"),
+    _as_is("host\nfaults", words.number, "faults"),
 ]
 EVICTIONS = Figure("evictions", False, shows(words.number, "evictions"))
 CROSSINGS = [
-    Figure(f"{CROSSING}instructions", False, shows(words.number, "cross_insns")),
-    Figure(f"{CROSSING}kernel time", False, shows(words.duration, "cross_kernel_ns")),
+    _as_is(f"{CROSSING}instructions", words.number, "cross_insns"),
+    _as_is(f"{CROSSING}kernel time", words.duration, "cross_kernel_ns"),
     Figure("each:\ninstructions", False, _each("cross_insns", words.significant)),
     Figure("each:\nkernel time", False, _each("cross_kernel_ns", words.duration)),
 ]

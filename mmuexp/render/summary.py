@@ -17,6 +17,7 @@ from mmuexp.render.figures import TIME, Figures, Row
 from mmuexp.render.sentence import certainty_sentence, half_sentence, lines_of, sentence
 from mmuexp.render.terminal.grid import table_width
 from mmuexp.render.terminal.wrap import PAGE
+from mmuexp.result.declared import NOT_TOLD
 from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, Result, access_ns, rows_of, within_tolerance
 from mmuexp.strategy.registry import known_classes
 from mmuexp.trace.loadseed import LOAD_SEED
@@ -156,8 +157,9 @@ class _Table:
         best = None if self.best is None else self.best + upright
         bars = self.lines if self.result.kind == "sweep" else []
         halves = half_sentence(self.rows, self.names, base) if self.result.kind == "compare" else ""
-        text = " ".join(filter(None, (sentence(self.lines, base, self.host), self._certainty(), halves)))
-        notes = self._notes(upright)
+        said = (sentence(self.lines, base, self.host), self._certainty(), halves, self._rests_on())
+        text = " ".join(filter(None, said))
+        notes = [*self._notes(upright), *self.figures.told.of(self.trace).notes]
         if self.timed:
             notes.insert(0, f"By the model: {text}")
             text = clock_sentence(self.timed)
@@ -180,6 +182,12 @@ class _Table:
         mine = [one for one in known if one["trace"] == self.trace and one["best"] == specs[winner.name]]
         return certainty_sentence(winner.name, mine, others, self.host)
 
+    def _rests_on(self) -> str:
+        """What the verdict rests on, where times are lower bounds."""
+        if not (missing := self.figures.told.of(self.trace).missing):
+            return ""
+        return f"This compares lower bounds: the trace lacks {missing}, and what that adds may turn the order."
+
     def _name(self, row: Row) -> str:
         told = ",".join(f"{p}={row[p]}" for p in self.parameters if row[p] is not None)
         if LOAD_SEED in self.parameters:
@@ -190,7 +198,8 @@ class _Table:
         total = self.rows[0]
         if self.result.windowed:
             mine = [row for row in self.rows if row["strategy"] == total["strategy"]]
-            total = {k: sum(row[k] for row in mine) for k in ("rows", "accesses", "page_cross", "misaligned")}
+            shape = ("rows", "accesses", "page_cross", "misaligned")
+            total = {k: None if mine[0][k] is None else sum(row[k] for row in mine) for k in shape}
         facts = self._facts()
         mode = f", {facts['mode']} mode" if "mode" in facts else ""
         mode += f", thread {facts['thread']} alone" if "thread" in facts else ""
@@ -198,8 +207,7 @@ class _Table:
         return (
             f"{self.trace}: {words.number(total['rows'])} rows{self.result.since},"
             f" {words.number(total['accesses'])} memory accesses"
-            f" ({words.share(total['page_cross'], total['accesses'])} cross a page,"
-            f" {words.share(total['misaligned'], total['accesses'])} are misaligned){mode}{swept}"
+            f" ({_layout(total)}){mode}{swept}"
         )
 
     def _notes(self, upright: bool) -> list[str]:
@@ -209,7 +217,8 @@ class _Table:
             notes.append(
                 "memory access time = hit paths, helpers and handlers, kernel, code translated again. Translating code"
                 " for the first time stands apart: it is the same under every scheme. What else the guest does is not"
-                f" counted. A model at the prices of host {host['name']} ({host['about']}); counts are exact."
+                f" counted. A model at the prices of host {host['name']} ({host['about']}); counts are exact"
+                f"{' as far as the trace tells them' if self.figures.told.of(self.trace).missing else ''}."
             )
         live = self.result.manifest.get("live", {})
         if self.best is not None:
@@ -257,7 +266,7 @@ class _Table:
         if any((row["peak_mappings"] or 0) > MAX_MAP_COUNT for row in self.rows):
             notes.append(f"More host mappings than Linux allows by default (vm.max_map_count, {MAX_MAP_COUNT:,}).")
         facts = self._facts()
-        if facts.get("complete") not in (None, "yes"):
+        if facts.get("complete") not in (*NOT_TOLD, "yes"):
             notes.append(f"The recording was cut short: {facts['complete']}.")
         for one in self.result.manifest.get("left_out", []):
             if one["trace"] == self.trace:
@@ -265,6 +274,14 @@ class _Table:
         if self.result.manifest.get("complete", "yes") != "yes":
             notes.append(f"Not complete: {self.result.manifest['complete']}.")
         return notes
+
+
+def _layout(total: Row) -> str:
+    """How many accesses lie across a page's end, or on no boundary of their size."""
+    if total["page_cross"] is None:
+        return "how many cross a page or are misaligned is unknown"
+    crossing, misaligned = (words.share(total[name], total["accesses"]) for name in ("page_cross", "misaligned"))
+    return f"{crossing} cross a page, {misaligned} are misaligned"
 
 
 def _engine_is_other(row: Row, name: str) -> str:

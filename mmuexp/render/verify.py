@@ -13,6 +13,7 @@ from mmuexp.render.html.page import page
 from mmuexp.render.html.sections import Cell, Heading, Table
 from mmuexp.render.html.sections import Text as Paragraph
 from mmuexp.render.terminal.grid import print_table, print_text
+from mmuexp.result.declared import DeclaredBy
 from mmuexp.strategy.mistakes import blocks_of
 
 TOTALS = ("checked_loads", "checked_stores", "signals", "system_calls")
@@ -20,9 +21,12 @@ TOTALS = ("checked_loads", "checked_stores", "signals", "system_calls")
 
 def print_verified(found: Verified, console: Console) -> None:
     """Print a table for each trace: one row an event, one column a scheme, `model / live` where they differ."""
-    outcomes = found.outcomes
+    outcomes, told = found.outcomes, DeclaredBy(found.manifest)
     for trace in dict.fromkeys(outcome.trace for outcome in outcomes):
         _print_trace([outcome for outcome in outcomes if outcome.trace == trace], console)
+        for note in told.of(trace).notes:
+            print_text(console, Text(note, style="dim"))
+            console.print()
     print_text(console, Text(verdict(outcomes), style="bold"))
 
 
@@ -83,7 +87,7 @@ def _faults(outcome: VerifiedRun, faults: Sequence[tuple[int, str]]) -> str:
 def verify_html(found: Verified) -> str:
     """Return the same as a page: the verdict, a table for each trace, and where model and engine part."""
     sections: list[Any] = [Paragraph(verdict(found.outcomes), "verdict")]
-    frame = found.frame
+    frame, told = found.frame, DeclaredBy(found.manifest)
     for trace in dict.fromkeys(outcome.trace for outcome in found.outcomes):
         mine = [outcome for outcome in found.outcomes if outcome.trace == trace]
         rows = max(outcome.rows for outcome in mine)
@@ -96,6 +100,7 @@ def verify_html(found: Verified) -> str:
         units = ["", *("equal" if outcome.equal else "DIFFERENT" for outcome in mine)]
         head = ["event", *(str(outcome.strategy) for outcome in mine)]
         sections.append(Table(head, lines, units, csv=frame, name="verify"))
+        sections += [Paragraph(text, "note") for text in told.of(trace).notes]
     note = "Where model and engine differ, a cell says model / engine. signals: SIGSEGVs that the processor took."
     return page("mmuexp verify: model and live engine", [*sections, Paragraph(note, "note")], found.manifest)
 

@@ -8,6 +8,7 @@ from typing import Any
 from mmuexp.price.host import CALIBRATED
 
 DASH = "-"  # the scheme has no such event
+UNKNOWN = "unknown"  # the trace does not tell it
 EQUAL = "as fast"
 
 

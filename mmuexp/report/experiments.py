@@ -100,10 +100,19 @@ def _as_saved(about: About, name: str, result: Result) -> Table:
 
 def _row(run: CountedRun, host: Profile, best: bool) -> list[Any]:
     accesses, cost, spec = run.counts["accesses"], run.price(host), str(run.strategy)
+    crossing = run.counts["page_cross"]
     each = [Cell(f"{total / accesses:.2f}", total / accesses) for total in (cost.access_ns, cost.insns)]
     milliseconds = [Cell(words.significant(ns / 1e6), ns) for ns in (cost.access_ns, cost.kernel_ns)]
     scheme = Cell(spec, mark="best") if best else spec
-    return [run.recording, scheme, *each, accesses, run.faults, *milliseconds, run.counts["page_cross"]]
+    return [
+        run.recording,
+        scheme,
+        *each,
+        accesses,
+        run.faults,
+        *milliseconds,
+        words.UNKNOWN if crossing is None else crossing,
+    ]
 
 
 def _redo(about: About, results: Mapping[str, Result]) -> list[Any]:

@@ -1,15 +1,17 @@
 """Checks on a result, for scripts and CI: `faults>1000`, `map-block:access_ns > 1.05 * softmmu:access_ns`.
 
 An expression (expression.py) with a comparison. A bare COLUMN is that of each row in turn, SPEC:COLUMN that of the
-scheme beside it. It is never true where a cell is empty (no such event) or it divides by 0.
+scheme beside it. It is never true where a cell is empty (no such event) or it divides by 0. Where the trace does not
+tell a count, nobody can say whether it is true: that is an error.
 """
 
 from collections.abc import Callable, Collection, Iterable
 
 from mmuexp.errors import CheckFailed, UsageError
+from mmuexp.result.declared import CODE_PAGE_STORES, DeclaredBy
 from mmuexp.result.expression import Expression, NoValue, parse
 from mmuexp.result.table import COLUMNS, IDENTITY, LIVE, WINDOW, Result, rows_of
-from mmuexp.result.turns import Turn, is_of, turns, value_in
+from mmuexp.result.turns import Row, Turn, is_of, turns, value_in
 
 OPTION = "--fail-if"
 ELSEWHERE = {WINDOW: "compare --every ROWS"} | dict.fromkeys(LIVE, "compare --live")
@@ -21,7 +23,7 @@ def parse_check(text: str, more_columns: Iterable[str] = (), schemes: Collection
 
     Raises UsageError for what is none, an unknown column or strategy, and a scheme that will not be there.
     """
-    known = [column for column in (*COLUMNS, *more_columns) if column not in IDENTITY]
+    known = [column for column in (*COLUMNS, CODE_PAGE_STORES, *more_columns) if column not in IDENTITY]
     check = parse(text, known, where=OPTION, todo=TODO, compares=True, elsewhere=ELSEWHERE)
     if schemes is not None:
         _all_there(check, schemes)
@@ -36,15 +38,22 @@ def _all_there(check: Expression, schemes: Collection[str]) -> None:
 
 
 def fail_if(result: Result, checks: Iterable[Expression], say: Callable[[str], None] = lambda line: None) -> None:
-    """Raises CheckFailed (exit code 3) that names the first rows of which a check is true.
+    """Raises CheckFailed (exit code 3) that names the first rows of which a check is true; UsageError for one that asks
+    for a count that is unknown.
 
-    A check that has no value anywhere is no failure; `say` is told of it.
+    A check that has no value anywhere is no failure; `say` is told of it, and of one that lower bounds decide.
     """
-    rows = rows_of(result.frame)
+    rows, told = rows_of(result.frame), DeclaredBy(result.manifest)
     failed: list[tuple[Expression, Turn]] = []
     for check in checks:
         decided, why = False, "no rows of these schemes stand beside each other"
+        bounded: dict[str, None] = {}
         for turn in turns(check, rows, result.parameters):
+            cells = [(turn[term.spec], term.column) for term in check.terms]
+            for row, column in cells:
+                if told.is_unknown(row, column):
+                    raise _unknown(check, row, column, told)
+            bounded |= {column: None for row, column in cells if told.is_bounded(row, column)}
             try:
                 is_true = value_in(check, turn)
             except NoValue as reason:
@@ -55,8 +64,17 @@ def fail_if(result: Result, checks: Iterable[Expression], say: Callable[[str], N
                 failed.append((check, turn))
         if not decided:
             say(f"{OPTION} {check.text!r} could not be decided for any row: {why}")
+        if bounded:
+            missing = told.missing(dict.fromkeys(row["trace"] for row in rows))
+            say(f"{OPTION} {check.text!r} is decided by lower bounds ({', '.join(bounded)}): the trace lacks {missing}")
     if failed:
         raise _failure(*failed[0], len(failed) - 1)
+
+
+def _unknown(check: Expression, row: Row, column: str, told: DeclaredBy) -> UsageError:
+    what = f"{check.text!r} asks for {column} of {row['strategy']}, which is unknown: {row['trace']} does not tell it"
+    todo = f"it lacks {told.of(row['trace']).missing}; check another column"
+    return UsageError(what, where=OPTION, todo=todo)
 
 
 def _failure(check: Expression, turn: Turn, others: int) -> CheckFailed:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import shell_line
+from mmuexp.result.declared import declared_of, facts_of
 from mmuexp.runtime.threads import Threads
 
 MODEL_VERSION = 2  # raised whenever a count changes for the same trace and spec
@@ -90,6 +91,7 @@ def trace_facts(trace: Any, label: str, sha256: str | None = None) -> dict[str, 
         "complete": trace.complete,
         "window": list(trace.window) if trace.window else None,
         "metadata": dict(trace.metadata),
+        **facts_of(declared_of(trace)),
     }
 
 

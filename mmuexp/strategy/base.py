@@ -134,6 +134,7 @@ class Strategy:
     FAST_PATH_RANGE: ClassVar[tuple[float | None, float | None]] = (None, None)  # if assumed: instructions, least, most
     events: ClassVar[Mapping[Any, str]]  # Event -> what it means here; what is missing stays an empty column
     extra_events: ClassVar[tuple[str, ...]] = ()  # names of counters from FIRST_EXTRA on
+    code_events: ClassVar[tuple[str, ...]] = ()  # those of them that EXEC rows make: unknown where a trace has no code
     costs: ClassVar[Mapping[Any, Cost]]  # Event, or name of a shape count -> price; see `price_list`
     COMPILED_IN: ClassVar[tuple[str, ...]] = ()  # parameters (words) each value of which is a program of the C half
     engine_costs: ClassVar[Mapping[Any, Cost]] = {}  # of these, where the C half does not do what is modelled

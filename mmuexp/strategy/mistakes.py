@@ -181,6 +181,9 @@ def declared(cls: type[Strategy]) -> None:
     known = {event.column for event in Event}
     if twice := [one for one in extra if one in known or list(extra).count(one) > 1]:
         raise _mistake(cls, "extra_events", f"extra_events: {twice[0]} is a column already", "choose another name")
+    code = cls.code_events
+    if not isinstance(code, tuple | list) or not set(map(str, code)) <= set(extra):
+        raise _mistake(cls, "code_events", f"code_events is {code!r}", "name some of extra_events")
     _mapping(cls, "events", "give Event -> what it means; name others in extra_events", str)
     _mapping(cls, "costs", "give Event -> Cost(...)", Cost)
     _kernels(cls)

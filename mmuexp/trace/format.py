@@ -52,8 +52,8 @@ class TraceWriter:
     `recording=True` an earlier file is replaced only if `force` says so, and leaving by an exception closes the file
     with what was written, marked as cut short: a recording is worth keeping, if it has a row. What a killed recorder
     leaves is in the file that `left.part_of` names; where an earlier one's rows stood there, `.kept` is the name that
-    they have now. `metadata` keys may be given without their `mmuexp.` prefix; None leaves one out that would be
-    written (`guest`). `level` is ZSTD's, 1 to 22.
+    they have now. `metadata` keys may be given without their `mmuexp.` prefix; one that is None is left out.
+    `level` is ZSTD's, 1 to 22.
 
     Raises `MmuexpError` when the target cannot be written: a bad path at once, a full disk in `append` or `close`.
     After a full disk the rows written so far (`.rows`) are whole and `close` may still be called.
@@ -83,7 +83,7 @@ class TraceWriter:
         self._buffer, self._held = empty(BATCH_ROWS), 0
         self._sink = Sink(self.path, recording, force)
         self._builder, self._packer = Builder(), Packer()
-        known = {"guest": "i386"} | dict(metadata or {})
+        known = dict(metadata or {})
         self._head = _bare({key: text for key, text in known.items() if text is not None})
         self._head |= {"format": layout.BLOCKS, "mode": mode}
         fields = [pa.field(name, pa.binary(), nullable=False) for name in Streams._fields]

@@ -155,8 +155,11 @@ def table(told: dict, mode: str) -> list[tuple[str, str]]:
     """The same for people: labels and texts; in user mode only what applies there."""
     code = told["code"]
     lines = _system(told) if mode == "system" else []
-    stores = f"{code['stores']:,} ({_percent(code['store_share'], 'stores')}), on {code['stored_pages']:,} pages"
-    lines += [("code pages", f"{code['physical_pages']:,} physical"), ("stores to code", stores)]
+    if code["stores"] is None:
+        lines += [("code pages", "unknown"), ("stores to code", "unknown")]
+    else:
+        stores = f"{code['stores']:,} ({_percent(code['store_share'], 'stores')}), on {code['stored_pages']:,} pages"
+        lines += [("code pages", f"{code['physical_pages']:,} physical"), ("stores to code", stores)]
     for curve in told["working_set"]:
         if curve["windows"]:
             pages = f"mean {curve['mean_pages']:,.1f}, max {curve['max_pages']:,} data pages"
@@ -179,11 +182,12 @@ def _system(told: dict) -> list[tuple[str, str]]:
             return "unknown: fewer than two flushes"
         return ", ".join(f"{which} {value:,}" for which, value in flushes[name].items())
 
+    execs = "of execs unknown" if user["execs"] is None else _percent(user["exec_share"], "execs")
     lines = [
         ("flush reasons", reasons or "no flushes"),
         ("between flushes", f"rows: {spread('rows_between')}"),
         ("", f"data pages: {spread('data_pages')}"),
-        ("user share", f"{_percent(user['access_share'], 'accesses')}, {_percent(user['exec_share'], 'execs')}"),
+        ("user share", f"{_percent(user['access_share'], 'accesses')}, {execs}"),
         ("device share", _percent(device["access_share"], "accesses")),
     ]
     for page in device["pages"][:TOP_DEVICES]:
@@ -196,18 +200,22 @@ def _system(told: dict) -> list[tuple[str, str]]:
     return lines
 
 
+def _count(value: int | None) -> str:
+    return "unknown" if value is None else f"{value:,}"
+
+
 def _map(told: dict) -> list[tuple[str, str]]:
     """The ranges with the most accesses and executed blocks, in order of address, and the sum of the others."""
     ranges = told["address_map"]
-    ranked = sorted(ranges, key=lambda part: -(part["loads"] + part["stores"] + part["execs"]))
+    ranked = sorted(ranges, key=lambda part: -(part["loads"] + part["stores"] + (part["execs"] or 0)))
     shown = sorted(ranked[:TOP_RANGES], key=lambda part: part["start"])
     cells: list[tuple[str, ...]] = [(f"{'range':<23}", "use ", *_MAP)]
     for part in shown:
         name = f"{part['start']:#010x}..{part['end'] - 1:#010x}"
-        cells.append((f"{name:<23}", part["use"], *(f"{part[column]:,}" for column in _MAP)))
+        cells.append((f"{name:<23}", part["use"], *(_count(part[column]) for column in _MAP)))
     rest = ranked[TOP_RANGES:]
     if rest:
-        sums = (f"{sum(part[column] for part in rest):,}" for column in _MAP)
+        sums = (_count(None if rest[0][column] is None else sum(part[column] for part in rest)) for column in _MAP)
         cells.append((f"{len(rest):,} other ranges".ljust(23), "    ", *sums))
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     texts = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in cells]

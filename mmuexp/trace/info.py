@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from mmuexp.errors import one_line
 from mmuexp.events import SHAPE
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
 from mmuexp.replay.survey import Survey
+from mmuexp.result.declared import ASSUMED, LENGTHS, NONE, PARTLY, UNKNOWN, Declared, declared_in, declared_of
 from mmuexp.trace import guest_info
 from mmuexp.trace import mix_scan as scan
 from mmuexp.trace.format import utf8
@@ -28,9 +30,11 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
     another iteration of a rep, or an instruction begun anew; `code_bytes` counts a byte each time it is executed.
     `guest` is what guest_info tells: counts of rows, of pages of 4,096 bytes and of windows; shares are fractions of 1.
     `threads` lists each thread that has rows, null where none is told or there are more than are counted.
-    Raises TraceError at the first row that is an error.
+    What the trace does not tell (`mmuexp.sizes`, `mmuexp.code`) is null. Raises TraceError at the first row that is an
+    error.
     """
     with open_trace(path) as trace:
+        declared = declared_of(trace)
         survey, own, guest = Survey(trace.mode, trace.path), _Own(), guest_info.GuestInfo(trace.mode)
         threads = ThreadRows()
         for columns in trace.batches():
@@ -53,7 +57,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
         def share(count: int) -> float | None:
             return count / accesses if accesses else None
 
-        return {
+        found: dict[str, Any] = {
             "path": trace.path,
             "mode": trace.mode,
             "complete": trace.complete,
@@ -87,6 +91,23 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             },
             "guest": guest.told(),
         }
+        return _as_declared(found, declared)
+
+
+def _as_declared(found: dict[str, Any], declared: Declared) -> dict[str, Any]:
+    """Make None of what the trace does not tell."""
+    for counts in (found["counts"], found["mix"], found["shares"]):
+        counts |= dict.fromkeys(counts.keys() & declared.unknown)
+    if declared.sizes == UNKNOWN:
+        found["access_sizes"] = None
+    if declared.code == NONE:
+        found["repeated_insns"] = None
+        found["footprint"] |= dict.fromkeys(("code_pages", "code_bytes"))
+        found["guest"]["code"] = dict.fromkeys(found["guest"]["code"])
+        found["guest"]["user"] |= dict.fromkeys(("execs", "exec_share"))
+        for part in found["guest"]["address_map"]:
+            part["execs"] = None
+    return found
 
 
 def _threads(rows: dict[int, int] | None) -> list[dict] | None:
@@ -124,11 +145,17 @@ def lines(told: dict) -> list[str]:
     """The same for people."""
     n, meta, foot = told["counts"], told["metadata"], told["footprint"]
 
+    declared = declared_in(meta, told["path"])
+    at_least = "at least " if declared.sizes == UNKNOWN else ""
+    code_at_least = "at least " if declared.code == LENGTHS else ""
+
     def count(value, unit: str = "") -> str:
         return "unknown" if value is None else f"{value:,}{unit}"
 
     def share(name: str) -> str:
         value = told["shares"][name]
+        if name in declared.unknown:
+            return "unknown"
         return "none" if value is None else f"{100 * value:.3f} % of accesses"
 
     window = told["window"]
@@ -149,18 +176,26 @@ def lines(told: dict) -> list[str]:
         ("sha256", told["sha256"]),
         ("", ""),
         ("rows", f"{n['rows']:,} (declared: {count(told['declared_rows'])})"),
-        *((name.replace("_", " "), f"{value:,}{_percent(value, n['rows'])}") for name, value in told["mix"].items()),
+        *(
+            (name.replace("_", " "), f"{count(value)}{_percent(value or 0, n['rows'])}")
+            for name, value in told["mix"].items()
+        ),
         *_thread_lines(told["threads"]),
-        ("guest insns", f"{n['guest_insns']:,}{_executed(n['guest_insns'], told['repeated_insns'])}"),
-        ("access sizes", ", ".join(f"{size}: {value:,}" for size, value in told["access_sizes"].items()) or "none"),
+        ("guest insns", f"{count(n['guest_insns'])}{_executed(n['guest_insns'], told['repeated_insns'])}"),
+        ("access sizes", _sizes(told["access_sizes"], declared)),
         ("", ""),
-        ("misaligned", f"{n['misaligned']:,}, {share('misaligned')}"),
-        ("page crossing", f"{n['page_cross']:,}, {share('page_cross')}"),
+        ("misaligned", _both(count(n["misaligned"]), share("misaligned"))),
+        ("page crossing", _both(count(n["page_cross"]), share("page_cross"))),
         ("device (IO)", f"{n['io_accesses']:,}, {share('io')}"),
         ("user level", f"{share('user')}; {n['mode_switches']:,} mode switches"),
         ("", ""),
-        ("data touched", f"{foot['data_pages']:,} pages, {foot['data_bytes'] / 2**20:,.2f} MiB"),
-        ("code executed", f"{foot['code_bytes']:,} bytes, on {foot['code_pages']:,} pages"),
+        ("data touched", f"{at_least}{foot['data_pages']:,} pages, {foot['data_bytes'] / 2**20:,.2f} MiB"),
+        (
+            "code executed",
+            "unknown"
+            if foot["code_bytes"] is None
+            else f"{code_at_least}{foot['code_bytes']:,} bytes, on {foot['code_pages']:,} pages",
+        ),
     ]
     if foot["physical_pages"] is not None:
         table.append(("physical pages", f"{foot['physical_pages']:,}"))
@@ -175,7 +210,26 @@ def lines(told: dict) -> list[str]:
     return told_of_file + [f"{label:<{width}}{text}".rstrip() for label, text in of_guest]
 
 
-def _executed(insns: int, repeated: int) -> str:
+def _both(count: str, share: str) -> str:
+    return count if count == share else f"{count}, {share}"
+
+
+def _sizes(found: dict[str, int] | None, declared: Declared) -> str:
+    """How many accesses have how many bytes, and how far that is known."""
+    if found is None:
+        return "unknown"
+    sizes = ", ".join(f"{size}: {value:,}" for size, value in found.items()) or "none"
+    if declared.sizes == ASSUMED:
+        return f"{sizes} (assumed)"
+    if declared.sizes == PARTLY:
+        some = "some" if declared.count is None else f"{declared.count:,}"
+        return f"{sizes} ({some} of them unknown, counted as 1)"
+    return sizes
+
+
+def _executed(insns: int | None, repeated: int | None) -> str:
+    if insns is None:
+        return ""
     return f" ({insns - repeated:,} if a rep is one, {repeated:,} repeat it)" if repeated else ""
 
 

@@ -13,7 +13,7 @@ from mmuexp.trace.layout import Broken
 from mmuexp.trace.reader import checked_mode, is_number, kept_tail, open_input, open_trace, window_trouble
 
 WHOLE = "the file was whole, nothing needed mending"
-COUNTED = ("flushes_unsure",)  # by the recorder, over all rows: not known of a part
+COUNTED = ("flushes_unsure", "unknown_sizes")  # by who wrote the trace, over all rows: not known of a part
 # what a writer knows only at the end
 END_KEYS = ("rows", "window", "complete", "metadata_crc32", "crc32", *COUNTED)
 
@@ -125,7 +125,7 @@ class _Recovery:
                 self.reason = str(error)
                 return
 
-    def _end(self, rows: int) -> tuple[tuple[int, int], str]:
+    def _end(self, rows: int) -> tuple[tuple[int, int], str | None]:
         """Window and completeness of what was kept: a window's count is known only if nothing is missing."""
         parts = self.tail.get("window", "").split(",")
         window = UNKNOWN
@@ -136,6 +136,6 @@ class _Recovery:
             window = int(self.metadata["skip"]), rows
         told = self.tail.get("complete")
         if self.reason == WHOLE:
-            return window, told or "unknown"
+            return window, told
         was = f"; before: {told}" if self.ends and told not in (None, "yes") else ""
         return window, f"recovered: {self.reason}; {rows:,} rows in whole batches{was}"

@@ -13,6 +13,7 @@ import numpy as np
 from mmuexp.errors import TraceError, UsageError, refuse_itself
 from mmuexp.guest import PAGE_BITS, THREAD, USER, Columns, Op
 from mmuexp.replay.survey import Survey
+from mmuexp.result.declared import declared_of
 from mmuexp.trace.format import UNKNOWN, TraceWriter, empty
 from mmuexp.trace.reader import Trace, open_trace, window_trouble
 from mmuexp.trace.recover import COUNTED, END_KEYS
@@ -75,7 +76,7 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
             window = UNKNOWN
             if trace.window is not None:
                 window = trace.window[0] + max(0, start - before), stop - start
-            complete = "yes" if stop < trace.file_rows else trace.complete or "unknown"
+            complete = "yes" if stop < trace.file_rows else trace.complete
             writer.close(complete, window)
     return Sliced(stop - start, len(known.op), None if window == UNKNOWN else window)
 
@@ -150,8 +151,7 @@ def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> 
             for columns in checked(trace):
                 survey.feed(columns)  # what gets a right CRC must be a right trace
                 writer.append(columns)
-            counted = {key: trace.metadata[key] for key in COUNTED if key in trace.metadata}
-            writer.close(trace.complete or "unknown", trace.window or UNKNOWN, counted)
+            writer.close(trace.complete, trace.window or UNKNOWN, _counted(trace))
         return Compressed(trace.file_rows, trace.size_bytes, os.path.getsize(output))
 
 
@@ -167,7 +167,7 @@ def relocate_file(
         with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
             for columns in checked(trace):
                 writer.append(moved.moved(columns))
-            writer.close(trace.complete or "unknown", trace.window or UNKNOWN)
+            writer.close(trace.complete, trace.window or UNKNOWN, _counted(trace))
     return moved
 
 
@@ -176,6 +176,12 @@ def checked(trace: Trace, start: int = 0) -> Iterator[Columns]:
     return trace.pieces(start, checked=True)
 
 
+def _counted(trace: Trace) -> dict[str, str]:
+    """Keep what was counted over all rows, for a file that has all of them."""
+    return {key: trace.metadata[key] for key in COUNTED if key in trace.metadata}
+
+
 def _lasting(trace: Trace) -> dict[str, str]:
-    """Keep the metadata that holds for what is written from the trace, too."""
+    """Keep the metadata that holds for what is written from the trace, too. Raises TraceError for odd declarations."""
+    declared_of(trace)
     return {key: value for key, value in trace.metadata.items() if key not in END_KEYS}

@@ -10,6 +10,8 @@ from mmuexp.errors import TraceError
 from mmuexp.guest import BATCH_ROWS, PAGES, USER, Columns, Op
 from mmuexp.native.jitcache import guarded, kept
 from mmuexp.replay.survey import NOTHING_BEFORE, Survey
+from mmuexp.result.declared import ALL_KNOWN, ASSUMED, CODE, NONE, NOT_TOLD, SIZES, Declared, declared_of
+from mmuexp.result.declared import UNKNOWN as SIZES_UNKNOWN
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32, utf8
 from mmuexp.trace.reader import Trace, open_trace, window_trouble
@@ -41,9 +43,14 @@ def verify(path: str | os.PathLike, progress: Callable[[str, int, int | None], N
         else:
             checks.append(Check("declared rows", OK, f"{trace.rows:,}"))
         checks.append(_complete(trace))
+        try:
+            declared = declared_of(trace)
+        except TraceError as error:
+            checks.append(Check("declared", FAILED, f"{error.what}; {error.todo}"))
+            declared = ALL_KNOWN
         if trouble := window_trouble(trace.mode, trace.window, trace.file_rows, trace.first_op):
             checks.append(Check("window", FAILED, trouble))
-        return checks + _Pass(trace).run(progress)
+        return checks + _Pass(trace, declared).run(progress)
 
 
 def _complete(trace: Trace) -> Check:
@@ -51,8 +58,9 @@ def _complete(trace: Trace) -> Check:
     count = trace.window[1] if trace.window else trace.file_rows
     if trace.complete == f"the limit of {count:,} rows":
         return Check("complete", OK, f"a window of {count:,} rows, as asked")
-    state = WARNING if trace.complete not in (None, "yes") else OK if trace.complete else UNKNOWN
-    return Check("complete", state, trace.complete or "not told")
+    if trace.complete in NOT_TOLD:
+        return Check("complete", UNKNOWN, "not told")
+    return Check("complete", OK if trace.complete == "yes" else WARNING, trace.complete)
 
 
 def _is_arrow(path) -> bool:
@@ -90,8 +98,10 @@ def _metadata(trace: Trace) -> Check:
 class _Pass:
     """Passes once over the rows: decoding, CRC of each batch, the survey, and what only deserves a warning."""
 
-    def __init__(self, trace: Trace):
+    def __init__(self, trace: Trace, declared: Declared):
         self.trace, self.survey, self.decoder = trace, Survey(trace.mode, trace.path), trace.decoder()
+        self.declared = declared
+        self.others: dict[str, int] = {}  # rows that contradict a declaration, by what they are
         self.bad_rows: Check | None = None
         self.bad_crc: list[str] = []
         self.right = self.without = self.not_user = 0
@@ -110,6 +120,7 @@ class _Pass:
         return [
             self._digests(),
             self.bad_rows or Check("rows", OK, f"{self.survey.rows:,} without error"),
+            *self._declared(),
             *self._odd(),
         ]
 
@@ -144,11 +155,31 @@ class _Pass:
                 self.not_user += count
         else:
             self.pages.feed(columns)
+        self._contradictions(columns)
         if self.bad_rows is None:
             try:
                 self.survey.feed(columns)
             except TraceError as error:
                 self._refuse(error)
+
+    def _contradictions(self, columns: Columns) -> None:
+        """Count rows that are not as the metadata declares all rows to be."""
+        size = {SIZES_UNKNOWN: 1, ASSUMED: self.declared.bytes}.get(self.declared.sizes)
+        if size is not None:
+            other = int(np.count_nonzero((columns.op < Op.EXEC) & (columns.size != size)))
+            what = f"rows of another size than {size}"
+            self.others[what] = self.others.get(what, 0) + other
+        if self.declared.code == NONE:
+            self.others["EXEC rows"] = self.others.get("EXEC rows", 0) + int(np.count_nonzero(columns.op == Op.EXEC))
+
+    def _declared(self) -> list[Check]:
+        """Say what is declared not to be known; nothing where all is."""
+        metadata = self.trace.metadata
+        said = [f"{key} {metadata[key]}" for key in (SIZES, CODE) if key in metadata]
+        wrong = [f"{count:,} {what}" for what, count in self.others.items() if count]
+        if wrong:
+            return [Check("declared", FAILED, f"{', '.join(said)}; it has {' and '.join(wrong)}")]
+        return [Check("declared", OK, ", ".join(said))] if self.declared != ALL_KNOWN else []
 
     def _refuse(self, error: TraceError) -> None:
         """The first one counts: from there on it is not known what the rows mean."""

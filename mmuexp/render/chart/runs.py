@@ -11,6 +11,7 @@ import pandas as pd
 
 from mmuexp.analysis import misses
 from mmuexp.errors import MmuexpError
+from mmuexp.result.declared import DeclaredBy
 from mmuexp.result.table import WINDOW, Result, access_ns, rows_of
 from mmuexp.trace.loadseed import LOAD_SEED
 
@@ -42,6 +43,9 @@ def plan_of(result: Result, trace: str | None = None) -> Plan:
         plan = _swept(result, rows)
     else:
         plan = _windows(rows) if result.windowed else _parts(rows)
+    if missing := DeclaredBy(result.manifest).missing(dict.fromkeys(row["trace"] for row in rows)):
+        bounds = f"times are lower bounds: a trace lacks {missing}"
+        plan = plan._replace(alt=f"{plan.alt}; {bounds}", caption=f"{plan.caption} {bounds.capitalize()}.")
     if not result.since:
         return plan
     title = f"counted{result.since}"
@@ -80,8 +84,8 @@ def _parts(rows: Sequence[dict[str, Any]]) -> Plan:
     records = []
     for row in rows:
         each = 1 / row["accesses"]
-        if all(row.get(column) is not None for column in PARTS.values()):
-            parts = {name: row[column] * each for name, column in PARTS.items()}
+        if row.get("hit_ns") is not None:
+            parts = {name: row[column] * each for name, column in PARTS.items() if row[column] is not None}
         else:  # saved before these columns were
             parts = {EMULATOR: (row["ns"] - row["kernel_ns"]) * each}
         records.append({"trace": row["trace"], "scheme": row["strategy"], **parts, KERNEL: row["kernel_ns"] * each})

@@ -117,7 +117,7 @@ def _cell(value: Any) -> Cell:
 
 
 def _numeric(cells: Sequence[Cell]) -> bool:
-    told = [cell for cell in cells if cell.text not in ("", words.DASH)]
+    told = [cell for cell in cells if cell.text not in ("", words.DASH, words.UNKNOWN)]
     return bool(told) and all(cell.value is not None for cell in told)
 
 
