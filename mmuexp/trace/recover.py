@@ -86,7 +86,8 @@ class _Recovery:
                 raise TraceError(f"no row of it can be saved: {self.reason}", where=self.path, todo="record it again")
             window, complete = self._end(rows)
             kept = COUNTED if self.ends else ()
-            more = {key: value for key, value in self.tail.items() if key in kept or key not in END_KEYS}
+            told = {key: value for key, value in self.metadata.items() if key in kept} | self.tail
+            more = {key: value for key, value in told.items() if key in kept or key not in END_KEYS}
             writer.close(complete, window, more)
         return Recovered(rows, self.reason)
 
