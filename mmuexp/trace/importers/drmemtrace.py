@@ -126,7 +126,10 @@ class _File:
         return int(threads[0]) if len(threads) else None, bits
 
     def more(self) -> np.ndarray:
-        """Records that were not scanned yet; none at the end. Raises TraceError where the file ends within one."""
+        """Records that were not scanned yet, as words of 4 bytes; none at the end.
+
+        Raises TraceError where the file ends within one.
+        """
         if len(self._data) - self._at < self.record_bytes:
             self._data, self._at = self._data[self._at :], 0
             while len(self._data) < self.record_bytes and (fresh := next(self._chunks, b"")):
@@ -134,7 +137,8 @@ class _File:
             if self._data and len(self._data) < self.record_bytes:
                 what = f"ends within record {self.records + 1:,}: it was cut"
                 raise TraceError(what, where=self.name, todo="copy it again, or record it again", row=self.records)
-        return np.frombuffer(self._data, np.uint8)[self._at :]
+        count = (len(self._data) - self._at) // self.record_bytes * self.record_bytes // 4
+        return np.frombuffer(self._data, "<u4", count, self._at)
 
     def consumed(self, records: int) -> None:
         """So many records were scanned."""
@@ -263,12 +267,13 @@ class _Recording:
         wanted = scan.NO_THREAD if counting else self.wanted
         while len(data := file.more()):
             self.events, records, why = scan.scan(
-                data, file.record_bytes, wanted, self.by_time and not counting, file.state, file.threads, self.shared,
+                data, file.record_bytes // 4, wanted, self.by_time and not counting, file.state, file.threads,
+                self.shared,
                 tuple(rows.events), self.events, file.first_place + file.records,
             )  # fmt: skip
             if why == scan.FULL or self.events > MOST_EVENTS // 2:
                 self._flush()
-            bad = data[records * file.record_bytes :]
+            bad = data[records * file.record_bytes // 4 :].view(np.uint8)
             file.consumed(records)
             if why == scan.TOLD_TYPE:
                 _refuse_type(int(file.state[scan.TYPE_BITS]), file.name)

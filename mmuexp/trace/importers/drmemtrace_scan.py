@@ -39,12 +39,10 @@ FULL, BAD_TYPE, TWO_PROCESSES, MORE_THREADS, TOLD_TYPE, NEXT_TIME, BAD_BUNDLE = 
 
 
 @kept
-def _number(data, at, count):
-    """A little-endian number of so many bytes."""
-    value = np.int64(0)
-    for index in range(count):
-        value |= np.int64(data[at + index]) << (8 * index)
-    return value
+def _address(words, at, record_words):
+    """The address of a record that begins at this word."""
+    low = np.int64(words[at + 1])
+    return low if record_words == 2 else low | np.int64(words[at + 2]) << 32
 
 
 @kept
@@ -101,14 +99,17 @@ def _event(kind, address, size, place, current, shared, out, events):
 
 
 @kept
-def _fetch(type_, size, data, at, address_bytes, place, thread, state, counted, shared, out, events):
-    """The instructions of a record: one, or those of a bundle. Returns the events, or -1 for a bad bundle."""
+def _fetch(type_, size, lengths, address_bytes, place, thread, state, counted, shared, out, events):
+    """The instructions of a record: one at the address `lengths`, or those of a bundle.
+
+    Returns the events, or -1 for a bad bundle.
+    """
     count = size if type_ == BUNDLE else 1
     if count > address_bytes and type_ == BUNDLE:
         return -1
-    address = thread[AFTER] if type_ == BUNDLE else _number(data, at + 4, address_bytes)
+    address = thread[AFTER] if type_ == BUNDLE else lengths
     for index in range(count):
-        length = np.int64(data[at + 4 + index]) if type_ == BUNDLE else size
+        length = lengths >> (8 * index) & 255 if type_ == BUNDLE else size
         if thread[IN_KERNEL]:
             state[KERNEL_INSNS] += counted
         else:
@@ -131,21 +132,21 @@ def _process(number, counted, state, shared):
     return shared[ONE_PROCESS] == number
 
 
-@guarded(_number, _of_thread, _marker, _event, _fetch, _process)
+@guarded(_address, _of_thread, _marker, _event, _fetch, _process)
 @kept
-def scan(data, record_bytes, wanted, by_time, state, threads, shared, out, events, first):
-    """Put the events of the records of `data` into `out` behind those that are there: of the wanted thread, of
+def scan(words, record_words, wanted, by_time, state, threads, shared, out, events, first):
+    """Put the events of the records of `words` into `out` behind those that are there: of the wanted thread, of
     ALL_THREADS, or of NO_THREAD. Returns (events, records consumed, why).
 
     `by_time` ends the scan behind each marker of a time. A bad record is the first one not consumed.
     """
-    address_bytes, room = record_bytes - 4, len(out[0]) - 17
-    for record in range(len(data) // record_bytes):
+    address_bytes, room = 4 * record_words - 4, len(out[0]) - 17
+    for record in range(len(words) // record_words):
         if events > room:
             return events, record, FULL
-        at = record * record_bytes
-        type_, size = _number(data, at, 2), _number(data, at + 2, 2)
-        if type_ == THREAD and not _of_thread(_number(data, at + 4, address_bytes), threads, state):
+        at = record * record_words
+        type_, size = np.int64(words[at]) & 0xFFFF, np.int64(words[at]) >> 16
+        if type_ == THREAD and not _of_thread(_address(words, at, record_words), threads, state):
             return events, record, MORE_THREADS
         thread = threads[max(state[OF_THREAD], 0)]
         counted = wanted == ALL_THREADS or thread[NUMBER] == wanted
@@ -156,19 +157,29 @@ def scan(data, record_bytes, wanted, by_time, state, threads, shared, out, event
             else:
                 thread[DATA] += 1
                 if counted:
-                    address = _number(data, at + 4, address_bytes)
+                    address = _address(words, at, record_words)
                     events = _event(READ + type_, address, size, first + record, thread[NUMBER], shared, out, events)
         elif type_ == ENCODING:
             continue
         elif 10 <= type_ <= BUNDLE or type_ in (SYSENTER, TAKEN_JUMP, UNTAKEN_JUMP):
             after = _fetch(
-                type_, size, data, at, address_bytes, first + record, thread, state, counted, shared, out, events
+                type_,
+                size,
+                _address(words, at, record_words),
+                address_bytes,
+                first + record,
+                thread,
+                state,
+                counted,
+                shared,
+                out,
+                events,
             )
             if after < 0:
                 return events, record, BAD_BUNDLE
             events = after
         elif type_ == MARKER:
-            value = _number(data, at + 4, address_bytes)
+            value = _address(words, at, record_words)
             if _marker(size, value, thread, state) == END and counted and shared[CURRENT] == thread[NUMBER]:
                 events = _event(END, np.int64(0), 0, first + record, thread[NUMBER], shared, out, events)
             if size == FILE_TYPE:
@@ -180,8 +191,8 @@ def scan(data, record_bytes, wanted, by_time, state, threads, shared, out, event
         elif 18 <= type_ <= 21:
             state[FLUSHES] += counted and not thread[IN_KERNEL]
         elif type_ == PROCESS:
-            if not _process(_number(data, at + 4, address_bytes), counted, state, shared):
+            if not _process(_address(words, at, record_words), counted, state, shared):
                 return events, record, TWO_PROCESSES
         elif type_ not in (THREAD, THREAD_EXIT, HEADER, FOOTER, NOT_FETCHED):
             return events, record, BAD_TYPE
-    return events, len(data) // record_bytes, 0
+    return events, len(words) // record_words, 0

@@ -134,6 +134,21 @@ def end_run(state, out_size, out_insns):
 
 
 @kept
+def _follows(address, size, state):
+    """Is this instruction the run's next one, within a small region? Then nothing else needs to be looked at."""
+    low = address & ((1 << SMALL_BITS) - 1)
+    return (
+        state[JOINS] != 0
+        and address == state[NEXT]
+        and 0 < size <= LONGEST_INSTRUCTION
+        and low != 0
+        and low + size <= 1 << SMALL_BITS
+        and state[RUN_INSNS] < MAX_RUN_INSNS
+        and (state[RUN_AT] & PAGE_MASK) + state[RUN_BYTES] + size <= MAX_RUN_BYTES
+    )
+
+
+@kept
 def _add_code(kind, address, left, bits, state, regions, out, row):
     """Add an instruction to the run, or begin one with it. Returns the rows in `out`, or -why."""
     if left > MAX_CODE_BYTES or left <= 0:
@@ -193,7 +208,7 @@ def _add_data(kind, address, left, unknown, bits, state, regions, out, row):
     return row
 
 
-@guarded(_rank, _slot, _place, end_run, _add_code, _add_data)
+@guarded(_rank, _slot, _place, end_run, _follows, _add_code, _add_data)
 @kept
 def to_rows(kinds, addresses, sizes, start, count, unknown, bits, state, regions, out, row):
     """Turn events from `start` to `count` into rows of `out` from `row` on. Returns (events consumed, rows, why).
@@ -208,7 +223,12 @@ def to_rows(kinds, addresses, sizes, start, count, unknown, bits, state, regions
                 end_run(state, out.size, out.insns)
             return index, row, 0
         kind, address, size = kinds[index], addresses[index], np.int64(sizes[index])
-        if kind in (INSTRUCTION, LAST):
+        if kind == INSTRUCTION and _follows(address, size, state):
+            state[RUN_BYTES] += size
+            state[RUN_INSNS] += 1
+            state[NEXT] = (address + size) & (-1 if bits else 0xFFFFFFFF)
+            after = row
+        elif kind in (INSTRUCTION, LAST):
             after = _add_code(kind, address, size, bits, state, regions, out, row)
         elif kind == END:
             end_run(state, out.size, out.insns)
