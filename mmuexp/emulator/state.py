@@ -15,7 +15,7 @@ from mmuexp.guest import PAGES
 
 OWN_MAPPING_BYTES = 1 << 18
 FIRST_BLOCKS = 1 << 14
-ENTERED = 1 << 15  # blocks that can be remembered as entered
+FIRST_ADDRESSES = 1 << 15  # of code, that blocks can be remembered at
 MAX_BLOCKS = 1 << 22  # different blocks that were translated; a real guest has some hundred thousand
 
 # places in Emulator.control
@@ -32,7 +32,7 @@ class Emulator(NamedTuple):
     block: np.ndarray  # BLOCK[room for blocks]
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
-    entered: np.ndarray  # uint64[ENTERED], vaddr, size and code epoch of blocks that were; the loop's memory
+    entered: np.ndarray  # uint32[addresses of code], size and code epoch of the block that was; the loop's memory
     control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; DROPPED: blocks so far; GUEST_INSNS: up to this
     # FLUSH or FLUSH_PAGE row, since the trace's first; REVOKED: 1 since an answer that was remembered is so no longer,
     # or one could not be; TOLD: faults of this row, vaddr << 8 | cause each
@@ -75,7 +75,7 @@ BLOCK = np.dtype(
         ("second", "i4"),  # frame + 1 of the second page, 0 = none
         ("chain", "i4"),  # next block + 1 in the bucket
         ("dropped", "i4"),  # 1 from a store to its page until it is translated again
-        ("entered", "i4"),  # slot + 1 of Emulator.entered in which it is remembered, 0 = none
+        ("entered", "i4"),  # number + 1 of the address at which it is remembered as entered, 0 = none
     ]
 )
 LINK = np.dtype([("next", "i4"), ("prev", "i4")])  # link + 1 in the frame's list
@@ -125,9 +125,16 @@ def new_emulator() -> Emulator:
         block=records(FIRST_BLOCKS, BLOCK),
         link=records(2 * FIRST_BLOCKS, LINK),
         bucket=zeros(2 * FIRST_BLOCKS, np.int32, at_once=True),
-        entered=zeros(ENTERED, np.uint64, at_once=True),
+        entered=zeros(FIRST_ADDRESSES, np.uint32, at_once=True),
         control=np.zeros(FIRST_FAULT + ROW_FAULTS, np.int64),
     )
+
+
+def with_room_for_addresses(e: Emulator, addresses: int) -> Emulator:
+    """Make room for blocks at that many addresses of code, and some more, in the same state."""
+    entered = zeros(max(addresses, 2 * len(e.entered)), np.uint32)
+    entered[: len(e.entered)] = e.entered
+    return e._replace(entered=entered)
 
 
 @kernel

@@ -11,23 +11,25 @@ Source: QEMU 10.0: accel/tcg/tb-jmp-cache.h, tb-hash.h (the place), cputlb.c (tb
 `fetch` is asked about these rows.
 """
 
+from typing import Any
+
 import numpy as np
 
+from mmuexp.blocks.runs import OTHER
 from mmuexp.emulator.state import zeros
-from mmuexp.guest import PAGE_BITS, PAGES, USER, Columns
-from mmuexp.native import bits
+from mmuexp.guest import PAGE_BITS, PAGES, USER
 from mmuexp.native.jitcache import Number, guarded, inside, kept
+from mmuexp.replay.firsts import END_OTHER, END_PART, END_ROW, END_RUN, Rows, room_for
 
 JUMPS = 1 << 12  # places of the jump cache
 GROUP = 1 << 6  # places that all blocks of one page share, and those of some other pages
 LAST_EPOCH = 1 << 30
 EPOCH, BEFORE = range(2)  # in `clock`: of FLUSH rows, from 1; page << 1 | user of the block before
 NOWHERE = PAGES << 1  # not a page: the block before says nothing
-PIECE = 1 << 6  # rows that are looked at together
 
 
 class Fetches:
-    """Finds the rows of one trace of `mode` "user" or "system" that look code up; give it the batches in order."""
+    """Finds the rows of one trace of `mode` "user" or "system" that look code up; give it the parts in order."""
 
     def __init__(self, mode: str) -> None:
         self._user_mode = mode == "user"
@@ -35,17 +37,18 @@ class Fetches:
         # epoch << 33 | address << 1 | user of a block: who finds his own there has entered the page in his mode, too
         self._jumps = np.zeros(JUMPS, np.int64)
         self._clock = np.array([1, NOWHERE], np.int64)
-        self._found = np.empty(0, np.int64)
+        self._found, self._rows = np.empty(0, np.int64), room_for(0)
 
-    def of(self, columns: Columns) -> np.ndarray:
-        """Find those of a batch, counted from its first row: int64[fetches], valid until the next batch."""
-        if len(columns.op) > len(self._found):
-            self._found = np.empty(len(columns.op), np.int64)
+    def of(self, part: Any) -> tuple[np.ndarray, Rows]:
+        """Find those of a part of a batch (survey.py): int64[fetches], their numbers in the batch, and the rows. Both
+        are valid until the next part."""
+        if len(part.batch.runs.run) > len(self._found):
+            self._found, self._rows = np.empty(len(part.batch.runs.run), np.int64), room_for(len(part.batch.runs.run))
         found = _find(
-            columns.vaddr, columns.op, columns.flags, self._user_mode, self._entered, self._jumps, self._clock,
-            self._found,
+            part.batch.walked, part.place, part.stop, self._user_mode, self._entered, self._jumps, self._clock,
+            self._found, self._rows,
         )  # fmt: skip
-        return self._found[:found]
+        return self._found[:found], Rows(*(column[:found] for column in self._rows))
 
 
 @inside
@@ -54,74 +57,56 @@ def _group_of(vaddr: Number) -> Number:
     return (vaddr ^ vaddr >> 6) >> 6 & JUMPS - GROUP
 
 
-@inside
-def _rows_of_code(
-    vaddrs: np.ndarray, ops: np.ndarray, flags: np.ndarray, start: Number, count: Number, user_mode: bool,
-    before: Number
-) -> tuple[Number, Number]:  # fmt: skip
-    """Two bits for each of `count` rows from `start` on: it is a block, or drops pages; and it does not stay in the
-    page `before`. No branches: vector code, as code mostly stays."""
-    u4, u8 = np.uint32, np.uint64
-    page, user = u4(before >> 1), u4(before & 1)
-    code, leaves = u8(0), u8(0)
-    for j in range(u8(count)):
-        op, flag, vaddr = u4(ops[u8(start) + j]), u4(flags[u8(start) + j]), u4(vaddrs[u8(start) + j])
-        mode = u4(1) if user_mode else u4(flag >> u4(1) & u4(1))
-        other = u4(u4(vaddr >> u4(PAGE_BITS)) ^ page) | u4(mode ^ user)
-        block, drops = op == u4(2), u4(op - u4(3)) < u4(2)
-        code |= u8(block | drops) << j
-        leaves |= u8((block & (other != u4(0))) | drops) << j
-    return code, leaves
-
-
 @guarded()
 @kept
 def _find(
-    vaddrs: np.ndarray, ops: np.ndarray, flags: np.ndarray, user_mode: bool, entered: np.ndarray, jumps: np.ndarray,
-    clock: np.ndarray, found: np.ndarray
+    w: Any, place: np.ndarray, stop: Number, user_mode: bool, entered: np.ndarray, jumps: np.ndarray,
+    clock: np.ndarray, found: np.ndarray, rows: Rows
 ) -> Number:  # fmt: skip
-    """Write the numbers of the rows to `found`; returns how many."""
+    """Write the numbers of the rows to `found`, and the rows; returns how many."""
     u8 = np.uint64
     epoch, before = clock[EPOCH], clock[BEFORE]
-    count, rows = 0, len(ops)
-    for start in range(0, rows, PIECE):
-        if rows - start >= PIECE:  # of a length that the compiler knows
-            code, leaves = _rows_of_code(vaddrs, ops, flags, start, PIECE, user_mode, before)
-        else:
-            code, leaves = _rows_of_code(vaddrs, ops, flags, start, rows - start, user_mode, before)
-        if not leaves:
-            continue
-        code &= ~bits.lowest_bits(bits.lowest_bit(leaves))
-        while code:
-            i = u8(start) + bits.lowest_bit(code)
-            code &= code - u8(1)
-            vaddr = np.int64(vaddrs[i])
+    count, row, run, part, other = 0, place[END_ROW], place[END_RUN], place[END_PART], place[END_OTHER]
+    while row < stop:
+        shape, i = u8(w.run[u8(run)]), row
+        run += 1
+        if shape != OTHER:
+            has = np.int64(w.shape_size[shape] != 0)
+            row += np.int64(w.first_site[shape + u8(1)] - w.first_site[shape]) + has - part
+            enters, part = has > part, 0
+            vaddr = np.int64(w.shape_vaddr[shape])
             page = vaddr >> PAGE_BITS
-            if ops[i] == 2:
-                where = page << 1 | (1 if user_mode else np.int64(flags[i] & USER) >> 1)
-                if where == before:
-                    continue
-                place = _group_of(vaddr) | (vaddr ^ vaddr >> 6) & GROUP - 1
-                now = epoch << 33 | vaddr << 1 | where & 1
-                held = jumps[place]
-                if held != now and (entered[where] != epoch or (page != before >> 1 and held >> 1 != now >> 1)):
-                    found[count] = i
-                    count += 1
-                    entered[where] = epoch
-                    jumps[place] = now
-                before = where
-            elif ops[i] == 3:
-                epoch += 1
+            where = page << 1 | (1 if user_mode else np.int64(w.shape_flags[shape] & USER) >> 1)
+            if where == before or not enters:
+                continue
+            at = _group_of(vaddr) | (vaddr ^ vaddr >> 6) & GROUP - 1
+            now = epoch << 33 | vaddr << 1 | where & 1
+            held = jumps[at]
+            if held != now and (entered[where] != epoch or (page != before >> 1 and held >> 1 != now >> 1)):
+                n = u8(count)
+                found[n] = i
+                rows.vaddr[n], rows.size[n], rows.insns[n] = vaddr, w.shape_size[shape], w.shape_insns[shape]
+                rows.op[n], rows.flags[n] = 2, w.shape_flags[shape]
+                rows.key[n], rows.form[n] = w.number[shape], w.shape_size[shape]
+                count += 1
+                entered[where] = epoch
+                jumps[at] = now
+            before = where
+            continue
+        op, page = w.other_op[other], np.int64(w.other_vaddr[other]) >> PAGE_BITS
+        row, other = row + 1, other + 1
+        if op == 3:
+            epoch += 1
+            before = NOWHERE
+            if epoch == LAST_EPOCH:
+                entered[:] = jumps[:] = 0
+                epoch = 1
+        elif op == 4:
+            entered[page << 1] = entered[page << 1 | 1] = 0
+            for of in (page, page - 1 & PAGES - 1):
+                first = _group_of(of << PAGE_BITS)
+                jumps[first : first + GROUP] = 0
+            if before >> 1 == page:
                 before = NOWHERE
-                if epoch == LAST_EPOCH:
-                    entered[:] = jumps[:] = 0
-                    epoch = 1
-            else:
-                entered[page << 1] = entered[page << 1 | 1] = 0
-                for of in (page, page - 1 & PAGES - 1):
-                    first = _group_of(of << PAGE_BITS)
-                    jumps[first : first + GROUP] = 0
-                if before >> 1 == page:
-                    before = NOWHERE
     clock[EPOCH], clock[BEFORE] = epoch, before
     return count

@@ -5,8 +5,8 @@ that are not *known* (known.py): it looks 64 of them up at a time, and serves th
 
 There are two ways through an era. While nothing is revoked the loop reads the era's *firsts* alone (firsts.py). Once a
 kernel revokes an answer (`unsettle`, a dropped block, LOST), or answers one that cannot be remembered, any later row
-may matter, and the loop reads every row up to the era's end. Either way it halts before each row that fetches.py found,
-for which the kernel `fetch` comes first.
+may matter, and the loop reads every row up to the era's end: it returns NO_ROWS where they are not made yet (expand.py).
+Either way it halts before each row that fetches.py found, for which the kernel `fetch` comes first.
 
 compiled.py loads this file once for each strategy, and puts the strategy's kernels in the place of the names below, so
 that one compilation serves all its parameter values.
@@ -35,15 +35,15 @@ from mmuexp.emulator.state import (
 )
 from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
 from mmuexp.native.bits import lowest_bit, lowest_bits
-from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_ROW, PIECE
-from mmuexp.replay.keys import ALIGNED, KINDS, LONG, PLAIN_KINDS, is_block
-from mmuexp.replay.known import is_known, of_word, remember_block, unknown_firsts, unknown_rows, write_keys
+from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_ROW, PIECE, TOGETHER, Rows
+from mmuexp.replay.keys import ALIGNED, KINDS, PLAIN_KINDS, is_block
+from mmuexp.replay.known import is_known, remember_block, unknown_rows
 
 access = io = execute = protect = flush = flush_page = fetch = mapped = nothing
 HAS_RESERVE = HAS_FETCH = False
 
 int64: Any = np.int64  # for a type checker, to which it is not an int
-DONE, NO_ROOM, STOPPED, LOG_FULL = range(4)  # why the loop returns
+DONE, NO_ROOM, STOPPED, LOG_FULL, NO_ROWS = range(5)  # why the loop returns
 FULL, CROWDED = 1 << 8, 1 << 9  # beside a kernel's answer: no room for another row in the log, for another block
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
 EPOCH_MASK = (1 << 16) - 1  # of the code epoch that are kept with each block
@@ -67,18 +67,15 @@ CURSOR = np.dtype(
 
 
 class Batch(NamedTuple):
-    """Holds what the loop reads of some rows: the trace's columns, and what the survey and fetches.py found."""
+    """Holds what the loop reads of some rows, and what the survey and fetches.py found."""
 
-    vaddr: np.ndarray
-    size: np.ndarray
-    insns: np.ndarray
-    op: np.ndarray
-    flags: np.ndarray
-    frames: np.ndarray
+    rows: Rows  # by number in the batch, where they are made
+    made: np.ndarray  # uint8, 1 for each TOGETHER eras whose rows are
     firsts: np.ndarray
-    first_words: np.ndarray
+    first_rows: Rows
     eras: np.ndarray
     fetches: np.ndarray
+    fetch_rows: Rows
 
 
 @kernel
@@ -88,15 +85,15 @@ def whole(answer: int) -> int:
 
 
 @kernel
-def user_of(c: Any, b: Batch, i: int) -> int:
+def user_of(c: Any, r: Rows, i: int) -> int:
     """Tell whether row `i` runs in user mode, as a kernel sees it: 0 or 1."""
-    return int64(1) if c.user_mode else (int64(b.flags[i]) & USER) >> 1
+    return int64(1) if c.user_mode else (int64(r.flags[i]) & USER) >> 1
 
 
 @kernel
-def row_of(e: Emulator, c: Any, b: Batch, i: int, store: int, misaligned: int) -> Row:
+def row_of(e: Emulator, c: Any, r: Rows, i: int, store: int, misaligned: int) -> Row:
     """Make row `i`, which accesses or executes RAM, into what a kernel sees."""
-    vaddr, size = int64(b.vaddr[i]), int64(b.size[i])
+    vaddr, size = int64(r.vaddr[i]), int64(r.size[i])
     page = vaddr >> PAGE_BITS
     offset = vaddr & PAGE_MASK
     over = offset + size - PAGE_BYTES  # bytes in the second page
@@ -106,22 +103,23 @@ def row_of(e: Emulator, c: Any, b: Batch, i: int, store: int, misaligned: int) -
         second = (page + 1) & (PAGES - 1)
         second_frame = frame_of(e, second, c.user_mode)
     last = PAGE_MASK if over > 0 else offset + size - 1
-    user = user_of(c, b, i)
+    user = user_of(c, r, i)
     return Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1)
 
 
 @kernel
-def serve_fetch(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) -> int:
+def serve_fetch(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> int:
     """Ask about the lookup of the code of row `i`, before the row itself."""
-    return whole(fetch(s, e, n, row_of(e, c, b, i, int64(0), int64(0)))) & ~SETTLED
+    return whole(fetch(s, e, n, row_of(e, c, r, i, int64(0), int64(0)))) & ~SETTLED
 
 
 @kernel
-def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, vaddr: int, size: int) -> int:
+def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> int:
     """Ask about row `i`, which enters a block that is not remembered."""
     if c.watching:
         execute(s, e, n)
         c.watching = 0
+    vaddr, size = int64(r.vaddr[i]), int64(r.size[i])
     page = vaddr >> PAGE_BITS
     offset = vaddr & PAGE_MASK
     crosses = offset + size > PAGE_BYTES
@@ -136,7 +134,7 @@ def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, va
             return int64(CROWDED)
         new = not is_code_page(e, frame)
         second_new = crosses and second != frame and not is_code_page(e, second)
-        block = add_block(e, n, start, size, second, int64(b.insns[i]))
+        block = add_block(e, n, start, size, second, int64(r.insns[i]))
         if new:
             protect(s, e, n, frame)
         if second_new:
@@ -152,17 +150,17 @@ def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, va
         learn_own_page(e, page)
         if crosses:
             learn_own_page(e, other)
-    if c.filtered and size < LONG:
-        remember_block(e, vaddr, size, block, c.code_epoch)
+    if c.filtered:
+        remember_block(e, r.key[i], size, block, c.code_epoch)
     return answer
 
 
 @kernel
-def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, kind: int) -> int:
+def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, kind: int) -> int:
     """Ask about row `i`, which accesses RAM and is not known; `kind` is 0 if it is not plain (keys.py)."""
-    vaddr, size = int64(b.vaddr[i]), int64(b.size[i])
+    vaddr, size = int64(r.vaddr[i]), int64(r.size[i])
     misaligned = int64((size & (size - 1)) == 0 and (vaddr & (size - 1)) != 0)
-    row = row_of(e, c, b, i, int64(b.op[i]), misaligned)
+    row = row_of(e, c, r, i, int64(r.op[i]), misaligned)
     answer = whole(access(s, e, n, row))
     if c.user_mode:  # known from the next row on
         learn_own_page(e, row.page)
@@ -181,24 +179,24 @@ def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, k
 
 
 @kernel
-def serve_io(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) -> int:
+def serve_io(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> int:
     """Ask about row `i`, which accesses device memory."""
-    vaddr, none = int64(b.vaddr[i]), int64(-1)
-    row = Row(vaddr, int64(b.size[i]), int64(b.op[i]), user_of(c, b, i), int64(0), vaddr >> PAGE_BITS, none,
+    vaddr, none = int64(r.vaddr[i]), int64(-1)
+    row = Row(vaddr, int64(r.size[i]), int64(r.op[i]), user_of(c, r, i), int64(0), vaddr >> PAGE_BITS, none,
               vaddr & PAGE_MASK, int64(0), none, none, none)  # fmt: skip
     return whole(io(s, e, n, row)) & ~SETTLED
 
 
 @kernel
-def serve_flush(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) -> int:
+def serve_flush(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, insns: int) -> int:
     """Tell of row `i`, which drops the translation of all pages, or of one."""
-    e.control[GUEST_INSNS] = b.eras[c.era, END_INSNS]
-    if b.op[i] == Op.FLUSH:
+    e.control[GUEST_INSNS] = insns
+    if r.op[i] == Op.FLUSH:
         flush(s, e, n)
         if not c.user_mode:
             forget_all_pages(e)
     else:
-        page = int64(b.vaddr[i]) >> PAGE_BITS
+        page = int64(r.vaddr[i]) >> PAGE_BITS
         flush_page(s, e, n, page)
         if not c.user_mode:
             forget_page(e, page)
@@ -209,23 +207,23 @@ def serve_flush(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int) ->
 
 
 @kernel
-def serve(s: Any, e: Emulator, n: np.ndarray, c: Any, b: Batch, i: int, key: int, form: Any) -> int:
-    """Ask the strategy about row `i`. Returns its answer, or CROWDED if the row must come again."""
-    if is_block(form):  # most often told by its key alone: the columns are in no cache
-        size = int64(form) if form < LONG else int64(b.size[i])
-        return serve_block(s, e, n, c, b, i, int64(key), size)
-    op = b.op[i]
+def serve(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, key: int, form: Any, insns: int) -> int:
+    """Ask the strategy about row `i` of `r`; `insns` is what a row that ends the era is told. Returns its answer, or
+    CROWDED if the row must come again."""
+    if is_block(form):
+        return serve_block(s, e, n, c, r, i)
+    op = r.op[i]
     if op <= Op.STORE:
-        if b.flags[i] & IO:
-            return serve_io(s, e, n, c, b, i)
-        return serve_access(s, e, n, c, b, i, int64(key) & PLAIN_KINDS)
+        if r.flags[i] & IO:
+            return serve_io(s, e, n, c, r, i)
+        return serve_access(s, e, n, c, r, i, int64(key) & PLAIN_KINDS)
     if op == Op.FLUSH or op == Op.FLUSH_PAGE:
-        return serve_flush(s, e, n, c, b, i)
+        return serve_flush(s, e, n, c, r, i, insns)
     if op == Op.MAP:
-        page = int64(b.vaddr[i]) >> PAGE_BITS
+        page = int64(r.vaddr[i]) >> PAGE_BITS
         if e.page[page].frame == 0:
             mapped(s, e, n, page)
-        learn_page(e, page, int64(b.frames[i]))
+        learn_page(e, page, int64(key))
     return int64(0)
 
 
@@ -252,49 +250,45 @@ def after_row(s: Any, e: Emulator, n: np.ndarray, c: Any, log: np.recarray, i: i
 
 
 @kernel
-def look_up(e: Emulator, c: Any, b: Batch, keys: np.ndarray, forms: np.ndarray, end: int) -> tuple[Any, Any, Any]:
+def look_up(e: Emulator, c: Any, b: Batch, end: int) -> tuple[Any, Any, Any]:
     """Look up the next rows before row `end`, or the next firsts. Returns the number of the first of them, how many
     they are, up to PIECE, and a bit for each that is not known."""
-    if not c.filtered or c.watching:
-        c.every = 1
     if c.every:
         base, count, bits = c.row, min(end - c.row, PIECE), np.uint64(0)
         if count:
-            write_keys(b.vaddr, b.size, b.op, b.flags, base, count, c.user_mode, keys, forms)
             bits = lowest_bits(count)
             if c.filtered and not c.watching:
-                bits = unknown_rows(e, keys, forms, count, c.epoch, c.code_epoch)
+                bits = unknown_rows(e, b.rows.key, b.rows.form, base, count, c.epoch, c.code_epoch)
         c.row += count
     else:
         base, count, bits = c.first, min(b.eras[c.era, END_FIRST] - c.first, PIECE), np.uint64(0)
         while HAS_FETCH and count and b.firsts[base + count - 1] >= end:
             count -= 1
         if count:
-            bits = unknown_firsts(e, b.first_words, base, count, c.epoch, c.code_epoch)
+            bits = unknown_rows(e, b.first_rows.key, b.first_rows.form, base, count, c.epoch, c.code_epoch)
         c.first += count
     return base, count, bits
 
 
 @entry
-def loop(
-    s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarray, keys: np.ndarray, forms: np.ndarray,
-    b: Batch,
-) -> int:  # fmt: skip
-    """Replay a batch from the cursor on. Returns why it stops, and leaves the cursor where it goes on.
-
-    `keys` and `forms` have room for PIECE rows.
-    """
+def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarray, b: Batch) -> int:
+    """Replay a batch from the cursor on. Returns why it stops, and leaves the cursor where it goes on."""
     u4, u8 = np.uint32, np.uint64
     c: Any = cursor[0]
     base = count = int64(0)
     bits = u8(0)  # of the `count` rows, or firsts, from `base` on: those that are not known
     while c.era < b.eras.shape[0]:
+        r = b.rows if c.every else b.first_rows
         if not bits:
             end = b.eras[c.era, END_ROW]
             fetching = HAS_FETCH and c.fetched < b.fetches.size and b.fetches[c.fetched] < end
             if HAS_FETCH and fetching:
                 end = b.fetches[c.fetched]
-            base, count, bits = look_up(e, c, b, keys, forms, end)
+            if not c.filtered or c.watching:
+                c.every = 1
+            if c.every and not b.made[c.era // TOGETHER]:
+                return NO_ROWS
+            base, count, bits = look_up(e, c, b, end)
             if count:
                 continue
             if not fetching:
@@ -302,22 +296,20 @@ def loop(
                 c.era += 1
                 continue
             i = then = end
-            c.fetched += 1
             j, count = int64(0), int64(1)  # nothing that was looked up comes after it
-            answer = serve_fetch(s, e, n, c, b, i)
+            answer = serve_fetch(s, e, n, c, b.fetch_rows, c.fetched)
+            c.fetched += 1
         else:
             j = int64(lowest_bit(bits))
             bits &= bits - u8(1)
-            if c.every:
-                i, key, form = base + j, keys[u8(j)], u4(forms[u8(j)])
-            else:
-                i = int64(b.firsts[base + j])
-                key, form = of_word(b.first_words[base + j])
+            at = base + j
+            key, form = r.key[u8(at)], u4(r.form[u8(at)])
             known = is_known(e, key, form, u4(c.epoch), u4(c.code_epoch))
             if known and not (c.watching and is_block(form)):
                 continue  # since a row that came after they were looked up
+            i = at if c.every else int64(b.firsts[at])
             then = i + 1
-            answer = serve(s, e, n, c, b, i, key, form)
+            answer = serve(s, e, n, c, r, at, key, form, b.eras[c.era, END_INSNS])
         answer = after_row(s, e, n, c, log, i, answer)
         if answer & (CONFLICT | FULL | CROWDED):
             c.every = 1

@@ -7,20 +7,27 @@ import numpy as np
 
 from mmuexp.emulator.code import with_more_blocks
 from mmuexp.emulator.faults import FAULT
-from mmuexp.emulator.state import DROPPED, MAX_BLOCKS, ROW_FAULTS, new_emulator, records
+from mmuexp.emulator.state import (
+    DROPPED,
+    MAX_BLOCKS,
+    ROW_FAULTS,
+    new_emulator,
+    records,
+    with_room_for_addresses,
+)
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
 from mmuexp.guest import PAGE_BITS
 from mmuexp.replay.compiled import loop_of
 from mmuexp.replay.fetches import Fetches
-from mmuexp.replay.firsts import PIECE
-from mmuexp.replay.loop import CURSOR, DONE, LOG_FULL, NO_ROOM, STOPPED, Batch
-from mmuexp.replay.survey import Surveyed
+from mmuexp.replay.firsts import END_ROW, Rows, room_for
+from mmuexp.replay.loop import CURSOR, DONE, LOG_FULL, NO_ROOM, NO_ROWS, STOPPED, Batch
+from mmuexp.replay.survey import Part, Surveyed
 from mmuexp.strategy import Strategy, nothing
 from mmuexp.strategy.bounds import interpreted, is_own
 from mmuexp.strategy.mistakes import blamed, checked_counts, checked_state, conflict_of, wrong_answer
 
-NO_FRAMES, NO_ROWS = np.empty(0, np.int32), np.empty(0, np.int64)
+NO_FETCHES = np.empty(0, np.int64), room_for(0)
 
 
 class Replay:
@@ -46,7 +53,6 @@ class Replay:
         self._n[Event.PEAK_MAPPINGS] = 1  # the empty reserve is one mapping
         self._cursor: Any = records(1, CURSOR)
         self._cursor.user_mode, self._cursor.filtered, self._cursor.epoch = mode == "user", filtered, 1
-        self._looked_up = np.empty(PIECE, np.uint32), np.empty(PIECE, np.uint16)  # keys and forms
         self._frames = 0
         self._fetches = None if type(strategy).kernels.fetch is nothing else Fetches(mode)
         cls: Any = type(strategy)
@@ -62,33 +68,41 @@ class Replay:
         if rows.numbers is not None and len(rows.numbers) > self._frames:
             self._emulator.frame.number[self._frames : len(rows.numbers)] = rows.numbers[self._frames :]
             self._frames = len(rows.numbers)
-        columns, frames = rows.columns, NO_FRAMES if rows.frames is None else rows.frames
-        fetches = self._fetches.of(columns) if self._fetches else NO_ROWS
-        batch = Batch(
-            columns.vaddr, columns.size, columns.insns, columns.op, columns.flags, frames,
-            rows.firsts, rows.first_words, rows.eras, fetches,
-        )  # fmt: skip
-        cursor = self._cursor
-        cursor.first_row = self.rows
-        cursor.era = cursor.first = cursor.row = cursor.every = cursor.fetched = 0
+        if rows.addresses > len(self._emulator.entered):
+            self._emulator = with_room_for_addresses(self._emulator, rows.addresses)
+        for part in rows.parts:
+            self._feed(part)
+
+    def _feed(self, part: Part) -> None:
+        fetches = self._fetches.of(part) if self._fetches else NO_FETCHES
+        with part.batch.lock:
+            every = part.batch.rows
+        batch = Batch(every, part.made, part.firsts, part.first_rows, part.eras, *fetches)
+        cursor, begin = self._cursor, int(part.place[END_ROW])
+        cursor.first_row = self.rows - begin
+        cursor.era = cursor.first = cursor.every = cursor.fetched = 0
+        cursor.row = begin
         why = None
         while why != DONE:
             why = self._run(batch)
             row = int(cursor.row[0])
-            if why == NO_ROOM:
-                self._more_room(self.rows + row)
+            if why == NO_ROWS:
+                part.make_rows(int(cursor.era[0]))
+            elif why == NO_ROOM:
+                self._more_room(self.rows - begin + row)
             elif why == LOG_FULL:
                 self._take_log()
             elif why == STOPPED:
-                page = int(columns.vaddr[row]) >> PAGE_BITS
-                raise SchemeStopped(
-                    f"row {self.rows + row}: {conflict_of(self.strategy, page)}",
-                    where=self.where, row=self.rows + row, todo=f"leave {self.strategy} out, or change its parameters",
-                )  # fmt: skip
-        self.rows += len(columns.op)
+                self._stopped(self.rows - begin + row, part.make_rows(int(cursor.era[0])), row)
+        self.rows += part.stop - begin
+
+    def _stopped(self, number: int, rows: Rows, row: int) -> None:
+        what = f"row {number}: {conflict_of(self.strategy, int(rows.vaddr[row]) >> PAGE_BITS)}"
+        todo = f"leave {self.strategy} out, or change its parameters"
+        raise SchemeStopped(what, where=self.where, row=number, todo=todo)
 
     def _run(self, batch: Batch) -> int:
-        arguments = self._cursor, self._log, *self._looked_up, batch
+        arguments = self._cursor, self._log, batch
         with blamed(type(self.strategy)):
             try:
                 return self._loop(self._state, self._emulator, self._n, *arguments)

@@ -7,56 +7,106 @@ than 0 outside MAP and annotations are errors; MAP of what is known already, unc
 its first page alone; IO means something on LOAD, STORE and EXEC only.
 """
 
-from contextlib import suppress
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmuexp.blocks.builder import Builder
+from mmuexp.blocks.rows import rows_of
+from mmuexp.blocks.runs import OTHER, Runs
 from mmuexp.errors import TraceError
 from mmuexp.events import SHAPE
-from mmuexp.guest import DTYPES, MAX_ACCESS_BYTES, PAGES, Columns, Op
-from mmuexp.replay import farcode, firsts, keys
+from mmuexp.guest import MAX_ACCESS_BYTES, PAGES, Columns, Op
+from mmuexp.replay import farcode, firsts
 from mmuexp.replay import survey_scan as scan
+from mmuexp.replay.expand import expand
+from mmuexp.replay.firsts import END_ROW, TOGETHER, Rows
+from mmuexp.replay.shapes import ShapeBook
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
 MAX_FRAMES = 1 << 20  # physical pages that a trace may name: 4 GiB of them, so state stays bounded
 
 
-class Surveyed(NamedTuple):
-    """Rows that the survey accepted, with what replay must know of them."""
+class Batch:
+    """Runs, and room for their rows, of which are made those that some scheme must read."""
 
-    columns: Columns
-    frames: (
-        np.ndarray | None
-    )  # int32[rows]: the frame of each MAP row, see `Survey.frame_numbers`; None: there are none
+    def __init__(self, runs: Runs, frames: np.ndarray, known: Any, room: list[Rows]):
+        self.runs = runs
+        self.walked = scan.Walked(
+            runs.run, runs.vaddr, runs.changed, *runs.others, frames, *runs.shapes, *runs.sites, *known
+        )
+        self.lock, self._room = Lock(), room
+
+    @property
+    def rows(self) -> Rows:
+        """Room for the rows, by number; what is not made yet is anything. The lock must be held."""
+        if not self._room or len(self._room[0].op) < self.runs.rows:
+            self._room[:] = [firsts.room_for(self.runs.rows)]
+        return self._room[0]
+
+
+class Part(NamedTuple):
+    """Consecutive rows of a batch that the survey accepted, with what replay must know of them."""
+
+    batch: Batch
+    place: np.ndarray  # as of an era: where the part begins
+    stop: int  # the row of the batch before which it ends
+    firsts: np.ndarray  # int32[firsts], ascending rows of the batch
+    first_rows: Rows  # of the firsts
+    eras: np.ndarray  # int64[eras, END_OTHER + 1]
+    made: np.ndarray  # uint8, 1 for each TOGETHER eras whose rows are made
+
+    def make_rows(self, era: int) -> Rows:
+        """Make the rows of this era and of some others, if they are not made."""
+        some = era // TOGETHER
+        with self.batch.lock:
+            rows = self.batch.rows
+            if not self.made[some]:
+                begin, end = some * TOGETHER, min((some + 1) * TOGETHER, len(self.eras))
+                expand(
+                    self.batch.walked, self.eras[begin - 1] if begin else self.place, self.eras[end - 1, END_ROW], rows
+                )
+                self.made[some] = 1
+        return rows
+
+
+class Surveyed(NamedTuple):
+    """Rows that the survey accepted, in one part or several, one after the other."""
+
+    parts: list[Part]
     numbers: np.ndarray | None  # int64[frames so far]: their guest-physical page numbers; None in user mode
-    firsts: np.ndarray  # int32[firsts], ascending rows of the batch, see firsts.py
-    first_words: np.ndarray  # uint64[firsts]: key << 16 | form, see keys.py
-    eras: np.ndarray  # int64[eras, 3], END_ROW, END_FIRST, END_INSNS of firsts.py
+    addresses: int  # of code, that have a number so far
+
+    @property
+    def frames(self) -> np.ndarray | None:
+        """int32[rows]: the frame of each MAP row; None where there are no such rows."""
+        if not any((part.batch.runs.others.op == Op.MAP).any() for part in self.parts):
+            return None
+        found = []
+        for part in self.parts:
+            runs, walked = part.batch.runs, part.batch.walked
+            lengths = np.diff(runs.shapes.first_site) + (runs.shapes.size != 0)
+            lengths[OTHER] = 1
+            ends = np.cumsum(lengths[runs.run])
+            frame = np.zeros(runs.rows, np.int32)
+            frame[ends[runs.run == OTHER] - 1] = walked.other_frame
+            found.append(frame[part.place[END_ROW] : part.stop])
+        return np.concatenate(found)
 
 
 class _Room:
-    """Arrays for one batch, used again for a later one."""
+    """Arrays for one part, used again for a later one."""
 
     def __init__(self, rows: int):
-        self.firsts = np.empty(rows, np.int32)
-        self.first_words = np.empty(rows, np.uint64)
-        self.eras = np.empty((rows + rows // firsts.ERA_ROWS + 2, 3), np.int64)
-
-
-def _for_kernels(column: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Give the column the one type that kernels are compiled for: a read-only array has another. None writes to it."""
-    if not column.flags.writeable:
-        with suppress(ValueError):  # what it shows belongs to nobody who would let us
-            column = column.view()
-            column.flags.writeable = True
-    return np.require(column, dtype, ["C", "W"])
+        eras = np.empty((rows + rows // firsts.ERA_ROWS + 2, firsts.END_OTHER + 1), np.int64)
+        self.found = scan.Found(np.empty(rows, np.int32), firsts.room_for(rows), eras)
 
 
 class Survey:
     """Validates the rows of one trace, batch by batch, and counts its shape.
 
-    `mode` is the trace's; `where` names it in errors, in which rows count from `first`. Memory is 38 MiB, however long
+    `mode` is the trace's; `where` names it in errors, in which rows count from `first`. Memory is bounded, however long
     the trace.
     """
 
@@ -66,47 +116,78 @@ class Survey:
         self._sums = np.zeros(len(scan.COUNTED) + 2, np.int64)
         self._sums[scan.EPOCH], self._sums[scan.ROWS] = 1, first
         self._sums[scan.MODE] = -1
-        self._touched = np.zeros(PAGES + 1, np.uint8)  # the last is where EXEC rows write
-        # a page is known while its stamp is the present epoch: FLUSH, of which traces have thousands, starts a new one
-        self._stamp = np.zeros(PAGES if self._system else 1, np.int64)
-        self._page_of = np.zeros(PAGES if self._system else 1, np.uint32)
+        pages = PAGES if self._system else 1
+        self._pages = scan.Pages(
+            np.zeros(PAGES, np.uint8), np.zeros(pages, np.int64), np.zeros(pages, np.uint32), np.zeros(PAGES, np.uint32)
+        )
         self._frames: dict[int, int] = {}
         self._numbers = np.empty(0, np.int64)
-        self._rooms = [_Room(0), _Room(0)]  # one is read while the other is filled
-        self._seen, self._era = firsts.new_seen(), np.ones(1, np.int64)
-        self._lately = farcode.new_state(), farcode.new_tables()
-        self._some = np.zeros(keys.USER_ACCESSES + 1, np.int64)
-        self._keys, self._forms = np.empty(keys.STRIP, np.uint32), np.empty(keys.STRIP, np.uint16)
+        self._too_many: tuple[int, int] | None = None  # which of the batch's others names a frame too many
+        self._builder, self._book = Builder(), ShapeBook(not self._system, where)
+        self._near, self._generation = farcode.new_state(), np.zeros(1 << 12, np.int64)
+        self._at = np.zeros(scan.ERA_START + 1, np.int64)
+        self._at[scan.ERA] = 1
+        self._batch: Any = None
+        # what one call gives out stays as it is through the next one
+        self._rooms: list[list[_Room]] = [[], []]
+        self._row_rooms: list[list[Rows]] = [[], []]
 
     @property
     def rows(self) -> int:
         """Rows fed so far."""
         return int(self._sums[scan.ROWS])
 
-    def feed(self, columns: Columns) -> Surveyed:
-        """Take the next rows. Raises TraceError, with `row` counted from the trace's first, on the first bad one;
-        nothing can be fed after it.
+    def feed(self, rows: Columns | Runs, stop: int | None = None) -> Surveyed:
+        """Take the next rows; of runs those up to row `stop` of theirs, and with the next call the others.
 
+        Raises TraceError, with `row` counted from the trace's first, on the first bad one; nothing can be fed after it.
         The returned arrays are reused: each result stays valid through one further call, not two.
         """
-        rows, first, maps = len(columns.op), self.rows, self._sums[scan.MAPS]
         self._rooms.reverse()
-        if len(self._rooms[0].firsts) < rows:
-            self._rooms[0] = _Room(rows)
-        room = self._rooms[0]
-        columns = Columns(*(_for_kernels(c, dtype) for c, dtype in zip(columns, DTYPES, strict=True)))
-        bad, code, found, eras = scan.scan(
-            *columns, self._sums, self._touched, self._stamp, self._page_of, self._system,
-            self._keys, self._forms, room.firsts, room.first_words, self._seen, self._era, room.eras, self._some,
-            *self._lately,
-        )  # fmt: skip
-        frames = self._number(columns, bad, first) if self._sums[scan.MAPS] != maps else None
-        if code:
-            raise self._refusal(first + bad, code, Columns._make(int(column[bad]) for column in columns))
+        if isinstance(rows, Runs):
+            parts = [self._part(rows, rows.rows if stop is None else stop, 0)]
+        else:
+            parts = [self._part(runs, runs.rows, n) for n, runs in enumerate(self._builder.feed(rows))]
         if self._system and len(self._numbers) != len(self._frames):
             self._numbers = self.frame_numbers()
-        numbers = self._numbers if self._system else None
-        return Surveyed(columns, frames, numbers, room.firsts[:found], room.first_words[:found], room.eras[:eras])
+        return Surveyed(parts, self._numbers if self._system else None, self._book.addresses)
+
+    def _part(self, runs: Runs, stop: int, number: int) -> Part:
+        if self._batch is None or runs is not self._batch.runs:
+            self._begin(runs, number)
+        at = self._at
+        rooms, rows = self._rooms[0], stop - int(at[scan.ROW])
+        if number == len(rooms):
+            rooms.append(_Room(rows))
+        elif len(rooms[number].found.row) < rows:
+            rooms[number] = _Room(rows)
+        found = rooms[number].found
+        place = np.array([at[scan.ROW], 0, 0, at[scan.RUN], at[scan.PART], at[scan.AT_ACCESS], at[scan.AT_OTHER]])
+        first, others = self.rows - int(at[scan.ROW]), int(at[scan.AT_OTHER])
+        count, ended, code = scan.walk(
+            self._batch.walked, self._pages, found, at, stop, self._sums, self._near, self._generation, self._system
+        )
+        if code:
+            row = int(at[scan.ROW])
+            raise self._refusal(first + row, code, Columns._make(int(column[row]) for column in rows_of(runs)))
+        self._refuse_frames(others, first + int(place[END_ROW]))
+        return Part(
+            self._batch, place, stop, found.row[:count], Rows(*(column[:count] for column in found.rows)),
+            found.eras[:ended], np.zeros(ended // TOGETHER + 1, np.uint8),
+        )  # fmt: skip
+
+    def _begin(self, runs: Runs, number: int) -> None:
+        """Begin with the next batch, the `number`-th of its call."""
+        if number == 0:
+            self._row_rooms.reverse()
+        self._book.learn(runs)
+        if self._book.addresses > len(self._generation):
+            more = np.zeros(max(self._book.addresses, 2 * len(self._generation)) - len(self._generation), np.int64)
+            self._generation = np.concatenate([self._generation, more])
+        room = self._row_rooms[0] if number == 0 else []
+        self._batch = Batch(runs, self._number(runs.others), self._book.known, room)
+        self._at[: scan.ERA] = 0
+        self._at[scan.ERA_START] = 0
 
     def counts(self) -> dict[str, Any]:
         """Every shape column of the contract, and the sums over accesses other than IO that prices need.
@@ -116,10 +197,10 @@ class Survey:
         n = {name: int(self._sums[index]) for index, name in enumerate(scan.COUNTED)}
         n["accesses"] = n["loads"] + n["stores"]
         n["ram_accesses"] = n["ram_loads"] + n["ram_stores"]
-        n["pages"] = int(np.count_nonzero(self._touched[:PAGES]))
+        n["pages"] = int(np.count_nonzero(self._pages.touched))
         shape = {name: n[name] for name in (*SHAPE, "ram_accesses", *scan.COUNTED[scan.MAPS :])}
         told = n["execs"] or not n["ram_accesses"]
-        return shape | {"far_accesses": int(self._lately[0][farcode.FAR_ACCESSES]) if told else None}
+        return shape | {"far_accesses": int(self._near[farcode.FAR_ACCESSES]) if told else None}
 
     def frame_numbers(self) -> np.ndarray:
         """int64[frames]: the guest-physical page number of each frame, in order of first appearance."""
@@ -127,29 +208,41 @@ class Survey:
 
     def known_pages(self) -> tuple[np.ndarray, np.ndarray]:
         """int64, uint32: the virtual pages that a system trace knows by now, ascending, and their physical ones."""
-        pages = np.flatnonzero(self._stamp == self._sums[scan.EPOCH])
-        return pages, self._page_of[pages]
+        pages = np.flatnonzero(self._pages.epoch == self._sums[scan.EPOCH])
+        return pages, self._pages.page_of[pages]
 
-    def _number(self, columns: Columns, stop: int, first: int) -> np.ndarray:
-        where = np.flatnonzero(columns.op[:stop] == Op.MAP)
-        pages, appears, inverse = np.unique(columns.page[where], return_index=True, return_inverse=True)
+    def _number(self, others: Columns) -> np.ndarray:
+        """Number the frames of a batch's MAP rows densely, in order of first appearance."""
+        frame, self._too_many = np.zeros(len(others.op), np.int32), None
+        where = np.flatnonzero(others.op == Op.MAP)
+        if not self._system or not len(where):
+            return frame
+        pages, appears, inverse = np.unique(others.page[where], return_index=True, return_inverse=True)
         dense = np.zeros(len(pages), np.int32)
         for index in np.argsort(appears):
             dense[index] = self._frames.setdefault(int(pages[index]), len(self._frames))
-            if len(self._frames) > MAX_FRAMES:
-                row = first + int(where[appears[index]])
-                what = f"row {row:,}: MAP of physical page {pages[index]:#x}, the trace's {len(self._frames):,}th"
-                raise TraceError(what, where=self.where, todo=f"replay holds {MAX_FRAMES:,}; slice it", row=row)
-        frame = np.zeros(len(columns.op), np.int32)
+            if len(self._frames) > MAX_FRAMES and self._too_many is None:
+                self._too_many = int(where[appears[index]]), int(pages[index])
         frame[where] = dense[inverse]
         return frame
+
+    def _refuse_frames(self, others: int, first: int) -> None:
+        """Raise TraceError if one of the others from number `others` on, that was walked, names a frame too many."""
+        if self._too_many is None or self._too_many[0] >= self._at[scan.AT_OTHER]:
+            return
+        at, page = self._too_many
+        runs = self._batch.runs
+        columns = rows_of(runs)
+        row = self.rows - int(self._at[scan.ROW]) + int(np.flatnonzero((columns.op == Op.MAP) & (columns.page == page))[0])
+        what = f"row {row:,}: MAP of physical page {page:#x}, the trace's {MAX_FRAMES + 1:,}th"
+        raise TraceError(what, where=self.where, todo=f"replay holds {MAX_FRAMES:,}; slice it", row=row)
 
     def _refusal(self, row: int, code: int, at: Any) -> TraceError:
         name = Op(at.op).name if at.op in Op.__members__.values() else f"op {at.op}"
         page, here = at.vaddr >> 12, f"{name} at {at.vaddr:#010x}"
-        if code == scan.BAD_UNKNOWN and self._stamp[page] == self._sums[scan.EPOCH]:
+        if code == scan.BAD_UNKNOWN and self._pages.epoch[page] == self._sums[scan.EPOCH]:
             page = (page + 1) % PAGES
-        known = int(self._page_of[page]) if self._system else page
+        known = int(self._pages.page_of[page]) if self._system else page
         why = {
             scan.BAD_OP: f"op {at.op} is reserved (ops are 0 to 5, annotations 128 to 255)",
             scan.BAD_SIZE: f"{here} of {at.size} bytes, expected 1 to {MAX_ACCESS_BYTES}",

@@ -1,17 +1,34 @@
-"""Holds the loops of the survey: what a row must be, and what it counts.
+"""Walks the runs of a trace for the survey: what a row must be, what it counts, and which rows are firsts.
 
-Plain accesses and blocks are summed as their keys are made (keys.py), and looked at one by one only where they are
-firsts of their era (firsts.py): a repeated row touches no other page, and is known as the first was. Every other row is
-odd, thus a first, and `_odd` is the whole truth about it.
+A run of a shape that was seen in this era, all of whose addresses are what they were, costs a look at its shape: no row
+of it is new. Where some addresses changed these alone are looked at. What a shape counts whatever its addresses are is
+added up once for all its executions (shapes.py); the rest is counted row by row: what is misaligned, what crosses.
 """
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmuexp.blocks.runs import OTHER
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
+from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, inside, kept
-from mmuexp.replay import keys as key_of
-from mmuexp.replay.farcode import count_far
-from mmuexp.replay.firsts import END_ROW, ERA_ROWS, WORD_FORM_MASK, count_insns, end_era, find
+from mmuexp.replay import farcode
+from mmuexp.replay.firsts import (
+    END_ACCESS,
+    END_FIRST,
+    END_INSNS,
+    END_OTHER,
+    END_PART,
+    END_ROW,
+    END_RUN,
+    ERA_AT,
+    ERA_ROWS,
+    LAST_ERA,
+    Rows,
+)
+from mmuexp.replay.keys import KINDS, LARGEST_BLOCK, MISALIGNED, ODD
+from mmuexp.replay.shapes import LESS_AT, MASK_AT, MIXED, NO_ACCESS, ODD_AT, S_RAM_LOADS, S_RAM_STORES
 
 # What the kernel counts, by its place in `sums`. From RAM_LOADS on of accesses that are not IO: `units8` sums
 # ceil(size / 8), `wide_units8` does so over accesses of more than 4 bytes, `ram_misaligned_units8` over misaligned
@@ -20,9 +37,10 @@ _COUNTED = """rows loads stores misaligned page_cross io_accesses mode_switches 
     map_rows ram_loads ram_stores ram_misaligned_in_page ram_cross_loads ram_cross_stores ram_cross_store_bytes
     units8 wide_units8 ram_misaligned_units8"""
 COUNTED = tuple(_COUNTED.split())
-ROWS, LOADS, STORES, MISALIGNED, PAGE_CROSS, IO_ACCESSES, MODE_SWITCHES, EXECS, GUEST_INSNS = range(9)
+ROWS, LOADS, STORES, MISALIGNED_ROWS, PAGE_CROSS, IO_ACCESSES, MODE_SWITCHES, EXECS, GUEST_INSNS = range(9)
 FLUSHES, PAGE_FLUSHES, MAPS, RAM_LOADS, RAM_STORES, RAM_MISALIGNED_IN_PAGE, RAM_CROSS_LOADS = range(9, 16)
 RAM_CROSS_STORE_BYTES, UNITS8, WIDE_UNITS8, RAM_MISALIGNED_UNITS8 = range(17, 21)  # 16: RAM_CROSS_LOADS + STORE
+OF_SHAPE = (EXECS, LOADS, STORES, IO_ACCESSES, RAM_LOADS, RAM_STORES, UNITS8, WIDE_UNITS8)  # in the order of shapes.py
 EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER flag of the last access or -1
 
 # Why a row is refused: codes of the kernel.
@@ -42,160 +60,357 @@ EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER
 ) = range(1, 13)
 
 
+# The walk's place in a batch, and in the trace
+ROW, RUN, PART, AT_ACCESS, AT_OTHER, ERA, ERA_START = range(7)
+
+
+class Walked(NamedTuple):
+    """The runs that are walked, and what is known of their shapes; see runs.py and shapes.py."""
+
+    run: np.ndarray
+    vaddr: np.ndarray
+    changed: np.ndarray
+    other_vaddr: np.ndarray
+    other_page: np.ndarray
+    other_size: np.ndarray
+    other_insns: np.ndarray
+    other_op: np.ndarray
+    other_flags: np.ndarray
+    other_frame: np.ndarray  # int32, the frame of each MAP row
+    shape_vaddr: np.ndarray
+    shape_size: np.ndarray
+    shape_insns: np.ndarray
+    shape_flags: np.ndarray
+    first_site: np.ndarray
+    site_size: np.ndarray
+    site_insns: np.ndarray
+    site_op: np.ndarray
+    site_flags: np.ndarray
+    counts: np.ndarray
+    number: np.ndarray
+    mode: np.ndarray
+    executions: np.ndarray
+    clean: np.ndarray
+    site: np.ndarray
+
+
+class Pages(NamedTuple):
+    """What the survey keeps of each page."""
+
+    touched: np.ndarray  # uint8[PAGES], by data
+    epoch: np.ndarray  # int64[PAGES]: a page of a system trace is known while this is the present epoch
+    page_of: np.ndarray  # uint32[PAGES], its guest-physical page
+    seen: np.ndarray  # uint32[PAGES], the era in which plain accesses of it were seen << ERA_AT, and of which kinds
+
+
+class Found(NamedTuple):
+    """The firsts, and the eras."""
+
+    row: np.ndarray  # int32[firsts], ascending rows of the batch
+    rows: Rows  # of the firsts
+    eras: np.ndarray  # int64[eras, END_OTHER + 1]
+
+
 @inside
-def _odd(
-    op: Number, flag: Number, vaddr: Number, size: Number, frame: Number, sums: np.ndarray, touched: np.ndarray,
-    stamp: np.ndarray, page_of: np.ndarray, system: bool
-) -> Number:  # fmt: skip
-    """Count an odd row. Returns why it is refused, 0 if it is not."""
-    page, high = vaddr >> 12, ((vaddr >> 12) + 1) & (PAGES - 1)
+def _other(op: Number, flag: Number, vaddr: Number, size: Number, frame: Number, page: Number, sums: np.ndarray,
+           p: Pages, system: bool) -> Number:  # fmt: skip
+    """Count a row of OTHER. Returns why it is refused, 0 if it is not."""
+    at = np.uint64(vaddr >> 12)
     epoch = sums[EPOCH]
-    crosses = (vaddr & 4095) + size > 4096
     if 5 < op < 128:
         return BAD_OP
     if op >= 128:
         return 0
-    if frame != 0 and op != 5:
+    if page != 0 and op != 5:
         return BAD_PAGE
-    if op < 2:
-        if size == 0 or size > MAX_ACCESS_BYTES:
-            return BAD_SIZE
-        odd = (vaddr & (size - 1)) != 0 and (size & (size - 1)) == 0
-        if flag & 1:
-            if not system:
-                return BAD_IO_USER
-            if stamp[page] == epoch:
-                return BAD_IO_KNOWN
-            sums[IO_ACCESSES] += 1
-        else:
-            if system and (stamp[page] != epoch or (crosses and stamp[high] != epoch)):
-                return BAD_UNKNOWN
-            touched[page] = 1
-            units = (size + 7) >> 3
-            sums[RAM_LOADS + op] += 1
-            sums[UNITS8] += units
-            if size > 4:
-                sums[WIDE_UNITS8] += units
-            if crosses:
-                touched[high] = 1
-                sums[RAM_CROSS_LOADS + op] += 1
-                sums[RAM_CROSS_STORE_BYTES] += op * size
-        sums[LOADS + op] += 1
-        sums[MISALIGNED] += odd
-        sums[PAGE_CROSS] += crosses
-    elif op == 2:
-        return BAD_EXEC_EMPTY if size == 0 else BAD_EXEC_IO if flag & 1 else BAD_EXEC_LONG
-    elif op == 3:
+    if op == 2:
+        return BAD_EXEC_EMPTY
+    if op == 3:
         sums[EPOCH] += 1
         sums[FLUSHES] += 1
     elif op == 4:
         if system:
-            stamp[page] = 0
+            p.epoch[at] = 0
         sums[PAGE_FLUSHES] += 1
     else:
         if not system:
             return BAD_MAP_USER
         if vaddr & 4095:
             return BAD_MAP_ODD
-        if stamp[page] == epoch and page_of[page] != frame:
+        if p.epoch[at] == epoch and p.page_of[at] != page:
             return BAD_MAP_OTHER
-        stamp[page] = epoch
-        page_of[page] = frame
+        p.epoch[at] = epoch
+        p.page_of[at] = page
         sums[MAPS] += 1
     return 0
 
 
 @inside
-def _first(
-    block: Number, vaddr: Number, size: Number, touched: np.ndarray, stamp: np.ndarray, epoch: Number, system: bool
-) -> Number:
-    """Check a plain access or a block seen for the first time in its era. Returns why it is refused, 0 if it is not."""
-    page = vaddr >> 12
-    if system:
-        last = (vaddr + size - 1) & 0xFFFFFFFF  # a block may cross
-        if stamp[page] != epoch or stamp[last >> 12] != epoch:
+def _irregular(
+    op: Number, flag: Number, vaddr: Number, size: Number, sums: np.ndarray, p: Pages, system: bool
+) -> Number:  # fmt: skip
+    """Count what a shape does not say of an access that is not plain. Returns why it is refused, 0 if it is not."""
+    if size == 0 or size > MAX_ACCESS_BYTES:
+        return BAD_SIZE
+    low = np.uint64(vaddr >> 12)
+    high = np.uint64(low + np.uint64(1) & np.uint64(PAGES - 1))
+    epoch = sums[EPOCH]
+    crosses = np.int64((vaddr & 4095) + size > 4096)
+    if flag & 1:
+        if not system:
+            return BAD_IO_USER
+        if p.epoch[low] == epoch:
+            return BAD_IO_KNOWN
+    else:
+        if system and (p.epoch[low] != epoch or (crosses and p.epoch[high] != epoch)):
             return BAD_UNKNOWN
-    touched[PAGES if block else page] = 1  # it may be either with equal chances: no branch
+        p.touched[low] = 1
+        if crosses:
+            p.touched[high] = 1
+            sums[RAM_CROSS_LOADS + op] += 1
+            sums[RAM_CROSS_STORE_BYTES] += op * size
+    sums[MISALIGNED_ROWS] += (vaddr & (size - 1)) != 0 and (size & (size - 1)) == 0
+    sums[PAGE_CROSS] += crosses
     return 0
 
 
 @inside
-def _count_modes(ops: np.ndarray, flags: np.ndarray, accesses: Number, users: Number, sums: np.ndarray) -> None:
-    """Count how often kernel and user mode take turns in a strip; mostly it is all one or the other."""
-    if not accesses:
-        return
-    mode = np.int64(2 if users else 0)
-    if users == 0 or users == accesses:
-        sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
-        sums[MODE] = mode
-        return
-    mode, switches = sums[MODE], np.int64(0)
-    for i in range(len(ops)):  # no branches: who is next cannot be guessed
-        now = np.int64(flags[i] & 2) if ops[i] < 2 else mode
-        switches += np.int64(now != mode) & np.int64(mode >= 0)
-        mode = now
-    sums[MODE] = mode
-    sums[MODE_SWITCHES] += switches
+def _is_known(p: Pages, vaddr: Number, size: Number, epoch: Number, system: bool) -> Number:
+    """Tell whether the pages of a row that may be a block are known."""
+    if not system:
+        return True
+    last = (vaddr + size - 1) & 0xFFFFFFFF
+    return p.epoch[np.uint64(vaddr >> 12)] == epoch and p.epoch[np.uint64(last >> 12)] == epoch
 
 
 @inside
-def _count_usual(some: np.ndarray, sums: np.ndarray) -> None:
-    """Add what keys.py summed of a strip's plain accesses and blocks."""
-    loads = some[key_of.PLAIN] - some[key_of.PLAIN_STORES]
-    sums[LOADS] += loads
-    sums[STORES] += some[key_of.PLAIN_STORES]
-    sums[RAM_LOADS] += loads
-    sums[RAM_STORES] += some[key_of.PLAIN_STORES]
-    sums[MISALIGNED] += some[key_of.PLAIN_MISALIGNED]
-    sums[RAM_MISALIGNED_IN_PAGE] += some[key_of.PLAIN_MISALIGNED]
-    sums[RAM_MISALIGNED_UNITS8] += some[key_of.MISALIGNED_UNITS8]
-    sums[EXECS] += some[key_of.BLOCKS]
-    sums[GUEST_INSNS] += some[key_of.INSNS]
-    sums[UNITS8] += some[key_of.UNITS8]
-    sums[WIDE_UNITS8] += some[key_of.WIDE_UNITS8]
+def _first(f: Found, n: Number, row: Number, vaddr: Number, size: Number, insns: Number, op: Number, flags: Number,
+           key: Number, form: Number) -> Number:  # fmt: skip
+    """Write a first. Returns how many there are now."""
+    at = np.uint64(n)
+    f.row[at] = row
+    f.rows.vaddr[at], f.rows.size[at], f.rows.insns[at] = vaddr, size, insns
+    f.rows.op[at], f.rows.flags[at] = op, flags
+    f.rows.key[at], f.rows.form[at] = key, form
+    return n + 1
+
+
+@inside
+def _block(w: Walked, f: Found, p: Pages, shape: Number, row: Number, n: Number, epoch: Number,
+           system: bool) -> tuple[Number, Number]:  # fmt: skip
+    """Look at the EXEC row of a shape that was not seen in this era. Returns firsts so far, and why it is refused."""
+    vaddr, size, flags = np.int64(w.shape_vaddr[shape]), np.int64(w.shape_size[shape]), w.shape_flags[shape]
+    if flags & 1:
+        return n, BAD_EXEC_IO
+    if (vaddr & 4095) + size > LARGEST_BLOCK:
+        return n, BAD_EXEC_LONG
+    if not _is_known(p, vaddr, size, epoch, system):
+        return n, BAD_UNKNOWN
+    n = _first(f, n, row, vaddr, size, w.shape_insns[shape], 2, flags, w.number[shape], size)
+    return n, 0
+
+
+@inside
+def _data(w: Walked, f: Found, p: Pages, site: Number, vaddr: Number, row: Number, n: Number, era: Number,
+          sums: np.ndarray, system: bool) -> tuple[Number, Number, Number]:  # fmt: skip
+    """Look at a data row. Returns firsts so far; is it one whenever it comes; and why it is refused, 0 if it is not."""
+    u4 = np.uint32
+    packed = w.site[site]
+    offset = u4(vaddr) & u4(4095)
+    less = packed >> u4(LESS_AT) & u4(255)
+    page = np.uint64(vaddr >> 12)
+    if packed >> u4(ODD_AT) or offset + less > u4(4095):
+        size = np.int64(w.site_size[site])
+        code = _irregular(np.int64(w.site_op[site]), np.int64(w.site_flags[site]), vaddr, size, sums, p, system)
+        n = _first(f, n, row, vaddr, size, w.site_insns[site], w.site_op[site], w.site_flags[site],
+                   page << np.uint64(KINDS), ODD)  # fmt: skip
+        return n, 1, code
+    kind = packed & u4((1 << MASK_AT) - 1)
+    if offset & (packed >> u4(MASK_AT)) & u4(63):
+        if system and p.epoch[page] != sums[EPOCH]:
+            return n, 1, BAD_UNKNOWN
+        p.touched[page] = 1
+        sums[MISALIGNED_ROWS] += 1
+        sums[RAM_MISALIGNED_IN_PAGE] += 1
+        sums[RAM_MISALIGNED_UNITS8] += np.int64(less >> u4(3)) + 1
+        n = _first(f, n, row, vaddr, less + u4(1), w.site_insns[site], w.site_op[site], w.site_flags[site],
+                   page << np.uint64(KINDS) | np.uint64(kind << u4(KINDS // 2)), MISALIGNED)  # fmt: skip
+        return n, 1, 0
+    seen = p.seen[page]
+    if seen >> u4(ERA_AT) != u4(era):
+        seen = u4(era) << u4(ERA_AT)
+    if seen & kind:
+        return n, 0, 0
+    if system and p.epoch[page] != sums[EPOCH]:
+        return n, 0, BAD_UNKNOWN
+    p.seen[page] = seen | kind
+    p.touched[page] = 1
+    n = _first(f, n, row, vaddr, less + u4(1), w.site_insns[site], w.site_op[site], w.site_flags[site],
+               page << np.uint64(KINDS) | np.uint64(kind), 0)  # fmt: skip
+    return n, 0, 0
+
+
+@inside
+def _take_turn(mode: Number, sums: np.ndarray) -> None:
+    """An access of that mode comes."""
+    sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
+    sums[MODE] = mode
+
+
+@inside
+def _end_era(at: np.ndarray, found: Number, sums: np.ndarray, w: Walked, p: Pages, eras: np.ndarray,
+             ended: Number) -> Number:  # fmt: skip
+    """End the era before the walk's place. Returns the number of eras ended."""
+    eras[ended, END_ROW], eras[ended, END_FIRST], eras[ended, END_INSNS] = at[ROW], found, sums[GUEST_INSNS]
+    eras[ended, END_RUN], eras[ended, END_PART] = at[RUN], at[PART]
+    eras[ended, END_ACCESS], eras[ended, END_OTHER] = at[AT_ACCESS], at[AT_OTHER]
+    at[ERA_START] = at[ROW]
+    at[ERA] += 1
+    if at[ERA] > LAST_ERA:
+        p.seen[:] = 0
+        w.clean[:] = 0
+        at[ERA] = 1
+    return ended + 1
+
+
+@inside
+def _bits_of(changed: np.ndarray, access: Number, count: Number) -> Number:
+    """Take the bits of `count` data rows from `access` on; there is a word behind the last."""
+    u8 = np.uint64
+    if count == 0:
+        return u8(0)
+    word, bit = u8(access) >> u8(6), u8(access) & u8(63)
+    bits = changed[word] >> bit | (changed[word + u8(1)] << u8(1)) << (u8(63) - bit)
+    return bits & lowest_bits(count)
+
+
+@inside
+def _part_of_run(w: Walked, p: Pages, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: np.ndarray,
+                 generation: np.ndarray, n: Number, system: bool) -> tuple[Number, Number]:  # fmt: skip
+    """Walk the rows of a run that a cut goes through, one by one, up to row `stop` or the run's end.
+
+    Returns firsts so far, and why the row is refused at which it stands, 0 if none is.
+    """
+    u8 = np.uint64
+    shape = u8(w.run[u8(at[RUN])])
+    has = np.int64(w.shape_size[shape] != 0)
+    first = np.int64(w.first_site[shape])
+    count = np.int64(w.first_site[shape + u8(1)]) - first
+    w.clean[shape] = 0  # whoever sees it next looks at all of it
+    while at[ROW] < stop and at[PART] < has + count:
+        if at[PART] < has:
+            n, code = _block(w, f, p, shape, at[ROW], n, sums[EPOCH], system)
+            sums[EXECS] += 1
+            sums[GUEST_INSNS] += w.shape_insns[shape]
+            farcode.enter(near, generation, np.int64(w.number[shape]))
+        else:
+            site = u8(first + at[PART] - has)
+            vaddr = np.int64(w.vaddr[u8(at[AT_ACCESS])])
+            n, _, code = _data(w, f, p, site, vaddr, at[ROW], n, at[ERA], sums, system)
+            op, flag, size = np.int64(w.site_op[site]), np.int64(w.site_flags[site]), np.int64(w.site_size[site])
+            sums[LOADS + op] += 1
+            sums[IO_ACCESSES] += flag & 1
+            if not flag & 1:
+                sums[RAM_LOADS + op] += 1
+                sums[UNITS8] += size + 7 >> 3
+                sums[WIDE_UNITS8] += (size + 7 >> 3) * (size > 4)
+                farcode.access(near, 1)
+            _take_turn(flag & 2, sums)
+            at[AT_ACCESS] += code == 0
+        if code:
+            return n, code
+        at[ROW] += 1
+        at[PART] += 1
+    if at[PART] == has + count:
+        at[PART] = 0
+        at[RUN] += 1
+    return n, 0
 
 
 @guarded()
 @kept
-def scan(
-    vaddrs: np.ndarray, pages: np.ndarray, sizes: np.ndarray, insns: np.ndarray, ops: np.ndarray, flags: np.ndarray,
-    sums: np.ndarray, touched: np.ndarray, stamp: np.ndarray, page_of: np.ndarray, system: bool, keys: np.ndarray,
-    forms: np.ndarray, firsts: np.ndarray, first_words: np.ndarray, seen: np.ndarray, era: np.ndarray, eras: np.ndarray,
-    some: np.ndarray, lately: np.ndarray, lately_tables: np.ndarray
-) -> tuple[Number, Number, Number, Number]:  # fmt: skip
-    """Count the rows up to the first bad one into `sums`, and find the firsts and the eras.
+def walk(
+    w: Walked, p: Pages, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: np.ndarray,
+    generation: np.ndarray, system: bool
+) -> tuple[Number, Number, Number]:  # fmt: skip
+    """Walk from the place `at` up to row `stop` of the batch, or to the first bad row: then `at` is its place.
 
-    `keys` and `forms` have room for a strip: what a replay of single rows needs is made again if one comes to it.
-    Returns (its index, why), or (rows, 0); firsts; eras. After a bad row only `sums[ROWS]` means something.
+    Counts into `sums`, and writes firsts and eras. Returns the numbers of both, and why a row is refused, 0 if none is.
+    After a bad row only `sums[ROWS]` means something.
     """
-    rows = len(ops)
-    found = ended = 0
-    for start in range(0, rows, key_of.STRIP):
-        end = min(start + key_of.STRIP, rows)
-        part = slice(start, end)
-        key_of.fill(
-            vaddrs[part], pages[part], sizes[part], insns[part], ops[part], flags[part], not system, keys, forms, some
-        )
-        before, eras_before = found, ended
-        found, ended = find(keys, forms, ops[part], start, found, firsts, first_words, seen, era, eras, ended)
-        for at in range(before, found):
-            i = firsts[at]
-            vaddr, size = np.int64(vaddrs[i]), np.int64(sizes[i])
-            form = first_words[at] & np.uint64(WORD_FORM_MASK)
-            if form != key_of.ODD:
-                code = _first(key_of.is_block(form), vaddr, size, touched, stamp, sums[EPOCH], system)
-            else:
-                op, flag, page = np.int64(ops[i]), np.int64(flags[i]), np.int64(pages[i])
-                code = _odd(op, flag, vaddr, size, page, sums, touched, stamp, page_of, system)
+    u8 = np.uint64
+    n = ended = np.int64(0)
+    begun = at[ROW]
+    while at[ROW] < stop:
+        shape = u8(w.run[u8(at[RUN])])
+        row, access = at[ROW], at[AT_ACCESS]
+        if shape == OTHER:
+            o = u8(at[AT_OTHER])
+            op, vaddr, flag = np.int64(w.other_op[o]), np.int64(w.other_vaddr[o]), np.int64(w.other_flags[o])
+            size, page = np.int64(w.other_size[o]), np.int64(w.other_page[o])
+            code = _other(op, flag, vaddr, size, 0, page, sums, p, system)
             if code:
-                sums[ROWS] += i
-                return i, code, found, ended
-        insns_before = sums[GUEST_INSNS]
-        _count_usual(some, sums)
-        count_far(vaddrs[part], ops[part], flags[part], lately, lately_tables)
-        _count_modes(ops[part], flags[part], some[key_of.ACCESSES], some[key_of.USER_ACCESSES], sums)
-        if (end % ERA_ROWS == 0 or end == rows) and (ended == 0 or eras[ended - 1, END_ROW] != end):
-            ended = end_era(end, found, seen, era, eras, ended)
-        count_insns(forms[: end - start], insns[part], start, insns_before, sums[GUEST_INSNS], eras, eras_before, ended)
-    sums[ROWS] += rows
-    return rows, 0, found, ended
+                sums[ROWS] += row - begun
+                return n, ended, code
+            n = _first(f, n, row, vaddr, size, w.other_insns[o], op, flag, w.other_frame[o], ODD)
+            at[ROW], at[RUN], at[AT_OTHER] = row + 1, at[RUN] + 1, at[AT_OTHER] + 1
+            if op == 3 or op == 4:
+                ended = _end_era(at, n, sums, w, p, f.eras, ended)
+                continue
+        else:
+            has = np.int64(w.shape_size[shape] != 0)
+            first = np.int64(w.first_site[shape])
+            count = np.int64(w.first_site[shape + u8(1)]) - first
+            if at[PART] or row + has + count > stop:
+                n, code = _part_of_run(w, p, f, at, stop, sums, near, generation, n, system)
+                if code:
+                    sums[ROWS] += at[ROW] - begun
+                    return n, ended, code
+            else:
+                w.executions[shape] += 1
+                if has:
+                    sums[GUEST_INSNS] += w.shape_insns[shape]
+                    farcode.enter(near, generation, np.int64(w.number[shape]))
+                farcode.access(near, w.counts[shape, S_RAM_LOADS] + w.counts[shape, S_RAM_STORES])
+                mode = np.int64(w.mode[shape])
+                if mode != sums[MODE] and mode != NO_ACCESS:
+                    if mode == MIXED:
+                        for k in range(count):
+                            _take_turn(np.int64(w.site_flags[u8(first + k)]) & 2, sums)
+                    else:
+                        _take_turn(mode, sums)
+                bits = _bits_of(w.changed, access, count)
+                is_clean = w.clean[shape] == np.uint32(at[ERA])
+                if bits or not is_clean:
+                    always = np.int64(0)
+                    if not is_clean:
+                        bits = lowest_bits(count) if count else u8(0)
+                        if has:
+                            n, code = _block(w, f, p, shape, row, n, sums[EPOCH], system)
+                            if code:
+                                sums[ROWS] += row - begun
+                                return n, ended, code
+                    while bits:
+                        k = np.int64(lowest_bit(bits))
+                        bits &= bits - u8(1)
+                        vaddr = np.int64(w.vaddr[u8(access + k)])
+                        n, each, code = _data(w, f, p, u8(first + k), vaddr, row + has + k, n, at[ERA], sums, system)
+                        always |= each
+                        if code:
+                            at[ROW], at[PART] = row + has + k, has + k
+                            sums[ROWS] += at[ROW] - begun
+                            return n, ended, code
+                    w.clean[shape] = np.uint32(0 if always else at[ERA])
+                at[ROW], at[RUN], at[AT_ACCESS] = row + has + count, at[RUN] + 1, access + count
+        if at[ROW] - at[ERA_START] >= ERA_ROWS:
+            ended = _end_era(at, n, sums, w, p, f.eras, ended)
+    if ended == 0 or f.eras[ended - 1, END_ROW] != at[ROW]:
+        ended = _end_era(at, n, sums, w, p, f.eras, ended)
+    for each in range(len(w.first_site) - 1):
+        times = w.executions[each]
+        if times:
+            w.executions[each] = 0
+            for k in range(len(OF_SHAPE)):
+                sums[OF_SHAPE[k]] += times * w.counts[each, k]
+    sums[ROWS] += at[ROW] - begun
+    return n, ended, 0

@@ -1,0 +1,138 @@
+"""Keeps what the survey knows of each shape and site of a group, worked out once, when it is first seen."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, Runs, Shapes, Sites
+from mmuexp.errors import TraceError
+from mmuexp.guest import IO, MAX_ACCESS_BYTES, USER, Op
+from mmuexp.native.jitcache import Number, guarded, kept
+
+UNIT_BYTES = 8
+MOST_ADDRESSES = 1 << 22  # of code, that a trace may enter; a real guest has some hundred thousand
+NO_ACCESS, MIXED = -1, 3  # in place of a shape's mode
+
+# What an execution of a shape counts, whatever its addresses are, by its place in a row of `counts`
+S_EXECS, S_LOADS, S_STORES, S_IO, S_RAM_LOADS, S_RAM_STORES, S_UNITS8, S_WIDE_UNITS8 = range(8)
+
+# Of a site, packed: the bit of its kind where it is aligned; a mask of the address's bits that say whether it is; its
+# size less one; 1 where no address makes it a plain access
+MASK_AT, LESS_AT, ODD_AT = 8, 16, 24
+
+
+class Known(NamedTuple):
+    """What is known of the shapes of a group by number, and of its sites; room for as many as there can be."""
+
+    counts: np.ndarray  # int64[shapes, 8]
+    number: np.ndarray  # uint32[shapes], of the EXEC row's address
+    mode: np.ndarray  # int8[shapes], USER or 0 where all accesses are so, else NO_ACCESS or MIXED
+    executions: np.ndarray  # int64[shapes], that are not yet counted
+    clean: np.ndarray  # uint32[shapes], the last era in which all rows were seen, and none was always a first
+    site: np.ndarray  # uint32[sites], packed as above
+
+
+class ShapeBook:
+    """Knows the shapes of the group at hand, and numbers the addresses of code of the whole trace from 0 on."""
+
+    def __init__(self, user_mode: bool, where: str) -> None:
+        self._user_mode, self._where = user_mode, where
+        self.addresses = 0
+        self._keys, self._numbers = np.zeros(1 << 12, np.uint64), np.zeros(1 << 12, np.int32)
+        self._shapes = 0
+        self.known: Any = None
+
+    def learn(self, runs: Runs) -> None:
+        """Take the new shapes of some rows. Raises TraceError where a trace has more code than replay holds."""
+        if self.known is None or runs.before == 0:
+            self.known, self._shapes = _room(), 0
+        before, after = self._shapes, runs.shapes_so_far
+        if before == after:
+            return
+        self._shapes = after
+        new = slice(before + 1, after + 1)
+        first, end = int(runs.shapes.first_site[before + 1]), int(runs.shapes.first_site[after + 1])
+        sites = Sites(*(column[first:end] for column in runs.sites))
+        self.known.site[first:end] = self._packed(sites)
+        self._count(runs.shapes, sites, new, first)
+        self._number(runs.shapes, new)
+
+    def _packed(self, sites: Sites) -> np.ndarray:
+        size, user = sites.size.astype(np.uint32), self._user_mode | (sites.flags & USER != 0)
+        less = size - 1
+        mask = np.where(size & less == 0, less, 0)
+        odd = (sites.flags & IO != 0) | (size == 0) | (size > MAX_ACCESS_BYTES)
+        kind = np.uint32(1) << (sites.op + 2 * user).astype(np.uint32)
+        return np.where(odd, np.uint32(1 << ODD_AT), kind | mask << MASK_AT | less << LESS_AT)
+
+    def _count(self, shapes: Shapes, sites: Sites, new: slice, first: int) -> None:
+        ends = shapes.first_site[new.start : new.stop + 1].astype(np.int64) - first
+        ram, store = sites.flags & IO == 0, sites.op == Op.STORE
+        units8 = (sites.size.astype(np.int64) + UNIT_BYTES - 1) // UNIT_BYTES
+        user = sites.flags & USER != 0
+        of_site = (~store, store, ~ram, ram & ~store, ram & store, ram * units8, (ram & (sites.size > 4)) * units8)
+        counts = self.known.counts
+        counts[new, S_EXECS] = shapes.size[new] != 0
+        for at, each in enumerate(of_site, S_LOADS):
+            counts[new, at] = _sums(each, ends)
+        users, accesses = _sums(user, ends), np.diff(ends)
+        mode = np.where(users == accesses, USER, np.where(users == 0, 0, MIXED))
+        self.known.mode[new] = np.where(accesses == 0, NO_ACCESS, mode)
+
+    def _number(self, shapes: Shapes, new: slice) -> None:
+        count = new.stop - new.start
+        while 2 * (self.addresses + count) > len(self._keys):
+            keys, numbers = self._keys, self._numbers
+            self._keys, self._numbers = (np.zeros(2 * len(keys), each.dtype) for each in (keys, numbers))
+            taken = numbers != 0
+            _put(self._keys, self._numbers, keys[taken], numbers[taken])
+        self.addresses = _look_up(
+            self._keys, self._numbers, shapes.vaddr[new], shapes.size[new], self.known.number[new], self.addresses
+        )
+        if self.addresses > MOST_ADDRESSES:
+            what = f"enters code at more than {MOST_ADDRESSES:,} addresses"
+            raise TraceError(what, where=self._where, todo="no real guest has as many; run `mmuexp trace verify`")
+
+
+def _room() -> Known:
+    """Memory that is not used is never touched."""
+    count = MOST_SHAPES + 1
+    return Known(
+        np.zeros((count, S_WIDE_UNITS8 + 1), np.int64), np.zeros(count, np.uint32), np.zeros(count, np.int8),
+        np.zeros(count, np.int64), np.zeros(count, np.uint32), np.zeros(MOST_SHAPES * MOST_SITES, np.uint32),
+    )  # fmt: skip
+
+
+def _sums(of_site: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Add up what sites have, between each two of `ends`."""
+    return np.diff(np.concatenate(([0], np.cumsum(of_site, dtype=np.int64)))[ends])
+
+
+@guarded()
+@kept
+def _look_up(
+    keys: np.ndarray, numbers: np.ndarray, vaddrs: np.ndarray, sizes: np.ndarray, found: np.ndarray, count: Number
+) -> Number:
+    """Write the number of each address of a block; one that is new gets the next. Returns how many there are."""
+    for i in range(len(vaddrs)):
+        if sizes[i] == 0:
+            continue
+        place = np.int64(vaddrs[i] * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & len(keys) - 1
+        while numbers[place] and keys[place] != vaddrs[i]:
+            place = place + 1 & len(keys) - 1
+        if numbers[place] == 0:
+            count += 1
+            keys[place], numbers[place] = vaddrs[i], count
+        found[i] = numbers[place] - 1
+    return count
+
+
+@guarded()
+@kept
+def _put(keys: np.ndarray, numbers: np.ndarray, vaddrs: np.ndarray, given: np.ndarray) -> None:
+    """Put numbered addresses into another table."""
+    for i in range(len(vaddrs)):
+        place = np.int64(vaddrs[i] * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & len(keys) - 1
+        while numbers[place]:
+            place = place + 1 & len(keys) - 1
+        keys[place], numbers[place] = vaddrs[i], given[i]
