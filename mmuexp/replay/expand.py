@@ -9,7 +9,7 @@ from mmuexp.guest import PAGE_BITS, PAGE_MASK, Op
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay.firsts import END_ACCESS, END_OTHER, END_PART, END_ROW, END_RUN, Rows
 from mmuexp.replay.keys import ACCESS, KINDS, MISALIGNED, ODD
-from mmuexp.replay.shapes import LESS_AT, MASK_AT, ODD_AT
+from mmuexp.replay.shapes import COUNT, FIRST, HAS_BLOCK, LESS_AT, MASK_AT, NUMBER, ODD_AT, PLACE_BITS
 
 
 @inside
@@ -41,15 +41,15 @@ def expand(w: Any, place: np.ndarray, stop: Number, to: Rows) -> None:
             to.op[i], to.flags[i], to.key[i], to.form[i] = w.other_op[o], w.other_flags[o], w.other_frame[o], ODD
             row, run, other = row + 1, run + 1, other + 1
             continue
-        has = np.int64(w.shape_size[shape] != 0)
+        about = shape << u8(PLACE_BITS)
+        has = np.int64(w.shape[about | u8(HAS_BLOCK)])
         if part < has:
             to.vaddr[i], to.size[i], to.insns[i] = w.shape_vaddr[shape], w.shape_size[shape], w.shape_insns[shape]
             to.op[i], to.flags[i] = Op.EXEC, w.shape_flags[shape]
-            to.key[i], to.form[i] = w.number[shape], w.shape_size[shape]
+            to.key[i], to.form[i] = w.shape[shape << u8(PLACE_BITS) | u8(NUMBER)], w.shape_size[shape]
             row, part = row + 1, part + 1
-        first = w.first_site[shape]
-        count = np.int64(w.first_site[shape + u8(1)] - first) + has - part
-        first += part - has
+        count = np.int64(w.shape[about | u8(COUNT)]) + has - part
+        first = np.int64(w.shape[about | u8(FIRST)]) + part - has
         some = min(count, stop - row)
         for k in range(u8(some)):
             i, site, vaddr = u8(row) + k, u8(first) + k, w.vaddr[u8(access) + k]

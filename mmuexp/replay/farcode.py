@@ -11,42 +11,50 @@ geometric middle, which is 181, and no recording was asked where.
 Accesses before the first EXEC row are of a block that nobody knows, and are not counted. It hangs on the rows alone.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from mmuexp.native.jitcache import Number, inside
 
 GENERATION = 128  # accesses
 
-# State: this generation's number; accesses of new blocks in it; the far accesses so far. Of the execution at hand: is
-# it its block's first in the generation, and is it far; the number of its block's address, -1 = none; its accesses
-GENERATIONS, SUM, FAR_ACCESSES, IS_FIRST, IS_FAR, ADDRESS, ACCESSES = range(7)
 
 
-def new_state() -> np.ndarray:
-    """Make the state before the first row: int64[7]."""
-    state = np.zeros(ACCESSES + 1, np.int64)
-    state[GENERATIONS] = 2  # what was never executed has generation 0
-    state[ADDRESS] = -1
-    return state
+class Near(NamedTuple):
+    """How far the count is, and of the execution at hand what is known."""
+
+    generation: Number  # this generation's number
+    new: Number  # accesses of blocks that are executed for the first time in it
+    far_accesses: Number  # so far
+    is_first: Number  # is the execution its block's first in the generation, 0 or 1
+    is_far: Number  # 0 or 1
+    place: Number  # of its block's address among the generations; 0: there is none
+    accesses: Number  # of the execution
 
 
-@inside
-def enter(state: np.ndarray, generation: np.ndarray, address: Number) -> None:
-    """Begin the execution of a block; `generation` is the last in which each was executed, by its address's number."""
-    made = state[ACCESSES]
-    if made and state[ADDRESS] >= 0:
-        generation[np.uint64(state[ADDRESS])] = state[GENERATIONS]
-    state[SUM] += state[IS_FIRST] * made
-    if state[SUM] >= GENERATION:
-        state[GENERATIONS] += 1
-        state[SUM] = 0
-    age = state[GENERATIONS] - generation[np.uint64(address)]
-    state[IS_FIRST], state[IS_FAR] = np.int64(age != 0), np.int64(age > 1)
-    state[ADDRESS], state[ACCESSES] = address, 0
+# What was never executed is of generation 0, which is more than one before the first.
+NOTHING_YET = Near(2, 0, 0, 0, 0, 0, 0)
+NEAR: Any = Near._make(map(np.int64, NOTHING_YET))
 
 
 @inside
-def access(state: np.ndarray, count: Number) -> None:
+def enter(near: Near, generations: np.ndarray, address: Number) -> Near:
+    """Begin the execution of a block; `generations` has the last in which each was executed, by the number of its
+    address and one. There are no branches: who is near cannot be guessed."""
+    place = np.uint64(near.place)
+    generations[place] = near.generation if near.accesses else generations[place]
+    new = near.new + near.is_first * near.accesses
+    over = np.int64(new >= GENERATION)
+    generation = near.generation + over
+    here = np.int64(address) + 1
+    age = generation - generations[np.uint64(here)]
+    new = np.int64(0) if over else new
+    return Near(generation, new, near.far_accesses, np.int64(age != 0), np.int64(age > 1), here, np.int64(0))
+
+
+@inside
+def access(near: Near, count: Number) -> Near:
     """Add RAM accesses to the execution at hand."""
-    state[ACCESSES] += count
-    state[FAR_ACCESSES] += state[IS_FAR] * count
+    far = near.far_accesses + near.is_far * count
+    return Near(near.generation, near.new, far, near.is_first, near.is_far, near.place, near.accesses + count)

@@ -20,6 +20,7 @@ from mmuexp.emulator.state import zeros
 from mmuexp.guest import PAGE_BITS, PAGES, USER
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay.firsts import END_OTHER, END_PART, END_ROW, END_RUN, Rows, room_for
+from mmuexp.replay.shapes import COUNT, HAS_BLOCK, NUMBER, PLACE_BITS
 
 JUMPS = 1 << 12  # places of the jump cache
 GROUP = 1 << 6  # places that all blocks of one page share, and those of some other pages
@@ -71,8 +72,9 @@ def _find(
         shape, i = u8(w.run[u8(run)]), row
         run += 1
         if shape != OTHER:
-            has = np.int64(w.shape_size[shape] != 0)
-            row += np.int64(w.first_site[shape + u8(1)] - w.first_site[shape]) + has - part
+            about = shape << u8(PLACE_BITS)
+            has = np.int64(w.shape[about | u8(HAS_BLOCK)])
+            row += np.int64(w.shape[about | u8(COUNT)]) + has - part
             enters, part = has > part, 0
             vaddr = np.int64(w.shape_vaddr[shape])
             page = vaddr >> PAGE_BITS
@@ -87,7 +89,7 @@ def _find(
                 found[n] = i
                 rows.vaddr[n], rows.size[n], rows.insns[n] = vaddr, w.shape_size[shape], w.shape_insns[shape]
                 rows.op[n], rows.flags[n] = 2, w.shape_flags[shape]
-                rows.key[n], rows.form[n] = w.number[shape], w.shape_size[shape]
+                rows.key[n], rows.form[n] = w.shape[shape << u8(PLACE_BITS) | u8(NUMBER)], w.shape_size[shape]
                 count += 1
                 entered[where] = epoch
                 jumps[at] = now

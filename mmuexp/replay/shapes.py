@@ -11,7 +11,7 @@ from mmuexp.native.jitcache import Number, guarded, kept
 
 UNIT_BYTES = 8
 MOST_ADDRESSES = 1 << 22  # of code, that a trace may enter; a real guest has some hundred thousand
-NO_ACCESS, MIXED = -1, 3  # in place of a shape's mode
+NO_ACCESS, MIXED = 4, 3  # in place of a shape's mode
 
 # What an execution of a shape counts, whatever its addresses are, by its place in a row of `counts`
 S_EXECS, S_LOADS, S_STORES, S_IO, S_RAM_LOADS, S_RAM_STORES, S_UNITS8, S_WIDE_UNITS8 = range(8)
@@ -21,14 +21,20 @@ S_EXECS, S_LOADS, S_STORES, S_IO, S_RAM_LOADS, S_RAM_STORES, S_UNITS8, S_WIDE_UN
 MASK_AT, LESS_AT, ODD_AT = 8, 16, 24
 
 
+# Of a shape, by its place among the PLACES that are kept of it side by side: its first site and how many it has; 1 where
+# it has an EXEC row, the number of that row's address, and its guest instructions; RAM accesses; USER or 0 where all
+# accesses are so, else NO_ACCESS or MIXED; the last era in which all of its rows were seen, and none was always a first;
+# executions that are not counted yet
+FIRST, COUNT, HAS_BLOCK, NUMBER, INSNS, RAM, MODE, CLEAN, EXECUTIONS = range(9)
+PLACE_BITS = 4
+PLACES = 1 << PLACE_BITS
+
+
 class Known(NamedTuple):
     """What is known of the shapes of a group by number, and of its sites; room for as many as there can be."""
 
     counts: np.ndarray  # int64[shapes, 8]
-    number: np.ndarray  # uint32[shapes], of the EXEC row's address
-    mode: np.ndarray  # int8[shapes], USER or 0 where all accesses are so, else NO_ACCESS or MIXED
-    executions: np.ndarray  # int64[shapes], that are not yet counted
-    clean: np.ndarray  # uint32[shapes], the last era in which all rows were seen, and none was always a first
+    shape: np.ndarray  # uint32[shapes * PLACES]: what an execution needs is in one line of the cache
     site: np.ndarray  # uint32[sites], packed as above
 
 
@@ -54,8 +60,12 @@ class ShapeBook:
         first, end = int(runs.shapes.first_site[before + 1]), int(runs.shapes.first_site[after + 1])
         sites = Sites(*(column[first:end] for column in runs.sites))
         self.known.site[first:end] = self._packed(sites)
-        self._count(runs.shapes, sites, new, first)
-        self._number(runs.shapes, new)
+        about = self.known.shape.reshape(-1, PLACES)[new]
+        about[:, FIRST] = runs.shapes.first_site[new]
+        about[:, COUNT] = np.diff(runs.shapes.first_site[before + 1 : after + 2])
+        about[:, HAS_BLOCK], about[:, INSNS] = runs.shapes.size[new] != 0, runs.shapes.insns[new]
+        self._count(about, runs.shapes, sites, new, first)
+        self._number(about, runs.shapes, new)
 
     def _packed(self, sites: Sites) -> np.ndarray:
         size, user = sites.size.astype(np.uint32), self._user_mode | (sites.flags & USER != 0)
@@ -65,7 +75,7 @@ class ShapeBook:
         kind = np.uint32(1) << (sites.op + 2 * user).astype(np.uint32)
         return np.where(odd, np.uint32(1 << ODD_AT), kind | mask << MASK_AT | less << LESS_AT)
 
-    def _count(self, shapes: Shapes, sites: Sites, new: slice, first: int) -> None:
+    def _count(self, about: np.ndarray, shapes: Shapes, sites: Sites, new: slice, first: int) -> None:
         ends = shapes.first_site[new.start : new.stop + 1].astype(np.int64) - first
         ram, store = sites.flags & IO == 0, sites.op == Op.STORE
         units8 = (sites.size.astype(np.int64) + UNIT_BYTES - 1) // UNIT_BYTES
@@ -75,11 +85,12 @@ class ShapeBook:
         counts[new, S_EXECS] = shapes.size[new] != 0
         for at, each in enumerate(of_site, S_LOADS):
             counts[new, at] = _sums(each, ends)
+        about[:, RAM] = counts[new, S_RAM_LOADS] + counts[new, S_RAM_STORES]
         users, accesses = _sums(user, ends), np.diff(ends)
         mode = np.where(users == accesses, USER, np.where(users == 0, 0, MIXED))
-        self.known.mode[new] = np.where(accesses == 0, NO_ACCESS, mode)
+        about[:, MODE] = np.where(accesses == 0, NO_ACCESS, mode)
 
-    def _number(self, shapes: Shapes, new: slice) -> None:
+    def _number(self, about: np.ndarray, shapes: Shapes, new: slice) -> None:
         count = new.stop - new.start
         while 2 * (self.addresses + count) > len(self._keys):
             keys, numbers = self._keys, self._numbers
@@ -87,7 +98,7 @@ class ShapeBook:
             taken = numbers != 0
             _put(self._keys, self._numbers, keys[taken], numbers[taken])
         self.addresses = _look_up(
-            self._keys, self._numbers, shapes.vaddr[new], shapes.size[new], self.known.number[new], self.addresses
+            self._keys, self._numbers, shapes.vaddr[new], shapes.size[new], about, self.addresses
         )
         if self.addresses > MOST_ADDRESSES:
             what = f"enters code at more than {MOST_ADDRESSES:,} addresses"
@@ -98,8 +109,8 @@ def _room() -> Known:
     """Memory that is not used is never touched."""
     count = MOST_SHAPES + 1
     return Known(
-        np.zeros((count, S_WIDE_UNITS8 + 1), np.int64), np.zeros(count, np.uint32), np.zeros(count, np.int8),
-        np.zeros(count, np.int64), np.zeros(count, np.uint32), np.zeros(MOST_SHAPES * MOST_SITES, np.uint32),
+        np.zeros((count, S_WIDE_UNITS8 + 1), np.int64), np.zeros(count * PLACES, np.uint32),
+        np.zeros(MOST_SHAPES * MOST_SITES, np.uint32),
     )  # fmt: skip
 
 
@@ -111,7 +122,7 @@ def _sums(of_site: np.ndarray, ends: np.ndarray) -> np.ndarray:
 @guarded()
 @kept
 def _look_up(
-    keys: np.ndarray, numbers: np.ndarray, vaddrs: np.ndarray, sizes: np.ndarray, found: np.ndarray, count: Number
+    keys: np.ndarray, numbers: np.ndarray, vaddrs: np.ndarray, sizes: np.ndarray, about: np.ndarray, count: Number
 ) -> Number:
     """Write the number of each address of a block; one that is new gets the next. Returns how many there are."""
     for i in range(len(vaddrs)):
@@ -123,7 +134,7 @@ def _look_up(
         if numbers[place] == 0:
             count += 1
             keys[place], numbers[place] = vaddrs[i], count
-        found[i] = numbers[place] - 1
+        about[i, NUMBER] = numbers[place] - 1
     return count
 
 

@@ -124,7 +124,7 @@ class Survey:
         self._numbers = np.empty(0, np.int64)
         self._too_many: tuple[int, int] | None = None  # which of the batch's others names a frame too many
         self._builder, self._book = Builder(), ShapeBook(not self._system, where)
-        self._near, self._generation = farcode.new_state(), np.zeros(1 << 12, np.int64)
+        self._near, self._generations = farcode.NEAR, np.zeros(1 << 12, np.int64)
         self._at = np.zeros(scan.ERA_START + 1, np.int64)
         self._at[scan.ERA] = 1
         self._batch: Any = None
@@ -164,9 +164,10 @@ class Survey:
         found = rooms[number].found
         place = np.array([at[scan.ROW], 0, 0, at[scan.RUN], at[scan.PART], at[scan.AT_ACCESS], at[scan.AT_OTHER]])
         first, others = self.rows - int(at[scan.ROW]), int(at[scan.AT_OTHER])
-        count, ended, code = scan.walk(
-            self._batch.walked, self._pages, found, at, stop, self._sums, self._near, self._generation, self._system
+        count, ended, code, near = scan.walk(
+            self._batch.walked, self._pages, found, at, stop, self._sums, self._near, self._generations, self._system
         )
+        self._near = farcode.Near(*map(np.int64, near))
         if code:
             row = int(at[scan.ROW])
             raise self._refusal(first + row, code, Columns._make(int(column[row]) for column in rows_of(runs)))
@@ -181,9 +182,9 @@ class Survey:
         if number == 0:
             self._row_rooms.reverse()
         self._book.learn(runs)
-        if self._book.addresses > len(self._generation):
-            more = np.zeros(max(self._book.addresses, 2 * len(self._generation)) - len(self._generation), np.int64)
-            self._generation = np.concatenate([self._generation, more])
+        if self._book.addresses >= len(self._generations):
+            more = np.zeros(self._book.addresses, np.int64)
+            self._generations = np.concatenate([self._generations, more])
         room = self._row_rooms[0] if number == 0 else []
         self._batch = Batch(runs, self._number(runs.others), self._book.known, room)
         self._at[: scan.ERA] = 0
@@ -200,7 +201,7 @@ class Survey:
         n["pages"] = int(np.count_nonzero(self._pages.touched))
         shape = {name: n[name] for name in (*SHAPE, "ram_accesses", *scan.COUNTED[scan.MAPS :])}
         told = n["execs"] or not n["ram_accesses"]
-        return shape | {"far_accesses": int(self._near[farcode.FAR_ACCESSES]) if told else None}
+        return shape | {"far_accesses": int(self._near.far_accesses) if told else None}
 
     def frame_numbers(self) -> np.ndarray:
         """int64[frames]: the guest-physical page number of each frame, in order of first appearance."""

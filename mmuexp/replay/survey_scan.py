@@ -12,6 +12,7 @@ import numpy as np
 from mmuexp.blocks.runs import OTHER
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
 from mmuexp.native.bits import lowest_bit, lowest_bits
+from mmuexp.emulator.kernel import seldom
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay import farcode
 from mmuexp.replay.firsts import (
@@ -28,7 +29,23 @@ from mmuexp.replay.firsts import (
     Rows,
 )
 from mmuexp.replay.keys import KINDS, LARGEST_BLOCK, MISALIGNED, ODD
-from mmuexp.replay.shapes import LESS_AT, MASK_AT, MIXED, NO_ACCESS, ODD_AT, S_RAM_LOADS, S_RAM_STORES
+from mmuexp.replay.shapes import (
+    CLEAN,
+    COUNT,
+    EXECUTIONS,
+    FIRST,
+    HAS_BLOCK,
+    INSNS,
+    LESS_AT,
+    MASK_AT,
+    MIXED,
+    NO_ACCESS,
+    NUMBER,
+    ODD_AT,
+    PLACE_BITS,
+    RAM,
+)
+from mmuexp.replay.shapes import MODE as MODE_OF_SHAPE
 
 # What the kernel counts, by its place in `sums`. From RAM_LOADS on of accesses that are not IO: `units8` sums
 # ceil(size / 8), `wide_units8` does so over accesses of more than 4 bytes, `ram_misaligned_units8` over misaligned
@@ -87,10 +104,7 @@ class Walked(NamedTuple):
     site_op: np.ndarray
     site_flags: np.ndarray
     counts: np.ndarray
-    number: np.ndarray
-    mode: np.ndarray
-    executions: np.ndarray
-    clean: np.ndarray
+    shape: np.ndarray
     site: np.ndarray
 
 
@@ -112,8 +126,7 @@ class Found(NamedTuple):
 
 
 @inside
-def _other(op: Number, flag: Number, vaddr: Number, size: Number, frame: Number, page: Number, sums: np.ndarray,
-           p: Pages, system: bool) -> Number:  # fmt: skip
+def _other(op: Number, vaddr: Number, page: Number, sums: np.ndarray, p: Pages, system: bool) -> Number:
     """Count a row of OTHER. Returns why it is refused, 0 if it is not."""
     at = np.uint64(vaddr >> 12)
     epoch = sums[EPOCH]
@@ -206,7 +219,7 @@ def _block(w: Walked, f: Found, p: Pages, shape: Number, row: Number, n: Number,
         return n, BAD_EXEC_LONG
     if not _is_known(p, vaddr, size, epoch, system):
         return n, BAD_UNKNOWN
-    n = _first(f, n, row, vaddr, size, w.shape_insns[shape], 2, flags, w.number[shape], size)
+    n = _first(f, n, row, vaddr, size, w.shape_insns[shape], 2, flags, w.shape[shape << np.uint64(PLACE_BITS) | np.uint64(NUMBER)], size)
     return n, 0
 
 
@@ -251,6 +264,22 @@ def _data(w: Walked, f: Found, p: Pages, site: Number, vaddr: Number, row: Numbe
 
 
 @inside
+def _not_seen(w: Walked, p: Pages, first: Number, access: Number, count: Number, era: Number) -> Number:
+    """Look up the data rows of a run. Returns a bit for each that is not plain, or whose page was not accessed so in
+    this era. It has no branches: which addresses changed cannot be guessed, and looking at all is faster."""
+    u4, u8 = np.uint32, np.uint64
+    bits = u8(0)
+    for k in range(u8(count)):
+        vaddr, packed = w.vaddr[u8(access) + k], w.site[u8(first) + k]
+        offset = u4(vaddr) & u4(4095)
+        odd = packed >> u4(ODD_AT) | offset & (packed >> u4(MASK_AT)) & u4(63)
+        seen = p.seen[vaddr >> u8(12)]
+        old = (seen >> u4(ERA_AT) != u4(era)) | (seen & packed & u4((1 << MASK_AT) - 1) == u4(0))
+        bits |= u8((odd != u4(0)) | (offset + (packed >> u4(LESS_AT) & u4(255)) > u4(4095)) | old) << k
+    return bits
+
+
+@inside
 def _take_turn(mode: Number, sums: np.ndarray) -> None:
     """An access of that mode comes."""
     sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
@@ -258,19 +287,27 @@ def _take_turn(mode: Number, sums: np.ndarray) -> None:
 
 
 @inside
-def _end_era(at: np.ndarray, found: Number, sums: np.ndarray, w: Walked, p: Pages, eras: np.ndarray,
-             ended: Number) -> Number:  # fmt: skip
-    """End the era before the walk's place. Returns the number of eras ended."""
-    eras[ended, END_ROW], eras[ended, END_FIRST], eras[ended, END_INSNS] = at[ROW], found, sums[GUEST_INSNS]
-    eras[ended, END_RUN], eras[ended, END_PART] = at[RUN], at[PART]
-    eras[ended, END_ACCESS], eras[ended, END_OTHER] = at[AT_ACCESS], at[AT_OTHER]
-    at[ERA_START] = at[ROW]
-    at[ERA] += 1
-    if at[ERA] > LAST_ERA:
-        p.seen[:] = 0
-        w.clean[:] = 0
-        at[ERA] = 1
+def _end_era(
+    f: Found, ended: Number, n: Number, insns: Number, row: Number, run: Number, part: Number, access: Number,
+    other: Number
+) -> Number:  # fmt: skip
+    """Write where an era ends. Returns the number of eras ended."""
+    at = np.uint64(ended)
+    f.eras[at, END_ROW], f.eras[at, END_FIRST], f.eras[at, END_INSNS] = row, n, insns
+    f.eras[at, END_RUN], f.eras[at, END_PART] = run, part
+    f.eras[at, END_ACCESS], f.eras[at, END_OTHER] = access, other
     return ended + 1
+
+
+@inside
+def _next_era(era: Number, w: Walked, p: Pages) -> Number:
+    """Number the next era; where numbers begin anew, nothing was seen."""
+    if era == LAST_ERA:
+        p.seen[:] = 0
+        for shape in range(len(w.shape) >> PLACE_BITS):
+            w.shape[shape << PLACE_BITS | CLEAN] = 0
+        return np.int64(1)
+    return era + 1
 
 
 @inside
@@ -285,132 +322,148 @@ def _bits_of(changed: np.ndarray, access: Number, count: Number) -> Number:
 
 
 @inside
-def _part_of_run(w: Walked, p: Pages, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: np.ndarray,
-                 generation: np.ndarray, n: Number, system: bool) -> tuple[Number, Number]:  # fmt: skip
+def _counted_row(
+    w: Walked, site: Number, sums: np.ndarray, near: farcode.Near
+) -> farcode.Near:
+    """Count of a data row what else its shape counts for all its executions."""
+    op, flag, size = np.int64(w.site_op[site]), np.int64(w.site_flags[site]), np.int64(w.site_size[site])
+    sums[LOADS + op] += 1
+    sums[IO_ACCESSES] += flag & 1
+    if not flag & 1:
+        sums[RAM_LOADS + op] += 1
+        sums[UNITS8] += size + 7 >> 3
+        sums[WIDE_UNITS8] += (size + 7 >> 3) * (size > 4)
+        near = farcode.access(near, 1)
+    _take_turn(flag & 2, sums)
+    return near
+
+
+@seldom
+def _part_of_run(
+    w: Walked, p: Pages, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: farcode.Near,
+    generations: np.ndarray, n: Number, system: bool
+) -> tuple[Number, Number, farcode.Near]:  # fmt: skip
     """Walk the rows of a run that a cut goes through, one by one, up to row `stop` or the run's end.
 
-    Returns firsts so far, and why the row is refused at which it stands, 0 if none is.
+    Returns firsts so far; why the row is refused at which it stands, 0 if none is; and how far farcode.py is.
     """
     u8 = np.uint64
     shape = u8(w.run[u8(at[RUN])])
     has = np.int64(w.shape_size[shape] != 0)
     first = np.int64(w.first_site[shape])
     count = np.int64(w.first_site[shape + u8(1)]) - first
-    w.clean[shape] = 0  # whoever sees it next looks at all of it
+    w.shape[shape << u8(PLACE_BITS) | u8(CLEAN)] = 0  # whoever sees it next looks at all of it
     while at[ROW] < stop and at[PART] < has + count:
         if at[PART] < has:
             n, code = _block(w, f, p, shape, at[ROW], n, sums[EPOCH], system)
             sums[EXECS] += 1
             sums[GUEST_INSNS] += w.shape_insns[shape]
-            farcode.enter(near, generation, np.int64(w.number[shape]))
+            near = farcode.enter(near, generations, w.shape[shape << u8(PLACE_BITS) | u8(NUMBER)])
         else:
             site = u8(first + at[PART] - has)
             vaddr = np.int64(w.vaddr[u8(at[AT_ACCESS])])
             n, _, code = _data(w, f, p, site, vaddr, at[ROW], n, at[ERA], sums, system)
-            op, flag, size = np.int64(w.site_op[site]), np.int64(w.site_flags[site]), np.int64(w.site_size[site])
-            sums[LOADS + op] += 1
-            sums[IO_ACCESSES] += flag & 1
-            if not flag & 1:
-                sums[RAM_LOADS + op] += 1
-                sums[UNITS8] += size + 7 >> 3
-                sums[WIDE_UNITS8] += (size + 7 >> 3) * (size > 4)
-                farcode.access(near, 1)
-            _take_turn(flag & 2, sums)
+            near = _counted_row(w, site, sums, near)
             at[AT_ACCESS] += code == 0
         if code:
-            return n, code
+            return n, code, near
         at[ROW] += 1
         at[PART] += 1
     if at[PART] == has + count:
         at[PART] = 0
         at[RUN] += 1
-    return n, 0
+    return n, 0, near
 
 
 @guarded()
 @kept
 def walk(
-    w: Walked, p: Pages, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: np.ndarray,
-    generation: np.ndarray, system: bool
-) -> tuple[Number, Number, Number]:  # fmt: skip
+    w: Walked, p: Pages, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: farcode.Near,
+    generations: np.ndarray, system: bool
+) -> tuple[Number, Number, Number, farcode.Near]:  # fmt: skip
     """Walk from the place `at` up to row `stop` of the batch, or to the first bad row: then `at` is its place.
 
-    Counts into `sums`, and writes firsts and eras. Returns the numbers of both, and why a row is refused, 0 if none is.
-    After a bad row only `sums[ROWS]` means something.
+    Counts into `sums`, and writes firsts and eras. Returns the numbers of both; why a row is refused, 0 if none is; and
+    how far farcode.py is. After a bad row only `sums[ROWS]` means something.
     """
-    u8 = np.uint64
-    n = ended = np.int64(0)
+    u4, u8 = np.uint32, np.uint64
+    n = ended = code = np.int64(0)
     begun = at[ROW]
-    while at[ROW] < stop:
-        shape = u8(w.run[u8(at[RUN])])
-        row, access = at[ROW], at[AT_ACCESS]
+    row, run, access, other, era, era_start = at[ROW], at[RUN], at[AT_ACCESS], at[AT_OTHER], at[ERA], at[ERA_START]
+    part, insns, now = at[PART], sums[GUEST_INSNS], sums[MODE]
+    while row < stop:
+        shape = u8(w.run[u8(run)])
+        drops = False
         if shape == OTHER:
-            o = u8(at[AT_OTHER])
-            op, vaddr, flag = np.int64(w.other_op[o]), np.int64(w.other_vaddr[o]), np.int64(w.other_flags[o])
-            size, page = np.int64(w.other_size[o]), np.int64(w.other_page[o])
-            code = _other(op, flag, vaddr, size, 0, page, sums, p, system)
+            o = u8(other)
+            op, vaddr = np.int64(w.other_op[o]), np.int64(w.other_vaddr[o])
+            code = _other(op, vaddr, np.int64(w.other_page[o]), sums, p, system)
             if code:
-                sums[ROWS] += row - begun
-                return n, ended, code
-            n = _first(f, n, row, vaddr, size, w.other_insns[o], op, flag, w.other_frame[o], ODD)
-            at[ROW], at[RUN], at[AT_OTHER] = row + 1, at[RUN] + 1, at[AT_OTHER] + 1
-            if op == 3 or op == 4:
-                ended = _end_era(at, n, sums, w, p, f.eras, ended)
-                continue
+                break
+            n = _first(f, n, row, vaddr, w.other_size[o], w.other_insns[o], op, w.other_flags[o], w.other_frame[o], ODD)
+            row, run, other = row + 1, run + 1, other + 1
+            drops = op == 3 or op == 4
         else:
-            has = np.int64(w.shape_size[shape] != 0)
-            first = np.int64(w.first_site[shape])
-            count = np.int64(w.first_site[shape + u8(1)]) - first
-            if at[PART] or row + has + count > stop:
-                n, code = _part_of_run(w, p, f, at, stop, sums, near, generation, n, system)
-                if code:
-                    sums[ROWS] += at[ROW] - begun
-                    return n, ended, code
+            about = shape << u8(PLACE_BITS)
+            has = np.int64(w.shape[about | u8(HAS_BLOCK)])
+            first, count = np.int64(w.shape[about | u8(FIRST)]), np.int64(w.shape[about | u8(COUNT)])
+            if part or row + has + count > stop:
+                at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[ERA] = row, run, part, access, era
+                sums[GUEST_INSNS] = insns
+                sums[MODE] = now
+                n, code, near = _part_of_run(w, p, f, at, stop, sums, near, generations, n, system)
+                now = sums[MODE]
+                row, run, part, access, insns = at[ROW], at[RUN], at[PART], at[AT_ACCESS], sums[GUEST_INSNS]
             else:
-                w.executions[shape] += 1
+                w.shape[about | u8(EXECUTIONS)] += u4(1)
                 if has:
-                    sums[GUEST_INSNS] += w.shape_insns[shape]
-                    farcode.enter(near, generation, np.int64(w.number[shape]))
-                farcode.access(near, w.counts[shape, S_RAM_LOADS] + w.counts[shape, S_RAM_STORES])
-                mode = np.int64(w.mode[shape])
-                if mode != sums[MODE] and mode != NO_ACCESS:
-                    if mode == MIXED:
-                        for k in range(count):
-                            _take_turn(np.int64(w.site_flags[u8(first + k)]) & 2, sums)
-                    else:
-                        _take_turn(mode, sums)
+                    insns += np.int64(w.shape[about | u8(INSNS)])
+                    near = farcode.enter(near, generations, w.shape[about | u8(NUMBER)])
+                near = farcode.access(near, np.int64(w.shape[about | u8(RAM)]))
+                mode = np.int64(w.shape[about | u8(MODE_OF_SHAPE)])
+                if mode != now and mode != NO_ACCESS:
+                    sums[MODE] = now
+                    for k in range(count if mode == MIXED else 1):
+                        _take_turn(np.int64(w.site_flags[u8(first + k)]) & 2, sums)
+                    now = sums[MODE]
                 bits = _bits_of(w.changed, access, count)
-                is_clean = w.clean[shape] == np.uint32(at[ERA])
+                is_clean = w.shape[about | u8(CLEAN)] == u4(era)
                 if bits or not is_clean:
                     always = np.int64(0)
                     if not is_clean:
                         bits = lowest_bits(count) if count else u8(0)
+                    else:
+                        bits &= _not_seen(w, p, first, access, count, era)
+                    if not is_clean:
                         if has:
                             n, code = _block(w, f, p, shape, row, n, sums[EPOCH], system)
                             if code:
-                                sums[ROWS] += row - begun
-                                return n, ended, code
+                                break
                     while bits:
                         k = np.int64(lowest_bit(bits))
                         bits &= bits - u8(1)
                         vaddr = np.int64(w.vaddr[u8(access + k)])
-                        n, each, code = _data(w, f, p, u8(first + k), vaddr, row + has + k, n, at[ERA], sums, system)
+                        n, each, code = _data(w, f, p, u8(first + k), vaddr, row + has + k, n, era, sums, system)
                         always |= each
                         if code:
-                            at[ROW], at[PART] = row + has + k, has + k
-                            sums[ROWS] += at[ROW] - begun
-                            return n, ended, code
-                    w.clean[shape] = np.uint32(0 if always else at[ERA])
-                at[ROW], at[RUN], at[AT_ACCESS] = row + has + count, at[RUN] + 1, access + count
-        if at[ROW] - at[ERA_START] >= ERA_ROWS:
-            ended = _end_era(at, n, sums, w, p, f.eras, ended)
-    if ended == 0 or f.eras[ended - 1, END_ROW] != at[ROW]:
-        ended = _end_era(at, n, sums, w, p, f.eras, ended)
+                            row += has + k
+                            break
+                    if always or not is_clean:
+                        w.shape[about | u8(CLEAN)] = u4(0 if always else era)
+                if not code:
+                    row, run, access = row + has + count, run + 1, access + count
+            if code:
+                break
+        if drops or row - era_start >= ERA_ROWS or row == stop:
+            ended = _end_era(f, ended, n, insns, row, run, part, access, other)
+            era, era_start = _next_era(era, w, p), row
+    at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[AT_OTHER] = row, run, part, access, other
+    at[ERA], at[ERA_START], sums[GUEST_INSNS], sums[MODE] = era, era_start, insns, now
+    sums[ROWS] += row - begun
     for each in range(len(w.first_site) - 1):
-        times = w.executions[each]
+        times = np.int64(w.shape[each << PLACE_BITS | EXECUTIONS])
         if times:
-            w.executions[each] = 0
+            w.shape[each << PLACE_BITS | EXECUTIONS] = 0
             for k in range(len(OF_SHAPE)):
                 sums[OF_SHAPE[k]] += times * w.counts[each, k]
-    sums[ROWS] += at[ROW] - begun
-    return n, ended, 0
+    return n, ended, code, near
