@@ -13,7 +13,7 @@ import numpy as np
 
 ERA_ROWS = 1 << 13
 PIECE = 1 << 6  # rows that are looked up together: a bit each of what is not known
-TOGETHER = 8  # eras whose rows are made at once, where a scheme must read them
+TOGETHER = 2  # eras whose rows are made at once, where a scheme must read them
 ERA_AT = 8  # in a page's entry of what was seen: above the kinds
 LAST_ERA = (1 << (32 - ERA_AT)) - 1
 
