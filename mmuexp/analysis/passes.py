@@ -9,8 +9,8 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from mmuexp.analysis.cuts import Cuts
+from mmuexp.blocks.runs import Runs
 from mmuexp.errors import MmuexpError, SchemeStopped
-from mmuexp.guest import Columns
 from mmuexp.progress import Progress, part_of
 from mmuexp.result.declared import CODE_PAGE_STORES, NONE, UNKNOWN, Declared
 from mmuexp.result.table import SIZES, complete_counts
@@ -134,9 +134,9 @@ class _Pass:
         tell(0)
         with Threads(self.jobs - 1) if self.jobs > 1 else nullcontext() as pool:
             before: _Fed | None = None
-            for columns, is_cut in _pieces(self.trace, cuts, ahead=pool is not None):
+            for runs, stop, is_cut in _pieces(self.trace, cuts, ahead=pool is not None):
                 try:
-                    rows = self.survey.feed(columns)
+                    rows = self.survey.feed(runs, stop)
                 except MmuexpError:
                     self._settle(before)  # what a scheme says of an earlier row comes first
                     raise
@@ -144,7 +144,7 @@ class _Pass:
                 self._settle(before)
                 if before:
                     tell(done)
-                done += len(columns.op)
+                done = self.survey.rows
                 before = self._fed(pool, rows, None if shape is None else (shape, done, cuts))
             self._settle(before)
             tell(done)
@@ -234,19 +234,19 @@ def resident_bytes() -> int:
         return 0
 
 
-def _pieces(trace: Any, cuts: Cuts, ahead: bool) -> Iterator[tuple[Columns, bool]]:
-    """The trace's batches, cut where `cuts` say; True with the piece that ends at a cut."""
+def _pieces(trace: Any, cuts: Cuts, ahead: bool) -> Iterator[tuple[Runs, int, bool]]:
+    """Runs, and the row of theirs up to which they are fed now: where `cuts` say (True), or all of them."""
     ends = cuts.rows(trace.file_rows)
     first, end = 0, next(ends, None)  # rows before the batch; before the next cut
-    for columns in trace.batches(ahead=ahead):
-        start, rows = 0, len(columns.op)
-        while end is not None and end - first <= rows:
+    for runs in trace.runs(ahead=ahead):
+        stop = 0
+        while end is not None and end - first <= runs.rows:
             stop = end - first
-            yield Columns(*(column[start:stop] for column in columns)), True
-            start, end = stop, next(ends, None)
-        if start < rows:
-            yield (Columns(*(column[start:] for column in columns)) if start else columns), False
-        first += rows
+            yield runs, stop, True
+            end = next(ends, None)
+        if stop < runs.rows:
+            yield runs, runs.rows, False
+        first += runs.rows
 
 
 def _without(counts: dict[str, int | None], unknown: frozenset[str]) -> dict[str, int | None]:

@@ -1,6 +1,7 @@
 """Makes runs of rows: whatever reads rows goes through here, so that replay knows one form alone."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Builder:
     def feed(self, columns: Columns) -> Iterator[Runs]:
         """Yield the next rows, up to 2**20, as runs: in one piece, or in several where there are too many shapes."""
         rows, at = len(columns.op), 0
-        columns = Columns(*(np.ascontiguousarray(c, d) for c, d in zip(columns, DTYPES, strict=True)))
+        columns = Columns(*(for_kernels(c, dtype) for c, dtype in zip(columns, DTYPES, strict=True)))
         while at < rows or not rows:
             if self._batches == GROUP_BATCHES:
                 self._begin()
@@ -69,6 +70,15 @@ class Builder:
             row, run[:runs], vaddr[:accesses], changed, Columns(*(column[where] for column in columns)), known,
             Sites(*(each[:sites] for each in self._sites)), before,
         )  # fmt: skip
+
+
+def for_kernels(column: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Give the column the one type that kernels are compiled for: a read-only array has another. None writes to it."""
+    if not column.flags.writeable:
+        with suppress(ValueError):  # what it shows belongs to nobody who would let us
+            column = column.view()
+            column.flags.writeable = True
+    return np.require(column, dtype, ["C", "W"])
 
 
 def runs_of(batches: Iterable[Columns]) -> Iterator[Runs]:

@@ -20,7 +20,6 @@ from mmuexp.native.jitcache import Number, inside
 GENERATION = 128  # accesses
 
 
-
 class Near(NamedTuple):
     """How far the count is, and of the execution at hand what is known."""
 

@@ -21,7 +21,7 @@ def entered_word(size: Any, code_epoch: Any) -> Any:
 
 @kernel
 def remember_block(e: Emulator, number: Any, size: Any, block: int, code_epoch: Any) -> None:
-    """Remember that the block was entered at the address of that number: at one alone, so that dropping it forgets it."""
+    """Remember that the block was entered at the address of that number: at one alone, so that its drop forgets it."""
     if e.block[block].entered:
         e.entered[e.block[block].entered - 1] = 0
     e.entered[np.uint64(number)] = entered_word(size, code_epoch)

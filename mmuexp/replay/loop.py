@@ -5,7 +5,7 @@ that are not *known* (known.py): it looks 64 of them up at a time, and serves th
 
 There are two ways through an era. While nothing is revoked the loop reads the era's *firsts* alone (firsts.py). Once a
 kernel revokes an answer (`unsettle`, a dropped block, LOST), or answers one that cannot be remembered, any later row
-may matter, and the loop reads every row up to the era's end: it returns NO_ROWS where they are not made yet (expand.py).
+may matter, and the loop reads every row up to the era's end. Where they are not made (expand.py) it returns NO_ROWS.
 Either way it halts before each row that fetches.py found, for which the kernel `fetch` comes first.
 
 compiled.py loads this file once for each strategy, and puts the strategy's kernels in the place of the names below, so

@@ -21,10 +21,10 @@ S_EXECS, S_LOADS, S_STORES, S_IO, S_RAM_LOADS, S_RAM_STORES, S_UNITS8, S_WIDE_UN
 MASK_AT, LESS_AT, ODD_AT = 8, 16, 24
 
 
-# Of a shape, by its place among the PLACES that are kept of it side by side: its first site and how many it has; 1 where
-# it has an EXEC row, the number of that row's address, and its guest instructions; RAM accesses; USER or 0 where all
-# accesses are so, else NO_ACCESS or MIXED; the last era in which all of its rows were seen, and none was always a first;
-# executions that are not counted yet
+# Of a shape, by its place among the PLACES that are kept of it side by side: its first site, and how many it has; 1
+# where it has an EXEC row, the number of that row's address, and its guest instructions; RAM accesses; USER or 0 where
+# all accesses are so, else NO_ACCESS or MIXED; the last era in which all of its rows were seen, and none was always a
+# first; executions that are not counted yet
 FIRST, COUNT, HAS_BLOCK, NUMBER, INSNS, RAM, MODE, CLEAN, EXECUTIONS = range(9)
 PLACE_BITS = 4
 PLACES = 1 << PLACE_BITS
@@ -97,9 +97,7 @@ class ShapeBook:
             self._keys, self._numbers = (np.zeros(2 * len(keys), each.dtype) for each in (keys, numbers))
             taken = numbers != 0
             _put(self._keys, self._numbers, keys[taken], numbers[taken])
-        self.addresses = _look_up(
-            self._keys, self._numbers, shapes.vaddr[new], shapes.size[new], about, self.addresses
-        )
+        self.addresses = _look_up(self._keys, self._numbers, shapes.vaddr[new], shapes.size[new], about, self.addresses)
         if self.addresses > MOST_ADDRESSES:
             what = f"enters code at more than {MOST_ADDRESSES:,} addresses"
             raise TraceError(what, where=self._where, todo="no real guest has as many; run `mmuexp trace verify`")

@@ -163,15 +163,15 @@ class Survey:
             rooms[number] = _Room(rows)
         found = rooms[number].found
         place = np.array([at[scan.ROW], 0, 0, at[scan.RUN], at[scan.PART], at[scan.AT_ACCESS], at[scan.AT_OTHER]])
-        first, others = self.rows - int(at[scan.ROW]), int(at[scan.AT_OTHER])
+        first = self.rows - int(at[scan.ROW])
         count, ended, code, near = scan.walk(
             self._batch.walked, self._pages, found, at, stop, self._sums, self._near, self._generations, self._system
         )
         self._near = farcode.Near(*map(np.int64, near))
+        self._refuse_frames(first)
         if code:
             row = int(at[scan.ROW])
             raise self._refusal(first + row, code, Columns._make(int(column[row]) for column in rows_of(runs)))
-        self._refuse_frames(others, first + int(place[END_ROW]))
         return Part(
             self._batch, place, stop, found.row[:count], Rows(*(column[:count] for column in found.rows)),
             found.eras[:ended], np.zeros(ended // TOGETHER + 1, np.uint8),
@@ -227,14 +227,12 @@ class Survey:
         frame[where] = dense[inverse]
         return frame
 
-    def _refuse_frames(self, others: int, first: int) -> None:
-        """Raise TraceError if one of the others from number `others` on, that was walked, names a frame too many."""
+    def _refuse_frames(self, first: int) -> None:
+        """Raise TraceError if a MAP row that was walked names a frame too many; `first` is the batch's first row."""
         if self._too_many is None or self._too_many[0] >= self._at[scan.AT_OTHER]:
             return
-        at, page = self._too_many
-        runs = self._batch.runs
-        columns = rows_of(runs)
-        row = self.rows - int(self._at[scan.ROW]) + int(np.flatnonzero((columns.op == Op.MAP) & (columns.page == page))[0])
+        page, columns = self._too_many[1], rows_of(self._batch.runs)
+        row = int(np.flatnonzero((columns.op == Op.MAP) & (columns.page == page))[0]) + first
         what = f"row {row:,}: MAP of physical page {page:#x}, the trace's {MAX_FRAMES + 1:,}th"
         raise TraceError(what, where=self.where, todo=f"replay holds {MAX_FRAMES:,}; slice it", row=row)
 

@@ -5,14 +5,14 @@ of it is new. Where some addresses changed these alone are looked at. What a sha
 added up once for all its executions (shapes.py); the rest is counted row by row: what is misaligned, what crosses.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mmuexp.blocks.runs import OTHER
+from mmuexp.emulator.kernel import seldom
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
 from mmuexp.native.bits import lowest_bit, lowest_bits
-from mmuexp.emulator.kernel import seldom
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay import farcode
 from mmuexp.replay.firsts import (
@@ -219,7 +219,18 @@ def _block(w: Walked, f: Found, p: Pages, shape: Number, row: Number, n: Number,
         return n, BAD_EXEC_LONG
     if not _is_known(p, vaddr, size, epoch, system):
         return n, BAD_UNKNOWN
-    n = _first(f, n, row, vaddr, size, w.shape_insns[shape], 2, flags, w.shape[shape << np.uint64(PLACE_BITS) | np.uint64(NUMBER)], size)
+    n = _first(
+        f,
+        n,
+        row,
+        vaddr,
+        size,
+        w.shape_insns[shape],
+        2,
+        flags,
+        w.shape[shape << np.uint64(PLACE_BITS) | np.uint64(NUMBER)],
+        size,
+    )
     return n, 0
 
 
@@ -322,9 +333,42 @@ def _bits_of(changed: np.ndarray, access: Number, count: Number) -> Number:
 
 
 @inside
-def _counted_row(
-    w: Walked, site: Number, sums: np.ndarray, near: farcode.Near
-) -> farcode.Near:
+def _look(w: Walked, p: Pages, f: Found, shape: Number, bits: Number, access: Number, row: Number, n: Number,
+          era: Number, sums: np.ndarray, system: bool) -> tuple[Number, Number, Number]:  # fmt: skip
+    """Look at the rows of a run that may be new: all of them, or of a shape that was seen in this era and had no row
+    that is always a first, those whose address changed.
+
+    Returns firsts so far; the row of the run that is refused; and why it is, 0 if none is.
+    """
+    u4, u8 = np.uint32, np.uint64
+    about = shape << u8(PLACE_BITS)
+    has = np.int64(w.shape[about | u8(HAS_BLOCK)])
+    first, count = np.int64(w.shape[about | u8(FIRST)]), np.int64(w.shape[about | u8(COUNT)])
+    is_clean = w.shape[about | u8(CLEAN)] == u4(era)
+    always, code = np.int64(0), np.int64(0)
+    if is_clean:
+        bits &= _not_seen(w, p, first, access, count, era)
+    else:
+        bits = lowest_bits(count) if count else u8(0)
+        if has:
+            n, code = _block(w, f, p, shape, row, n, sums[EPOCH], system)
+            if code:
+                return n, np.int64(0), code
+    while bits:
+        k = np.int64(lowest_bit(bits))
+        bits &= bits - u8(1)
+        vaddr = np.int64(w.vaddr[u8(access + k)])
+        n, each, code = _data(w, f, p, u8(first + k), vaddr, row + has + k, n, era, sums, system)
+        always |= each
+        if code:
+            return n, has + k, code
+    if always or not is_clean:
+        w.shape[about | u8(CLEAN)] = u4(0 if always else era)
+    return n, np.int64(0), code
+
+
+@inside
+def _counted_row(w: Walked, site: Number, sums: np.ndarray, near: farcode.Near) -> farcode.Near:
     """Count of a data row what else its shape counts for all its executions."""
     op, flag, size = np.int64(w.site_op[site]), np.int64(w.site_flags[site]), np.int64(w.site_size[site])
     sums[LOADS + op] += 1
@@ -427,31 +471,12 @@ def walk(
                         _take_turn(np.int64(w.site_flags[u8(first + k)]) & 2, sums)
                     now = sums[MODE]
                 bits = _bits_of(w.changed, access, count)
-                is_clean = w.shape[about | u8(CLEAN)] == u4(era)
-                if bits or not is_clean:
-                    always = np.int64(0)
-                    if not is_clean:
-                        bits = lowest_bits(count) if count else u8(0)
-                    else:
-                        bits &= _not_seen(w, p, first, access, count, era)
-                    if not is_clean:
-                        if has:
-                            n, code = _block(w, f, p, shape, row, n, sums[EPOCH], system)
-                            if code:
-                                break
-                    while bits:
-                        k = np.int64(lowest_bit(bits))
-                        bits &= bits - u8(1)
-                        vaddr = np.int64(w.vaddr[u8(access + k)])
-                        n, each, code = _data(w, f, p, u8(first + k), vaddr, row + has + k, n, era, sums, system)
-                        always |= each
-                        if code:
-                            row += has + k
-                            break
-                    if always or not is_clean:
-                        w.shape[about | u8(CLEAN)] = u4(0 if always else era)
-                if not code:
-                    row, run, access = row + has + count, run + 1, access + count
+                if bits or w.shape[about | u8(CLEAN)] != u4(era):
+                    n, at[PART], code = _look(w, p, f, shape, bits, access, row, n, era, sums, system)
+                    if code:
+                        row += at[PART]
+                        break
+                row, run, access = row + has + count, run + 1, access + count
             if code:
                 break
         if drops or row - era_start >= ERA_ROWS or row == stop:

@@ -18,6 +18,8 @@ from kit.places import ROOT
 from kit.recordings import need
 from kit.traces import Row, columns_of
 from mmuexp.analysis.verify import VerifiedRun, _differ, _Pair, verify_one
+from mmuexp.blocks.builder import runs_of
+from mmuexp.blocks.runs import Runs
 from mmuexp.guest import BATCH_ROWS, Columns
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
@@ -56,6 +58,9 @@ class Rows:
     def batches(self, **_) -> Iterator[Columns]:
         for at in range(0, self.rows, self.batch):
             yield Columns(*(column[at : at + self.batch] for column in self.columns))
+
+    def runs(self, **_) -> Iterator[Runs]:
+        return runs_of(self.batches())
 
 
 def outcome(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int = BATCH_ROWS, **options) -> VerifiedRun:

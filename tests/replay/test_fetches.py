@@ -36,11 +36,15 @@ def naive(rows: list, mode: str) -> list[int]:
 
 
 def found_of(rows: list, mode: str, batch: int, start: int = 1) -> list[int]:
-    columns, of, found = columns_of(rows), Fetches(mode), []
+    columns, of, survey, found = columns_of(rows), Fetches(mode), Survey(mode), []
     of._clock[EPOCH] = start
     for at in range(0, len(rows), batch):
         part = Columns(*(column[at : at + batch] for column in columns))
-        found += [at + int(i) for i in of.of(part)]
+        for one in survey.feed(part).parts:
+            numbers, looked_up = of.of(one)
+            found += [at + int(i) for i in numbers]
+            assert looked_up.vaddr.tolist() == part.vaddr[numbers].tolist()
+            assert looked_up.flags.tolist() == part.flags[numbers].tolist()
     return found
 
 

@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.traces import columns_of, random_trace
-from numba import njit
 
+from mmuexp.blocks.builder import Builder
+from mmuexp.blocks.runs import MOST_SITES
 from mmuexp.guest import IO, USER, Columns, Op
-from mmuexp.replay.firsts import ERA_ROWS, LAST_ERA, PIECE
-from mmuexp.replay.keys import ACCESS, LONG, MISALIGNED, ODD, STRIP, USER_ACCESSES, fill
-from mmuexp.replay.known import write_keys
-from mmuexp.replay.survey import Survey
+from mmuexp.replay import survey_scan as scan
+from mmuexp.replay.expand import expand
+from mmuexp.replay.firsts import END_OTHER, ERA_ROWS, LAST_ERA, PIECE
+from mmuexp.replay.keys import ACCESS, MISALIGNED, ODD
+from mmuexp.replay.shapes import ShapeBook
+from mmuexp.replay.survey import Batch, Survey
 
 ROW = st.tuples(
     st.sampled_from([0, 1, 2, 3, 4, 128, 255]),
@@ -24,10 +27,12 @@ ROW = st.tuples(
 
 def by_hand(op: int, vaddr: int, size: int, flags: int, mode: str) -> tuple[int, int]:
     """Key and form."""
-    page = vaddr // 4096 * 4096
+    page = vaddr // 4096 * 256
     if op == Op.EXEC:
-        return vaddr, min(size, LONG)
-    if op not in (Op.LOAD, Op.STORE) or flags & IO or vaddr % 4096 + size > 4096:
+        return vaddr, size
+    if op not in (Op.LOAD, Op.STORE):
+        return 0, ODD
+    if flags & IO or vaddr % 4096 + size > 4096:
         return page, ODD
     misaligned = size in (1, 2, 4, 8, 16, 32, 64) and vaddr % size != 0
     user = mode == "user" or bool(flags & USER)
@@ -42,24 +47,20 @@ def columns(rows) -> Columns:
                    np.array(op, "u1"), np.array(flags, "u1"))  # fmt: skip
 
 
-@njit
-def filled(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, forms):
-    fill(vaddrs, pages, sizes, insns, ops, flags, user_mode, keys, forms, np.zeros(USER_ACCESSES + 1, np.int64))
-
-
-@njit
-def written(vaddrs, sizes, ops, flags, user_mode, keys, forms):
-    write_keys(vaddrs, sizes, ops, flags, 0, len(ops), user_mode, keys, forms)
-
-
 def keys_and_forms(rows: Columns, mode: str) -> list[tuple[int, int]]:
-    """As the survey makes them of a strip, and the loop of a piece: the same."""
-    made, again = ((np.zeros(len(rows.op), "u4"), np.zeros(len(rows.op), "u2")) for _ in range(2))
-    filled(*rows, mode == "user", *made)
-    written(rows.vaddr, rows.size, rows.op, rows.flags, mode == "user", *again)
-    found = [list(zip(*(column.tolist() for column in columns), strict=True)) for columns in (made, again)]
-    assert found[0] == found[1]
-    return found[0]
+    """As the loop has them where it reads every row; the key of a block is shown as the address of its number."""
+    (runs,) = Builder().feed(rows)
+    book = ShapeBook(mode == "user", "t.arrow")
+    book.learn(runs)
+    batch = Batch(runs, np.zeros(len(runs.others.op), np.int32), book.known, [])
+    expand(batch.walked, np.zeros(END_OTHER + 1, np.int64), runs.rows, batch.rows)
+    for column, again in zip((rows.vaddr, rows.size, rows.insns, rows.op, rows.flags), batch.rows, strict=False):
+        assert column.tolist() == again.tolist()
+    keys, blocks = batch.rows.key, rows.op == Op.EXEC
+    of_number = dict(zip(keys[blocks].tolist(), rows.vaddr[blocks].tolist(), strict=True))
+    assert len(set(of_number.values())) == len(of_number)
+    shown = [of_number[key] if block else key for key, block in zip(keys.tolist(), blocks.tolist(), strict=True)]
+    return list(zip(shown, batch.rows.form.tolist(), strict=True))
 
 
 @settings(deadline=None)  # the first example compiles
@@ -71,29 +72,48 @@ def test_keys_are_what_they_say(rows, mode):
 
 def test_keys_of_a_system_trace():
     given = [(5, 0x1000, 0, 0), (0, 0x1000, 4, 0), (1, 0x1002, 4, USER), (0, 0x9000, 1, IO | USER), (2, 0x1FF0, 9, 0),
-             (2, 0x1FF0, 508, 0), (2, 0x1FF0, 509, 0), (2, 0x1FF0, 8192 - 0xFF0, 0)]  # fmt: skip
+             (2, 0x1FF0, 508, 0), (2, 0x1FF0, 8192 - 0xFF0, 0)]  # fmt: skip
     assert keys_and_forms(columns(given), "system") == [
-        (0x1000, 511), (0x1001, 0), (0x1080, 510), (0x9000, 511), (0x1FF0, 9), (0x1FF0, 508), (0x1FF0, 509),
-        (0x1FF0, 509)]  # fmt: skip
+        (0, ODD), (0x101, ACCESS), (0x180, MISALIGNED), (0x900, ODD), (0x1FF0, 9), (0x1FF0, 508),
+        (0x1FF0, 8192 - 0xFF0)]  # fmt: skip
+
+
+def runs_by_hand(rows: Columns) -> list[tuple]:
+    """The shape of each run, told by its rows, and its first and last row but one."""
+    told, ops = [], rows.op.tolist()
+    for at, op in enumerate(ops):
+        row = (op, int(rows.size[at]), int(rows.insns[at]), int(rows.flags[at]))
+        data = op in (Op.LOAD, Op.STORE)
+        if data and told and told[-1][3] < MOST_SITES and told[-1][2] == at and told[-1][4]:
+            shape, first, _, sites, _ = told[-1]
+            told[-1] = ((*shape, row), first, at + 1, sites + 1, True)
+        else:
+            name = (*row, int(rows.vaddr[at])) if op == Op.EXEC else row
+            told.append(((name,), at, at + 1, int(data), data or op == Op.EXEC))
+    return told
 
 
 def by_sets(rows: Columns, mode: str) -> tuple[list[int], list[int]]:
-    """Rows that are firsts, and those before which an era ends, if no two words share a slot."""
-    firsts, ends, seen = [], [], set()
-    for at, (vaddr, _, size, _, op, flags) in enumerate(zip(*(c.tolist() for c in rows), strict=True)):
-        word = by_hand(op, vaddr, size, flags, mode)
-        if word[1] >= LONG or word not in seen:
-            firsts.append(at)
-        seen.add(word)
-        if op in (Op.FLUSH, Op.FLUSH_PAGE) or (at + 1) % ERA_ROWS == 0 or at + 1 == len(rows.op):
-            ends.append(at + 1)
-            seen = set()
+    """Rows that are firsts, and those before which an era ends."""
+    firsts, ends, seen, begun = [], [], set(), 0
+    for shape, first, stop, _, _ in runs_by_hand(rows):
+        for at in range(first, stop):
+            key, form = by_hand(*(int(column[at]) for column in (rows.op, rows.vaddr, rows.size, rows.flags)), mode)
+            word = shape if rows.op[at] == Op.EXEC else (key, form)
+            if form in (MISALIGNED, ODD) or word not in seen:
+                firsts.append(at)
+            seen.add(word)
+        if rows.op[first] in (Op.FLUSH, Op.FLUSH_PAGE) or stop - begun >= ERA_ROWS or stop == len(rows.op):
+            ends.append(stop)
+            seen, begun = set(), stop
     return firsts, ends
 
 
 def accepted(rows: Columns, mode: str = "user"):
-    one = Survey(mode).feed(rows)
+    (one,) = Survey(mode).feed(rows).parts
     assert one.eras[-1].tolist()[:2] == [len(rows.op), len(one.firsts)]
+    for column, first in zip((rows.vaddr, rows.size, rows.insns, rows.op, rows.flags), one.first_rows, strict=False):
+        assert column[one.firsts].tolist() == first.tolist()
     return one
 
 
@@ -102,10 +122,10 @@ def test_what_is_no_first_repeats_one_of_its_era(seed):
     rows = columns_of(random_trace(seed, 2 * ERA_ROWS + 100, "user"))
     one = accepted(rows)
     needed, ends = by_sets(rows, "user")
-    found = set(one.firsts.tolist())
-    assert one.firsts.tolist() == sorted(found)
-    assert found >= set(needed)
-    assert len(found) <= 1.2 * len(needed)  # of words that share a slot
+    found = one.firsts.tolist()
+    assert found == sorted(set(found))
+    assert set(found) >= set(needed)
+    assert len(found) <= 1.2 * len(needed)  # of a shape that has a row which always is one, the block is one, too
     assert one.eras[:, 0].tolist() == ends
 
 
@@ -121,11 +141,17 @@ def test_firsts_by_hand():
     assert one.eras[:, :2].tolist() == [[12, 9], [14, 11], [16, 12]]
 
 
-@pytest.mark.parametrize("rows", [1, PIECE - 1, PIECE, STRIP, STRIP + 1, ERA_ROWS, ERA_ROWS + 1, 3 * ERA_ROWS - 1])
+@pytest.mark.parametrize("rows", [1, PIECE - 1, PIECE, ERA_ROWS, ERA_ROWS + 1, 3 * ERA_ROWS - 1])
 def test_an_era_is_as_long_as_it_says(rows):
     one = accepted(columns([(0, 0x1000, 4, USER)] * rows))
     assert one.firsts.tolist() == list(range(0, rows, ERA_ROWS))
     assert one.eras[:, 0].tolist() == [*range(ERA_ROWS, rows, ERA_ROWS), rows]
+
+
+def test_an_era_ends_with_a_run():
+    run = [(2, 0x1000, 9, USER), *[(0, 0x1000, 4, USER)] * 6]
+    one = accepted(columns(run * ERA_ROWS))
+    assert one.eras[0, 0] == -(-ERA_ROWS // 7) * 7
 
 
 def test_guest_instructions_up_to_each_era():
@@ -133,13 +159,24 @@ def test_guest_instructions_up_to_each_era():
                     *[(2, 0x1000, 9, USER)] * ERA_ROWS])  # fmt: skip
     rows.insns[:] = 7
     survey = Survey("user")
-    assert survey.feed(rows).eras[:, 2].tolist() == [7, 14, 14 + 7 * (ERA_ROWS - 5), 14 + 7 * ERA_ROWS]
-    assert survey.feed(rows).eras[0, 2] == 14 + 7 * ERA_ROWS + 7
+    assert survey.feed(rows).parts[0].eras[:, 2].tolist() == [7, 14, 14 + 7 * ERA_ROWS]
+    assert survey.feed(rows).parts[0].eras[0, 2] == 14 + 7 * ERA_ROWS + 7
 
 
 def test_after_very_many_eras_what_was_seen_is_forgotten():
-    flushes = columns([(3, 0, 1, 0), (0, 0x1000, 4, USER)] * (1000 * LAST_ERA + 10))
-    one = accepted(flushes)
-    assert len(one.eras) == 1000 * LAST_ERA + 10 + len(flushes.op) // ERA_ROWS + 1 and len(one.firsts) == len(
-        flushes.op
-    )
+    survey, rows = Survey("user"), columns([(2, 0x1000, 9, USER), (0, 0x1000, 4, USER), (3, 0, 1, 0)] * 3)
+    survey._at[scan.ERA] = LAST_ERA - 1
+    assert survey.feed(rows).parts[0].firsts.tolist() == list(range(9))
+    assert survey._at[scan.ERA] == 2
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_rows_of_a_run_that_is_cut_count_once(cut):
+    rows = columns([(2, 0x1000, 9, USER), (0, 0x1000, 4, USER), (1, 0x2002, 4, USER), (0, 0x2FFE, 4, USER)] * 2
+                   + [(3, 0, 1, 0)])  # fmt: skip
+    whole, parts = Survey("user"), Survey("user")
+    (runs,) = Builder().feed(rows)
+    whole.feed(rows)
+    firsts = [row for stop in (cut, 9) for part in parts.feed(runs, stop).parts for row in part.firsts.tolist()]
+    assert parts.counts() == whole.counts()
+    assert firsts == sorted(set(firsts)) and set(range(4)) <= set(firsts)

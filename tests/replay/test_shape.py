@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from truth.oracle.far import Executions
 
+from mmuexp.blocks.builder import for_kernels
 from mmuexp.errors import TraceError
 from mmuexp.guest import DTYPES, IO, PAGES, USER, Columns, Op
-from mmuexp.replay.keys import STRIP as BLOCK
-from mmuexp.replay.survey import SHAPE, Survey, _for_kernels
+from mmuexp.replay.survey import SHAPE, Survey
 
 LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE, MAP = Op
+BLOCK = 1 << 10  # rows
 
 
 def rows(*given) -> Columns:
@@ -242,8 +243,8 @@ def test_a_read_only_column_is_taken_as_it_is_where_its_owner_would_let_us():
     owned = np.arange(4, dtype=np.uint32)
     shown = owned.view()
     shown.flags.writeable = False
-    taken = _for_kernels(shown, owned.dtype)
+    taken = for_kernels(shown, owned.dtype)
     assert taken.flags.writeable and np.shares_memory(taken, owned) and not shown.flags.writeable
     frozen = np.frombuffer(b"abcd", np.uint8)  # nobody may write to bytes
-    copied = _for_kernels(frozen, frozen.dtype)
+    copied = for_kernels(frozen, frozen.dtype)
     assert copied.flags.writeable and not np.shares_memory(copied, frozen) and copied.tolist() == list(b"abcd")
