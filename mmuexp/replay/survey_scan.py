@@ -419,6 +419,17 @@ def _part_of_run(
     return n, 0, near
 
 
+@inside
+def _count_executions(w: Walked, sums: np.ndarray) -> None:
+    """Count what the executions of each shape count whatever its addresses are."""
+    for each in range(len(w.first_site) - 1):
+        times = np.int64(w.shape[each << PLACE_BITS | EXECUTIONS])
+        if times:
+            w.shape[each << PLACE_BITS | EXECUTIONS] = 0
+            for k in range(len(OF_SHAPE)):
+                sums[OF_SHAPE[k]] += times * w.counts[each, k]
+
+
 @guarded()
 @kept
 def walk(
@@ -485,10 +496,5 @@ def walk(
     at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[AT_OTHER] = row, run, part, access, other
     at[ERA], at[ERA_START], sums[GUEST_INSNS], sums[MODE] = era, era_start, insns, now
     sums[ROWS] += row - begun
-    for each in range(len(w.first_site) - 1):
-        times = np.int64(w.shape[each << PLACE_BITS | EXECUTIONS])
-        if times:
-            w.shape[each << PLACE_BITS | EXECUTIONS] = 0
-            for k in range(len(OF_SHAPE)):
-                sums[OF_SHAPE[k]] += times * w.counts[each, k]
+    _count_executions(w, sums)
     return n, ended, code, near

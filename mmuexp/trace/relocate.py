@@ -27,10 +27,6 @@ class Relocated:
         """As `Trace.batches`."""
         return map(self.moved, self.trace.batches(ahead=ahead))
 
-    def runs(self, *, ahead: bool = True) -> Iterator[Runs]:
-        """As `Trace.runs`."""
-        return runs_of(self.batches(ahead=ahead))
-
     def sha256(self) -> str:
         """Of the file, as recorded."""
         return self.trace.sha256()
