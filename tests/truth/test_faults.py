@@ -171,8 +171,8 @@ def test_sums_by_page_and_block_are_those_of_the_list():
 
 
 def test_one_scheme_is_asked_for():
-    with pytest.raises(UsageError, match="list"):
-        mmuexp.faults(None, ["map-block"])
+    with pytest.raises(UsageError, match="2 strategies"):
+        mmuexp.faults(None, ["map-block", "softmmu"])
     frame = mmuexp.faults(FILES[0], parse_spec("softmmu"))
     assert len(frame) == 0
     assert frame["cause"].dtype == "category"
