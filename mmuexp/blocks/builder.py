@@ -31,7 +31,7 @@ class Builder:
         self._batches = 0
         self._shapes, self._sites = _room_for_shapes(), _room_for_sites()
         self._follower = np.zeros(MOST_SHAPES + 1, np.int32)  # of each shape: the one that came behind it
-        self._site_vaddr = np.zeros(len(self._sites.op), np.uint64)  # where each was the last time
+        self._site_vaddr = np.zeros(len(self._sites.op), np.uint32)  # where each was the last time
         self._table[:] = 0
         self._state[:] = 0
 
@@ -54,7 +54,7 @@ class Builder:
 
     def _feed(self, columns: Columns) -> Runs:
         rows, state = len(columns.op), self._state
-        run, vaddr = np.empty(rows, np.uint16), np.empty(rows, np.uint64)
+        run, vaddr = np.empty(rows, np.uint16), np.zeros(rows + MOST_SITES, np.uint32)
         changed, others = np.zeros((rows >> 6) + 2, np.uint64), np.empty(rows, np.int32)
         state[[ROW, RUNS, ACCESSES, OTHERS, LAST]] = 0
         state[BEFORE] = state[SHAPES]
@@ -67,8 +67,8 @@ class Builder:
         known = known._replace(first_site=self._shapes.first_site[: shapes + 2])
         where = others[:other]
         return Runs(
-            row, run[:runs], vaddr[:accesses], changed, Columns(*(column[where] for column in columns)), known,
-            Sites(*(each[:sites] for each in self._sites)), before,
+            row, run[:runs], vaddr[: accesses + MOST_SITES], changed, Columns(*(column[where] for column in columns)),
+            known, Sites(*(each[:sites] for each in self._sites)), before,
         )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def _find(
         runs += U(1)
         first = U(first_site[shape])
         for k in range(count):
-            now = U(vaddrs[data + k])
+            now = np.uint32(vaddrs[data + k])
             then = before if new else site_vaddr[first + k]
             changed[accesses >> U(6)] |= U(now != then) << (accesses & U(63))
             vaddr[accesses] = site_vaddr[first + k] = before = now

@@ -20,7 +20,7 @@ from mmuexp.emulator.state import zeros
 from mmuexp.guest import PAGE_BITS, PAGES, USER
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay.firsts import END_OTHER, END_PART, END_ROW, END_RUN, Rows, room_for
-from mmuexp.replay.shapes import COUNT, HAS_BLOCK, NUMBER, PLACE_BITS
+from mmuexp.replay.shapes import COUNT, FLAGS, HAS_BLOCK, INSNS, NUMBER, PLACE_BITS, SIZE, VADDR
 
 JUMPS = 1 << 12  # places of the jump cache
 GROUP = 1 << 6  # places that all blocks of one page share, and those of some other pages
@@ -76,9 +76,9 @@ def _find(
             has = np.int64(w.shape[about | u8(HAS_BLOCK)])
             row += np.int64(w.shape[about | u8(COUNT)]) + has - part
             enters, part = has > part, 0
-            vaddr = np.int64(w.shape_vaddr[shape])
+            vaddr, flags = np.int64(w.shape[about | u8(VADDR)]), np.int64(w.shape[about | u8(FLAGS)])
             page = vaddr >> PAGE_BITS
-            where = page << 1 | (1 if user_mode else np.int64(w.shape_flags[shape] & USER) >> 1)
+            where = page << 1 | (1 if user_mode else (flags & USER) >> 1)
             if where == before or not enters:
                 continue
             at = _group_of(vaddr) | (vaddr ^ vaddr >> 6) & GROUP - 1
@@ -87,9 +87,9 @@ def _find(
             if held != now and (entered[where] != epoch or (page != before >> 1 and held >> 1 != now >> 1)):
                 n = u8(count)
                 found[n] = i
-                rows.vaddr[n], rows.size[n], rows.insns[n] = vaddr, w.shape_size[shape], w.shape_insns[shape]
-                rows.op[n], rows.flags[n] = 2, w.shape_flags[shape]
-                rows.key[n], rows.form[n] = w.shape[shape << u8(PLACE_BITS) | u8(NUMBER)], w.shape_size[shape]
+                size = w.shape[about | u8(SIZE)]
+                rows.vaddr[n], rows.size[n], rows.insns[n] = vaddr, size, w.shape[about | u8(INSNS)]
+                rows.op[n], rows.flags[n], rows.key[n], rows.form[n] = 2, flags, w.shape[about | u8(NUMBER)], size
                 count += 1
                 entered[where] = epoch
                 jumps[at] = now

@@ -25,7 +25,7 @@ END_ROW, END_FIRST, END_INSNS, END_RUN, END_PART, END_ACCESS, END_OTHER = range(
 class Rows(NamedTuple):
     """Holds rows as the loop reads them, an array a column; `key` and `form`: keys.py."""
 
-    vaddr: np.ndarray  # uint64
+    vaddr: np.ndarray  # uint32
     size: np.ndarray  # uint16
     insns: np.ndarray  # uint8
     op: np.ndarray  # uint8
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
     form: np.ndarray  # uint16
 
 
-ROWS: Any = Rows._make(map(np.dtype, ("u8", "u2", "u1", "u1", "u1", "u4", "u2")))
+ROWS: Any = Rows._make(map(np.dtype, ("u4", "u2", "u1", "u1", "u1", "u4", "u2")))
 
 
 def room_for(rows: int) -> Rows:

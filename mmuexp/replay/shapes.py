@@ -7,7 +7,7 @@ import numpy as np
 from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, Runs, Shapes, Sites
 from mmuexp.errors import TraceError
 from mmuexp.guest import IO, MAX_ACCESS_BYTES, USER, Op
-from mmuexp.native.jitcache import Number, guarded, kept
+from mmuexp.native.jitcache import Number, guarded, inside, kept
 
 UNIT_BYTES = 8
 MOST_ADDRESSES = 1 << 22  # of code, that a trace may enter; a real guest has some hundred thousand
@@ -17,15 +17,15 @@ NO_ACCESS, MIXED = 4, 3  # in place of a shape's mode
 S_EXECS, S_LOADS, S_STORES, S_IO, S_RAM_LOADS, S_RAM_STORES, S_UNITS8, S_WIDE_UNITS8 = range(8)
 
 # Of a site, packed: the bit of its kind where it is aligned; a mask of the address's bits that say whether it is; its
-# size less one; 1 where no address makes it a plain access
-MASK_AT, LESS_AT, ODD_AT = 8, 16, 24
+# size less one; 1 where no address makes it a plain access; and its columns
+MASK_AT, LESS_AT, ODD_AT, OP_AT, SIZE_AT, INSNS_AT, FLAGS_AT = 8, 16, 24, 25, 32, 48, 56
 
 
 # Of a shape, by its place among the PLACES that are kept of it side by side: its first site, and how many it has; 1
-# where it has an EXEC row, the number of that row's address, and its guest instructions; RAM accesses; USER or 0 where
+# where it has an EXEC row, the number of that row's address, and its columns; RAM accesses; USER or 0 where
 # all accesses are so, else NO_ACCESS or MIXED; the last era in which all of its rows were seen, and none was always a
 # first; executions that are not counted yet
-FIRST, COUNT, HAS_BLOCK, NUMBER, INSNS, RAM, MODE, CLEAN, EXECUTIONS = range(9)
+FIRST, COUNT, HAS_BLOCK, NUMBER, VADDR, SIZE, INSNS, FLAGS, RAM, MODE, CLEAN, EXECUTIONS = range(12)
 PLACE_BITS = 4
 PLACES = 1 << PLACE_BITS
 
@@ -35,7 +35,7 @@ class Known(NamedTuple):
 
     counts: np.ndarray  # int64[shapes, 8]
     shape: np.ndarray  # uint32[shapes * PLACES]: what an execution needs is in one line of the cache
-    site: np.ndarray  # uint32[sites], packed as above
+    site: np.ndarray  # uint64[sites], packed as above
 
 
 class ShapeBook:
@@ -63,17 +63,24 @@ class ShapeBook:
         about = self.known.shape.reshape(-1, PLACES)[new]
         about[:, FIRST] = runs.shapes.first_site[new]
         about[:, COUNT] = np.diff(runs.shapes.first_site[before + 1 : after + 2])
-        about[:, HAS_BLOCK], about[:, INSNS] = runs.shapes.size[new] != 0, runs.shapes.insns[new]
+        about[:, HAS_BLOCK] = runs.shapes.size[new] != 0
+        for place, column in zip((VADDR, SIZE, INSNS, FLAGS), runs.shapes, strict=False):
+            about[:, place] = column[new]
         self._count(about, runs.shapes, sites, new, first)
         self._number(about, runs.shapes, new)
 
     def _packed(self, sites: Sites) -> np.ndarray:
-        size, user = sites.size.astype(np.uint32), self._user_mode | (sites.flags & USER != 0)
-        less = size - 1
-        mask = np.where(size & less == 0, less, 0)
-        odd = (sites.flags & IO != 0) | (size == 0) | (size > MAX_ACCESS_BYTES)
-        kind = np.uint32(1) << (sites.op + 2 * user).astype(np.uint32)
-        return np.where(odd, np.uint32(1 << ODD_AT), kind | mask << MASK_AT | less << LESS_AT)
+        size, insns, op, flags = (column.astype(np.uint64) for column in sites)
+        one, less = np.uint64(1), size - np.uint64(1)
+        mask = np.where(size & less == 0, less, np.uint64(0))
+        user = np.uint64(2) if self._user_mode else flags & np.uint64(USER)
+        odd = (flags & np.uint64(IO) != 0) | (size == 0) | (size > MAX_ACCESS_BYTES)
+        kind = one << (op + user) | mask << np.uint64(MASK_AT) | less << np.uint64(LESS_AT)
+        packed = np.where(odd, one << np.uint64(ODD_AT), kind)
+        columns = ((op, OP_AT), (size, SIZE_AT), (insns, INSNS_AT), (flags, FLAGS_AT))
+        for column, place in columns:
+            packed |= column << np.uint64(place)
+        return packed
 
     def _count(self, about: np.ndarray, shapes: Shapes, sites: Sites, new: slice, first: int) -> None:
         ends = shapes.first_site[new.start : new.stop + 1].astype(np.int64) - first
@@ -108,13 +115,21 @@ def _room() -> Known:
     count = MOST_SHAPES + 1
     return Known(
         np.zeros((count, S_WIDE_UNITS8 + 1), np.int64), np.zeros(count * PLACES, np.uint32),
-        np.zeros(MOST_SHAPES * MOST_SITES, np.uint32),
+        np.zeros(MOST_SHAPES * MOST_SITES, np.uint64),
     )  # fmt: skip
 
 
 def _sums(of_site: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Add up what sites have, between each two of `ends`."""
     return np.diff(np.concatenate(([0], np.cumsum(of_site, dtype=np.int64)))[ends])
+
+
+@inside
+def columns_of(packed: Number) -> tuple[Number, Number, Number, Number]:
+    """Take size, insns, op and flags of a site."""
+    u8 = np.uint64
+    size, insns = packed >> u8(SIZE_AT) & u8(0xFFFF), packed >> u8(INSNS_AT) & u8(0xFF)
+    return size, insns, packed >> u8(OP_AT) & u8(1), packed >> u8(FLAGS_AT)
 
 
 @guarded()

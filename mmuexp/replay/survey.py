@@ -34,7 +34,7 @@ class Batch:
     def __init__(self, runs: Runs, frames: np.ndarray, known: Any, room: list[Rows]):
         self.runs = runs
         self.walked = scan.Walked(
-            runs.run, runs.vaddr, runs.changed, *runs.others, frames, *runs.shapes, *runs.sites, *known
+            runs.run, runs.vaddr, runs.changed, *runs.others, frames, runs.shapes_so_far + 1, *known
         )
         self.lock, self._room = Lock(), room
 

@@ -28,12 +28,13 @@ from mmuexp.replay.firsts import (
     LAST_ERA,
     Rows,
 )
-from mmuexp.replay.keys import KINDS, LARGEST_BLOCK, MISALIGNED, ODD
+from mmuexp.replay.keys import ACCESS, KINDS, LARGEST_BLOCK, MISALIGNED, ODD
 from mmuexp.replay.shapes import (
     CLEAN,
     COUNT,
     EXECUTIONS,
     FIRST,
+    FLAGS,
     HAS_BLOCK,
     INSNS,
     LESS_AT,
@@ -44,6 +45,9 @@ from mmuexp.replay.shapes import (
     ODD_AT,
     PLACE_BITS,
     RAM,
+    SIZE,
+    VADDR,
+    columns_of,
 )
 from mmuexp.replay.shapes import MODE as MODE_OF_SHAPE
 
@@ -94,15 +98,7 @@ class Walked(NamedTuple):
     other_op: np.ndarray
     other_flags: np.ndarray
     other_frame: np.ndarray  # int32, the frame of each MAP row
-    shape_vaddr: np.ndarray
-    shape_size: np.ndarray
-    shape_insns: np.ndarray
-    shape_flags: np.ndarray
-    first_site: np.ndarray
-    site_size: np.ndarray
-    site_insns: np.ndarray
-    site_op: np.ndarray
-    site_flags: np.ndarray
+    shapes: int  # so far, and one for OTHER
     counts: np.ndarray
     shape: np.ndarray
     site: np.ndarray
@@ -212,25 +208,17 @@ def _first(f: Found, n: Number, row: Number, vaddr: Number, size: Number, insns:
 def _block(w: Walked, f: Found, p: Pages, shape: Number, row: Number, n: Number, epoch: Number,
            system: bool) -> tuple[Number, Number]:  # fmt: skip
     """Look at the EXEC row of a shape that was not seen in this era. Returns firsts so far, and why it is refused."""
-    vaddr, size, flags = np.int64(w.shape_vaddr[shape]), np.int64(w.shape_size[shape]), w.shape_flags[shape]
+    about = shape << np.uint64(PLACE_BITS)
+    vaddr, size = np.int64(w.shape[about | np.uint64(VADDR)]), np.int64(w.shape[about | np.uint64(SIZE)])
+    flags = w.shape[about | np.uint64(FLAGS)]
     if flags & 1:
         return n, BAD_EXEC_IO
     if (vaddr & 4095) + size > LARGEST_BLOCK:
         return n, BAD_EXEC_LONG
     if not _is_known(p, vaddr, size, epoch, system):
         return n, BAD_UNKNOWN
-    n = _first(
-        f,
-        n,
-        row,
-        vaddr,
-        size,
-        w.shape_insns[shape],
-        2,
-        flags,
-        w.shape[shape << np.uint64(PLACE_BITS) | np.uint64(NUMBER)],
-        size,
-    )
+    insns, number = w.shape[about | np.uint64(INSNS)], w.shape[about | np.uint64(NUMBER)]
+    n = _first(f, n, row, vaddr, size, insns, 2, flags, number, size)
     return n, 0
 
 
@@ -238,27 +226,26 @@ def _block(w: Walked, f: Found, p: Pages, shape: Number, row: Number, n: Number,
 def _data(w: Walked, f: Found, p: Pages, site: Number, vaddr: Number, row: Number, n: Number, era: Number,
           sums: np.ndarray, system: bool) -> tuple[Number, Number, Number]:  # fmt: skip
     """Look at a data row. Returns firsts so far; is it one whenever it comes; and why it is refused, 0 if it is not."""
-    u4 = np.uint32
+    u4, u8 = np.uint32, np.uint64
     packed = w.site[site]
+    size, insns, op, flags = columns_of(packed)
     offset = u4(vaddr) & u4(4095)
-    less = packed >> u4(LESS_AT) & u4(255)
-    page = np.uint64(vaddr >> 12)
-    if packed >> u4(ODD_AT) or offset + less > u4(4095):
-        size = np.int64(w.site_size[site])
-        code = _irregular(np.int64(w.site_op[site]), np.int64(w.site_flags[site]), vaddr, size, sums, p, system)
-        n = _first(f, n, row, vaddr, size, w.site_insns[site], w.site_op[site], w.site_flags[site],
-                   page << np.uint64(KINDS), ODD)  # fmt: skip
+    less = u4(packed >> u8(LESS_AT) & u8(255))
+    page = u8(vaddr >> 12)
+    if packed >> u8(ODD_AT) & u8(1) or offset + less > u4(4095):
+        code = _irregular(np.int64(op), np.int64(flags), vaddr, np.int64(size), sums, p, system)
+        n = _first(f, n, row, vaddr, size, insns, op, flags, page << u8(KINDS), ODD)
         return n, 1, code
-    kind = packed & u4((1 << MASK_AT) - 1)
-    if offset & (packed >> u4(MASK_AT)) & u4(63):
+    kind = u4(packed & u8((1 << MASK_AT) - 1))
+    if offset & u4(packed >> u8(MASK_AT) & u8(63)):
         if system and p.epoch[page] != sums[EPOCH]:
             return n, 1, BAD_UNKNOWN
         p.touched[page] = 1
         sums[MISALIGNED_ROWS] += 1
         sums[RAM_MISALIGNED_IN_PAGE] += 1
         sums[RAM_MISALIGNED_UNITS8] += np.int64(less >> u4(3)) + 1
-        n = _first(f, n, row, vaddr, less + u4(1), w.site_insns[site], w.site_op[site], w.site_flags[site],
-                   page << np.uint64(KINDS) | np.uint64(kind << u4(KINDS // 2)), MISALIGNED)  # fmt: skip
+        key = page << u8(KINDS) | u8(kind << u4(KINDS // 2))
+        n = _first(f, n, row, vaddr, size, insns, op, flags, key, MISALIGNED)
         return n, 1, 0
     seen = p.seen[page]
     if seen >> u4(ERA_AT) != u4(era):
@@ -269,25 +256,27 @@ def _data(w: Walked, f: Found, p: Pages, site: Number, vaddr: Number, row: Numbe
         return n, 0, BAD_UNKNOWN
     p.seen[page] = seen | kind
     p.touched[page] = 1
-    n = _first(f, n, row, vaddr, less + u4(1), w.site_insns[site], w.site_op[site], w.site_flags[site],
-               page << np.uint64(KINDS) | np.uint64(kind), 0)  # fmt: skip
+    n = _first(f, n, row, vaddr, size, insns, op, flags, page << u8(KINDS) | u8(kind), ACCESS)
     return n, 0, 0
 
 
 @inside
-def _not_seen(w: Walked, p: Pages, first: Number, access: Number, count: Number, era: Number) -> Number:
-    """Look up the data rows of a run. Returns a bit for each that is not plain, or whose page was not accessed so in
-    this era. It has no branches: which addresses changed cannot be guessed, and looking at all is faster."""
+def _not_seen(w: Walked, p: Pages, first: Number, access: Number, bits: Number, era: Number) -> Number:
+    """Look up some data rows of a run. Returns a bit for each that is not plain, or whose page was not accessed so in
+    this era."""
     u4, u8 = np.uint32, np.uint64
-    bits = u8(0)
-    for k in range(u8(count)):
+    found = u8(0)
+    while bits:
+        k = lowest_bit(bits)
+        bits &= bits - u8(1)
         vaddr, packed = w.vaddr[u8(access) + k], w.site[u8(first) + k]
-        offset = u4(vaddr) & u4(4095)
-        odd = packed >> u4(ODD_AT) | offset & (packed >> u4(MASK_AT)) & u4(63)
-        seen = p.seen[vaddr >> u8(12)]
-        old = (seen >> u4(ERA_AT) != u4(era)) | (seen & packed & u4((1 << MASK_AT) - 1) == u4(0))
-        bits |= u8((odd != u4(0)) | (offset + (packed >> u4(LESS_AT) & u4(255)) > u4(4095)) | old) << k
-    return bits
+        offset = vaddr & u4(4095)
+        odd = u4(packed >> u8(ODD_AT) & u8(1)) | offset & u4(packed >> u8(MASK_AT) & u8(63))
+        over = offset + u4(packed >> u8(LESS_AT) & u8(255)) > u4(4095)
+        seen = p.seen[vaddr >> u4(12)]
+        old = (seen >> u4(ERA_AT) != u4(era)) | (seen & u4(packed & u8((1 << MASK_AT) - 1)) == u4(0))
+        found |= u8((odd != u4(0)) | over | old) << k
+    return found
 
 
 @inside
@@ -347,7 +336,7 @@ def _look(w: Walked, p: Pages, f: Found, shape: Number, bits: Number, access: Nu
     is_clean = w.shape[about | u8(CLEAN)] == u4(era)
     always, code = np.int64(0), np.int64(0)
     if is_clean:
-        bits &= _not_seen(w, p, first, access, count, era)
+        bits = _not_seen(w, p, first, access, bits, era)
     else:
         bits = lowest_bits(count) if count else u8(0)
         if has:
@@ -370,7 +359,8 @@ def _look(w: Walked, p: Pages, f: Found, shape: Number, bits: Number, access: Nu
 @inside
 def _counted_row(w: Walked, site: Number, sums: np.ndarray, near: farcode.Near) -> farcode.Near:
     """Count of a data row what else its shape counts for all its executions."""
-    op, flag, size = np.int64(w.site_op[site]), np.int64(w.site_flags[site]), np.int64(w.site_size[site])
+    packed = columns_of(w.site[site])
+    size, op, flag = np.int64(packed[0]), np.int64(packed[2]), np.int64(packed[3])
     sums[LOADS + op] += 1
     sums[IO_ACCESSES] += flag & 1
     if not flag & 1:
@@ -393,16 +383,16 @@ def _part_of_run(
     """
     u8 = np.uint64
     shape = u8(w.run[u8(at[RUN])])
-    has = np.int64(w.shape_size[shape] != 0)
-    first = np.int64(w.first_site[shape])
-    count = np.int64(w.first_site[shape + u8(1)]) - first
-    w.shape[shape << u8(PLACE_BITS) | u8(CLEAN)] = 0  # whoever sees it next looks at all of it
+    about = shape << u8(PLACE_BITS)
+    has = np.int64(w.shape[about | u8(HAS_BLOCK)])
+    first, count = np.int64(w.shape[about | u8(FIRST)]), np.int64(w.shape[about | u8(COUNT)])
+    w.shape[about | u8(CLEAN)] = 0  # whoever sees it next looks at all of it
     while at[ROW] < stop and at[PART] < has + count:
         if at[PART] < has:
             n, code = _block(w, f, p, shape, at[ROW], n, sums[EPOCH], system)
             sums[EXECS] += 1
-            sums[GUEST_INSNS] += w.shape_insns[shape]
-            near = farcode.enter(near, generations, w.shape[shape << u8(PLACE_BITS) | u8(NUMBER)])
+            sums[GUEST_INSNS] += w.shape[about | u8(INSNS)]
+            near = farcode.enter(near, generations, w.shape[about | u8(NUMBER)])
         else:
             site = u8(first + at[PART] - has)
             vaddr = np.int64(w.vaddr[u8(at[AT_ACCESS])])
@@ -422,7 +412,7 @@ def _part_of_run(
 @inside
 def _count_executions(w: Walked, sums: np.ndarray) -> None:
     """Count what the executions of each shape count whatever its addresses are."""
-    for each in range(len(w.first_site) - 1):
+    for each in range(w.shapes):
         times = np.int64(w.shape[each << PLACE_BITS | EXECUTIONS])
         if times:
             w.shape[each << PLACE_BITS | EXECUTIONS] = 0
@@ -479,7 +469,7 @@ def walk(
                 if mode != now and mode != NO_ACCESS:
                     sums[MODE] = now
                     for k in range(count if mode == MIXED else 1):
-                        _take_turn(np.int64(w.site_flags[u8(first + k)]) & 2, sums)
+                        _take_turn(np.int64(columns_of(w.site[u8(first + k)])[3]) & 2, sums)
                     now = sums[MODE]
                 bits = _bits_of(w.changed, access, count)
                 if bits or w.shape[about | u8(CLEAN)] != u4(era):

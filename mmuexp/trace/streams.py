@@ -13,6 +13,7 @@ import numpy as np
 
 from mmuexp.blocks.runs import MOST_SITES, OTHER, Runs, Shapes, Sites, no_shapes
 from mmuexp.guest import Columns, Op
+from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, kept
 from mmuexp.trace.flatbuffer import Broken
 
@@ -48,6 +49,7 @@ class Packer:
         had = np.zeros(0, np.uint32) if before == 1 else self._site_vaddr
         self._site_vaddr = np.concatenate([had, np.zeros(len(sites.op) - len(had), np.uint32)])
         run, changes = np.empty(len(runs.run), np.uint16), np.empty(len(runs.vaddr), np.uint32)
+        accesses = len(runs.vaddr) - MOST_SITES
         count = _differences(
             runs.run, runs.vaddr, runs.changed, shapes.first_site, runs.before, self._site_vaddr, run, changes
         )
@@ -60,7 +62,7 @@ class Packer:
             *(column[shapes.first_site[before] :] for column in sites),
             *others[2:],
         ]
-        changed = runs.changed.view(np.uint8)[: len(runs.vaddr) + 7 >> 3]
+        changed = runs.changed.view(np.uint8)[: accesses + 7 >> 3]
         return Streams(run, changed, *_packed(np.concatenate(numbers)), np.concatenate([*map(_bytes, told)]))
 
 
@@ -96,8 +98,8 @@ class Unpacker:
         shapes = self._shapes = definition.added_to(self._shapes)
         self._sites = Sites(*map(np.concatenate, zip(self._sites, definition.sites, strict=True)))
         had = self._site_vaddr
-        self._site_vaddr = np.concatenate([had, np.zeros(len(self._sites.op) - len(had), np.uint32)])
-        bits, vaddr = np.zeros((rows >> 6) + 2, np.uint64), np.empty(rows, np.uint64)
+        self._site_vaddr = np.concatenate([had, np.zeros(len(self._sites.op) + MOST_SITES - len(had), np.uint32)])
+        bits, vaddr = np.zeros((rows >> 6) + 2, np.uint64), np.zeros(rows + MOST_SITES, np.uint32)
         bits.view(np.uint8)[: len(changed)] = changed
         shape = np.empty(len(run), np.uint16)
         accesses = _addresses(
@@ -108,7 +110,7 @@ class Unpacker:
         if len(changed) != accesses + 7 >> 3 or (accesses % 8 and changed[-1] >> accesses % 8):
             raise Broken("a batch has not a bit for each access")
         self._told = before + new
-        return Runs(rows, shape, vaddr[:accesses], bits, others, shapes, self._sites, before)
+        return Runs(rows, shape, vaddr[: accesses + MOST_SITES], bits, others, shapes, self._sites, before)
 
 
 class _Definitions:
@@ -289,12 +291,15 @@ def _addresses(
             return -1
         at, shift = access >> U(6), access & U(63)
         bits = changed[at] >> shift | changed[at + U(1)] << U(1) << U(63) - shift
-        for k in range(sites):
+        left = lowest_bits(sites) if sites else U(0)
+        while left:  # bit by bit: the vector code of a loop that counts takes longer to begin than this to be done
+            k = lowest_bit(left)
+            left &= left - U(1)
             if not new:
                 last = site_vaddr[first + k]
-            if bits >> k & U(1):
-                last = np.uint32(last + numbers[count])
-                count += U(1)
+            step = bits >> k & U(1)
+            last = np.uint32(last + (numbers[count] if step else np.uint32(0)))
+            count += step
             site_vaddr[first + k] = vaddr[access + k] = last
         access += sites
         if count > most:
