@@ -130,7 +130,7 @@ def _find(
 ) -> None:  # fmt: skip
     """Cut the rows into runs, up to the one whose shape there is no room for; `state` says how far it came."""
     rows, i, runs, accesses, other, last = U(len(ops)), U(0), U(0), U(0), U(0), U(0)
-    shapes, sites, before = U(state[SHAPES]), U(state[SITES]), U(0)
+    shapes, sites, before = U(state[SHAPES]), U(state[SITES]), np.uint32(0)
     while i < rows:
         block = _is_block(ops[i], pages[i], sizes[i])
         if not block and not _is_data(ops[i], pages[i]):

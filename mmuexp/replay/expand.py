@@ -6,21 +6,37 @@ import numpy as np
 
 from mmuexp.blocks.runs import OTHER
 from mmuexp.guest import PAGE_BITS, PAGE_MASK, Op
+from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay.firsts import END_ACCESS, END_OTHER, END_PART, END_ROW, END_RUN, Rows
 from mmuexp.replay.keys import ACCESS, KINDS, MISALIGNED, ODD
-from mmuexp.replay.shapes import COUNT, FIRST, HAS_BLOCK, LESS_AT, MASK_AT, NUMBER, ODD_AT, PLACE_BITS
+from mmuexp.replay.shapes import (
+    COUNT,
+    FIRST,
+    FLAGS,
+    HAS_BLOCK,
+    INSNS,
+    LESS_AT,
+    MASK_AT,
+    NUMBER,
+    ODD_AT,
+    PLACE_BITS,
+    SIZE,
+    VADDR,
+    columns_of,
+)
 
 
 @inside
 def _key_and_form(packed: Any, vaddr: Any) -> tuple[Any, Any]:
     """Make the key and the form of a data row."""
-    u4 = np.uint32
+    u4, u8 = np.uint32, np.uint64
     offset = u4(vaddr) & u4(PAGE_MASK)
-    page = u4(vaddr >> np.uint64(PAGE_BITS)) << u4(KINDS)
-    kind = packed & u4((1 << MASK_AT) - 1)
-    odd = (packed >> u4(ODD_AT) != u4(0)) | (offset + (packed >> u4(LESS_AT) & u4(255)) > u4(PAGE_MASK))
-    misaligned = offset & (packed >> u4(MASK_AT)) & u4(63) != u4(0)
+    page = u4(vaddr >> u4(PAGE_BITS)) << u4(KINDS)
+    kind = u4(packed & u8((1 << MASK_AT) - 1))
+    over = offset + u4(packed >> u8(LESS_AT) & u8(255)) > u4(PAGE_MASK)
+    odd = (packed >> u8(ODD_AT) & u8(1) != u8(0)) | over
+    misaligned = offset & u4(packed >> u8(MASK_AT) & u8(63)) != u4(0)
     bit = kind << u4(KINDS // 2) if misaligned else kind
     form = u4(MISALIGNED) if misaligned else u4(ACCESS)
     return page | (u4(0) if odd else bit), u4(ODD) if odd else form
@@ -44,18 +60,23 @@ def expand(w: Any, place: np.ndarray, stop: Number, to: Rows) -> None:
         about = shape << u8(PLACE_BITS)
         has = np.int64(w.shape[about | u8(HAS_BLOCK)])
         if part < has:
-            to.vaddr[i], to.size[i], to.insns[i] = w.shape_vaddr[shape], w.shape_size[shape], w.shape_insns[shape]
-            to.op[i], to.flags[i] = Op.EXEC, w.shape_flags[shape]
-            to.key[i], to.form[i] = w.shape[shape << u8(PLACE_BITS) | u8(NUMBER)], w.shape_size[shape]
+            size = w.shape[about | u8(SIZE)]
+            to.vaddr[i], to.size[i], to.insns[i] = w.shape[about | u8(VADDR)], size, w.shape[about | u8(INSNS)]
+            to.op[i], to.flags[i] = Op.EXEC, w.shape[about | u8(FLAGS)]
+            to.key[i], to.form[i] = w.shape[about | u8(NUMBER)], size
             row, part = row + 1, part + 1
         count = np.int64(w.shape[about | u8(COUNT)]) + has - part
         first = np.int64(w.shape[about | u8(FIRST)]) + part - has
         some = min(count, stop - row)
-        for k in range(u8(some)):
-            i, site, vaddr = u8(row) + k, u8(first) + k, w.vaddr[u8(access) + k]
-            to.vaddr[i], to.size[i], to.insns[i] = vaddr, w.site_size[site], w.site_insns[site]
-            to.op[i], to.flags[i] = w.site_op[site], w.site_flags[site]
-            to.key[i], to.form[i] = _key_and_form(w.site[site], vaddr)
+        # bit by bit: for a loop that counts the compiler makes vector code, which takes longer to begin than to do this
+        bits = lowest_bits(some) if some else u8(0)
+        while bits:
+            k = lowest_bit(bits)
+            bits &= bits - u8(1)
+            i, packed, vaddr = u8(row) + k, w.site[u8(first) + k], w.vaddr[u8(access) + k]
+            to.vaddr[i] = vaddr
+            to.size[i], to.insns[i], to.op[i], to.flags[i] = columns_of(packed)
+            to.key[i], to.form[i] = _key_and_form(packed, vaddr)
         row, access = row + some, access + some
         if some == count:
             run, part = run + 1, 0

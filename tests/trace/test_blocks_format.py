@@ -12,6 +12,7 @@ from kit.traces import SYSTEM, columns_of, concat, program_rows, random_trace, r
 from plain_reader import batches
 
 from mmuexp.blocks.rows import rows_of
+from mmuexp.blocks.runs import MOST_SITES
 from mmuexp.guest import BATCH_ROWS, DTYPES, THREAD, Columns
 from mmuexp.trace import open_trace
 from mmuexp.trace.export import export
