@@ -18,9 +18,10 @@ ROW, RUNS, ACCESSES, OTHERS, SHAPES, SITES, LAST, BEFORE = range(8)
 
 
 class Builder:
-    """Makes runs of the rows of one trace; feed it in order."""
+    """Makes runs of the rows of one trace; feed it in order. A group has `batches` (None: as many as have room)."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: int | None = None) -> None:
+        self._group_batches = batches
         self._table = np.zeros(1 << TABLE_BITS, np.int32)  # a shape's number, 0 = none
         self._state = np.zeros(BEFORE + 1, np.int64)
         self._room: Any = None
@@ -40,7 +41,7 @@ class Builder:
         rows, at = len(columns.op), 0
         columns = Columns(*(for_kernels(c, dtype) for c, dtype in zip(columns, DTYPES, strict=True)))
         while at < rows or not rows:
-            if self._batches == GROUP_BATCHES:
+            if self._batches == self._group_batches:
                 self._begin()
             made = self._feed(Columns(*(column[at:] for column in columns)))
             if made.rows or not rows:
@@ -72,6 +73,11 @@ class Builder:
         )  # fmt: skip
 
 
+def grouped() -> Builder:
+    """Make a builder whose groups are those of a file."""
+    return Builder(GROUP_BATCHES)
+
+
 def for_kernels(column: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Give the column the one type that kernels are compiled for: a read-only array has another. None writes to it."""
     if not column.flags.writeable:
@@ -83,7 +89,7 @@ def for_kernels(column: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def runs_of(batches: Iterable[Columns]) -> Iterator[Runs]:
     """Yield the rows of one trace as runs."""
-    builder = Builder()
+    builder = grouped()
     for columns in batches:
         yield from builder.feed(columns)
 

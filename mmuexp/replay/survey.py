@@ -123,7 +123,8 @@ class Survey:
         self._frames: dict[int, int] = {}
         self._numbers = np.empty(0, np.int64)
         self._too_many: tuple[int, int] | None = None  # which of the batch's others names a frame too many
-        self._builder, self._book = Builder(), ShapeBook(not self._system, where)
+        self._builder: Builder | None = None
+        self._book = ShapeBook(not self._system, where)
         self._near, self._generations = farcode.NEAR, np.zeros(1 << 12, np.int64)
         self._at = np.zeros(scan.ERA_START + 1, np.int64)
         self._at[scan.ERA] = 1
@@ -147,6 +148,7 @@ class Survey:
         if isinstance(rows, Runs):
             parts = [self._part(rows, rows.rows if stop is None else stop, 0)]
         else:
+            self._builder = self._builder or Builder()
             parts = [self._part(runs, runs.rows, n) for n, runs in enumerate(self._builder.feed(rows))]
         if self._system and len(self._numbers) != len(self._frames):
             self._numbers = self.frame_numbers()

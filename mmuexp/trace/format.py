@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmuexp.blocks.builder import Builder
+from mmuexp.blocks.builder import grouped
 from mmuexp.errors import MmuexpError, UsageError, option, shown
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.trace import layout
@@ -82,7 +82,7 @@ class TraceWriter:
         self._pa = pa
         self._buffer, self._held = empty(BATCH_ROWS), 0
         self._sink = Sink(self.path, recording, force)
-        self._builder, self._packer = Builder(), Packer()
+        self._builder, self._packer = grouped(), Packer()
         known = dict(metadata or {})
         self._head = _bare({key: text for key, text in known.items() if text is not None})
         self._head |= {"format": layout.BLOCKS, "mode": mode}
@@ -178,7 +178,7 @@ class TraceWriter:
                 self._write_batch(self._packer.pack(runs), {"crc32": crc32(part), "batch": told})
                 self.rows += runs.rows
         except BaseException:
-            self._builder = Builder()  # what comes next does not build on a batch that is not in the file
+            self._builder = grouped()  # what comes next does not build on a batch that is not in the file
             raise
 
     def _write_batch(self, streams: Iterable[np.ndarray], custom: dict[str, str]) -> None:

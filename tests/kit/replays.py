@@ -54,6 +54,7 @@ class Rows:
     def __init__(self, rows: list[Row] | Columns, mode: str, batch: int = BATCH_ROWS):
         self.columns = rows if isinstance(rows, Columns) else columns_of(rows)
         self.mode, self.batch, self.rows, self.path = mode, batch, len(self.columns.op), "rows"
+        self.metadata: dict[str, str] = {}
 
     def batches(self, **_) -> Iterator[Columns]:
         for at in range(0, self.rows, self.batch):

@@ -275,7 +275,7 @@ def test_every_price_is_of_something_that_is_counted(mode):
     class Empty:
         rows = file_rows = 0
 
-        def batches(self, *, ahead):
+        def runs(self, *, ahead):
             return iter(())
 
     trace = Empty()

@@ -12,7 +12,7 @@ from kit.places import TESTS
 from kit.recordings import build, count, need, record, rows_of, workshop
 
 from mmuexp.guest import Op
-from mmuexp.trace.importers.lackey import import_trace
+from mmuexp.trace.importers.work import import_trace
 
 COPIES = 4096  # of vectorcopy.S
 

@@ -65,6 +65,8 @@ def expected(spec: str, n: int, pages: int) -> dict[str, int]:
         "code_page_data_stores": 0,
     }
     counts["accesses"] = counts["loads"] + counts["stores"]
+    if spec == "page-table":  # what is misaligned within a page is a hit
+        return counts | {"slow_io": 0, "slow_code": 0}
     if spec.startswith("softmmu"):
         misaligned = {} if spec.startswith("softmmu-qemu10") else {"slow_misaligned": 1}
         return counts | misaligned | {"slow_io": 0, "slow_code": 0}

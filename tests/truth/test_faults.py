@@ -113,8 +113,10 @@ def test_the_size_of_the_log_and_of_batches_does_not_matter(spec, mode):
     whole = logged(columns, spec, mode)
     assert whole.dtype == FAULT
     assert named(whole, spec) == oracle_faults.faults(rows, spec, mode)
-    for log, chunk in ((1, 1 << 20), (2, 997), (17, 1), (1 << 16, 613)):
+    for log, chunk in ((1, 1 << 20), (2, 997), (17, 31), (1 << 16, 613)):
         assert np.array_equal(logged(columns, spec, mode, log=log, chunk=chunk), whole)
+    few = Columns(*(column[:300] for column in columns))
+    assert np.array_equal(logged(few, spec, mode, log=17, chunk=1), logged(few, spec, mode))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
