@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ STRATEGIES = sorted(path for path in (ROOT / "strategies").glob("*.py") if path.
 MAY_SEE = ("typing", "numpy", "mmuexp.strategy", "mmuexp.events", "mmuexp.guest", "mmuexp.emulator")
 SOURCES = [p for folder in ("mmuexp", "strategies", "tests") for p in sorted((ROOT / folder).rglob("*.py"))]
 SOURCES += sorted((ROOT / "mmuexp").rglob("*.[ch]"))
+
+
+def test_every_folder_of_code_is_in_the_wheel():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT) for path in SOURCES if path.suffix == ".py" and path.parts[-2] != "tests"}
+    assert {".".join(folder.parts) for folder in folders if folder.parts[0] == "mmuexp"} <= set(listed)
 
 
 def imported(path: Path) -> set[str]:
