@@ -1,6 +1,7 @@
 """Format 2: what stands in the file, read by a program that knows the page alone; no trace is larger for it."""
 
 import os
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,18 @@ READER = Path(__file__).parent / "plain_reader.py"
 QUICK = ("smc", "ownpage", "textdata", "lu")  # recordings that plain Python reads in less than a second
 
 
-def plainly_equal(path) -> int:
-    """Compare the plain reader's rows with ours, batch by batch; returns how many there are."""
+def plainly_equal(path, most: int | None = None) -> int:
+    """Compare the plain reader's rows with ours, batch by batch, `most` of them; returns how many rows these have."""
     rows = 0
     with open_trace(path) as trace:
         ours = trace.batches()
-        for found in batches(path):
+        for found in islice(batches(path), most):
             assert np.array_equal(np.array(found), np.stack(next(ours), axis=1))
             rows += len(found)
-        assert rows == trace.file_rows and next(ours, None) is None
+        if rows != trace.file_rows:
+            assert len(trace.layouts.rows) > (most or len(trace.layouts.rows))
+        else:
+            assert next(ours, None) is None
     return rows
 
 
@@ -52,7 +56,8 @@ def test_a_plain_reader_reads_recordings(tmp_path, name):
 @pytest.mark.long
 @pytest.mark.parametrize("path", sorted(TRACES.glob("*.arrow")), ids=lambda path: path.stem)
 def test_a_plain_reader_reads_all_recordings(path):
-    assert plainly_equal(str(path)) > 20_000
+    """Two batches of each: the second needs what the first told."""
+    assert plainly_equal(str(path), 2) > 20_000
 
 
 @pytest.mark.parametrize("mode", ["user", "system"])
