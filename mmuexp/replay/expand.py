@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mmuexp.blocks.runs import OTHER
-from mmuexp.guest import PAGE_BITS, PAGE_MASK, Op
+from mmuexp.guest import PAGE_BITS, Op
 from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay.firsts import END_ACCESS, END_OTHER, END_PART, END_ROW, END_RUN, Rows
@@ -16,27 +16,22 @@ from mmuexp.replay.shapes import (
     FLAGS,
     HAS_BLOCK,
     INSNS,
-    LESS_AT,
-    MASK_AT,
     NUMBER,
-    ODD_AT,
     PLACE_BITS,
     SIZE,
     VADDR,
+    alignment_of,
     columns_of,
+    kind_of,
 )
 
 
 @inside
 def _key_and_form(packed: Any, vaddr: Any) -> tuple[Any, Any]:
     """Make the key and the form of a data row."""
-    u4, u8 = np.uint32, np.uint64
-    offset = u4(vaddr) & u4(PAGE_MASK)
-    page = u4(vaddr >> u4(PAGE_BITS)) << u4(KINDS)
-    kind = u4(packed & u8((1 << MASK_AT) - 1))
-    over = offset + u4(packed >> u8(LESS_AT) & u8(255)) > u4(PAGE_MASK)
-    odd = (packed >> u8(ODD_AT) & u8(1) != u8(0)) | over
-    misaligned = offset & u4(packed >> u8(MASK_AT) & u8(63)) != u4(0)
+    u4 = np.uint32
+    page, kind = u4(vaddr >> u4(PAGE_BITS)) << u4(KINDS), kind_of(packed)
+    odd, misaligned = alignment_of(packed, vaddr)
     bit = kind << u4(KINDS // 2) if misaligned else kind
     form = u4(MISALIGNED) if misaligned else u4(ACCESS)
     return page | (u4(0) if odd else bit), u4(ODD) if odd else form

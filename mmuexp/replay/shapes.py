@@ -6,7 +6,7 @@ import numpy as np
 
 from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, Runs, Shapes, Sites
 from mmuexp.errors import TraceError
-from mmuexp.guest import IO, MAX_ACCESS_BYTES, USER, Op
+from mmuexp.guest import IO, MAX_ACCESS_BYTES, PAGE_MASK, USER, Op
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 
 UNIT_BYTES = 8
@@ -132,6 +132,31 @@ def columns_of(packed: Number) -> tuple[Number, Number, Number, Number]:
     return size, insns, packed >> u8(OP_AT) & u8(1), packed >> u8(FLAGS_AT)
 
 
+@inside
+def alignment_of(packed: Number, vaddr: Number) -> tuple[Number, Number]:
+    """Tell whether an access of this site to this address is not plain (keys.py), and whether it is misaligned."""
+    u4, u8 = np.uint32, np.uint64
+    offset = u4(vaddr) & u4(PAGE_MASK)
+    crosses = offset + u4(packed >> u8(LESS_AT) & u8(255)) > u4(PAGE_MASK)
+    odd = (packed >> u8(ODD_AT) & u8(1) != u8(0)) | crosses
+    return odd, offset & u4(packed >> u8(MASK_AT) & u8(63)) != u4(0)
+
+
+@inside
+def kind_of(packed: Number) -> Number:
+    """Take the bit of the kind that an access of this site is where it is plain and aligned."""
+    return np.uint32(packed & np.uint64((1 << MASK_AT) - 1))
+
+
+@inside
+def _place_of(keys: np.ndarray, numbers: np.ndarray, vaddr: Number) -> Number:
+    """Find where an address stands in the table, or would; a place is taken where its number is not 0."""
+    place = np.int64(vaddr * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & len(keys) - 1
+    while numbers[place] and keys[place] != vaddr:
+        place = place + 1 & len(keys) - 1
+    return place
+
+
 @guarded()
 @kept
 def _look_up(
@@ -141,9 +166,7 @@ def _look_up(
     for i in range(len(vaddrs)):
         if sizes[i] == 0:
             continue
-        place = np.int64(vaddrs[i] * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & len(keys) - 1
-        while numbers[place] and keys[place] != vaddrs[i]:
-            place = place + 1 & len(keys) - 1
+        place = _place_of(keys, numbers, vaddrs[i])
         if numbers[place] == 0:
             count += 1
             keys[place], numbers[place] = vaddrs[i], count
@@ -156,7 +179,5 @@ def _look_up(
 def _put(keys: np.ndarray, numbers: np.ndarray, vaddrs: np.ndarray, given: np.ndarray) -> None:
     """Put numbered addresses into another table."""
     for i in range(len(vaddrs)):
-        place = np.int64(vaddrs[i] * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & len(keys) - 1
-        while numbers[place]:
-            place = place + 1 & len(keys) - 1
+        place = _place_of(keys, numbers, vaddrs[i])
         keys[place], numbers[place] = vaddrs[i], given[i]

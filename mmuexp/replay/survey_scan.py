@@ -37,17 +37,17 @@ from mmuexp.replay.shapes import (
     FLAGS,
     HAS_BLOCK,
     INSNS,
-    LESS_AT,
-    MASK_AT,
     MIXED,
     NO_ACCESS,
     NUMBER,
-    ODD_AT,
     PLACE_BITS,
     RAM,
     SIZE,
+    UNIT_BYTES,
     VADDR,
+    alignment_of,
     columns_of,
+    kind_of,
 )
 from mmuexp.replay.shapes import MODE as MODE_OF_SHAPE
 
@@ -229,21 +229,20 @@ def _data(w: Walked, f: Found, p: Pages, site: Number, vaddr: Number, row: Numbe
     u4, u8 = np.uint32, np.uint64
     packed = w.site[site]
     size, insns, op, flags = columns_of(packed)
-    offset = u4(vaddr) & u4(4095)
-    less = u4(packed >> u8(LESS_AT) & u8(255))
+    odd, misaligned = alignment_of(packed, vaddr)
     page = u8(vaddr >> 12)
-    if packed >> u8(ODD_AT) & u8(1) or offset + less > u4(4095):
+    if odd:
         code = _irregular(np.int64(op), np.int64(flags), vaddr, np.int64(size), sums, p, system)
         n = _first(f, n, row, vaddr, size, insns, op, flags, page << u8(KINDS), ODD)
         return n, 1, code
-    kind = u4(packed & u8((1 << MASK_AT) - 1))
-    if offset & u4(packed >> u8(MASK_AT) & u8(63)):
+    kind = kind_of(packed)
+    if misaligned:
         if system and p.epoch[page] != sums[EPOCH]:
             return n, 1, BAD_UNKNOWN
         p.touched[page] = 1
         sums[MISALIGNED_ROWS] += 1
         sums[RAM_MISALIGNED_IN_PAGE] += 1
-        sums[RAM_MISALIGNED_UNITS8] += np.int64(less >> u4(3)) + 1
+        sums[RAM_MISALIGNED_UNITS8] += np.int64(size) + UNIT_BYTES - 1 >> 3
         key = page << u8(KINDS) | u8(kind << u4(KINDS // 2))
         n = _first(f, n, row, vaddr, size, insns, op, flags, key, MISALIGNED)
         return n, 1, 0
@@ -270,12 +269,10 @@ def _not_seen(w: Walked, p: Pages, first: Number, access: Number, bits: Number, 
         k = lowest_bit(bits)
         bits &= bits - u8(1)
         vaddr, packed = w.vaddr[u8(access) + k], w.site[u8(first) + k]
-        offset = vaddr & u4(4095)
-        odd = u4(packed >> u8(ODD_AT) & u8(1)) | offset & u4(packed >> u8(MASK_AT) & u8(63))
-        over = offset + u4(packed >> u8(LESS_AT) & u8(255)) > u4(4095)
+        odd, misaligned = alignment_of(packed, vaddr)
         seen = p.seen[vaddr >> u4(12)]
-        old = (seen >> u4(ERA_AT) != u4(era)) | (seen & u4(packed & u8((1 << MASK_AT) - 1)) == u4(0))
-        found |= u8((odd != u4(0)) | over | old) << k
+        old = (seen >> u4(ERA_AT) != u4(era)) | (seen & kind_of(packed) == u4(0))
+        found |= u8(odd | misaligned | old) << k
     return found
 
 
