@@ -6,6 +6,8 @@ from mmuexp.blocks.runs import OTHER, Runs
 from mmuexp.guest import DTYPES, Columns, Op
 from mmuexp.native.jitcache import guarded, kept
 
+U = np.uint64  # what arrays are indexed by: for a signed index numba looks at each whether it is below 0
+
 
 def rows_of(runs: Runs) -> Columns:
     """Make the rows that these runs are, in arrays that are nobody else's."""
@@ -23,25 +25,19 @@ def _fill(
     site_size: np.ndarray, site_insns: np.ndarray, site_op: np.ndarray, site_flags: np.ndarray, vaddrs: np.ndarray,
     pages: np.ndarray, sizes: np.ndarray, insns: np.ndarray, ops: np.ndarray, flags: np.ndarray,
 ) -> None:  # fmt: skip
-    row = access = other = 0
+    row = access = other = U(0)
     pages[:] = 0
     for shape in run:
         if shape == OTHER:
             vaddrs[row], pages[row], sizes[row] = other_vaddr[other], other_page[other], other_size[other]
             insns[row], ops[row], flags[row] = other_insns[other], other_op[other], other_flags[other]
-            row, other = row + 1, other + 1
+            row, other = row + U(1), other + U(1)
             continue
         if shape_size[shape]:
             vaddrs[row], sizes[row], insns[row] = shape_vaddr[shape], shape_size[shape], shape_insns[shape]
             ops[row], flags[row] = Op.EXEC, shape_flags[shape]
-            row += 1
-        first = first_site[shape]
-        count = first_site[shape + 1] - first
-        for k in range(count):
-            vaddrs[row + k], sizes[row + k], insns[row + k] = (
-                vaddr[access + k],
-                site_size[first + k],
-                site_insns[first + k],
-            )
-            ops[row + k], flags[row + k] = site_op[first + k], site_flags[first + k]
-        row, access = row + count, access + count
+            row += U(1)
+        for site in range(U(first_site[shape]), U(first_site[U(shape) + U(1)])):
+            vaddrs[row], sizes[row], insns[row] = vaddr[access], site_size[site], site_insns[site]
+            ops[row], flags[row] = site_op[site], site_flags[site]
+            row, access = row + U(1), access + U(1)
