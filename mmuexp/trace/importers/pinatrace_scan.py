@@ -16,6 +16,7 @@ from mmuexp.trace.importers.text_scan import (
     OPEN_END,
     OWN,
     SKIP,
+    begins,
     decimal,
     has_room,
     hexadecimal,
@@ -33,21 +34,12 @@ END_MARK, TID = np.frombuffer(b"eof", np.uint8), np.frombuffer(b"tid:", np.uint8
 
 
 @inside
-def _begins(data, at, end, word):
-    """Does this word, in whatever case, stand here? It is in small letters."""
-    same = end - at >= len(word)
-    for index in range(len(word)):
-        same = same and (data[at + index] | 32) == word[index]
-    return same
-
-
-@inside
 def _thread(data, at, end):
     """(thread, whether it is well-formed) of what may stand behind an access: nothing, or `; TID: 3`."""
     if at == end:
         return np.int64(NO_THREAD), True
     at = skip_blanks(data, at + 1, end) if data[at] == SEMICOLON else end
-    if not _begins(data, at, end, TID):
+    if not begins(data, at, end, TID):
         return np.int64(NO_THREAD), False
     start = skip_blanks(data, at + len(TID), end)
     thread, after = decimal(data, start, end)
@@ -92,7 +84,7 @@ def parse(data, final, events, state, threads):
             break
         here = skip_blanks(data, at, end)
         if here < end and data[here] == HASH:
-            state[ENDED] |= _begins(data, here + 1, end, END_MARK)
+            state[ENDED] |= begins(data, here + 1, end, END_MARK)
         elif here < end:
             kind, address, size, valued, thread, good = _line(data, here, end)
             if good:

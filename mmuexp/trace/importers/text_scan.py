@@ -120,14 +120,18 @@ def size_of(value):
 
 
 @inside
-def word_is(data, at, end, word):
-    """Does this word, in whatever case, stand here and nothing behind it? `word` is in small letters."""
-    if end - at != len(word):
-        return False
-    same = True
+def begins(data, at, end, word):
+    """Does this word, in whatever case, stand here? `word` is in small letters."""
+    same = end - at >= len(word)
     for index in range(len(word)):
         same = same and (data[at + index] | 32) == word[index]
     return same
+
+
+@inside
+def word_is(data, at, end, word):
+    """Does this word, in whatever case, stand here and nothing behind it? `word` is in small letters."""
+    return end - at == len(word) and begins(data, at, end, word)
 
 
 @inside
