@@ -20,6 +20,7 @@ from mmuexp.errors import TraceError
 from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32
+from mmuexp.trace.forward import Forward
 from mmuexp.trace.layout import Batch, Broken, Buffer
 from mmuexp.trace.streams import Streams, Unpacker, most_bytes
 from mmuexp.trace.zstdwindows import Windows
@@ -308,10 +309,8 @@ class BlockDecoder(Decoder):
         return np.frombuffer(data or b"", np.uint8)[begin:end]
 
 
-class _Range:
+class _Range(Forward):
     """Reads a range of a file as if it were a file."""
-
-    closed = False
 
     def __init__(self, fd: int, part: Buffer):
         self.fd, self.at, self.end = fd, part.offset, part.offset + part.length
@@ -324,12 +323,3 @@ class _Range:
         if self.check is not None:
             self.check.feed(data)
         return data
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass

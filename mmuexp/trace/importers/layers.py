@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from mmuexp.errors import TraceError, shown
 from mmuexp.runtime.threads import Threads
+from mmuexp.trace.forward import Forward
 
 CHUNK_BYTES = 1 << 20
 MOST_LAYERS = 4
@@ -153,22 +154,11 @@ def _arrow(codec: str) -> Callable[[Stream], Iterator[bytes]]:
     return unpack
 
 
-class _File:
+class _File(Forward):
     """A stream as Arrow reads files."""
-
-    closed = False
 
     def __init__(self, stream: Stream):
         self.read = stream.read
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass
 
 
 def _python(make: Callable[[], Any]) -> Callable[[Stream], Iterator[bytes]]:
