@@ -1,6 +1,7 @@
 """`mmuexp store`: what is kept of counts, so that the same rows are not replayed twice."""
 
 import json
+from typing import Any
 
 import click
 
@@ -8,8 +9,6 @@ from mmuexp.cli.console import say
 from mmuexp.cli.options import format_option
 from mmuexp.cli.progress import progress_bar, tell_of_compiling
 from mmuexp.errors import shown
-
-NONE = "no counts are kept: MMUEXP_STORE is empty"
 
 
 @click.group()
@@ -26,6 +25,18 @@ def command() -> None:
     """
 
 
+def _database() -> Any:
+    """Open the store; None, and a line that says so, where counts are not kept."""
+    from mmuexp.store.database import Database, store_path
+
+    path = store_path()
+    if path is None:
+        say("no counts are kept: MMUEXP_STORE is empty")
+        return None
+    tell_of_compiling()
+    return Database(path)
+
+
 @command.command(short_help="How much is kept, and where.")
 @format_option(("table", "json"), default="table")
 def info(format_: str) -> None:
@@ -36,14 +47,10 @@ def info(format_: str) -> None:
       mmuexp store info
       mmuexp store info --format json
     """
-    from mmuexp.store.database import Database, store_path
-
-    path = store_path()
-    if path is None:
-        say(NONE)
+    database = _database()
+    if database is None:
         return
-    tell_of_compiling()
-    with Database(path) as database:
+    with database:
         held = database.held()
     if format_ == "json":
         click.echo(json.dumps(vars(held), indent=2))
@@ -62,14 +69,10 @@ def clear() -> None:
       mmuexp store clear
       mmuexp store clear && mmuexp compare
     """
-    from mmuexp.store.database import Database, store_path
-
-    path = store_path()
-    if path is None:
-        say(NONE)
+    database = _database()
+    if database is None:
         return
-    tell_of_compiling()
-    with Database(path) as database:
+    with database:
         entries = database.held().entries
         database.clear()
     say(f"forgot {entries:,} {'run' if entries == 1 else 'runs'}")
@@ -89,15 +92,12 @@ def verify(sample: int) -> int:
     be counted again, and is never given out either.
     """
     from mmuexp.analysis.recount import DIFFERS, recount
-    from mmuexp.store.database import Database, store_path
 
-    path = store_path()
-    if path is None:
-        say(NONE)
+    database = _database()
+    if database is None:
         return 0
-    tell_of_compiling()
     outcomes: dict[str, int] = {}
-    with Database(path) as database, progress_bar() as progress:
+    with database, progress_bar() as progress:
         for one in recount(database.sample(sample), progress):
             why = f": {one.why}" if one.why else ""
             click.echo(f"{one.outcome:<10} {one.spec} on {json.dumps(one.path)[1:-1]}{shown(why)}")
