@@ -73,6 +73,7 @@ def test_a_run_that_ends_at_64_knows_its_last_length(tmp_path):
         ("mcf_trace.xz", lzma.compress(records(instruction))),
         ("600.trace.gz", gzip.compress(records(instruction))),
     ],
+    ids=["plain", "xz", "gz"],  # a name made of the data would hold gzip's clock, and differ from worker to worker
 )
 def test_the_name_and_the_first_records_tell(tmp_path, name, data):
     assert imported(tmp_path, data, name=name)[0] == ROWS
