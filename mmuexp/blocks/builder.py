@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 
 from mmuexp.blocks.runs import GROUP_BATCHES, MOST_SHAPES, MOST_SITES, OTHER, Runs, Shapes, Sites
+from mmuexp.emulator.state import zeros
 from mmuexp.guest import DTYPES, Columns
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 
@@ -24,15 +24,14 @@ class Builder:
         self._group_batches = batches
         self._table = np.zeros(1 << TABLE_BITS, np.int32)  # a shape's number, 0 = none
         self._state = np.zeros(BEFORE + 1, np.int64)
-        self._room: Any = None
         self._begin()
 
     def _begin(self) -> None:
         """Begin a group. What the one before told stays as it is for whoever still reads it."""
         self._batches = 0
         self._shapes, self._sites = _room_for_shapes(), _room_for_sites()
-        self._follower = np.zeros(MOST_SHAPES + 1, np.int32)  # of each shape: the one that came behind it
-        self._site_vaddr = np.zeros(len(self._sites.op), np.uint32)  # where each was the last time
+        self._follower = zeros(MOST_SHAPES + 1, np.int32)  # of each shape: the one that came behind it
+        self._site_vaddr = zeros(len(self._sites.op), np.uint32)  # where each was the last time
         self._table[:] = 0
         self._state[:] = 0
 
@@ -40,10 +39,11 @@ class Builder:
         """Yield the next rows, up to 2**20, as runs: in one piece, or in several where there are too many shapes."""
         rows, at = len(columns.op), 0
         columns = Columns(*(for_kernels(c, dtype) for c, dtype in zip(columns, DTYPES, strict=True)))
+        run, vaddr = np.empty(rows, np.uint16), zeros(rows + MOST_SITES, np.uint32)  # of all pieces, one behind another
         while at < rows or not rows:
             if self._batches == self._group_batches:
                 self._begin()
-            made = self._feed(Columns(*(column[at:] for column in columns)))
+            made = self._feed(Columns(*(column[at:] for column in columns)), run[at:], vaddr[at:])
             if made.rows or not rows:
                 yield made
                 self._batches += 1
@@ -53,9 +53,8 @@ class Builder:
             elif not rows:
                 return
 
-    def _feed(self, columns: Columns) -> Runs:
+    def _feed(self, columns: Columns, run: np.ndarray, vaddr: np.ndarray) -> Runs:
         rows, state = len(columns.op), self._state
-        run, vaddr = np.empty(rows, np.uint16), np.zeros(rows + MOST_SITES, np.uint32)
         changed, others = np.zeros((rows >> 6) + 2, np.uint64), np.empty(rows, np.int32)
         state[[ROW, RUNS, ACCESSES, OTHERS, LAST]] = 0
         state[BEFORE] = state[SHAPES]
@@ -95,17 +94,14 @@ def runs_of(batches: Iterable[Columns]) -> Iterator[Runs]:
 
 
 def _room_for_shapes() -> Shapes:
+    """As many as there can be: memory that is not used is never touched."""
     count = MOST_SHAPES + 1
-    return Shapes(
-        np.zeros(count, np.uint64), np.zeros(count, np.uint16), np.zeros(count, np.uint8), np.zeros(count, np.uint8),
-        np.zeros(count + 1, np.int32),
-    )  # fmt: skip
+    return Shapes(*map(zeros, (count, count, count, count, count + 1), ("u8", "u2", "u1", "u1", "i4")))
 
 
 def _room_for_sites() -> Sites:
-    """As many as there can be: memory that is not used is never touched."""
-    count = MOST_SHAPES * MOST_SITES
-    return Sites(np.zeros(count, np.uint16), *(np.zeros(count, np.uint8) for _ in range(3)))
+    """As many as there can be."""
+    return Sites(*(zeros(MOST_SHAPES * MOST_SITES, dtype) for dtype in ("u2", "u1", "u1", "u1")))
 
 
 @inside

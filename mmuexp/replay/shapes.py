@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, Runs, Shapes, Sites
+from mmuexp.emulator.state import zeros
 from mmuexp.errors import TraceError
 from mmuexp.guest import IO, MAX_ACCESS_BYTES, PAGE_MASK, USER, Op
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 
 UNIT_BYTES = 8
+SHAPES = MOST_SHAPES + 1  # places for them: memory that is not used is never touched
 MOST_ADDRESSES = 1 << 22  # of code, that a trace may enter; a real guest has some hundred thousand
 NO_ACCESS, MIXED = 4, 3  # in place of a shape's mode
 
@@ -33,7 +35,7 @@ PLACES = 1 << PLACE_BITS
 class Known(NamedTuple):
     """What is known of the shapes of a group by number, and of its sites; room for as many as there can be."""
 
-    counts: np.ndarray  # int64[shapes, 8]
+    counts: np.ndarray  # int32[shapes, 8]
     shape: np.ndarray  # uint32[shapes * PLACES]: what an execution needs is in one line of the cache
     site: np.ndarray  # uint64[sites], packed as above
 
@@ -46,12 +48,15 @@ class ShapeBook:
         self.addresses = 0
         self._keys, self._numbers = np.zeros(1 << 12, np.uint64), np.zeros(1 << 12, np.int32)
         self._shapes = 0
+        self._counts = zeros(SHAPES * (S_WIDE_UNITS8 + 1), np.int32).reshape(SHAPES, -1)
         self.known: Any = None
 
     def learn(self, runs: Runs) -> None:
         """Take the new shapes of some rows. Raises TraceError where a trace has more code than replay holds."""
         if self.known is None or runs.before == 0:
-            self.known, self._shapes = _room(), 0
+            # what a group counts was counted when the next begins; the rest may still be read: the rows are made of it
+            shape, site = zeros(SHAPES * PLACES, np.uint32), zeros(MOST_SHAPES * MOST_SITES, np.uint64)
+            self.known, self._shapes = Known(self._counts, shape, site), 0
         before, after = self._shapes, runs.shapes_so_far
         if before == after:
             return
@@ -108,15 +113,6 @@ class ShapeBook:
         if self.addresses > MOST_ADDRESSES:
             what = f"enters code at more than {MOST_ADDRESSES:,} addresses"
             raise TraceError(what, where=self._where, todo="no real guest has as many; run `mmuexp trace verify`")
-
-
-def _room() -> Known:
-    """Memory that is not used is never touched."""
-    count = MOST_SHAPES + 1
-    return Known(
-        np.zeros((count, S_WIDE_UNITS8 + 1), np.int64), np.zeros(count * PLACES, np.uint32),
-        np.zeros(MOST_SHAPES * MOST_SITES, np.uint64),
-    )  # fmt: skip
 
 
 def _sums(of_site: np.ndarray, ends: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mmuexp.blocks.builder import Builder
 from mmuexp.blocks.rows import rows_of
-from mmuexp.blocks.runs import OTHER, Runs
+from mmuexp.blocks.runs import Runs
 from mmuexp.errors import TraceError
 from mmuexp.events import SHAPE
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGES, Columns, Op
@@ -80,19 +80,15 @@ class Surveyed(NamedTuple):
 
     @property
     def frames(self) -> np.ndarray | None:
-        """int32[rows]: the frame of each MAP row; None where there are no such rows."""
-        if not any((part.batch.runs.others.op == Op.MAP).any() for part in self.parts):
-            return None
-        found = []
+        """int32[rows]: the frame of each MAP row, each of which is a first; None where there are no such rows."""
+        found, any_map = [], False
         for part in self.parts:
-            runs, walked = part.batch.runs, part.batch.walked
-            lengths = np.diff(runs.shapes.first_site) + (runs.shapes.size != 0)
-            lengths[OTHER] = 1
-            ends = np.cumsum(lengths[runs.run])
-            frame = np.zeros(runs.rows, np.int32)
-            frame[ends[runs.run == OTHER] - 1] = walked.other_frame
-            found.append(frame[part.place[END_ROW] : part.stop])
-        return np.concatenate(found)
+            begin, maps = int(part.place[END_ROW]), part.first_rows.op == Op.MAP
+            frame = np.zeros(part.stop - begin, np.int32)
+            frame[part.firsts[maps] - begin] = part.first_rows.key[maps]
+            found.append(frame)
+            any_map |= bool(maps.any())
+        return np.concatenate(found) if any_map else None
 
 
 class _Room:

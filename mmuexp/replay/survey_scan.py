@@ -414,7 +414,7 @@ def _count_executions(w: Walked, sums: np.ndarray) -> None:
         if times:
             w.shape[each << PLACE_BITS | EXECUTIONS] = 0
             for k in range(len(OF_SHAPE)):
-                sums[OF_SHAPE[k]] += times * w.counts[each, k]
+                sums[OF_SHAPE[k]] += times * np.int64(w.counts[each, k])
 
 
 @guarded()

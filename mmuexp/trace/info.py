@@ -38,11 +38,11 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
         survey, own, guest = Survey(trace.mode, trace.path), _Own(), guest_info.GuestInfo(trace.mode)
         threads = ThreadRows()
         for columns in trace.batches():
-            accepted = survey.feed(columns)
+            frames = survey.feed(columns).frames
             own.feed(columns)
             if trace.mode == "user":
                 threads.feed(columns)
-            guest.feed(columns, accepted.frames)
+            guest.feed(columns, frames)
             if progress:
                 progress(utf8(os.path.basename(trace.path)), survey.rows, trace.file_rows)
         n = survey.counts()
