@@ -17,7 +17,7 @@ def memory_needed(trace: Any, label: str) -> int:
     """At most so many bytes: guest RAM has each page that the trace touches, and the reference has it once more."""
     survey = Survey(trace.mode, label)
     for columns in trace.batches():
-        survey.feed(columns)
+        survey.check(columns)
     pages = survey.counts()["pages"] if trace.mode == "user" else len(survey.frame_numbers())
     return 2 * PAGE_BYTES * pages
 

@@ -176,7 +176,7 @@ def _turns(trace: Any, survey: Survey, warmup: int) -> Iterator[Columns]:
     """The rows in turns; one ends where the warm-up does."""
     done = 0
     for columns in trace.batches():
-        survey.feed(columns)
+        survey.check(columns)
         rows = len(columns.op)
         cold = min(max(0, warmup - done), rows)
         for first, last in ((0, cold), (cold, rows)):

@@ -7,6 +7,7 @@ than 0 outside MAP and annotations are errors; MAP of what is known already, unc
 its first page alone; IO means something on LOAD, STORE and EXEC only.
 """
 
+from collections.abc import Iterator
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -144,11 +145,19 @@ class Survey:
         if isinstance(rows, Runs):
             parts = [self._part(rows, rows.rows if stop is None else stop, 0)]
         else:
-            self._builder = self._builder or Builder()
-            parts = [self._part(runs, runs.rows, n) for n, runs in enumerate(self._builder.feed(rows))]
+            parts = [self._part(runs, runs.rows, n) for n, runs in enumerate(self._runs(rows))]
         if self._system and len(self._numbers) != len(self._frames):
             self._numbers = self.frame_numbers()
         return Surveyed(parts, self._numbers if self._system else None, self._book.addresses)
+
+    def check(self, rows: Columns) -> None:
+        """Take the next rows as `feed` does, and keep nothing for a replay: for errors and counts alone."""
+        for runs in self._runs(rows):
+            self._part(runs, runs.rows, 0)
+
+    def _runs(self, rows: Columns) -> Iterator[Runs]:
+        self._builder = self._builder or Builder()
+        return self._builder.feed(rows)
 
     def _part(self, runs: Runs, stop: int, number: int) -> Part:
         if self._batch is None or runs is not self._batch.runs:

@@ -2,7 +2,8 @@
 
 What a file says about sizes is checked against its rows before memory is taken: a piece costs 2**20 rows of each
 column, whatever the file claims. Arrow decodes batches of up to `WHOLE_ROWS` rows. Larger ones, and those that hold
-other columns besides, which Arrow would decode too, are read column by column as streams.
+other columns besides, which Arrow would decode too, are read column by column as streams; so are columns wider than
+ours, of which a batch may take eight times as much.
 """
 
 import os
@@ -112,6 +113,8 @@ class Decoder:
     def __init__(self, schema: pa.Schema, fd: int, path: str):
         self.schema, self.fd, self.path = schema, fd, path
         self.columns = columns_of(schema, path, self.names, *self.expected)
+        wide = any(column.kind.itemsize > dtype.itemsize for column, dtype in zip(self.columns, DTYPES, strict=False))
+        self._plain = len(schema) == len(self.columns) and not wide
 
     def fresh(self) -> "Decoder":
         """Make another one that has decoded nothing."""
@@ -124,7 +127,7 @@ class Decoder:
         position = 0
         try:
             self._check(batch, first)
-            if batch.rows <= WHOLE_ROWS and len(self.schema) == len(self.columns):
+            if batch.rows <= WHOLE_ROWS and self._plain:
                 yield self._fit((array[skip:] for array in self._whole(batch)), first + skip)
                 return
             streams = [self._stream(column, batch) for column in self.columns]

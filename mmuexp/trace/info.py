@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mmuexp.blocks.rows import rows_of
 from mmuexp.errors import one_line
 from mmuexp.events import SHAPE
 from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
@@ -37,8 +38,8 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
         declared = declared_of(trace)
         survey, own, guest = Survey(trace.mode, trace.path), _Own(), guest_info.GuestInfo(trace.mode)
         threads = ThreadRows()
-        for columns in trace.batches():
-            frames = survey.feed(columns).frames
+        for runs in trace.runs():
+            frames, columns = survey.feed(runs).frames, rows_of(runs)
             own.feed(columns)
             if trace.mode == "user":
                 threads.feed(columns)

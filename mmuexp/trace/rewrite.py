@@ -63,13 +63,13 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
             damage: TraceError | None = None
             if trace.mode == "system" and start:
                 for columns in _first(checked(trace), start):
-                    survey.feed(columns)
+                    survey.check(columns)
                 known = _known(survey)
             elif start:
                 known, damage = _turn(trace, start)
             writer.append(known)
             for columns in _first(checked(trace, start), stop - start):
-                survey.feed(columns)
+                survey.check(columns)
                 if damage and (columns.op == THREAD).any():  # there are threads, and nobody knows whose these are
                     raise damage
                 writer.append(columns)
@@ -149,7 +149,7 @@ def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> 
         with TraceWriter(output, mode=trace.mode, metadata=_lasting(trace), level=level) as writer:
             survey = Survey(trace.mode, trace.path)
             for columns in checked(trace):
-                survey.feed(columns)  # what gets a right CRC must be a right trace
+                survey.check(columns)  # what gets a right CRC must be a right trace
                 writer.append(columns)
             writer.close(trace.complete, trace.window or UNKNOWN, _counted(trace))
         return Compressed(trace.file_rows, trace.size_bytes, os.path.getsize(output))

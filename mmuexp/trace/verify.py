@@ -158,7 +158,7 @@ class _Pass:
         self._contradictions(columns)
         if self.bad_rows is None:
             try:
-                self.survey.feed(columns)
+                self.survey.check(columns)
             except TraceError as error:
                 self._refuse(error)
 
