@@ -1,7 +1,8 @@
 """Traces as a caller names them: paths, or None for the one that comes with the package.
 
-A path may also stand for a corpus: a folder (every .arrow in it and below), a list of names (.txt, one a line, `#`
-begins a remark; names are relative to the list), or a pattern (`traces/*.arrow`, `**` for any folders).
+A path may also stand for a corpus: a folder (every .arrow in it and below, or, if there is none, every recording of
+another tool that its content tells), a list of names (.txt, one a line, `#` begins a remark; names are relative to the
+list), or a pattern (`traces/*.arrow`, `**` for any folders). What another tool recorded is imported when it is opened.
 """
 
 import glob
@@ -14,6 +15,7 @@ from typing import Any
 from mmuexp.arguments import listed
 from mmuexp.errors import MmuexpError, TraceError, UsageError, option, shown
 from mmuexp.result.declared import declared_of
+from mmuexp.trace.foreign import recognized
 
 Path = str | os.PathLike
 SUFFIX, LIST = ".arrow", ".txt"
@@ -50,20 +52,35 @@ def _corpus(name: str, listed_in: str = "") -> list[str] | None:
     if "\0" in name:
         return None
     if os.path.isdir(name):
-        walked = os.walk(name, onerror=_refuse)
-        found = sorted(os.path.join(at, file) for at, _, files in walked for file in files if file.endswith(SUFFIX))
-        found = [path for path in found if os.path.isfile(path)]
-        if not found:
-            raise TraceError(f"is a folder without a recording (*{SUFFIX})", where=name, todo="name another")
-        return found
+        return None if recognized(name) else _recordings_in(name)
     if name.lower().endswith(LIST) and os.path.isfile(name) and not listed_in:
-        return _listed(name)
+        return None if recognized(name, or_named=True) else _listed(name)
     if glob.has_magic(name) and not os.path.lexists(name):
-        found = sorted(path for path in glob.iglob(name, recursive=True) if os.path.isfile(path))
+        fitting = glob.iglob(name, recursive=True)
+        found = sorted(path for path in fitting if os.path.isfile(path) or (os.path.isdir(path) and recognized(path)))
         if not found:
             raise TraceError("fits no file", where=name, todo="give another pattern, or a file's name")
         return found
     return None
+
+
+def _recordings_in(folder: str) -> list[str]:
+    """The traces in a folder and below; if there is none, the recordings of other tools."""
+    walked = os.walk(folder, onerror=_refuse)
+    found = sorted(os.path.join(at, file) for at, _, files in walked for file in files if file.endswith(SUFFIX))
+    found = [path for path in found if os.path.isfile(path)] or sorted(_foreign_in(folder))
+    if not found:
+        what = f"is a folder without a recording (*{SUFFIX}, or of another tool)"
+        raise TraceError(what, where=folder, todo="name another")
+    return found
+
+
+def _foreign_in(folder: str) -> Iterator[str]:
+    for at, folders, files in os.walk(folder):
+        whole = [name for name in folders if recognized(os.path.join(at, name))]
+        folders[:] = [name for name in folders if name not in whole]
+        yield from (os.path.join(at, name) for name in whole)
+        yield from (path for name in files if recognized(path := os.path.join(at, name)))
 
 
 def _refuse(error: OSError) -> None:
@@ -90,7 +107,7 @@ def _listed(path: str) -> list[str]:
             corpus = None
         found += [name] if corpus is None else corpus
     if not any(os.path.isfile(name) for name in found if "\0" not in name):
-        todo = f"one name a line; if valgrind's lackey wrote it, convert it: mmuexp trace import {path} -o NEW{SUFFIX}"
+        todo = f"one name a line; if another tool wrote it, import it: mmuexp trace import {path} -o NEW{SUFFIX}"
         raise TraceError("is text, not a trace, and none of its lines names a file", where=path, todo=todo)
     return found
 

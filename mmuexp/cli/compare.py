@@ -42,6 +42,7 @@ def command(files, traces, specs, outputs, format_, checks, **how) -> None:
       mmuexp compare
       mmuexp compare -s softmmu -s map-block,map_block_bits=20 --format csv
 
+    A FILE is a trace, or what another tool recorded, which is imported first: docs/importing.md.
     Without FILE or --trace it replays the bundled recording, without -s all schemes, map-block with the pool of 2004
     and with one of today. A FILE may be a folder, a list of names (.txt) or a pattern in quotes: then a recording that
     cannot be replayed costs its own row, and exit code 1 in the end. After several recordings follows a summary over

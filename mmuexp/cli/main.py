@@ -18,6 +18,7 @@ import click
 from mmuexp.cli.console import say
 from mmuexp.cli.inputs import guard_inputs
 from mmuexp.errors import MmuexpError, one_line, speaking_of_options
+from mmuexp.progress import told_to
 from mmuexp.runtime import interrupt
 
 # name -> what it does. The module mmuexp.cli.<name> holds it as `command`.
@@ -162,7 +163,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         group.main(argv, prog_name="mmuexp", complete_var=COMPLETE)
     meta: dict = {}
     try:
-        with speaking_of_options():
+        with speaking_of_options(), told_to(say):
             return _execute(argv, meta)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help(), err=True)

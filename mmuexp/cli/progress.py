@@ -8,7 +8,7 @@ from typing import Any
 
 from mmuexp.cli.console import say, stderr_console
 from mmuexp.errors import shown
-from mmuexp.progress import Progress
+from mmuexp.progress import Progress, shown_by
 
 
 def tell_of_compiling() -> None:
@@ -41,7 +41,8 @@ def progress_bar() -> Iterator[Progress | None]:
             rate = f"{done / task.elapsed / 1e6:.1f} M rows/s" if task.elapsed else ""
             bar.update(tasks[name], completed=done, rate=rate, refresh=True)  # short work is seen, too
 
-        yield show
+        with shown_by(show):
+            yield show
 
 
 def telling(progress: Progress | None) -> Progress:

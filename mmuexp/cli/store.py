@@ -21,7 +21,8 @@ def command() -> None:
       mmuexp store verify --sample 3
 
     compare, sweep, misses, claims and rerun keep what they count, and take it again where recording, scheme and
-    sources are the same; --no-store replays. It is a file in the cache folder, or $MMUEXP_STORE.
+    sources are the same; --no-store replays. It is a file in the cache folder, or $MMUEXP_STORE. Recordings of other
+    tools are imported when a command is given one, and kept beside it while their files stay as they are.
     """
 
 
@@ -47,35 +48,46 @@ def info(format_: str) -> None:
       mmuexp store info
       mmuexp store info --format json
     """
-    database = _database()
-    if database is None:
-        return
-    with database:
-        held = database.held()
+    from mmuexp.trace import foreign
+
+    database, imports = _database(), foreign.held()
+    held = None
+    if database is not None:
+        with database:
+            held = database.held()
     if format_ == "json":
-        click.echo(json.dumps(vars(held), indent=2))
+        click.echo(json.dumps({**(vars(held) if held else {}), "imports": imports._asdict()}, indent=2))
         return
-    click.echo("store  " + json.dumps(held.path)[1:-1])
-    size = f"{held.size_bytes / 1e6:,.1f} MB of at most {held.limit_bytes / 1e6:,.0f}"
-    click.echo(f"       {held.entries:,} runs, {size}; `mmuexp store clear` forgets them")
+    if held is not None:
+        click.echo("store    " + json.dumps(held.path)[1:-1])
+        click.echo(f"         {held.entries:,} runs, {_size(held)}; `mmuexp store clear` forgets them")
+    click.echo("imports  " + json.dumps(imports.path)[1:-1])
+    click.echo(f"         {imports.imports:,} recordings of other tools, {_size(imports)}; forgotten likewise")
 
 
-@command.command(short_help="Forget all counts.")
+def _size(held: Any) -> str:
+    return f"{held.size_bytes / 1e6:,.1f} MB of at most {held.limit_bytes / 1e6:,.0f}"
+
+
+@command.command(short_help="Forget all counts and imports.")
 def clear() -> None:
-    """Forget all counts; what is asked for again is replayed.
+    """Forget all counts and imports; what is asked for again is replayed, and imported.
 
     \b
     Examples:
       mmuexp store clear
       mmuexp store clear && mmuexp compare
     """
-    database = _database()
-    if database is None:
-        return
-    with database:
-        entries = database.held().entries
-        database.clear()
-    say(f"forgot {entries:,} {'run' if entries == 1 else 'runs'}")
+    from mmuexp.trace import foreign
+
+    database, entries = _database(), 0
+    if database is not None:
+        with database:
+            entries = database.held().entries
+            database.clear()
+    imports = foreign.clear()
+    told = f" and {imports:,} {'import' if imports == 1 else 'imports'}" if imports else ""
+    say(f"forgot {entries:,} {'run' if entries == 1 else 'runs'}{told}")
 
 
 @command.command(short_help="Replay a sample of what is kept, and compare.")

@@ -24,19 +24,43 @@ from mmuexp.trace.sha256 import digest_of
 if TYPE_CHECKING:
     from mmuexp.blocks.runs import Runs
 
-IMPORT = "convert it: mmuexp trace import FILE -o NEW.arrow"
-
 
 def open_trace(path: str | os.PathLike) -> "Trace":
-    """Open a trace file. Raises TraceError, one line, for anything that is not a whole trace of this format."""
+    """Open a trace file, or what another tool recorded: that is imported once, and kept (see foreign.py).
+
+    Raises TraceError, one line, for anything that is not a whole trace of this format, and cannot be imported.
+    """
     path = os.fspath(path)
+    if os.path.isdir(path):
+        return _open_foreign(path)
     fd, size = open_input(path)
     try:
-        _check_kind(fd, path, size)
-        return Trace(path, fd, size)
+        if _is_trace(fd, path, size):
+            return Trace(path, fd, size)
     except BaseException:
         os.close(fd)
         raise
+    os.close(fd)
+    return _open_foreign(path)
+
+
+def _open_foreign(path: str) -> "Trace":
+    from mmuexp.trace import foreign
+
+    if os.path.isdir(path) and not foreign.recognized(path):
+        raise TraceError("is a folder, and no recording of one", where=path, todo="name a trace file")
+    for last in (False, True):
+        file, fd = foreign.opened(path)
+        try:
+            trace = Trace(file, fd, os.fstat(fd).st_size)
+            trace.path = path
+            return trace
+        except BaseException as error:
+            os.close(fd)
+            if last or not isinstance(error, TraceError):
+                raise
+            foreign.forget(file)  # it is no whole trace any more
+    raise AssertionError
 
 
 def open_input(path: str) -> tuple[int, int]:
@@ -57,27 +81,25 @@ def open_input(path: str) -> tuple[int, int]:
     return fd, status.st_size
 
 
-def _check_kind(fd: int, path: str, size: int) -> None:
+def _is_trace(fd: int, path: str, size: int) -> bool:
+    """Is it an Arrow file? Else it may be a recording of another tool. Raises TraceError for what is neither."""
     if size == 0:
         raise TraceError("is empty", where=path, todo="record it again, or copy it again")
     head = os.pread(fd, 4096, 0)
     if head.startswith(layout.MAGIC):
-        return
-    if head.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
-        raise TraceError("is a compressed file, not a trace", where=path, todo=f"if it holds lackey text, {IMPORT}")
+        return True
     if head.startswith(b"PAR1"):
         raise TraceError("is a Parquet file, not a trace", where=path, todo="Parquet is for export only")
     if len(head) > 8 and head[:4] == b"\xff\xff\xff\xff":
         raise TraceError("is an Arrow stream, not an Arrow file", where=path, todo="write it as an Arrow IPC file")
-    if all(byte in b"\t\n\r\f\x1b" or byte >= 32 for byte in head):
-        raise TraceError("is text, not a trace", where=path, todo=f"if valgrind's lackey wrote it, {IMPORT}")
-    raise TraceError("is no trace (no Arrow file)", where=path, todo="name a file that mmuexp record wrote")
+    return False
 
 
 class Trace:
     """An open trace file. What the file does not tell is None.
 
     path        as given
+    file        the one that is open: `path`, or what was imported from it
     mode        "user" or "system"
     metadata    the `mmuexp.` keys of the schema and of the last batch, without the prefix
     rows        as the writer declared them
@@ -93,7 +115,7 @@ class Trace:
     def __init__(self, path: str, fd: int, size: int):
         from mmuexp.trace.decode import decoder_of
 
-        self.path, self.size_bytes = path, size
+        self.path, self.file, self.size_bytes = path, path, size
         self.layouts = Layouts(path, fd, size)
         self.schema = schema = read_schema(path)
         keys = {_text(key): _text(value) for key, value in (schema.metadata or {}).items()}

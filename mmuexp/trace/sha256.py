@@ -29,8 +29,8 @@ def taken() -> dict[tuple[int, ...], str]:
 def tell(digests: Mapping[tuple[int, ...], str]) -> None:
     """Let this process know what another one took."""
     with _lock:
-        for state, hex_digits in digests.items():
-            _remember(state, hex_digits)
+        for known, hex_digits in digests.items():
+            _remember(known, hex_digits)
 
 
 def digest(path: str | os.PathLike) -> str:
@@ -41,15 +41,14 @@ def digest(path: str | os.PathLike) -> str:
 
 def digest_of(fd: int) -> str:
     """Take the SHA-256 of an open file, whatever its name leads to by now."""
-    before = _state(fd)
+    before = state(os.fstat(fd))
     if (told := _known.get(before)) is not None:
         return told
     whole, at = hashlib.sha256(), 0
     while piece := os.pread(fd, PIECE_BYTES, at):
         whole.update(piece)
         at += len(piece)
-    changed_ns = max(before[3:])
-    if before == _state(fd) and changed_ns + CALM_NS < time.time_ns():
+    if before == state(os.fstat(fd)) and is_calm(before):
         with _lock:
             _remember(before, whole.hexdigest())
             _taken[before] = whole.hexdigest()
@@ -58,12 +57,17 @@ def digest_of(fd: int) -> str:
     return whole.hexdigest()
 
 
-def _remember(state: tuple[int, ...], hex_digits: str) -> None:
+def _remember(known: tuple[int, ...], hex_digits: str) -> None:
     while len(_known) >= KEPT:
         del _known[next(iter(_known))]
-    _known[state] = hex_digits
+    _known[known] = hex_digits
 
 
-def _state(fd: int) -> tuple[int, ...]:
-    found = os.fstat(fd)
+def state(found: os.stat_result) -> tuple[int, ...]:
+    """What tells a file, and whether it changed: its place, size and times."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def is_calm(known: tuple[int, ...]) -> bool:
+    """Has a file in this state not changed for so long that its time would tell of another change?"""
+    return max(known[3:]) + CALM_NS < time.time_ns()

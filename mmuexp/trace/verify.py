@@ -81,7 +81,7 @@ def _metadata(trace: Trace) -> Check:
         if start is None or start.kind != layout.SCHEMA:
             raise layout.Broken("it is another message")
         layout.check_schema(start.header)
-        with pa.OSFile(os.fsencode(trace.path)) as file:
+        with pa.OSFile(os.fsencode(trace.file)) as file:
             file.seek(trace.layouts.schema_start)
             first = pa.ipc.read_schema(file)
         if not first.equals(trace.schema, check_metadata=True):

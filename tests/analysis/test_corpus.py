@@ -56,13 +56,13 @@ def test_a_name_with_magic_in_it_is_a_name_first(corpus):
 
 def test_what_stands_for_nothing(corpus, monkeypatch):
     (corpus / "empty").mkdir()
-    (corpus / "lackey.txt").write_text("==1== Lackey\n L 1ffeffe7e,8\n")
+    (corpus / "words.txt").write_text("nothing that a tool recorded\n")
     (corpus / "gone.txt").write_text("gone.arrow\nempty\n")
     (corpus / "zero.txt").write_text("\0\n")
     for name, told in {
         "corpus/empty": "without a recording",
         "corpus/*.tar": "fits no file",
-        "corpus/lackey.txt": "is text, not a trace, and none of its lines names a file",
+        "corpus/words.txt": "is text, not a trace, and none of its lines names a file",
         "corpus/gone.txt": "none of its lines",
         "corpus/zero.txt": "none of its lines",
     }.items():
@@ -100,7 +100,7 @@ def test_a_bad_file_costs_its_own_row(bad, cli):
     done = cli("compare", "corpus", *words)
     lines = done.err.splitlines()
     assert len(lines) == 4 and lines[-1] == "mmuexp: 3 of 7 recordings could not be replayed; see above"
-    assert "Not replayed: corpus/text.arrow: is text" in done.words
+    assert "Not replayed: corpus/text.arrow: line 1 is 'no recording'" in done.words
     assert cli("export", "out.json", "--format", "table").code == 0, cli.err
     assert "Not replayed: corpus/cut.arrow" in cli.words
     assert cli("compare", "corpus", *words, "--fail-if", "softmmu:rows > 0").code == 3

@@ -24,6 +24,11 @@ OURS = {
     "kernels": ["kernels/mmuexp_" + 40 * "0" + "/keys.fill-9.py311.nbi"],
     "engines": ["engines/softmmu-0123456789abcdef", "engines/build-x1/engine.c"],
     "vega": ["vega/1.7.0.js"],
+    "imports": [
+        "imports/" + 64 * "0" + ".arrow",
+        "imports/" + 64 * "0" + ".used",
+        "imports/" + 64 * "0" + ".arrow.7.part",
+    ],
     "store": ["store/counts-1.sqlite", "store/counts-1.sqlite-wal", "store/counts-1.sqlite.broken-17"],
     "passed": ["passed/" + 64 * "0"],
     "plugins": ["mmuexp_plugin-0123456789abcdef.so", "build-x2/output"],

@@ -4,7 +4,7 @@ One builder for all formats: runs of consecutive instructions, accesses of at mo
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -145,7 +145,10 @@ class Rows:
             scan.EMPTY: ("has an instruction of 0 bytes", "mend it"),
         }[why]
         where, place = self.place(int(self.events.places[index]))
-        return TraceError(f"{self.unit} {place + 1:,} {what}", where=where, todo=todo, row=place)
+        line = f"{self.unit} {place + 1:,} {what}"
+        if why == scan.WIDE:
+            return Wide(line, where=where, todo=todo, row=place, rebase="256MiB")
+        return TraceError(line, where=where, todo=todo, row=place)
 
     def _too_many(self, first: "Crowded") -> TraceError:
         small, count = int(self.state[self.scan.SMALL]), int(self.state[self.scan.REGIONS])
@@ -154,11 +157,22 @@ class Rows:
         in_all = f"{count:,}" if max(small, count) < most else f"more than {count:,}"
         what = f"has address {first.address:#x}, in the {slots + 1}th region of {size} MiB; {slots} fit into 4 GiB, "
         what += f"and there are {in_all} in all"
-        todo = "import a part of it"
-        if self.bits > self.scan.SMALL_BITS and small <= 256:
+        todo, smaller = "import a part of it", self.bits > self.scan.SMALL_BITS and small <= 256
+        if smaller:
             todo = f"move smaller ones: {option('rebase', True)}=16MiB (there are {small:,} of 16 MiB, and 256 fit)"
         where, place = self.place(first.place)
-        return TraceError(f"{self.unit} {place + 1:,} {what}", where=where, todo=todo, row=place)
+        line = f"{self.unit} {place + 1:,} {what}"
+        if smaller:
+            return Wide(line, where=where, todo=todo, row=place, rebase="16MiB")
+        return TraceError(line, where=where, todo=todo, row=place)
+
+
+class Wide(TraceError):
+    """Addresses that do not fit into 32 bits as they are imported, and would with other regions: those of `rebase`."""
+
+    def __init__(self, what: str, *, rebase: str, **about: Any):
+        super().__init__(what, **about)
+        self.rebase = rebase
 
 
 class Crowded(NamedTuple):
