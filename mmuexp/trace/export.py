@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mmuexp.errors import UsageError, refuse_itself
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mmuexp.trace import Trace
 
 
@@ -73,7 +75,14 @@ def record_batches(trace: Trace, schema: Any) -> Iterator:
     import pyarrow as pa
 
     for columns in trace.batches():
-        yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=schema)
+        yield pa.RecordBatch.from_arrays([_array(column) for column in columns], schema=schema)
+
+
+def _array(column: np.ndarray) -> Any:
+    """Show a column as Arrow has it; pa.array would import pandas, which takes longer than a small export."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, pa.py_buffer(column)])
 
 
 def _prefixed(metadata: dict[str, str]) -> dict[str, str]:
@@ -101,10 +110,11 @@ def _arrow(trace: Trace, file) -> None:
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=ZSTD_LEVEL))
     with pa.ipc.new_file(Unclosed(file), schema, options=options) as writer:
         for columns in trace.batches():
-            batch = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=schema)
+            batch = pa.RecordBatch.from_arrays([_array(column) for column in columns], schema=schema)
             writer.write_batch(batch, custom_metadata=_prefixed({"crc32": crc32(columns)}))
         tail = {key: text for key, text in told.items() if key in END_KEYS} | {"metadata_crc32": metadata_crc32(told)}
-        writer.write_batch(pa.RecordBatch.from_pylist([], schema=schema), custom_metadata=_prefixed(tail))
+        none = pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+        writer.write_batch(none, custom_metadata=_prefixed(tail))
 
 
 def _csv(trace: Trace, file) -> None:

@@ -183,7 +183,7 @@ class TraceWriter:
 
     def _write_batch(self, streams: Iterable[np.ndarray], custom: dict[str, str]) -> None:
         pa, custom = self._pa, {PREFIX + key: value for key, value in custom.items()}
-        arrays = [_one_record(stream) for stream in streams] or [pa.array([], pa.binary())] * len(self._schema)
+        arrays = [_one_record(stream) for stream in streams] or [pa.nulls(0, pa.binary())] * len(self._schema)
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         with self._sink.guard():
             self._writer.write_batch(batch, custom_metadata=custom)

@@ -292,3 +292,12 @@ def test_without_a_flush_there_is_none_to_be_sure_of(tmp_path, cli):
     rows = Columns(*(column[SYSTEM.op != Op.FLUSH] for column in SYSTEM))
     assert "_unsure" not in cli("trace", "info", write(tmp_path / "t.arrow", rows, "system")).out
     assert "_unsure" not in cli("trace", "info", write_trace(tmp_path / "u.arrow")).out
+
+
+def test_traces_are_written_without_pandas(tmp_path, trace):
+    """pyarrow imports it where it makes arrays of what it is given, and that takes longer than a small recording."""
+    lines = [["trace", "slice", trace, "0:5", "-o", "s.arrow"]]
+    lines += [["trace", "export", trace, "-o", f"e.{suffix}"] for suffix in ("arrow", "csv", "parquet")]
+    code = f"from mmuexp.cli.main import run; print([run(line) for line in {lines}], 'pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", f"import sys; {code}"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "[0, 0, 0, 0] False\n", done.stderr
