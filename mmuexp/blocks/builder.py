@@ -7,7 +7,7 @@ import numpy as np
 
 from mmuexp.blocks.runs import GROUP_BATCHES, MOST_SHAPES, MOST_SITES, OTHER, Runs, Shapes, Sites
 from mmuexp.emulator.state import zeros
-from mmuexp.guest import DTYPES, Columns
+from mmuexp.guest import ADDRESS_BITS, Columns, bits_of, dtypes_of
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 
 U = np.uint64  # of what arrays are indexed by: for a signed index numba looks at each whether it is below 0
@@ -20,8 +20,8 @@ ROW, RUNS, ACCESSES, OTHERS, SHAPES, SITES, LAST, BEFORE = range(8)
 class Builder:
     """Makes runs of the rows of one trace; feed it in order. A group has `batches` (None: as many as have room)."""
 
-    def __init__(self, batches: int | None = None) -> None:
-        self._group_batches = batches
+    def __init__(self, batches: int | None = None, address_bits: int = ADDRESS_BITS) -> None:
+        self._group_batches, self._dtypes = batches, dtypes_of(address_bits)
         self._table = np.zeros(1 << TABLE_BITS, np.int32)  # a shape's number, 0 = none
         self._state = np.zeros(BEFORE + 1, np.int64)
         self._begin()
@@ -31,15 +31,16 @@ class Builder:
         self._batches = 0
         self._shapes, self._sites = _room_for_shapes(), _room_for_sites()
         self._follower = zeros(MOST_SHAPES + 1, np.int32)  # of each shape: the one that came behind it
-        self._site_vaddr = zeros(len(self._sites.op), np.uint32)  # where each was the last time
+        self._site_vaddr = zeros(len(self._sites.op), self._dtypes.vaddr)  # where each was the last time
         self._table[:] = 0
         self._state[:] = 0
 
     def feed(self, columns: Columns) -> Iterator[Runs]:
         """Yield the next rows, up to 2**20, as runs: in one piece, or in several where there are too many shapes."""
         rows, at = len(columns.op), 0
-        columns = Columns(*(for_kernels(c, dtype) for c, dtype in zip(columns, DTYPES, strict=True)))
-        run, vaddr = np.empty(rows, np.uint16), zeros(rows + MOST_SITES, np.uint32)  # of all pieces, one behind another
+        columns = Columns(*(for_kernels(c, dtype) for c, dtype in zip(columns, self._dtypes, strict=True)))
+        run = np.empty(rows, np.uint16)  # of all pieces, one behind another
+        vaddr = zeros(rows + MOST_SITES, self._dtypes.vaddr)  # the same
         while at < rows or not rows:
             if self._batches == self._group_batches:
                 self._begin()
@@ -72,9 +73,9 @@ class Builder:
         )  # fmt: skip
 
 
-def grouped() -> Builder:
+def grouped(address_bits: int = ADDRESS_BITS) -> Builder:
     """Make a builder whose groups are those of a file."""
-    return Builder(GROUP_BATCHES)
+    return Builder(GROUP_BATCHES, address_bits)
 
 
 def for_kernels(column: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -88,8 +89,9 @@ def for_kernels(column: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def runs_of(batches: Iterable[Columns]) -> Iterator[Runs]:
     """Yield the rows of one trace as runs."""
-    builder = grouped()
+    builder = None
     for columns in batches:
+        builder = builder or grouped(bits_of(columns.vaddr))
         yield from builder.feed(columns)
 
 
@@ -132,7 +134,7 @@ def _find(
 ) -> None:  # fmt: skip
     """Cut the rows into runs, up to the one whose shape there is no room for; `state` says how far it came."""
     rows, i, runs, accesses, other, last = U(len(ops)), U(0), U(0), U(0), U(0), U(0)
-    shapes, sites, before = U(state[SHAPES]), U(state[SITES]), np.uint32(0)
+    shapes, sites, before = U(state[SHAPES]), U(state[SITES]), site_vaddr.dtype.type(0)
     while i < rows:
         block = _is_block(ops[i], pages[i], sizes[i])
         if not block and not _is_data(ops[i], pages[i]):
@@ -179,7 +181,7 @@ def _find(
         runs += U(1)
         first = U(first_site[shape])
         for k in range(count):
-            now = np.uint32(vaddrs[data + k])
+            now = vaddrs[data + k]
             then = before if new else site_vaddr[first + k]
             changed[accesses >> U(6)] |= U(now != then) << (accesses & U(63))
             vaddr[accesses] = site_vaddr[first + k] = before = now

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mmuexp.blocks.runs import OTHER, Runs
-from mmuexp.guest import DTYPES, Columns, Op
+from mmuexp.guest import Columns, Op, bits_of, dtypes_of
 from mmuexp.native.jitcache import guarded, kept
 
 U = np.uint64  # what arrays are indexed by: for a signed index numba looks at each whether it is below 0
@@ -11,7 +11,7 @@ U = np.uint64  # what arrays are indexed by: for a signed index numba looks at e
 
 def rows_of(runs: Runs) -> Columns:
     """Make the rows that these runs are, in arrays that are nobody else's."""
-    columns = Columns(*(np.empty(runs.rows, dtype) for dtype in DTYPES))
+    columns = Columns(*(np.empty(runs.rows, dtype) for dtype in dtypes_of(bits_of(runs.vaddr))))
     _fill(runs.run, runs.vaddr, *runs.others, *runs.shapes, *runs.sites, *columns)
     return columns
 

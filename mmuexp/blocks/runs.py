@@ -46,7 +46,8 @@ class Runs(NamedTuple):
 
     rows: int
     run: np.ndarray  # uint16[runs], the number of each one's shape, or OTHER
-    vaddr: np.ndarray  # uint32[accesses + MOST_SITES], of the data rows of all runs but OTHER; the last say nothing
+    # uint32[accesses + MOST_SITES], of the data rows of all runs but OTHER; the last say nothing. uint64 of 64 bits
+    vaddr: np.ndarray
     changed: np.ndarray  # uint64[accesses / 64 + 2], a bit for each from the lowest on: is its address another than the
     # site had the last time? Where the shape appears for the first time: than the data row before it in the batch had
     others: Columns  # the rows of OTHER

@@ -63,6 +63,9 @@ class Replay:
 
         Raises SchemeStopped on the row that the strategy cannot serve; nothing can be fed after it.
         """
+        if rows.pages is not None:
+            what = "has addresses of 64 bits, which no scheme is counted for yet"
+            raise TraceError(what, where=self.where, todo="compare traces of 32 bits")
         if self._emulator is None:
             self._emulator = new_emulator()
         if rows.numbers is not None and len(rows.numbers) > self._frames:

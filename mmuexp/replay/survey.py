@@ -18,11 +18,12 @@ from mmuexp.blocks.rows import rows_of
 from mmuexp.blocks.runs import Runs
 from mmuexp.errors import TraceError
 from mmuexp.events import SHAPE
-from mmuexp.guest import MAX_ACCESS_BYTES, PAGES, Columns, Op
+from mmuexp.guest import ADDRESS_BITS, MAX_ACCESS_BYTES, MOST_MAP_PAGE, PAGES, Columns, Op, bits_of
 from mmuexp.replay import farcode, firsts
 from mmuexp.replay import survey_scan as scan
 from mmuexp.replay.expand import expand
 from mmuexp.replay.firsts import END_ROW, TOGETHER, Rows
+from mmuexp.replay.pages import PageNumbers, following, new_page_table
 from mmuexp.replay.shapes import ShapeBook
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
@@ -78,6 +79,7 @@ class Surveyed(NamedTuple):
     parts: list[Part]
     numbers: np.ndarray | None  # int64[frames so far]: their guest-physical page numbers; None in user mode
     addresses: int  # of code, that have a number so far
+    pages: PageNumbers | None = None  # of a trace of 64 bits
 
     @property
     def frames(self) -> np.ndarray | None:
@@ -115,8 +117,12 @@ class Survey:
         self._sums[scan.MODE] = -1
         pages = PAGES if self._system else 1
         self._pages = scan.Pages(
-            np.zeros(PAGES, np.uint8), np.zeros(pages, np.int64), np.zeros(pages, np.uint32), np.zeros(PAGES, np.uint32)
-        )
+            np.zeros(PAGES, np.uint8), np.zeros(pages, np.int64), np.zeros(pages, np.uint32),
+            np.zeros(PAGES, np.uint32), new_page_table().step,
+        )  # fmt: skip
+        self.pages: PageNumbers | None = None  # of a trace of 64 bits, from its first rows on
+        self._given: Any = None  # the runs as the trace has them, where others are walked
+        self._no_number: int | None = None  # the row of these that touches a page too many
         self._frames: dict[int, int] = {}
         self._numbers = np.empty(0, np.int64)
         self._too_many: tuple[int, int] | None = None  # which of the batch's others names a frame too many
@@ -148,7 +154,7 @@ class Survey:
             parts = [self._part(runs, runs.rows, n) for n, runs in enumerate(self._runs(rows))]
         if self._system and len(self._numbers) != len(self._frames):
             self._numbers = self.frame_numbers()
-        return Surveyed(parts, self._numbers if self._system else None, self._book.addresses)
+        return Surveyed(parts, self._numbers if self._system else None, self._book.addresses, self.pages)
 
     def check(self, rows: Columns) -> None:
         """Take the next rows as `feed` does, and keep nothing for a replay: for errors and counts alone."""
@@ -156,13 +162,15 @@ class Survey:
             self._part(runs, runs.rows, 0)
 
     def _runs(self, rows: Columns) -> Iterator[Runs]:
-        self._builder = self._builder or Builder()
+        self._builder = self._builder or Builder(address_bits=bits_of(rows.vaddr))
         return self._builder.feed(rows)
 
     def _part(self, runs: Runs, stop: int, number: int) -> Part:
-        if self._batch is None or runs is not self._batch.runs:
+        if runs is not self._given:
             self._begin(runs, number)
         at = self._at
+        if self._no_number is not None:
+            stop = min(stop, self._no_number)
         rooms, rows = self._rooms[0], stop - int(at[scan.ROW])
         if number == len(rooms):
             rooms.append(_Room(rows))
@@ -176,9 +184,11 @@ class Survey:
         )
         self._near = farcode.Near(*map(np.int64, near))
         self._refuse_frames(first)
+        row = int(at[scan.ROW])
         if code:
-            row = int(at[scan.ROW])
             raise self._refusal(first + row, code, Columns._make(int(column[row]) for column in rows_of(runs)))
+        if row == self._no_number:
+            raise self._one_too_many(first + row, f"touches the trace's {PAGES + 1:,}th page", f"{PAGES:,} pages")
         return Part(
             self._batch, place, stop, found.row[:count], Rows(*(column[:count] for column in found.rows)),
             found.eras[:ended], np.zeros(ended // TOGETHER + 1, np.uint8),
@@ -188,14 +198,35 @@ class Survey:
         """Begin with the next batch, the `number`-th of its call."""
         if number == 0:
             self._row_rooms.reverse()
+        self._given, frame = runs, self._number(runs.others)
+        if bits_of(runs.vaddr) != ADDRESS_BITS:
+            runs = self._with_trace_addresses(runs, frame)
         self._book.learn(runs)
         if self._book.addresses >= len(self._generations):
             more = np.zeros(self._book.addresses, np.int64)
             self._generations = np.concatenate([self._generations, more])
         room = self._row_rooms[0] if number == 0 else []
-        self._batch = Batch(runs, self._number(runs.others), self._book.known, room)
+        self._batch = Batch(runs, frame, self._book.known, room)
         self._at[: scan.ERA] = 0
         self._at[scan.ERA_START] = 0
+
+    def _with_trace_addresses(self, runs: Runs, frame: np.ndarray) -> Runs:
+        """Number the pages of the runs; what a MAP row has in `page` is its frame's number and one, which fits."""
+        if self.pages is None:
+            self.pages = PageNumbers()
+            self._pages = self._pages._replace(step=self.pages.table.step)
+        page = np.where(runs.others.op == Op.MAP, frame + 1, runs.others.page != 0).astype(np.uint32)
+        traced, self._no_number = self.pages.runs(runs)
+        return traced._replace(others=traced.others._replace(page=page))
+
+    @property
+    def step(self) -> np.ndarray:
+        """Tell which page follows another (pages.py)."""
+        return self._pages.step
+
+    def traced(self, columns: Columns) -> Columns:
+        """Give rows that were fed trace addresses (pages.py): those of a trace of 32 bits have them."""
+        return self.pages.columns(columns) if self.pages else columns
 
     def counts(self) -> dict[str, Any]:
         """Every shape column of the contract, and the sums over accesses other than IO that prices need.
@@ -215,9 +246,14 @@ class Survey:
         return np.fromiter(self._frames, np.int64, len(self._frames))
 
     def known_pages(self) -> tuple[np.ndarray, np.ndarray]:
-        """int64, uint32: the virtual pages that a system trace knows by now, ascending, and their physical ones."""
+        """The virtual pages that a system trace knows by now, ascending, and their physical ones."""
         pages = np.flatnonzero(self._pages.epoch == self._sums[scan.EPOCH])
-        return pages, self._pages.page_of[pages]
+        if self.pages is None:
+            return pages, self._pages.page_of[pages]
+        frames = self.frame_numbers()[self._pages.page_of[pages].astype(np.int64) - 1]
+        real = self.pages.real(pages)
+        order = np.argsort(real)
+        return real[order], frames[order]
 
     def _number(self, others: Columns) -> np.ndarray:
         """Number the frames of a batch's MAP rows densely, in order of first appearance."""
@@ -229,7 +265,8 @@ class Survey:
         dense = np.zeros(len(pages), np.int32)
         for index in np.argsort(appears):
             dense[index] = self._frames.setdefault(int(pages[index]), len(self._frames))
-            if len(self._frames) > MAX_FRAMES and self._too_many is None:
+            too_large = int(pages[index]) > MOST_MAP_PAGE
+            if (too_large or len(self._frames) > MAX_FRAMES) and self._too_many is None:
                 self._too_many = int(where[appears[index]]), int(pages[index])
         frame[where] = dense[inverse]
         return frame
@@ -238,17 +275,28 @@ class Survey:
         """Raise TraceError if a MAP row that was walked names a frame too many; `first` is the batch's first row."""
         if self._too_many is None or self._too_many[0] >= self._at[scan.AT_OTHER]:
             return
-        page, columns = self._too_many[1], rows_of(self._batch.runs)
+        page, columns = self._too_many[1], rows_of(self._given)
         row = int(np.flatnonzero((columns.op == Op.MAP) & (columns.page == page))[0]) + first
-        what = f"row {row:,}: MAP of physical page {page:#x}, the trace's {MAX_FRAMES + 1:,}th"
-        raise TraceError(what, where=self.where, todo=f"replay holds {MAX_FRAMES:,}; slice it", row=row)
+        if page > MOST_MAP_PAGE:
+            raise self._bad(row, f"MAP of physical page {page:#x}, beyond {MOST_MAP_PAGE:#x}")
+        what = f"MAP of physical page {page:#x}, the trace's {MAX_FRAMES + 1:,}th"
+        raise self._one_too_many(row, what, f"{MAX_FRAMES:,}")
+
+    def _one_too_many(self, row: int, what: str, holds: str) -> TraceError:
+        return TraceError(f"row {row:,}: {what}", where=self.where, todo=f"replay holds {holds}; slice it", row=row)
 
     def _refusal(self, row: int, code: int, at: Any) -> TraceError:
+        """Say why row `row` is refused, which is `at` in the guest's own addresses."""
         name = Op(at.op).name if at.op in Op.__members__.values() else f"op {at.op}"
-        page, here = at.vaddr >> 12, f"{name} at {at.vaddr:#010x}"
+        here = f"{name} at {at.vaddr:#010x}"
+        # page numbers of the trace, until they are told
+        page = int(rows_of(self._batch.runs).vaddr[int(self._at[scan.ROW])]) >> 12
         if code == scan.BAD_UNKNOWN and self._pages.epoch[page] == self._sums[scan.EPOCH]:
-            page = (page + 1) % PAGES
+            page = int(following(page, self._pages.step))
         known = int(self._pages.page_of[page]) if self._system else page
+        if self.pages is not None:
+            page = int(self.pages.real(np.array([page]))[0])
+            known = int(self.frame_numbers()[known - 1]) if self._system and known else page
         why = {
             scan.BAD_OP: f"op {at.op} is reserved (ops are 0 to 5, annotations 128 to 255)",
             scan.BAD_SIZE: f"{here} of {at.size} bytes, expected 1 to {MAX_ACCESS_BYTES}",
@@ -264,5 +312,8 @@ class Survey:
             scan.BAD_IO_KNOWN: f"{here} has the IO flag, but its page is known as RAM; FLUSH_PAGE must come first",
             scan.BAD_PAGE: f"{here} has {at.page:#x} in column page, which belongs to MAP rows",
         }[code]
+        return self._bad(row, why)
+
+    def _bad(self, row: int, why: str) -> TraceError:
         keep = f"keep the rows before it: mmuexp trace slice {self.where or 'FILE'} 0:{row} -o NEW.arrow"
         return TraceError(f"row {row:,}: {why}", where=self.where, todo=keep if row else NOTHING_BEFORE, row=row)

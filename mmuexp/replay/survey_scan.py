@@ -11,7 +11,7 @@ import numpy as np
 
 from mmuexp.blocks.runs import OTHER
 from mmuexp.emulator.kernel import seldom
-from mmuexp.guest import MAX_ACCESS_BYTES, PAGES
+from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BYTES, PAGE_MASK
 from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay import farcode
@@ -29,6 +29,7 @@ from mmuexp.replay.firsts import (
     Rows,
 )
 from mmuexp.replay.keys import ACCESS, KINDS, LARGEST_BLOCK, MISALIGNED, ODD
+from mmuexp.replay.pages import followed_by
 from mmuexp.replay.shapes import (
     CLEAN,
     COUNT,
@@ -109,8 +110,9 @@ class Pages(NamedTuple):
 
     touched: np.ndarray  # uint8[PAGES], by data
     epoch: np.ndarray  # int64[PAGES]: a page of a system trace is known while this is the present epoch
-    page_of: np.ndarray  # uint32[PAGES], its guest-physical page
+    page_of: np.ndarray  # uint32[PAGES], what the MAP row had in `page`
     seen: np.ndarray  # uint32[PAGES], the era in which plain accesses of it were seen << ERA_AT, and of which kinds
+    step: np.ndarray  # int32[PAGES], which page follows it (pages.py)
 
 
 class Found(NamedTuple):
@@ -162,7 +164,6 @@ def _irregular(
     if size == 0 or size > MAX_ACCESS_BYTES:
         return BAD_SIZE
     low = np.uint64(vaddr >> 12)
-    high = np.uint64(low + np.uint64(1) & np.uint64(PAGES - 1))
     epoch = sums[EPOCH]
     crosses = np.int64((vaddr & 4095) + size > 4096)
     if flag & 1:
@@ -171,7 +172,8 @@ def _irregular(
         if p.epoch[low] == epoch:
             return BAD_IO_KNOWN
     else:
-        if system and (p.epoch[low] != epoch or (crosses and p.epoch[high] != epoch)):
+        high = np.uint64(followed_by(np.int64(low), p.step)) if crosses else low
+        if system and (p.epoch[low] != epoch or p.epoch[high] != epoch):
             return BAD_UNKNOWN
         p.touched[low] = 1
         if crosses:
@@ -188,8 +190,9 @@ def _is_known(p: Pages, vaddr: Number, size: Number, epoch: Number, system: bool
     """Tell whether the pages of a row that may be a block are known."""
     if not system:
         return True
-    last = (vaddr + size - 1) & 0xFFFFFFFF
-    return p.epoch[np.uint64(vaddr >> 12)] == epoch and p.epoch[np.uint64(last >> 12)] == epoch
+    low = np.int64(vaddr >> 12)
+    high = followed_by(low, p.step) if (vaddr & PAGE_MASK) + size > PAGE_BYTES else low
+    return p.epoch[np.uint64(low)] == epoch and p.epoch[np.uint64(high)] == epoch
 
 
 @inside

@@ -18,7 +18,7 @@ import pyarrow as pa
 from mmuexp.blocks.rows import rows_of
 from mmuexp.blocks.runs import Runs
 from mmuexp.errors import TraceError
-from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
+from mmuexp.guest import ADDRESS_BITS, BATCH_ROWS, DTYPES, Columns, dtypes_of
 from mmuexp.trace import layout
 from mmuexp.trace.format import PREFIX, crc32
 from mmuexp.trace.forward import Forward
@@ -27,6 +27,7 @@ from mmuexp.trace.streams import Streams, Unpacker, most_bytes
 from mmuexp.trace.zstdwindows import Windows
 
 WHOLE_ROWS = BATCH_ROWS
+WIDER = "a guest of 64 bits has mmuexp.guest x86_64, or vaddr of type uint64 and no mmuexp.guest; else mend its writer"
 SLACK = 1 << 16  # bytes that a writer may pad a buffer by
 FAILURES = (Broken, pa.ArrowException, OSError, ValueError, MemoryError)  # of bytes that do not decode
 
@@ -48,9 +49,9 @@ class Column(NamedTuple):
     buffer: int  # its validity; behind it, of a stream, where it begins and ends; the last is its data
 
 
-def decoder_of(format: str, schema: pa.Schema, fd: int, path: str) -> "Decoder":
+def decoder_of(format: str, schema: pa.Schema, fd: int, path: str, address_bits: int) -> "Decoder":
     """Make the decoder of an open file."""
-    return (BlockDecoder if format == layout.BLOCKS else Decoder)(schema, fd, path)
+    return (BlockDecoder if format == layout.BLOCKS else Decoder)(schema, fd, path, address_bits)
 
 
 def columns_of(schema: pa.Schema, path: str, names: tuple[str, ...], of_type: Callable, expected: str) -> list[Column]:
@@ -110,8 +111,9 @@ class Decoder:
     names: tuple[str, ...] = DTYPES._fields
     expected: tuple[Callable, str] = pa.types.is_unsigned_integer, "an unsigned integer"
 
-    def __init__(self, schema: pa.Schema, fd: int, path: str):
-        self.schema, self.fd, self.path = schema, fd, path
+    def __init__(self, schema: pa.Schema, fd: int, path: str, address_bits: int = ADDRESS_BITS):
+        self.schema, self.fd, self.path, self.address_bits = schema, fd, path, address_bits
+        self.dtypes = dtypes_of(address_bits)
         self.columns = columns_of(schema, path, self.names, *self.expected)
         wide = any(column.kind.itemsize > dtype.itemsize for column, dtype in zip(self.columns, DTYPES, strict=False))
         self._plain = len(schema) == len(self.columns) and not wide
@@ -147,7 +149,7 @@ class Decoder:
         """Take `mmuexp.crc32` of a batch of any size, column by column in bounded pieces."""
         value = 0
         try:
-            for column, dtype in zip(self.columns if batch.rows else (), DTYPES, strict=False):
+            for column, dtype in zip(self.columns if batch.rows else (), self.dtypes, strict=False):
                 read, left = self._stream(column, batch), batch.rows
                 while left:
                     count = min(BATCH_ROWS, left)
@@ -194,7 +196,7 @@ class Decoder:
         times as wide. A value that does not fit is refused with its row.
         """
         fitted = []
-        for name, dtype, array in zip(DTYPES._fields, DTYPES, arrays, strict=True):
+        for name, dtype, array in zip(DTYPES._fields, self.dtypes, arrays, strict=True):
             if array.dtype != dtype and array.dtype.itemsize > dtype.itemsize:
                 limit = np.iinfo(dtype).max
                 if array.max() > limit:
@@ -202,7 +204,7 @@ class Decoder:
                     raise TraceError(
                         f"row {first + bad:,}: {name} is {int(array[bad])}, more than {limit}",
                         where=self.path,
-                        todo="a trace is of a 32-bit guest" if name in ("vaddr", "page") else "mend its writer",
+                        todo=WIDER if name in ("vaddr", "page") else "mend its writer",
                         row=first + bad,
                     )
             fitted.append(np.require(array, dtype, ["C", "A"]))
@@ -270,21 +272,21 @@ class BlockDecoder(Decoder):
     names = Streams._fields
     expected = pa.types.is_binary, "binary"
 
-    def __init__(self, schema: pa.Schema, fd: int, path: str):
-        super().__init__(schema, fd, path)
+    def __init__(self, schema: pa.Schema, fd: int, path: str, address_bits: int = ADDRESS_BITS):
+        super().__init__(schema, fd, path, address_bits)
         if len(schema) > len(self.names):
             todo = f"the columns of a trace of its format are {' '.join(self.names)}"
             raise TraceError("has columns besides the trace's", where=path, todo=todo)
-        self._unpacker = Unpacker()
+        self._unpacker = Unpacker(address_bits)
 
     def fresh(self) -> "BlockDecoder":
-        return BlockDecoder(self.schema, self.fd, self.path)
+        return BlockDecoder(self.schema, self.fd, self.path, self.address_bits)
 
     def runs(self, batch: Batch, first: int) -> Runs:
         """Decode a batch that begins with row `first` of the file."""
         try:
             self._check(batch, first)
-            for column, most in zip(self.columns, most_bytes(batch.rows), strict=True):
+            for column, most in zip(self.columns, most_bytes(batch.rows, self.address_bits), strict=True):
                 ends, data = self._buffers(column, batch)
                 self._sized(column, batch, ends, 8, 8)
                 self._sized(column, batch, data, 0, most)

@@ -60,13 +60,14 @@ def _told(left: Any) -> dict[str, int]:
     return left if isinstance(left, dict) else {}
 
 
-def row_schema(metadata: dict[str, str] | None = None) -> Any:
+def row_schema(address_bits: int, metadata: dict[str, str] | None = None) -> Any:
     """Make the schema of tables of rows; keys of metadata get their prefix."""
     import pyarrow as pa
 
-    from mmuexp.guest import DTYPES
+    from mmuexp.guest import dtypes_of
 
-    fields = [pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in DTYPES._asdict().items()]
+    types = dtypes_of(address_bits)._asdict()
+    fields = [pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in types.items()]
     return pa.schema(fields, metadata=metadata and _prefixed(metadata))
 
 
@@ -92,10 +93,13 @@ def _prefixed(metadata: dict[str, str]) -> dict[str, str]:
 
 
 def _row_metadata(trace: Trace) -> dict[str, str]:
-    """Tell of the trace what holds for its rows."""
+    """Tell of the trace what holds for its rows; how many bits its addresses have, where the guest says otherwise."""
+    from mmuexp.trace.format import BITS_OF_GUEST
     from mmuexp.trace.layout import ROWS
 
-    return trace.metadata | {"format": ROWS}
+    bits = trace.address_bits
+    moved = BITS_OF_GUEST.get(trace.metadata.get("guest", ""), bits) != bits
+    return trace.metadata | {"format": ROWS} | ({"address_bits": str(bits)} if moved else {})
 
 
 def _arrow(trace: Trace, file) -> None:
@@ -106,7 +110,7 @@ def _arrow(trace: Trace, file) -> None:
     from mmuexp.trace.recover import END_KEYS
 
     told = _row_metadata(trace)
-    schema = row_schema({key: text for key, text in told.items() if key not in END_KEYS})
+    schema = row_schema(trace.address_bits, {key: text for key, text in told.items() if key not in END_KEYS})
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=ZSTD_LEVEL))
     with pa.ipc.new_file(Unclosed(file), schema, options=options) as writer:
         for columns in trace.batches():
@@ -126,7 +130,7 @@ def _csv(trace: Trace, file) -> None:
     if not trace.file_rows:
         return
     options = csv.WriteOptions(include_header=False)
-    for batch in record_batches(trace, row_schema()):
+    for batch in record_batches(trace, row_schema(trace.address_bits)):
         for start in range(0, len(batch), 1 << 16):  # the writer formats what it is given in one piece of memory
             csv.write_csv(batch.slice(start, 1 << 16), Unclosed(file), options)
 
@@ -134,7 +138,7 @@ def _csv(trace: Trace, file) -> None:
 def _parquet(trace: Trace, file) -> None:
     from pyarrow import parquet
 
-    schema = row_schema(_row_metadata(trace))
+    schema = row_schema(trace.address_bits, _row_metadata(trace))
     with parquet.ParquetWriter(Unclosed(file), schema, compression="zstd") as writer:
         for batch in record_batches(trace, schema):
             writer.write_batch(batch)

@@ -45,7 +45,7 @@ def write_text(style: str, trace: Trace, file) -> dict[str, int]:
         feed(columns, final=False)
         devices += int(np.count_nonzero((columns.flags & IO != 0) & (columns.op <= Op.STORE)))
         threads += int(np.count_nonzero(columns.op == THREAD))
-    feed(empty(), final=True)
+    feed(empty(0, trace.address_bits), final=True)
     told = {f"{Op(op).name} rows": int(left[op]) for op in (Op.FLUSH, Op.FLUSH_PAGE, Op.MAP)}
     told |= {"THREAD rows": threads, "other annotations": int(left[scan.OPS]) - threads}
     told["accesses of devices, written as those of memory"] = devices

@@ -13,13 +13,13 @@ import numpy as np
 
 from mmuexp.blocks.builder import grouped
 from mmuexp.errors import MmuexpError, UsageError, option, shown
-from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
+from mmuexp.guest import ADDRESS_BITS, BATCH_ROWS, WIDE_BITS, Columns, dtypes_of
 from mmuexp.trace import layout
 from mmuexp.trace.sink import Sink
 from mmuexp.trace.streams import Packer, Streams
 
 FORMATS = (layout.ROWS, layout.BLOCKS)  # that are read; the last one is written
-ADDRESS_BITS = "32"  # differences of addresses are modulo 2 to this power
+BITS_OF_GUEST = {"i386": ADDRESS_BITS, "x86_64": WIDE_BITS}  # by mmuexp.guest, of those that leave no choice
 MODES = ("user", "system")
 PREFIX = "mmuexp."
 ZSTD_LEVEL = 3  # measured on recordings: 6-20 % smaller than 1, written at 80 % of its speed, decoded as fast
@@ -40,9 +40,22 @@ def metadata_crc32(metadata: dict[str, str]) -> str:
     return f"{zlib.crc32(''.join(lines).encode()):08x}"
 
 
-def empty(rows: int = 0) -> Columns:
+def empty(rows: int = 0, address_bits: int = ADDRESS_BITS) -> Columns:
     """Make `rows` rows of zeros."""
-    return Columns(*(np.zeros(rows, dtype) for dtype in DTYPES))
+    return Columns(*(np.zeros(rows, dtype) for dtype in dtypes_of(address_bits)))
+
+
+def bits_told(metadata: Mapping[str, str | None]) -> int | None:
+    """Tell how many bits the addresses of a trace have by what its metadata says; None if it does not say. Those of a
+    guest of 64 bits have 32 where an import moved them. Raises ValueError for what contradicts itself."""
+    of_guest, told = BITS_OF_GUEST.get(metadata.get("guest") or ""), metadata.get("address_bits")
+    if told is None:
+        return of_guest
+    if told not in map(str, (ADDRESS_BITS, WIDE_BITS)):
+        raise ValueError(f"has {told[:40]!r} address bits; this mmuexp reads traces of {ADDRESS_BITS} and {WIDE_BITS}")
+    if of_guest is not None and of_guest < int(told):
+        raise ValueError(f"has {told} address bits, and its guest is {metadata.get('guest')}")
+    return int(told)
 
 
 class TraceWriter:
@@ -53,7 +66,7 @@ class TraceWriter:
     with what was written, marked as cut short: a recording is worth keeping, if it has a row. What a killed recorder
     leaves is in the file that `left.part_of` names; where an earlier one's rows stood there, `.kept` is the name that
     they have now. `metadata` keys may be given without their `mmuexp.` prefix; one that is None is left out.
-    `level` is ZSTD's, 1 to 22.
+    `address_bits` are 32 or 64, by default what `metadata` says of the guest, else 32. `level` is ZSTD's, 1 to 22.
 
     Raises `MmuexpError` when the target cannot be written: a bad path at once, a full disk in `append` or `close`.
     After a full disk the rows written so far (`.rows`) are whole and `close` may still be called.
@@ -68,6 +81,7 @@ class TraceWriter:
         recording: bool = False,
         force: bool = False,
         level: int = ZSTD_LEVEL,
+        address_bits: int | None = None,
     ):
         import pyarrow as pa
 
@@ -80,12 +94,16 @@ class TraceWriter:
             )
         self.path, self.mode, self.recording, self.rows = str(path), mode, recording, 0
         self._pa = pa
-        self._buffer, self._held = empty(BATCH_ROWS), 0
-        self._sink = Sink(self.path, recording, force)
-        self._builder, self._packer = grouped(), Packer()
         known = dict(metadata or {})
         self._head = _bare({key: text for key, text in known.items() if text is not None})
         self._head |= {"format": layout.BLOCKS, "mode": mode}
+        told = {} if address_bits is None else {"address_bits": str(address_bits)}
+        self.address_bits = bits = bits_told(self._head | told) or ADDRESS_BITS
+        if bits != ADDRESS_BITS:  # what has no such key has 32
+            self._head["address_bits"] = str(bits)
+        self._buffer, self._held = empty(BATCH_ROWS, bits), 0
+        self._sink = Sink(self.path, recording, force)
+        self._builder, self._packer = grouped(bits), Packer(bits)
         fields = [pa.field(name, pa.binary(), nullable=False) for name in Streams._fields]
         self._schema = pa.schema(fields, metadata={PREFIX + key: value for key, value in self._head.items()})
         codec = pa.Codec("zstd", compression_level=level)
@@ -98,7 +116,7 @@ class TraceWriter:
             raise
 
     def append(self, columns: Columns) -> None:
-        """Add rows: any number, in columns of any integer type whose values fit `guest.DTYPES`."""
+        """Add rows: any number, in columns of any integer type whose values fit the trace's (`guest.dtypes_of`)."""
         rows, start = len(columns.op), 0
         while start < rows:
             if not self._held and rows - start >= BATCH_ROWS:  # a whole batch needs no copy
@@ -168,7 +186,8 @@ class TraceWriter:
             self._write(Columns(*(column[:held] for column in self._buffer)))
 
     def _write(self, columns: Columns) -> None:
-        columns = Columns(*(np.ascontiguousarray(c, dtype) for c, dtype in zip(columns, DTYPES, strict=True)))
+        dtypes = dtypes_of(self.address_bits)
+        columns = Columns(*(np.ascontiguousarray(c, dtype) for c, dtype in zip(columns, dtypes, strict=True)))
         done = 0
         try:
             for runs in self._builder.feed(columns):
@@ -178,7 +197,8 @@ class TraceWriter:
                 self._write_batch(self._packer.pack(runs), {"crc32": crc32(part), "batch": told})
                 self.rows += runs.rows
         except BaseException:
-            self._builder = grouped()  # what comes next does not build on a batch that is not in the file
+            # what comes next does not build on a batch that is not in the file
+            self._builder = grouped(self.address_bits)
             raise
 
     def _write_batch(self, streams: Iterable[np.ndarray], custom: dict[str, str]) -> None:

@@ -6,7 +6,8 @@ values that occur: the smallest that at least so large a part of the values do n
 
 import numpy as np
 
-from mmuexp.guest import PAGE_BITS, PAGES, Columns, FlushReason
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGES, Columns, FlushReason
+from mmuexp.replay.pages import PageNumbers
 from mmuexp.replay.survey import MAX_FRAMES
 from mmuexp.trace import guest_scan as scan
 
@@ -17,12 +18,13 @@ _NONE = np.zeros(0, np.int32)
 
 
 class GuestInfo:
-    """Takes the rows of one trace, batch by batch, after the survey found no error in them.
+    """Takes the rows of one trace, batch by batch, after the survey found no error in them, with trace addresses
+    (pages.py).
 
-    Memory is 31 MB, and 8 bytes for each flush interval of 65,536 rows or more.
+    Memory is 31 MB, and 8 bytes for each flush interval of 65,536 rows or more; of 64 bits, 64 bytes a page more.
     """
 
-    def __init__(self, mode: str):
+    def __init__(self, mode: str, address_bits: int = ADDRESS_BITS):
         self._state = np.zeros(scan.PLACES, np.int64)
         self._state[[scan.EPOCH, scan.FLUSH_EPOCH, scan.LAST_FLUSH]] = 1, 1, -1
         self._curve = np.zeros((5, len(scan.WINDOWS)), np.int64)
@@ -31,7 +33,9 @@ class GuestInfo:
         self._long: tuple[list[int], list[int]] = ([], [])
         self._reasons = np.zeros(len(FlushReason), np.int64)
         self._user = np.zeros(3, np.int64)  # rows with USER, by op
-        self._regions = np.zeros((scan.REGIONS, 4), np.int64)
+        # rows by op, and of IO, in each region; of 64 bits in each page, of which regions are made when it is told
+        self._region_bits = scan.REGION_BITS if address_bits == ADDRESS_BITS else PAGE_BITS
+        self._regions = np.zeros((1 << (ADDRESS_BITS - self._region_bits), 4), np.int64)
         self._uses = np.zeros(PAGES, np.uint8)  # of each virtual page, bits in the order of LETTERS
         self._devices = np.zeros((2, PAGES), np.int64)  # IO loads and stores of each virtual page
         self._last = np.zeros(PAGES, np.int64)
@@ -39,20 +43,21 @@ class GuestInfo:
         self._frame = np.zeros(PAGES, np.int32) if mode == "system" else np.arange(PAGES, dtype=np.int32)
         self._code = np.zeros(max(MAX_FRAMES, PAGES), np.uint8)  # 1 executed, 3 stored to after that
 
-    def feed(self, columns: Columns, frames: np.ndarray | None) -> None:
-        """Take the next rows; `frames` is what Survey.feed returned for them."""
+    def feed(self, columns: Columns, frames: np.ndarray | None, step: np.ndarray) -> None:
+        """Take the next rows; `frames` is what Survey.feed returned for them, `step` the survey's."""
         used = (columns.vaddr, columns.size, columns.op, columns.flags)
         arrays = (np.require(column, requirements=["C", "W"]) for column in used)
         long = np.zeros((2, 2 * len(columns.op) // scan.EXACT + 2), np.int64)
         self._state[[scan.LONG_ROWS, scan.LONG_PAGES]] = 0
         held = (self._curve, self._spans, long, self._reasons, self._user, self._regions, self._uses, self._devices)
         frames = _NONE if frames is None else frames
-        scan.scan(*arrays, frames, self._state, *held, self._last, self._frame, self._code)
+        scan.scan(*arrays, frames, step, self._region_bits, self._state, *held, self._last, self._frame, self._code)
         for kind, place in enumerate((scan.LONG_ROWS, scan.LONG_PAGES)):
             self._long[kind].extend(long[kind, : self._state[place]].tolist())
 
-    def told(self) -> dict:
-        """Everything, in types that JSON has: integers are exact, None is nothing to speak of."""
+    def told(self, numbers: PageNumbers | None = None) -> dict:
+        """Everything, in types that JSON has: integers are exact, None is nothing to speak of. `numbers` are those of
+        pages of a trace of 64 bits."""
         loads, stores, execs, io = (int(count) for count in self._regions.sum(axis=0))
         user_accesses, user_execs = int(self._user[:2].sum()), int(self._user[2])
         return {
@@ -69,7 +74,7 @@ class GuestInfo:
                 "execs": user_execs,
                 "exec_share": _share(user_execs, execs),
             },
-            "device": {"accesses": io, "access_share": _share(io, loads + stores)} | self._device_pages(),
+            "device": {"accesses": io, "access_share": _share(io, loads + stores)} | self._device_pages(numbers),
             "code": {
                 "physical_pages": int(np.count_nonzero(self._code)),
                 "stores": int(self._state[scan.CODE_STORES]),
@@ -77,7 +82,7 @@ class GuestInfo:
                 "stored_pages": int(np.count_nonzero(self._code == 3)),
             },
             "region_bytes": 1 << scan.REGION_BITS,
-            "address_map": self._ranges(),
+            "address_map": self._ranges(numbers),
             "working_set": [
                 {
                     "rows": size,
@@ -89,17 +94,22 @@ class GuestInfo:
             ],
         }
 
-    def _device_pages(self) -> dict:
+    def _device_pages(self, numbers: PageNumbers | None) -> dict:
         """The virtual pages of IO accesses: how many, and the most used first, the sums of what is not listed last."""
         pages = np.flatnonzero(self._devices.any(axis=0))
+        real = pages
+        if numbers is not None:  # of pages that are used alike the lowest comes first
+            order = np.argsort(numbers.real(pages))
+            pages, real = pages[order], numbers.real(pages[order])
         negative = -self._devices[0, pages]
         negative -= self._devices[1, pages]
-        most = pages[np.argsort(negative, kind="stable")[:MOST_DEVICES]]
+        chosen = np.argsort(negative, kind="stable")[:MOST_DEVICES]
+        most = pages[chosen]
         counts = self._devices[:, most]
         names, rest = ("loads", "stores"), self._devices.sum(axis=1) - counts.sum(axis=1)
         listed = [
             {"vaddr": page << PAGE_BITS} | dict(zip(names, both, strict=True))
-            for page, both in zip(most.tolist(), counts.T.tolist(), strict=True)
+            for page, both in zip(real[chosen].tolist(), counts.T.tolist(), strict=True)
         ]
         return {
             "page_count": len(pages),
@@ -107,22 +117,36 @@ class GuestInfo:
             "unlisted": {"pages": len(pages) - len(most)} | dict(zip(names, rest.tolist(), strict=True)),
         }
 
-    def _ranges(self) -> list[dict]:
+    def _of_regions(self, numbers: PageNumbers | None) -> tuple[np.ndarray, ...]:
+        """The regions that are used, ascending; the ways in which each is, a bit each; its pages; its rows."""
+        if numbers is None:
+            uses = self._uses.reshape(scan.REGIONS, -1)
+            ways, pages = np.bitwise_or.reduce(uses, axis=1), np.count_nonzero(uses, axis=1)
+            used = np.flatnonzero(ways)
+            return used, ways[used], pages[used], self._regions[used]
+        used = np.flatnonzero(self._uses)
+        real = numbers.real(used)
+        used, real = used[np.argsort(real)], np.sort(real)
+        regions, begin = np.unique(real >> scan.REGION_BITS - PAGE_BITS, return_index=True)
+        if not len(used):
+            return regions, regions, regions, self._regions[used]
+        ways, pages = np.bitwise_or.reduceat(self._uses[used], begin), np.diff(begin, append=len(used))
+        return regions, ways, pages, np.add.reduceat(self._regions[used], begin, axis=0)
+
+    def _ranges(self, numbers: PageNumbers | None) -> list[dict]:
         """Neighbouring regions that are used in the same ways, ascending.
 
         `loads` and `stores`, and r and w, include `io`. A row counts for the region that it begins in; the pages that
         it touches count each for its own.
         """
-        uses = self._uses.reshape(scan.REGIONS, -1)
-        ways, pages = np.bitwise_or.reduce(uses, axis=1), np.count_nonzero(uses, axis=1)
         found: list[dict] = []
         before = None
-        for region in np.flatnonzero(ways):
-            counts = [int(pages[region]), *self._regions[region].tolist()]
-            if before != (region - 1, ways[region]):
-                use = "".join(letter if ways[region] >> bit & 1 else "-" for bit, letter in enumerate(LETTERS))
+        for region, ways, pages, rows in zip(*self._of_regions(numbers), strict=True):
+            counts = [int(pages), *rows.tolist()]
+            if before != (region - 1, ways):
+                use = "".join(letter if ways >> bit & 1 else "-" for bit, letter in enumerate(LETTERS))
                 found.append({"start": int(region) << scan.REGION_BITS, "end": 0, "use": use} | dict.fromkeys(_MAP, 0))
-            before = (region, ways[region])
+            before = (region, ways)
             found[-1]["end"] = int(region + 1) << scan.REGION_BITS
             for name, count in zip(_MAP, counts, strict=True):
                 found[-1][name] += count
@@ -209,14 +233,15 @@ def _map(told: dict) -> list[tuple[str, str]]:
     ranges = told["address_map"]
     ranked = sorted(ranges, key=lambda part: -(part["loads"] + part["stores"] + (part["execs"] or 0)))
     shown = sorted(ranked[:TOP_RANGES], key=lambda part: part["start"])
-    cells: list[tuple[str, ...]] = [(f"{'range':<23}", "use ", *_MAP)]
-    for part in shown:
-        name = f"{part['start']:#010x}..{part['end'] - 1:#010x}"
-        cells.append((f"{name:<23}", part["use"], *(_count(part[column]) for column in _MAP)))
+    names = [f"{part['start']:#010x}..{part['end'] - 1:#010x}" for part in shown]
+    width = max([23, *map(len, names)])
+    cells: list[tuple[str, ...]] = [("range".ljust(width), "use ", *_MAP)]
+    for name, part in zip(names, shown, strict=True):
+        cells.append((name.ljust(width), part["use"], *(_count(part[column]) for column in _MAP)))
     rest = ranked[TOP_RANGES:]
     if rest:
         sums = (_count(None if rest[0][column] is None else sum(part[column] for part in rest)) for column in _MAP)
-        cells.append((f"{len(rest):,} other ranges".ljust(23), "    ", *sums))
+        cells.append((f"{len(rest):,} other ranges".ljust(width), "    ", *sums))
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     texts = ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in cells]
     return [("address map" if index == 0 else "", text) for index, text in enumerate(texts)]

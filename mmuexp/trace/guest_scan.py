@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from mmuexp.guest import PAGES
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS
 from mmuexp.native.jitcache import guarded, kept
+from mmuexp.replay.pages import followed_by
 
 WINDOWS = (1_000, 10_000, 100_000, 1_000_000)  # rows; each a multiple of the first
 STEP = WINDOWS[0]
 REGION_BITS = 22  # 4 MiB
-REGIONS = 1 << (32 - REGION_BITS)
+REGIONS = 1 << (ADDRESS_BITS - REGION_BITS)
 IO_USE = 3  # column of `regions` and bit of `uses` that IO has; LOAD, STORE and EXEC have their op's
 EXACT = 1 << 16  # intervals below this have a place of their own in the histogram, longer ones are listed
 
@@ -67,25 +68,11 @@ def _close(row, state, curve):
 @guarded(_touch, _flush, _close)
 @kept
 def scan(
-    vaddrs,
-    sizes,
-    ops,
-    flags,
-    frames,
-    state,
-    curve,
-    spans,
-    long,
-    reasons,
-    user,
-    regions,
-    uses,
-    devices,
-    last,
-    frame,
-    code,
-):
-    """Count all rows given. The arrays are those of `GuestInfo`, `frames` holds dense numbers in MAP rows."""
+    vaddrs, sizes, ops, flags, frames, step, region_bits,
+    state, curve, spans, long, reasons, user, regions, uses, devices, last, frame, code,
+):  # fmt: skip
+    """Count all rows given. The arrays are those of `GuestInfo`, `frames` holds dense numbers in MAP rows; `step` tells
+    which page follows another (pages.py); a place of `regions` has 2**region_bits bytes."""
     rows, first = len(ops), state[ROW]
     begin = 0
     while begin < rows:
@@ -102,10 +89,12 @@ def scan(
                 elif op == 5:
                     frame[page] = frames[i]
                 continue
-            regions[vaddr >> REGION_BITS, op] += 1
+            regions[vaddr >> region_bits, op] += 1
             user[op] += flag >> 1 & 1
             uses[page] |= 1 << op
-            other = (vaddr + np.int64(sizes[i]) - 1 >> 12) & (PAGES - 1)
+            other = page
+            if (vaddr + np.int64(sizes[i]) - 1 >> PAGE_BITS) != page:
+                other = followed_by(page, step)
             if op == 2:
                 code[frame[page]] |= 1
                 if other != page:
@@ -113,7 +102,7 @@ def scan(
                     code[frame[other]] |= 1
                 continue
             if flag & 1:
-                regions[vaddr >> REGION_BITS, IO_USE] += 1
+                regions[vaddr >> region_bits, IO_USE] += 1
                 uses[page] |= 1 << IO_USE
                 devices[op, page] += 1
                 continue

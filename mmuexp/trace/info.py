@@ -9,7 +9,7 @@ import numpy as np
 from mmuexp.blocks.rows import rows_of
 from mmuexp.errors import one_line
 from mmuexp.events import SHAPE
-from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
+from mmuexp.guest import ADDRESS_BITS, MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
 from mmuexp.replay.survey import Survey
 from mmuexp.result.declared import ASSUMED, LENGTHS, NONE, PARTLY, UNKNOWN, Declared, declared_in, declared_of
 from mmuexp.trace import guest_info
@@ -36,18 +36,18 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
     """
     with open_trace(path) as trace:
         declared = declared_of(trace)
-        survey, own, guest = Survey(trace.mode, trace.path), _Own(), guest_info.GuestInfo(trace.mode)
-        threads = ThreadRows()
+        survey, own, threads = Survey(trace.mode, trace.path), _Own(), ThreadRows()
+        guest = guest_info.GuestInfo(trace.mode, trace.address_bits)
         for runs in trace.runs():
             frames, columns = survey.feed(runs).frames, rows_of(runs)
-            own.feed(columns)
             if trace.mode == "user":
                 threads.feed(columns)
-            guest.feed(columns, frames)
+            columns = survey.traced(columns)
+            own.feed(columns, survey.step)
+            guest.feed(columns, frames, survey.step)
             if progress:
                 progress(utf8(os.path.basename(trace.path)), survey.rows, trace.file_rows)
-        n = survey.counts()
-        rows, accesses = n["rows"], n["accesses"]
+        rows, accesses = (n := survey.counts())["rows"], n["accesses"]
         decoder = trace.decoder()
         stored = dict.fromkeys(decoder.names, 0)
         for batch in trace.layouts:
@@ -61,6 +61,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
         found: dict[str, Any] = {
             "path": trace.path,
             "mode": trace.mode,
+            "address_bits": trace.address_bits,
             "complete": trace.complete,
             "declared_rows": trace.rows,
             "window": trace.window,
@@ -90,7 +91,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
                 "io": share(n["io_accesses"]),
                 "user": share(own.user),
             },
-            "guest": guest.told(),
+            "guest": guest.told(survey.pages),
         }
         return _as_declared(found, declared)
 
@@ -124,10 +125,10 @@ class _Own:
         self.sizes = np.zeros(MAX_ACCESS_BYTES + 1, np.int64)
         self.code = np.zeros(PAGES, np.uint8)
 
-    def feed(self, columns: Columns) -> None:
+    def feed(self, columns: Columns, step: np.ndarray) -> None:
         used = (columns.vaddr, columns.size, columns.insns, columns.op, columns.flags)
         arrays = (np.require(column, requirements=["C", "W"]) for column in used)
-        scan.scan(*arrays, self._state, self.sizes, self.code)
+        scan.scan(*arrays, step, self._state, self.sizes, self.code)
 
     @property
     def user(self) -> int:
@@ -160,8 +161,9 @@ def lines(told: dict) -> list[str]:
         return "none" if value is None else f"{100 * value:.3f} % of accesses"
 
     window = told["window"]
+    wide = "" if told["address_bits"] == ADDRESS_BITS else f", addresses of {told['address_bits']} bits"
     table = [
-        ("trace", f"{told['path']} ({told['mode']} mode, guest {meta.get('guest', 'unknown')})"),
+        ("trace", f"{told['path']} ({told['mode']} mode, guest {meta.get('guest', 'unknown')}{wide})"),
         ("complete", told["complete"] or "unknown"),
         ("window", f"{window[1]:,} rows from row {window[0]:,} of the recording" if window else "unknown"),
         ("recorded by", meta.get("recorder", "unknown")),
@@ -169,7 +171,7 @@ def lines(told: dict) -> list[str]:
         ("date", meta.get("date", "unknown")),
         ("licence", meta.get("licence", "unknown")),
     ]
-    shown = {"format", "mode", "guest", "recorder", "command", "date", "licence"}
+    shown = {"format", "mode", "address_bits", "guest", "recorder", "command", "date", "licence"}
     table += [(key, text) for key, text in sorted(meta.items()) if key not in shown]
     if told["mode"] == "system" and told["mix"]["flushes"] and UNSURE not in meta:
         table.append((UNSURE, NOT_TOLD))

@@ -1,13 +1,14 @@
 """The loop of what `trace info` counts of accesses and blocks: one pass over valid rows."""
 
-from mmuexp.guest import PAGE_BITS, PAGES, USER, Op
+from mmuexp.guest import PAGE_BITS, PAGE_MASK, USER, Op
 from mmuexp.native.jitcache import guarded, kept
+from mmuexp.replay.pages import followed_by
 
 LATER = 255  # a data row's position that says so
 EXEC = int(Op.EXEC)  # the ops below it are LOAD and STORE
 USER_FLAG = int(USER)
 
-# Places in `state`; the last three are of the latest EXEC row: where its code ends, its instructions, and whether the
+# Places in `state`; the last three are of the latest EXEC row: its last byte, its instructions, and whether the
 # last of these has accessed data.
 USER_ACCESSES, CODE_BYTES, REPEATED, END, INSNS, ACCESSED = range(6)
 PLACES = 6
@@ -15,11 +16,12 @@ PLACES = 6
 
 @guarded()
 @kept
-def scan(vaddrs, sizes, insns, ops, flags, state, access_sizes, code):
+def scan(vaddrs, sizes, insns, ops, flags, step, state, access_sizes, code):
     """Count into `state`, `access_sizes` (rows by bytes) and `code` (1 for a page that a block begins or ends on).
 
     A block of one instruction that repeats the last one of the block before, which has accessed data, is another
-    iteration of a rep (or an instruction that QEMU had to begin anew): a jump to itself accesses no data.
+    iteration of a rep (or an instruction that QEMU had to begin anew): a jump to itself accesses no data. A block ends
+    where its last byte is. `step`: which page follows another (pages.py).
     """
     for i in range(len(ops)):
         if ops[i] < EXEC:
@@ -29,9 +31,10 @@ def scan(vaddrs, sizes, insns, ops, flags, state, access_sizes, code):
                 state[ACCESSED] = 1
         elif ops[i] == EXEC:
             start = int(vaddrs[i])
-            end = start + int(sizes[i])
+            end, page = start + int(sizes[i]) - 1, start >> PAGE_BITS
+            if end >> PAGE_BITS != page:
+                end = followed_by(page, step) << PAGE_BITS | end & PAGE_MASK
             state[CODE_BYTES] += int(sizes[i])
-            code[start >> PAGE_BITS] = 1
-            code[(end - 1 >> PAGE_BITS) & (PAGES - 1)] = 1
+            code[page] = code[end >> PAGE_BITS] = 1
             state[REPEATED] += insns[i] == 1 and end == state[END] and state[ACCESSED] == 1
             state[END], state[INSNS], state[ACCESSED] = end, insns[i], 0

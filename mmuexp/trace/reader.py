@@ -14,11 +14,11 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from mmuexp.errors import MmuexpError, TraceError
-from mmuexp.guest import THREAD, Columns
+from mmuexp.guest import ADDRESS_BITS, THREAD, WIDE_BITS, Columns
 from mmuexp.runtime.threads import Threads
 from mmuexp.trace import layout, left
 from mmuexp.trace.flatbuffer import Budget
-from mmuexp.trace.format import ADDRESS_BITS, FORMATS, MODES, PREFIX, metadata_crc32
+from mmuexp.trace.format import FORMATS, MODES, PREFIX, bits_told, metadata_crc32
 from mmuexp.trace.sha256 import digest_of
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class Trace:
     path        as given
     file        the one that is open: `path`, or what was imported from it
     mode        "user" or "system"
+    address_bits   32 or 64, of the guest's addresses
     metadata    the `mmuexp.` keys of the schema and of the last batch, without the prefix
     rows        as the writer declared them
     complete    "yes", or why the recording was cut short
@@ -124,7 +125,8 @@ class Trace:
         declared = self.metadata.pop("metadata_crc32", None)
         self.metadata_intact = None if declared is None else declared == metadata_crc32(self.metadata)
         self.mode = checked_mode(self.metadata, path)
-        self._decoder = decoder_of(self.layouts.format, schema, fd, path)
+        self.address_bits = checked_bits(self.metadata, schema, path)
+        self._decoder = decoder_of(self.layouts.format, schema, fd, path, self.address_bits)
         self.file_rows = sum(self.layouts.rows)
         self.complete = self.metadata.get("complete")
         self.rows = self._declared_rows()
@@ -170,7 +172,8 @@ class Trace:
             yield decoder.runs(self.layouts[index], first)
 
     def batches(self, start: int = 0, *, ahead: bool = True) -> Iterator[Columns]:
-        """Yield the rows from number `start` on, in pieces of 1 to 2**20 rows, C-contiguous, exactly of `guest.DTYPES`.
+        """Yield the rows from number `start` on, in pieces of 1 to 2**20 rows, C-contiguous, exactly of
+        the types of `guest.dtypes_of(address_bits)`.
 
         `ahead`: another thread decodes what comes next, which Arrow spreads over all cores.
 
@@ -191,7 +194,8 @@ class Trace:
 
         from mmuexp.trace.export import record_batches, row_schema
 
-        return pa.Table.from_batches(record_batches(self, row_schema()), row_schema())
+        schema = row_schema(self.address_bits)
+        return pa.Table.from_batches(record_batches(self, schema), schema)
 
     def to_pandas(self) -> Any:
         """All rows as a pandas.DataFrame."""
@@ -278,10 +282,25 @@ def checked_mode(metadata: dict[str, str], path: str) -> str:
     if mode not in MODES:
         told = "no mmuexp.mode" if mode is None else f"the mode {mode[:40]!r}"
         raise TraceError(f"has {told}, expected {' or '.join(MODES)}", where=path, todo="mend its writer")
-    if (bits := metadata.get("address_bits", ADDRESS_BITS)) != ADDRESS_BITS:
-        what = f"has {bits[:40]!r} address bits; this mmuexp reads traces of {ADDRESS_BITS}"
-        raise TraceError(what, where=path, todo="use the mmuexp that wrote it, or a newer one")
     return mode
+
+
+def checked_bits(metadata: dict[str, str], schema: Any, path: str) -> int:
+    """Tell how many bits the addresses of a trace have: of format 2 by the key for it, on which its streams hang, else
+    by what its metadata or the type of the column says. Raises TraceError for what contradicts itself."""
+    try:
+        told = bits_told(metadata)
+    except ValueError as error:
+        raise TraceError(str(error), where=path, todo="use the mmuexp that wrote it, or mend its writer") from None
+    if metadata.get("format") == layout.BLOCKS:
+        return told if told and "address_bits" in metadata else ADDRESS_BITS
+    return told or (WIDE_BITS if wide_column(schema) else ADDRESS_BITS)
+
+
+def wide_column(schema: Any) -> bool:
+    """Tell whether a table of rows has addresses of 64 bits by its type."""
+    place = schema.get_field_index("vaddr")  # -1: there is none, or there are several, which is refused elsewhere
+    return place >= 0 and str(schema.field(place).type) == "uint64"
 
 
 def read_schema(path: str):

@@ -10,7 +10,7 @@ from mmuexp.trace.decode import decoder_of
 from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.format import PREFIX, UNKNOWN, TraceWriter
 from mmuexp.trace.layout import Broken
-from mmuexp.trace.reader import checked_mode, is_number, kept_tail, open_input, open_trace, window_trouble
+from mmuexp.trace.reader import checked_bits, checked_mode, is_number, kept_tail, open_input, open_trace, window_trouble
 
 WHOLE = "the file was whole, nothing needed mending"
 COUNTED = ("flushes_unsure", "unknown_sizes")  # by who wrote the trace, over all rows: not known of a part
@@ -49,6 +49,7 @@ class _Recovery:
         keys = {key: value.decode("utf-8", "replace") for key, value in keys.items() if key.startswith(PREFIX)}
         self.metadata = {key.removeprefix(PREFIX): value for key, value in keys.items()}
         self.mode = checked_mode(self.metadata, path)
+        self.address_bits = checked_bits(self.metadata, self.schema, path)
 
     def _schema(self):
         import pyarrow as pa
@@ -66,9 +67,10 @@ class _Recovery:
             raise TraceError(f"ends within its schema: {text}", where=self.path, todo="record it again") from None
 
     def write(self, output: str) -> Recovered:
-        decoder = decoder_of(self.format, self.schema, self.fd, self.path)
+        decoder = decoder_of(self.format, self.schema, self.fd, self.path, self.address_bits)
         metadata = {key: value for key, value in self.metadata.items() if key not in END_KEYS}
-        with TraceWriter(output, mode=self.mode, metadata=metadata) as writer:
+        bits = self.address_bits
+        with TraceWriter(output, mode=self.mode, metadata=metadata, address_bits=bits) as writer:
             rows = 0
             for batch in self._batches():
                 try:

@@ -58,13 +58,13 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
         start = max(start, min(before, stop))  # what stands before its window is no row of the recording
         source = f"{os.path.basename(trace.path)} rows {start}:{stop} sha256 {trace.sha256()}"
         metadata = _lasting(trace) | {"slice_of": source}
-        with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
+        with TraceWriter(output, mode=trace.mode, metadata=metadata, address_bits=trace.address_bits) as writer:
             survey, known = Survey(trace.mode, trace.path, 0 if trace.mode == "system" else start), empty()
             damage: TraceError | None = None
             if trace.mode == "system" and start:
                 for columns in _first(checked(trace), start):
                     survey.check(columns)
-                known = _known(survey)
+                known = _known(survey, trace.address_bits)
             elif start:
                 known, damage = _turn(trace, start)
             writer.append(known)
@@ -95,7 +95,7 @@ def _turn(trace: Trace, start: int) -> tuple[Columns, TraceError | None]:
     for begin in reversed(trace.group_rows()):
         if begin >= start:
             continue
-        told = np.empty(0, np.uint32)
+        told = np.empty(0, np.uint64)
         try:
             for columns in _first(trace.pieces(begin), end - begin):
                 here = columns.vaddr[columns.op == THREAD]
@@ -104,7 +104,7 @@ def _turn(trace: Trace, start: int) -> tuple[Columns, TraceError | None]:
             return empty(), error
         end = begin
         if len(told):
-            turn = empty(int(told[0] != 0))
+            turn = empty(int(told[0] != 0), trace.address_bits)
             turn.vaddr[:], turn.op[:], turn.flags[:] = told[0], THREAD, USER
             return turn, None
     return empty(), None
@@ -118,11 +118,11 @@ def _first(pieces: Iterator[Columns], rows: int) -> Iterator[Columns]:
         yield columns
 
 
-def _known(survey: Survey) -> Columns:
+def _known(survey: Survey, address_bits: int) -> Columns:
     """Make MAP rows for the pages that are known by now."""
     pages, frames = survey.known_pages()
-    maps = empty(len(pages))
-    maps.vaddr[:] = pages << PAGE_BITS
+    maps = empty(len(pages), address_bits)
+    maps.vaddr[:] = pages.astype(np.uint64) << np.uint64(PAGE_BITS)
     maps.page[:] = frames
     maps.op[:] = np.uint8(Op.MAP)
     return maps
@@ -146,7 +146,8 @@ def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> 
         raise UsageError(f"{level} is no level of ZSTD", where="level", todo=f"give 1 to {MOST_LEVEL}")
     refuse_itself(path, output, "is the trace to be compressed")
     with open_trace(path) as trace:
-        with TraceWriter(output, mode=trace.mode, metadata=_lasting(trace), level=level) as writer:
+        bits = trace.address_bits
+        with TraceWriter(output, mode=trace.mode, metadata=_lasting(trace), level=level, address_bits=bits) as writer:
             survey = Survey(trace.mode, trace.path)
             for columns in checked(trace):
                 survey.check(columns)  # what gets a right CRC must be a right trace
@@ -164,7 +165,7 @@ def relocate_file(
         moved = relocated(trace, seed, join_pages=join_pages, move_bits=move_bits)
         source = f"{os.path.basename(trace.path)} load_seed {seed} join_pages {join_pages} move_bits {move_bits}"
         metadata = _lasting(trace) | {"relocation_of": f"{source} sha256 {trace.sha256()}"}
-        with TraceWriter(output, mode=trace.mode, metadata=metadata) as writer:
+        with TraceWriter(output, mode=trace.mode, metadata=metadata, address_bits=trace.address_bits) as writer:
             for columns in checked(trace):
                 writer.append(moved.moved(columns))
             writer.close(trace.complete, trace.window or UNKNOWN, _counted(trace))

@@ -1,10 +1,10 @@
 """Makes the streams of a batch of runs, and runs of the streams again (docs/trace-format.md, "Streams").
 
 What a file says is checked here before it is used, but for its CRC: everything raises `Broken` for what no writer of
-ours made. A difference of addresses is one modulo 2**32. A small one takes 1 to 3 bytes of `near`; of another, `near`
-says 0, and `far` has it: random addresses then cost 4 bytes each, as in a column of them. That the same difference
-comes again, or its negative, is worth a code of its own: programs walk over several arrays at once, their calls move a
-whole frame, and ZSTD's quick levels see little in what alternates.
+ours made. A difference of addresses is one modulo 2**32, or 2**64. A small one takes 1 to 3 bytes of `near`; of
+another, `near` says 0, and `far` has it: random addresses then cost what they do in a column of them. That the same
+difference comes again, or its negative, is worth a code of its own: programs walk over several arrays at once, their
+calls move a whole frame, and ZSTD's quick levels see little in what alternates.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.blocks.runs import MOST_SITES, OTHER, Runs, Shapes, Sites, no_shapes
-from mmuexp.guest import Columns, Op
+from mmuexp.guest import ADDRESS_BITS, Columns, Op, dtypes_of
 from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, kept
 from mmuexp.trace.flatbuffer import Broken
@@ -28,33 +28,34 @@ class Streams(NamedTuple):
     run: np.ndarray  # uint16 of each run: 0 for OTHER, 1 for the next new shape, else 1 more than the shape's number
     changed: np.ndarray  # a bit of each data row, from the lowest on
     near: np.ndarray  # small differences, of shapes, others and data rows, in this order
-    far: np.ndarray  # uint32 of each difference that is not small
+    far: np.ndarray  # each difference that is not small: uint32, uint64 in a trace of 64 bits
     new: np.ndarray  # what new shapes, their sites and others are but for addresses, column by column
 
 
-def most_bytes(rows: int) -> tuple[int, ...]:
+def most_bytes(rows: int, address_bits: int = ADDRESS_BITS) -> tuple[int, ...]:
     """Bound what the streams of a batch of so many rows take: a row has at most two differences, and is told once."""
-    return tuple(count * rows for count in (2, 1, 2 * (NEAR_BITS // 7), 8, 10))
+    return tuple(count * rows for count in (2, 1, 2 * (NEAR_BITS // 7), 2 * (address_bits // 8), 10))
 
 
 class Packer:
     """Makes streams of the runs of one trace; take them in order."""
 
-    def __init__(self) -> None:
-        self._site_vaddr = np.zeros(0, np.uint32)  # where each site of the group was the last time
+    def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
+        self._dtype = dtypes_of(address_bits).vaddr
+        self._site_vaddr = np.zeros(0, self._dtype)  # where each site of the group was the last time
 
     def pack(self, runs: Runs) -> Streams:
         """Make the streams of the next runs."""
         shapes, sites, others, before = runs.shapes, runs.sites, runs.others, runs.before + 1
-        had = np.zeros(0, np.uint32) if before == 1 else self._site_vaddr
-        self._site_vaddr = np.concatenate([had, np.zeros(len(sites.op) - len(had), np.uint32)])
-        run, changes = np.empty(len(runs.run), np.uint16), np.empty(len(runs.vaddr), np.uint32)
+        had = np.zeros(0, self._dtype) if before == 1 else self._site_vaddr
+        self._site_vaddr = np.concatenate([had, np.zeros(len(sites.op) - len(had), self._dtype)])
+        run, changes = np.empty(len(runs.run), np.uint16), np.empty(len(runs.vaddr), self._dtype)
         accesses = len(runs.vaddr) - MOST_SITES
         count = _differences(
             runs.run, runs.vaddr, runs.changed, shapes.first_site, runs.before, self._site_vaddr, run, changes
         )
         block = before + np.flatnonzero(shapes.size[before:])
-        start, size = shapes.vaddr[block].astype(np.uint32), shapes.size[block]
+        start, size = shapes.vaddr[block].astype(self._dtype), shapes.size[block]
         numbers = [_steps(start, size), _steps(others.vaddr, 0), _steps(others.page, 0), changes[:count]]
         told = [
             *(column[before:] for column in (shapes.size, shapes.insns, shapes.flags)),
@@ -69,27 +70,28 @@ class Packer:
 class Unpacker:
     """Makes runs of the streams of one trace; take them in order, from one that begins a group on."""
 
-    def __init__(self) -> None:
+    def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
+        self._dtype = dtypes_of(address_bits).vaddr
         self._told = -1  # shapes of the group so far, -1: nobody knows
         self._shapes, self._sites = no_shapes()
-        self._site_vaddr = np.zeros(0, np.uint32)
-        self._numbers = np.zeros(0, np.uint32)  # room for differences
+        self._site_vaddr = np.zeros(0, self._dtype)
+        self._numbers = np.zeros(0, self._dtype)  # room for differences
 
     def unpack(self, streams: Streams, rows: int, before: int, new: int) -> Runs:
         """Make the runs that the next batch holds: so many rows, with `new` shapes after the `before` of the group."""
         if before == 0:
             self._shapes, self._sites = no_shapes()
-            self._site_vaddr = np.zeros(0, np.uint32)
+            self._site_vaddr = np.zeros(0, self._dtype)
         elif before != self._told:
             raise Broken("a batch does not go on where the one before it ended")
         self._told = -1
         run, changed, near, far, definitions = streams
-        if len(run) % 2 or len(far) % 4 or (len(near) and near[-1] > 127):
+        if len(run) % 2 or len(far) % self._dtype.itemsize or (len(near) and near[-1] > 127):
             raise Broken("a stream ends within a value")
-        run, far = run.view("<u2"), far.view("<u4")
+        run, far = run.view("<u2"), far.view(self._dtype)
         count = np.count_nonzero(near < 128)
         if len(self._numbers) < count + MOST_SITES:
-            self._numbers = np.zeros(count + MOST_SITES, np.uint32)
+            self._numbers = np.zeros(count + MOST_SITES, self._dtype)
         numbers = self._numbers[: count + MOST_SITES]  # with room to look beyond the last
         if not _unpacked(near, far, numbers, count):
             raise Broken("the differences of addresses make no sense")
@@ -98,8 +100,8 @@ class Unpacker:
         shapes = self._shapes = definition.added_to(self._shapes)
         self._sites = Sites(*map(np.concatenate, zip(self._sites, definition.sites, strict=True)))
         had = self._site_vaddr
-        self._site_vaddr = np.concatenate([had, np.zeros(len(self._sites.op) + MOST_SITES - len(had), np.uint32)])
-        bits, vaddr = np.zeros((rows >> 6) + 2, np.uint64), np.zeros(rows + MOST_SITES, np.uint32)
+        self._site_vaddr = np.concatenate([had, np.zeros(len(self._sites.op) + MOST_SITES - len(had), self._dtype)])
+        bits, vaddr = np.zeros((rows >> 6) + 2, np.uint64), np.zeros(rows + MOST_SITES, self._dtype)
         bits.view(np.uint8)[: len(changed)] = changed
         shape = np.empty(len(run), np.uint16)
         accesses = _addresses(
@@ -149,9 +151,10 @@ class _Definitions:
         if len(numbers) - MOST_SITES < blocks + 2 * count:
             raise Broken("a batch has fewer differences of addresses than rows that need one")
         steps, vaddr, page, rest = np.split(numbers, [blocks, blocks + count, blocks + 2 * count])
-        ends = np.concatenate([[0], self._size[self._block]])[:blocks].astype(np.uint32)
-        self._vaddr = np.cumsum(steps + ends, dtype=np.uint32)
-        vaddr, page = np.cumsum(vaddr, dtype=np.uint32), np.cumsum(page, dtype=np.uint32)
+        dtype = numbers.dtype
+        ends = np.concatenate([[0], self._size[self._block]])[:blocks].astype(dtype)
+        self._vaddr = np.cumsum(steps + ends, dtype=dtype)
+        vaddr, page = np.cumsum(vaddr, dtype=dtype), np.cumsum(page, dtype=dtype)
         if ((page == 0) & ((op <= Op.STORE) | (op == Op.EXEC) & (size != 0))).any():
             raise Broken("a row of a block stands beside the blocks")
         return Columns(*map(np.ascontiguousarray, (vaddr, page, size, insns, op, flags))), rest
@@ -165,10 +168,9 @@ class _Definitions:
 
 
 def _steps(values: np.ndarray, size: np.ndarray | int) -> np.ndarray:
-    """From the end of each to the next one, modulo 2**32, first from 0."""
-    return values - np.concatenate([np.zeros(1, np.uint32), values + np.uint32(0) + size])[: len(values)].astype(
-        np.uint32
-    )
+    """From the end of each to the next one, modulo 2 to the power of its bits, first from 0."""
+    ends = values + np.asarray(size, values.dtype)
+    return values - np.concatenate([np.zeros(1, values.dtype), ends])[: len(values)]
 
 
 def _bytes(column: np.ndarray) -> np.ndarray:
@@ -176,8 +178,8 @@ def _bytes(column: np.ndarray) -> np.ndarray:
 
 
 def _packed(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    near, far = np.empty(NEAR_BITS // 7 * len(numbers), np.uint8), np.empty(len(numbers), np.uint32)
-    length, count = _pack(numbers, near, far)
+    near, far = np.empty(NEAR_BITS // 7 * len(numbers), np.uint8), np.empty_like(numbers)
+    length, count = _pack(numbers.view(f"i{numbers.itemsize}"), near, far)
     return near[:length], far[:count]
 
 
@@ -187,20 +189,20 @@ def _packed(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @guarded()
 @kept
 def _pack(numbers: np.ndarray, near: np.ndarray, far: np.ndarray) -> tuple[Number, Number]:
-    """Write differences as LEB128: FAR for one that goes to `far`, SAME as the one before, NEGATED, or PLAIN more than
-    the zigzag of a small one."""
+    """Write signed differences as LEB128: FAR for one that goes to `far`, SAME as the one before, NEGATED, or PLAIN
+    more than the zigzag of a small one."""
     n = f = U(0)
-    before = np.uint32(0)
+    before = np.int64(0)
     for i in range(U(len(numbers))):
-        number = numbers[i]
-        sign = np.uint32(np.int32(number) >> 31)
-        told = U(np.uint32(number << np.uint32(1)) ^ sign) + U(PLAIN)
+        number = np.int64(numbers[i])
+        zigzag = U(number) << U(1) ^ U(number >> 63)
+        told = zigzag + U(PLAIN)
         if number == before:
-            told = U(SAME)
-        elif np.uint32(number + before) == 0:
-            told = U(NEGATED)
+            zigzag = told = U(SAME)
+        elif number == -before:
+            zigzag = told = U(NEGATED)
         before = number
-        if told >> np.uint64(NEAR_BITS):
+        if (zigzag | told) >> np.uint64(NEAR_BITS):  # the sum may have run over
             near[n], far[f] = FAR, number
             n, f = n + U(1), f + U(1)
             continue
@@ -252,14 +254,14 @@ def _differences(
     site_vaddr: np.ndarray, told: np.ndarray, numbers: np.ndarray,
 ) -> Number:  # fmt: skip
     """Tell runs as the stream does, and take the differences of the data rows whose bit is set; returns how many."""
-    access, count, known, last = U(0), U(0), U(before), np.uint32(0)
+    access, count, known, last = U(0), U(0), U(before), vaddr.dtype.type(0)
     for i in range(U(len(run))):
         shape = U(run[i])
         new = shape > known
         known += U(new)
         told[i] = U(1) if new else shape + U(shape != U(OTHER))
         for site in range(U(first_site[shape]), U(first_site[shape + U(1)])):
-            now = np.uint32(vaddr[access])
+            now = vaddr[access]
             numbers[count] = now - (last if new else site_vaddr[site])
             count += changed[access >> U(6)] >> (access & U(63)) & U(1)
             site_vaddr[site] = last = now
@@ -275,7 +277,7 @@ def _addresses(
 ) -> Number:  # fmt: skip
     """Find each run's shape and the addresses of the data rows again; returns how many these are, -1 unless all that
     is told is used, and makes as many rows. `numbers` has MOST_SITES more."""
-    access, count, row, known, last = U(0), U(0), U(0), U(before), np.uint32(0)
+    access, count, row, known, last = U(0), U(0), U(0), U(before), vaddr.dtype.type(0)
     told, most = U(len(size) - 1), U(len(numbers) - MOST_SITES)
     for i in range(U(len(run))):
         new = run[i] == 1
@@ -298,7 +300,7 @@ def _addresses(
             if not new:
                 last = site_vaddr[first + k]
             step = bits >> k & U(1)
-            last = np.uint32(last + (numbers[count] if step else np.uint32(0)))
+            last = vaddr.dtype.type(last + (numbers[count] if step else vaddr.dtype.type(0)))
             count += step
             site_vaddr[first + k] = vaddr[access + k] = last
         access += sites

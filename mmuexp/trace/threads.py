@@ -28,9 +28,9 @@ class Turns:
         self.thread = 0
 
     def feed(self, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-        """int64[turns] threads and rows of the turns in these rows; each but the first begins with its THREAD row."""
+        """uint64[turns] threads, int64[turns] rows of the turns in these rows; all but the first begin with THREAD."""
         at = np.flatnonzero(columns.op == THREAD)
-        threads = np.concatenate(([self.thread], columns.vaddr[at].astype(np.int64)))
+        threads = np.concatenate((np.array([self.thread], np.uint64), columns.vaddr[at].astype(np.uint64)))
         self.thread = int(threads[-1])
         return threads, np.diff(np.concatenate(([0], at, [len(columns.op)])))
 
@@ -82,6 +82,7 @@ class OfThread:
         self.trace, self.thread = trace, thread
         self.path, self.mode, self.metadata = trace.path, trace.mode, trace.metadata
         self.complete, self.window, self.size_bytes = trace.complete, trace.window, trace.size_bytes
+        self.address_bits = trace.address_bits
         if self.mode != "user":
             what = "is a recording of a whole guest, which tells no threads"
             raise TraceError(what, where=self.path, todo=f"leave {option('thread', '')} out")

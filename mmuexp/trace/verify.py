@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.errors import TraceError
-from mmuexp.guest import BATCH_ROWS, PAGES, USER, Columns, Op
+from mmuexp.guest import ADDRESS_BITS, BATCH_ROWS, PAGES, USER, Columns, Op
 from mmuexp.native.jitcache import guarded, kept
 from mmuexp.replay.survey import NOTHING_BEFORE, Survey
 from mmuexp.result.declared import ALL_KNOWN, ASSUMED, CODE, NONE, NOT_TOLD, SIZES, Declared, declared_of
@@ -37,7 +37,9 @@ def verify(path: str | os.PathLike, progress: Callable[[str, int, int | None], N
             raise
         return [Check("structure", FAILED, f"{error.what}; {error.todo}")]
     with trace:
-        checks = [Check("structure", OK, f"format {trace.metadata['format']}, {trace.mode} mode"), _metadata(trace)]
+        wide = "" if trace.address_bits == ADDRESS_BITS else f", addresses of {trace.address_bits} bits"
+        checks = [Check("structure", OK, f"format {trace.metadata['format']}, {trace.mode} mode{wide}")]
+        checks.append(_metadata(trace))
         if trace.rows is None:
             checks.append(Check("declared rows", UNKNOWN, f"not declared; the file holds {trace.file_rows:,}"))
         else:
@@ -153,14 +155,14 @@ class _Pass:
                 if not self.not_user:
                     self.first_not_user = first + int(np.argmax(bare))
                 self.not_user += count
-        else:
-            self.pages.feed(columns)
         self._contradictions(columns)
         if self.bad_rows is None:
             try:
                 self.survey.check(columns)
             except TraceError as error:
                 self._refuse(error)
+        if self.trace.mode == "system":
+            self.pages.feed(self.survey.traced(columns))
 
     def _contradictions(self, columns: Columns) -> None:
         """Count rows that are not as the metadata declares all rows to be."""
@@ -201,6 +203,7 @@ class _Pass:
             found.append(Check("user flag", WARNING, what))
         page, times = self.pages.worst()
         if times > ALTERNATIONS:
+            page = int(self.survey.pages.real(np.array([page]))[0]) if self.survey.pages else page
             what = f"page {page:#x} alternates {times:,} times between two physical pages, without a FLUSH between"
             found.append(
                 Check("mappings", WARNING, f"{what} ({self.pages.count():,} such pages); see MODEL.md section 1")

@@ -20,7 +20,7 @@ from kit.traces import Row, columns_of
 from mmuexp.analysis.verify import VerifiedRun, _differ, _Pair, verify_one
 from mmuexp.blocks.builder import runs_of
 from mmuexp.blocks.runs import Runs
-from mmuexp.guest import BATCH_ROWS, Columns
+from mmuexp.guest import BATCH_ROWS, Columns, bits_of
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy import Strategy
@@ -55,6 +55,7 @@ class Rows:
         self.columns = rows if isinstance(rows, Columns) else columns_of(rows)
         self.mode, self.batch, self.rows, self.path = mode, batch, len(self.columns.op), "rows"
         self.metadata: dict[str, str] = {}
+        self.address_bits = bits_of(self.columns.vaddr)
 
     def batches(self, **_) -> Iterator[Columns]:
         for at in range(0, self.rows, self.batch):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, IO, LOAD, MAP, PAGE, PAGES, STORE, USER
 from truth.rows import Case, Row, exec_, flush, flush_page, io_load, io_store, load, map_, note, store  # noqa: F401
 
-from mmuexp.guest import DTYPES, Columns, Op
+from mmuexp.guest import DTYPES, Columns, Op, bits_of, dtypes_of
 from mmuexp.trace import TraceWriter, open_trace
 
 
@@ -25,6 +25,13 @@ def columns_of(rows) -> Columns:
     op, vaddr, size, insns, flags, page = table.T
     values = Columns(vaddr, page, size, insns, op, flags)
     return Columns(*(np.ascontiguousarray(v, dtype) for v, dtype in zip(values, DTYPES, strict=True)))
+
+
+def widened(columns: Columns, by: int = 0) -> Columns:
+    """The rows as those of a trace of 64 bits; what touches pages lies `by` bytes further up."""
+    moves = np.isin(columns.op, (LOAD, STORE, EXEC, FLUSH_PAGE, MAP))
+    vaddr = columns.vaddr.astype("u8") + moves * np.uint64(by % 2**64)
+    return columns._replace(vaddr=vaddr, page=columns.page.astype("u8"))
 
 
 def concat(parts: list[Columns]) -> Columns:
@@ -93,13 +100,13 @@ def read(trace) -> Columns:
     """All rows; the types and sizes of the pieces are checked on the way."""
     parts = list(trace.batches())
     for part in parts:
-        assert tuple(column.dtype for column in part) == DTYPES
+        assert tuple(column.dtype for column in part) == dtypes_of(trace.address_bits)
         assert all(column.flags.c_contiguous and 1 <= len(column) <= 1 << 20 for column in part)
     return concat(parts) if parts else Columns(*(np.zeros(0, dtype) for dtype in DTYPES))
 
 
 def write(path, columns: Columns, mode: str = "user", **metadata) -> str:
-    with TraceWriter(str(path), mode=mode, metadata=metadata) as writer:
+    with TraceWriter(str(path), mode=mode, metadata=metadata, address_bits=bits_of(columns.vaddr)) as writer:
         writer.append(columns)
     return str(path)
 

@@ -1,11 +1,9 @@
-"""Reads traces of format 2 in plain Python, as docs/trace-format.md says: `python plain_reader.py FILE` prints rows."""
+"""Reads traces of format 2 in plain Python, as docs/trace-streams.md has it: `plain_reader.py FILE` prints rows."""
 
 import sys
 from itertools import accumulate
 
 import pyarrow as pa
-
-LIMIT = 1 << 32
 
 
 def differences(near, far):
@@ -31,10 +29,12 @@ def table(data, at, count):
 def batches(path):
     """Yield the rows of each batch: tuples of vaddr, page, size, insns, op, flags."""
     reader = pa.ipc.open_file(path)
+    bits = int(reader.schema.metadata.get(b"mmuexp.address_bits", 32))
+    limit, word = 1 << bits, "I" if bits == 32 else "Q"
     for index in range(reader.num_record_batches - 1):
         batch, keys = reader.get_batch_with_custom_metadata(index)
         run, changed, near, far, new = (memoryview(column[0].as_buffer()).cast("B") for column in batch)
-        run, step = run.cast("H"), differences(near, far.cast("I"))
+        run, step = run.cast("H"), differences(near, far.cast(word))
         _, before, count = map(int, keys[b"mmuexp.batch"].split(b","))
         if before == 0:
             shapes = [None]  # of each: its EXEC row, its data rows but for their addresses, and these
@@ -43,11 +43,11 @@ def batches(path):
         others, _ = table(new, at, run.tolist().count(0))
         end, data = 0, iter(data)
         for size, insns, flags, sites in told:
-            vaddr = (end + next(step)) % LIMIT if size else 0
+            vaddr = (end + next(step)) % limit if size else 0
             end = vaddr + size if size else end
             block = [(vaddr, 0, size, insns, 2, flags)] if size else []
             shapes.append((block, [next(data) for _ in range(sites)], [0] * sites))
-        vaddrs, pages = ([n % LIMIT for n in accumulate(next(step) for _ in others)] for _ in range(2))
+        vaddrs, pages = ([n % limit for n in accumulate(next(step) for _ in others)] for _ in range(2))
         other = zip(vaddrs, pages, others, strict=True)
         bits = (byte >> bit & 1 for byte in changed for bit in range(8))
         known, last, rows = before, 0, []
@@ -57,7 +57,7 @@ def batches(path):
             rows += block if code else [(vaddr, page, *rest) for vaddr, page, rest in block]
             for place, site in enumerate(sites):
                 last = (last if code == 1 else addresses[place]) + (next(step) if next(bits) else 0)
-                last = addresses[place] = last % LIMIT
+                last = addresses[place] = last % limit
                 rows.append((last, 0, *site))
         yield rows
 

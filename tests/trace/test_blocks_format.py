@@ -30,7 +30,7 @@ def plainly_equal(path) -> int:
     with open_trace(path) as trace:
         ours = trace.batches()
         for found in batches(path):
-            assert np.array_equal(np.array(found), np.stack(next(ours), axis=1))
+            assert np.array_equal(np.array(found, "u8"), np.stack(next(ours), axis=1, dtype="u8", casting="safe"))
             rows += len(found)
         assert rows == trace.file_rows and next(ours, None) is None
     return rows

@@ -80,7 +80,12 @@ NULL = pa.array([None, *ROWS.size[1:].tolist()], pa.uint16())
         (ROWS._asdict(), {}, "no mmuexp.format"),
         (ROWS._asdict(), META | {"mmuexp.format": "3"}, "format '3'; this mmuexp reads formats '1' and '2'"),
         (ROWS._asdict(), META | {"mmuexp.format": "2"}, "a batch is '', not its rows, shapes before it and new ones"),
-        (ROWS._asdict(), META | {"mmuexp.address_bits": "64"}, "has '64' address bits; this mmuexp reads traces of 32"),
+        (ROWS._asdict(), META | {"mmuexp.address_bits": "36"}, "has '36' address bits; this mmuexp reads traces of 32"),
+        (
+            ROWS._asdict(),
+            META | {"mmuexp.address_bits": "64", "mmuexp.guest": "i386"},
+            "has 64 address bits, and its guest is i386",
+        ),
         (ROWS._asdict(), {"mmuexp.format": "1"}, "has no mmuexp.mode, expected user or system"),
         (ROWS._asdict(), META | {"mmuexp.mode": "kernel"}, "has the mode 'kernel'"),
         (ROWS._asdict(), META | {"mmuexp.window": "1;2"}, "mmuexp.window is '1;2'"),
@@ -93,7 +98,7 @@ NULL = pa.array([None, *ROWS.size[1:].tolist()], pa.uint16())
         (dictionary("size", NULL), META, "column 'size' has empty values (nulls) in the batch at row 0"),
         (
             dictionary("vaddr", ROWS.vaddr.astype("u8") + (np.arange(1000) == 77).astype("u8") * 2**32),
-            META,
+            META | {"mmuexp.guest": "i386"},
             "row 77: vaddr is ",
         ),
         (

@@ -50,7 +50,7 @@ def of(columns: Columns, mode: str, *cuts: int) -> dict:
     survey, guest = Survey(mode), GuestInfo(mode)
     for start, stop in pairwise((0, *cuts, len(columns.op))):
         part = Columns(*(column[start:stop] for column in columns))
-        guest.feed(part, survey.feed(part).frames)
+        guest.feed(part, survey.feed(part).frames, survey.step)
     return guest.told()
 
 

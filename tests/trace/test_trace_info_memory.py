@@ -8,6 +8,7 @@ from kit.places import TESTS
 FEED = """
 import numpy as np
 from mmuexp.guest import IO, PAGES, Columns, Op
+from mmuexp.replay.pages import new_page_table
 from mmuexp.trace.guest_info import GuestInfo
 
 def every_page(op, flags):
@@ -21,10 +22,11 @@ def resident(which):
 
 frames = np.arange(PAGES, dtype="i4")
 batches = [every_page(op, flags) for op in (Op.MAP, Op.EXEC, Op.STORE, Op.LOAD) for flags in (0, IO if op < 2 else 0)]
-GuestInfo("user").feed(every_page(Op.LOAD, 0), None)  # compiled
+step = new_page_table().step
+GuestInfo("user").feed(every_page(Op.LOAD, 0), None, step)  # compiled
 before, guest = resident("VmRSS"), GuestInfo("system")
 for batch in batches:
-    guest.feed(batch, frames)
+    guest.feed(batch, frames, step)
 told = guest.told()
 print(resident("VmHWM") - before, told["device"]["page_count"], told["code"]["physical_pages"])
 """

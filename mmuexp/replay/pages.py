@@ -1,0 +1,197 @@
+"""Numbers the pages of a trace of 64 bits, so that behind the survey a page is a place in an array.
+
+A *page number of the trace* is given to a page when a row first touches it, from 0 on; at most PAGES pages have one. A
+*trace address* is such a number and the offset in the page, and takes 32 bits. Runs that enter the survey get trace
+addresses in the place of the guest's own, and so all that follows is what it is for a guest of 32 bits, where the
+number of a page is the page. What hangs on the guest's own addresses asks for them: which page follows another, and
+the real page behind a number. Both are kept as differences from what they are where the numbering changes nothing, so
+that arrays of zeros, which take no memory, say so.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, OTHER, Runs
+from mmuexp.emulator.state import zeros
+from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, Columns, Op
+from mmuexp.native.jitcache import Number, guarded, inside, kept
+
+U = np.uint64
+REAL_PAGES = 1 << (64 - PAGE_BITS)  # page 0 follows the last
+PLACE_BITS = 21  # of the table by real page: at most half of its places are taken
+GROUP_BITS = 9  # neighbours stand beside each other, so many bits of them
+NONE = -1  # in place of a number: there are PAGES already
+
+
+class PageTable(NamedTuple):
+    """What is known of pages by their number."""
+
+    apart: np.ndarray  # int64[PAGES]: the real page, less its number
+    step: np.ndarray  # int32[PAGES]: the number of the page that follows, less the next number; 0 where nobody asked
+
+
+def new_page_table() -> PageTable:
+    """Make the table where a page's number is the page."""
+    return PageTable(zeros(PAGES, np.int64), zeros(PAGES, np.int32))
+
+
+class PageNumbers:
+    """Numbers the pages of one trace; feed it rows or runs in order."""
+
+    def __init__(self) -> None:
+        self.table = new_page_table()
+        self._place = zeros(1 << PLACE_BITS, np.int32)  # by a hash of the real page: its number + 1, 0 = none
+        self._count = np.zeros(2, np.int64)  # pages that have a number; 1 where one had to have none
+        sites = MOST_SHAPES * MOST_SITES
+        self._site_real, self._site_traced = zeros(sites, np.uint64), zeros(sites, np.uint32)
+        self._shape_vaddr = np.zeros(0, np.uint64)
+
+    def runs(self, runs: Runs) -> tuple[Runs, int | None]:
+        """Give the runs trace addresses; with them comes the first row that touches a page too many, if one does. A MAP
+        row's physical page is as it was, cut to 32 bits."""
+        if runs.before == 0:  # what the group before told stays as it is for whoever still reads it
+            self._shape_vaddr = zeros(MOST_SHAPES + 1, np.uint64)
+        traced, others = np.empty(len(runs.vaddr), np.uint32), np.empty(len(runs.others.op), np.uint32)
+        row = _runs(
+            runs.run, runs.vaddr, runs.changed, runs.shapes.vaddr, runs.shapes.size, runs.shapes.first_site,
+            runs.sites.size, runs.before, runs.others.vaddr, runs.others.size, runs.others.op, *self.table, self._place,
+            self._count, self._shape_vaddr, self._site_real, self._site_traced, traced, others,
+        )  # fmt: skip
+        shapes = runs.shapes._replace(vaddr=self._shape_vaddr[: len(runs.shapes.vaddr)])
+        told = runs.others._replace(vaddr=others, page=runs.others.page.astype(np.uint32))
+        return runs._replace(vaddr=traced, others=told, shapes=shapes), None if row < 0 else int(row)
+
+    def columns(self, columns: Columns) -> Columns:
+        """Give rows trace addresses; those of rows that touch a page too many say nothing."""
+        traced = np.empty(len(columns.op), np.uint32)
+        _rows(columns.vaddr, columns.size, columns.op, *self.table, self._place, self._count, traced)
+        return columns._replace(vaddr=traced)
+
+    @property
+    def count(self) -> int:
+        """How many pages have a number."""
+        return int(self._count[0])
+
+    @property
+    def is_full(self) -> bool:
+        """Has a row touched a page too many?"""
+        return bool(self._count[1])
+
+    def real(self, numbers: np.ndarray) -> np.ndarray:
+        """int64: the real pages behind page numbers."""
+        return numbers + self.table.apart[numbers]
+
+
+def following(page: Number, step: np.ndarray) -> Number:
+    """Give the number of the page that follows a page, where a row that crosses has touched both."""
+    return page + 1 + step[page] & PAGES - 1
+
+
+followed_by = inside(following)
+
+
+@inside
+def _number_of(page: Number, apart: np.ndarray, places: np.ndarray, count: np.ndarray) -> Number:
+    """Find the number of a real page; one that is new gets the next, or NONE."""
+    group = (page >> U(GROUP_BITS)) * U(0x9E3779B97F4A7C15) >> U(64 - PLACE_BITS)
+    place = group + (page & U((1 << GROUP_BITS) - 1)) & U((1 << PLACE_BITS) - 1)
+    while places[place]:
+        number = np.int64(places[place]) - 1
+        if U(number + apart[number]) == page:
+            return number
+        place = place + U(1) & U((1 << PLACE_BITS) - 1)
+    number = count[0]
+    if number == PAGES:
+        count[1] = 1
+        return np.int64(NONE)
+    count[0] = number + 1
+    places[place] = number + 1
+    apart[number] = np.int64(page) - number
+    return number
+
+
+@inside
+def _traced(vaddr: Number, size: Number, apart: np.ndarray, step: np.ndarray, places: np.ndarray,
+            count: np.ndarray) -> Number:  # fmt: skip
+    """Make the trace address of so many bytes, and see to it that the page they reach into has a number; NONE where
+    one cannot have it."""
+    page = vaddr >> U(PAGE_BITS)
+    number = _number_of(page, apart, places, count)
+    if number == NONE:
+        return np.int64(NONE)
+    if (vaddr & U(PAGE_MASK)) + U(size) > U(PAGE_BYTES) and step[number] == 0:
+        other = _number_of(page + U(1) & U(REAL_PAGES - 1), apart, places, count)
+        if other == NONE:
+            return np.int64(NONE)
+        step[number] = other - number - 1
+    return number << PAGE_BITS | np.int64(vaddr & U(PAGE_MASK))
+
+
+@inside
+def _is_in_a_page(op: Number) -> Number:
+    """Tell whether a row's address is one: a FLUSH row has CR3 there, and an annotation anything."""
+    return (op != Op.FLUSH) & (op <= Op.MAP)
+
+
+@guarded()
+@kept
+def _rows(
+    vaddrs: np.ndarray, sizes: np.ndarray, ops: np.ndarray, apart: np.ndarray, step: np.ndarray, places: np.ndarray,
+    count: np.ndarray, traced: np.ndarray,
+) -> None:  # fmt: skip
+    for i in range(len(ops)):
+        traced[i] = vaddrs[i]
+        if _is_in_a_page(ops[i]):
+            size = U(sizes[i]) if ops[i] <= Op.EXEC else U(0)
+            traced[i] = _traced(U(vaddrs[i]), size, apart, step, places, count)
+
+
+@guarded()
+@kept
+def _runs(
+    run: np.ndarray, vaddr: np.ndarray, changed: np.ndarray, shape_vaddr: np.ndarray, shape_size: np.ndarray,
+    first_site: np.ndarray, site_size: np.ndarray, before: Number, other_vaddr: np.ndarray, other_size: np.ndarray,
+    other_op: np.ndarray, apart: np.ndarray, step: np.ndarray, places: np.ndarray, count: np.ndarray,
+    shape_traced: np.ndarray, site_real: np.ndarray, site_traced: np.ndarray, traced: np.ndarray,
+    other_traced: np.ndarray,
+) -> Number:  # fmt: skip
+    """Write the trace addresses of new shapes, of data rows and of others, in the order of rows. Returns the row that
+    touches a page too many, -1 if none does."""
+    row, access, other, known = np.int64(0), U(0), U(0), U(before)
+    for i in range(U(len(run))):
+        shape = U(run[i])
+        if shape == OTHER:
+            other_traced[other] = other_vaddr[other]
+            if _is_in_a_page(other_op[other]):
+                size = U(other_size[other]) if other_op[other] <= Op.EXEC else U(0)
+                found = _traced(U(other_vaddr[other]), size, apart, step, places, count)
+                if found == NONE:
+                    return row
+                other_traced[other] = found
+            row, other = row + 1, other + U(1)
+            continue
+        new = shape > known
+        known += U(new)
+        if shape_size[shape]:
+            if new:
+                found = _traced(shape_vaddr[shape], U(shape_size[shape]), apart, step, places, count)
+                if found == NONE:
+                    return row
+                shape_traced[shape] = found
+            row += 1
+        for site in range(U(first_site[shape]), U(first_site[shape + U(1)])):
+            if new or changed[access >> U(6)] >> (access & U(63)) & U(1):
+                real = vaddr[access]
+                over = (real & U(PAGE_MASK)) + U(site_size[site]) > U(PAGE_BYTES)
+                if new or over or (real ^ site_real[site]) >> U(PAGE_BITS):
+                    found = _traced(real, U(site_size[site]), apart, step, places, count)
+                    if found == NONE:
+                        return row
+                    site_traced[site] = found
+                else:
+                    site_traced[site] = site_traced[site] & ~np.uint32(PAGE_MASK) | np.uint32(real & U(PAGE_MASK))
+                site_real[site] = real
+            traced[access] = site_traced[site]
+            row, access = row + 1, access + U(1)
+    return np.int64(-1)
