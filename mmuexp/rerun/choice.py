@@ -1,14 +1,16 @@
 """The rows of an experiment's results as expressions see them, with derived columns; which of them are chosen."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 from mmuexp.analysis import misses
 from mmuexp.errors import UsageError
 from mmuexp.rerun.about import About, Choice
-from mmuexp.result.expression import Expression, NoValue, Number, parse
+from mmuexp.result.declared import DeclaredBy
+from mmuexp.result.expression import Expression, NoValue, Number, Term, parse
 from mmuexp.result.table import COLUMNS, IDENTITY, WINDOW, Result, rows_of
-from mmuexp.result.turns import Row, Turn, is_of, stem, turns, value_in
+from mmuexp.result.turns import Row, Turn, is_of, row_of, stem, turns, value_in
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Rows:
     rows: tuple[Row, ...]
     parameters: tuple[str, ...]
     numbers: frozenset[str]
+    told: DeclaredBy  # by the traces
+    derived: Mapping[str, Expression] = field(default_factory=dict)
 
     def parse(self, text: str, what: str, *, compares: bool | None = False) -> Expression:
         """An expression over these columns. Raises MmuexpError that names `what` of experiment.toml."""
@@ -58,6 +62,32 @@ class Rows:
             except NoValue:
                 continue
 
+    def is_unknown(self, expression: Expression, choice: Choice) -> bool:
+        """Is a cell of the expression, in the rows that are chosen, empty because a trace does not tell it?"""
+        return any(self._is_unknown(expression, turn) for turn in self.turns(expression, choice))
+
+    def _is_unknown(self, expression: Expression, turn: Turn) -> bool:
+        for term in expression.terms:
+            with suppress(NoValue):
+                row, column = row_of(term, turn, self.rows), term.column
+                if column in self.derived:
+                    within = self.derived[column]
+                    if row[column] is None and any(self._is_unknown(within, one) for one in self.of_row(within, row)):
+                        return True
+                elif self.told.is_unknown(row, column):
+                    return True
+        return False
+
+    def is_bounded(self, expression: Expression, turn: Turn) -> bool:
+        """Is the expression one column, whose value is a lower bound?"""
+        term = expression.root
+        return isinstance(term, Term) and self.told.is_bounded(row_of(term, turn, self.rows), term.column)
+
+    def of_row(self, expression: Expression, row: Row) -> list[Turn]:
+        """The turns of an expression whose row in turn is this one."""
+        beside = [one for one in self.rows if (one["trace"], one.get(WINDOW)) == (row["trace"], row.get(WINDOW))]
+        return [turn for turn in turns(expression, beside, self.parameters) if turn.get(None, row) is row]
+
 
 def is_chosen(row: Row, choice: Choice) -> bool:
     """Has a row the cells of `where`, and a scheme that is chosen?"""
@@ -70,7 +100,7 @@ def rows_in(about: About, result: Result) -> Rows:
     given = [dict(row) for row in rows_of(result.frame)]
     texts = {name for row in given for name, value in row.items() if isinstance(value, str)}
     numbers = frozenset(name for name in given[0] if name not in {*IDENTITY, *texts})
-    found = Rows(about, tuple(given), result.parameters, numbers)
+    found = Rows(about, tuple(given), result.parameters, numbers, DeclaredBy(result.manifest))
     for name, text in about.columns.items():
         if name in given[0]:
             raise about.error(f"columns.{name} is there already", todo="rename it")
@@ -81,14 +111,13 @@ def rows_in(about: About, result: Result) -> Rows:
         values = [_derived(found, expression, row, name) for row in given]
         for row, value in zip(given, values, strict=True):
             row[name] = value
-        found = replace(found, numbers=found.numbers | {name})
+        found = replace(found, numbers=found.numbers | {name}, derived={**found.derived, name: expression})
     return found
 
 
 def _derived(rows: Rows, expression: Expression, row: Row, name: str) -> Number | None:
     """The value of a derived column in one row, None where there is none."""
-    beside = [one for one in rows.rows if (one["trace"], one.get(WINDOW)) == (row["trace"], row.get(WINDOW))]
-    found = [turn for turn in turns(expression, beside, rows.parameters) if turn.get(None, row) is row]
+    found = rows.of_row(expression, row)
     if len(found) > 1:
         what = f"columns.{name} names a scheme of which there are several rows"
         raise rows.about.error(what, todo="name it with its settings")

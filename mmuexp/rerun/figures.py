@@ -8,7 +8,7 @@ from typing import Any
 from mmuexp.render import words
 from mmuexp.rerun.about import AnswerFigure, AnswerTable, Choice, Shown, TableColumn
 from mmuexp.rerun.choice import Rows, is_chosen
-from mmuexp.result.expression import Number
+from mmuexp.result.expression import Expression, Number
 from mmuexp.result.turns import Row, Turn, stem
 
 # of (turn, value) by value, the least first; the median is one of them, the lower where two stand in the middle
@@ -37,18 +37,22 @@ def shown(value: Number, style: str) -> str:
 def figure_text(figure: AnswerFigure, rows: Rows) -> str:
     """What stands in the answer for {name}. Raises MmuexpError for a figure that has no value here."""
     what = f"figures.{figure.name}"
-    found = list(rows.values(rows.parse(figure.value, what, compares=figure.words is not None), figure))
+    expression = rows.parse(figure.value, what, compares=figure.words is not None)
+    found = list(rows.values(expression, figure))
     if not found:
         raise rows.about.error("has no value in any row that it chooses", what)
     if figure.words:
         return figure.words[0 if all(value for _, value in found) else 1]
-    return _told(figure, found, rows, what)
+    return _told(figure, expression, found, rows, what)
 
 
-def _told(asked: Shown, found: list[tuple[Turn, Number]], rows: Rows, what: str) -> str:
+def _told(asked: Shown, expression: Expression, found: list[tuple[Turn, Number]], rows: Rows, what: str) -> str:
     """The value that is taken of all that were found, or of its row what `show` names."""
-    if asked.take in ("sum", "count"):
-        return shown(sum(value for _, value in found) if asked.take == "sum" else len(found), asked.format)
+    if asked.take == "count":
+        return shown(len(found), asked.format)
+    bound = ">= " if any(rows.is_bounded(expression, turn) for turn, _ in found) else ""
+    if asked.take == "sum":
+        return bound + shown(sum(value for _, value in found), asked.format)
     turn, value = found[0]
     if asked.take in ORDERED:
         turn, value = ORDERED[asked.take](sorted(found, key=lambda one: one[1]))
@@ -56,7 +60,7 @@ def _told(asked: Shown, found: list[tuple[Turn, Number]], rows: Rows, what: str)
         raise rows.about.error(f"has {len(found)} values; choose a trace or strategy, or take min or max", what)
     row = next(iter(turn.values()))
     if asked.show == "value":
-        return shown(value, asked.format)
+        return bound + shown(value, asked.format)
     if asked.show not in row:
         raise rows.about.error(f"shows {asked.show!r}, which is no column", what)
     return _name_of(row, asked.show)
@@ -115,4 +119,6 @@ def _cell(column: TableColumn, rows: Rows, line: Choice, where: str) -> str:
         if not any(value for _, value in rows.values(when, line)):
             return column.otherwise
     found = list(rows.values(expression, line))
-    return _told(column, found, rows, what) if found else words.DASH
+    if not found:
+        return words.UNKNOWN if rows.is_unknown(expression, line) else words.DASH
+    return _told(column, expression, found, rows, what)

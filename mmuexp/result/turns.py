@@ -54,15 +54,19 @@ def value_in(expression: Expression, turn: Turn, rows: Iterable[Row] = ()) -> Nu
     """The expression's value in this turn; `rows` hold other recordings, for COLUMN@TRACE. Raises NoValue."""
 
     def cell(term: Term) -> Number | None:
-        row = turn[term.spec]
-        if term.trace is not None:
-            row = _elsewhere(row, term.trace, rows)
+        row = row_of(term, turn, rows)
         value = row.get(term.column)
         if value is None:
             raise NoValue(f"{row['strategy']} has no {term.column}")
         return value
 
     return expression.value(cell)
+
+
+def row_of(term: Term, turn: Turn, rows: Iterable[Row]) -> Row:
+    """The row that has a term's cell. Raises NoValue where there is none."""
+    row = turn[term.spec]
+    return row if term.trace is None else _elsewhere(row, term.trace, rows)
 
 
 def _elsewhere(row: Row, trace: str, rows: Iterable[Row]) -> Row:

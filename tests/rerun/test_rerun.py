@@ -6,7 +6,7 @@ import re
 import shutil
 
 from kit.cli import edit, files, one_line
-from kit.traces import write_trace
+from kit.traces import columns_of, load, write, write_trace
 
 import mmuexp
 from mmuexp.rerun.index import MARK, write_index
@@ -242,3 +242,39 @@ def test_all_experiments_of_a_folder_and_their_index(cli, folder, tmp_path):
     assert (done.code, "README.md is stale" in done.err) == (3, True)
     write_index(home)
     assert (home / "README.md").read_text() == index
+
+
+UNTOLD = """
+question = "How much crosses a page?"
+answer = "At least {faults} host faults."
+command = ["compare", "t", "-s", "softmmu", "-s", "map-block"]
+columns = { each = "page_cross / accesses" }
+
+[figures]
+faults = { value = "map-block:faults", take = "sum" }
+
+[tables.answer]
+rows = "strategy"
+columns = [
+    { head = "crossings", value = "page_cross" },
+    { head = "of all", value = "each" },
+    { head = "faults", value = "faults" },
+    { head = "fills", value = "tlb_fills" },
+    { head = "evictions", value = "evictions" },
+]
+"""
+
+
+def test_what_a_trace_does_not_tell_is_unknown_in_an_answer(cli, tmp_path):
+    """Unknown is no dash, which a scheme has that has no such event; and a lower bound is told to be one."""
+    write(tmp_path / "t.arrow", columns_of([load(0x1000, size=1), load(0x2FFF, size=1)]), sizes="unknown")
+    (tmp_path / "experiment.toml").write_text(UNTOLD)
+    done = cli("rerun", tmp_path)
+    assert done.code == 0, done.err
+    report = (tmp_path / "report.md").read_text()
+    assert "At least >= 2 host faults." in report
+    lines = [line for line in report.splitlines() if line.startswith(("| softmmu |", "| map-block |"))]
+    assert lines == [
+        "| softmmu | unknown | unknown | 0 | >= 2 | - |",
+        "| map-block | unknown | unknown | >= 2 | - | 0 |",
+    ]
