@@ -14,7 +14,6 @@ from typing import Any
 
 from mmuexp.arguments import listed
 from mmuexp.errors import MmuexpError, TraceError, UsageError, option, shown
-from mmuexp.result.declared import declared_of
 from mmuexp.trace.foreign import recognized
 
 Path = str | os.PathLike
@@ -124,14 +123,12 @@ def bundled_trace() -> Any:
 
 @contextmanager
 def opened_trace(path: Path | None, thread: int | None = None) -> Iterator[Any]:
-    """Open a trace: all of it, or the rows of one thread. Raises TraceError, for what it declares of itself, too."""
+    """Open a trace: all of it, or the rows of one thread. Raises TraceError."""
     from mmuexp.trace import open_trace
     from mmuexp.trace.threads import shown as of_thread
 
-    with _file(path) as file, open_trace(file) as trace:
-        declared_of(trace)
-        with of_thread(trace, thread) as rows:
-            yield rows
+    with _file(path) as file, open_trace(file) as trace, of_thread(trace, thread) as rows:
+        yield rows
 
 
 @contextmanager

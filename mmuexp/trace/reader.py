@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmuexp.errors import MmuexpError, TraceError
 from mmuexp.guest import ADDRESS_BITS, THREAD, WIDE_BITS, Columns
+from mmuexp.result.declared import declared_of
 from mmuexp.runtime.threads import Threads
 from mmuexp.trace import layout, left
 from mmuexp.trace.flatbuffer import Budget
@@ -125,6 +126,7 @@ class Trace:
         declared = self.metadata.pop("metadata_crc32", None)
         self.metadata_intact = None if declared is None else declared == metadata_crc32(self.metadata)
         self.mode = checked_mode(self.metadata, path)
+        declared_of(self)
         self.address_bits = checked_bits(self.metadata, schema, path)
         self._decoder = decoder_of(self.layouts.format, schema, fd, path, self.address_bits)
         self.file_rows = sum(self.layouts.rows)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mmuexp.errors import TraceError, refuse_itself
+from mmuexp.result.declared import declared_in
 from mmuexp.trace import layout
 from mmuexp.trace.decode import decoder_of
 from mmuexp.trace.flatbuffer import Budget
@@ -90,6 +91,7 @@ class _Recovery:
             kept = COUNTED if self.ends else ()
             told = {key: value for key, value in self.metadata.items() if key in kept} | self.tail
             more = {key: value for key, value in told.items() if key in kept or key not in END_KEYS}
+            declared_in({**self.metadata, **more}, self.path)
             writer.close(complete, window, more)
         return Recovered(rows, self.reason)
 

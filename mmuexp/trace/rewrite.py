@@ -13,7 +13,6 @@ import numpy as np
 from mmuexp.errors import TraceError, UsageError, refuse_itself
 from mmuexp.guest import PAGE_BITS, THREAD, USER, Columns, Op
 from mmuexp.replay.survey import Survey
-from mmuexp.result.declared import declared_of
 from mmuexp.trace.format import UNKNOWN, TraceWriter, empty
 from mmuexp.trace.reader import Trace, open_trace, window_trouble
 from mmuexp.trace.recover import COUNTED, END_KEYS
@@ -183,6 +182,5 @@ def _counted(trace: Trace) -> dict[str, str]:
 
 
 def _lasting(trace: Trace) -> dict[str, str]:
-    """Keep the metadata that holds for what is written from the trace, too. Raises TraceError for odd declarations."""
-    declared_of(trace)
+    """Keep the metadata that holds for what is written from the trace, too."""
     return {key: value for key, value in trace.metadata.items() if key not in END_KEYS}

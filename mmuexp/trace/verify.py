@@ -45,14 +45,9 @@ def verify(path: str | os.PathLike, progress: Callable[[str, int, int | None], N
         else:
             checks.append(Check("declared rows", OK, f"{trace.rows:,}"))
         checks.append(_complete(trace))
-        try:
-            declared = declared_of(trace)
-        except TraceError as error:
-            checks.append(Check("declared", FAILED, f"{error.what}; {error.todo}"))
-            declared = ALL_KNOWN
         if trouble := window_trouble(trace.mode, trace.window, trace.file_rows, trace.first_op):
             checks.append(Check("window", FAILED, trouble))
-        return checks + _Pass(trace, declared).run(progress)
+        return checks + _Pass(trace, declared_of(trace)).run(progress)
 
 
 def _complete(trace: Trace) -> Check:

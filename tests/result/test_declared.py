@@ -96,6 +96,22 @@ def test_a_declaration_that_means_nothing_is_refused(tmp_path, metadata):
         declared_in(metadata, "t")
 
 
+def test_it_is_refused_by_whatever_reads_the_trace(tmp_path, cli, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("t.arrow", columns_of(ROWS), sizes="foo")
+    for argv in (
+        *(["trace", name, "t.arrow"] for name in ("info", "head", "export")),
+        *(["trace", name, "t.arrow", "-o", "n.arrow"] for name in ("compress", "recover")),
+        ["trace", "slice", "t.arrow", "0:1", "-o", "n.arrow"],
+        ["trace", "relocate", "t.arrow", "--seed", "1", "-o", "n.arrow"],
+    ):
+        done = cli(*argv)
+        assert (done.code, done.out) == (1, "") and "mmuexp.sizes is 'foo', expected " in one_line(done.err), argv
+    done = cli("trace", "verify", "t.arrow")
+    assert done.code == 3 and "structure      FAILED   mmuexp.sizes is 'foo'" in done.out
+    assert [file.name for file in tmp_path.iterdir()] == ["t.arrow"]
+
+
 @pytest.mark.parametrize(
     "argv",
     [
