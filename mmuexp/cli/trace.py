@@ -256,7 +256,9 @@ FROM = f"Read this format: {'; '.join(f'{name}, {meaning}' for name, meaning in 
 )
 @click.option("--decimal", is_flag=True, help="Addresses of an address list are decimal.")
 @click.option(
-    "--rebase", is_flag=True, help="Move each 256 MiB region, in order of first touch, into 4 GiB; --rebase=16MiB too."
+    "--rebase",
+    is_flag=True,
+    help="Make a trace of 32 bits: move each 256 MiB region, in order of first touch, into 4 GiB; --rebase=16MiB too.",
 )
 @click.option("--rebase-size", hidden=True, metavar="SIZE")
 def import_(file, target, format_, rebase, rebase_size, thread, **given) -> None:
@@ -265,8 +267,8 @@ def import_(file, target, format_, rebase, rebase_size, thread, **given) -> None
     \b
     Examples:
       mmuexp trace import lackey.log.gz -o program.arrow
-      mmuexp trace import --rebase drmemtrace.server.dir --thread 4711 -o worker.arrow
-      mmuexp trace import --from champsim --rebase 605.mcf.xz -o mcf.arrow
+      mmuexp trace import drmemtrace.server.dir --thread 4711 -o worker.arrow
+      mmuexp trace import --from champsim 605.mcf.xz -o mcf.arrow
 
     What is read, how to record it and what is lost on the way: docs/importing.md.
     """

@@ -165,7 +165,7 @@ def _import(path: str, state: list, target: Path) -> None:
     rebase: str | bool = False
     while done is None:
         try:
-            done = import_trace(path, str(target), rebase=rebase, progress=current())
+            done = import_trace(path, str(target), rebase=rebase, progress=current(), narrow=True)
         except Wide as error:  # each asks for smaller regions than the one before
             rebase = error.rebase
     if _state(path) != state:

@@ -56,7 +56,7 @@ def _write_pinatrace(r: random.Random, events) -> str:
     for event in events:
         if event.kind in "LS":
             line = f"0x{r.getrandbits(40):x}: {'R' if event.kind == 'L' else 'W'} {event.address:#20x} {event.size:3}"
-            prefetch = event.kind == "L" and r.random() < 0.1
+            prefetch = event.kind == "L" and len(lines) > 3 and r.random() < 0.1
             lines.append(line + (f" {r.getrandbits(32):#20x}" if values and not prefetch else ""))
     return "\n".join([*lines, "#eof", ""])
 
@@ -231,16 +231,17 @@ def rows_of_events(events: list[Event], lengths: bool) -> list[tuple[int, int, i
 
 
 def random_events(r: random.Random, count: int) -> list[Event]:
-    """Straight code with jumps, repeated instructions, and accesses of all kinds."""
+    """Straight code with jumps, repeated instructions, and accesses of all kinds; of 64 bits for every second seed."""
     events, at = [], 0x401000
+    above = r.choice([[0], [0, 0x7FFF << 32, 0xFFFF8 << 44]])
     for _ in range(count):
         size = r.randint(1, 15)
         events.append(Event("I", at, size))
         for _ in range(r.choice([0, 0, 1, 1, 2, 3])):
             kind = r.choice("LLLSSM")
-            events.append(Event(kind, r.randrange(1 << 31), r.choice([1, 2, 4, 4, 8, 16, 32, 64])))
+            events.append(Event(kind, r.randrange(1 << 31) + r.choice(above), r.choice([1, 2, 4, 4, 8, 16, 32, 64])))
         if r.random() < 0.02:
-            events.append(Event(r.choice("FP"), r.randrange(1 << 31), 0))
+            events.append(Event(r.choice("FP"), r.randrange(1 << 31) + r.choice(above), 0))
         jump = r.random()
         at = at if jump < 0.03 else r.randrange(0x400000, 0x500000) if jump < 0.1 else at + size
     return events

@@ -219,6 +219,15 @@ def test_files_of_cores_hold_several_threads(tmp_path):
     assert [row[1:3] for row in rows] == [(0x15001, 2), (0x16003, 1), (0x15004, 2), (0x16006, 1)]
 
 
+@pytest.mark.parametrize(("bits", "wide"), [(0x40, True), (0x08, True), (0x20, False), (0x10, False), (None, False)])
+def test_a_guest_of_64_bits_has_addresses_of_64(tmp_path, bits, wide):
+    """Whatever addresses it used; a guest that is not told has those that it needs."""
+    rows, _, trace = imported(tmp_path, recorded((INSTR, 3, 0x1000), bits=bits), name="t.trace")
+    assert rows == [(EXEC, 0x1000, 3, 1)] and trace.address_bits == (64 if wide else 32)
+    *_, trace = imported(tmp_path, recorded((INSTR, 3, 0x1000), bits=bits), name="t.trace", rebase=True)
+    assert trace.address_bits == 32
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
@@ -230,7 +239,7 @@ def test_files_of_cores_hold_several_threads(tmp_path):
         (recorded((INSTR, 1, 1), (30, 0, 0)), "record 7 has type 30, which no record has"),
         (recorded((INSTR, 1, 1), (PROCESS, 4, 6)), "record 7 is of process 6, and those before it are of process 5"),
         (recorded((INSTR, 0, 1)), "record 6 has an instruction of 0 bytes"),
-        (recorded((INSTR, 3, 1 << 40)), "record 6 has address 0x10000000000, beyond 32 bits"),
+        (recorded((INSTR, 3, 1 << 40), bits=0x20), "says that its guest is i386, and has addresses beyond 32 bits"),
         (recorded((INSTR, 1, 1))[:-5], "ends within record 8: it was cut"),
         (recorded(), "holds no access and no instruction"),
         (record(HEADER, 0, 0x1234_0000_0000) + bytes(12), "its second record has type 4660"),

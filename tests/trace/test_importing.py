@@ -164,6 +164,37 @@ def test_an_option_that_the_format_does_not_take_is_refused(tmp_path, options, s
         imported(tmp_path, TEXT, **options)
 
 
+WIDE = [" L 1000,4", "I  ffffffff81000ff0,8", "I  ffffffff81000ff8,8", " S ffffffff81001000,8", " L ffffffffffffffff,1"]
+
+
+def test_addresses_of_64_bits_are_as_recorded(tmp_path):
+    rows, _, trace = imported(tmp_path, "\n".join(WIDE))
+    kernel = 0xFFFFFFFF81000FF0
+    assert rows == [(LOAD, 0x1000, 4, 0), (EXEC, kernel, 16, 2), (STORE, kernel + 16, 8, 2), (LOAD, 2**64 - 1, 1, 2)]
+    assert trace.address_bits == 64 and "guest" not in trace.metadata and "rebase" not in trace.metadata
+    *_, trace = imported(tmp_path, " L ffffffff,1\n")
+    assert trace.address_bits == 32
+
+
+def test_the_first_of_them_may_come_late(tmp_path, monkeypatch):
+    """Once rows of 32 bits are written, a file is read again; stdin cannot be."""
+    monkeypatch.setattr("mmuexp.trace.importers.rows.BATCH_ROWS", 1000)
+    monkeypatch.setattr("mmuexp.trace.importers.rows.OUT_ROWS", 8192)
+    monkeypatch.setattr("mmuexp.trace.importers.rows.MOST_EVENTS", 8192)
+    text = "".join(f" L {i:x},4\n" for i in range(30_000)) + " S 7ffe10c8f000,8\n"
+    rows, done, trace = imported(tmp_path, text)
+    assert len(rows) == done.units == 30_001 and trace.address_bits == 64
+    assert rows[-2:] == [(LOAD, 29_999, 4, 0), (STORE, 0x7FFE10C8F000, 8, 0)]
+    (tmp_path / "t.arrow").unlink()
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
+    late = r"line 30,001 has address 0x7ffe10c8f000, the first beyond 32 bits; name a file, .* rebase=True"
+    with pytest.raises(TraceError, match=late):
+        import_trace("-", str(tmp_path / "t.arrow"))
+    assert [path.name for path in tmp_path.iterdir()] == ["t.txt"]
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO("\n".join(WIDE).encode())))
+    assert import_trace("-", str(tmp_path / "t.arrow")).rows == 4
+
+
 def test_smaller_regions_can_be_moved_and_the_error_offers_them(tmp_path):
     text = b"".join(b" L %x,4\n" % (0x7000_0000_0000 + (i << 30)) for i in range(20))
     offer = "17th region of 256 MiB; 16 fit into 4 GiB, and there are 20 in all; .*16MiB .there are 20 of 16 MiB"

@@ -225,8 +225,6 @@ def test_a_block_without_end_is_ended(tmp_path, monkeypatch):
         (" L 1000,4\n L 10", 2, "' L 10' ends within a line: the log was cut"),
         (" L 1000,70000\n", 1, "more than 65,535 bytes"),
         ("I  1000,5000\n", 1, "or 4,096 of code"),
-        ("I  1000,3\n\n L 1fff000778,8\n", 3, "has address 0x1fff000778, beyond 32 bits"),
-        (" L ffffffffffffffff,1\n", 1, "has address 0xffffffffffffffff, beyond 32 bits"),
         ("x" * 3_000_000, 1, "is not lackey's"),
         ("", 1, "is empty"),
         ("ARROW1", 1, "is an Arrow file"),
@@ -242,11 +240,6 @@ def test_refusals_name_the_line_and_leave_nothing(tmp_path, text, line, says):
     if "is empty" not in says and "Arrow" not in says:
         assert f"t.txt: line {line} " in str(caught.value) and caught.value.todo
     assert [path.name for path in tmp_path.iterdir()] == ["t.txt"]
-
-
-def test_the_way_out_of_64_bits_is_told(tmp_path):
-    with pytest.raises(TraceError, match="move 256 MiB regions into 4 GiB: rebase=True"):
-        imported(tmp_path, " L 1fff000778,8\n")
 
 
 def test_paths(tmp_path):

@@ -1,6 +1,7 @@
 """The importers of texts against a slow reader of our own: whole files, in pieces, with mistakes in them."""
 
 import random
+import re
 
 import pytest
 from kit.importing import imported
@@ -62,8 +63,10 @@ def test_a_spoiled_text_is_refused_where_the_slow_reader_refuses_it(tmp_path, na
             events, bad = events_of(name, spoiled), None
         except Bad as error:
             bad, events = error.args
-        if any(one.address >> 32 or one.size > 4096 or (name == "xdin" and not one.size) for one in events):
-            continue  # what is refused whatever the format: an address beyond 32 bits, the size of no instruction
+        if re.search("[0-9a-f]{17}", spoiled, re.IGNORECASE):
+            continue  # beyond 64 bits: refused whatever the format
+        if any(one.size > 4096 or (name == "xdin" and not one.size) for one in events):
+            continue  # the size of no instruction: likewise
         try:
             rows, *_ = imported(tmp_path, spoiled.encode("latin-1"), from_format=name, **FORMATS[name].options)
         except MmuexpError as error:

@@ -28,6 +28,7 @@ FIRST_THREADS, MOST_THREADS = 16, 1 << 16
 LISTED = 20
 PLACE_BITS = 40  # of a record's number; the file's number stands above it
 GUESTS = {0x08: "aarch64", 0x10: "arm", 0x20: "i386", 0x40: "x86_64"}
+WIDE_GUESTS = 0x08 | 0x40
 CORE_SHARDED = 0x10000
 RAW_TODO = (
     "convert it with `drraw2trace -indir FOLDER`, or `drrun -t drmemtrace -indir FOLDER`, then import its trace/ folder"
@@ -276,7 +277,10 @@ class _Recording:
             bad = data[records * file.record_bytes // 4 :].view(np.uint8)
             file.consumed(records)
             if why == scan.TOLD_TYPE:
-                _refuse_type(int(file.state[scan.TYPE_BITS]), file.name)
+                bits = int(file.state[scan.TYPE_BITS])
+                _refuse_type(bits, file.name)
+                if bits & WIDE_GUESTS:
+                    self.rows.widen()
             elif why == scan.NEXT_TIME:
                 file.next_time()
                 return True

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmuexp.errors import TraceError, option
-from mmuexp.guest import Columns
+from mmuexp.guest import ADDRESS_BITS, BATCH_ROWS, WIDE_BITS, Columns
 from mmuexp.runtime.threads import apart
 from mmuexp.trace.format import TraceWriter, empty
 
@@ -31,15 +31,16 @@ class Rows:
     """Takes events and writes rows.
 
     `where` and `unit` ("line", "record") are how an error names an event's place. `rebase` is how many bits of an
-    address stay when regions are moved into 4 GiB, 0 if none is. `size_bytes` is what the user says that accesses of
-    unknown size have, or 0.
+    address stay when regions are moved into 4 GiB, 0 if none is: then addresses have 32 bits until one needs 64.
+    `size_bytes` is what the user says that accesses of unknown size have, or 0.
     """
 
-    def __init__(self, where: str, unit: str, writer: TraceWriter, rebase: int = 0, size_bytes: int = 0):
+    def __init__(self, where: str, unit: str, target: "Target", rebase: int = 0, size_bytes: int = 0):
         from mmuexp.trace.importers import rows_scan as scan
 
-        self.scan, self.unit, self.writer = scan, unit, writer
-        self.bits, self.size_bytes = rebase, size_bytes
+        self.scan, self.unit, self.target = scan, unit, target
+        self.rebase, self.size_bytes = rebase, size_bytes
+        self.bits = rebase or (WIDE_BITS if target.is_wide else 0)
         room = MOST_EVENTS
         self.events = Events(
             np.empty(room, np.uint8), np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int64)
@@ -54,7 +55,7 @@ class Rows:
         self.place: Callable[[int], tuple[str, int]] = lambda place: (where, place)  # file, and number in it
         self.held = 0  # events at the front of `events` that wait for the next instruction
         self.written = 0  # rows handed over
-        self._out, self._rows = empty(OUT_ROWS), 0
+        self._out, self._rows = empty(OUT_ROWS, WIDE_BITS), 0
         self._crowded: Crowded | None = None
 
     def add(self, count: int) -> None:
@@ -78,6 +79,13 @@ class Rows:
         apart(self.scan.end_run, self.state, self._out.size, self._out.insns)
         self._write(final=True)
 
+    def widen(self) -> bool:
+        """Have addresses of 64 bits from here on, unless regions are moved. False: too many rows have 32 already."""
+        if not self.bits and not self.target.widen():
+            return False
+        self.bits = self.bits or WIDE_BITS
+        return True
+
     @property
     def unknown_sizes(self) -> int:
         return int(self.state[self.scan.UNKNOWN_SIZES])
@@ -94,9 +102,9 @@ class Rows:
         """(first address, where it went) of each region that moved."""
         found = []
         for slot in range(int(self.state[self.scan.REGIONS])):
-            origin = (int(self.regions.origins[slot]) << self.bits) & (2**64 - 1)
-            if origin != slot << self.bits:
-                found.append((origin, slot << self.bits))
+            origin = (int(self.regions.origins[slot]) << self.rebase) & (2**64 - 1)
+            if origin != slot << self.rebase:
+                found.append((origin, slot << self.rebase))
         return found
 
     def _take(self, count: int) -> None:
@@ -106,6 +114,8 @@ class Rows:
                 *events[:3], start, count, self.size_bytes or 1, self.bits, self.state, self.regions, self._out,
                 self._rows,
             )  # fmt: skip
+            if refused == self.scan.WIDE and self.widen():
+                continue
             if refused == self.scan.CROWDED:
                 self._crowded = Crowded(int(events.places[start]), int(events.addresses[start]) & (2**64 - 1))
                 break
@@ -123,7 +133,7 @@ class Rows:
         done = self._rows if open_row < 0 else open_row
         if not done or (not final and self._rows < OUT_ROWS // 4):
             return
-        self.writer.append(Columns(*(column[:done] for column in self._out)))
+        self.target.append(Columns(*(column[:done] for column in self._out)))
         for column in self._out:
             column[: self._rows - done] = column[done : self._rows].copy()
         self._rows -= done
@@ -135,8 +145,8 @@ class Rows:
         scan, address = self.scan, int(self.events.addresses[index]) & (2**64 - 1)
         what, todo = {
             scan.WIDE: (
-                f"has address {address:#x}, beyond 32 bits",
-                f"record a 32-bit program, or move 256 MiB regions into 4 GiB: {option('rebase', True)}",
+                f"has address {address:#x}, the first beyond 32 bits",
+                f"name a file, which can be read again, or move regions into 4 GiB: {option('rebase', True)}",
             ),
             scan.LONG: (
                 f"has more than {scan.MAX_RECORD_BYTES:,} bytes of data, or {scan.MAX_CODE_BYTES:,} of code",
@@ -167,8 +177,63 @@ class Rows:
         return TraceError(line, where=where, todo=todo, row=place)
 
 
+class Target:
+    """Where the rows go: a trace of 32 bits, which becomes one of 64 while its first rows are still held.
+
+    `wide` says that it has 64 from the beginning, `narrow` that it must not. A context manager: what was not closed is
+    taken away.
+    """
+
+    def __init__(self, path: str, wide: bool = False, narrow: bool = False):
+        self.path, self.is_wide, self.narrow = path, wide, narrow
+        self._writer = self._opened()
+        self._held: list[Columns] = []
+        self._rows = 0
+
+    def _opened(self) -> TraceWriter:
+        bits = WIDE_BITS if self.is_wide else ADDRESS_BITS
+        return TraceWriter(self.path, mode="user", address_bits=bits)
+
+    def append(self, columns: Columns) -> None:
+        """Take rows, in columns that the caller may use again."""
+        self._rows += len(columns.op)
+        if self._rows < BATCH_ROWS and not self.is_wide:
+            self._held.append(Columns(*(column.copy() for column in columns)))
+            return
+        self._hand_over()
+        self._writer.append(columns)
+
+    def widen(self) -> bool:
+        """Become a trace of 64 bits. False where that is too late, or not wanted."""
+        if self.is_wide:
+            return True
+        if self.narrow or self._rows >= BATCH_ROWS:
+            return False
+        self._writer.abort()
+        self.is_wide = True
+        self._writer = self._opened()
+        self._hand_over()
+        return True
+
+    def close(self, complete: str | None, metadata: dict[str, str]) -> None:
+        """Write the end; then the file has its name."""
+        self._hand_over()
+        self._writer.close(complete, metadata=metadata)
+
+    def _hand_over(self) -> None:
+        held, self._held = self._held, []
+        for columns in held:
+            self._writer.append(columns)
+
+    def __enter__(self) -> "Target":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.abort()  # a closed one stays
+
+
 class Wide(TraceError):
-    """Addresses that do not fit into 32 bits as they are imported, and would with other regions: those of `rebase`."""
+    """An address beyond 32 bits where it is too late for 64, or regions that do not fit; those of `rebase` would."""
 
     def __init__(self, what: str, *, rebase: str, **about: Any):
         super().__init__(what, **about)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_MASK, USER
+from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_MASK, USER, WIDE_BITS
 from mmuexp.native.jitcache import guarded, kept
 
 # What an event is. LAST is an instruction after which the run ends; at END it ends, too. OPEN and OPEN_TAKEN are
@@ -103,21 +103,23 @@ def _slot(address, bits, state, regions):
 
 @kept
 def _place(address, size, bits, state, regions):
-    """Where an event's first byte goes, and how many of its bytes follow it there. (-why, 0) if refused."""
+    """Where an event's first byte goes, and how many of its bytes follow it there. (0, -why) if refused."""
+    if bits == WIDE_BITS:
+        return address, size
     if not bits:
         if (address >> 32) != 0:
-            return -WIDE, 0
+            return 0, -WIDE
         return address, size  # a 32-bit guest's addresses wrap
     slots = np.int64(1) << (32 - bits)
     slot = _slot(address, bits, state, regions)
     if slot < 0 or slot >= slots:
-        return -CROWDED, 0
+        return 0, -CROWDED
     low = address & ((np.int64(1) << bits) - 1)
     fits = (np.int64(1) << bits) - low
     if size > fits:
         high = _slot(address + fits, bits, state, regions)
         if high < 0 or high >= slots:
-            return -CROWDED, 0
+            return 0, -CROWDED
         if high == (slot + 1) % slots:  # its neighbour in the guest too
             fits = size
     return (slot << bits) | low, min(size, fits)
@@ -154,12 +156,12 @@ def _add_code(kind, address, left, bits, state, regions, out, row):
     if left > MAX_CODE_BYTES or left <= 0:
         return -LONG if left else -EMPTY
     at, part = _place(address, left, bits, state, regions)
-    if at < 0:
-        return at
+    if part < 0:
+        return part
     joins = state[JOINS] != 0 and address == state[NEXT] and state[RUN_INSNS] < MAX_RUN_INSNS
     if joins:
         joins = (state[RUN_AT] & PAGE_MASK) + state[RUN_BYTES] + left <= MAX_RUN_BYTES
-        joins = joins and (state[RUN_AT] + state[RUN_BYTES]) & 0xFFFFFFFF == at
+        joins = joins and (state[RUN_AT] + state[RUN_BYTES]) & (-1 if bits == WIDE_BITS else 0xFFFFFFFF) == at
     count = 1
     state[NEXT] = (address + left) & (-1 if bits else 0xFFFFFFFF)
     state[CUT] += part < left
@@ -189,8 +191,8 @@ def _add_data(kind, address, left, unknown, bits, state, regions, out, row):
     if left > MAX_RECORD_BYTES or left < 0:
         return -LONG
     at, part = _place(address, left, bits, state, regions)
-    if at < 0:
-        return at
+    if part < 0:
+        return part
     position = state[RUN_INSNS] if state[EXEC_ROW] >= 0 else 0
     state[SPLIT] += left > MAX_ACCESS_BYTES
     state[CUT] += part < left
@@ -215,6 +217,8 @@ def to_rows(kinds, addresses, sizes, start, count, unknown, bits, state, regions
 
     An EXEC row stands before its run's data and gets its size when the run ends: rows from state[EXEC_ROW] on are not
     final. Stops early when `out` might not hold another event. `unknown` is the size of data whose size is not known.
+    `bits` are those of an address that stay when regions are moved into 4 GiB; WIDE_BITS: all of them stay, and none is
+    moved; 0: none is moved, and what does not fit into 32 bits is refused.
     """
     room = len(out.op) - 2 * (MAX_RECORD_BYTES // MAX_ACCESS_BYTES + 4)
     for index in range(start, count):
@@ -234,11 +238,11 @@ def to_rows(kinds, addresses, sizes, start, count, unknown, bits, state, regions
             end_run(state, out.size, out.insns)
             after = row
         elif kind in (FLUSH, FLUSH_PAGE):
-            at = np.int64(0)
+            at, part = np.int64(0), np.int64(1)
             if kind == FLUSH_PAGE:
-                at, _ = _place(address, np.int64(1), bits, state, regions)
-            after = at if at < 0 else row + 1
-            if at >= 0:
+                at, part = _place(address, part, bits, state, regions)
+            after = part if part < 0 else row + 1
+            if part >= 0:
                 out.vaddr[row], out.size[row], out.insns[row] = at, 0, 0
                 out.op[row], out.flags[row] = kind - FLUSH + 3, USER
         else:

@@ -1,15 +1,15 @@
 """Runs an import: opens a file, finds out what it is, has its importer read it, and writes the trace."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmuexp.errors import TraceError, UsageError, option
 from mmuexp.progress import Progress
-from mmuexp.trace.format import TraceWriter
 from mmuexp.trace.importers import Imported, Note, Options, Told, formats, importer, importers
 from mmuexp.trace.importers.refused import refuse_by_name
-from mmuexp.trace.importers.rows import REBASE_BITS, Rows
+from mmuexp.trace.importers.rows import REBASE_BITS, Rows, Target, Wide
 from mmuexp.trace.importers.source import Source, opened, refuse_output
 
 TELL_SECONDS = 0.2
@@ -23,25 +23,48 @@ def import_trace(
     rebase: str | bool = False,
     options: Options | None = None,
     progress: Progress | None = None,
+    narrow: bool = False,
 ) -> Imported:
     """Turn what another tool recorded (a file, a folder, `-` for stdin) into a trace.
 
     `from_format` is one of `formats()`, by default what the content says. `rebase` moves regions, of 256 MiB or as it
-    says (`16MiB`), into 4 GiB. Raises TraceError, with the number of a bad line or record, and UsageError; then
-    nothing is written.
+    says (`16MiB`), into 4 GiB; without it a trace has addresses of 64 bits where the recording has such, which `narrow`
+    refuses. Raises TraceError, with the number of a bad line or record, and UsageError; then nothing is written.
     """
     bits, options = _rebase_bits(rebase), options or Options()
     if from_format is not None:
         importer(from_format)  # a wrong name is told before anything is read
+
+    def work(wide: bool) -> Imported:
+        return _import(path, output, from_format, bits, options, progress, narrow, wide)
+
+    try:
+        return work(False)
+    except Wide:
+        if bits or narrow or path == "-" or not (os.path.isfile(path) or os.path.isdir(path)):
+            raise
+        return work(True)
+
+
+def _import(
+    path: str,
+    output: str,
+    from_format: str | None,
+    bits: int,
+    options: Options,
+    progress: Progress | None,
+    narrow: bool,
+    wide: bool,
+) -> Imported:
     with opened(path) as source:
         name, work = (from_format, importer(from_format)) if from_format is not None else detect(source, options)
         _refuse_options(name, work, options)
         refuse_output(source, output)
-        with TraceWriter(output, mode="user", metadata={"guest": None}) as writer:
+        with Target(output, wide, narrow) as target:
             rows: list[Rows] = []
 
             def rows_of(unit: str) -> Rows:
-                rows.append(Rows(source.name, unit, writer, bits, options.size or 0))
+                rows.append(Rows(source.name, unit, target, bits, options.size or 0))
                 return rows[0]
 
             told = work.read(_Watched(source, progress, rows), rows_of, options)
@@ -51,7 +74,10 @@ def import_trace(
                 what = f"holds no access and no instruction that {name} tells of"
                 raise TraceError(what, where=source.name, todo=getattr(work, "NOTHING", "record it again"))
             done = _imported(name, told, made)
-            writer.close(told.complete, metadata=_metadata(name, told, made, done, bits))
+            if target.is_wide and (guest := told.metadata.get("guest")) in ("i386", "arm"):
+                what = f"says that its guest is {guest}, and has addresses beyond 32 bits"
+                raise TraceError(what, where=source.name, todo="record it again")
+            target.close(told.complete, _metadata(name, told, made, done, bits))
     return done
 
 
