@@ -19,25 +19,40 @@ Leaves out: the signal handler, complicated in his words, is priced here, not wr
 Assumed: the listing below (his own estimate is "around 7 x86 instructions"); instructions of the handler.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmuexp.emulator.codepages import (
+    CHECK_EVENTS,
+    KEEPS_CODE,
+    CodePages,
+    after_store,
+    enter_block,
+    fault_cause,
+    new_code_pages,
+    note_whole_store,
+    protect_noticed,
+    serve_page,
+    translate_block,
+)
 from mmuexp.emulator.faults import fault
-from mmuexp.emulator.handler import allow_store, io_fault, map_page, note_store, protect_windows
+from mmuexp.emulator.handler import io_fault
 from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import unsettle
 from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import PAGE_BITS, PAGES
-from mmuexp.strategy import SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.strategy import SETTLED, Cost, Event, Kernels, Strategy, kernel, param
+from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
 
 EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_UNMAPPED: "the page's byte is 0: it gets the next window",
     Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
-    Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect",
+    Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect, or what `code` says",
     Event.FAULTS_CROSS: "the access crosses its page: completed in the handler, windows stay as they are",
     Event.FAULTS_IO: "device memory: completed in the handler",
     Event.EVICTIONS: "the window that is next in turn belonged to another page",
+    **check_meanings(CHECK_EVENTS),
 }
 
 FAST_PATH = """
@@ -50,7 +65,7 @@ FAST_PATH = """
     mov   data, [reg + off]       ; the only one that can fault
 """
 
-COSTS = {
+COSTS: dict[Any, Cost] = {
     Event.FAULTS_UNMAPPED: Cost(
         signal=1, walk=1, insn=120, source="assumed: handler: decode, find window, update byte"
     ),
@@ -60,6 +75,7 @@ COSTS = {
     Event.FAULTS_IO: Cost(
         signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"
     ),
+    **CHECK_COSTS,
 }
 
 MAX_ENTRIES = 255
@@ -72,6 +88,7 @@ class State(NamedTuple):
     entries: int
     lookup: np.ndarray  # uint8[PAGES], window of a guest page, 0 = none
     owner: np.ndarray  # int32[256], guest page + 1 that has the window, 0 = free
+    code: CodePages
     reserve: Reserve  # window w shows its guest page at host page 2 * (w - 1)
     control: np.ndarray  # int64[1], HAND: the window given last
     lookup_lines: np.ndarray  # uint8[PAGES / 64]
@@ -106,21 +123,23 @@ def access(s, e, n, row):
     if row.second >= 0:
         fault(e, n, Event.FAULTS_CROSS, row.vaddr)
         if row.store:
-            note_store(e, n, row.frame, row.first, row.last)
-            note_store(e, n, row.second_frame, 0, row.second_last)
+            note_whole_store(s.code, e, n, row.frame, row.first, row.last)
+            note_whole_store(s.code, e, n, row.second_frame, 0, row.second_last)
+            after_store(s.code, e, n, row)
         return 0
     if window == 0:
-        fault(e, n, Event.FAULTS_UNMAPPED, row.vaddr)
-        n[Event.MMAP_CALLS] += 1
         window = _take_window(s, e, n)
         s.lookup[row.page] = window
         s.owner[window] = row.page + 1
-        map_page(s.reserve, e, n, 2 * (window - 1), row.frame, row.store, row.first, row.last)
         _read_tables(s, row.page)  # the access restarts, with the new base
-        return SETTLED
-    if row.store and not s.reserve.window[2 * (window - 1)].writable:
-        allow_store(s.reserve, e, n, 2 * (window - 1), row.page, row.frame, row.first, row.last)
-    return SETTLED
+    place, done = 2 * (window - 1), 0
+    cause = fault_cause(s.code, s.reserve, e, place, row.frame, row.store, Event.FAULTS_UNMAPPED)
+    if cause >= 0:
+        done = serve_page(
+            s.code, s.reserve, e, n, place, row.page, row.frame, row.store, row.first, row.last, cause, 0, 0
+        )
+    again = after_store(s.code, e, n, row)
+    return 0 if again or done & KEEPS_CODE else SETTLED
 
 
 @kernel
@@ -150,19 +169,31 @@ class ByteLookup(Strategy):
     FAST_PATH_SOURCE = 'assumed: the listing above; "around 7 x86 instructions" by his own estimate'
     FAST_PATH_RANGE = (6, 8)
     events = EVENTS
+    extra_events = code_events = CHECK_EVENTS
     costs = COSTS
     kernels = Kernels(
-        access=access, io=io_fault, execute=nothing, protect=protect_windows, flush=flush, flush_page=flush_page
-    )
+        access=access, io=io_fault, execute=enter_block, protect=protect_noticed, flush=flush, flush_page=flush_page,
+        translated=translate_block,
+    )  # fmt: skip
 
     entries: int = param(
         255, minimum=1, maximum=MAX_ENTRIES, sweep=(8, 16, 32, 64, 128, 255), unit="windows",
         help="windows of two host pages; a byte names one of at most 255", helps="evictions",
     )  # fmt: skip
 
+    code: str = code_param()
+    check_after: int = check_after_param()
+
+    def lacks(self) -> tuple[str, ...]:
+        return () if self.code != "page" else CHECK_EVENTS
+
+    def no_engine(self) -> str:
+        return "" if self.code == "page" else f"byte_lookup.c drops the blocks of a page: no code={self.code}"
+
     def state(self) -> State:
         return State(
             entries=self.entries,
+            code=new_code_pages(self.code, self.check_after, CHECK_EVENTS),
             lookup=np.zeros(PAGES, np.uint8),
             owner=np.zeros(MAX_ENTRIES + 1, np.int32),
             reserve=new_reserve(2 * self.entries),

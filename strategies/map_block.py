@@ -37,25 +37,40 @@ Reads: the mail's "last-recently allocated" as least recently (`evict=fifo`); th
 Leaves out: a second view for guest user mode. Assumed: instructions of the handler (see the costs).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmuexp.emulator.faults import fault
-from mmuexp.emulator.handler import allow_store, io_fault, map_page, protect_windows
-from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_window
+from mmuexp.emulator.codepages import (
+    CHECK_EVENTS,
+    KEEPS_CODE,
+    MAPPED_IT,
+    CodePages,
+    after_store,
+    enter_block,
+    fault_cause,
+    may_write,
+    new_code_pages,
+    protect_noticed,
+    serve_page,
+    translate_block,
+)
+from mmuexp.emulator.handler import io_fault
+from mmuexp.emulator.reserve import Reserve, map_window, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import unsettle, zeros
 from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES
-from mmuexp.strategy import SETTLED, SPLIT, Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.strategy import SETTLED, SPLIT, Cost, Event, Kernels, Strategy, kernel, param
+from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
 
 EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_BLOCK: "the guest block has no host block: one is taken, and the page mapped in the same run",
     Event.FAULTS_UNMAPPED: "the block is there, the page is not mapped: one mmap",
     Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
-    Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect",
+    Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect, or what `code` says",
     Event.FAULTS_IO: "device memory: completed in the handler, no block is taken for it",
     Event.EVICTIONS: "the host block taken belonged to another guest block: one call makes it inaccessible",
+    **check_meanings(CHECK_EVENTS),
 }
 
 FAST_PATH = """
@@ -65,7 +80,7 @@ FAST_PATH = """
     mov  data, [reg + vaddr]      ; the only one that can fault
 """
 
-COSTS = {
+COSTS: dict[Any, Cost] = {
     Event.FAULTS_BLOCK: Cost(signal=1, walk=1, insn=160, source="assumed: handler: decode, take a block, new entry"),
     Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=100, source="assumed: handler: decode, find the page"),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: decode, set dirty"),
@@ -74,6 +89,7 @@ COSTS = {
         signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"
     ),
     "page_cross": SPLIT,
+    **CHECK_COSTS,
 }
 
 FIFO, LIFO, RANDOM = range(3)
@@ -88,6 +104,7 @@ class State(NamedTuple):
     map_pages: int
     evict: int
     pointer_bytes: int
+    code: CodePages
     table: np.ndarray  # int32[2**(32 - map_block_bits)], host block + 1 of a guest block, 0 = none
     owner: np.ndarray  # int32[pool_blocks], guest block + 1 that has the host block, 0 = free
     reserve: Reserve  # pool_blocks blocks in slot order, each with its extra page at the end
@@ -145,27 +162,29 @@ def _map_group(s, e, n, block, guest_block, place):
         window = block * (block_pages + 1) + other
         frame = e.page[guest_block * block_pages + other].frame - 1
         if frame >= 0 and s.reserve.window[window].frame == 0:  # only what is known, and not mapped yet
-            map_page(s.reserve, e, n, window, frame, 0, 0, 0)
+            map_window(s.reserve, e, n, window, frame, may_write(s.code, e, frame))
 
 
 @kernel
-def _serve(s, e, n, guest_block, place, page, frame, store, first, last):
-    """Page `place` of the guest block, virtual page `page`, is accessed through its entry: faults until served."""
-    fresh = s.table[guest_block] == 0
-    if fresh:
-        fault(e, n, Event.FAULTS_BLOCK, page << PAGE_BITS | first)
+def _serve(s, e, n, guest_block, place, page, frame, store, first, last, quiet):
+    """Page `place` of the guest block, virtual page `page`, is accessed through its entry: faults until served.
+
+    `quiet`: the handler is doing the whole row. Answers whether it is now.
+    """
+    unmapped = Event.FAULTS_UNMAPPED
+    if s.table[guest_block] == 0:
+        unmapped = Event.FAULTS_BLOCK
         block = _take_block(s, e, n, guest_block)
     else:
         block = np.int64(s.table[guest_block]) - 1
     window = block * _block_pages(s) + place
-    if s.reserve.window[window].frame == 0:
-        if not fresh:
-            fault(e, n, Event.FAULTS_UNMAPPED, page << PAGE_BITS | first)
-        n[Event.MMAP_CALLS] += 1
-        map_page(s.reserve, e, n, window, frame, store, first, last)
+    cause = fault_cause(s.code, s.reserve, e, window, frame, store, unmapped)
+    if cause < 0:
+        return quiet
+    done = serve_page(s.code, s.reserve, e, n, window, page, frame, store, first, last, cause, quiet, 0)
+    if done & MAPPED_IT:
         _map_group(s, e, n, block, guest_block, place)
-    elif store and not s.reserve.window[window].writable:
-        allow_store(s.reserve, e, n, window, page, frame, first, last)
+    return 1 if quiet or done & KEEPS_CODE else 0
 
 
 @kernel
@@ -173,10 +192,13 @@ def access(s, e, n, row):
     guest_block = row.vaddr >> s.map_block_bits
     place = row.page & (_block_pages(s) - 2)
     s.lines[guest_block * s.pointer_bytes // LINE_BYTES] = 1
-    _serve(s, e, n, guest_block, place, row.page, row.frame, row.store, row.first, row.last)
+    done = _serve(s, e, n, guest_block, place, row.page, row.frame, row.store, row.first, row.last, 0)
     if row.second >= 0:  # the next page of the same host block; at the block's end that is its extra page
-        _serve(s, e, n, guest_block, place + 1, row.second, row.second_frame, row.store, 0, row.second_last)
-    return SETTLED
+        done = _serve(
+            s, e, n, guest_block, place + 1, row.second, row.second_frame, row.store, 0, row.second_last, done
+        )
+    again = after_store(s.code, e, n, row)
+    return 0 if done or again else SETTLED
 
 
 @kernel
@@ -220,10 +242,12 @@ class MapBlock(Strategy):
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = "read: the mail's listing"
     events = EVENTS
+    extra_events = code_events = CHECK_EVENTS
     costs = COSTS
     kernels = Kernels(
-        access=access, io=io_fault, execute=nothing, protect=protect_windows, flush=flush, flush_page=flush_page
-    )
+        access=access, io=io_fault, execute=enter_block, protect=protect_noticed, flush=flush, flush_page=flush_page,
+        translated=translate_block,
+    )  # fmt: skip
 
     LAYOUTS = SYSTEM_LAYOUTS = ({}, {"pool_blocks": 1024})  # the pool of 2004, and one for programs of today
 
@@ -258,6 +282,15 @@ class MapBlock(Strategy):
         help="an entry of the table: 4 on the hosts of 2004, 8 today",
     )
 
+    code: str = code_param()
+    check_after: int = check_after_param()
+
+    def lacks(self) -> tuple[str, ...]:
+        return () if self.code != "page" else CHECK_EVENTS
+
+    def no_engine(self) -> str:
+        return "" if self.code == "page" else f"map_block.c drops the blocks of a page: no code={self.code}"
+
     def __post_init__(self) -> None:
         if self.map_pages & (self.map_pages - 1):
             raise ValueError(f"map_pages={self.map_pages} is no power of two")
@@ -287,6 +320,7 @@ class MapBlock(Strategy):
             map_pages=self.map_pages,
             evict=EVICT[self.evict],
             pointer_bytes=self.pointer_bytes,
+            code=new_code_pages(self.code, self.check_after, CHECK_EVENTS),
             table=zeros(1 << (ADDRESS_BITS - self.map_block_bits), np.int32),
             owner=np.zeros(self.blocks, np.int32),
             reserve=new_reserve(self.reserved_bytes() >> PAGE_BITS),

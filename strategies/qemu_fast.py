@@ -22,23 +22,35 @@ Leaves out: the second SIGSEGV for a store to an unmapped page; code copy; a liv
 since page 0 cannot be mapped on today's Linux. Assumed: instructions of the handler and of the softmmu spell.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmuexp.emulator.codepages import (
+    CHECK_EVENTS,
+    KEEPS_CODE,
+    CodePages,
+    after_store,
+    check_block,
+    fault_cause,
+    new_code_pages,
+    protect_noticed,
+    serve_page,
+    translate_block,
+)
 from mmuexp.emulator.faults import fault
-from mmuexp.emulator.handler import allow_store, map_page, protect_windows
 from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import zeros
-from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
+from mmuexp.emulator.tlb import Tlb, new_tlb, slow_access, tlb_flush, tlb_flush_page
 from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGES
 from mmuexp.strategy import CONFLICT, LOST, SETTLED, SPLIT, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
+from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
 
 EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_UNMAPPED: "the page is not mapped: one mmap",
     Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
-    Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect",
+    Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect, or what `code` says",
     Event.FAULTS_SOFTMMU: "device memory, or above the limit: the block is translated again with softmmu accesses",
     Event.SOFTMMU_ACCESSES: "accesses of such blocks, the causing one included",
     Event.TLB_FILLS: "in such blocks: as in softmmu",
@@ -47,6 +59,7 @@ EVENTS = meanings(CODE | HOST) | {
     Event.SLOW_IO: "in such blocks: as in softmmu",
     Event.SLOW_CODE: "in such blocks: as in softmmu",
     Event.CODE_LIST_WALKS: "in such blocks: as in softmmu",
+    **check_meanings(CHECK_EVENTS),
 }
 
 FAST_PATH = """
@@ -54,7 +67,7 @@ FAST_PATH = """
 """
 
 SPELL = "assumed: as the same event of softmmu"
-COSTS = {
+COSTS: dict[Any, Cost] = {
     Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=90, source="assumed: handler: exec.c:1587-1617"),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: set dirty"),
     Event.FAULTS_CODE: Cost(signal=1, insn=200, source="assumed: handler: page_unprotect, exec.c:1627-1660"),
@@ -69,6 +82,7 @@ COSTS = {
     Event.SLOW_CODE: Cost(helper=1, insn=30, source=SPELL),
     Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
     "page_cross": SPLIT,
+    **CHECK_COSTS,
 }
 
 ENGINE = "measured: as in softmmu.c, by calibrate"
@@ -88,6 +102,7 @@ BEGUN = LOST | WATCH_EXEC  # a spell begins: what was settled must come here, an
 class State(NamedTuple):
     guest_limit: int
     kernel_offset: int
+    code: CodePages
     reserve: Reserve  # the guest's address space below guest_limit
     owner: np.ndarray  # int32[windows], virtual page + 1 that a mapped window shows
     tlb: Tlb
@@ -102,24 +117,27 @@ def _begin_spell(s, e, n, vaddr):
 
 
 @kernel
-def _serve(s, e, n, window, page, frame, store, first, last):
+def _serve(s, e, n, window, page, frame, store, first, last, quiet):
+    """Answers SETTLED, 0 if the handler is doing the whole row (`quiet`, or from here on), or CONFLICT."""
     if s.reserve.window[window].frame == 0:
-        fault(e, n, Event.FAULTS_UNMAPPED, page << PAGE_BITS | first)
-        n[Event.MMAP_CALLS] += 1
         s.owner[window] = page + 1
-        map_page(s.reserve, e, n, window, frame, store, first, last)
     elif s.owner[window] != page + 1:
         return CONFLICT
-    elif store and not s.reserve.window[window].writable:
-        allow_store(s.reserve, e, n, window, page, frame, first, last)
-    return SETTLED
+    cause = fault_cause(s.code, s.reserve, e, window, frame, store, Event.FAULTS_UNMAPPED)
+    done = 0
+    if cause >= 0:
+        done = serve_page(s.code, s.reserve, e, n, window, page, frame, store, first, last, cause, quiet, 0)
+    return 0 if quiet or done & KEEPS_CODE else SETTLED
 
 
 @kernel
 def _direct_access(s, e, n, row, window):
-    answer = _serve(s, e, n, window, row.page, row.frame, row.store, row.first, row.last)
+    answer = _serve(s, e, n, window, row.page, row.frame, row.store, row.first, row.last, 0)
     if row.second >= 0 and not answer & CONFLICT:
-        answer |= _serve(s, e, n, window + 1, row.second, row.second_frame, row.store, 0, row.second_last)
+        quiet = 0 if answer else 1
+        answer = _serve(s, e, n, window + 1, row.second, row.second_frame, row.store, 0, row.second_last, quiet)
+    if not answer & CONFLICT and after_store(s.code, e, n, row):
+        return 0
     return answer
 
 
@@ -131,8 +149,8 @@ def access(s, e, n, row):
         if host + row.size <= s.guest_limit:
             return _direct_access(s, e, n, row, host >> PAGE_BITS)
         begun = _begin_spell(s, e, n, row.vaddr)
-    n[Event.SOFTMMU_ACCESSES] += 1
-    tlb_access(s.tlb, e, n, row)
+    slow_access(s.tlb, s.code, e, n, row)
+    after_store(s.code, e, n, row)
     return begun  # not settled, whatever the TLB says: after the spell the access is direct again
 
 
@@ -147,8 +165,10 @@ def io(s, e, n, row):
 
 
 @kernel
-def execute(s, e, n):
+def execute(s, e, n, block):
     s.control[IN_SPELL] = 0
+    check_block(s.code, e, n, block)
+    return 0
 
 
 @kernel
@@ -182,11 +202,13 @@ class QemuFast(Strategy):
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = "read: target-i386/translate.c:4560-4567"
     events = EVENTS
+    extra_events = code_events = CHECK_EVENTS
     costs = COSTS
     engine_costs = ENGINE_COSTS
     kernels = Kernels(
-        access=access, io=io, execute=execute, protect=protect_windows, flush=flush, flush_page=flush_page
-    )
+        access=access, io=io, execute=execute, protect=protect_noticed, flush=flush, flush_page=flush_page,
+        translated=translate_block,
+    )  # fmt: skip
     SYSTEM_LAYOUTS = ({}, {"kernel_offset": 0x30000000}, {"guest_limit": 1 << 32})
 
     guest_limit: int = param(
@@ -198,6 +220,15 @@ class QemuFast(Strategy):
         help="data addresses from 0x90000000 on move down by it before the limit is applied; whole pages",
     )  # fmt: skip
 
+    code: str = code_param()
+    check_after: int = check_after_param()
+
+    def lacks(self) -> tuple[str, ...]:
+        return () if self.code != "page" else CHECK_EVENTS
+
+    def no_engine(self) -> str:
+        return "" if self.code == "page" else f"qemu_fast.c drops the blocks of a page: no code={self.code}"
+
     def __post_init__(self) -> None:
         for key in ("guest_limit", "kernel_offset"):
             if getattr(self, key) % PAGE_BYTES:
@@ -208,6 +239,7 @@ class QemuFast(Strategy):
         return State(
             guest_limit=self.guest_limit,
             kernel_offset=self.kernel_offset,
+            code=new_code_pages(self.code, self.check_after, CHECK_EVENTS),
             reserve=new_reserve(windows),
             owner=zeros(windows, np.int32),
             tlb=new_tlb(SPELL_TLB_BITS),

@@ -107,7 +107,7 @@ def _half_of(label: str, run: Run) -> dict[str, Any]:
 
 def _record(part: Replayed, run: Run, cost: Priced, host: Profile) -> dict[str, Any]:
     """The row of a run, by column; `cost` is at the prices of `host`."""
-    columns = [*COLUMNS, *getattr(run.strategy, "extra_events", ())]
+    columns = [*COLUMNS, *run.strategy.own_columns()]
     record: dict[str, Any] = {name: run.counts.get(name) for name in columns}
     record |= {"trace": part.trace, "strategy": str(run.strategy)}
     record |= priced_columns(cost, run.counts["accesses"] or 0)

@@ -186,7 +186,7 @@ def _counted(survey: Any, replay: Any, rows: Columns) -> dict[str, int]:
     before = replay.counts()
     replay.feed(survey.feed(rows))
     after = replay.counts()
-    return {column: after[column] - before[column] for column in replay.strategy.columns()}
+    return {column: after[column] - before[column] for column in replay.strategy.columns() if column in after}
 
 
 def compiled_is_interpreted(strategy: Strategy) -> None:

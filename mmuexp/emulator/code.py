@@ -27,7 +27,7 @@ def _bucket_of(e: Emulator, start: int, size: int) -> int:
 
 
 @kernel
-def _ever_translated(e: Emulator, start: int, size: int, second: int) -> int:
+def ever_translated(e: Emulator, start: int, size: int, second: int) -> int:
     """Find the block with this key, dropped or not, or -1."""
     b = e.bucket[_bucket_of(e, start, size)] - 1
     while b >= 0:
@@ -40,8 +40,18 @@ def _ever_translated(e: Emulator, start: int, size: int, second: int) -> int:
 @kernel
 def find_block(e: Emulator, start: int, size: int, second: int) -> int:
     """Find the translated block with this key, or -1. `second` is a frame or -1."""
-    b = _ever_translated(e, start, size, second)
+    b = ever_translated(e, start, size, second)
     return -1 if b >= 0 and e.block[b].dropped else b
+
+
+@kernel
+def mark_block(e: Emulator, b: int) -> None:
+    """Say that the scheme wants to be asked (`execute`) whenever block `b` is entered, from here on."""
+    e.block[b].marked = 1
+    if e.block[b].entered:
+        e.entered[e.block[b].entered - 1] = 0
+        e.block[b].entered = 0
+        e.control[REVOKED] = 1
 
 
 @kernel
@@ -78,7 +88,7 @@ def add_block(e: Emulator, n: np.ndarray, start: int, size: int, second: int, in
     """Translate a block that `find_block` did not find, and return it; `room_for_block` must hold."""
     n[Event.TRANSLATIONS] += 1
     n[Event.TRANSLATED_INSNS] += insns
-    b = _ever_translated(e, start, size, second)
+    b = ever_translated(e, start, size, second)
     if b >= 0:
         n[Event.RETRANSLATED_INSNS] += insns
         e.block[b].dropped = 0
@@ -112,8 +122,8 @@ def drop_block(e: Emulator, b: int) -> None:
 
 
 @kernel
-def _overlaps(e: Emulator, link: int, first: int, last: int) -> int:
-    """Do bytes first..last of the link's page belong to its block?"""
+def overlaps(e: Emulator, link: int, first: int, last: int) -> int:
+    """Tells whether some of bytes first..last of the link's page belong to its block."""
     b = link >> 1
     offset = e.block[b].start & PAGE_MASK
     if link & 1:
@@ -126,7 +136,7 @@ def overlapped_block(e: Emulator, frame: int, first: int, last: int) -> int:
     """Find a block of which bytes first..last of the frame are part, or -1."""
     link = e.frame[frame].first_link - 1
     while link >= 0:
-        if _overlaps(e, link, first, last):
+        if overlaps(e, link, first, last):
             return link >> 1
         link = e.link[link].next - 1
     return -1

@@ -28,7 +28,7 @@ entry: Compiler = numba.njit(**OPTIONS, no_cfunc_wrapper=True)  # a kernel that 
 # What an access kernel returns, or-ed together.
 SETTLED = 1  # the same access, again, would change and count nothing: replay may skip it until something is LOST
 LOST = 2  # some other access that was settled may be so no longer
-WATCH_EXEC = 8  # the next EXEC row calls the kernel `execute`, once
+WATCH_EXEC = 8  # every row up to the next EXEC row is asked about, and that one calls the kernel `execute`
 CONFLICT = 4  # the scheme cannot serve this row: replay stops on it (`Strategy.conflict` says why)
 
 

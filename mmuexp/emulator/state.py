@@ -76,6 +76,7 @@ BLOCK = np.dtype(
         ("chain", "i4"),  # next block + 1 in the bucket
         ("dropped", "i4"),  # 1 from a store to its page until it is translated again
         ("entered", "i4"),  # number + 1 of the address at which it is remembered as entered, 0 = none
+        ("marked", "i4"),  # 1: the scheme wants to be asked whenever it is entered; stays when it is dropped
     ]
 )
 LINK = np.dtype([("next", "i4"), ("prev", "i4")])  # link + 1 in the frame's list
@@ -113,6 +114,8 @@ class Row(NamedTuple):
     second: int  # the next virtual page, for an access that crosses
     second_frame: int
     second_last: int  # offset of the last byte in `second`
+    position: int  # of its instruction in the block at work, from 1; 0 = the trace does not say
+    block: int  # the block at work, also when it was dropped since; -1 = none, or the scheme does not ask (`sites`)
 
 
 def new_emulator() -> Emulator:

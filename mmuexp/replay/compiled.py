@@ -7,6 +7,7 @@ run, and looks at every index unless `strategy check` has passed the scheme (bou
 
 import dataclasses
 import importlib.util
+import inspect
 import os
 import shutil
 import sys
@@ -17,12 +18,14 @@ from typing import Any
 
 import numba
 
+from mmuexp.emulator.kernel import kernel as compiled
 from mmuexp.native.jitcache import Guarded
 from mmuexp.native.sources import AT_START, digest_of, kernel_files
 from mmuexp.runtime import partfile
 from mmuexp.runtime.places import cache_folder
 from mmuexp.strategy import Kernels, Strategy, nothing
 from mmuexp.strategy.bounds import has_passed, is_own, with_bounds
+from mmuexp.strategy.mistakes import CALLED_WITH
 
 on_compile: Callable[[str], None] | None = None  # told a strategy's name when its loop will be compiled, for seconds
 
@@ -36,9 +39,12 @@ def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) 
     source = Path(__file__).with_name("loop.py")
     copy = _cached_copy(source, cls) if is_own(cls) else None
     module = _load(copy or source, f"mmuexp._loop_{cls.__module__.replace('.', '_')}_{cls.__name__}")
-    for kernel in dataclasses.fields(Kernels):
-        setattr(module, kernel.name, getattr(cls.kernels, kernel.name))
+    for field in dataclasses.fields(Kernels):
+        if field.name != "sites":
+            kernel = getattr(cls.kernels, field.name)
+            setattr(module, field.name, _taking_all(kernel, field.name))
     module.HAS_RESERVE, module.HAS_FETCH = has_reserve, cls.kernels.fetch is not nothing
+    module.HAS_SITES = cls.kernels.sites
     if numba.config.DISABLE_JIT:
         return module.loop
     if copy:
@@ -48,6 +54,21 @@ def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) 
     if on_compile and not (copy and any((copy.parent / "__pycache__").glob(f"{copy.stem}.*.nbc"))):
         on_compile(cls.name)
     return Guarded(module.loop)
+
+
+def _taking_all(kernel: Any, name: str) -> Callable[..., Any]:
+    """Give a kernel that leaves out some of its arguments a form that takes them all."""
+    code, arguments = getattr(kernel, "py_func", kernel).__code__, len(CALLED_WITH[name].split(", "))
+    if code.co_flags & inspect.CO_VARARGS or code.co_argcount == arguments:
+        return kernel
+    if name == "mapped":
+        return compiled(lambda s, e, n, page, frame: kernel(s, e, n, page))
+
+    def without(s: Any, e: Any, n: Any, *left_out: Any) -> int:
+        kernel(s, e, n)
+        return 0
+
+    return compiled(without)
 
 
 def _load(path: Path, name: str) -> Any:

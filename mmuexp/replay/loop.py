@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmuexp.emulator.code import add_block, find_block, is_code_page, room_for_block
+from mmuexp.emulator.code import add_block, ever_translated, find_block, is_code_page, room_for_block
 from mmuexp.emulator.faults import log_faults
 from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, kernel, nothing
 from mmuexp.emulator.reserve import watch_peak
@@ -33,14 +33,15 @@ from mmuexp.emulator.state import (
     learn_page,
     unsettle,
 )
-from mmuexp.guest import IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
+from mmuexp.guest import BATCH_ROWS, IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
 from mmuexp.native.bits import lowest_bit, lowest_bits
+from mmuexp.replay.entries import Entries
 from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_ROW, PIECE, TOGETHER, Rows
 from mmuexp.replay.keys import ALIGNED, KINDS, PLAIN_KINDS, is_block
 from mmuexp.replay.known import is_known, remember_block, unknown_rows
 
-access = io = execute = protect = flush = flush_page = fetch = mapped = nothing
-HAS_RESERVE = HAS_FETCH = False
+access = io = execute = protect = flush = flush_page = fetch = mapped = translated = nothing
+HAS_RESERVE = HAS_FETCH = HAS_SITES = False
 
 int64: Any = np.int64  # for a type checker, to which it is not an int
 DONE, NO_ROOM, STOPPED, LOG_FULL, NO_ROWS = range(5)  # why the loop returns
@@ -62,6 +63,8 @@ CURSOR = np.dtype(
         ("row", "i8"),  # the next row of the batch, where the loop reads every row; the row that stopped it
         ("every", "i8"),  # does it read every row of this era?
         ("fetched", "i8"),  # how many of the batch's fetches are done
+        ("entry", "i8"),  # how many of the batch's entries come before the row, where the scheme reads `Row.block`
+        ("at_work", "i8"),  # the block of the last of them
     ]
 )
 
@@ -76,6 +79,7 @@ class Batch(NamedTuple):
     eras: np.ndarray
     fetches: np.ndarray
     fetch_rows: Rows
+    entries: Entries
 
 
 @kernel
@@ -88,6 +92,23 @@ def whole(answer: int) -> int:
 def user_of(c: Any, r: Rows, i: int) -> int:
     """Tell whether row `i` runs in user mode, as a kernel sees it: 0 or 1."""
     return int64(1) if c.user_mode else (int64(r.flags[i]) & USER) >> 1
+
+
+@kernel
+def find_at_work(e: Emulator, c: Any, entries: Entries, i: int) -> None:
+    """Find the block of the last EXEC row before row `i` of the batch, while its pages are what they were there."""
+    at = c.entry
+    while at < entries.row.size and entries.row[at] < i:
+        at += 1
+    if at == c.entry:
+        return
+    c.entry = at
+    vaddr, size = int64(entries.vaddr[at - 1]), int64(entries.size[at - 1])
+    page, offset = vaddr >> PAGE_BITS, vaddr & PAGE_MASK
+    second = int64(-1)
+    if offset + size > PAGE_BYTES:
+        second = frame_of(e, (page + 1) & (PAGES - 1), c.user_mode)
+    c.at_work = ever_translated(e, frame_of(e, page, c.user_mode) << PAGE_BITS | offset, size, second)
 
 
 @kernel
@@ -104,7 +125,8 @@ def row_of(e: Emulator, c: Any, r: Rows, i: int, store: int, misaligned: int) ->
         second_frame = frame_of(e, second, c.user_mode)
     last = PAGE_MASK if over > 0 else offset + size - 1
     user = user_of(c, r, i)
-    return Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1)
+    return Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1,
+               int64(r.insns[i]), c.at_work)  # fmt: skip
 
 
 @kernel
@@ -116,9 +138,6 @@ def serve_fetch(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> 
 @kernel
 def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> int:
     """Ask about row `i`, which enters a block that is not remembered."""
-    if c.watching:
-        execute(s, e, n)
-        c.watching = 0
     vaddr, size = int64(r.vaddr[i]), int64(r.size[i])
     page = vaddr >> PAGE_BITS
     offset = vaddr & PAGE_MASK
@@ -129,9 +148,14 @@ def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> 
     start = frame << PAGE_BITS | offset
     block = find_block(e, start, size, second)
     answer = int64(0)
+    if block < 0 and not room_for_block(e):
+        return int64(CROWDED)
+    if c.watching or (block >= 0 and e.block[block].marked):
+        c.watching = 0
+        answer = whole(execute(s, e, n, block))
+        if block >= 0 and e.block[block].dropped:
+            block = -1
     if block < 0:
-        if not room_for_block(e):
-            return int64(CROWDED)
         new = not is_code_page(e, frame)
         second_new = crosses and second != frame and not is_code_page(e, second)
         block = add_block(e, n, start, size, second, int64(r.insns[i]))
@@ -145,12 +169,15 @@ def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> 
             if second_new:
                 unsettle(e, other)
         elif new or second_new:
-            answer = int64(LOST)
+            answer |= LOST
+        answer |= whole(translated(s, e, n, block))
     if c.user_mode:
         learn_own_page(e, page)
         if crosses:
             learn_own_page(e, other)
-    if c.filtered:
+    if e.block[block].marked:
+        e.control[REVOKED] = 1  # its next entry must be asked about, and may be no first
+    elif c.filtered:
         remember_block(e, r.key[i], size, block, c.code_epoch)
     return answer
 
@@ -183,7 +210,7 @@ def serve_io(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> int
     """Ask about row `i`, which accesses device memory."""
     vaddr, none = int64(r.vaddr[i]), int64(-1)
     row = Row(vaddr, int64(r.size[i]), int64(r.op[i]), user_of(c, r, i), int64(0), vaddr >> PAGE_BITS, none,
-              vaddr & PAGE_MASK, int64(0), none, none, none)  # fmt: skip
+              vaddr & PAGE_MASK, int64(0), none, none, none, int64(r.insns[i]), c.at_work)  # fmt: skip
     return whole(io(s, e, n, row)) & ~SETTLED
 
 
@@ -192,7 +219,7 @@ def serve_flush(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, ins
     """Tell of row `i`, which drops the translation of all pages, or of one."""
     e.control[GUEST_INSNS] = insns
     if r.op[i] == Op.FLUSH:
-        flush(s, e, n)
+        flush(s, e, n, int64(r.vaddr[i]), int64(r.size[i]))
         if not c.user_mode:
             forget_all_pages(e)
     else:
@@ -222,7 +249,7 @@ def serve(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, key: int,
     if op == Op.MAP:
         page = int64(r.vaddr[i]) >> PAGE_BITS
         if e.page[page].frame == 0:
-            mapped(s, e, n, page)
+            mapped(s, e, n, page, int64(key))
         learn_page(e, page, int64(key))
     return int64(0)
 
@@ -305,10 +332,12 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
             at = base + j
             key, form = r.key[u8(at)], u4(r.form[u8(at)])
             known = is_known(e, key, form, u4(c.epoch), u4(c.code_epoch))
-            if known and not (c.watching and is_block(form)):
+            if known and not c.watching:
                 continue  # since a row that came after they were looked up
             i = at if c.every else int64(b.firsts[at])
             then = i + 1
+            if HAS_SITES:
+                find_at_work(e, c, b.entries, i)
             answer = serve(s, e, n, c, r, at, key, form, b.eras[c.era, END_INSNS])
         answer = after_row(s, e, n, c, log, i, answer)
         if answer & (CONFLICT | FULL | CROWDED):
@@ -321,4 +350,6 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
                 bits = lowest_bits(count) & ~lowest_bits(j + 1)  # look again at those after this one
             else:
                 c.row, c.every, bits = then, 1, u8(0)
+    if HAS_SITES:  # the next batch lists its own
+        find_at_work(e, c, b.entries, BATCH_ROWS)
     return DONE

@@ -19,6 +19,7 @@ from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
 from mmuexp.guest import PAGE_BITS
 from mmuexp.replay.compiled import loop_of
+from mmuexp.replay.entries import NO_ENTRIES, entries_of
 from mmuexp.replay.fetches import Fetches
 from mmuexp.replay.firsts import END_ROW, Rows, room_for
 from mmuexp.replay.loop import CURSOR, DONE, LOG_FULL, NO_ROOM, NO_ROWS, STOPPED, Batch
@@ -54,8 +55,9 @@ class Replay:
         self._cursor: Any = records(1, CURSOR)
         self._cursor.user_mode, self._cursor.filtered, self._cursor.epoch = mode == "user", filtered, 1
         self._frames = 0
-        self._fetches = None if type(strategy).kernels.fetch is nothing else Fetches(mode)
         cls: Any = type(strategy)
+        self._fetches = None if cls.kernels.fetch is nothing else Fetches(mode)
+        self._cursor.at_work = -1
         self._loop: Any = loop_of(cls, hasattr(self._state, "reserve"), trusts_passed)
 
     def feed(self, rows: Surveyed) -> None:
@@ -77,13 +79,14 @@ class Replay:
             self._feed(part)
 
     def _feed(self, part: Part) -> None:
-        fetches = self._fetches.of(part) if self._fetches else NO_FETCHES
+        fetches, fetch_rows = self._fetches.of(part) if self._fetches else NO_FETCHES
         with part.batch.lock:
             every = part.batch.rows
-        batch = Batch(every, part.made, part.firsts, part.first_rows, part.eras, *fetches)
+        entries = entries_of(part) if type(self.strategy).kernels.sites else NO_ENTRIES
+        batch = Batch(every, part.made, part.firsts, part.first_rows, part.eras, fetches, fetch_rows, entries)
         cursor, begin = self._cursor, int(part.place[END_ROW])
         cursor.first_row = self.rows - begin
-        cursor.era = cursor.first = cursor.every = cursor.fetched = 0
+        cursor.era = cursor.first = cursor.every = cursor.fetched = cursor.entry = 0
         cursor.row = begin
         why = None
         while why != DONE:

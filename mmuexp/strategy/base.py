@@ -107,18 +107,22 @@ class Kernels:
     """The compiled half of a strategy. `s` is its state, `e` the Emulator, `n` the counters (int64, by Event).
 
     A kernel that answers returns SETTLED, LOST, CONFLICT or-ed together (emulator/kernel.py); one that has nothing to
-    do is `nothing`. Leaving out one of the first six is an error at import.
+    do is `nothing`. Leaving out one of the first six is an error at import. What stands in brackets a kernel may leave
+    out of its arguments.
     """
 
     access: Kernel  # (s, e, n, row): a load or store of RAM, crossing or not
     io: Kernel  # (s, e, n, row): an access to device memory
-    execute: Kernel  # (s, e, n): a block is entered, for the first time since an answer of WATCH_EXEC
+    execute: Kernel  # (s, e, n[, block]): a block is entered, translated or -1: a marked one (`mark_block`), or the
+    # first since an answer of WATCH_EXEC; it may answer so again, or drop the block
     protect: Kernel  # (s, e, n, frame): a frame that held no block is a code page from here on
-    flush: Kernel  # (s, e, n): every translation is dropped
+    flush: Kernel  # (s, e, n[, value, reason]): every translation is dropped: CR3, if it is known, and a FlushReason
     flush_page: Kernel  # (s, e, n, page): the translation of one virtual page is dropped
     # what a scheme may leave out; the loop spends nothing on it then
     fetch: Kernel = nothing  # (s, e, n, row): a block is looked up, before it is entered (fetches.py); row.store is 0
-    mapped: Kernel = nothing  # (s, e, n, page): a MAP row makes a virtual page known that was not
+    mapped: Kernel = nothing  # (s, e, n, page[, frame]): a MAP row makes a virtual page known that was not
+    translated: Kernel = nothing  # (s, e, n, block): a block was translated, for the first time or again
+    sites: bool = False  # does the scheme read `Row.block`?
 
 
 class Strategy:
@@ -165,6 +169,14 @@ class Strategy:
     def no_engine(self) -> str:
         """Why these parameters have no live engine, although the scheme has a C half; empty if they have one."""
         return ""
+
+    def lacks(self) -> tuple[str, ...]:
+        """Columns of the scheme's events that these parameters leave empty: nothing of the kind can happen."""
+        return ()
+
+    def own_columns(self) -> tuple[str, ...]:
+        """Columns of the scheme's own that these parameters have."""
+        return tuple(name for name in self.extra_events if name not in self.lacks())
 
     def table_bytes(self) -> int:
         """Bytes of the lookup tables that the hit path reads."""
@@ -219,7 +231,8 @@ class Strategy:
         least, most = self.FAST_PATH_RANGE
         hit = Cost(access=1, hit=self.hit_insns(), source=self.FAST_PATH_SOURCE, least=least, most=most)
         shared = {e.column: cost for e, cost in SHARED_COSTS.items() if e in self.events}
-        return {"units8": hit} | shared | self._by_column(self.costs)
+        listed = {"units8": hit} | shared | self._by_column(self.costs)
+        return {name: cost for name, cost in listed.items() if name not in self.lacks()}
 
     def engine_price_list(self) -> dict[str, Cost]:
         """The same for the live engine, where the C half does not do what the scheme models. None of them walks the
@@ -233,7 +246,7 @@ class Strategy:
 
     def result(self, n: Any, state: Any) -> dict[str, int]:
         """Event columns of a replay, from the counter array. Columns that the scheme does not have are missing."""
-        counts = {column: int(n[at]) for column, at in self.columns().items()}
+        counts = {column: int(n[at]) for column, at in self.columns().items() if column not in self.lacks()}
         counts["faults"] = sum(counts[e.column] for e in FAULTS if e in self.events)
         if self.events.keys() & CALLS:
             counts["host_calls"] = sum(counts[e.column] for e in CALLS)

@@ -27,8 +27,10 @@ from mmuexp.strategy import Cost, Kernels, Param, Strategy
 from mmuexp.strategy.bounds import is_own
 from mmuexp.strategy.sourcefiles import files_of
 
-CALLED_WITH = {"access": "s, e, n, row", "io": "s, e, n, row", "execute": "s, e, n", "protect": "s, e, n, frame"}
-CALLED_WITH |= {"flush": "s, e, n", "flush_page": "s, e, n, page", "fetch": "s, e, n, row", "mapped": "s, e, n, page"}
+CALLED_WITH = {"access": "s, e, n, row", "io": "s, e, n, row", "execute": "s, e, n, block"}
+CALLED_WITH |= {"protect": "s, e, n, frame", "flush": "s, e, n, value, reason", "flush_page": "s, e, n, page"}
+CALLED_WITH |= {"fetch": "s, e, n, row", "mapped": "s, e, n, page, frame", "translated": "s, e, n, block"}
+MAY_LEAVE_OUT = {"execute": 1, "flush": 2, "mapped": 1}  # so many of the last arguments
 COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -233,12 +235,21 @@ def _kernels(cls: type[Strategy]) -> None:
             place = f"{code.co_filename}:{code.co_firstlineno}" if code else line_of(cls, "kernels")
             what = f"strategy {cls.name}: {name} is no kernel"
             raise MmuexpError(what, where=place, todo="write @kernel above its def")
-        try:
-            inspect.signature(python).bind(*arguments.split(", "))
-        except TypeError:
+        given = arguments.split(", ")
+        may_be = [given[: -MAY_LEAVE_OUT[name]], given] if name in MAY_LEAVE_OUT else [given]
+        if not any(_can_be_given(python, form) for form in may_be):
             place = f"{python.__code__.co_filename}:{python.__code__.co_firstlineno}"
-            what = f"strategy {cls.name}: the kernel {name} is not def {python.__name__}({arguments})"
-            raise MmuexpError(what, where=place) from None
+            forms = " or ".join(f"def {python.__name__}({', '.join(form)})" for form in may_be)
+            what = f"strategy {cls.name}: the kernel {name} is not {forms}"
+            raise MmuexpError(what, where=place)
+
+
+def _can_be_given(function: Any, arguments: list[str]) -> bool:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def _answers(strategy: Strategy) -> None:

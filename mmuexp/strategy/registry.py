@@ -253,4 +253,4 @@ def possible_schemes(strategies: Any, reference: Any = None) -> list[Any]:
 
 def own_columns(strategies: Iterable[Any]) -> list[str]:
     """The columns that these strategies add to a result's."""
-    return list(dict.fromkeys(name for strategy in strategies for name in strategy.extra_events))
+    return list(dict.fromkeys(name for strategy in strategies for name in strategy.own_columns()))

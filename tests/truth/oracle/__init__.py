@@ -38,7 +38,7 @@ Readings, where MODEL.md is silent or can be read in two ways:
 from collections.abc import Iterable
 from types import ModuleType
 
-from truth import ahead, schemes
+from truth import schemes
 from truth.oracle.code_pages import CHECKS
 from truth.oracle.far import Executions
 from truth.oracle.guest import EXEC, FLUSH, FLUSH_PAGE, LOAD, MAP, PAGE, STORE, Guest, Refused, TraceError
@@ -67,15 +67,20 @@ def parse(spec: str) -> tuple[str, dict[str, int | str]]:
 
 
 def _file(name: str) -> ModuleType:
-    """What is known of a scheme: one of today's, or one that is not built yet."""
-    return schemes.FILES.get(name) or ahead.FILES[name]
+    """The file of a scheme."""
+    return schemes.FILES[name]
 
 
 def columns(spec: str) -> list[str]:
     """Every column that a scheme is counted in: those of all schemes, its own, and those of `code` where it is told."""
     name, options = parse(spec)
     own = getattr(_file(name), "OWN", [])
-    return [*COLUMNS, *CALLS, *own, *(column for column in CHECKS if "code" in options and column not in own)]
+    return [
+        *COLUMNS,
+        *CALLS,
+        *own,
+        *(column for column in CHECKS if options.get("code", "page") != "page" and column not in own),
+    ]
 
 
 def new(spec: str, mode: str) -> tuple[Guest, object]:

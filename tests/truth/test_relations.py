@@ -1,48 +1,19 @@
-"""The oracle of schemes that are not built yet: against paper, and against what the schemes have in common."""
+"""What schemes have in common, asked of the oracle; kernels and oracle agree elsewhere (test_truth.py)."""
 
 import pytest
 from hypothesis import given, settings
-from kit.traces import PAGES_APART, any_traces, random_trace, traces
+from kit.traces import PAGES_APART, any_traces, traces
 
-from truth import ahead, oracle
-from truth.ahead import code_pages
+from truth import code_policies, oracle
 from truth.oracle.guest import FLUSH, IO, PAGE
-from truth.rows import Case
+from truth.schemes import FILES
 
-FILES = ahead.FILES
-CASES = [case for file in (*FILES.values(), code_pages) for case in file.CASES]
-SPECS = [spec for file in FILES.values() for spec in (*file.SPECS, *file.TIGHT)] + code_pages.SPECS
+SPECS = [
+    spec for name in ("fastmem", "views") for spec in (*FILES[name].SPECS, *FILES[name].TIGHT)
+] + code_policies.SPECS
 BY_BYTES = ["fastmem,code=block", "fastmem,code=block,patch=always", "fastmem,code=check,check_after=0"]
 BY_BYTES += ["fastmem,code=free", "fastmem,code=free,patch=memory,flush=diff", "qemu-fast,code=block", "page-table"]
 quick = settings(max_examples=25, deadline=None)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.spec}: {case.name}")
-def test_counts(case: Case):
-    counts = oracle.run(case.rows, case.spec, case.mode)
-    assert {column: counts[column] for column in case.expect} == case.expect, case.why
-
-
-@pytest.mark.parametrize("name", ahead.NAMES)
-def test_every_column_has_a_case_that_counts_something(name):
-    file = FILES[name]
-    shape = {*oracle.COLUMNS[: oracle.COLUMNS.index("faults")], "far_accesses"}
-    shown = {column for case in file.CASES for column, value in case.expect.items() if value or column in file.EMPTY}
-    assert {*oracle.columns(name)} - shape - shown == {*file.ALWAYS_ZERO}
-
-
-def test_names_are_unique():
-    names = [(case.spec, case.name) for case in CASES]
-    assert len(set(names)) == len(names)
-
-
-def test_random_traces_reach_everything():
-    rows = random_trace(1, 2500, "system")
-    reached = dict.fromkeys(oracle.columns("fastmem"), 0)
-    for spec in SPECS:
-        for column, value in oracle.run(rows, spec, "system").items():
-            reached[column] = reached.get(column, 0) + (value or 0)
-    assert {column for column, value in reached.items() if not value} == set()
 
 
 def sound(scheme) -> None:

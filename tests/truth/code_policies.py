@@ -7,7 +7,7 @@ from truth.rows import Case, micro, zero_but
 SPECS = [
     f"{scheme},code={code}"
     for scheme in ("byte-lookup,entries=4", "map-block,map_block_bits=13,pool_blocks=3,map_pages=2", "qemu-fast")
-    for code in ("page", "block", "check", "check,check_after=0", "check,check_after=2", "free")
+    for code in ("block", "check,check_after=0", "check,check_after=2", "free")
 ]
 
 EMPTY = {
@@ -21,7 +21,8 @@ COUNTED += ["code_page_data_stores", *CHECKS]
 
 def _case(name: str, spec: str, text: str, why: str, **named: int) -> Case:
     empty = EMPTY[spec.split(",")[0]]
-    return Case(name, spec, "user", micro(text, "user"), zero_but(COUNTED, **named) | dict.fromkeys(empty), why)
+    counted = [column for column in COUNTED if column not in CHECKS or "code=page" not in spec]
+    return Case(name, spec, "user", micro(text, "user"), zero_but(counted, **named) | dict.fromkeys(empty), why)
 
 
 _ROUND = "S1100 X1000 S1100 S1004 X1000"
