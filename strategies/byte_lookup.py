@@ -19,7 +19,7 @@ Leaves out: the signal handler, complicated in his words, is priced here, not wr
 Assumed: the listing below (his own estimate is "around 7 x86 instructions"); instructions of the handler.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,7 +65,7 @@ FAST_PATH = """
     mov   data, [reg + off]       ; the only one that can fault
 """
 
-COSTS: dict[Any, Cost] = {
+COSTS = {
     Event.FAULTS_UNMAPPED: Cost(
         signal=1, walk=1, insn=120, source="assumed: handler: decode, find window, update byte"
     ),

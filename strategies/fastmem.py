@@ -39,7 +39,7 @@ Leaves out: room for a jump (shorter instructions get a nop); Dolphin's second v
 the stubs take; neighbours that one call maps. Assumed: instructions of the handler, a patch, and a slow access.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -96,7 +96,7 @@ FAST_PATH = """
 """
 
 SPELL = "assumed: as the same event of softmmu"
-COSTS: dict[Any, Cost] = {
+COSTS = {
     Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=90, source="assumed: as qemu-fast's handler"),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: set dirty"),
     Event.FAULTS_CODE: Cost(signal=1, insn=200, source="assumed: handler: decode, drop blocks"),
@@ -376,7 +376,7 @@ class Fastmem(Strategy):
 
     patch: str = param(
         "device", choices=("never", "device", "memory", "code", "always"), sweep=CAUSES,
-        help="which faults have their access rewritten",
+        help="which faults have their access rewritten", companions={"code=block": {"code": "block"}},
     )  # fmt: skip
     how: str = param("site", choices=("site", "block"), sweep=("site", "block"), help="what is rewritten")
     remember: int = param(
@@ -393,6 +393,9 @@ class Fastmem(Strategy):
             raise ValueError(f"patch={self.patch} needs code=block: give fastmem,patch={self.patch},code=block")
         if self.how == "block" and not self.remember:
             raise ValueError("how=block needs remember=1: a block that forgets is never any slower")
+
+    def keeps_over_flush(self) -> bool:
+        return self.flush == "diff"
 
     def state(self) -> State:
         return State(

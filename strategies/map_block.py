@@ -37,7 +37,7 @@ Reads: the mail's "last-recently allocated" as least recently (`evict=fifo`); th
 Leaves out: a second view for guest user mode. Assumed: instructions of the handler (see the costs).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,7 +80,7 @@ FAST_PATH = """
     mov  data, [reg + vaddr]      ; the only one that can fault
 """
 
-COSTS: dict[Any, Cost] = {
+COSTS = {
     Event.FAULTS_BLOCK: Cost(signal=1, walk=1, insn=160, source="assumed: handler: decode, take a block, new entry"),
     Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=100, source="assumed: handler: decode, find the page"),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: decode, set dirty"),

@@ -22,7 +22,7 @@ Leaves out: the second SIGSEGV for a store to an unmapped page; code copy; a liv
 since page 0 cannot be mapped on today's Linux. Assumed: instructions of the handler and of the softmmu spell.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,7 +67,7 @@ FAST_PATH = """
 """
 
 SPELL = "assumed: as the same event of softmmu"
-COSTS: dict[Any, Cost] = {
+COSTS = {
     Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=90, source="assumed: handler: exec.c:1587-1617"),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: set dirty"),
     Event.FAULTS_CODE: Cost(signal=1, insn=200, source="assumed: handler: page_unprotect, exec.c:1627-1660"),

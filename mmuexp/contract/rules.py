@@ -42,11 +42,12 @@ LOG = 1 << 16  # faults of a recording that are held at once
 
 
 def variants(cls: type[Strategy]) -> list[Strategy]:
-    """The default, and each parameter at the ends of its sweep (the middle of the contract's ground)."""
+    """The default, and each parameter at the ends of its sweep, as a sweep of it alone sets the others."""
     found = {str(cls()): cls()}
     for param in cls.params().values():
         for value in {*param.sweep[:1], *param.sweep[-1:]}:
-            strategy = cls(**{param.name: value})
+            others = next(iter(param.companions.values()), {})
+            strategy = cls(**{**others, param.name: value})
             found[str(strategy)] = strategy
     return list(found.values())
 
@@ -155,6 +156,8 @@ def flushes_unmap(strategy: Strategy) -> None:
         sample = sample_trace(6, ROWS, mode)
         pages = np.unique(np.concatenate([sample.vaddr >> PAGE_BITS, ((sample.vaddr >> PAGE_BITS) + 1) % PAGES]))
         for what, rows in ((Op.FLUSH, np.zeros(1, np.uint32)), (Op.FLUSH_PAGE, pages << PAGE_BITS)):
+            if what == Op.FLUSH and strategy.keeps_over_flush():
+                continue
             counts = counted_over(strategy, mode, joined(sample, rows_of_op(what, rows)))
             if counts["maps"] != counts["unmaps"]:
                 left = counts["maps"] - counts["unmaps"]
@@ -166,7 +169,7 @@ def flushes_drop(strategy: Strategy) -> None:
     """After FLUSH or FLUSH_PAGE the next touch of a page counts something again, if its first touch did."""
     for mode in MODES:
         for op in (Op.LOAD, Op.STORE):
-            for what in (Op.FLUSH, Op.FLUSH_PAGE):
+            for what in (Op.FLUSH_PAGE,) if strategy.keeps_over_flush() else (Op.FLUSH, Op.FLUSH_PAGE):
                 survey, replay = pair(strategy, mode)
                 for number, page in enumerate(QUIET_PAGES):
                     touch = touch_of(op, page, number, mode)

@@ -174,6 +174,10 @@ class Strategy:
         """Columns of the scheme's events that these parameters leave empty: nothing of the kind can happen."""
         return ()
 
+    def keeps_over_flush(self) -> bool:
+        """Does it keep mapped what a FLUSH drops, and compare it with what the guest's page tables say then?"""
+        return False
+
     def own_columns(self) -> tuple[str, ...]:
         """Columns of the scheme's own that these parameters have."""
         return tuple(name for name in self.extra_events if name not in self.lacks())

@@ -7,7 +7,7 @@ from mmuexp.events import FIRST_EXTRA
 from mmuexp.price.primitives import Cost
 from mmuexp.strategy.base import param
 
-CHECK_COSTS = {
+CHECK_COSTS: dict[Any, Cost] = {
     "checked_entries": Cost(insn=4, source="assumed: load the block's range, test, jump"),
     "checked_bytes": Cost(insn=0.5, source="read: PCSX2, iR5900.cpp:2028-2040: cmp and jne for 4 bytes"),
     "checks_failed": Cost(insn=200, source="assumed: as faults_code without its signal"),
@@ -32,4 +32,5 @@ def code_param() -> Any:
 def check_after_param() -> Any:
     """Declare parameter `check_after`."""
     what = "code=check: faults_code after which a page's blocks compare their source"
-    return param(1, minimum=0, maximum=255, sweep=(0, 1, 2, 4, 8), unit="faults", help=what)
+    only = {"code=check": {"code": "check"}}
+    return param(1, minimum=0, maximum=255, sweep=(0, 1, 2, 4, 8), unit="faults", help=what, companions=only)
