@@ -290,6 +290,12 @@ static void start(void)
     tlb_helper = serve;
 }
 
+/* All that stands for a page that was not known is a device's. */
+static void mapped(uint32_t page, uint32_t frame)
+{
+    flush_page(page);
+}
+
 const struct scheme scheme = {
     .start = start,
     .run = run,
@@ -298,5 +304,5 @@ const struct scheme scheme = {
     .flush = flush,
     .flush_page = flush_page,
     .fetch = fetch,
-    .mapped = flush_page, /* all that stands for a page that was not known is a device's */
+    .mapped = mapped,
 };

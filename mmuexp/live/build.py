@@ -12,8 +12,11 @@ from mmuexp.native.compiler import compiled
 from mmuexp.strategy import Strategy
 
 SHARED = files("mmuexp.live") / "engine"
-SOURCES = ("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "fetch.c", "tlb.c", "translate.c")
-HEADERS = ("engine.h", "paths.h", "loop.h", "tlb.h", "translate.h")
+SOURCES = (
+    *("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "fetch.c", "tlb.c", "translate.c"),
+    *("plan.c", "sites.c", "direct.c"),
+)
+HEADERS = ("engine.h", "paths.h", "loop.h", "tlb.h", "translate.h", "direct.h", "direct_rows.h")
 NO_SCHEME = "none.c"  # the loop alone
 PRIMITIVES = "primitives.c"
 # No SSE and no red zone: a fast path may call a helper from inside inline assembly. Not position independent: the

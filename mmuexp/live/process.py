@@ -42,6 +42,9 @@ class Plant(IntEnum):
     LOST_FILL = 5
     CRASH = 6
     HANG = 7
+    FORGOTTEN_SITE = 8
+    STALE_PAGE = 9
+    NOT_COMPARED = 10
 
 
 class EngineFailed(MmuexpError):

@@ -16,6 +16,9 @@ struct block {
     uint16_t size;
     uint16_t remembered; /* slot + 1 of `entered` that may hold it */
     bool dropped;        /* until it is translated again; it keeps its place in the bucket */
+    bool before;         /* it was translated once */
+    bool changed;        /* code=check: a store overlapped it since it was translated */
+    uint64_t copy;       /* code=check: where its source is kept */
     uint32_t in_bucket;  /* next in the hash bucket */
     uint32_t in_page[2]; /* next in the list of its first page, and of its second: block * 2 + part */
 };
@@ -35,11 +38,11 @@ static uint32_t bitmap_of[PAGES]; /* 0: none */
 static struct bitmap *bitmap;
 static uint32_t bitmaps = 1, free_bitmap[PAGES], free_bitmaps;
 
-static void *zeroed(size_t bytes)
+void *zeroed(size_t bytes)
 {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
-        fail("no address space for %zu MiB of block tables: %m", bytes >> 20);
+        fail("no address space for %zu MiB of tables: %m", bytes >> 20);
     return memory;
 }
 
@@ -107,55 +110,181 @@ static void remembered_at(struct block *b, uint32_t vaddr)
     b->remembered = slot;
 }
 
-void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns)
+/* Parameter `code`. A frame is checked once it took so many faults_code: nobody watches it, its blocks do. */
+enum code code_policy;
+static uint32_t check_after;
+static unsigned checks;            /* of the counters, the first of three */
+static uint8_t code_faults[PAGES]; /* by frame */
+static uint8_t *sources;           /* of translated blocks, as they were */
+static uint64_t sources_used;
+
+enum { SOURCE_GIB = 32 };
+
+void code_start(unsigned first)
+{
+    code_policy = parameter("code");
+    check_after = parameter("check_after");
+    checks = first;
+    if (code_policy == CODE_CHECK)
+        sources = zeroed((size_t)SOURCE_GIB << 30);
+}
+
+static bool checked_frame(uint32_t frame)
+{
+    return code_policy == CODE_CHECK && code_faults[frame] >= check_after;
+}
+
+bool noticed(uint32_t frame)
+{
+    return is_code_page(frame) && code_policy != CODE_FREE && !checked_frame(frame);
+}
+
+bool is_checked(uint32_t number)
+{
+    const struct block *b = block + number;
+    return code_policy == CODE_CHECK &&
+           (checked_frame(frame_of_part(b, 0)) || (b->second != NO_FRAME && checked_frame(b->second)));
+}
+
+/* Does the guest's memory hold what it held? */
+static bool same_source(const struct block *b)
+{
+    const uint8_t *source = sources + b->copy;
+    for (unsigned part = 0; part < (b->second == NO_FRAME ? 1 : 2); part++) {
+        uint32_t first, end;
+        extent(b, part, &first, &end);
+        if (memcmp(source, ram + ram_offset(frame_of_part(b, part)) + first, end - first))
+            return false;
+        source += end - first;
+    }
+    return true;
+}
+
+static void keep_source(struct block *b)
+{
+    if (code_policy != CODE_CHECK)
+        return;
+    if (!b->copy) {
+        b->copy = sources_used += 8; /* 0: none */
+        if ((sources_used += b->size) >> 30 >= SOURCE_GIB)
+            fail("the source of the blocks takes more than %d GiB", SOURCE_GIB);
+    }
+    uint8_t *source = sources + b->copy;
+    for (unsigned part = 0; part < (b->second == NO_FRAME ? 1 : 2); part++) {
+        uint32_t first, end;
+        extent(b, part, &first, &end);
+        memcpy(source, ram + ram_offset(frame_of_part(b, part)) + first, end - first);
+        source += end - first;
+    }
+    b->changed = false;
+}
+
+/* A store that left the bytes as they were counts as a change; a change that no store was seen to make is none of ours. */
+static bool is_unchanged(const struct block *b)
+{
+    if (!same_source(b) && !b->changed)
+        wrong("the source of the block at physical %#lx changed, and no store was seen to do it",
+              (unsigned long)(physical(b->start >> PAGE_BITS) << PAGE_BITS | (b->start & PAGE_MASK)));
+    return !b->changed || planted == PLANT_NOT_COMPARED;
+}
+
+static void count_check(const struct block *b)
+{
+    count[checks]++;
+    count[checks + 1] += b->size;
+}
+
+static bool passes_check(const struct block *b)
+{
+    count_check(b);
+    if (is_unchanged(b))
+        return true;
+    count[checks + 2]++;
+    return false;
+}
+
+bool checked_entry(struct entered *entry)
+{
+    if (entry->epoch != (code_epoch | CHECKED) || !is_unchanged(block + entry->block))
+        return false;
+    count_check(block + entry->block);
+    return true;
+}
+
+bool drop_block(uint32_t number)
+{
+    if (block[number].dropped)
+        return false;
+    drop(number);
+    return true;
+}
+
+uint32_t block_of(uint64_t start, uint32_t size, int32_t second)
+{
+    uint32_t *head = &bucket[bucket_of(start, size)], number = *head;
+    while (number && (block[number].start != start || block[number].size != size || block[number].second != second))
+        number = block[number].in_bucket;
+    if (number)
+        return number;
+    if (!block)
+        block = zeroed((size_t)MAX_BLOCKS * sizeof *block);
+    if ((number = used++) >= MAX_BLOCKS)
+        fail("more than %d different blocks are translated", MAX_BLOCKS);
+    block[number] = (struct block){.start = start, .second = second, .size = size, .in_bucket = *head, .dropped = true};
+    return *head = number;
+}
+
+uint32_t execute_block(uint32_t vaddr, uint32_t size, uint32_t insns)
 {
     uint32_t page = vaddr >> PAGE_BITS, offset = vaddr & PAGE_MASK;
     uint64_t start = (uint64_t)frame_of(page) << PAGE_BITS | offset;
     int32_t second = offset + size > PAGE_BYTES ? (int32_t)frame_of((page + 1) & (PAGES - 1)) : NO_FRAME;
-    uint32_t *head = &bucket[bucket_of(start, size)], number = *head;
-    while (number && (block[number].start != start || block[number].size != size || block[number].second != second))
-        number = block[number].in_bucket;
-    if (number && !block[number].dropped) {
-        remembered_at(block + number, vaddr);
-        return;
+    uint32_t number = block_of(start, size, second);
+    struct block *b = block + number;
+    if (!b->dropped && is_checked(number) && !passes_check(b))
+        drop(number);
+    if (!b->dropped) {
+        remembered_at(b, vaddr);
+        return number;
     }
     count[COUNT_translations]++;
     count[COUNT_translated_insns] += insns;
-    if (number) {
-        count[COUNT_retranslated_insns] += insns;
-        block[number].dropped = false;
-    } else {
-        if (!block)
-            block = zeroed((size_t)MAX_BLOCKS * sizeof *block);
-        if ((number = used++) >= MAX_BLOCKS)
-            fail("more than %d different blocks are translated", MAX_BLOCKS);
-        block[number] = (struct block){.start = start, .second = second, .size = size, .in_bucket = *head};
-        *head = number;
-    }
-    remembered_at(block + number, vaddr);
+    count[COUNT_retranslated_insns] += b->before ? insns : 0;
+    b->dropped = false;
+    b->before = true;
+    remembered_at(b, vaddr);
     uint32_t frames[2] = {start >> PAGE_BITS, second};
     bool fresh[2] = {false, false};
     for (unsigned part = 0; part < (second == NO_FRAME ? 1 : 2); part++) {
         fresh[part] = !page_list[frames[part]];
-        block[number].in_page[part] = page_list[frames[part]];
+        b->in_page[part] = page_list[frames[part]];
         page_list[frames[part]] = number * 2 + part;
         page_changed(frames[part]);
     }
+    keep_source(b);
+    if (scheme.translated)
+        scheme.translated(number);
     if (planted == PLANT_NO_PROTECT && (count[COUNT_translations] & 7) == 7)
-        return;
+        return number;
     for (unsigned part = 0; part < 2; part++)
-        if (fresh[part] && scheme.protect) {
+        if (fresh[part] && scheme.protect && noticed(frames[part])) {
             settle_peak();
             scheme.protect(frames[part]);
         }
+    return number;
+}
+
+static bool reaches(uint32_t at, uint32_t first, uint32_t last)
+{
+    uint32_t from, end;
+    extent(block + at / 2, at & 1, &from, &end);
+    return first < end && last >= from;
 }
 
 static uint32_t overlapped(uint32_t frame, uint32_t first, uint32_t last)
 {
     for (uint32_t at = page_list[frame]; at; at = block[at / 2].in_page[at & 1]) {
-        uint32_t from, end;
-        extent(block + at / 2, at & 1, &from, &end);
-        if (first < end && last >= from)
+        if (reaches(at, first, last))
             return at;
     }
     return 0;
@@ -226,4 +355,43 @@ void store_to_code_unseen(uint32_t frame, uint32_t first, uint32_t last)
 {
     if (overlapped(frame, first, last))
         drop_overlapped(frame, first, last);
+}
+
+/* A handler serves a store to this page, by the policy. Does the page keep a block, so that it must stay closed? */
+bool store_keeps_code(uint32_t frame, uint32_t first, uint32_t last, bool code_fault)
+{
+    dirty[frame] = 1;
+    if (code_policy == CODE_BLOCK) {
+        if (is_code_page(frame))
+            drop_overlapped(frame, first, last);
+        return is_code_page(frame);
+    }
+    if (noticed(frame))
+        store_drops_page(frame, first, last);
+    if (code_fault && code_faults[frame] < UINT8_MAX)
+        code_faults[frame]++;
+    return false;
+}
+
+bool looks_at_stores(void)
+{
+    return code_policy == CODE_CHECK || code_policy == CODE_FREE;
+}
+
+static void passed(uint32_t frame, uint32_t first, uint32_t last)
+{
+    if (code_policy == CODE_FREE) {
+        store_to_code_unseen(frame, first, last);
+        return;
+    }
+    for (uint32_t at = page_list[frame]; at; at = block[at / 2].in_page[at & 1])
+        if (reaches(at, first, last))
+            block[at / 2].changed = true;
+}
+
+void store_passed(const struct row *row)
+{
+    passed(frame_of(row->page), row->first, row->last);
+    if (row->crosses)
+        passed(frame_of(row->second), 0, row->second_last);
 }

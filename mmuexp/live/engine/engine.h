@@ -9,7 +9,8 @@
  *   fault.c    the SIGSEGV handler                                   code.c    translated blocks, code pages
  *   reserve.c  windows: the host pages that show guest pages         ram.c     guest RAM, and the reference beside it
  *   tlb.c      QEMU's software TLB                                   loop.h    the loop over rows, for each scheme anew
- *   fetch.c    which blocks are looked up when they are entered
+ *   fetch.c    which blocks are looked up when they are entered    plan.c     the block at work, for schemes that ask
+ *   sites.c    access sites that are patched                       direct.c   fastmem's and views' common part
  *   paths.h    how a fast path is written down, found and patched
  *   translate.c and .h     for time: runs of accesses as straight-line code, as a translator would emit it
  */
@@ -110,9 +111,13 @@ struct scheme {
     void (*protect)(uint32_t frame);                                               /* the page became a code page */
     void (*flush)(void);
     void (*flush_page)(uint32_t page);
-    void (*fetch)(uint32_t page, bool user); /* the page of a block that is looked up, before it is entered */
-    void (*mapped)(uint32_t page);           /* a MAP row makes a page known that was not */
-    void (*touch_tables)(uint32_t page);     /* those that its handler reads of a page, by `touch` */
+    void (*fetch)(uint32_t page, bool user);       /* the page of a block that is looked up, before it is entered */
+    void (*mapped)(uint32_t page, uint32_t frame); /* a MAP row makes a page known that was not */
+    void (*touch_tables)(uint32_t page);           /* those that its handler reads of a page, by `touch` */
+    bool knows_blocks;                             /* `at_work` and `aside` are made before a chunk runs */
+    void (*translated)(uint32_t block);            /* a block was translated, for the first time or again */
+    bool has_sites;                                /* which are patched: translated code is each block's own */
+    bool (*by_tlb)(bool user);                     /* are all accesses of this mode done by the TLB? */
 };
 extern const struct scheme scheme;
 
@@ -123,9 +128,10 @@ void fail_as(enum failure why, const char *format, ...) __attribute__((noreturn,
 #define wrong(...) fail_as(FAILED_WRONG, __VA_ARGS__) /* it ran, and what came out is not what must */
 
 /* pages: a frame is a guest-physical page, in a system trace by the order in which MAP rows first name them */
-uint32_t frame_of(uint32_t page);       /* fails on an unknown page */
-int64_t known_frame(uint32_t page);     /* -1: unknown */
-uint64_t physical(uint32_t frame);      /* its page number, of 32 bits */
+uint32_t frame_of(uint32_t page);   /* fails on an unknown page */
+int64_t known_frame(uint32_t page); /* -1: unknown */
+uint64_t physical(uint32_t frame);  /* its page number, of 32 bits */
+uint32_t frame_of_map(uint32_t physical);
 int64_t frame_named(uint64_t physical); /* the other way round; -1: no row named it */
 void touched(const struct row *row);    /* user mode: its pages are known from the next row on */
 extern uint8_t dirty[PAGES];
@@ -148,6 +154,12 @@ void name_row(uint64_t number, unsigned size);
 void check_row(const struct row *row); /* against the reference */
 void check_ram(void);
 
+/* plan.c: of each row of the chunk, for a scheme that `knows_blocks` */
+extern uint32_t at_work[CHUNK_ROWS]; /* the block of the last EXEC row, also if it was dropped since; 0: none */
+extern uint8_t aside[CHUNK_ROWS];    /* the loop does this row, for it must look at more than the access */
+void plan_blocks(uint32_t n);
+void plan_first_accesses(bool until_flush); /* user mode: the first access to each page is one of those */
+
 /* fetch.c: a byte for each EXEC row of the chunk: is its block looked up? All are 0 where a scheme does not ask. */
 extern uint8_t fetches[CHUNK_ROWS];
 void plan_fetches(uint32_t n);
@@ -158,6 +170,7 @@ enum { ENTERED = 1 << 12 };
 struct entered {
     uint32_t vaddr, size;
     uint64_t epoch;
+    uint32_t block;
 };
 extern struct entered entered[ENTERED];
 extern uint64_t code_epoch;
@@ -166,12 +179,28 @@ static inline struct entered *entered_at(uint32_t vaddr)
     return &entered[(vaddr ^ vaddr >> 12) & (ENTERED - 1)];
 }
 bool is_code_page(uint32_t frame);
+void *zeroed(size_t bytes); /* of address space; the host gives pages as they are touched */
 void touch_code_tables(uint32_t frame);
-void execute_block(uint32_t vaddr, uint32_t size, uint32_t insns);
+uint32_t block_of(uint64_t start, uint32_t size, int32_t second); /* its number, given now if it had none */
+uint32_t execute_block(uint32_t vaddr, uint32_t size, uint32_t insns);
+bool drop_block(uint32_t number); /* false: it was not there */
 void store_drops_page(uint32_t frame, uint32_t first, uint32_t last);
 void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last);
 void store_to_code_by_list(uint32_t frame, uint32_t first, uint32_t last); /* the same without a bitmap */
 void store_to_code_unseen(uint32_t frame, uint32_t first, uint32_t last);  /* the guest names the bytes: no helper */
+
+/* What is done with a code page: parameters `code` and `check_after`. A scheme without them has CODE_PAGE. */
+enum code { CODE_PAGE, CODE_BLOCK, CODE_CHECK, CODE_FREE };
+extern enum code code_policy;
+void code_start(unsigned checks); /* where checked_entries, checked_bytes and checks_failed are counted */
+bool noticed(uint32_t frame);     /* a code page of which stores must not pass silently? */
+bool store_keeps_code(uint32_t frame, uint32_t first, uint32_t last, bool code_fault);
+void store_passed(const struct row *row); /* a store was done, by whatever way */
+bool looks_at_stores(void);               /* must every store pass by `store_passed`? */
+bool is_checked(uint32_t block);
+bool checked_entry(struct entered *entry);         /* counted, and the source is what it was; else nothing was done */
+extern void (*const checked_entry_vector)(void);   /* the stub that calls it, for code that may be copied */
+static const uint64_t CHECKED = UINT64_C(1) << 63; /* in the epoch of a checked block that was entered */
 
 static inline bool entered_before(uint32_t row)
 {
@@ -180,7 +209,16 @@ static inline bool entered_before(uint32_t row)
            !fetches[row]; /* else it is a matter for other_row */
 }
 
+/* sites.c: accesses of a block, by position and direction, that a fault patched */
+void sites_start(bool remember, bool by_block);
+bool is_slow(uint32_t block, unsigned position, unsigned op); /* all are direct before sites_start */
+bool patch_site(uint32_t row);                                /* false: it was patched before */
+void sites_of_translated(uint32_t block);
+
 /* translate.c: for time, not for data */
+void rewrite_sites(uint32_t block, unsigned position, unsigned op); /* in all translated code: slow, or direct again */
+bool in_translated_code(uint64_t address);
+extern uint64_t stub_context; /* what r8 is inside of a stub: the TLB of the mode */
 void plan_runs(uint32_t n);
 void run_translated(void (*loop)(void));
 uint64_t translated_end(uint64_t address, uint64_t rbx, uint64_t r12, uint64_t *leave);
@@ -189,13 +227,23 @@ void translated_row(uint64_t address, uint64_t rbx); /* called from there? then 
 /* reserve.c */
 extern uint8_t *reserve;
 void reserve_start(size_t windows, size_t guard_bytes);
+void reserve_views(size_t views, size_t span); /* as many stretches of `span` windows, one behind the other */
+size_t pages_shown(size_t view);
+size_t tables_shown(size_t view); /* page tables of the guest that stand for these */
+extern bool every_page_dirty;     /* there is no dirty bit: a page that is no code page is writable at once */
 void touch_reserve_tables(uint32_t frame);
+void touch_window_tables(size_t window);
 uint8_t *inaccessible(size_t bytes);
 bool in_reserve(uintptr_t address);
 int64_t shown(size_t window); /* the frame that it shows, -1: inaccessible */
 bool any_shown(void);
 bool writable(size_t window);
 void map_page(size_t window, uint32_t frame, bool store, uint32_t first, uint32_t last);
+void show_page(size_t window, uint32_t frame, bool writable);
+void open_window(size_t window); /* for stores, by one mprotect */
+bool writable_for_load(uint32_t frame);
+void conceal(size_t window); /* a device's page that still shows RAM must fault, uncounted; until `reveal` */
+void reveal(void);
 void map_over(size_t window, uint32_t frame, bool store, uint32_t first, uint32_t last); /* a page that shows another */
 void allow_store(const struct row *row, uint32_t vaddr, size_t window, uint32_t first, uint32_t last);
 void note_store(uint32_t frame, uint32_t first, uint32_t last);
@@ -215,7 +263,7 @@ void patch_paths(int kind, uint32_t value);
 /* planted bugs, by which tests see that `verify` can fail */
 /* clang-format off */
 enum plant { PLANT_NONE, PLANT_WRONG_PAGE, PLANT_NO_PROTECT, PLANT_SMALL_POOL, PLANT_STALE_ENTRY, PLANT_LOST_FILL,
-             PLANT_CRASH, PLANT_HANG };
+             PLANT_CRASH, PLANT_HANG, PLANT_FORGOTTEN_SITE, PLANT_STALE_PAGE, PLANT_NOT_COMPARED };
 /* clang-format on */
 extern enum plant planted;
 

@@ -91,6 +91,7 @@ static void replay(uint32_t n)
     row_at = 0;
     count_insns(n);
     plan_fetches(n);
+    plan_blocks(n);
     if (!checked) {
         populate(n);
         plan_runs(n);

@@ -19,6 +19,8 @@ struct path {
 extern const struct path __start_mmuexp_paths[] __attribute__((weak)), __stop_mmuexp_paths[] __attribute__((weak));
 extern const struct path __start_mmuexp_templates[] __attribute__((weak));
 extern const struct path __stop_mmuexp_templates[] __attribute__((weak));
+extern const struct path __start_mmuexp_slow_templates[] __attribute__((weak));
+extern const struct path __stop_mmuexp_slow_templates[] __attribute__((weak));
 
 struct patch {
     uint64_t end; /* of an instruction whose immediate is a parameter: it ends here */

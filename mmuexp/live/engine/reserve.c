@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { MOST_VIEWS = 256, TABLE_BITS = 10 };
+
 struct window {
     uint32_t frame;      /* + 1 that it shows; 0: inaccessible */
     uint32_t next, prev; /* windows + 1 that show the same frame */
@@ -19,11 +21,16 @@ struct window {
 };
 
 uint8_t *reserve;
-static size_t windows, reserve_bytes;
+bool every_page_dirty;
+static size_t windows, span, reserve_bytes; /* span: windows of a view; a scheme without views has one */
 static struct window *window;
 static uint32_t first_window[PAGES]; /* of a frame, + 1 */
-static uint32_t *listed;             /* windows mapped since all were unmapped */
-static size_t listed_count, shown_count;
+static struct view {
+    uint32_t *listed; /* windows mapped since all of the view were unmapped */
+    size_t listed_count, shown, tables;
+    uint16_t *shown_of_table; /* of the 2**10 windows that one page table of the guest stands for */
+} view[MOST_VIEWS];
+static size_t concealed; /* window + 1 */
 static int64_t mappings = 1;
 static uint64_t changed_row = UINT64_MAX;
 
@@ -47,22 +54,45 @@ uint8_t *inaccessible(size_t bytes)
     return memory;
 }
 
-void reserve_start(size_t pages, size_t guard_bytes)
+static void make_views(size_t views, size_t pages, size_t guard_bytes)
 {
-    windows = pages;
-    reserve_bytes = pages << PAGE_BITS;
+    windows = views * pages;
+    span = pages;
+    reserve_bytes = windows << PAGE_BITS;
     reserve = inaccessible(reserve_bytes + guard_bytes);
     count[COUNT_peak_mappings] = mappings; /* before the first row, and for good if there is none */
-    size_t tables = pages * (sizeof *window + sizeof *listed);
-    window = mmap(NULL, tables, PROT_READ | PROT_WRITE, FLAGS_NONE | (checked ? 0 : MAP_POPULATE), -1, 0);
+    size_t tables_of_view = (pages >> TABLE_BITS) + 1;
+    size_t bytes = windows * (sizeof *window + sizeof *view->listed) + views * tables_of_view * sizeof(uint16_t);
+    bool populated = !checked && views == 1;
+    window = mmap(NULL, bytes, PROT_READ | PROT_WRITE, FLAGS_NONE | (populated ? MAP_POPULATE : 0), -1, 0);
     if (window == MAP_FAILED)
-        fail("no address space for the tables of %zu windows: %m", pages);
-    listed = (uint32_t *)(window + pages);
+        fail("no address space for the tables of %zu windows: %m", windows);
+    uint32_t *listed = (uint32_t *)(window + windows);
+    uint16_t *shown_of_table = (uint16_t *)(listed + windows);
+    for (size_t v = 0; v < views; v++)
+        view[v] = (struct view){.listed = listed + v * pages, .shown_of_table = shown_of_table + v * tables_of_view};
+}
+
+void reserve_start(size_t pages, size_t guard_bytes)
+{
+    make_views(1, pages, guard_bytes);
+}
+
+void reserve_views(size_t views, size_t pages)
+{
+    make_views(views, pages, 0);
 }
 
 void touch_reserve_tables(uint32_t frame)
 {
     touch(&first_window[frame]);
+}
+
+void touch_window_tables(size_t w)
+{
+    struct view *v = view + w / span;
+    touch((uint8_t *)&window[w]);
+    touch((uint8_t *)&v->shown_of_table[w % span >> TABLE_BITS]);
 }
 
 bool in_reserve(uintptr_t address)
@@ -77,7 +107,17 @@ int64_t shown(size_t w)
 
 bool any_shown(void)
 {
-    return shown_count;
+    return view->shown;
+}
+
+size_t pages_shown(size_t v)
+{
+    return view[v].shown;
+}
+
+size_t tables_shown(size_t v)
+{
+    return view[v].tables;
 }
 
 bool writable(size_t w)
@@ -121,12 +161,14 @@ static int borders(size_t w)
 
 static void show(size_t w, uint32_t frame, bool can_write)
 {
+    struct view *v = view + w / span;
     int prot = can_write ? PROT_READ | PROT_WRITE : PROT_READ;
     off_t astray = planted == PLANT_WRONG_PAGE && (count[COUNT_maps] & 63) == 63 ? PAGE_BYTES : 0;
     host(
         mmap(reserve + (w << PAGE_BITS), PAGE_BYTES, prot, MAP_SHARED | MAP_FIXED, ram_fd, ram_offset(frame) ^ astray));
     count[COUNT_maps]++;
-    shown_count++;
+    v->shown++;
+    v->tables += !v->shown_of_table[w % span >> TABLE_BITS]++;
     mappings -= borders(w);
     window[w].frame = frame + 1;
     window[w].writable = can_write;
@@ -138,19 +180,21 @@ static void show(size_t w, uint32_t frame, bool can_write)
     first_window[frame] = w + 1;
     if (!window[w].listed) {
         window[w].listed = true;
-        listed[listed_count++] = w;
+        v->listed[v->listed_count++] = w;
     }
 }
 
 static void hide(size_t w)
 {
+    struct view *v = view + w / span;
     uint32_t frame = window[w].frame - 1;
     mappings -= borders(w);
     window[w].frame = 0;
     window[w].writable = false;
     mappings += borders(w);
     count[COUNT_unmaps]++;
-    shown_count--;
+    v->shown--;
+    v->tables -= !--v->shown_of_table[w % span >> TABLE_BITS];
     if (window[w].prev)
         window[window[w].prev - 1].next = window[w].next;
     else
@@ -163,7 +207,18 @@ static bool rights_for(uint32_t frame, bool store, uint32_t first, uint32_t last
 {
     if (store)
         note_store(frame, first, last);
-    return store || (dirty[frame] && !is_code_page(frame));
+    return store || writable_for_load(frame);
+}
+
+bool writable_for_load(uint32_t frame)
+{
+    return (dirty[frame] || every_page_dirty) && !noticed(frame);
+}
+
+void show_page(size_t w, uint32_t frame, bool can_write)
+{
+    settle_peak();
+    show(w, frame, can_write);
 }
 
 void map_page(size_t w, uint32_t frame, bool store, uint32_t first, uint32_t last)
@@ -181,19 +236,36 @@ void map_over(size_t w, uint32_t frame, bool store, uint32_t first, uint32_t las
 
 void note_store(uint32_t frame, uint32_t first, uint32_t last)
 {
-    if (is_code_page(frame))
+    if (noticed(frame))
         store_drops_page(frame, first, last);
     dirty[frame] = 1;
 }
 
-static void protect(size_t w, bool can_write)
+static void set_rights(size_t w, int rights)
 {
-    uint8_t *page = reserve + (w << PAGE_BITS);
-    if (mprotect(page, PAGE_BYTES, can_write ? PROT_READ | PROT_WRITE : PROT_READ)) {
+    if (mprotect(reserve + (w << PAGE_BITS), PAGE_BYTES, rights)) {
         if (errno == ENOMEM)
             host(MAP_FAILED);
         fail("mprotect: %m");
     }
+}
+
+void conceal(size_t w)
+{
+    set_rights(w, PROT_NONE);
+    concealed = w + 1;
+}
+
+void reveal(void)
+{
+    if (concealed)
+        set_rights(concealed - 1, PROT_READ | (window[concealed - 1].writable ? PROT_WRITE : 0));
+    concealed = 0;
+}
+
+static void protect(size_t w, bool can_write)
+{
+    set_rights(w, PROT_READ | (can_write ? PROT_WRITE : 0));
     count[COUNT_system_calls]++;
     count[COUNT_mprotect_calls]++;
     mappings -= borders(w);
@@ -205,8 +277,14 @@ void allow_store(const struct row *row, uint32_t vaddr, size_t w, uint32_t first
 {
     uint32_t frame = window[w].frame - 1;
     settle_peak();
-    fault_counted(is_code_page(frame) ? COUNT_faults_code : COUNT_faults_write, row, vaddr);
+    fault_counted(noticed(frame) ? COUNT_faults_code : COUNT_faults_write, row, vaddr);
     note_store(frame, first, last);
+    protect(w, true);
+}
+
+void open_window(size_t w)
+{
+    settle_peak();
     protect(w, true);
 }
 
@@ -220,14 +298,14 @@ void protect_windows(uint32_t frame)
         }
 }
 
-static void hide_listed(void)
+static void hide_listed(struct view *v)
 {
-    for (size_t i = 0; i < listed_count; i++) {
-        window[listed[i]].listed = false;
-        if (window[listed[i]].frame)
-            hide(listed[i]);
+    for (size_t i = 0; i < v->listed_count; i++) {
+        window[v->listed[i]].listed = false;
+        if (window[v->listed[i]].frame)
+            hide(v->listed[i]);
     }
-    listed_count = 0;
+    v->listed_count = 0;
 }
 
 /* One host call makes them inaccessible, whatever they showed. */
@@ -236,8 +314,8 @@ void unmap_windows(size_t first, size_t pages)
     settle_peak();
     host(mmap(reserve + (first << PAGE_BITS), pages << PAGE_BITS, PROT_NONE, FLAGS_NONE | MAP_FIXED, -1, 0));
     count[COUNT_munmap_calls]++;
-    if (pages == windows)
-        hide_listed();
+    if (pages == span)
+        hide_listed(view + first / span);
     else
         for (size_t w = first; w < first + pages; w++)
             if (window[w].frame)

@@ -66,7 +66,7 @@ static uint32_t *slot_of(uint32_t page)
     return &slot[at];
 }
 
-static uint32_t frame_of_map(uint32_t page)
+uint32_t frame_of_map(uint32_t page)
 {
     uint32_t *found = slot_of(page);
     if (*found)
@@ -167,8 +167,9 @@ void other_row(uint32_t i)
         learn_earlier_row(rows_before + i);
         if (fetches[i])
             fetch_block(i);
-        execute_block(vaddr, rows.size[i], rows.insns[i]);
-        *entered_at(vaddr) = (struct entered){vaddr, rows.size[i], code_epoch};
+        uint32_t block = execute_block(vaddr, rows.size[i], rows.insns[i]);
+        *entered_at(vaddr) =
+            (struct entered){vaddr, rows.size[i], code_epoch | (is_checked(block) ? CHECKED : 0), block};
         if (!system_mode) {
             learn(page, page);
             if ((vaddr & PAGE_MASK) + rows.size[i] > PAGE_BYTES)
@@ -190,9 +191,11 @@ void other_row(uint32_t i)
             known[page].era = 0, code_epoch++;
         break;
     case OP_MAP:
-        if (scheme.mapped && known[page].era != era)
-            scheme.mapped(page);
-        learn(page, frame_of_map(rows.page[i]));
+        uint32_t frame = frame_of_map(rows.page[i]);
+        bool was_known = known[page].era == era;
+        learn(page, frame);
+        if (scheme.mapped && !was_known)
+            scheme.mapped(page, frame);
         break;
     }
 }

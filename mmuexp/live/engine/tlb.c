@@ -60,7 +60,7 @@ void tlb_protect(uint32_t frame)
 
 static uint64_t address_for_stores(uint32_t page, uint32_t frame)
 {
-    return (uint64_t)page << PAGE_BITS | (is_code_page(frame) ? NOT_RAM : 0);
+    return (uint64_t)page << PAGE_BITS | (noticed(frame) ? NOT_RAM : 0);
 }
 
 static void look_up(const struct row *row, uint32_t page, uint32_t first, uint32_t last)
@@ -77,7 +77,7 @@ static void look_up(const struct row *row, uint32_t page, uint32_t first, uint32
         read->addend = write->addend = addend_of(page, frame);
         write->address = dirty[frame] ? address_for_stores(page, frame) : INVALID;
     }
-    if (row->store && is_code_page(frame))
+    if (row->store && noticed(frame))
         store_to_code_by_helper(frame, first, last);
     if (row->store)
         write->address = address_for_stores(page, frame); /* its last block may be gone */
@@ -126,4 +126,20 @@ asm(".text\n.globl tlb_slow_path\n"
     "movq %rax, %rdx\n"
     "leaq -56(%rbp), %rsp\n"
     "popq %r11\n popq %r10\n popq %r9\n popq %r8\n popq %rdi\n popq %rsi\n popq %rcx\n popq %rbp\n"
+    "ret\n");
+
+extern void checked_entry_path(void);
+__attribute__((used)) void (*const checked_entry_vector)(void) = checked_entry_path;
+
+/* As above, from the entry of a block, which rax names: equal (ZF) if its code may go on. */
+asm(".text\n.globl checked_entry_path\n"
+    "checked_entry_path:\n"
+    "pushq %rbp\n movq %rsp, %rbp\n"
+    "pushq %rcx\n pushq %rdx\n pushq %rsi\n pushq %rdi\n pushq %r8\n pushq %r9\n pushq %r10\n pushq %r11\n"
+    "andq $-16, %rsp\n"
+    "movq %rax, %rdi\n"
+    "call checked_entry\n"
+    "cmpb $1, %al\n"
+    "leaq -64(%rbp), %rsp\n"
+    "popq %r11\n popq %r10\n popq %r9\n popq %r8\n popq %rdi\n popq %rsi\n popq %rdx\n popq %rcx\n popq %rbp\n"
     "ret\n");

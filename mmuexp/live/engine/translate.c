@@ -8,6 +8,9 @@
  * Rows that are no single host access, and everything else that is no access, stay with the loop.
  *
  * rbx points to the address column at the code's first row, r12 into the list, r8 holds the scheme's context.
+ *
+ * Where accesses are patched (sites.c), codes are each block's own. A patched instruction is overwritten by a jump to a
+ * stub behind all code, which calls what all stubs of its kind share: the TLB's path, for which r8 is saved.
  */
 #define _GNU_SOURCE
 #include "engine.h"
@@ -18,13 +21,19 @@
 #include <sys/mman.h>
 
 enum { KINDS = 8, LEAVES = 3, RUN_ROWS = 64, RUNS = 1 << 18, BUCKETS = 1 << 16, NO_KIND = 255 };
-enum { CODE_BYTES = 192 << 20, CODE_OF_A_RUN = RUN_ROWS * 96 + 96 };
+enum { CODE_BYTES = 192 << 20, CODE_OF_A_RUN = RUN_ROWS * 96 + 192, STUB_BYTES = 10, CODE_OF_STUBS = 32 << 20 };
+enum { MOST_BLOCKS = 1 << 22, JUMP_BYTES = 5, NOP = 0x90 };
 
 struct run {
     const uint8_t *code, *body; /* body: behind the check of the block */
     uint32_t next;              /* in its bucket */
-    uint32_t vaddr, size;       /* of the block; size 0: none */
-    uint8_t accesses, kind[RUN_ROWS];
+    uint32_t next_of_block;
+    struct key {
+        uint32_t vaddr, size; /* of the block that it begins with; size 0: none */
+        uint32_t block;       /* whose accesses these are, where they have sites; 0 */
+        bool by_tlb;
+        uint8_t accesses, kind[RUN_ROWS], position[RUN_ROWS];
+    } key;
     uint16_t end[RUN_ROWS]; /* of each fast path, from `code` */
 };
 
@@ -36,7 +45,10 @@ struct instance {
 volatile uint32_t run_row; /* of the code at work; 0 in the loop */
 volatile bool run_left;
 uint32_t (*moved_address)(uint32_t vaddr);
-static const struct path *template[KINDS];
+uint64_t stub_context;
+static const struct path *template[KINDS], *slow_template[KINDS];
+static const uint8_t *shared_stub[KINDS];
+static uint32_t *runs_of;                /* a block: the first */
 static uint32_t leave_at[KINDS][LEAVES]; /* behind each jump out of the path, from its begin; 0: no more */
 static struct run *runs;
 static uint32_t run_count = 1, bucket[BUCKETS], instances, cursor;
@@ -54,12 +66,59 @@ static void *memory(size_t bytes, int prot)
     return found;
 }
 
+static unsigned kind_of(uint32_t row)
+{
+    uint32_t size = rows.size[row];
+    if (rows.op[row] > OP_STORE || size > 8 || !size || size & (size - 1) || aside[row])
+        return NO_KIND;
+    return (unsigned)__builtin_ctz(size) << 1 | rows.op[row];
+}
+
+static uint8_t *emit(uint8_t *to, const void *bytes, size_t length)
+{
+    memcpy(to, bytes, length);
+    return to + length;
+}
+
+static uint8_t *emit_word(uint8_t *to, const void *bytes, size_t length, uint32_t word)
+{
+    return emit(emit(to, bytes, length), &word, sizeof word);
+}
+
+static uint32_t low(const void *address)
+{
+    return (uintptr_t)address; /* ours lie below 2 GiB: not position independent */
+}
+
+/* movq $&counter, %rax; addq $much, (%rax) */
+static uint8_t *emit_count(uint8_t *to, enum counter counter, uint32_t much)
+{
+    const uint64_t *at = &count[counter];
+    return emit_word(emit(emit(to, "\x48\xb8", 2), &at, sizeof at), "\x48\x81\x00", 3, much);
+}
+
+/* What the stubs of a kind share. The path leaves its data in rdx, as the patched instruction does. */
+static uint8_t *emit_shared_stub(uint8_t *to, unsigned kind)
+{
+    const struct path *t = slow_template[kind];
+    to = emit_word(emit(to, "\x41\x50", 2), "\x4c\x8b\x04\x25", 4, low(&stub_context)); /* push %r8; movq , %r8 */
+    to = emit_count(to, COUNT_softmmu_accesses, 1);
+    to = emit(to, (const void *)t->begin, t->end - t->begin);
+    return emit(to, "\x41\x58\xc3", 3); /* pop %r8; ret */
+}
+
 static void forget_runs(void)
 {
+    for (uint32_t at = 1; runs_of && at < run_count; at++)
+        runs_of[runs[at].key.block] = 0;
     run_count = 1;
     memset(bucket, 0, sizeof bucket);
-    code[0] = 0xc3; /* ret: where a list ends, and where a block that must be looked up leaves */
-    code_used = 1;
+    uint8_t *to = emit(code, "\xc3", 1); /* ret: where a list ends, and where a block that must be looked up leaves */
+    for (unsigned kind = 0; kind < KINDS && scheme.has_sites; kind++) {
+        shared_stub[kind] = to;
+        to = emit_shared_stub(to, kind);
+    }
+    code_used = to - code;
 }
 
 static void note_template(const struct path *t)
@@ -78,31 +137,16 @@ static bool prepare(void)
         return false;
     for (; t < __stop_mmuexp_templates; t++)
         note_template(t);
+    for (t = __start_mmuexp_slow_templates; t < __stop_mmuexp_slow_templates; t++)
+        slow_template[(unsigned)__builtin_ctz(t->bytes) << 1 | t->store] = t;
     runs = memory(RUNS * sizeof *runs, PROT_READ | PROT_WRITE);
     instance = memory((2 * CHUNK_ROWS + 1) * sizeof *instance, PROT_READ | PROT_WRITE);
     target = memory((2 * CHUNK_ROWS + 1) * sizeof *target, PROT_READ | PROT_WRITE);
     code = memory(CODE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC);
+    if (scheme.has_sites)
+        runs_of = memory(MOST_BLOCKS * sizeof *runs_of, PROT_READ | PROT_WRITE);
     forget_runs();
     return true;
-}
-
-static unsigned kind_of(uint32_t row)
-{
-    uint32_t size = rows.size[row];
-    if (rows.op[row] > OP_STORE || size > 8 || !size || size & (size - 1))
-        return NO_KIND;
-    return (unsigned)__builtin_ctz(size) << 1 | rows.op[row];
-}
-
-static uint8_t *emit(uint8_t *to, const void *bytes, size_t length)
-{
-    memcpy(to, bytes, length);
-    return to + length;
-}
-
-static uint8_t *emit_word(uint8_t *to, const void *bytes, size_t length, uint32_t word)
-{
-    return emit(emit(to, bytes, length), &word, sizeof word);
 }
 
 static uint8_t *emit_leave_if_not_equal(uint8_t *to)
@@ -110,43 +154,61 @@ static uint8_t *emit_leave_if_not_equal(uint8_t *to)
     return emit_word(to, "\x0f\x85", 2, code - (to + 6)); /* jne code */
 }
 
-static uint32_t low(const void *address)
-{
-    return (uintptr_t)address; /* ours lie below 2 GiB: not position independent */
-}
-
 /* Behind the run: the helper's call for a path that has it out of line, and the jump back to where the path ends. */
 static uint8_t *emit_call_out_of_line(uint8_t *to, const struct run *run, uint32_t access)
 {
-    const struct path *t = template[run->kind[access]];
+    unsigned kind = run->key.kind[access];
+    const struct path *t = template[kind];
     const uint8_t *end = run->code + run->end[access];
     uint8_t *begin = code + (end - code) - (t->end - t->begin);
-    for (unsigned n = 0; n < LEAVES && leave_at[run->kind[access]][n]; n++) {
-        uint8_t *leave = begin + leave_at[run->kind[access]][n];
+    for (unsigned n = 0; n < LEAVES && leave_at[kind][n]; n++) {
+        uint8_t *leave = begin + leave_at[kind][n];
         emit_word(leave - 4, "", 0, to - leave);
     }
     to = emit_word(to, "\xff\x14\x25", 3, low(&tlb_slow_vector)); /* call *tlb_slow_vector */
     return emit_word(to, "\xe9", 1, end - (to + 5));              /* jmp end */
 }
 
+/* The check that its block is still translated; `*asks`: behind the jump for a block that compares its source. */
+static uint8_t *emit_check(uint8_t *to, const struct run *run, uint8_t **asks)
+{
+    struct entered *block = entered_at(run->key.vaddr);
+    uint64_t key = (uint64_t)run->key.size << 32 | run->key.vaddr;
+    to = emit(emit(to, "\x48\xb8", 2), &key, sizeof key);  /* movq $key, %rax */
+    to = emit_word(to, "\x48\x39\x04\x25", 4, low(block)); /* cmpq %rax, vaddr and size */
+    to = emit_leave_if_not_equal(to);
+    to = emit_word(to, "\x48\x8b\x04\x25", 4, low(&code_epoch));   /* movq code_epoch, %rax */
+    to = emit_word(to, "\x48\x39\x04\x25", 4, low(&block->epoch)); /* cmpq %rax, epoch */
+    *asks = to = emit_leave_if_not_equal(to);
+    return to;
+}
+
+/* Out of line: if it compares its source, and that is what it was, the code goes on. */
+static uint8_t *emit_comparison(uint8_t *to, const struct run *run, uint8_t *asks)
+{
+    emit_word(asks - 4, "", 0, to - asks);
+    to = emit_word(to, "\xb8", 1, low(entered_at(run->key.vaddr)));    /* movl $block, %eax */
+    to = emit_word(to, "\xff\x14\x25", 3, low(&checked_entry_vector)); /* call *checked_entry_vector */
+    to = emit_leave_if_not_equal(to);
+    return emit_word(to, "\xe9", 1, run->body - (to + 5)); /* jmp body */
+}
+
+static const struct path *path_of(const struct run *run, uint32_t access)
+{
+    return (run->key.by_tlb ? slow_template : template)[run->key.kind[access]];
+}
+
 static void translate(struct run *run)
 {
-    uint8_t *to = code + code_used;
-    uint32_t before = run->size ? 1 : 0;
+    uint8_t *to = code + code_used, *asks = NULL;
+    const struct key *key = &run->key;
+    uint32_t before = key->size ? 1 : 0;
     run->code = to;
-    if (run->size) {
-        struct entered *block = entered_at(run->vaddr);
-        uint64_t key = (uint64_t)run->size << 32 | run->vaddr;
-        to = emit(emit(to, "\x48\xb8", 2), &key, sizeof key);  /* movq $key, %rax */
-        to = emit_word(to, "\x48\x39\x04\x25", 4, low(block)); /* cmpq %rax, vaddr and size */
-        to = emit_leave_if_not_equal(to);
-        to = emit_word(to, "\x48\x8b\x04\x25", 4, low(&code_epoch));   /* movq code_epoch, %rax */
-        to = emit_word(to, "\x48\x39\x04\x25", 4, low(&block->epoch)); /* cmpq %rax, epoch */
-        to = emit_leave_if_not_equal(to);
-    }
+    if (key->size)
+        to = emit_check(to, run, &asks);
     run->body = to;
-    for (uint32_t j = 0; j < run->accesses; j++) {
-        const struct path *t = template[run->kind[j]];
+    for (uint32_t j = 0; j < key->accesses; j++) {
+        const struct path *t = path_of(run, j);
         uint32_t row = before + j;
         to =
             emit(emit_word(to, "\xc7\x04\x25", 3, low((const void *)&run_row)), &row, sizeof row); /* movl $, run_row */
@@ -157,34 +219,106 @@ static void translate(struct run *run)
         to = emit(to, (const void *)t->begin, t->end - t->begin);
         run->end[j] = to - run->code;
     }
-    to = emit_word(to, "\x48\x81\xc3", 3, 4 * (before + run->accesses)); /* addq $, %rbx */
+    if (key->by_tlb && key->accesses)
+        to = emit_count(to, COUNT_softmmu_accesses, key->accesses);
+    to = emit_word(to, "\x48\x81\xc3", 3, 4 * (before + key->accesses)); /* addq $, %rbx */
     to = emit(to, "\x49\x83\xc4\x08\x41\xff\x24\x24", 8);                /* addq $8, %r12; jmp *(%r12) */
-    for (uint32_t j = 0; j < run->accesses; j++)
-        if (leave_at[run->kind[j]][0])
+    for (uint32_t j = 0; j < key->accesses && !key->by_tlb; j++)
+        if (leave_at[key->kind[j]][0])
             to = emit_call_out_of_line(to, run, j);
+    if (asks && code_policy == CODE_CHECK)
+        to = emit_comparison(to, run, asks);
     code_used = to - code;
 }
 
-static uint32_t find_run(uint32_t vaddr, uint32_t size, const uint8_t *kind, uint32_t accesses)
+static uint8_t *access_in(const struct run *run, uint32_t access)
 {
-    uint32_t hash = vaddr * 0x9e3779b1 + size;
-    for (uint32_t j = 0; j < accesses; j++)
-        hash = (hash ^ kind[j]) * 0x01000193;
+    const struct path *t = path_of(run, access);
+    return code + (run->code - code) + run->end[access] - (t->end - t->begin);
+}
+
+/* An access as it is to be: a jump to a stub of its own, or the path again. */
+static void rewrite(const struct run *run, uint32_t access)
+{
+    unsigned kind = run->key.kind[access];
+    const struct path *t = template[kind];
+    uint8_t *begin = access_in(run, access), *end = begin + (t->end - t->begin), *stub = code + code_used;
+    if (!is_slow(run->key.block, run->key.position[access], kind & 1)) {
+        memcpy(begin, (const void *)t->begin, end - begin);
+        return;
+    }
+    if (code_used + STUB_BYTES > CODE_BYTES)
+        fail("no room for more than %d MiB of stubs", CODE_OF_STUBS >> 20);
+    memset(begin, NOP, end - begin);
+    emit_word(begin, "\xe9", 1, stub - (begin + JUMP_BYTES));                            /* jmp stub */
+    uint8_t *back = emit_word(stub, "\xe8", 1, shared_stub[kind] - (stub + JUMP_BYTES)); /* call */
+    code_used = emit_word(back, "\xe9", 1, end - (back + JUMP_BYTES)) - code;            /* jmp end */
+}
+
+void rewrite_sites(uint32_t block, unsigned position, unsigned op)
+{
+    for (uint32_t at = runs_of ? runs_of[block] : 0; at; at = runs[at].next_of_block)
+        for (uint32_t j = 0; j < runs[at].key.accesses; j++)
+            if (runs[at].key.position[j] == position && (runs[at].key.kind[j] & 1) == op)
+                rewrite(&runs[at], j);
+}
+
+/* New code has its slow sites from the beginning. */
+static void link_to_block(struct run *run)
+{
+    const struct key *key = &run->key;
+    if (!key->block)
+        return;
+    run->next_of_block = runs_of[key->block];
+    runs_of[key->block] = run_count;
+    for (uint32_t j = 0; j < key->accesses; j++)
+        if (is_slow(key->block, key->position[j], key->kind[j] & 1))
+            rewrite(run, j);
+}
+
+static uint32_t find_run(const struct key *key)
+{
+    uint32_t hash = (key->vaddr ^ key->block * 0x85ebca6b) * 0x9e3779b1 + key->size;
+    for (uint32_t j = 0; j < key->accesses; j++)
+        hash = (hash ^ key->kind[j] ^ key->position[j] << 8) * 0x01000193;
     uint32_t *head = &bucket[(hash ^ hash >> 16) & (BUCKETS - 1)];
     for (uint32_t at = *head; at; at = runs[at].next)
-        if (runs[at].accesses == accesses && runs[at].vaddr == vaddr && runs[at].size == size &&
-            !memcmp(runs[at].kind, kind, accesses))
+        if (!memcmp(&runs[at].key, key, sizeof *key))
             return at;
-    if (run_count == RUNS || code_used + CODE_OF_A_RUN > CODE_BYTES)
+    if (run_count == RUNS || code_used + CODE_OF_A_RUN > CODE_BYTES - CODE_OF_STUBS)
         return 0; /* the loop does these rows */
     struct run *run = &runs[run_count];
-    run->vaddr = vaddr;
-    run->size = size;
-    run->accesses = accesses;
-    memcpy(run->kind, kind, accesses);
+    run->key = *key;
     run->next = *head;
     translate(run);
+    link_to_block(run);
     return *head = run_count++;
+}
+
+/* Which code the rows from `i` on are; `*mode`: of their accesses, if there are any. */
+static uint32_t run_at(uint32_t i, uint32_t n, uint32_t *accesses, bool *mode)
+{
+    struct key key;
+    bool block = rows.op[i] == OP_EXEC;
+    uint32_t at = i + block, user = at < n ? rows.flags[at] & FLAG_USER : 0, found = 0;
+    memset(&key, 0, sizeof key); /* it is compared with its padding */
+    while (found < RUN_ROWS && at + found < n && (key.kind[found] = kind_of(at + found)) != NO_KIND &&
+           (rows.flags[at + found] & FLAG_USER) == user) {
+        if (scheme.has_sites)
+            key.position[found] = rows.insns[at + found];
+        found++;
+    }
+    memset(key.kind + found, 0, RUN_ROWS - found);
+    *accesses = found;
+    *mode = !system_mode || user;
+    if (!block && !found)
+        return 0;
+    key.vaddr = block ? rows.vaddr[i] : 0;
+    key.size = block ? rows.size[i] : 0;
+    key.block = scheme.has_sites ? at_work[i] : 0;
+    key.by_tlb = found && scheme.by_tlb && scheme.by_tlb(*mode);
+    key.accesses = found;
+    return find_run(&key);
 }
 
 static void list(uint32_t first, uint32_t run, bool user)
@@ -214,16 +348,8 @@ void plan_runs(uint32_t n)
         addresses = moved;
     }
     for (uint32_t i = 0; i < n;) {
-        uint8_t kind[RUN_ROWS];
-        bool block = rows.op[i] == OP_EXEC;
-        uint32_t at = i + block, accesses = 0, user = at < n ? rows.flags[at] & FLAG_USER : 0;
-        while (accesses < RUN_ROWS && at + accesses < n && (kind[accesses] = kind_of(at + accesses)) != NO_KIND &&
-               (rows.flags[at + accesses] & FLAG_USER) == user)
-            accesses++;
-        uint32_t run = 0;
-        if (block || accesses)
-            run = find_run(block ? rows.vaddr[i] : 0, block ? rows.size[i] : 0, kind, accesses);
-        bool mode = !system_mode || user;
+        bool block = rows.op[i] == OP_EXEC, mode;
+        uint32_t accesses, run = run_at(i, n, &accesses, &mode);
         if (!accesses && instances)
             mode = instance[instances - 1].user; /* the code before it left its context, and that goes on to the next */
         if (instances && instance[instances - 1].run &&
@@ -231,7 +357,7 @@ void plan_runs(uint32_t n)
             list(i, 0, mode);
         if (run)
             list(i, run, mode);
-        i = run ? at + accesses : i + 1;
+        i = run ? i + block + accesses : i + 1;
     }
     list(n, 0, false);
 }
@@ -273,7 +399,7 @@ void run_translated(void (*loop)(void))
         const struct run *run = &runs[instance[cursor].run];
         const uint8_t *begin = run->code;
         rows_end = end;
-        if (run->size && !entered_before(until)) {
+        if (run->key.size && !entered_before(until)) {
             other_row(until);
             begin = run->body;
         }
@@ -286,20 +412,25 @@ void run_translated(void (*loop)(void))
     rows_end = end;
 }
 
+bool in_translated_code(uint64_t address)
+{
+    return address - (uint64_t)code < code_used;
+}
+
 void translated_row(uint64_t address, uint64_t rbx)
 {
-    if (address - (uint64_t)code < code_used)
+    if (in_translated_code(address))
         row_at = (const uint32_t *)rbx - addresses;
 }
 
 /* Where the fast path ends whose access is at `address`; 0: no access of ours. `*leave`: where the list is left. */
 uint64_t translated_end(uint64_t address, uint64_t rbx, uint64_t r12, uint64_t *leave)
 {
-    if (address - (uint64_t)code >= code_used)
+    if (!in_translated_code(address))
         return 0;
     const struct run *run = &runs[instance[(const uint8_t **)r12 - target].run];
-    uint32_t access = run_row - (run->size ? 1 : 0);
-    const struct path *t = template[run->kind[access]];
+    uint32_t access = run_row - (run->key.size ? 1 : 0);
+    const struct path *t = path_of(run, access);
     uint64_t end = (uint64_t)run->code + run->end[access];
     translated_row(address, rbx);
     *leave = (uint64_t)code;

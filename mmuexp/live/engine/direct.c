@@ -1,0 +1,180 @@
+/* What fastmem and views share: the fault handler, pages that are mapped ahead, and what is looked at beside rows. */
+#include "direct.h"
+
+struct direct direct;
+size_t view_at_work;
+
+struct part { /* of an access, in one page */
+    uint32_t page, vaddr, first, last;
+};
+
+uint64_t direct_base(void)
+{
+    return (uint64_t)reserve + (view_at_work << PAGE_BITS);
+}
+
+static size_t window_of(uint32_t page)
+{
+    return view_at_work + page;
+}
+
+static enum counter cause_of(const struct row *row, uint32_t page)
+{
+    size_t window = window_of(page);
+    if (shown(window) < 0)
+        return COUNT_faults_unmapped;
+    if (!row->store || writable(window))
+        return COUNTER_COUNT; /* none */
+    return noticed(frame_of(page)) ? COUNT_faults_code : COUNT_faults_write;
+}
+
+/* One page that needs it. Does it keep code, so that the store is the handler's? So it is if it ends in a patch. */
+static bool serve(const struct row *row, const struct part *part, enum counter cause, bool patching)
+{
+    uint32_t frame = frame_of(part->page);
+    bool keeps = false;
+    if (cause == COUNT_faults_unmapped && direct.make_room)
+        direct.make_room();
+    if (row->store && patching && code_policy == CODE_BLOCK && is_code_page(frame))
+        keeps = dirty[frame] = true;
+    else if (row->store)
+        keeps = store_keeps_code(frame, part->first, part->last, cause == COUNT_faults_code);
+    if (cause == COUNT_faults_unmapped) {
+        count[COUNT_mmap_calls]++;
+        show_page(window_of(part->page), frame, (row->store && !keeps) || writable_for_load(frame));
+    } else if (!keeps) {
+        open_window(window_of(part->page));
+    }
+    return keeps;
+}
+
+/* The page behind one that keeps code is served in the same run, without a fault of its own. */
+static void serve_behind(const struct row *row, const struct part *part)
+{
+    enum counter cause = cause_of(row, part->page);
+    if (cause != COUNTER_COUNT)
+        serve(row, part, cause, false);
+}
+
+static void complete_above(const struct row *row, long long *registers)
+{
+    fault_counted(COUNT_faults_cross, row, row->vaddr);
+    if (row->store) {
+        note_store(frame_of(row->page), row->first, row->last);
+        if (row->crosses)
+            note_store(frame_of(row->second), 0, row->second_last);
+    }
+    complete(row, registers);
+}
+
+static void device(const struct row *row, long long *registers)
+{
+    fault_counted(COUNT_faults_io, row, row->vaddr);
+    reveal();
+    if (direct.patches && direct.patches(row, COUNT_faults_io))
+        direct.patch(row, registers);
+    else
+        complete(row, registers);
+}
+
+/* One fault, one page: the first in address order that needs it. Where one keeps code, the row is done whole. */
+bool direct_fault(const struct row *row, uintptr_t address, long long *registers)
+{
+    uintptr_t low = direct_base() + row->vaddr;
+    if (address < low || address >= low + row->size)
+        return false;
+    if (row->io) {
+        device(row, registers);
+        return true;
+    }
+    if (direct.accessed)
+        direct.accessed(row);
+    if (row->vaddr + (uint64_t)row->size > (uint64_t)PAGES << PAGE_BITS) {
+        complete_above(row, registers);
+        return true;
+    }
+    const struct part parts[] = {{row->page, row->vaddr, row->first, row->last},
+                                 {row->second, row->second << PAGE_BITS, 0, row->second_last}};
+    for (unsigned i = 0; i < (row->crosses ? 2 : 1); i++) {
+        enum counter cause = cause_of(row, parts[i].page);
+        if (cause == COUNTER_COUNT)
+            continue;
+        bool patching = direct.patches && direct.patches(row, cause);
+        fault_counted(cause, row, parts[i].vaddr);
+        bool keeps = serve(row, &parts[i], cause, patching);
+        if (patching) {
+            direct.patch(row, registers);
+            return true;
+        }
+        if (keeps && !i && row->crosses)
+            serve_behind(row, &parts[1]);
+        if (keeps || shown(window_of(row->page)) < 0) /* room was made of the page below */
+            complete(row, registers);
+        return true;
+    }
+    return false;
+}
+
+/* As by a load, without a fault. */
+void map_ahead(uint32_t page, uint32_t frame)
+{
+    if (shown(window_of(page)) >= 0)
+        return;
+    count[COUNT_mmap_calls]++;
+    show_page(window_of(page), frame, writable_for_load(frame));
+}
+
+/* A FLUSH that keeps the view: the guest's page tables behind it, and their directory, are compared with a copy. */
+void compare_tables(size_t view, unsigned compared)
+{
+    if (tables_shown(view))
+        count[compared] += tables_shown(view) + 1;
+}
+
+/* A MAP row tells what that comparison found. */
+void compared_page(uint32_t page, uint32_t frame, unsigned kept, unsigned stale)
+{
+    int64_t before = shown(window_of(page));
+    if (before < 0)
+        return;
+    count[before == frame ? kept : stale]++;
+    if (before != frame && planted != PLANT_STALE_PAGE)
+        unmap_windows(window_of(page), 1);
+}
+
+void direct_flush_page(uint32_t page)
+{
+    if (shown(window_of(page)) >= 0)
+        unmap_windows(window_of(page), 1);
+    tlb_flush_page(page);
+}
+
+void direct_protect(uint32_t frame)
+{
+    protect_windows(frame);
+    tlb_protect(frame);
+}
+
+bool look_before(uint32_t i)
+{
+    uint32_t page = rows.vaddr[i] >> PAGE_BITS;
+    if (direct.maps_first && !system_mode) {
+        struct row row = current_row();
+        map_ahead(page, page);
+        if (row.crosses)
+            map_ahead(row.second, row.second);
+    }
+    if (direct.is_slow && direct.is_slow(i))
+        return true;
+    if (rows.flags[i] & FLAG_IO && shown(window_of(page)) >= 0)
+        conceal(window_of(page));
+    return false;
+}
+
+void look_after(uint32_t i)
+{
+    if (rows.op[i] == OP_STORE && !(rows.flags[i] & FLAG_IO) && looks_at_stores()) {
+        struct row row = current_row();
+        store_passed(&row);
+    }
+}
