@@ -66,6 +66,7 @@ static size_t page_of(uint32_t window)
 static void start(void)
 {
     entries = parameter("entries");
+    code_start(COUNT_extra_0);
     reserve_start(2 * entries, 0);
     byte_base[0] = none = inaccessible(2 * PAGE_BYTES);
     for (uint32_t window = 1; window <= entries; window++)
@@ -73,24 +74,33 @@ static void start(void)
 }
 
 /* Strict round robin: the handler never sees hits, so it knows nothing better. */
-static void give_window(const struct row *row)
+static bool give_window(const struct row *row)
 {
     uint32_t window = hand = hand % (entries - (planted == PLANT_SMALL_POOL && entries > 1)) + 1;
-    uint32_t frame = frame_of(row->page);
-    count[COUNT_mmap_calls]++;
     if (owner[window]) {
         count[COUNT_evictions]++;
         byte_lookup[owner[window] - 1] = 0;
-        map_over(page_of(window), frame, row->store, row->first, row->last);
-    } else {
-        map_page(page_of(window), frame, row->store, row->first, row->last);
+        replace_page(page_of(window));
     }
     owner[window] = row->page + 1;
     byte_lookup[row->page] = window;
+    return serve_page(row, page_of(window), frame_of(row->page), row->first, row->last, COUNT_faults_unmapped);
+}
+
+/* Its window is there: a store may need more. */
+static bool serve(const struct row *row)
+{
+    size_t window = page_of(byte_lookup[row->page]);
+    enum counter cause = needed(row, window, frame_of(row->page));
+    if (cause == COUNT_faults_unmapped || cause == NOT_NEEDED)
+        wrong("the byte of page %#x names a window that does not show it", row->page);
+    fault_counted(cause, row, row->vaddr);
+    return serve_page(row, window, frame_of(row->page), row->first, row->last, cause);
 }
 
 static bool fault(const struct row *row, uintptr_t address, long long *registers)
 {
+    bool keeps_code = false;
     if (!in_reserve(address) && address - (uintptr_t)none >= 2 * PAGE_BYTES)
         return false;
     if (row->io) {
@@ -105,13 +115,13 @@ static bool fault(const struct row *row, uintptr_t address, long long *registers
         complete(row, registers);
     } else if (!byte_lookup[row->page]) {
         fault_counted(COUNT_faults_unmapped, row, row->vaddr);
-        give_window(row);
+        keeps_code = give_window(row);
         registers[REG_RAX] = (uintptr_t)byte_base[byte_lookup[row->page]];
-    } else if (shown(page_of(byte_lookup[row->page])) < 0) {
-        wrong("the byte of page %#x names a window that shows nothing", row->page);
     } else {
-        allow_store(row, row->vaddr, page_of(byte_lookup[row->page]), row->first, row->last);
+        keeps_code = serve(row);
     }
+    if (keeps_code)
+        complete(row, registers);
     return true;
 }
 

@@ -76,6 +76,7 @@ static void start(void)
     pool = mib ? (mib << 20) / ((uint64_t)block_pages << PAGE_BITS) : parameter("pool_blocks");
     group_pages = parameter("map_pages");
     evict = parameter("evict");
+    code_start(COUNT_extra_0);
     reserve_start((size_t)pool * block_pages, 0);
     none = inaccessible((size_t)block_pages << PAGE_BITS);
     for (uint32_t guest_block = 0; guest_block < 1u << (32 - block_bits); guest_block++)
@@ -123,36 +124,36 @@ static void map_group(uint32_t guest_block, uint32_t place)
     for (uint32_t other = from; other < from + group_pages && other < guest_pages; other++) {
         int64_t frame = known_frame(guest_block * guest_pages + other);
         if (frame >= 0 && shown(first_window(guest_block) + other) < 0)
-            map_page(first_window(guest_block) + other, frame, false, 0, 0);
+            show_page(first_window(guest_block) + other, frame, writable_for_load(frame));
     }
 }
 
-/* Page `place` of the block: true if it was what the access needed. */
-static bool serve(const struct row *row, uint32_t page, uint32_t place, uint32_t vaddr, uint32_t first, uint32_t last)
+/* One page of the access: page `place` of its block, and the bytes in it. */
+struct part {
+    uint32_t page, place, vaddr, first, last;
+};
+
+/* Does it keep code, so that the store to it is the handler's? */
+static bool serve(const struct row *row, const struct part *part, enum counter cause)
 {
     uint32_t guest_block = row->vaddr >> block_bits;
-    bool fresh = !has_block(guest_block);
-    if (fresh) {
-        settle_peak();
-        fault_counted(COUNT_faults_block, row, vaddr);
-        take_block(guest_block);
-    }
-    size_t window = first_window(guest_block) + place;
-    if (shown(window) < 0) {
-        if (!fresh)
-            fault_counted(COUNT_faults_unmapped, row, vaddr);
-        count[COUNT_mmap_calls]++;
-        map_page(window, frame_of(page), row->store, first, last);
-        map_group(guest_block, place);
-        return true;
-    }
-    if (!row->store || writable(window))
-        return false;
-    allow_store(row, vaddr, window, first, last);
-    return true;
+    size_t window = first_window(guest_block) + part->place;
+    bool mapped = shown(window) < 0;
+    bool keeps = serve_page(row, window, frame_of(part->page), part->first, part->last, cause);
+    if (mapped)
+        map_group(guest_block, part->place);
+    return keeps;
 }
 
-/* One fault, one page: the first in address order that needs it. */
+static enum counter cause_of(const struct row *row, const struct part *part)
+{
+    uint32_t guest_block = row->vaddr >> block_bits;
+    if (!has_block(guest_block))
+        return COUNT_faults_block;
+    return needed(row, first_window(guest_block) + part->place, frame_of(part->page));
+}
+
+/* One fault, one page: the first in address order that needs it. Where one keeps code, the row is done whole. */
 static bool fault(const struct row *row, uintptr_t address, long long *registers)
 {
     uint32_t place = row->page & (guest_pages - 1);
@@ -165,10 +166,24 @@ static bool fault(const struct row *row, uintptr_t address, long long *registers
         return true;
     }
     touched(row);
-    if (!serve(row, row->page, place, row->vaddr, row->first, row->last) &&
-        !(row->crosses && serve(row, row->second, place + 1, row->second << PAGE_BITS, 0, row->second_last)))
+    const struct part parts[] = {{row->page, place, row->vaddr, row->first, row->last},
+                                 {row->second, place + 1, row->second << PAGE_BITS, 0, row->second_last}};
+    unsigned i = 0, n = row->crosses ? 2 : 1;
+    enum counter cause = cause_of(row, parts);
+    while (cause == NOT_NEEDED && ++i < n)
+        cause = cause_of(row, &parts[i]);
+    if (i == n)
         return false;
+    settle_peak();
+    fault_counted(cause, row, parts[i].vaddr);
+    if (cause == COUNT_faults_block)
+        take_block(row->vaddr >> block_bits);
+    bool keeps = serve(row, &parts[i], cause);
+    if (keeps && ++i < n && (cause = cause_of(row, &parts[i])) != NOT_NEEDED)
+        serve(row, &parts[i], cause); /* in the same run, without a fault of its own */
     registers[REG_RAX] = block_table[row->vaddr >> block_bits];
+    if (keeps)
+        complete(row, registers);
     return true;
 }
 

@@ -81,28 +81,34 @@ static void start(void)
     kernel_offset = parameter("kernel_offset");
     if (kernel_offset)
         moved_address = lowered;
+    code_start(COUNT_extra_0);
     reserve_start(guest_limit >> PAGE_BITS, ((uint64_t)PAGES << PAGE_BITS) - guest_limit + PAGE_BYTES);
     tlb_start(SPELL_TLB_BITS);
 }
 
-static bool serve(const struct row *row, size_t window, uint32_t page, uint32_t vaddr, uint32_t first, uint32_t last)
+/* One page of the access: the window that shows it, and the bytes in it. */
+struct part {
+    size_t window;
+    uint32_t page, vaddr, first, last;
+};
+
+static enum counter cause_of(const struct row *row, const struct part *part)
 {
-    if (shown(window) < 0) {
-        fault_counted(COUNT_faults_unmapped, row, vaddr);
-        count[COUNT_mmap_calls]++;
-        owner[window] = page + 1;
-        map_page(window, frame_of(page), row->store, first, last);
-        return true;
-    }
-    if (owner[window] != page + 1)
-        fail("page %#x and page %#x come to lie at one host page", page, owner[window] - 1);
-    if (!row->store || writable(window))
-        return false;
-    allow_store(row, vaddr, window, first, last);
-    return true;
+    enum counter cause = needed(row, part->window, frame_of(part->page));
+    if (cause != COUNT_faults_unmapped && owner[part->window] != part->page + 1)
+        fail("page %#x and page %#x come to lie at one host page", part->page, owner[part->window] - 1);
+    return cause;
 }
 
-/* One fault, one page: the first in address order that needs it. */
+/* Does it keep code, so that the store to it is the handler's? */
+static bool serve(const struct row *row, const struct part *part, enum counter cause)
+{
+    if (cause == COUNT_faults_unmapped)
+        owner[part->window] = part->page + 1;
+    return serve_page(row, part->window, frame_of(part->page), part->first, part->last, cause);
+}
+
+/* One fault, one page: the first in address order that needs it. Where one keeps code, the row is done whole. */
 static bool fault(const struct row *row, uintptr_t address, long long *registers)
 {
     uint64_t moved = row->vaddr - (row->vaddr >= KERNEL_BASE ? kernel_offset : 0);
@@ -118,8 +124,21 @@ static bool fault(const struct row *row, uintptr_t address, long long *registers
         return true;
     }
     size_t window = moved >> PAGE_BITS;
-    return serve(row, window, row->page, row->vaddr, row->first, row->last) ||
-           (row->crosses && serve(row, window + 1, row->second, row->second << PAGE_BITS, 0, row->second_last));
+    const struct part parts[] = {{window, row->page, row->vaddr, row->first, row->last},
+                                 {window + 1, row->second, row->second << PAGE_BITS, 0, row->second_last}};
+    unsigned i = 0, n = row->crosses ? 2 : 1;
+    enum counter cause = cause_of(row, parts);
+    while (cause == NOT_NEEDED && ++i < n)
+        cause = cause_of(row, &parts[i]);
+    if (i == n)
+        return false;
+    fault_counted(cause, row, parts[i].vaddr);
+    bool keeps = serve(row, &parts[i], cause);
+    if (keeps && ++i < n && (cause = cause_of(row, &parts[i])) != NOT_NEEDED)
+        serve(row, &parts[i], cause); /* in the same run, without a fault of its own */
+    if (keeps)
+        complete(row, registers);
+    return true;
 }
 
 static void flush(void)

@@ -112,6 +112,7 @@ static void remembered_at(struct block *b, uint32_t vaddr)
 
 /* Parameter `code`. A frame is checked once it took so many faults_code: nobody watches it, its blocks do. */
 enum code code_policy;
+bool stores_pass;
 static uint32_t check_after;
 static unsigned checks;            /* of the counters, the first of three */
 static uint8_t code_faults[PAGES]; /* by frame */
@@ -125,6 +126,7 @@ void code_start(unsigned first)
     code_policy = parameter("code");
     check_after = parameter("check_after");
     checks = first;
+    stores_pass = code_policy == CODE_CHECK || code_policy == CODE_FREE;
     if (code_policy == CODE_CHECK)
         sources = zeroed((size_t)SOURCE_GIB << 30);
 }
@@ -373,11 +375,6 @@ bool store_keeps_code(uint32_t frame, uint32_t first, uint32_t last, bool code_f
     return false;
 }
 
-bool looks_at_stores(void)
-{
-    return code_policy == CODE_CHECK || code_policy == CODE_FREE;
-}
-
 static void passed(uint32_t frame, uint32_t first, uint32_t last)
 {
     if (code_policy == CODE_FREE) {
@@ -389,9 +386,12 @@ static void passed(uint32_t frame, uint32_t first, uint32_t last)
             block[at / 2].changed = true;
 }
 
-void store_passed(const struct row *row)
+void store_passed(uint32_t i)
 {
-    passed(frame_of(row->page), row->first, row->last);
-    if (row->crosses)
-        passed(frame_of(row->second), 0, row->second_last);
+    if (rows.flags[i] & FLAG_IO)
+        return;
+    struct row row = current_row();
+    passed(frame_of(row.page), row.first, row.last);
+    if (row.crosses)
+        passed(frame_of(row.second), 0, row.second_last);
 }

@@ -20,40 +20,38 @@ static size_t window_of(uint32_t page)
 
 static enum counter cause_of(const struct row *row, uint32_t page)
 {
-    size_t window = window_of(page);
-    if (shown(window) < 0)
-        return COUNT_faults_unmapped;
-    if (!row->store || writable(window))
-        return COUNTER_COUNT; /* none */
-    return noticed(frame_of(page)) ? COUNT_faults_code : COUNT_faults_write;
+    return needed(row, window_of(page), frame_of(page));
 }
 
-/* One page that needs it. Does it keep code, so that the store is the handler's? So it is if it ends in a patch. */
-static bool serve(const struct row *row, const struct part *part, enum counter cause, bool patching)
+/* One page that needs it. Does it keep code, so that the store to it is the handler's? */
+static bool serve(const struct row *row, const struct part *part, enum counter cause)
 {
-    uint32_t frame = frame_of(part->page);
-    bool keeps = false;
     if (cause == COUNT_faults_unmapped && direct.make_room)
         direct.make_room();
-    if (row->store && patching && code_policy == CODE_BLOCK && is_code_page(frame))
-        keeps = dirty[frame] = true;
-    else if (row->store)
-        keeps = store_keeps_code(frame, part->first, part->last, cause == COUNT_faults_code);
+    return serve_page(row, window_of(part->page), frame_of(part->page), part->first, part->last, cause);
+}
+
+/* The fault ends in a patch. Under code=block the store, with what it drops, is then the slow access's. */
+static void serve_patched(const struct row *row, const struct part *part, enum counter cause)
+{
+    uint32_t frame = frame_of(part->page);
+    if (!row->store || code_policy != CODE_BLOCK || !is_code_page(frame)) {
+        serve(row, part, cause);
+        return;
+    }
+    dirty[frame] = 1;
     if (cause == COUNT_faults_unmapped) {
         count[COUNT_mmap_calls]++;
-        show_page(window_of(part->page), frame, (row->store && !keeps) || writable_for_load(frame));
-    } else if (!keeps) {
-        open_window(window_of(part->page));
+        show_page(window_of(part->page), frame, false);
     }
-    return keeps;
 }
 
 /* The page behind one that keeps code is served in the same run, without a fault of its own. */
 static void serve_behind(const struct row *row, const struct part *part)
 {
     enum counter cause = cause_of(row, part->page);
-    if (cause != COUNTER_COUNT)
-        serve(row, part, cause, false);
+    if (cause != NOT_NEEDED)
+        serve(row, part, cause);
 }
 
 static void complete_above(const struct row *row, long long *registers)
@@ -97,15 +95,15 @@ bool direct_fault(const struct row *row, uintptr_t address, long long *registers
                                  {row->second, row->second << PAGE_BITS, 0, row->second_last}};
     for (unsigned i = 0; i < (row->crosses ? 2 : 1); i++) {
         enum counter cause = cause_of(row, parts[i].page);
-        if (cause == COUNTER_COUNT)
+        if (cause == NOT_NEEDED)
             continue;
-        bool patching = direct.patches && direct.patches(row, cause);
         fault_counted(cause, row, parts[i].vaddr);
-        bool keeps = serve(row, &parts[i], cause, patching);
-        if (patching) {
+        if (direct.patches && direct.patches(row, cause)) {
+            serve_patched(row, &parts[i], cause);
             direct.patch(row, registers);
             return true;
         }
+        bool keeps = serve(row, &parts[i], cause);
         if (keeps && !i && row->crosses)
             serve_behind(row, &parts[1]);
         if (keeps || shown(window_of(row->page)) < 0) /* room was made of the page below */
@@ -169,12 +167,4 @@ bool look_before(uint32_t i)
     if (rows.flags[i] & FLAG_IO && shown(window_of(page)) >= 0)
         conceal(window_of(page));
     return false;
-}
-
-void look_after(uint32_t i)
-{
-    if (rows.op[i] == OP_STORE && !(rows.flags[i] & FLAG_IO) && looks_at_stores()) {
-        struct row row = current_row();
-        store_passed(&row);
-    }
 }

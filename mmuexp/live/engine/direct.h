@@ -30,6 +30,5 @@ void compared_page(uint32_t page, uint32_t frame, unsigned kept, unsigned stale)
 void direct_flush_page(uint32_t page);
 void direct_protect(uint32_t frame);
 bool look_before(uint32_t row); /* true: the row is slow */
-void look_after(uint32_t row);
 
 #endif

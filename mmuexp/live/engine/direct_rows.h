@@ -23,7 +23,6 @@
 #define EACH_ACCESS                                                                                                    \
     if (look_before(i))                                                                                                \
     return
-#define AFTER_ACCESS look_after(i)
 #include "loop.h"
 #include "translate.h"
 
@@ -38,7 +37,6 @@
 #define PIECES_FIRST PIECES_FIRST_BY_TLB
 #define LOOP run_slow
 #define EACH_ACCESS count[COUNT_softmmu_accesses]++
-#define AFTER_ACCESS look_after(i)
 #include "loop.h"
 #define SLOW_TEMPLATES
 #include "translate.h"

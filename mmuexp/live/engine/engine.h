@@ -45,7 +45,7 @@ enum flag { FLAG_IO = 1, FLAG_USER = 2 };
     X(signals) X(system_calls) X(checked_loads) X(checked_stores)
 /* clang-format on */
 #define X(name) COUNT_##name,
-enum counter { COUNTERS(X) COUNTER_COUNT };
+enum counter { COUNTERS(X) COUNTER_COUNT, NOT_NEEDED = COUNTER_COUNT };
 #undef X
 
 /* Shared with live/process.py: a header, one chunk of rows by columns, a log of the faults that they took. */
@@ -195,8 +195,8 @@ extern enum code code_policy;
 void code_start(unsigned checks); /* where checked_entries, checked_bytes and checks_failed are counted */
 bool noticed(uint32_t frame);     /* a code page of which stores must not pass silently? */
 bool store_keeps_code(uint32_t frame, uint32_t first, uint32_t last, bool code_fault);
-void store_passed(const struct row *row); /* a store was done, by whatever way */
-bool looks_at_stores(void);               /* must every store pass by `store_passed`? */
+void store_passed(uint32_t row); /* a store was done, by whatever way */
+extern bool stores_pass;         /* by `store_passed`, each of them */
 bool is_checked(uint32_t block);
 bool checked_entry(struct entered *entry);         /* counted, and the source is what it was; else nothing was done */
 extern void (*const checked_entry_vector)(void);   /* the stub that calls it, for code that may be copied */
@@ -238,14 +238,15 @@ bool in_reserve(uintptr_t address);
 int64_t shown(size_t window); /* the frame that it shows, -1: inaccessible */
 bool any_shown(void);
 bool writable(size_t window);
-void map_page(size_t window, uint32_t frame, bool store, uint32_t first, uint32_t last);
 void show_page(size_t window, uint32_t frame, bool writable);
 void open_window(size_t window); /* for stores, by one mprotect */
 bool writable_for_load(uint32_t frame);
 void conceal(size_t window); /* a device's page that still shows RAM must fault, uncounted; until `reveal` */
 void reveal(void);
-void map_over(size_t window, uint32_t frame, bool store, uint32_t first, uint32_t last); /* a page that shows another */
-void allow_store(const struct row *row, uint32_t vaddr, size_t window, uint32_t first, uint32_t last);
+void replace_page(size_t window); /* it shows nothing, and the next page comes to lie over it: no host call */
+enum counter needed(const struct row *row, size_t window, uint32_t frame); /* the cause of its fault, NOT_NEEDED */
+bool serve_page(const struct row *row, size_t window, uint32_t frame, uint32_t first, uint32_t last,
+                enum counter cause);
 void note_store(uint32_t frame, uint32_t first, uint32_t last);
 void unmap_windows(size_t first, size_t windows); /* one host call */
 void protect_windows(uint32_t frame);

@@ -10,7 +10,7 @@
  *   CONTEXT                     what LOAD and STORE need beside it: a register of translated code (translate.h)
  *   ADDRESS(vaddr)              what the fast path takes for a guest address
  *   LOOP                        the name of the function; STOPS_AT_BLOCK 1: it ends behind an EXEC row
- *   EACH_ACCESS                 a statement before each row that is an access, and AFTER_ACCESS, behind it; they see `i`
+ *   EACH_ACCESS                 a statement before each row that is an access; it sees `i`
  *
  * A size that is no single host instruction is done in pieces of 8, 4, 2 and 1 bytes, all looked up by the row's first
  * byte. Whoever completes a row (a handler, a helper) completes all of it, and says so by `row_done`.
@@ -38,9 +38,6 @@
 #endif
 #ifndef EACH_ACCESS
 #define EACH_ACCESS (void)0
-#endif
-#ifndef AFTER_ACCESS
-#define AFTER_ACCESS (void)0
 #endif
 
 #define CONCAT_(a, b) a##b
@@ -117,7 +114,8 @@ static inline __attribute__((always_inline)) void CONCAT(LOOP, _body)(const bool
             struct row row = current_row();
             check_row(&row);
         }
-        AFTER_ACCESS;
+        if (stores_pass && op == OP_STORE)
+            store_passed(i);
     }
     row_at = rows_end;
 }
@@ -137,4 +135,3 @@ static void LOOP(void)
 #undef ADDRESS
 #undef STOPS_AT_BLOCK
 #undef EACH_ACCESS
-#undef AFTER_ACCESS

@@ -48,7 +48,7 @@ static void plan_block(uint32_t page, uint32_t offset, uint32_t size)
     uint32_t second_page = (page + 1) & (PAGES - 1), over = offset + size > PAGE_BYTES ? offset + size - PAGE_BYTES : 0;
     block_now =
         block_of((uint64_t)frame_at(page) << PAGE_BITS | offset, size, over ? (int32_t)frame_at(second_page) : -1);
-    if (checked || !looks_at_stores())
+    if (checked || !stores_pass)
         return;
     note_code(frame_at(page), offset, over ? PAGE_BYTES : offset + size);
     if (over)
@@ -70,7 +70,7 @@ static bool needs_a_look(uint32_t i, uint32_t page, uint32_t offset)
         return may_show[page];
     if (first_accesses)
         found = is_first(page) | (crosses && is_first(second));
-    if (rows.op[i] == OP_STORE && looks_at_stores())
+    if (rows.op[i] == OP_STORE && stores_pass)
         found |= was_code(frame_at(page), offset, crosses ? PAGE_BYTES : end) ||
                  (crosses && was_code(frame_at(second), 0, end - PAGE_BYTES));
     return found;
@@ -78,7 +78,7 @@ static bool needs_a_look(uint32_t i, uint32_t page, uint32_t offset)
 
 void plan_blocks(uint32_t n)
 {
-    if (!scheme.knows_blocks)
+    if (!scheme.knows_blocks && !stores_pass)
         return;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t page = rows.vaddr[i] >> PAGE_BITS, offset = rows.vaddr[i] & PAGE_MASK;

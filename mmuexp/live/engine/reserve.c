@@ -203,13 +203,6 @@ static void hide(size_t w)
         window[window[w].next - 1].prev = window[w].prev;
 }
 
-static bool rights_for(uint32_t frame, bool store, uint32_t first, uint32_t last)
-{
-    if (store)
-        note_store(frame, first, last);
-    return store || writable_for_load(frame);
-}
-
 bool writable_for_load(uint32_t frame)
 {
     return (dirty[frame] || every_page_dirty) && !noticed(frame);
@@ -221,17 +214,10 @@ void show_page(size_t w, uint32_t frame, bool can_write)
     show(w, frame, can_write);
 }
 
-void map_page(size_t w, uint32_t frame, bool store, uint32_t first, uint32_t last)
-{
-    settle_peak();
-    show(w, frame, rights_for(frame, store, first, last));
-}
-
-void map_over(size_t w, uint32_t frame, bool store, uint32_t first, uint32_t last)
+void replace_page(size_t w)
 {
     settle_peak();
     hide(w);
-    show(w, frame, rights_for(frame, store, first, last));
 }
 
 void note_store(uint32_t frame, uint32_t first, uint32_t last)
@@ -273,19 +259,33 @@ static void protect(size_t w, bool can_write)
     mappings += borders(w);
 }
 
-void allow_store(const struct row *row, uint32_t vaddr, size_t w, uint32_t first, uint32_t last)
-{
-    uint32_t frame = window[w].frame - 1;
-    settle_peak();
-    fault_counted(noticed(frame) ? COUNT_faults_code : COUNT_faults_write, row, vaddr);
-    note_store(frame, first, last);
-    protect(w, true);
-}
-
 void open_window(size_t w)
 {
     settle_peak();
     protect(w, true);
+}
+
+/* Why an access faults at a window that is to show `frame`, if it does. */
+enum counter needed(const struct row *row, size_t w, uint32_t frame)
+{
+    if (!window[w].frame)
+        return COUNT_faults_unmapped;
+    if (!row->store || window[w].writable)
+        return NOT_NEEDED;
+    return noticed(frame) ? COUNT_faults_code : COUNT_faults_write;
+}
+
+/* One page that the access needs, with its bytes. Does it keep code, so that the store to it is the handler's? */
+bool serve_page(const struct row *row, size_t w, uint32_t frame, uint32_t first, uint32_t last, enum counter cause)
+{
+    bool keeps = row->store && store_keeps_code(frame, first, last, cause == COUNT_faults_code);
+    if (!window[w].frame) {
+        count[COUNT_mmap_calls]++;
+        show_page(w, frame, (row->store && !keeps) || writable_for_load(frame));
+    } else if (!keeps) {
+        open_window(w);
+    }
+    return keeps;
 }
 
 /* A page became a code page: its writable windows must be so no longer. */
