@@ -187,9 +187,6 @@ class ByteLookup(Strategy):
     def lacks(self) -> tuple[str, ...]:
         return () if self.code != "page" else CHECK_EVENTS
 
-    def no_engine(self) -> str:
-        return "" if self.code == "page" else f"byte_lookup.c drops the blocks of a page: no code={self.code}"
-
     def state(self) -> State:
         return State(
             entries=self.entries,

@@ -288,9 +288,6 @@ class MapBlock(Strategy):
     def lacks(self) -> tuple[str, ...]:
         return () if self.code != "page" else CHECK_EVENTS
 
-    def no_engine(self) -> str:
-        return "" if self.code == "page" else f"map_block.c drops the blocks of a page: no code={self.code}"
-
     def __post_init__(self) -> None:
         if self.map_pages & (self.map_pages - 1):
             raise ValueError(f"map_pages={self.map_pages} is no power of two")

@@ -226,9 +226,6 @@ class QemuFast(Strategy):
     def lacks(self) -> tuple[str, ...]:
         return () if self.code != "page" else CHECK_EVENTS
 
-    def no_engine(self) -> str:
-        return "" if self.code == "page" else f"qemu_fast.c drops the blocks of a page: no code={self.code}"
-
     def __post_init__(self) -> None:
         for key in ("guest_limit", "kernel_offset"):
             if getattr(self, key) % PAGE_BYTES:

@@ -74,7 +74,8 @@ class _Pair:
         self.engine = Engine(strategy, mode, **options)
         named = {name: at for at, name in enumerate(self.engine.counters)}
         columns = strategy.columns()
-        self.columns = {name: _counted_as(name, at) for name, at in columns.items() if _counted_as(name, at) in named}
+        counted = {name: _counted_as(name, at) for name, at in columns.items() if name not in strategy.lacks()}
+        self.columns = {name: live for name, live in counted.items() if live in named}
         place = {self.columns[name]: at for name, at in columns.items() if name in self.columns}
         self._event = np.array([place.get(name, 255) for name in self.engine.counters], np.uint8)
 

@@ -315,8 +315,10 @@ def known_counts(spec: str, n: int) -> dict[str, int]:
         return counts | {"slow_io": 5 * n, "slow_cross": 2 * n + 1, "slow_code": 2 * n - 1}
     if name == "byte-lookup":
         return counts | {"faults_io": 5 * n, "faults_cross": 2 * n + 1}
-    if name == "map-block":
+    if name in ("map-block", "views"):
         return counts | {"faults_io": 5 * n}
+    if name == "fastmem":  # the first access of each site faults, and is slow like those that follow
+        return counts | {"slow_io": 5 * n}
     if name != "qemu-fast":
         return counts
     above = 0 if "guest_limit" in spec else 1  # lgdt reads near 4 GiB

@@ -38,6 +38,10 @@ BUGS = [  # scheme, bug, mode and seed of a trace that meets it
     ("map-block,pool_blocks=4", "small-pool", "system", 5), ("map-block,pool_blocks=4", "stale-entry", "system", 5),
     ("qemu-fast,guest_limit=0x100000000", "wrong-page", "user", 5), ("qemu-fast", "no-protect", "system", 5),
     ("qemu-fast,guest_limit=0x100000000", "stale-entry", "system", 5), ("qemu-fast", "lost-fill", "user", 5),
+    ("map-block,code=check", "not-compared", "system", 5), ("fastmem,code=check,check_after=0", "not-compared", "user", 5),
+    ("fastmem", "forgotten-site", "system", 5), ("fastmem,how=block", "forgotten-site", "system", 5),
+    ("fastmem,flush=diff", "stale-page", "system", 5), ("views,views=2", "stale-page", "system", 5),
+    ("fastmem,patch=code,code=block", "no-protect", "user", 5), ("fastmem", "wrong-page", "system", 5),
 ]  # fmt: skip
 
 

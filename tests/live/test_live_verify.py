@@ -24,7 +24,7 @@ from kit.traces import (
     random_trace,
     store,
 )
-from truth import schemes
+from truth import code_policies, schemes
 
 from mmuexp.analysis.verify import verify_one
 from mmuexp.errors import SchemeStopped, UsageError
@@ -46,6 +46,8 @@ GRID += ["map-block,pool_mib=1"]
 GRID += [f"qemu-fast,guest_limit={limit}" for limit in ("0x1000", "0x60000000")]
 GRID += [f"softmmu-qemu10,window_insns={insns}" for insns in (1, 3000)]
 GRID += ["softmmu-qemu10,min_bits=1,first_bits=1,window_insns=100", "softmmu-qemu10,min_bits=2,first_bits=3,max_bits=4"]
+GRID += code_policies.SPECS
+GRID += ["fastmem,patch=memory,how=block,map=accessed", "fastmem,map=known,flush=diff,dirty=none"]
 GRID = list(dict.fromkeys(GRID))
 
 
@@ -84,8 +86,27 @@ def test_many_random_traces(spec):
         agree(random_trace(10**6 + 1000 * GRID.index(spec) + seed, 2000 if seed < 10 else 500, mode), mode, spec)
 
 
+def any_code(rng: random.Random) -> str:
+    return f"code={rng.choice(['page', 'block', 'check', 'free'])},check_after={rng.choice([0, 1, 2, 255])}"
+
+
+def any_direct(rng: random.Random) -> str:
+    """A spec of fastmem whose parameters go together."""
+    patch, code = rng.choice(["never", "device", "memory", "code", "always"]), any_code(rng)
+    how, remember = rng.choice([("site", 1), ("site", 0), ("block", 1)])
+    if patch in ("code", "always"):
+        code = "code=block"
+    pages = f"map={rng.choice(['fault', 'known', 'accessed'])},flush={rng.choice(['drop', 'diff'])}"
+    return f"fastmem,patch={patch},how={how},remember={remember},{code},{pages},dirty={rng.choice(['track', 'none'])}"
+
+
 def any_spec(rng: random.Random) -> str:
     scheme = rng.choice(SCHEMES)
+    if scheme == "fastmem":
+        return any_direct(rng)
+    if scheme == "views":
+        most = f"views={rng.choice([1, 2, 3, 32])},drop_maps={rng.choice([0, 1, 2, 5])}"
+        return f"views,{most},kernel={rng.choice(['direct', 'softmmu'])}"
     if scheme == "softmmu":
         return f"softmmu,tlb_bits={rng.randrange(17)}"
     if scheme == "softmmu-qemu10":
@@ -93,15 +114,16 @@ def any_spec(rng: random.Random) -> str:
         window = rng.choice([0, 10, 1000, 20_000, 80_000_000])
         return f"{scheme},window_insns={window},min_bits={least},first_bits={first},max_bits={most}"
     if scheme == "byte-lookup":
-        return f"byte-lookup,entries={rng.choice([1, 2, 3, 7, 50, 254, 255])}"
+        return f"byte-lookup,entries={rng.choice([1, 2, 3, 7, 50, 254, 255])},{any_code(rng)}"
     if scheme == "qemu-fast":
         offset = rng.choice([0, 0, 0, 0x1000, 0x30000000, 0x90000000])
-        return f"qemu-fast,guest_limit={rng.randrange(1, (1 << 20) + 1) << 12:#x},kernel_offset={offset:#x}"
+        limit = rng.randrange(1, (1 << 20) + 1) << 12
+        return f"qemu-fast,guest_limit={limit:#x},kernel_offset={offset:#x},{any_code(rng)}"
     if scheme != "map-block":
         return rng.choice(schemes.FILES[scheme].TIGHT)
     bits, pages, evict = rng.randrange(12, 23), 1 << rng.randrange(6), rng.choice(["fifo", "lifo", "random"])
     pool = rng.choice([f"pool_blocks={rng.choice([1, 2, 3, 5, 64])}", f"pool_mib={rng.choice([5, 9, 64])}"])
-    return f"map-block,map_block_bits={bits},map_pages={pages},evict={evict},{pool}"
+    return f"map-block,map_block_bits={bits},map_pages={pages},evict={evict},{pool},{any_code(rng)}"
 
 
 @pytest.mark.long
