@@ -99,7 +99,7 @@ static void mapped(uint32_t page, uint32_t frame)
 
 static void touch_tables(uint32_t page)
 {
-    for (uint64_t v = 0; v < views; v++)
+    for (uint64_t v = 1; v < views && system_mode; v++)
         touch_window_tables(v * SPAN + page);
 }
 

@@ -297,3 +297,13 @@ def random_trace(seed: int, n: int, mode: str, pages: list[int] = PAGES_APART) -
         for _ in range(12 if rng.random() < 0.03 else 1):
             recorder.grant(wish)
     return recorder.rows[:n]
+
+
+def random_spaces(seed: int, pieces: int = 40) -> list[Row]:
+    """Short random traces one behind the other, each in one of four address spaces: nearly all FLUSH rows write CR3."""
+    rng, rows = random.Random(seed), list[Row]()
+    pages = rng.sample(PAGES_COLLIDING, 4)
+    for piece in range(pieces):
+        rows.append(flush(1 if rng.random() < 0.9 else 2, rng.choice([0, 0xA000, 0xB000, 0xC000])))
+        rows += random_trace(1000 * seed + piece, 60, "system", pages)
+    return rows

@@ -28,6 +28,7 @@ from mmuexp.live.process import Engine
 from mmuexp.strategy import is_instruction
 from mmuexp.strategy.registry import parse_spec
 
+SLOW = ("qemu-fast", "fastmem", "views")  # what is not direct runs on softmmu's paths
 LOOPS = dict.fromkeys(SCHEMES, 1) | {"qemu-fast": 2}  # loops over rows: direct, and with moved data
 JUMPS = ("je", "jne", "js")
 SHAPES = [(store, size) for store in (0, 1) for size in (1, 2, 4, 8)]
@@ -54,13 +55,13 @@ def listing_of(scheme: str, path: FastPath | None = None) -> list[tuple[str, lis
 
 
 def paths_of(scheme: str) -> list[FastPath]:
-    """Those that run under the scheme's own listing, also as translated code; without the spells of qemu-fast."""
+    """Those that run under the scheme's own listing, also as translated code; without spells and slow sites."""
     found = paths(program_of(scheme)) + templates(program_of(scheme))
-    return [path for path in found if path.gap == path.resume] if scheme == "qemu-fast" else found
+    return [path for path in found if path.gap == path.resume] if scheme in SLOW else found
 
 
-def spells() -> list[FastPath]:
-    return [path for path in paths(program_of("qemu-fast")) if path.gap != path.resume]
+def spells(scheme: str) -> list[FastPath]:
+    return [path for path in paths(program_of(scheme)) if path.gap != path.resume]
 
 
 FORMS = [
@@ -68,11 +69,11 @@ FORMS = [
     for form in ("absolute", "offset", "vtlb")
     for detect in ("cross", "any", "off")
 ]
-CASES = [(scheme, scheme) for scheme in (*SCHEMES, *FORMS[1:])] + [("qemu-fast", "softmmu")]
+CASES = [(scheme, scheme) for scheme in (*SCHEMES, *FORMS[1:])] + [(scheme, "softmmu") for scheme in SLOW]
 
 
 def chosen(runs: str, listing: str) -> list[FastPath]:
-    return paths_of(runs) if runs == listing else spells()
+    return paths_of(runs) if runs == listing else spells(runs)
 
 
 def kind(operand: str) -> str:
@@ -122,9 +123,10 @@ def test_the_loop_without_translation_has_empty_paths():
     assert all(path.begin == path.end for path in paths(bare) + templates(bare))
 
 
-def test_a_spell_of_qemu_fast_has_the_paths_of_softmmu():
+@pytest.mark.parametrize("scheme", SLOW)
+def test_a_spell_has_the_paths_of_softmmu(scheme):
     for store, size in SHAPES:
-        assert len([path for path in spells() if (path.store, path.bytes) == (store, size)]) == 3
+        assert len([path for path in spells(scheme) if (path.store, path.bytes) == (store, size)]) == 3
 
 
 @pytest.mark.parametrize(("runs", "listing"), CASES)
@@ -210,7 +212,7 @@ def test_constants_are_those_of_the_listing(runs, listing):
                 if (name, theirs) == ("shr", "9"):
                     value = 12 - 4  # page number, times 16 bytes an entry
                 assert int(ours, 16) == value & 0xFFFFFFFF, (path, instruction)
-    assert bool(patched) == (listing in ("softmmu", "map-block") or runs == "qemu-fast")
+    assert bool(patched) == (listing in ("softmmu", "map-block") or runs in SLOW)
 
 
 @pytest.mark.parametrize("scheme", ["byte-lookup", "map-block", *FORMS])
@@ -236,7 +238,7 @@ def test_only_the_access_can_fault(runs, listing):
         assert f"{size} PTR" in compiled[place].operands[0 if path.store else 1]
 
 
-@pytest.mark.parametrize("scheme", ["softmmu", "qemu-fast"])
+@pytest.mark.parametrize("scheme", ["softmmu", *SLOW])
 def test_the_helper_is_called_between_compare_and_hit(scheme):
     program = program_of(scheme)
     vector = symbol(program, "tlb_slow_vector")

@@ -21,6 +21,7 @@ from kit.traces import (
     io_store,
     load,
     map_,
+    random_spaces,
     random_trace,
     store,
 )
@@ -70,6 +71,15 @@ def test_random_traces(spec):
     for seed in range(4):
         mode = ("user", "system")[seed % 2]
         agree(random_trace(1000 * GRID.index(spec) + seed, 2000 if seed < 2 else 300, mode), mode, spec)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["views", "views,views=2", "views,views=3,drop_maps=2,kernel=softmmu", "fastmem,flush=diff,map=accessed"],
+)
+def test_guests_that_change_between_address_spaces(spec):
+    for seed in range(3):
+        assert agree(random_spaces(seed), "system", spec)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
@@ -221,6 +231,7 @@ def test_pages_that_turn_into_devices_and_back(spec):
         "softmmu-qemu10": "slow_io",
         "page-table": "slow_io",
         "qemu-fast": "softmmu_accesses",
+        "fastmem": "softmmu_accesses",
     }
     counted = helped.get(spec, "faults_io")
     assert found.live[counted] >= 80

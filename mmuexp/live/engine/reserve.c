@@ -54,6 +54,13 @@ uint8_t *inaccessible(size_t bytes)
     return memory;
 }
 
+void touch_window_tables(size_t w)
+{
+    struct view *v = view + w / span;
+    touch((uint8_t *)&window[w]);
+    touch((uint8_t *)&v->shown_of_table[w % span >> TABLE_BITS]);
+}
+
 static void make_views(size_t views, size_t pages, size_t guard_bytes)
 {
     windows = views * pages;
@@ -63,14 +70,15 @@ static void make_views(size_t views, size_t pages, size_t guard_bytes)
     count[COUNT_peak_mappings] = mappings; /* before the first row, and for good if there is none */
     size_t tables_of_view = (pages >> TABLE_BITS) + 1;
     size_t bytes = windows * (sizeof *window + sizeof *view->listed) + views * tables_of_view * sizeof(uint16_t);
-    bool populated = !checked && views == 1;
-    window = mmap(NULL, bytes, PROT_READ | PROT_WRITE, FLAGS_NONE | (populated ? MAP_POPULATE : 0), -1, 0);
+    window = mmap(NULL, bytes, PROT_READ | PROT_WRITE, FLAGS_NONE | (!checked && views == 1 ? MAP_POPULATE : 0), -1, 0);
     if (window == MAP_FAILED)
         fail("no address space for the tables of %zu windows: %m", windows);
     uint32_t *listed = (uint32_t *)(window + windows);
     uint16_t *shown_of_table = (uint16_t *)(listed + windows);
     for (size_t v = 0; v < views; v++)
         view[v] = (struct view){.listed = listed + v * pages, .shown_of_table = shown_of_table + v * tables_of_view};
+    for (size_t w = 0; w < pages && !checked && views > 1; w += PAGE_BYTES / sizeof *window)
+        touch_window_tables(w); /* the others' as rows tell pages */
 }
 
 void reserve_start(size_t pages, size_t guard_bytes)
@@ -86,13 +94,6 @@ void reserve_views(size_t views, size_t pages)
 void touch_reserve_tables(uint32_t frame)
 {
     touch(&first_window[frame]);
-}
-
-void touch_window_tables(size_t w)
-{
-    struct view *v = view + w / span;
-    touch((uint8_t *)&window[w]);
-    touch((uint8_t *)&v->shown_of_table[w % span >> TABLE_BITS]);
 }
 
 bool in_reserve(uintptr_t address)
