@@ -1,7 +1,8 @@
 """Instructions for each access on the hit path, counted by valgrind's callgrind as they run, are what the model prices.
 
-Counted is the engine that is timed: what it does while the clock runs, less the loop without translation over the same rows. That is
-the difference that `compare --live` makes of times, so it must be the listing, and nothing that was added around it.
+Counted is the engine that is timed: what it does while the clock runs, less the loop without translation over the same
+rows. That is the difference that `compare --live` makes of times, so it must be the listing, and nothing that was added
+around it.
 """
 
 import re
