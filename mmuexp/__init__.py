@@ -168,6 +168,7 @@ def record(
     output: Path,
     *,
     system: bool = False,
+    guest: str | None = None,
     skip: int = 0,
     limit: int | None = None,
     time_limit: float | None = None,
@@ -179,9 +180,10 @@ def record(
     licence: str | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Recording:
-    """Record a 32-bit x86 Linux program, or a whole guest, under QEMU, and write its trace to `output`.
+    """Record an x86 Linux program, of 32 bits or 64, or a whole guest, under QEMU, and write its trace to `output`.
 
     command          the program and its arguments; with `system` the arguments of qemu-system-i386
+    guest            with `system` which QEMU that is, "i386" (None) or "x86_64"; a program's file tells
     skip, limit      leave so many rows out; record at most so many
     time_limit       end it after so many seconds
     start_at_pc      begin when the program executes an address ("0x8049000") or a symbol
@@ -198,7 +200,7 @@ def record(
     from mmuexp.record.call import called
 
     only = {"root": root, "start_at_pc": start_at_pc}
-    only |= {"start_on_output": start_on_output, "stop_on_output": stop_on_output}
+    only |= {"guest": guest, "start_on_output": start_on_output, "stop_on_output": stop_on_output}
     how = {"skip": skip, "limit": limit, "seconds": time_limit, "force": force, "licence": licence, "note": note}
     return called(command, output, system=system, only=only, how=how)
 

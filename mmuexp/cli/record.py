@@ -10,7 +10,8 @@ from mmuexp.errors import shown
 
 # what follows the program's name is the program's own
 @click.command(context_settings={"allow_interspersed_args": False})
-@click.option("--system", is_flag=True, help="Record a whole guest: the arguments are qemu-system-i386's.")
+@click.option("--system", is_flag=True, help="Record a whole guest: the arguments are QEMU's.")
+@click.option("--guest", type=click.Choice(["i386", "x86_64"]), help="With --system: which processor.  [i386]")
 @click.option("-o", "--output", metavar="FILE", help="Write the trace to FILE.  [PROGRAM.arrow]")
 @click.option("--skip", metavar="ROWS", type=click.IntRange(min=0), default=0, help="Leave the first ROWS out.")
 @click.option("--limit", metavar="ROWS", type=click.IntRange(min=1), help="Record at most ROWS; a guest ends then.")
@@ -23,19 +24,22 @@ from mmuexp.errors import shown
 @click.option("--licence", metavar="TEXT", help="Write into the trace what it may be used under.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGS]...")
 @click.pass_context
-def command(ctx, /, system, output, start_at_pc, start_on_output, stop_on_output, root, force, command, **how):
-    """Record a 32-bit x86 Linux program, or a whole guest: each load, each store and each block of code that it runs.
+def command(ctx, /, system, guest, output, start_at_pc, start_on_output, stop_on_output, root, force, command, **how):
+    """Record an x86 Linux program, or a whole guest: each load, each store and each block of code that it runs.
 
     \b
     Examples:
+      mmuexp record -o ls.arrow -- ls /
       make -C traces/workloads   # builds the programs that these two record
       mmuexp record -- traces/workloads/build/crossing
       mmuexp record -o sort.arrow --skip 1000 --limit 50000 -- traces/workloads/build/numeric_sort
 
-    The program runs under qemu-i386 with its own input, output and exit code. Programs and libraries of Debian's
-    i386 packages run from a folder that they are unpacked into (-L).
+    The program, of 64 bits or of 32, runs under qemu-x86_64 or qemu-i386 with its own input, output and exit code; a
+    script stands for its interpreter. Programs and libraries of Debian's i386 packages run from a folder that they are
+    unpacked into (-L).
 
-    With --system the guest runs under qemu-system-i386, with its page tables, device memory and firmware:
+    With --system the guest runs under qemu-system-i386, or with --guest x86_64 under qemu-system-x86_64, with its page
+    tables, device memory and firmware: as in
     mmuexp record --system -o boot.arrow -- -nographic -kernel vmlinuz -initrd initrd -append console=ttyS0
     """
     from mmuexp.record import record, record_system
@@ -45,12 +49,14 @@ def command(ctx, /, system, output, start_at_pc, start_on_output, stop_on_output
         raise click.UsageError("-L is for programs; a guest has QEMU's own -L after the --")
     if system and start_at_pc is not None:
         raise click.UsageError("--start-at-pc is for programs; a guest has --start-on-output")
+    if guest and not system:
+        raise click.UsageError("--guest is for --system; a program's file tells its width")
     if not system and (start_on_output is not None or stop_on_output is not None):
         raise click.UsageError("--start-on-output and --stop-on-output are for guests; a program has --start-at-pc")
     output = output or (default_output(command) if system else Path(command[0]).name + ".arrow")
     how |= {"note": say, "seconds": how.pop("time_limit"), "force": force or may_overwrite(output)}
     if system:
-        how |= {"start_on_output": start_on_output, "stop_on_output": stop_on_output}
+        how |= {"guest": guest, "start_on_output": start_on_output, "stop_on_output": stop_on_output}
         done = record_system(command, output, **how)
     else:
         done = record(command, output, root=root, start_at_pc=start_at_pc, **how)

@@ -21,9 +21,11 @@ def source_hash() -> str:
     return digest_of(_parts(f"{USER}.c", f"{SYSTEM}.c"), CFLAGS)
 
 
-def plugin(name: str = USER, api: int = APIS[0]) -> Path:
-    """Compile the plugin `name` for version `api` of QEMU's plugin interface.
+def plugin(name: str = USER, api: int = APIS[0], bits: int = 32) -> Path:
+    """Compile the plugin `name` for version `api` of QEMU's plugin interface, and guests of so many bits.
 
     Raises `MmuexpError`: no compiler, a failed compile, a cache that cannot be written.
     """
-    return compiled(name, _parts(f"{name}.c"), (*CFLAGS, f"-DPLUGIN_API={api}"), "the QEMU plugin")
+    return compiled(
+        name, _parts(f"{name}.c"), (*CFLAGS, f"-DPLUGIN_API={api}", f"-DGUEST_BITS={bits}"), "the QEMU plugin"
+    )

@@ -10,7 +10,7 @@ from mmuexp.record.session import Recording
 from mmuexp.record.system import record_system
 
 OF_PROGRAMS = ("root", "start_at_pc")
-OF_GUESTS = ("start_on_output", "stop_on_output")
+OF_GUESTS = ("guest", "start_on_output", "stop_on_output")
 
 
 def called(command: Sequence[str], output: Any, *, system: bool, only: Mapping[str, Any], how: dict) -> Recording:

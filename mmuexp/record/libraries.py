@@ -9,20 +9,19 @@ A link to /etc/alternatives leads out of the folder when the host follows it; `r
 """
 
 import os
-import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmuexp.errors import MmuexpError
+from mmuexp.record.elf import DAMAGED, Elf, Guest, mapped
 
 PLACES = ("usr/local/lib", "lib", "usr/lib")
 NOT_IN_A_PATH = ",:;"  # QEMU's and the loader's separators
 MOST_LINKS = 40  # as Linux
-PT_LOAD, PT_DYNAMIC = 1, 2
 DT_STRTAB, DT_RUNPATH = 5, 29
 
 
-def guest_environment(root: str, program: str) -> list[str]:
+def guest_environment(root: str, program: str, guest: Guest) -> list[str]:
     """Make QEMU's options that make the guest's loader search the library folders of `root` first, for `program`.
 
     Raises MmuexpError for a name that the loader would take for several.
@@ -31,19 +30,19 @@ def guest_environment(root: str, program: str) -> list[str]:
     if found := [mark for mark in NOT_IN_A_PATH if mark in base]:
         what = f"its name holds {found[0]!r}, which separates folders for the guest's loader"
         raise MmuexpError(what, where=base, todo="rename it, or make a link to it")
-    own = library_folders(Path(base))
+    own = library_folders(Path(base), guest)
     folders = [*runpath_folders(base, program), *map(str, [*linked_folders(base, own), *own])]
     folders += [folder for folder in (os.environ.get("LD_LIBRARY_PATH", "").split(":")) if folder]
     folders = [folder for folder in folders if not set(NOT_IN_A_PATH) & set(folder)]
     return ["-E", f"LD_LIBRARY_PATH={':'.join(dict.fromkeys(folders))}"] if folders else []
 
 
-def library_folders(root: Path) -> list[Path]:
-    """List the folders that a loader of 32-bit x86 searches by itself, and those that the folder's ld.so.conf names."""
+def library_folders(root: Path, guest: Guest) -> list[Path]:
+    """List the folders that a guest's loader searches by itself, and those that the folder's ld.so.conf names."""
     found = list(_configured(root, root / "etc/ld.so.conf"))
     for place in PLACES:
-        found += sorted((root / place).glob("i[3-6]86-*"))
-    found += [root / place for place in ("lib32", "usr/lib32", *PLACES)]
+        found += sorted((root / place).glob(guest.library_triplets))
+    found += [root / place for place in (*guest.library_folders, *PLACES)]
     return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
 
 
@@ -101,32 +100,22 @@ def runpath_folders(root: str, program: str) -> list[str]:
     """List the folders that a program's DT_RUNPATH names: beside it ($ORIGIN), or else below `root`."""
     origin = os.path.dirname(os.path.realpath(program))
     folders = []
-    for entry in _runpath(Path(program).read_bytes()):
+    for entry in _runpath(program):
         beside = entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin)
         folders.append(os.path.normpath(beside if beside != entry else os.path.join(root, entry.lstrip("/"))))
     return [folder for folder in folders if os.path.isdir(folder)]
 
 
-def _runpath(data: bytes) -> list[str]:
-    """Read the entries of DT_RUNPATH of a 32-bit program; none if its tables are damaged."""
+def _runpath(program: str) -> list[str]:
+    """Read the entries of DT_RUNPATH of a program; none if its tables are damaged."""
     try:
-        (table,) = struct.unpack_from("<I", data, 28)
-        size, count = struct.unpack_from("<HH", data, 42)
-        segments = [struct.unpack_from("<8I", data, table + at * size) for at in range(count)]
-        (dynamic,) = (
-            data[offset : offset + length] for kind, offset, _, _, length, *_ in segments if kind == PT_DYNAMIC
-        )
-        tags = dict(struct.iter_unpack("<II", dynamic[: len(dynamic) // 8 * 8]))
-        names = tags[DT_STRTAB]
-        (offset,) = (
-            at + names - begin
-            for kind, at, begin, _, length, *_ in segments
-            if kind == PT_LOAD and begin <= names < begin + length
-        )
-        begin = offset + tags[DT_RUNPATH]
-        return [entry for entry in os.fsdecode(data[begin : data.index(b"\0", begin)]).split(":") if entry]
-    except (struct.error, ValueError, KeyError):
+        with mapped(program) as data:
+            elf = Elf(data)
+            tags = elf.dynamic()
+            entries = elf.text_at(tags[DT_STRTAB] + tags[DT_RUNPATH]).split(b":")
+    except (KeyError, *DAMAGED):
         return []
+    return [os.fsdecode(entry) for entry in entries if entry]
 
 
 def outside(root: str, loaded: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`record(...)`: runs a program under qemu-i386 and writes what it does as a trace."""
+"""`record(...)`: runs a program under qemu-i386 or qemu-x86_64 and writes what it does as a trace."""
 
 import os
 import re
@@ -10,12 +10,13 @@ from typing import Any
 
 from mmuexp.errors import MmuexpError, UsageError, option, refuse_itself, shell_line
 from mmuexp.record import build, libraries, program, symbols
+from mmuexp.record.elf import Guest
 from mmuexp.record.ring import Mode
 from mmuexp.record.session import Recording, Session
 from mmuexp.trace import TraceWriter, digest
 from mmuexp.trace.format import utf8
 
-QEMU, QEMU_PACKAGE = "qemu-i386", "qemu-user; the static build has no plugins"
+QEMU_PACKAGE = "qemu-user; the static build has no plugins"
 # It says the same as -L. The other variables of QEMU's are options of it too, which the file would not tell: they make
 # other rows (QEMU_SINGLESTEP), or a recording that never begins (QEMU_GDB).
 KEPT_VARIABLE = "QEMU_LD_PREFIX"
@@ -35,7 +36,7 @@ def record(
     start_at_pc: str | None = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> Recording:
-    """Run `command` (a 32-bit x86 Linux program and its arguments) and write its rows to `output`.
+    """Run `command` (an x86 Linux program or a script, and its arguments) and write its rows to `output`.
 
     The first `skip` rows are left out, and at most `limit` are recorded; the program always runs to its end, with our
     standard input, output and error, unless it runs longer than `seconds`. `root` is the folder where its loader and
@@ -52,32 +53,32 @@ def record(
             "a recording cannot go to stdout, which is the program's", todo=f"say {option('output', 'FILE.arrow')}"
         )
     root = root or os.environ.get(KEPT_VARIABLE)
-    path = program.find(command[0], root)
-    qemu, version, api = find_qemu(QEMU, QEMU_PACKAGE, build.APIS[:1])  # newer ones: Debian's has no plugins
-    plugin = build.plugin(build.USER, api)
-    if os.path.exists(output) and os.path.samefile(output, path):
+    found = program.find(command[0], root)
+    guest = found.guest
+    qemu, version, api = find_qemu(f"qemu-{guest.name}", QEMU_PACKAGE, build.APIS[:1])  # Debian's newer: no plugins
+    plugin = build.plugin(build.USER, api, guest.bits)
+    if os.path.exists(output) and os.path.samefile(output, found.path):
         raise MmuexpError(
             "is the program that is to be recorded", where=output, todo=f"say {option('output', 'FILE.arrow')}"
         )
-    refuse_inputs(command[1:], output)
+    refuse_inputs([*found.arguments, *command[1:]], output)
     start = waits_for = ""
     if start_at_pc is not None:
         if skip:
             what = f"rows begin by {option('skip', '')} or by {option('start_at_pc', '')}"
             raise UsageError(what, where="record", todo="give one of them")
-        address, in_code = symbols.find(path, start_at_pc)
+        address, in_code = symbols.find(found, start_at_pc)
         start, waits_for = f",start={address},in_code={int(in_code)}", f"{start_at_pc} was never executed"
-    metadata = metadata_of(command, version, licence, skip) | {"program.sha256": digest(path)}
+    metadata = metadata_of(guest, command, version, licence, skip) | {"program.sha256": digest(found.path)}
     with TraceWriter(output, mode="user", metadata=metadata, recording=True, force=force) as writer:
         tell_of_kept(writer, note)
         how: dict[str, Any] = {"limit": limit, "seconds": seconds, "waits_for": waits_for, "start": start, "note": note}
-        session = Session(writer, Mode.USER, skip=skip, **how)
-        settings = ["-seed", SEED, "-0", command[0]]
+        session = Session(writer, Mode.USER, guest.bits, skip=skip, **how)
+        settings = ["-seed", SEED, "-0", found.name]
         if root:
-            loader = program.loader_of(path)
-            settings += ["-L", root, *(libraries.guest_environment(root, path) if loader else [])]
-            session.at_end = lambda: _from_outside(session, root, loader)
-        words = [qemu, *settings, "-plugin", session.plugin_option(plugin), path, *command[1:]]
+            settings += ["-L", root, *(libraries.guest_environment(root, found.path, guest) if found.loader else [])]
+            session.at_end = lambda: _from_outside(session, root, found.loader)
+        words = [qemu, *settings, "-plugin", session.plugin_option(plugin), found.path, *found.arguments, *command[1:]]
         return run(session, words, clean_environment(note))
 
 
@@ -129,10 +130,10 @@ def run(session: Session, command: Sequence[str], environment: dict[str, str] | 
         session.end()
 
 
-def metadata_of(command: Sequence[str], version: str, licence: str | None, skip: int) -> dict[str, str]:
+def metadata_of(guest: Guest, command: Sequence[str], version: str, licence: str | None, skip: int) -> dict[str, str]:
     """Make what the file says about where it came from."""
     metadata = {
-        "guest": "i386",
+        "guest": guest.name,
         "recorder": f"{recorder_name()}; {version}",
         "command": shell_line(command),
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -9,7 +9,13 @@ CUT = {
     Ended.VCPUS: "the guest has more than one processor: their accesses have no one order",
     Ended.QEMU: "this QEMU tells addresses in a way that is not known here (known: QEMU 5.2 to 8.0, and from 9.1 on)",
     Ended.RAM: "the guest's RAM is not shared memory (memory-backend-file or -memfd with share=on)",
-    Ended.PAGES: "the guest touched more physical pages than are numbered (2**20, 196,608 of them outside its RAM)",
+    Ended.PAGES: "the guest touched more physical pages than are numbered ({pages}, 196,608 of them outside its RAM)",
+    Ended.VPAGES: "the guest touched more virtual pages than are numbered ({pages})",
 }
 STOPPED = "the text of --stop-on-output was printed"
 EXEC = "the program executed another program"
+
+
+def cut(ended: Ended, bits: int) -> str:
+    """Say why the plugin made no more rows of a guest of so many bits."""
+    return CUT[ended].format(pages="2**22" if bits == 64 else "2**20")

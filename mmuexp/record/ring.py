@@ -13,7 +13,7 @@ import numpy as np
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
 
-MAGIC, VERSION = 0x584D4D55, 6
+MAGIC, VERSION = 0x584D4D55, 7
 HEADER_BYTES = 4096
 CHUNKS = 4  # one is filled, one is written out, two take up the slack between the two
 TOKEN_FREE, TOKEN_STOP = b"f", b"s"
@@ -27,6 +27,7 @@ _HEADER = np.dtype(
         ("flushes_unsure", "u8"),
         ("start_now", "u4"),
         ("loaded_bytes", "u4"),
+        ("guest_bits", "u4"),
         ("loaded", "u1", 3072),
     ]
 )
@@ -50,15 +51,18 @@ class Ended(IntEnum):
     QEMU = 7
     RAM = 8
     PAGES = 9
+    VPAGES = 10
 
 
 class Ring:
-    """`chunks` chunks of 2**20 rows in anonymous shared memory; `fd` is handed to QEMU."""
+    """`chunks` chunks of 2**20 rows in anonymous shared memory; `fd` is handed to QEMU. `bits` is the width of the
+    guest's addresses."""
 
-    def __init__(self, mode: Mode = Mode.USER, chunks: int = CHUNKS):
-        chunk_bytes = BATCH_ROWS * sum(dtype.itemsize for dtype in DTYPES)
+    def __init__(self, mode: Mode = Mode.USER, bits: int = 32, chunks: int = CHUNKS):
+        self._dtypes = DTYPES._replace(vaddr=np.dtype(f"u{bits // 8}"))
+        chunk_bytes = BATCH_ROWS * sum(dtype.itemsize for dtype in self._dtypes)
         size = HEADER_BYTES + chunks * chunk_bytes
-        self.mode, self.chunks = mode, chunks
+        self.mode, self.bits, self.chunks = mode, bits, chunks
         self.fd = os.memfd_create("mmuexp", os.MFD_CLOEXEC)
         try:
             os.ftruncate(self.fd, size)
@@ -71,13 +75,13 @@ class Ring:
             ) from None
         self._header = np.frombuffer(memory, _HEADER, 1)[0:1].view(np.recarray)
         self._header.magic, self._header.version = MAGIC, VERSION
-        self._header.mode, self._header.chunks = mode, chunks
+        self._header.mode, self._header.chunks, self._header.guest_bits = mode, chunks, bits
         self._chunks = [self._wrap(memory, HEADER_BYTES + i * chunk_bytes) for i in range(chunks)]
         self.taken = 0  # rows handed out by `columns`
 
     def _wrap(self, memory: mmap.mmap, offset: int) -> Columns:
         columns = []
-        for dtype in DTYPES:
+        for dtype in self._dtypes:
             columns.append(np.frombuffer(memory, dtype, BATCH_ROWS, offset))
             offset += columns[-1].nbytes
         if self.mode == Mode.USER:  # these never change there, so the plugin does not write them

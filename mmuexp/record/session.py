@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError
 from mmuexp.record.console import Console
-from mmuexp.record.reasons import CUT, EXEC, STOPPED
+from mmuexp.record.reasons import CUT, EXEC, STOPPED, cut
 from mmuexp.record.ring import TOKEN_FREE, TOKEN_STOP, Ended, Mode, Ring
 from mmuexp.record.signals import ENDING, Signals
 from mmuexp.trace import TraceWriter
@@ -40,13 +40,15 @@ class Recording(NamedTuple):
 
 
 class Session:
-    """Holds one run: its process, the ring, the socket, and how far the file is. `limit` and `skip` count rows,
-    `seconds` is a time limit. A user-mode program runs on when the recording ends, a whole guest ends with it."""
+    """Holds one run: its process, the ring, the socket, and how far the file is. `bits` is the width of the guest's
+    addresses, `limit` and `skip` count rows, `seconds` is a time limit. A user-mode program runs on when the recording
+    ends, a whole guest ends with it."""
 
     def __init__(
         self,
         writer: TraceWriter,
         mode: Mode,
+        bits: int,
         *,
         skip: int = 0,
         limit: int | None = None,
@@ -59,7 +61,7 @@ class Session:
         self.waits_for, self.start_option = waits_for, start
         self.console: Console | None = None
         self.noun = "guest" if mode == Mode.SYSTEM else "program"
-        self.ring = Ring(mode)
+        self.ring = Ring(mode, bits)
         self.socket, self.theirs = socket.socketpair()
         self.at_end: Callable[[], dict[str, str]] = dict  # more metadata, asked for when no more rows come
         self.process: Any = None  # QEMU as a Popen, once it runs
@@ -120,9 +122,7 @@ class Session:
                 if self.ring.ended in (Ended.LIMIT, *CUT):
                     self._refuse_an_empty_one()
                     limited = self.ring.ended == Ended.LIMIT
-                    self._finish(
-                        f"the limit of {self.limit:,} rows" if limited else CUT[self.ring.ended], quiet=limited
-                    )
+                    self._finish(f"the limit of {self.limit:,} rows" if limited else self._cut(), quiet=limited)
                 if pidfd in ready:
                     break
                 self._end_what_has_no_end()
@@ -197,7 +197,10 @@ class Session:
         """Raise, and leave no file, for a guest that cannot be recorded at all."""
         if self.ring.mode == Mode.SYSTEM and self.ring.ended in CUT and not self.ring.rows + self.ring.skipped:
             self.writer.abort()
-            raise MmuexpError(CUT[self.ring.ended], where=self.qemu)
+            raise MmuexpError(self._cut(), where=self.qemu)
+
+    def _cut(self) -> str:
+        return cut(self.ring.ended, self.ring.bits)
 
     def _why(self, code: int) -> str:
         """Give `mmuexp.complete` of a recording whose program has ended."""

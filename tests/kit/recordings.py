@@ -43,32 +43,34 @@ def need(tool: str, package: str) -> None:
         pytest.fail(f"{tool} is missing: apt-get install {package}")
 
 
-def _compile(*words: str) -> None:
+def _compile(bits: int, *words: str) -> None:
     need("gcc", "gcc gcc-multilib")
-    done = subprocess.run(["gcc", "-m32", *words], capture_output=True, text=True)
+    done = subprocess.run(["gcc", f"-m{bits}", *words], capture_output=True, text=True)
     if done.returncode:
-        pytest.fail(f"no 32-bit program could be built (apt-get install gcc-multilib): {done.stderr}")
+        pytest.fail(f"no {bits}-bit program could be built (apt-get install gcc-multilib): {done.stderr}")
 
 
 @functools.cache
-def build(name: str) -> str:
-    """The program tests/kit/record_programs/NAME.c or .S, static."""
+def build(name: str, bits: int = 32) -> str:
+    """The program tests/kit/record_programs/NAME.c or .S, static, for that width."""
     source = TESTS / "kit" / "record_programs" / f"{name}.c"
-    target = workshop() / name
+    target = workshop() / f"{bits}" / name
+    target.parent.mkdir(exist_ok=True)
     if source.exists():
-        _compile("-O1", "-static", "-pthread", "-o", str(target), str(source))
+        _compile(bits, "-O1", "-static", "-pthread", "-o", str(target), str(source))
     else:
-        _compile("-nostdlib", "-static", "-no-pie", "-o", str(target), str(source.with_suffix(".S")))
+        _compile(bits, "-nostdlib", "-static", "-no-pie", "-o", str(target), str(source.with_suffix(".S")))
     return str(target)
 
 
 @functools.cache
-def workload(name: str, rounds: int | None = None) -> str:
+def workload(name: str, rounds: int | None = None, bits: int = 32) -> str:
     """The program traces/workloads/NAME, with ROUNDS rounds where its counts are formulas in it."""
     need("gcc", "gcc gcc-multilib")
     need("make", "make")
-    folder = workshop() / f"workloads-{rounds or 'full'}"
-    command = ["make", "-s", "-C", str(WORKLOADS), f"BUILD={folder}", f"ROUNDS={rounds or ''}", f"{folder}/{name}"]
+    folder = workshop() / f"workloads-{rounds or 'full'}-{bits}"
+    settings = [f"BUILD={folder}", f"ROUNDS={rounds or ''}", f"BITS={bits}"]
+    command = ["make", "-s", "-C", str(WORKLOADS), *settings, f"{folder}/{name}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         pytest.fail(f"{name} could not be built (apt-get install gcc-multilib): {done.stderr}")
@@ -141,9 +143,9 @@ def finish(process: subprocess.Popen, stdin: str | None = None, seconds: float =
         pytest.fail(f"the recorder hangs; it has written {out!r} {err!r}")
 
 
-def spinning(tmp_path) -> subprocess.Popen:
+def spinning(tmp_path, bits: int = 32) -> subprocess.Popen:
     """A recording in the middle of its work: `spin` has said "ready" and has made some chunks of rows."""
-    process = start("-o", "spin.arrow", "--", build("spin"), cwd=tmp_path)
+    process = start("-o", "spin.arrow", "--", build("spin", bits), cwd=tmp_path)
     assert process.stdout.readline() == "ready\n"
     end = time.monotonic() + 30
     size = 0

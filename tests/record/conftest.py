@@ -4,6 +4,12 @@ import pytest
 from kit.recordings import environment, here
 
 
+@pytest.fixture(params=[32, 64])
+def bits(request):
+    """The width of the programs that are recorded."""
+    return request.param
+
+
 @pytest.fixture(scope="module", params=here())
 def env(request):
     return environment(request.param)

@@ -1,5 +1,6 @@
 """`mmuexp record`: which rows a program makes, and that the program notices nothing."""
 
+import os
 import shutil
 import sys
 
@@ -14,8 +15,11 @@ from mmuexp.trace import digest, open_trace
 LOAD, STORE, EXEC = Op.LOAD, Op.STORE, Op.EXEC
 
 
-def test_the_program_keeps_its_input_output_and_exit_code(tmp_path):
-    program = build("echo")
+GUEST = {32: "i386", 64: "x86_64"}
+
+
+def test_the_program_keeps_its_input_output_and_exit_code(tmp_path, bits):
+    program = build("echo", bits)
     done = record("-o", "echo.arrow", "--licence", "none", "--", program, cwd=tmp_path, stdin="one\ntwo\n")
     assert (done.code, done.out) == (7, "one\ntwo\n")
     assert done.err.startswith("done\n")
@@ -24,17 +28,17 @@ def test_the_program_keeps_its_input_output_and_exit_code(tmp_path):
     assert trace.mode == "user"
     assert trace.complete == "yes"
     assert trace.window == (0, trace.rows)
-    assert trace.metadata["guest"] == "i386"
+    assert trace.metadata["guest"] == GUEST[bits]
     assert trace.metadata["licence"] == "none"
     assert trace.metadata["command"].split()[0] == program
     assert trace.metadata["program.sha256"] == digest(program)
-    assert "qemu-i386 version" in trace.metadata["recorder"]
+    assert f"qemu-{GUEST[bits]} version" in trace.metadata["recorder"]
 
 
-def test_positions_and_long_blocks(tmp_path):
+def test_positions_and_long_blocks(tmp_path, bits):
     """longblock.S: 301 instructions in a line. QEMU ends a block where its buffer is full (7.2: after 197 of these), so
     only the sum of the EXEC rows is known; a position counts from its block's first instruction, 255 at most."""
-    done = record("--", build("longblock"), cwd=tmp_path)
+    done = record("--", build("longblock", bits), cwd=tmp_path)
     assert done.code == 0
     rows = tuples(tmp_path / "longblock.arrow")
     blocks = [(at, size, insns) for op, at, size, insns, _, _ in rows if op == EXEC]
@@ -97,9 +101,9 @@ def test_skipping_more_than_there_is_leaves_an_empty_trace(tmp_path):
     assert (trace.rows, trace.window, trace.complete) == (0, (41, 0), "yes")
 
 
-def test_a_forked_child_is_not_recorded(tmp_path):
+def test_a_forked_child_is_not_recorded(tmp_path, bits):
     """forks.c: 1000 stores of the parent, none of the child's 100,000; the child's exit code comes through."""
-    done = record("--", build("forks"), cwd=tmp_path)
+    done = record("--", build("forks", bits), cwd=tmp_path)
     assert done.code == 5
     parent_cell, child_cell = map(int, done.out.split())
     rows = rows_of(tmp_path / "forks.arrow")
@@ -109,8 +113,8 @@ def test_a_forked_child_is_not_recorded(tmp_path):
     assert open_trace(tmp_path / "forks.arrow").complete == "yes"
 
 
-def test_exec_of_another_program_is_reported(tmp_path):
-    done = record("--", build("execs"), "/bin/sh", "-c", "sleep 0.3; echo other; exit 12", cwd=tmp_path)
+def test_exec_of_another_program_is_reported(tmp_path, bits):
+    done = record("--", build("execs", bits), "/bin/sh", "-c", "sleep 0.3; echo other; exit 12", cwd=tmp_path)
     assert (done.code, done.out) == (12, "other\n")
     assert "executed another program; the recording ends here" in done.err
     trace = open_trace(tmp_path / "execs.arrow")
@@ -118,23 +122,33 @@ def test_exec_of_another_program_is_reported(tmp_path):
     assert trace.complete == "the program executed another program"
 
 
-def test_an_exec_that_fails_ends_nothing(tmp_path):
-    done = record("--", build("execs"), "/nonexistent/other", cwd=tmp_path)
+def test_an_exec_that_fails_ends_nothing(tmp_path, bits):
+    done = record("--", build("execs", bits), "/nonexistent/other", cwd=tmp_path)
     assert done.code == 9
     assert open_trace(tmp_path / "execs.arrow").complete == "yes"
 
 
-def test_a_program_that_closes_every_file_is_recorded_to_its_end(tmp_path):
-    done = record("--", build("closes"), cwd=tmp_path)
+def test_a_program_that_closes_every_file_is_recorded_to_its_end(tmp_path, bits):
+    done = record("--", build("closes", bits), cwd=tmp_path)
     assert (done.code, done.out) == (6, "closed\n")
     assert open_trace(tmp_path / "closes.arrow").complete == "yes"
 
 
-def test_atomic_instructions_are_a_load_and_a_store(tmp_path):
-    """atomic.S: lock incl, lock cmpxchgl, xchgl and lock cmpxchg8b on one word, one each."""
-    assert record("--", build("atomic"), cwd=tmp_path).code == 0
+def test_atomic_instructions_are_a_load_and_a_store(tmp_path, bits):
+    """atomic.S: lock incl, lock cmpxchgl, xchgl, lock cmpxchg8b and lock cmpxchg16b on one word, one each."""
+    assert record("--", build("atomic", bits), cwd=tmp_path).code == 0
     rows = [(op, size, insns) for op, _, size, insns, _, _ in tuples(tmp_path / "atomic.arrow") if op != EXEC]
-    assert rows == [(op, size, at) for size, at in ((4, 1), (4, 2), (4, 3), (8, 4)) for op in (LOAD, STORE)]
+    sizes = [4, 4, 4, 8] + [16] * (bits == 64)
+    assert rows == [(op, size, at) for at, size in enumerate(sizes, 1) for op in (LOAD, STORE)]
+
+
+def test_atomic_instructions_of_16_bytes_beside_other_threads(tmp_path):
+    """wideatomic.c: QEMU makes one access of cmpxchg16b then, and two of 8 bytes where a program has one thread."""
+    done = record("--", build("wideatomic", 64), cwd=tmp_path)
+    assert done.code == 0, done.err
+    cell = int(done.out)
+    rows = [(op, vaddr - cell, size) for op, vaddr, size, *_ in tuples(tmp_path / "wideatomic.arrow") if op != EXEC]
+    assert [row for row in rows if 0 <= row[1] < 16] == [(LOAD, 0, 16), (STORE, 0, 16)] * 20
 
 
 def test_options_after_the_program_are_the_programs_own(tmp_path):
@@ -144,8 +158,11 @@ def test_options_after_the_program_are_the_programs_own(tmp_path):
 
 def test_the_examples_of_the_help_run(tmp_path):
     help_text = record("--help", cwd=tmp_path).out
-    examples = [line.split()[1:] for line in help_text.splitlines() if line.strip().startswith("mmuexp record ")]
-    assert len(examples) == 2
+    examples = [line.split()[1:] for line in help_text.splitlines() if line.startswith("    mmuexp record ")]
+    first, *examples = examples
+    assert first == ["record", "-o", "ls.arrow", "--", "ls", "/"] and len(examples) == 2
+    done = record(*first[1:], cwd=tmp_path)
+    assert done.code == 0 and set(os.listdir("/")) >= set(done.out.split())
     shutil.copytree(TRACES / "workloads", tmp_path / "traces" / "workloads", dirs_exist_ok=True)
     for words in examples:
         program = tmp_path / words[-1]

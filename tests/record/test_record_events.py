@@ -26,12 +26,13 @@ int main(int argc, char **argv)
 """
 
 
-@pytest.fixture(scope="module", params=["-no-pie", "-static-pie", "-pie"])
+@pytest.fixture(scope="module", params=["-no-pie", "-static-pie", "-pie", "-m64 -no-pie", "-m64 -pie"])
 def program(request) -> str:
     source, made = workshop() / "target.c", workshop() / f"target{request.param}"
     source.write_text(SOURCE)
-    flags = {"-no-pie": ["-no-pie", "-static"]}.get(request.param, [request.param])
-    subprocess.run(["gcc", "-m32", "-O1", "-pthread", *flags, "-o", made, source], check=True)
+    width, kind = ("-m32 " + request.param).split()[-2:]
+    flags = {"-no-pie": ["-no-pie", "-static"]}.get(kind, [kind])
+    subprocess.run(["gcc", width, "-O1", "-pthread", *flags, "-o", made, source], check=True)
     return str(made)
 
 

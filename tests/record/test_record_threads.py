@@ -46,8 +46,8 @@ def check_turns(rows: Columns) -> None:
         assert not column[turns].any()
 
 
-def test_a_thread_and_its_rows(tmp_path):
-    done = record("--", build("threads"), cwd=tmp_path)
+def test_a_thread_and_its_rows(tmp_path, bits):
+    done = record("--", build("threads", bits), cwd=tmp_path)
     assert done.code == 4
     cell, left = map(int, done.out.split())
     assert left == 999 + 3_000_000
@@ -72,10 +72,10 @@ def work_of(rows: Columns, thread: int, cells: int, marks: int) -> list[np.ndarr
     return [place, own.size, own.insns, own.op, own.flags]
 
 
-def test_eight_threads_each_do_what_it_does_alone(tmp_path):
+def test_eight_threads_each_do_what_it_does_alone(tmp_path, bits):
     threads, rounds = 8, 20_000
     for name, words in (("together", []), ("alone", ["alone"])):
-        done = record("-o", f"{name}.arrow", "--", build("crew"), threads, rounds, *words, cwd=tmp_path)
+        done = record("-o", f"{name}.arrow", "--", build("crew", bits), threads, rounds, *words, cwd=tmp_path)
         assert (done.code, open_trace(tmp_path / f"{name}.arrow").complete) == (4, "yes")
         check_turns(rows_of(tmp_path / f"{name}.arrow"))
     cells, marks = map(int, done.out.split())
@@ -100,10 +100,10 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("how", ENDS)
-def test_a_thread_ends_the_program(tmp_path, how):
+@pytest.mark.parametrize(("how", "bits"), [(how, 32) for how in ENDS] + [("fault", 64), ("exec", 64), ("create", 64)])
+def test_a_thread_ends_the_program(tmp_path, how, bits):
     """crowd.c: while two others run, the last thread does something. What each row is does not depend on it."""
-    done = record("--", build("crowd"), how, cwd=tmp_path)
+    done = record("--", build("crowd", bits), how, cwd=tmp_path)
     trace = open_trace(tmp_path / "crowd.arrow")
     assert (done.code, trace.complete) == (ENDS[how][0], ENDS[how][1])
     assert "Traceback" not in done.err

@@ -5,7 +5,6 @@ import resource
 import shutil
 import signal
 import struct
-import sys
 import time
 from pathlib import Path
 
@@ -30,9 +29,9 @@ def check_spin(path, complete: str) -> None:
     assert len(np.unique(rows.vaddr[-100_000:][tail == Op.STORE])) == 1
 
 
-def test_interrupt_from_the_keyboard(tmp_path):
+def test_interrupt_from_the_keyboard(tmp_path, bits):
     """^C reaches the program and the recorder: the program dies of it, the recorder finishes the file."""
-    process = spinning(tmp_path)
+    process = spinning(tmp_path, bits)
     os.killpg(process.pid, signal.SIGINT)
     _, err = finish(process)
     assert process.returncode == 128 + signal.SIGINT
@@ -163,12 +162,17 @@ def test_a_program_that_crashes(tmp_path):
     assert "the program was ended by SIGSEGV" in open_trace(tmp_path / "crash.arrow").complete
 
 
-def elf(path, *, machine=3, kind=2, bits=1, interpreter=b"") -> str:
-    """A file that begins as an ELF program does."""
+def elf(path, *, machine=3, kind=2, bits=1, interpreter=b"", cut=None) -> str:
+    """A file that begins as an ELF program does. `bits` 1 are 32, 2 are 64."""
     ident = b"\x7fELF" + bytes([bits, 1, 1]) + bytes(9)
-    header = struct.pack("<HHIIIIIHHHHHH", kind, machine, 1, 0, 52, 0, 0, 52, 32, bool(interpreter), 0, 0, 0)
-    segment = struct.pack("<8I", 3, 84, 0, 0, len(interpreter), len(interpreter), 4, 1) if interpreter else b""
-    path.write_bytes(ident + header + segment + interpreter)
+    size, count = len(interpreter), bool(interpreter)
+    if bits == 2:
+        header = struct.pack("<HHIQQQIHHHHHH", kind, machine, 1, 0, 64, 0, 0, 64, 56, count, 0, 0, 0)
+        segment = struct.pack("<IIQQQQQQ", 3, 4, 120, 0, 0, size, size, 1) if interpreter else b""
+    else:
+        header = struct.pack("<HHIIIIIHHHHHH", kind, machine, 1, 0, 52, 0, 0, 52, 32, count, 0, 0, 0)
+        segment = struct.pack("<8I", 3, 84, 0, 0, size, size, 4, 1) if interpreter else b""
+    path.write_bytes((ident + header + segment + interpreter)[:cut])
     path.chmod(0o755)
     return str(path)
 
@@ -193,8 +197,8 @@ def test_an_output_that_is_a_device_or_a_pipe_stays(tmp_path):
     assert (tmp_path / "pipe").is_fifo() and (tmp_path / "null").is_char_device()
 
 
-def script(path) -> str:
-    path.write_text("#!/bin/sh\necho no\n")
+def script(path, first: str) -> str:
+    path.write_text(f"{first}\necho no\n")
     path.chmod(0o755)
     return str(path)
 
@@ -216,12 +220,25 @@ REFUSED = {
     "not found": (str, "no such program"),
     "a folder": (lambda path: str(path.parent), "not a file"),
     "not executable": (unexecutable, "not executable"),
-    "a script": (script, "a script, not a program; record its interpreter: /bin/sh"),
+    "a script of nobody": (
+        lambda path: script(path, "#!/nonexistent/sh"),
+        "its interpreter /nonexistent/sh cannot be run: no such program",
+    ),
+    "a script without a name": (lambda path: script(path, "#!"), "a script that names no interpreter"),
+    "a script of itself": (lambda path: script(path, f"#!{path}"), "a script whose interpreter is a script"),
     "a text": (plain, "not an ELF program"),
-    "64 bits": (lambda path: sys.executable, "a 64-bit program"),
-    "another machine": (lambda path: elf(path, machine=40), "another machine"),
+    "another machine": (lambda path: elf(path, machine=40), "a 32-bit program for another machine"),
+    "another machine of 64 bits": (lambda path: elf(path, machine=183, bits=2), "a 64-bit program for another machine"),
+    "x32": (lambda path: elf(path, machine=62), "a 32-bit program for another machine"),
+    "of no width": (lambda path: elf(path, bits=3), "a truncated ELF file"),
+    "cut in its header": (lambda path: elf(path, bits=2, machine=62, cut=60), "a truncated ELF file"),
+    "cut in its segments": (lambda path: elf(path, interpreter=b"/lib/ld", cut=80), "a truncated ELF file"),
     "an object file": (lambda path: elf(path, kind=1), "not a program"),
     "no loader": (lambda path: elf(path, interpreter=b"/lib/ld-none.so\0"), "loader /lib/ld-none.so is neither below"),
+    "no loader of 64 bits": (
+        lambda path: elf(path, bits=2, machine=62, interpreter=b"/lib/ld-none.so\0"),
+        "libc6:amd64",
+    ),
 }
 
 
@@ -246,11 +263,14 @@ def folder_with(tmp_path, *tools: str) -> str:
     return str(folder)
 
 
-def test_no_qemu(tmp_path):
+def test_no_qemu(tmp_path, bits):
     env = {"PATH": folder_with(tmp_path, "cc")}
-    done = record("--", build("echo"), cwd=tmp_path, env=env)
+    done = record("--", build("echo", bits), cwd=tmp_path, env=env)
     assert done.code == 1
-    assert "no qemu-i386 in PATH; install it (Debian: apt-get install qemu-user" in done.err
+    assert (
+        f"no qemu-{'i386' if bits == 32 else 'x86_64'} in PATH; install it (Debian: apt-get install qemu-user"
+        in done.err
+    )
     assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "echo.arrow").exists()
 

@@ -8,25 +8,28 @@ import pytest
 from mmuexp.guest import BATCH_ROWS
 from mmuexp.record.ring import HEADER_BYTES, Mode, Ring
 
-CHUNK_BYTES = 13 * BATCH_ROWS
+CHUNK_BYTES = {32: 13 * BATCH_ROWS, 64: 17 * BATCH_ROWS}
 ROWS_AT = 40  # of `rows` in the header
+HIGH = {32: 0, 64: 0xFFFF_8000_0000_0000}
 
 
 class Plugin:
     """What the plugin does to the shared memory: number the rows in column vaddr, then tell how many there are."""
 
-    def __init__(self, ring: Ring):
-        self.memory = mmap.mmap(ring.fd, HEADER_BYTES + ring.chunks * CHUNK_BYTES)
+    def __init__(self, ring: Ring, bits: int = 32):
+        self.bits, chunk = bits, CHUNK_BYTES[bits]
+        self.memory = mmap.mmap(ring.fd, HEADER_BYTES + ring.chunks * chunk)
         self.rows = np.frombuffer(self.memory, "u8", 1, ROWS_AT)
         self.chunks = [
-            np.frombuffer(self.memory, "u4", BATCH_ROWS, HEADER_BYTES + i * CHUNK_BYTES) for i in range(ring.chunks)
+            np.frombuffer(self.memory, f"u{bits // 8}", BATCH_ROWS, HEADER_BYTES + i * chunk)
+            for i in range(ring.chunks)
         ]
 
     def write_up_to(self, rows: int) -> None:
         numbers = np.arange(int(self.rows[0]), rows)
         for i, chunk in enumerate(self.chunks):
             mine = numbers[numbers // BATCH_ROWS % len(self.chunks) == i]
-            chunk[mine % BATCH_ROWS] = mine
+            chunk[mine % BATCH_ROWS] = mine.astype(chunk.dtype) + chunk.dtype.type(HIGH[self.bits])
         self.rows[0] = rows
 
 
@@ -40,9 +43,9 @@ class Plugin:
     ],
 )
 @pytest.mark.parametrize("mode", Mode)
-def test_a_chunk_that_is_taken_in_parts(mode, stops):
-    ring = Ring(mode, chunks=2)
-    plugin = Plugin(ring)
+def test_a_chunk_that_is_taken_in_parts(mode, stops, bits):
+    ring = Ring(mode, bits, chunks=2)
+    plugin = Plugin(ring, bits)
     taken = []
     for stop in stops:
         plugin.write_up_to(stop)
@@ -50,7 +53,7 @@ def test_a_chunk_that_is_taken_in_parts(mode, stops):
             assert {len(column) for column in columns} == {len(columns.op)}
             taken.append(columns.vaddr.copy())
         assert ring.taken == stop
-        assert np.array_equal(np.concatenate(taken), np.arange(stop))
+        assert np.array_equal(np.concatenate(taken) - np.dtype(f"u{bits // 8}").type(HIGH[bits]), np.arange(stop))
         assert ring.in_chunk == stop % BATCH_ROWS
     ring.close()
 

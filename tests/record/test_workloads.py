@@ -103,8 +103,8 @@ def test_string_sort_moves_unaligned(tmp_path):
 
 
 @pytest.mark.parametrize("program", ["crossing", "textdata", "ownpage", "smc"])
-def test_counts_by_construction_on_the_rows(tmp_path, program):
-    done = record("-o", "new.arrow", "--", workload(program), cwd=tmp_path)
+def test_counts_by_construction_on_the_rows(tmp_path, program, bits):
+    done = record("-o", "new.arrow", "--", workload(program, bits=bits), cwd=tmp_path)
     assert done.code == 0
     assert count(rows_of(tmp_path / "new.arrow")) == shape(program, rounds_of(program))
 

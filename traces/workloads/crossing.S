@@ -24,6 +24,8 @@
 #define ROUNDS 40000
 #endif
 
+#include "exit.inc"
+
         .text
         .globl  _start
 _start:
@@ -50,8 +52,7 @@ round:
         xorl    %ebx, %ebx
         testl   %esi, %esi
         setnz   %bl
-        movl    $252, %eax              /* exit_group */
-        int     $0x80
+        exit
 
         .bss
         .balign 65536

@@ -19,6 +19,8 @@
 #define ROUNDS 5000
 #endif
 
+#include "exit.inc"
+
         .text
         .globl  _start
         .balign 4096
@@ -30,7 +32,6 @@ round:
         jnz     round
 
         xorl    %ebx, %ebx
-        movl    $252, %eax              /* exit_group */
-        int     $0x80
+        exit
         .balign 64
 word:   .long   0

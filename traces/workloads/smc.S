@@ -19,6 +19,8 @@
 #define ROUNDS 20000
 #endif
 
+#include "exit.inc"
+
         .text
         .globl  _start
         .balign 4096
@@ -36,8 +38,7 @@ round:
         xorl    %ebx, %ebx
         testl   %esi, %esi
         setnz   %bl
-        movl    $252, %eax              /* exit_group */
-        int     $0x80
+        exit
 
         .balign 4096
 function:                               /* page B */

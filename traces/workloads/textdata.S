@@ -22,6 +22,8 @@
 #define ROUNDS 20000
 #endif
 
+#include "exit.inc"
+
         .text
         .globl  _start
         .balign 4096
@@ -41,7 +43,6 @@ on_b:                                   /* page B */
         jnz     round
 
         leal    -1(%eax), %ebx          /* the last round's word is 1 */
-        movl    $252, %eax              /* exit_group */
-        int     $0x80
+        exit
         .balign 64
 word_b: .long   0

@@ -20,12 +20,12 @@ enum mode_of_code { KERNEL = 0, USER = 1, NOT_YET = 2 };
 
 /* A block, or a part of 255 instructions of a long one. It lives until QEMU drops all blocks. */
 struct block {
-    uint32_t vaddr;
+    vaddr_t vaddr;
     uint16_t size;
     uint8_t insns;
     uint8_t mode;     /* a block belongs to one privilege level; its first access tells which */
     uint64_t host[2]; /* host pages; the second is 0 where it does not cross */
-    uint32_t eip;     /* where_v3.h: what %eip was when it was translated for `vaddr` */
+    vaddr_t eip;      /* where_v3.h: what %eip was when it was translated for `vaddr` */
 };
 
 #define ARENA_BLOCKS 16384
@@ -39,10 +39,10 @@ static struct {
     struct arena *arenas;
     struct block *pending; /* the last EXEC row's block, while its privilege level is a guess */
     uint8_t *pending_flags;
-    uint8_t mode;             /* of what ran last */
-    uint32_t shift;           /* how far from where it was translated for the block lies that runs */
-    uint8_t user_index;       /* MMU index of privilege level 3 */
-    uint8_t page_mode[PAGES]; /* of the code in a virtual page, as its blocks told last */
+    uint8_t mode;              /* of what ran last */
+    vaddr_t shift;             /* how far from where it was translated for the block lies that runs */
+    uint8_t user_index;        /* MMU index of privilege level 3, for code of 32 bits */
+    uint8_t page_mode[VPAGES]; /* of the code in a virtual page, as its blocks told last */
 } g = {.mode = KERNEL, .user_index = NOT_ESTABLISHED};
 
 static void __attribute__((noinline, cold)) learn_mode(uint8_t mode)
@@ -50,7 +50,7 @@ static void __attribute__((noinline, cold)) learn_mode(uint8_t mode)
     struct block *block = g.pending;
     g.pending = NULL;
     block->mode = mode;
-    g.page_mode[block->vaddr >> PAGE_BITS] = mode;
+    g.page_mode[vpage_of(block->vaddr)] = mode;
     *g.pending_flags = mode ? FLAG_USER : 0;
     __atomic_store_n(r.shared_rows, r.rows, __ATOMIC_RELEASE);
 }

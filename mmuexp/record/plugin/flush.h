@@ -29,12 +29,13 @@ struct watch {
     struct watch *next;
     struct suspect suspect;
     struct value value; /* what a move to a control register writes, as far as its block tells */
-    uint32_t after;     /* address of the instruction that follows */
+    vaddr_t after;      /* address of the instruction that follows */
+    uint64_t operand;   /* of INVLPG (invlpg.h) */
 };
 
 static struct watch *watches;
 
-static struct watch *new_watch(struct suspect suspect, uint32_t after)
+static struct watch *new_watch(struct suspect suspect, vaddr_t after)
 {
     struct watch *watch = malloc(sizeof *watch);
     if (!watch)

@@ -18,27 +18,30 @@
 
 #define SLOTS 64u
 #define WITNESSES 4u
-#define TOUCHED (1u << 31)
+#define INDEX_AT (GUEST_BITS - PAGE_BITS) /* of the MMU index beside a page's number */
+#define TOUCHED ((vaddr_t)1 << (GUEST_BITS - 1))
 #define TSS_WORDS 11u /* CR3, EIP, EFLAGS and eight registers, which only a task switch reads in a row */
 
 static struct {
-    uint32_t recent[SLOTS]; /* by a page's low bits: the one accessed last, with its MMU index and TOUCHED; 0 none */
-    uint32_t witnesses, witness[WITNESSES]; /* taken out of `recent`: what is there again was touched */
-    struct watch watched;                   /* the instruction */
-    const struct watch *watch;              /* == watched, NULL none */
-    uint8_t mode;                           /* at which it ran */
-    uint32_t words, next_word;              /* how many words in a row it has read, and where the next would be */
+    vaddr_t recent[SLOTS]; /* by a page's low bits: the one accessed last, with its MMU index and TOUCHED; 0 none */
+    uint32_t witnesses;
+    vaddr_t witness[WITNESSES]; /* taken out of `recent`: what is there again was touched */
+    struct watch watched;       /* the instruction */
+    const struct watch *watch;  /* == watched, NULL none */
+    uint8_t mode;               /* at which it ran */
+    uint32_t words;             /* how many words in a row it has read */
+    vaddr_t next_word;          /* where the next would be */
     bool switches_task;
     struct value held[5]; /* what is known of what the control registers hold */
 } f = {.held = {[0] = {.known = ~0u, .bits = 0x60000010}, [3] = {.known = ~0u}, [4] = {.known = ~0u}}};
 
-static inline __attribute__((always_inline)) void note_access(uint32_t info, uint32_t vaddr)
+static inline __attribute__((always_inline)) void note_access(uint32_t info, vaddr_t vaddr)
 {
-    f.recent[vaddr >> PAGE_BITS & (SLOTS - 1)] = TOUCHED | MMU_INDEX(info) << 20 | vaddr >> PAGE_BITS;
+    f.recent[vaddr >> PAGE_BITS & (SLOTS - 1)] = TOUCHED | (vaddr_t)MMU_INDEX(info) << INDEX_AT | vaddr >> PAGE_BITS;
 }
 
 /* An access that the processor itself may have made, for an instruction that works on tables. */
-static void __attribute__((noinline, cold)) note_table_access(uint32_t info, uint32_t vaddr)
+static void __attribute__((noinline, cold)) note_table_access(uint32_t info, vaddr_t vaddr)
 {
     bool in_a_row = vaddr == f.next_word && !(RW(info) & QEMU_PLUGIN_MEM_W);
     if (in_a_row && SIZE(info) == 2 && f.words >= TSS_WORDS) /* the selectors follow */
@@ -47,9 +50,9 @@ static void __attribute__((noinline, cold)) note_table_access(uint32_t info, uin
     f.next_word = vaddr + 4;
 }
 
-static bool is_there(uint32_t page)
+static bool is_there(vaddr_t page)
 {
-    return host_page(LOAD_INFO(page >> 20 & 15), page << PAGE_BITS);
+    return host_page(LOAD_INFO(page >> INDEX_AT & 15), page << PAGE_BITS);
 }
 
 static void call_witnesses(void)
@@ -138,7 +141,7 @@ static uint32_t reason_of_move(const struct watch *watch, bool follows, enum ver
 }
 
 /* The next block begins: reason of the FLUSH row that is due before it, 0 for none. */
-static uint32_t end_watch(const struct block *block, uint32_t vaddr)
+static uint32_t end_watch(const struct block *block, vaddr_t vaddr)
 {
     const struct watch *watch = f.watch;
     f.watch = NULL;

@@ -20,21 +20,21 @@
 #define COMMAND_A20_ON 0xdfu
 
 static struct {
-    struct watch watched;           /* the instruction */
-    const struct watch *watch;      /* == watched, NULL none */
-    uint32_t cr0, cr3, cr4, eflags; /* before it */
+    struct watch watched;          /* the instruction */
+    const struct watch *watch;     /* == watched, NULL none */
+    vaddr_t cr0, cr3, cr4, eflags; /* before it */
     uint8_t mode;
     uint8_t reason; /* of the FLUSH row that it makes if it is not refused */
     bool stores;    /* it stores to a table */
     bool a20_masked, writes_outport;
 } f;
 
-static inline void note_access(uint32_t info, uint32_t vaddr)
+static inline void note_access(uint32_t info, vaddr_t vaddr)
 {
     (void)info, (void)vaddr;
 }
 
-static void __attribute__((noinline, cold)) note_table_access(uint32_t info, uint32_t vaddr)
+static void __attribute__((noinline, cold)) note_table_access(uint32_t info, vaddr_t vaddr)
 {
     (void)vaddr;
     f.stores |= !!(RW(info) & QEMU_PLUGIN_MEM_W);
@@ -47,7 +47,7 @@ static bool is_watched(uint8_t kind)
 
 static uint8_t reason_of_move(struct suspect move)
 {
-    uint32_t value = read_register(EAX + move.source);
+    vaddr_t value = read_register(EAX + move.source);
     p.cr3 = value;
     switch (move.reason) {
     case FLUSH_CR0:
@@ -105,13 +105,13 @@ static uint32_t look_at_device(void)
 }
 
 /* The next block begins: reason of the FLUSH row that is due before it, 0 for none. */
-static uint32_t end_watch(const struct block *block, uint32_t vaddr)
+static uint32_t end_watch(const struct block *block, vaddr_t vaddr)
 {
     const struct watch *watch = f.watch;
     (void)block;
     f.watch = NULL;
     bool is_refused = f.mode != KERNEL && vaddr != watch->after;
-    uint32_t cr0 = read_register(CR0), cr3 = read_register(CR3), nested = read_register(EFLAGS) & EFLAGS_NT;
+    vaddr_t cr0 = read_register(CR0), cr3 = read_register(CR3), nested = read_register(EFLAGS) & EFLAGS_NT;
     bool was_nested = f.eflags & EFLAGS_NT, protected = f.cr0 & CR0_PE && !(f.eflags & EFLAGS_VM);
     bool changed = (cr0 ^ f.cr0) & CR0_PAGING || (read_register(CR4) ^ f.cr4) & CR4_PAGING, task = false;
     switch (watch->suspect.kind) {

@@ -15,6 +15,12 @@
 
 #include "rows.h"
 
+#if GUEST_BITS == 64
+#define TARGET_NAME "x86_64"
+#else
+#define TARGET_NAME "i386"
+#endif
+
 static bool is_argument(const char *arg, const char *key, uint64_t *value)
 {
     size_t n = strlen(key);
@@ -43,7 +49,8 @@ static int open_ring(enum mode mode, qemu_plugin_id_t id, int argc, char **argv)
     r.header = mmap(NULL, HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ring, 0);
     if (r.header == MAP_FAILED)
         return refuse("no shared memory");
-    if (r.header->magic != RING_MAGIC || r.header->version != RING_VERSION || r.header->mode != mode)
+    if (r.header->magic != RING_MAGIC || r.header->version != RING_VERSION || r.header->mode != mode ||
+        r.header->guest_bits != GUEST_BITS)
         return refuse("the shared memory has another layout");
     size_t bytes = HEADER_BYTES + r.header->chunks * sizeof(struct chunk);
     munmap(r.header, HEADER_BYTES);

@@ -1,5 +1,6 @@
 /*
- * QEMU plugin: every load, store and translation block of a 32-bit x86 program, as rows in shared memory.
+ * QEMU plugin: every load, store and translation block of an x86 program, as rows in shared memory. It is compiled for
+ * programs of 32 bits or of 64 (GUEST_BITS).
  *
  *   qemu-i386 -plugin FILE,ring=FD,socket=FD,skip=ROWS,limit=ROWS PROGRAM ...
  *
@@ -21,6 +22,7 @@
 #include "ring.h"
 #include "rows.h"
 #include "install.h"
+#include "program_blocks.h"
 #include "start.h"
 #include "syscalls.h"
 #include "threads.h"
@@ -78,24 +80,29 @@ static void on_access_by_function(unsigned int vcpu, qemu_plugin_meminfo_t info,
 
 static qemu_plugin_vcpu_mem_cb_t access_cb = on_access;
 
+/* Does it read and write at once? Such an access makes two rows. */
+static inline bool is_atomic(qemu_plugin_meminfo_t info)
+{
+    return access_cb == on_access && READS(info) && WRITES(info);
+}
+
 /* of a vector instruction: one row when its pieces are complete */
 static void on_vector(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *packed)
 {
     (void)vcpu;
     uint64_t vector = (uintptr_t)packed;
-    if (join(info, vaddr, vector))
-        put(pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), pieces.is_store ? OP_STORE : OP_LOAD);
+    if (!join(info, vaddr, vector))
+        return;
+    if (is_atomic(info))
+        put(pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), OP_LOAD);
+    put(pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), pieces.is_store ? OP_STORE : OP_LOAD);
 }
-
-/* vaddr, bytes and instructions of a block travel in the pointer itself: nothing to allocate, nothing to free */
-_Static_assert(sizeof(void *) == 8, "a block is packed into a pointer");
-#define PACK(vaddr, size, insns) ((void *)((uint64_t)(vaddr) | (uint64_t)(size) << 32 | (uint64_t)(insns) << 48))
 
 static void on_block(unsigned int vcpu, void *packed)
 {
     (void)vcpu;
-    uint64_t block = (uintptr_t)packed;
-    put(block, block >> 32, block >> 48, OP_EXEC);
+    struct block block = block_of(packed);
+    put(block.vaddr, block.size, block.insns, OP_EXEC);
 }
 
 /* Where there are several threads: the same, and rows that are skipped are counted when they are handed on. */
@@ -103,7 +110,7 @@ static void on_access_of_thread(unsigned int vcpu, qemu_plugin_meminfo_t info, u
 {
     uint16_t size = 1u << qemu_plugin_mem_size_shift(info);
     bool is_store = qemu_plugin_mem_is_store(info);
-    if (is_store && access_cb == on_access && READS(info))
+    if (is_atomic(info))
         keep(vcpu, vaddr, size, (uintptr_t)position, OP_LOAD);
     keep(vcpu, vaddr, size, (uintptr_t)position, is_store ? OP_STORE : OP_LOAD);
 }
@@ -111,14 +118,17 @@ static void on_access_of_thread(unsigned int vcpu, qemu_plugin_meminfo_t info, u
 static void on_vector_of_thread(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *packed)
 {
     uint64_t vector = (uintptr_t)packed;
-    if (join(info, vaddr, vector))
-        keep(vcpu, pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), pieces.is_store ? OP_STORE : OP_LOAD);
+    if (!join(info, vaddr, vector))
+        return;
+    if (is_atomic(info))
+        keep(vcpu, pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), OP_LOAD);
+    keep(vcpu, pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), pieces.is_store ? OP_STORE : OP_LOAD);
 }
 
 static void on_more_of_block_of_thread(unsigned int vcpu, void *packed)
 {
-    uint64_t block = (uintptr_t)packed;
-    keep(vcpu, block, block >> 32, block >> 48, OP_EXEC);
+    struct block block = block_of(packed);
+    keep(vcpu, block.vaddr, block.size, block.insns, OP_EXEC);
 }
 
 static void on_block_of_thread(unsigned int vcpu, void *packed)
@@ -152,7 +162,7 @@ static inline bool skip_row(void)
 
 static void on_access_skipped(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *position)
 {
-    if (access_cb == on_access && READS(info) && WRITES(info)) { /* two rows: the first may be the last to skip */
+    if (is_atomic(info)) { /* two rows: the first may be the last to skip */
         if (!skip_row())
             put(vaddr, 1u << SHIFT(info), (uintptr_t)position, OP_LOAD);
         if (!skip_row())
@@ -166,7 +176,11 @@ static void on_vector_skipped(unsigned int vcpu, qemu_plugin_meminfo_t info, uin
 {
     (void)vcpu;
     uint64_t vector = (uintptr_t)packed;
-    if (join(info, vaddr, vector) && !skip_row())
+    if (!join(info, vaddr, vector))
+        return;
+    if (is_atomic(info) && !skip_row())
+        put(pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), OP_LOAD);
+    if (!skip_row())
         put(pieces.vaddr, VECTOR_BYTES(vector), VECTOR_POSITION(vector), pieces.is_store ? OP_STORE : OP_LOAD);
 }
 
@@ -201,12 +215,13 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         block = on_block_of_thread;
     }
     size_t insns = qemu_plugin_tb_n_insns(tb), first = 0;
-    uint32_t vaddr = qemu_plugin_tb_vaddr(tb), bytes = 0, vectors = 0;
+    vaddr_t vaddr = qemu_plugin_tb_vaddr(tb);
+    uint32_t bytes = 0, vectors = 0;
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         uint32_t position = i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS;
         uint8_t place[MAX_INSN_BYTES];
-        uint32_t joined = vector_bytes(bytes_of(insn, place), qemu_plugin_insn_size(insn));
+        uint32_t joined = vector_bytes(bytes_of(insn, place), qemu_plugin_insn_size(insn), GUEST_BITS == 64);
         void *userdata = joined ? PACK_VECTOR(vaddr + bytes, position, joined) : (void *)(uintptr_t)position;
         if (joined && !vectors++)
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_vector_block, QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -214,7 +229,8 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
                                          userdata);
         bytes += qemu_plugin_insn_size(insn);
         if (i + 1 - first == MAX_INSNS || i + 1 == insns) {
-            qemu_plugin_register_vcpu_tb_exec_cb(tb, block, QEMU_PLUGIN_CB_NO_REGS, PACK(vaddr, bytes, i + 1 - first));
+            void *packed = pack_block((struct block){.vaddr = vaddr, .size = bytes, .insns = i + 1 - first});
+            qemu_plugin_register_vcpu_tb_exec_cb(tb, block, QEMU_PLUGIN_CB_NO_REGS, packed);
             vaddr += bytes;
             bytes = 0;
             first = i + 1;
@@ -261,6 +277,7 @@ static void on_exit_of_program(qemu_plugin_id_t id, void *userdata)
 
 static void hook(qemu_plugin_id_t id)
 {
+    free_blocks_with_qemus(id);
     qemu_plugin_register_vcpu_init_cb(id, on_vcpu);
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
     qemu_plugin_register_vcpu_syscall_cb(id, on_syscall);
@@ -284,8 +301,8 @@ static void in_child(void)
 
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
-    if (strcmp(info->target_name, "i386") || info->system_emulation)
-        return refuse("this is not qemu-i386");
+    if (strcmp(info->target_name, TARGET_NAME) || info->system_emulation)
+        return refuse("this is not qemu-" TARGET_NAME);
 
     int sock = open_ring(MODE_USER, id, argc, argv);
     if (sock < 0)

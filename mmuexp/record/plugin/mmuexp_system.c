@@ -1,5 +1,6 @@
 /*
- * QEMU plugin: every load, store and translation block of a whole 32-bit x86 guest, as rows in shared memory.
+ * QEMU plugin: every load, store and translation block of a whole x86 guest, as rows in shared memory. It is compiled for
+ * guests of 32 bits or of 64 (GUEST_BITS).
  *
  *   qemu-system-i386 -plugin FILE,ring=FD,socket=FD,skip=ROWS,limit=ROWS ...
  *
@@ -26,57 +27,59 @@ EXPORT int qemu_plugin_version = PLUGIN_API;
 #define UNCLEAR 0x100u /* in a position: the access may be the processor's own, whatever the privilege level */
 
 /* A crossing access touches the device when one of its pages is the device's. */
-static void __attribute__((noinline, cold)) io_row(uint32_t vaddr, uint32_t size, uint8_t position, uint8_t op,
+static void __attribute__((noinline, cold)) io_row(vaddr_t vaddr, uint32_t size, uint8_t position, uint8_t op,
                                                    uint8_t flags)
 {
-    if (is_known(vaddr >> PAGE_BITS))
-        forget(vaddr >> PAGE_BITS);
+    if (is_known(vpage_of(vaddr)))
+        forget(vpage_of(vaddr));
     put_row(vaddr, 0, size, position, op, flags | FLAG_IO, true);
     new_epoch();
     p.moved = true;
 }
 
-static inline __attribute__((always_inline)) void data_row(uint32_t info, uint32_t vaddr, uint32_t size,
+static inline __attribute__((always_inline)) void data_row(uint32_t info, vaddr_t vaddr, uint32_t size,
                                                            uint32_t position, uint8_t op, uint8_t flags)
 {
-    uint32_t last = vaddr + size - 1;
+    vaddr_t last = vaddr + size - 1;
+    uint32_t vpage = vpage_of(vaddr);
     uint64_t host = host_page(info, vaddr), high = 1;
-    bool checked = LIKELY(host) && LIKELY(p.seen[vaddr >> PAGE_BITS] == (p.generation | host));
+    bool checked = LIKELY(host) && LIKELY(p.seen[vpage] == (p.generation | host));
     if (!checked && host)
         check(info, vaddr);
     if (!LIKELY(vaddr >> PAGE_BITS == last >> PAGE_BITS))
-        high = host_page(info, last & ~0xfffu);
+        high = host_page(info, last & ~(vaddr_t)0xfff);
     if (!LIKELY(host && high)) {
         io_row(vaddr, size, position, op, flags);
         return;
     }
     if (!checked)
-        show(vaddr >> PAGE_BITS, host);
+        show(vpage, host);
     if (!LIKELY(vaddr >> PAGE_BITS == last >> PAGE_BITS))
-        touch(last >> PAGE_BITS, high);
+        touch(vpage_of(last), high);
     put_row(vaddr, 0, size, position, op, flags, true);
     if (p.skipping && vaddr >> PAGE_BITS == last >> PAGE_BITS)
-        p.asked[vaddr >> PAGE_BITS][op == OP_LOAD ? QEMU_PLUGIN_MEM_R : QEMU_PLUGIN_MEM_W] = p.epoch;
+        p.asked[vpage][op == OP_LOAD ? QEMU_PLUGIN_MEM_R : QEMU_PLUGIN_MEM_W] = p.epoch;
 }
 
 /* While skipping. True: QEMU was asked about this page in this epoch, so the access is one row, and is counted. */
-static inline bool skip_row(uint32_t info, uint32_t vaddr, uint32_t size)
+static inline bool skip_row(uint32_t info, vaddr_t vaddr, uint32_t size)
 {
-    if (p.asked[vaddr >> PAGE_BITS][RW(info)] != p.epoch || (vaddr & 0xfff) + size > 0x1000 || r.rows == r.end)
+    if (p.asked[vpage_of(vaddr)][RW(info)] != p.epoch || (vaddr & 0xfff) + size > 0x1000 || r.rows == r.end)
         return false;
     r.rows++;
     return true;
 }
 
 /* One instruction that reads and writes at once: with one processor QEMU makes two accesses of it. */
-static void __attribute__((noinline, cold)) atomic_rows(uint32_t info, uint32_t vaddr, uint32_t position, uint8_t flags)
+static void __attribute__((noinline, cold)) atomic_rows(uint32_t info, vaddr_t vaddr, uint32_t size, uint32_t position,
+                                                        uint8_t flags)
 {
-    data_row(info, vaddr, SIZE(info), position, OP_LOAD, flags);
-    data_row(info, vaddr, SIZE(info), position, OP_STORE, flags);
+    data_row(info, vaddr, size, position, OP_LOAD, flags);
+    data_row(info, vaddr, size, position, OP_STORE, flags);
 }
 
 /* apart, so that a skipped access needs no stack frame */
-static void __attribute__((noinline)) access_rows(uint32_t info, uint32_t vaddr, uint32_t size, uint32_t position,
+static void __attribute__((noinline)) access_rows(uint32_t info, vaddr_t vaddr, uint32_t size, uint32_t position,
                                                   uint8_t flags)
 {
     if (!LIKELY(g.user_index != NOT_ESTABLISHED))
@@ -84,13 +87,13 @@ static void __attribute__((noinline)) access_rows(uint32_t info, uint32_t vaddr,
     if (LIKELY(RW(info) != QEMU_PLUGIN_MEM_RW))
         data_row(info, vaddr, size, position, RW(info) == QEMU_PLUGIN_MEM_W ? OP_STORE : OP_LOAD, flags);
     else
-        atomic_rows(info, vaddr, position, flags);
+        atomic_rows(info, vaddr, size, position, flags);
 }
 
 /* Flags of the row: the privilege level of the access, which tells that of the block, too. */
-static inline uint8_t learn_from_access(uint32_t info, uint32_t vaddr, uint32_t position)
+static inline uint8_t learn_from_access(uint32_t info, vaddr_t vaddr, uint32_t position)
 {
-    uint8_t mode = MMU_INDEX(info) == g.user_index;
+    uint8_t mode = is_users(MMU_INDEX(info));
     if (LIKELY(!(position & UNCLEAR)) || mode == USER) {
         g.mode = mode;
         if (!LIKELY(!g.pending))
@@ -130,7 +133,7 @@ static void flush_if(uint32_t reason)
 }
 
 /* The block before this one held what may move pages. */
-static void __attribute__((noinline, cold)) after_a_move(const struct block *block, uint32_t vaddr)
+static void __attribute__((noinline, cold)) after_a_move(const struct block *block, vaddr_t vaddr)
 {
     p.moved = false;
     if (f.watch)
@@ -142,7 +145,8 @@ static void on_block(unsigned int vcpu, void *userdata)
 {
     (void)vcpu;
     struct block *block = userdata;
-    uint32_t vaddr = address_of(block), vpage = vaddr >> PAGE_BITS;
+    vaddr_t vaddr = address_of(block);
+    uint32_t vpage = vpage_of(vaddr);
     uint8_t mode = block->mode;
     if (!LIKELY(!p.skipping) && __atomic_load_n(&r.header->start_now, __ATOMIC_ACQUIRE) && !r.over)
         begin_rows();
@@ -158,7 +162,7 @@ static void on_block(unsigned int vcpu, void *userdata)
     if (!LIKELY(!touch(vpage, block->host[0])))
         new_epoch(); /* an SMI or a task gate may have led here, and no instruction */
     if (!LIKELY(!block->host[1]))
-        touch((vpage + 1) % PAGES, block->host[1]);
+        touch(vpage_of(vaddr + (1u << PAGE_BITS)), block->host[1]);
     bool sure = block->mode != NOT_YET;
     uint8_t *flags = put_row(vaddr, 0, block->size, block->insns, OP_EXEC, mode ? FLAG_USER : 0, sure);
     if (!LIKELY(sure) && flags) {
@@ -196,13 +200,15 @@ static void on_move(unsigned int vcpu, void *userdata)
 /* Before INVLPG: QEMU tells its operand where it shows registers. */
 static void on_invlpg(unsigned int vcpu, void *userdata)
 {
+    const struct watch *invlpg = userdata;
     on_move(vcpu, userdata);
     if (may_invalidate())
-        forget(linear_address((uintptr_t)userdata) >> PAGE_BITS);
+        forget(vpage_of(linear_address(invlpg->operand, invlpg->after + g.shift)));
 }
 
 /* Registers what must be called for an instruction beside its accesses; `values` are of its block so far. */
-static void watch_instruction(struct qemu_plugin_insn *insn, const uint8_t *bytes, size_t size, struct value *values)
+static void watch_instruction(struct qemu_plugin_insn *insn, const uint8_t *bytes, size_t size, struct value *values,
+                              bool is_long)
 {
     struct suspect suspect = suspect_of(bytes, size);
     if (is_watched(suspect.kind)) {
@@ -213,7 +219,9 @@ static void watch_instruction(struct qemu_plugin_insn *insn, const uint8_t *byte
             watch->value = of_lmsw(values[suspect.source]);
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_watched, CONTROL_CALLBACK, watch);
     } else if (PLUGIN_API > 1 && is_invlpg(bytes, size)) {
-        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invlpg, CONTROL_CALLBACK, operand_of_invlpg(bytes, size));
+        struct watch *watch = new_watch(suspect, qemu_plugin_insn_vaddr(insn) + size);
+        watch->operand = operand_of_invlpg(bytes, size, is_long);
+        qemu_plugin_register_vcpu_insn_exec_cb(insn, on_invlpg, CONTROL_CALLBACK, watch);
     } else if (p.skipping && may_move_pages(bytes, size)) {
         qemu_plugin_register_vcpu_insn_exec_cb(insn, on_move, QEMU_PLUGIN_CB_NO_REGS, NULL);
     }
@@ -232,36 +240,37 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     size_t insns = qemu_plugin_tb_n_insns(tb);
     struct block *block = NULL;
     uint32_t vectors = 0;
-    struct value values[9] = {0}; /* of the general registers, and of memory, which nobody knows */
+    struct value values[MEMORY + 1] = {0}; /* of the general registers, and of memory, which nobody knows */
     bool after_out = false;
-    uint32_t eip = eip_at_translation();
+    vaddr_t eip = eip_at_translation();
     uint8_t mode = mode_of_code(qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0)), qemu_plugin_tb_vaddr(tb));
+    bool is_long = is_long_code(qemu_plugin_tb_vaddr(tb), mode);
     for (size_t i = 0; i < insns; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         size_t size = qemu_plugin_insn_size(insn);
         uint8_t place[MAX_INSN_BYTES];
         const uint8_t *bytes = bytes_of(insn, place);
-        uint32_t vaddr = qemu_plugin_insn_vaddr(insn), last = vaddr + size - 1;
+        vaddr_t vaddr = qemu_plugin_insn_vaddr(insn), last = vaddr + size - 1;
         uint32_t position = i + 1 < MAX_INSNS ? i + 1 : MAX_INSNS;
         if (!block || block->insns == MAX_INSNS) {
             block = new_block();
             *block = (struct block){.vaddr = vaddr, .mode = mode, .eip = eip};
-            block->host[0] = place_of_code(qemu_plugin_insn_haddr(insn), vaddr, mode);
+            block->host[0] = place_of_code(qemu_plugin_insn_haddr(insn), vaddr, mode, is_long);
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, CONTROL_CALLBACK, block);
         }
         block->insns++;
         block->size += size;
         if (block->vaddr >> PAGE_BITS != last >> PAGE_BITS && !block->host[1])
             block->host[1] = vaddr >> PAGE_BITS == last >> PAGE_BITS
-                                 ? place_of_code(qemu_plugin_insn_haddr(insn), vaddr, mode)
-                                 : place_of_second_page(last & ~0xfffu, block->host[0], mode);
+                                 ? place_of_code(qemu_plugin_insn_haddr(insn), vaddr, mode, is_long)
+                                 : place_of_second_page(last & ~(vaddr_t)0xfff, block->host[0], mode, is_long);
         if (after_out)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_device_done, QEMU_PLUGIN_CB_NO_REGS, NULL);
-        watch_instruction(insn, bytes, size, values);
+        watch_instruction(insn, bytes, size, values, is_long);
         after_out = suspect_of(bytes, size).kind == OUT;
-        if (reads_tables(bytes, size))
+        if (reads_tables(bytes, size, is_long))
             position |= UNCLEAR;
-        uint32_t joined = vector_bytes(bytes, size);
+        uint32_t joined = vector_bytes(bytes, size, is_long);
         void *userdata = joined ? PACK_VECTOR(vaddr, position, joined) : (void *)(uintptr_t)position;
         if (joined && !vectors++)
             qemu_plugin_register_vcpu_tb_exec_cb(tb, on_vector_block, QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -293,8 +302,8 @@ static void on_exit_of_qemu(qemu_plugin_id_t id, void *userdata)
 
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
-    if (strcmp(info->target_name, "i386") || !info->system_emulation)
-        return refuse("this is not qemu-system-i386");
+    if (strcmp(info->target_name, TARGET_NAME) || !info->system_emulation)
+        return refuse("this is not qemu-system-" TARGET_NAME);
     int socket = open_ring(MODE_SYSTEM, id, argc, argv);
     if (socket < 0)
         return -1;

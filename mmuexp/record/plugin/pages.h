@@ -4,7 +4,8 @@
  * Pages are known by their place in QEMU's own memory, which data accesses and blocks both tell: so they agree on a
  * page, ROM too, whatever QEMU calls its address. Guest RAM is one shared mapping, found by /proc/self/maps: a page of
  * it has its number in RAM. Any other page that QEMU reads and writes as memory (ROM, video memory) gets a number from
- * 0x100000 up, in the order in which they are touched. Code in device memory has no place: 0x80000000 + virtual page.
+ * OTHER_FIRST up, in the order in which they are touched. Code in device memory has no place: 0x80000000 + virtual page,
+ * by its number (vpages.h).
  * QEMU from 9.1 on tells no such place, but guest-physical numbers (where_v3.h), one for ROM and for the RAM that may
  * replace it: ROM gets another there (shadow_v3.h).
  *
@@ -17,40 +18,40 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "rows.h"
+#include "vpages.h"
 
-#define PAGE_BITS 12
-#define PAGES (1u << 20)
+#define PAGES (1u << (GUEST_BITS == 64 ? 28 : 20)) /* of RAM: 1 TiB, 4 GiB */
+#define MOST_NUMBERED (1u << (GUEST_BITS == 64 ? 22 : 20))
 #define HOST_BITS 36 /* of a host page's number: 48-bit addresses */
 #define HOST_MASK ((1ull << HOST_BITS) - 1)
 #define NO_PLACE (1ull << (HOST_BITS - 1))   /* above user space: code in device memory */
 #define GUEST_PAGE (1ull << (HOST_BITS - 2)) /* where_v3.h: no host page but the guest-physical number */
 #define ROM_PAGE (1u << 30)                  /* shadow_v3.h: added to the number of ROM that RAM may replace */
-#define OTHER_FIRST 0x100000u
+#define OTHER_FIRST PAGES
 #define OTHER_SLOTS (1u << 18) /* 1 GiB of ROM and video memory, less what a hash table must leave free */
 
 static struct {
     uint64_t generation;           /* of `seen`, in the bits above HOST_BITS: a FLUSH is one addition */
-    uint64_t seen[PAGES];          /* virtual page -> generation and host page that rows told last */
+    uint64_t seen[VPAGES];         /* virtual page -> generation and host page that rows told last */
     uint64_t ram_first, ram_pages; /* host pages; 0, 0: not found yet */
     uint64_t other[OTHER_SLOTS];   /* hash table of host pages outside RAM */
     uint32_t other_number[OTHER_SLOTS];
     uint32_t others;
     uint64_t named[3][PAGES / 64]; /* pages of RAM, without a place, of ROM_PAGE: those that have been numbered */
-    uint32_t numbered;             /* physical pages: a trace names 2**20 at most */
-    uint32_t cr3;                  /* for the FLUSH row that is due; 0 not known */
+    uint32_t numbered;             /* physical pages */
+    vaddr_t cr3;                   /* for the FLUSH row that is due; 0 not known */
     bool unsure;                   /* nobody knows whether what makes the FLUSH row dropped anything */
     bool moved;                    /* the last block held what may move pages */
     bool skipping;                 /* rows are counted, not written */
     uint8_t no_flags;              /* where the flags of a skipped row go */
     uint32_t epoch;                /* raised wherever pages may move; 0 is none */
-    uint32_t asked[PAGES][4];      /* epoch in which QEMU was asked about a page, by QEMU_PLUGIN_MEM_R or _W */
+    uint32_t asked[VPAGES][4];     /* epoch in which QEMU was asked about a page, by QEMU_PLUGIN_MEM_R or _W */
 } p = {.generation = 1ull << HOST_BITS, .epoch = 1};
 
 static bool __attribute__((noinline, cold)) system_turn(void);
 
 /* `publish` false: the encoder does not see the row before the next one, because its flags may still change */
-static inline __attribute__((always_inline)) uint8_t *put_row(uint32_t vaddr, uint32_t page, uint16_t size,
+static inline __attribute__((always_inline)) uint8_t *put_row(vaddr_t vaddr, uint32_t page, uint16_t size,
                                                               uint8_t insns, uint8_t op, uint8_t flags, bool publish)
 {
     if (!LIKELY(r.rows != r.end) && !system_turn())
@@ -76,7 +77,7 @@ static inline __attribute__((always_inline)) uint8_t *put_row(uint32_t vaddr, ui
 
 static void count_page(void)
 {
-    if (p.numbered++ == PAGES)
+    if (p.numbered++ == MOST_NUMBERED)
         finish(ENDED_PAGES);
 }
 
@@ -138,7 +139,7 @@ static void new_epoch(void)
 static void __attribute__((noinline, cold)) forget(uint32_t vpage)
 {
     new_epoch();
-    put_row(vpage << PAGE_BITS, 0, 0, 0, OP_FLUSH_PAGE, 0, true);
+    put_row(address_of_vpage(vpage), 0, 0, 0, OP_FLUSH_PAGE, 0, true);
     p.seen[vpage] = 0; /* after the row: where skipping ends with it, the page is still known before it */
 }
 
@@ -146,7 +147,7 @@ static void __attribute__((noinline)) show(uint32_t vpage, uint64_t host)
 {
     if (is_known(vpage))
         forget(vpage);
-    put_row(vpage << PAGE_BITS, number_of(host), 0, 0, OP_MAP, 0, true);
+    put_row(address_of_vpage(vpage), number_of(host), 0, 0, OP_MAP, 0, true);
     p.seen[vpage] = p.generation | host;
 }
 
@@ -180,14 +181,18 @@ static void begin_rows(void)
     r.rows = r.end = 0;
     r.shared_rows = &r.header->rows;
     uint64_t known = 0;
-    for (uint32_t vpage = 0; vpage < PAGES; vpage++)
+    const uint32_t *numbers;
+    uint32_t vpages = in_order(&numbers);
+    for (uint32_t vpage = 0; vpage < vpages; vpage++)
         known += is_known(vpage);
     __atomic_store_n(&r.header->prefix, known, __ATOMIC_RELEASE);
     if (r.limit < UINT64_MAX - known)
         r.limit += known;
-    for (uint32_t vpage = 0; vpage < PAGES; vpage++)
+    for (uint32_t i = 0; i < vpages; i++) {
+        uint32_t vpage = numbers ? numbers[i] : i;
         if (is_known(vpage))
-            put_row(vpage << PAGE_BITS, number_of(p.seen[vpage] & HOST_MASK), 0, 0, OP_MAP, 0, true);
+            put_row(address_of_vpage(vpage), number_of(p.seen[vpage] & HOST_MASK), 0, 0, OP_MAP, 0, true);
+    }
 }
 
 static bool system_turn(void)

@@ -18,10 +18,20 @@
 #include <stdint.h>
 
 #define RING_MAGIC 0x584d4d55u
-#define RING_VERSION 6u
+#define RING_VERSION 7u
 #define HEADER_BYTES 4096u
 #define CHUNK_BITS 20
 #define CHUNK_ROWS (1u << CHUNK_BITS)
+
+/* of the guest's addresses: the plugin is compiled for each width */
+#ifndef GUEST_BITS
+#define GUEST_BITS 32
+#endif
+#if GUEST_BITS == 64
+typedef uint64_t vaddr_t;
+#else
+typedef uint32_t vaddr_t;
+#endif
 
 #define TOKEN_NEWS 'n'
 #define TOKEN_FREE 'f'
@@ -41,6 +51,7 @@ enum ended {
     ENDED_QEMU = 7,    /* this QEMU tells addresses in a way that we do not know */
     ENDED_RAM = 8,     /* the guest's RAM is not shared memory with a name */
     ENDED_PAGES = 9,   /* more pages outside RAM than we number */
+    ENDED_VPAGES = 10, /* more virtual pages than we number */
 };
 
 struct ring_header {
@@ -55,12 +66,13 @@ struct ring_header {
     uint64_t flushes_unsure;               /* FLUSH rows of which it is not known whether QEMU dropped anything */
     uint32_t start_now;                    /* written by the encoder: what the rows are to begin with was printed */
     uint32_t loaded_bytes;                 /* of `loaded`, those that are written */
+    uint32_t guest_bits;                   /* written by the encoder: the width of the column `vaddr` */
     char loaded[3072];                     /* files that the program mapped to execute, each name ends in a 0 */
 };
 
 /* columns of one chunk, in this order; in user mode `page` and `flags` are constant and never touched */
 struct chunk {
-    uint32_t vaddr[CHUNK_ROWS];
+    vaddr_t vaddr[CHUNK_ROWS];
     uint32_t page[CHUNK_ROWS];
     uint16_t size[CHUNK_ROWS];
     uint8_t insns[CHUNK_ROWS];

@@ -149,7 +149,7 @@ static bool __attribute__((noinline, cold)) turn(void)
     return true;
 }
 
-static inline __attribute__((always_inline)) void write_row(uint32_t vaddr, uint16_t size, uint8_t insns, uint8_t op)
+static inline __attribute__((always_inline)) void write_row(vaddr_t vaddr, uint16_t size, uint8_t insns, uint8_t op)
 {
     uint64_t row = r.rows;
     struct chunk *chunk = r.chunk;
@@ -163,13 +163,13 @@ static inline __attribute__((always_inline)) void write_row(uint32_t vaddr, uint
 }
 
 /* apart, so that the callbacks need no stack frame */
-static void __attribute__((noinline, cold)) turn_and_put(uint32_t vaddr, uint16_t size, uint8_t insns, uint8_t op)
+static void __attribute__((noinline, cold)) turn_and_put(vaddr_t vaddr, uint16_t size, uint8_t insns, uint8_t op)
 {
     if (turn())
         write_row(vaddr, size, insns, op);
 }
 
-static inline __attribute__((always_inline)) void put(uint32_t vaddr, uint16_t size, uint8_t insns, uint8_t op)
+static inline __attribute__((always_inline)) void put(vaddr_t vaddr, uint16_t size, uint8_t insns, uint8_t op)
 {
     if (LIKELY(r.rows != r.end))
         write_row(vaddr, size, insns, op);

@@ -24,7 +24,7 @@ static bool holds_start(struct qemu_plugin_tb *tb)
         r.start_in_code = false;
     }
     struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(tb, qemu_plugin_tb_n_insns(tb) - 1);
-    uint64_t first = (uint32_t)qemu_plugin_tb_vaddr(tb);
+    uint64_t first = (vaddr_t)qemu_plugin_tb_vaddr(tb);
     return r.start - first < qemu_plugin_insn_vaddr(last) + qemu_plugin_insn_size(last) - first;
 }
 

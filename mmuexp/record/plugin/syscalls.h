@@ -15,26 +15,35 @@
 
 #include "rows.h"
 
-/* i386 system call numbers (Linux, arch/x86/entry/syscalls/syscall_32.tbl) */
+/* numbers of the guest's system calls (Linux, arch/x86/entry/syscalls/syscall_32.tbl and syscall_64.tbl) */
 enum {
-    SYS32_CLOSE = 6,
-    SYS32_EXECVE = 11,
-    SYS32_DUP2 = 63,
-    SYS32_DUP3 = 330,
-    SYS32_MMAP2 = 192,
-    SYS32_EXECVEAT = 358,
-    SYS32_CLOSE_RANGE = 436,
+#if GUEST_BITS == 64
+    GUEST_CLOSE = 3,
+    GUEST_MMAP = 9,
+    GUEST_DUP2 = 33,
+    GUEST_EXECVE = 59,
+    GUEST_DUP3 = 292,
+    GUEST_EXECVEAT = 322,
+#else
+    GUEST_CLOSE = 6,
+    GUEST_EXECVE = 11,
+    GUEST_DUP2 = 63,
+    GUEST_MMAP = 192, /* mmap2 */
+    GUEST_DUP3 = 330,
+    GUEST_EXECVEAT = 358,
+#endif
+    GUEST_CLOSE_RANGE = 436,
 };
 
 static bool is_exec(int64_t number)
 {
-    return number == SYS32_EXECVE || number == SYS32_EXECVEAT;
+    return number == GUEST_EXECVE || number == GUEST_EXECVEAT;
 }
 
 /* The program maps a file to execute it, a library that is: its name goes to the recorder, once. */
 static void note_library(int64_t number, uint64_t rights, uint64_t flags, uint64_t fd)
 {
-    if (number != SYS32_MMAP2 || !(rights & PROT_EXEC) || flags & MAP_ANONYMOUS)
+    if (number != GUEST_MMAP || !(rights & PROT_EXEC) || flags & MAP_ANONYMOUS)
         return;
     char link[32], name[1024];
     snprintf(link, sizeof link, "/proc/self/fd/%d", (int)fd);
@@ -56,11 +65,11 @@ static void note_library(int64_t number, uint64_t rights, uint64_t flags, uint64
 static void guard_socket(int64_t number, uint64_t a1, uint64_t a2)
 {
     uint64_t fd = r.socket;
-    if ((number == SYS32_CLOSE && a1 == fd) || ((number == SYS32_DUP2 || number == SYS32_DUP3) && a2 == fd)) {
+    if ((number == GUEST_CLOSE && a1 == fd) || ((number == GUEST_DUP2 || number == GUEST_DUP3) && a2 == fd)) {
         int moved = fcntl(r.socket, F_DUPFD_CLOEXEC, r.socket > 512 ? 256 : 768);
         if (moved >= 0)
             r.socket = moved; /* the old number is closed by the guest's own call */
-    } else if (number == SYS32_CLOSE_RANGE && a1 <= fd && fd <= a2) {
+    } else if (number == GUEST_CLOSE_RANGE && a1 <= fd && fd <= a2) {
         finish(ENDED_SOCKET);
     }
 }

@@ -25,7 +25,7 @@ struct guest_thread {
     uint32_t id; /* from 0, in order of creation */
     uint32_t used;
     struct {
-        uint32_t vaddr;
+        vaddr_t vaddr;
         uint16_t size;
         uint8_t insns, op;
     } rows[KEPT_ROWS];
@@ -96,7 +96,7 @@ static struct guest_thread *thread_of(unsigned int vcpu)
     return vcpu < MOST_VCPUS ? t.of_vcpu[vcpu] : NULL;
 }
 
-static inline void keep(unsigned int vcpu, uint32_t vaddr, uint16_t size, uint8_t insns, uint8_t op)
+static inline void keep(unsigned int vcpu, vaddr_t vaddr, uint16_t size, uint8_t insns, uint8_t op)
 {
     struct guest_thread *thread = thread_of(vcpu);
     if (!thread)

@@ -62,31 +62,33 @@ static uint32_t constant_of(const uint8_t *bytes, size_t size, uint32_t *mask)
 static void follow(struct value *registers, const uint8_t *bytes, size_t size)
 {
     size_t at = prefixes(bytes, size), rest = size - at;
+    uint8_t rex = rex_before(bytes, at), high = rex & REX_B ? 8 : 0; /* of the operand's register */
     const uint8_t *code = bytes + at;
     uint8_t first = rest ? code[0] : 0, second = rest > 1 ? code[1] : 0;
-    struct value *rm = &registers[second & 7];
+    struct value *rm = &registers[(second & 7) | high];
     bool of_register = second >> 6 == 3;
     uint32_t operation = second >> 3 & 7, mask = 0, constant;
     if (first == 0x0f && second == 0x20 && rest == 3) { /* mov %crN, %reg */
-        registers[code[2] & 7] = (struct value){.known = ~0u, .same = ~0u, .control = code[2] >> 3 & 7};
+        uint32_t control = (code[2] >> 3 & 7) | (rex & REX_R ? 8 : 0);
+        registers[(code[2] & 7) | high] = (struct value){.known = ~0u, .same = ~0u, .control = control};
     } else if (first == 0x0f && second == 0x01 && rest == 3 && (code[2] & 0xf8) == 0xe0) { /* smsw %reg */
-        registers[code[2] & 7] = (struct value){.known = 0xffff, .same = 0xffff};
+        registers[(code[2] & 7) | high] = (struct value){.known = 0xffff, .same = 0xffff};
     } else if (first == 0x0f && second == 0xba && rest == 4 && code[2] >= 0xe8) { /* bts, btr, btc */
         static const uint8_t like[] = {1, 4, 6};
-        uint32_t bit = 1u << (code[3] & 31);
+        uint32_t bit = rex & REX_W && code[3] & 32 ? 0 : 1u << (code[3] & 31);
         operation = like[(code[2] >> 3 & 7) - 5];
-        combine(&registers[code[2] & 7], operation, bit, operation == 4 ? 0 : bit);
-    } else if ((first & 0xf8) == 0xb8 && (rest == 3 || rest == 5)) { /* mov $constant, %reg */
-        constant = constant_of(code + 1, rest - 1, &mask);
-        set_bits(&registers[first & 7], mask, constant);
+        combine(&registers[(code[2] & 7) | high], operation, bit, operation == 4 ? 0 : bit);
+    } else if ((first & 0xf8) == 0xb8 && (rest == 3 || rest == 5 || rest == 9)) { /* mov $constant, %reg */
+        constant = constant_of(code + 1, rest < 5 ? rest - 1 : 4, &mask);
+        set_bits(&registers[(first & 7) | high], mask, constant);
     } else if ((first == 0x0c || first == 0x24 || first == 0x34) && rest == 2) { /* or, and, xor with %al */
         combine(registers, first >> 3, 0xff, second);
     } else if ((first == 0x0d || first == 0x25 || first == 0x35) && (rest == 3 || rest == 5)) { /* with %eax */
         constant = constant_of(code + 1, rest - 1, &mask);
         combine(registers, first >> 3, mask, constant);
     } else if (first == 0x80 && of_register && rest == 3) { /* with a register of 8 bits */
-        uint32_t shift = second & 4 ? 8 : 0;
-        combine(&registers[second & 3], operation, 0xffu << shift, (uint32_t)code[2] << shift);
+        uint32_t shift = second & 4 && !rex ? 8 : 0;        /* %ah and the like; with REX %spl and the like */
+        combine(rex ? rm : &registers[second & 3], operation, 0xffu << shift, (uint32_t)code[2] << shift);
     } else if (first == 0x81 && of_register && (rest == 4 || rest == 6)) {
         constant = constant_of(code + 2, rest - 2, &mask);
         combine(rm, operation, mask, constant);
@@ -99,7 +101,7 @@ static void follow(struct value *registers, const uint8_t *bytes, size_t size)
                  ((first == 0x88 || first == 0x89 || first == 0xc6 || first == 0xc7) && !of_register) ||
                  (first == 0x0f &&
                   second == 0x06))) { /* test, cmp, nop, push, mov to memory, clts change no register */
-        memset(registers, 0, 8 * sizeof *registers);
+        memset(registers, 0, MEMORY * sizeof *registers);
     }
 }
 

@@ -3,7 +3,7 @@
  *
  * QEMU 7.2 makes 16 or 32 bytes in pieces of 8, newer ones in pieces of 16; the processor makes one access, and so does
  * a row. The rule: an SSE or AVX instruction whose memory operand is one stretch of 16 or 32 bytes makes one row of
- * that size. Everything else stays as QEMU makes it: operands up to 8 bytes, MMX and x87 (80 bits are 8 and 2 bytes),
+ * that size, and cmpxchg16b one for its load and one for its store. (QEMU has no AVX-512.) Everything else stays as QEMU makes it: operands up to 8 bytes, MMX and x87 (80 bits are 8 and 2 bytes),
  * what saves or loads many registers (fxsave, xsave, pusha), what picks its elements (maskmovdqu, vmaskmov, gathers),
  * and each element of a rep.
  *
@@ -111,8 +111,21 @@ static bool is_scalar(uint8_t map, uint8_t opcode)
     return map == MAP_0F38 && 0x96 <= opcode && opcode <= 0xbf && (opcode & 9) == 9;
 }
 
-/* Bytes of the memory operand of a vector instruction of the table, 0 for any other instruction. */
-static uint32_t vector_bytes(const uint8_t *bytes, size_t size)
+static bool is_cmpxchg16b(const uint8_t *bytes, size_t size)
+{
+    size_t at = 0;
+    while (at < size && (bytes[at] == 0xf0 || is_prefix(bytes[at])))
+        at++;
+    at += at < size && (bytes[at] & 0xf0) == 0x40;
+    return at + 3 <= size && rex_before(bytes, at) & REX_W && bytes[at] == 0x0f && bytes[at + 1] == 0xc7 &&
+           (bytes[at + 2] >> 3 & 7) == 1;
+}
+
+/*
+ * Bytes of the memory operand of a vector instruction of the table, 0 for any other instruction. `is_long`: the code is
+ * of 64 bits, which has VEX where other code has les and lds.
+ */
+static uint32_t vector_bytes(const uint8_t *bytes, size_t size, bool is_long)
 {
     static const uint8_t selectors[] = {NO, P66, PF3, PF2}; /* as VEX numbers them */
     size_t at = prefixes(bytes, size);
@@ -129,7 +142,7 @@ static uint32_t vector_bytes(const uint8_t *bytes, size_t size)
         at++;
         if (bytes[at] == 0x38 || bytes[at] == 0x3a)
             map = bytes[at++] == 0x38 ? MAP_0F38 : MAP_0F3A;
-    } else if ((bytes[at] == 0xc4 || bytes[at] == 0xc5) && bytes[at + 1] >= 0xc0) { /* VEX; below 0xc0 les and lds */
+    } else if ((bytes[at] == 0xc4 || bytes[at] == 0xc5) && (is_long || bytes[at + 1] >= 0xc0)) { /* VEX */
         map = bytes[at] == 0xc5 ? MAP_0F : bytes[at + 1] & 31;
         at += bytes[at] == 0xc5 ? 1 : 2;
         scalar = bytes[at] >> 7 ? 8 : 4; /* W, where there is one */
@@ -141,13 +154,14 @@ static uint32_t vector_bytes(const uint8_t *bytes, size_t size)
         if (these->map == map && these->first <= bytes[at] && bytes[at] <= these->last && these->selectors & selector)
             return is_scalar(map, bytes[at]) ? scalar : these->operand >> (wide ? 8 : 0) & 0xff;
     }
-    return 0;
+    return GUEST_BITS == 64 && is_cmpxchg16b(bytes, size) ? 16 : 0;
 }
 
 /* The access of a vector instruction, as far as its pieces have come; 0 bytes: there is none. */
 static __thread struct {
-    uint32_t insn; /* its address */
-    uint32_t vaddr, bytes;
+    uint32_t insn; /* the low half of its address: a block is shorter */
+    uint32_t bytes;
+    vaddr_t vaddr;
     bool is_store;
 } pieces;
 
@@ -164,7 +178,7 @@ static __thread struct {
  * that does not adjoin those before it is the first one of an instruction that begins anew. What QEMU reads beyond the
  * operand (7.2: vpsrlw %ymm with a count in memory, cvtdq2pd) belongs to no row.
  */
-static bool join(qemu_plugin_meminfo_t info, uint32_t vaddr, uint64_t packed)
+static bool join(qemu_plugin_meminfo_t info, vaddr_t vaddr, uint64_t packed)
 {
     uint32_t insn = packed >> 32, whole = VECTOR_BYTES(packed), bytes = 1u << qemu_plugin_mem_size_shift(info);
     bool is_store = qemu_plugin_mem_is_store(info);

@@ -18,16 +18,21 @@
 /*
  * Which MMU index is ring 3's: the first access after power-on is the kernel's, without SMAP. QEMU 7.2 as released
  * numbers the MMU indexes 0 kernel with SMAP, 1 user, 2 kernel; its later corrections and QEMU 8.2 have 1, 3, 5 for
- * 32-bit code.
+ * 32-bit code, and one less each for 64-bit code; there the first two would not tell the two kinds of code apart.
  */
 static void __attribute__((noinline, cold)) establish_user_index(uint32_t index)
 {
-    if (index == 2)
+    if (index == 2 && GUEST_BITS == 32)
         g.user_index = 1;
     else if (index == 5)
         g.user_index = 3;
     else
         finish(ENDED_QEMU);
+}
+
+static inline bool is_users(uint32_t index)
+{
+    return (GUEST_BITS == 64 ? index | 1 : index) == g.user_index;
 }
 
 #if PLUGIN_API == 1

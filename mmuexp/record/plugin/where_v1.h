@@ -19,14 +19,14 @@ struct where {
 };
 
 /* Place of the page of an address that was just accessed, 0 for device memory. */
-static inline uint64_t host_page(uint32_t info, uint32_t vaddr)
+static inline uint64_t host_page(uint32_t info, vaddr_t vaddr)
 {
     const struct where *where = (const void *)qemu_plugin_get_hwaddr(info, vaddr);
     return where->is_io ? 0 : (uintptr_t)where->host >> PAGE_BITS;
 }
 
 /* The interface and our reading of its memory must say the same: else we know nothing. */
-static void __attribute__((noinline, cold)) check(uint32_t info, uint32_t vaddr)
+static void __attribute__((noinline, cold)) check(uint32_t info, vaddr_t vaddr)
 {
     const struct qemu_plugin_hwaddr *opaque = qemu_plugin_get_hwaddr(info, vaddr);
     const struct where *where = (const void *)opaque;
@@ -37,17 +37,17 @@ static void __attribute__((noinline, cold)) check(uint32_t info, uint32_t vaddr)
         finish(ENDED_QEMU);
 }
 
-static uint64_t place_of_code(const void *host, uint32_t vaddr, uint8_t mode)
+static uint64_t place_of_code(const void *host, vaddr_t vaddr, uint8_t mode, bool is_long)
 {
-    (void)mode;
-    return host ? (uintptr_t)host >> PAGE_BITS : NO_PLACE | vaddr >> PAGE_BITS;
+    (void)mode, (void)is_long;
+    return host ? (uintptr_t)host >> PAGE_BITS : NO_PLACE | vpage_of(vaddr);
 }
 
 /*
  * Host page of a block's second page, in which none of its instructions begins: QEMU tells no address then. But it has
  * just fetched from it, so some MMU index holds it; those that hold it agree.
  */
-static uint64_t place_of_second_page(uint32_t vaddr, uint64_t first, uint8_t mode)
+static uint64_t place_of_second_page(vaddr_t vaddr, uint64_t first, uint8_t mode, bool is_long)
 {
     (void)mode;
     for (uint32_t index = 0; index < 6; index++) {
@@ -55,7 +55,7 @@ static uint64_t place_of_second_page(uint32_t vaddr, uint64_t first, uint8_t mod
         if (host)
             return host;
     }
-    return first & NO_PLACE ? place_of_code(NULL, vaddr, NOT_YET) : first + 1; /* no such case was seen */
+    return first & NO_PLACE ? place_of_code(NULL, vaddr, NOT_YET, is_long) : first + 1; /* no such case was seen */
 }
 
 /*
@@ -63,17 +63,36 @@ static uint64_t place_of_second_page(uint32_t vaddr, uint64_t first, uint8_t mod
  * is in force. So a page that the user's index does not hold is the kernel's, and one that it alone holds is the
  * user's. One that both hold is left to the block's accesses.
  */
-static uint8_t mode_of_code(const void *host, uint32_t vaddr)
+static bool holds(uint32_t index, vaddr_t vaddr)
+{
+    return host_page(LOAD_INFO(index), vaddr) || (GUEST_BITS == 64 && host_page(LOAD_INFO(index - 1), vaddr));
+}
+
+static uint8_t mode_of_code(const void *host, vaddr_t vaddr)
 {
     if (!host)
         return NOT_YET;
     if (g.user_index == NOT_ESTABLISHED)
         return KERNEL; /* no access yet since power-on */
-    if (!host_page(LOAD_INFO(g.user_index), vaddr))
+    if (!holds(g.user_index, vaddr))
         return KERNEL;
-    bool smap = host_page(LOAD_INFO(g.user_index == 1 ? 0 : 1), vaddr);
-    bool no_smap = host_page(LOAD_INFO(g.user_index == 1 ? 2 : 5), vaddr);
-    return smap || no_smap ? NOT_YET : USER;
+    bool kernels = holds(g.user_index == 1 ? 0 : 1, vaddr) || holds(g.user_index == 1 ? 2 : 5, vaddr);
+    return kernels ? NOT_YET : USER;
+}
+
+/*
+ * Is the code that is being translated of 64 bits? The fetch has just entered its page under an index of its own. A page
+ * that both kinds hold is taken for one of 64 bits: a guest comes from the other kind, and does not go back.
+ */
+static bool is_long_code(vaddr_t vaddr, uint8_t mode)
+{
+    if (GUEST_BITS == 32 || g.user_index == NOT_ESTABLISHED)
+        return false;
+    bool users = host_page(LOAD_INFO(2), vaddr),
+         kernels = host_page(LOAD_INFO(0), vaddr) || host_page(LOAD_INFO(4), vaddr);
+    if (mode != NOT_YET)
+        return mode == USER ? users : kernels;
+    return users || !host_page(LOAD_INFO(3), vaddr);
 }
 
 static bool learn_registers(void)
@@ -84,12 +103,12 @@ static bool learn_registers(void)
 #define CONTROL_CALLBACK QEMU_PLUGIN_CB_NO_REGS
 
 /* Where a block lies: these versions translate code for each place anew. */
-static inline uint32_t address_of(const struct block *block)
+static inline vaddr_t address_of(const struct block *block)
 {
     return block->vaddr;
 }
 
-static uint32_t eip_at_translation(void)
+static vaddr_t eip_at_translation(void)
 {
     return 0;
 }

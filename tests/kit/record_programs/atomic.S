@@ -1,15 +1,17 @@
-/* Four read-modify-writes that are atomic, in one block. */
+/* Read-modify-writes that are atomic, in one block: four, and with 64 bits a fifth of 16 bytes. */
+#include "exit.inc"
         .text
         .globl  _start
-_start: lock incl       cell            /* 1 */
-        lock cmpxchgl   %ecx, cell      /* 2: not equal or equal, it writes */
-        xchgl   %ecx, cell              /* 3 */
-        lock cmpxchg8b  cell            /* 4 */
+_start: lock incl       CELL            /* 1 */
+        lock cmpxchgl   %ecx, CELL      /* 2: not equal or equal, it writes */
+        xchgl   %ecx, CELL              /* 3 */
+        lock cmpxchg8b  CELL            /* 4 */
+#ifdef __x86_64__
+        lock cmpxchg16b CELL            /* 5 */
+#endif
         jmp     end
-end:    movl    $252, %eax              /* exit_group */
-        xorl    %ebx, %ebx
-        int     $0x80
+end:    exit
 
         .data
-        .balign 8
-cell:   .quad   0
+        .balign 16
+cell:   .quad   0, 0

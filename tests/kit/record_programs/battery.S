@@ -1,7 +1,8 @@
 /*
  * One instruction in each line, and the rows that it makes: L or S, offset from the end of its page, ":" and bytes, as
  * the processor's manual has its operands. %esi, %edi and %esp are the page's end when it begins. Where valgrind's
- * lackey says otherwise, its rows follow after "lackey", and why.
+ * lackey says otherwise, its rows follow after "lackey", and why. Programs of both widths have these; addresses are below
+ * 4 GiB. battery_short.S and battery_long.S have what differs.
  */
         .macro  case
         movl    $pages + 8192 * number + 4096, %esi
@@ -125,22 +126,20 @@ _start:
         case; btsl      $1, (%esi)                      /* L0:4 S0:4 */
         case; btl       $1, (%esi)                      /* L0:4 */
         case; sete      (%esi)                          /* S0:1 */
-        /* plain ones, the stack */
+        /* plain ones */
         case; movl      -3(%esi), %eax                  /* L-3:4 */
         case; movzwl    -1(%esi), %eax                  /* L-1:2 */
         case; movl      %eax, -1(%esi)                  /* S-1:4 */
-        case; pushl     %eax; popl %eax                 /* S-4:4 L-4:4 */
-        case; pushl     (%esi)                          /* L0:4 S-4:4 */
-        case; pushw     %ax; popw %ax                   /* S-2:2 L-2:2 */
-        case; pusha                                     /* S-32:4 S-28:4 S-24:4 S-20:4 S-16:4 S-12:4 S-8:4 S-4:4 lackey S-4:4 S-8:4 S-12:4 S-16:4 S-20:4 S-24:4 S-28:4 S-32:4: the other way round */
-        case; popa                                      /* L0:4 L4:4 L8:4 L16:4 L20:4 L24:4 L28:4 lackey L28:4 L24:4 L20:4 L16:4 L8:4 L4:4 L0:4: the other way round */
-        case; call      1f; 1: popl %eax                /* S-4:4 L-4:4 lackey : taken for a way to read %eip */
-        case; pushl     $1f; ret; 1:                    /* S-4:4 L-4:4 */
-        case; pushfl; popfl                             /* S-4:4 L-4:4 */
 
-        movl    $252, %eax                              /* exit_group */
+#ifdef __x86_64__
+        xorl    %edi, %edi
+        movl    $231, %eax                              /* exit_group */
+        syscall
+#else
         xorl    %ebx, %ebx
+        movl    $252, %eax
         int     $0x80
+#endif
 
         .bss
         .balign 4096

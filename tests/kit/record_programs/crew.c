@@ -19,7 +19,7 @@ __attribute__((noinline)) static void mark(unsigned n)
 
 static void *work(void *argument)
 {
-    unsigned n = (unsigned)argument;
+    unsigned n = (unsigned long)argument;
     mark(n);
     for (unsigned i = 0; i < rounds; i++) {
         cells[n][i & 1023] = i;
@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     int alone = argc > 3 && !strcmp(argv[3], "alone");
     pthread_t started[64];
     rounds = atoi(argv[2]);
-    printf("%u %u\n", (unsigned)cells, (unsigned)marks);
+    printf("%lu %lu\n", (unsigned long)cells, (unsigned long)marks);
     fflush(stdout);
     for (unsigned n = 0; n < threads; n++) {
         pthread_create(&started[n], NULL, work, (void *)n);

@@ -84,7 +84,7 @@ static void *last(void *argument)
 int main(int argc, char **argv)
 {
     pthread_t thread;
-    printf("%u\n", (unsigned)cells);
+    printf("%lu\n", (unsigned long)cells);
     fflush(stdout);
     if (!strcmp(argv[argc - 1], "spin"))
         rounds = -1;

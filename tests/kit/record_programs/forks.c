@@ -12,7 +12,7 @@ static volatile unsigned parent_cell;
 int main(void)
 {
     int status;
-    printf("%u %u\n", (unsigned)&parent_cell, (unsigned)&child_cell);
+    printf("%lu %lu\n", (unsigned long)&parent_cell, (unsigned long)&child_cell);
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {

@@ -2,27 +2,26 @@
  * One straight line of 301 instructions: stores as the 1st, the 254th, the 255th and the 300th of them, and a
  * read-modify-write as the 10th. Its rows are known: see test_positions_and_long_blocks.
  */
+#include "exit.inc"
         .text
         .globl  _start
         .balign 4096
-_start: movb    $1, cell                /* 1: 7 bytes */
+_start: movb    $1, CELL                /* 1: 7 bytes */
         .rept   8
         nop                             /* 2 to 9 */
         .endr
-        incl    cell                    /* 10: 6 bytes */
+        incl    CELL                    /* 10: 6 bytes */
         .rept   243
         nop                             /* 11 to 253 */
         .endr
-        movb    $2, cell                /* 254 */
-        movb    $3, cell                /* 255 */
+        movb    $2, CELL                /* 254 */
+        movb    $3, CELL                /* 255 */
         .rept   44
         nop                             /* 256 to 299 */
         .endr
-        movw    $4, cell                /* 300: 9 bytes */
+        movw    $4, CELL                /* 300: 9 bytes */
         jmp     end                     /* 301: 2 bytes, ends the block */
-end:    movl    $252, %eax              /* exit_group; 5 bytes */
-        xorl    %ebx, %ebx              /* 2 bytes */
-        int     $0x80                   /* 2 bytes */
+end:    exit
 
         .data
         .balign 4

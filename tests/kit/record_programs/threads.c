@@ -14,7 +14,7 @@ static void *work(void *unused)
 int main(void)
 {
     pthread_t thread;
-    printf("%u\n", (unsigned)&cell);
+    printf("%lu\n", (unsigned long)&cell);
     fflush(stdout);
     for (int i = 0; i < 1000; i++)
         cell = i;

@@ -1,6 +1,7 @@
 /* Copies N times 16 bytes from 8 past a 16-byte boundary: each 256th load crosses a page, between its halves. */
 #define N 4096
 
+#include "exit.inc"
         .text
         .globl  _start
 _start: movl    $source + 8, %esi
@@ -12,9 +13,7 @@ next:   movups  (%esi), %xmm0           /* N loads of 16 bytes, N / 256 of them 
         addl    $16, %edi
         decl    %ecx
         jnz     next
-        movl    $252, %eax              /* exit_group */
-        xorl    %ebx, %ebx
-        int     $0x80
+        exit
 
         .bss
         .balign 4096

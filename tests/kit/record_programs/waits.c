@@ -8,7 +8,7 @@ int main(void)
 {
     for (int i = 0; i < 1000; i++)
         cell = i;
-    printf("%u\n", (unsigned)&cell);
+    printf("%lu\n", (unsigned long)&cell);
     fflush(stdout);
     pause();
     return 0;
