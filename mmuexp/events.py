@@ -95,6 +95,8 @@ SHAPE = (
     *("flushes", "page_flushes", "pages", "mode_switches"),
 )
 # ... and sums over its RAM accesses that prices need: with them a saved table is priced anew without a replay.
+# What prices need of a trace, and no column: how many levels the guest's page table has, by the bits of its addresses.
+WALK_LEVELS = "walk_levels"
 SUMS = ("units8", "wide_units8", "ram_misaligned_units8", "ram_cross_loads", "ram_cross_store_bytes")
 
 

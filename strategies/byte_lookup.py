@@ -40,8 +40,9 @@ from mmuexp.emulator.faults import fault
 from mmuexp.emulator.handler import io_fault
 from mmuexp.emulator.reserve import Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import unsettle
+from mmuexp.emulator.tables import LINE_BITS, READ, TABLE_PAGE_BITS, Touched, new_touched, parts_touched, touch
 from mmuexp.events import CODE, HOST, meanings
-from mmuexp.guest import PAGE_BITS, PAGES
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGES
 from mmuexp.strategy import SETTLED, Cost, Event, Kernels, Strategy, kernel, param
 from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
 
@@ -79,27 +80,27 @@ COSTS = {
 }
 
 MAX_ENTRIES = 255
-POINTER_BYTES = 4  # a base, on the 32-bit host of the mail
 LINE_BYTES = 64
 HAND = 0  # place in State.control
 
 
 class State(NamedTuple):
     entries: int
+    pointer_bytes: int
     lookup: np.ndarray  # uint8[PAGES], window of a guest page, 0 = none
     owner: np.ndarray  # int32[256], guest page + 1 that has the window, 0 = free
     code: CodePages
     reserve: Reserve  # window w shows its guest page at host page 2 * (w - 1)
     control: np.ndarray  # int64[1], HAND: the window given last
-    lookup_lines: np.ndarray  # uint8[PAGES / 64]
-    base_lines: np.ndarray  # uint8[256 * 4 / 64]
+    touched: Touched  # of lookup
+    base_lines: np.ndarray  # uint8[256 * pointer_bytes / 64], that the hit path read
 
 
 @kernel
-def _read_tables(s, page):
+def _read_tables(s, e, page):
     window = np.int64(s.lookup[page])
-    s.lookup_lines[page // LINE_BYTES] = 1
-    s.base_lines[window * POINTER_BYTES // LINE_BYTES] = 1
+    touch(s.touched, e, 0, page, READ)
+    s.base_lines[window * s.pointer_bytes // LINE_BYTES] = 1
     return window
 
 
@@ -119,7 +120,7 @@ def _take_window(s, e, n):
 
 @kernel
 def access(s, e, n, row):
-    window = _read_tables(s, row.page)
+    window = _read_tables(s, e, row.page)
     if row.second >= 0:
         fault(e, n, Event.FAULTS_CROSS, row.vaddr)
         if row.store:
@@ -131,7 +132,7 @@ def access(s, e, n, row):
         window = _take_window(s, e, n)
         s.lookup[row.page] = window
         s.owner[window] = row.page + 1
-        _read_tables(s, row.page)  # the access restarts, with the new base
+        _read_tables(s, e, row.page)  # the access restarts, with the new base
     place, done = 2 * (window - 1), 0
     cause = fault_cause(s.code, s.reserve, e, place, row.frame, row.store, Event.FAULTS_UNMAPPED)
     if cause >= 0:
@@ -191,19 +192,29 @@ class ByteLookup(Strategy):
         return State(
             entries=self.entries,
             code=new_code_pages(self.code, self.check_after, CHECK_EVENTS),
+            pointer_bytes=self._pointer_bytes,
             lookup=np.zeros(PAGES, np.uint8),
             owner=np.zeros(MAX_ENTRIES + 1, np.int32),
             reserve=new_reserve(2 * self.entries),
             control=np.zeros(1, np.int64),
-            lookup_lines=np.zeros(PAGES // LINE_BYTES, np.uint8),
-            base_lines=np.zeros((MAX_ENTRIES + 1) * POINTER_BYTES // LINE_BYTES, np.uint8),
+            touched=new_touched(1),
+            base_lines=np.zeros((MAX_ENTRIES + 1) * self._pointer_bytes // LINE_BYTES, np.uint8),
         )
 
+    @property
+    def _pointer_bytes(self) -> int:
+        """Of a base: 4 on the 32-bit host of the mail; a guest of 64 bits has a host of 64."""
+        return 4 if self.address_bits == ADDRESS_BITS else 8
+
     def table_bytes(self) -> int:
-        return PAGES + (MAX_ENTRIES + 1) * POINTER_BYTES
+        return (1 << self.address_bits - PAGE_BITS) + (MAX_ENTRIES + 1) * self._pointer_bytes
 
     def table_lines(self, state: State) -> int:
-        return int(state.lookup_lines.sum()) + int(state.base_lines.sum())
+        return parts_touched(state.touched, READ, LINE_BITS, 1) + int(state.base_lines.sum())
+
+    def table_resident_bytes(self, state: State) -> int:
+        pages = parts_touched(state.touched, READ, TABLE_PAGE_BITS, 1)  # the handler writes what the hit path read
+        return (pages + bool(state.base_lines.any())) << TABLE_PAGE_BITS
 
     def reserved_bytes(self) -> int:
         return 2 * self.entries << PAGE_BITS

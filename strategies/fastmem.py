@@ -397,6 +397,9 @@ class Fastmem(Strategy):
     def keeps_over_flush(self) -> bool:
         return self.flush == "diff"
 
+    def only_32_bits(self) -> str:
+        return "its reserve shows 4 GiB"
+
     def state(self) -> State:
         return State(
             patch=sum(1 << cause for cause in CAUSES[self.patch]),

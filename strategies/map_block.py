@@ -57,9 +57,22 @@ from mmuexp.emulator.codepages import (
 )
 from mmuexp.emulator.handler import io_fault
 from mmuexp.emulator.reserve import Reserve, map_window, new_reserve, unmap_all, unmap_window
-from mmuexp.emulator.state import unsettle, zeros
+from mmuexp.emulator.state import find_page, real_page, unsettle, zeros
+from mmuexp.emulator.tables import (
+    LINE_BITS,
+    READ,
+    TABLE_PAGE_BITS,
+    Numbering,
+    Touched,
+    find_number,
+    new_numbering,
+    new_touched,
+    number_of,
+    parts_touched,
+    touch,
+)
 from mmuexp.events import CODE, HOST, meanings
-from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES, WIDE_BITS
 from mmuexp.strategy import SETTLED, SPLIT, Cost, Event, Kernels, Strategy, kernel, param
 from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
 
@@ -95,7 +108,6 @@ COSTS = {
 FIFO, LIFO, RANDOM = range(3)
 EVICT = {"fifo": FIFO, "lifo": LIFO, "random": RANDOM}
 USED, HAND, SEED = range(3)  # places in State.control
-LINE_BYTES = 64
 
 
 class State(NamedTuple):
@@ -103,18 +115,26 @@ class State(NamedTuple):
     pool_blocks: int
     map_pages: int
     evict: int
-    pointer_bytes: int
     code: CodePages
-    table: np.ndarray  # int32[2**(32 - map_block_bits)], host block + 1 of a guest block, 0 = none
-    owner: np.ndarray  # int32[pool_blocks], guest block + 1 that has the host block, 0 = free
+    last_block: int
+    blocks: Numbering  # of guest blocks
+    table: np.ndarray  # int32, by the number of a guest block: host block + 1, 0 = none
+    owner: np.ndarray  # int32[pool_blocks], number of the guest block + 1 that has the host block, 0 = free
     reserve: Reserve  # pool_blocks blocks in slot order, each with its extra page at the end
+    shown: np.ndarray  # int32[windows], the page that a window showed last
     control: np.ndarray  # int64[3], USED blocks, HAND: the block that fifo takes next, SEED of random
-    lines: np.ndarray  # uint8, lines of the table that the hit path read
+    touched: Touched
 
 
 @kernel
 def _block_pages(s):
     return (1 << (s.map_block_bits - PAGE_BITS)) + 1
+
+
+@kernel
+def _block_before(s, block):
+    """The guest block before; of a guest of 32 bits the last one is before the first."""
+    return (block - 1) & s.last_block
 
 
 @kernel
@@ -140,19 +160,20 @@ def _take_block(s, e, n, guest_block):
     if s.owner[block]:
         n[Event.EVICTIONS] += 1
         n[Event.MUNMAP_CALLS] += 1
-        old, pages = np.int64(s.owner[block]) - 1, _block_pages(s)
-        s.table[old] = 0
+        pages = _block_pages(s)
+        s.table[s.owner[block] - 1] = 0
         for place in range(pages):
-            if s.reserve.window[block * pages + place].frame:
-                unmap_window(s.reserve, e, n, block * pages + place)
-                unsettle(e, (old * (pages - 1) + place) & (PAGES - 1))
+            window = block * pages + place
+            if s.reserve.window[window].frame:
+                unmap_window(s.reserve, e, n, window)
+                unsettle(e, s.shown[window])
     s.table[guest_block] = block + 1
     s.owner[block] = guest_block + 1
     return block
 
 
 @kernel
-def _map_group(s, e, n, block, guest_block, place):
+def _map_group(s, e, n, block, page_at_place, place):
     """`map_pages` above 1: the aligned group around page `place` of the block comes along, as by a load."""
     block_pages = _block_pages(s) - 1
     if s.map_pages == 1 or place == block_pages:  # the extra page is a group of its own
@@ -160,14 +181,18 @@ def _map_group(s, e, n, block, guest_block, place):
     first = place & ~(s.map_pages - 1)
     for other in range(first, min(first + s.map_pages, block_pages)):
         window = block * (block_pages + 1) + other
-        frame = e.page[guest_block * block_pages + other].frame - 1
+        page = find_page(e, (real_page(e, page_at_place) - place) + other)
+        if page < 0:
+            continue
+        frame = e.page[page].frame - 1
         if frame >= 0 and s.reserve.window[window].frame == 0:  # only what is known, and not mapped yet
             map_window(s.reserve, e, n, window, frame, may_write(s.code, e, frame))
+            s.shown[window] = page
 
 
 @kernel
 def _serve(s, e, n, guest_block, place, page, frame, store, first, last, quiet):
-    """Page `place` of the guest block, virtual page `page`, is accessed through its entry: faults until served.
+    """Page `place` of the numbered guest block, which is `page`, is accessed through its entry: faults until served.
 
     `quiet`: the handler is doing the whole row. Answers whether it is now.
     """
@@ -183,15 +208,17 @@ def _serve(s, e, n, guest_block, place, page, frame, store, first, last, quiet):
         return quiet
     done = serve_page(s.code, s.reserve, e, n, window, page, frame, store, first, last, cause, quiet, 0)
     if done & MAPPED_IT:
-        _map_group(s, e, n, block, guest_block, place)
+        s.shown[window] = page
+        _map_group(s, e, n, block, page, place)
     return 1 if quiet or done & KEEPS_CODE else 0
 
 
 @kernel
 def access(s, e, n, row):
-    guest_block = row.vaddr >> s.map_block_bits
-    place = row.page & (_block_pages(s) - 2)
-    s.lines[guest_block * s.pointer_bytes // LINE_BYTES] = 1
+    page = real_page(e, row.page)
+    guest_block = number_of(s.blocks, page >> (s.map_block_bits - PAGE_BITS))
+    place = page & (_block_pages(s) - 2)
+    touch(s.touched, e, 0, row.page, READ)
     done = _serve(s, e, n, guest_block, place, row.page, row.frame, row.store, row.first, row.last, 0)
     if row.second >= 0:  # the next page of the same host block; at the block's end that is its extra page
         done = _serve(
@@ -213,8 +240,9 @@ def flush(s, e, n):
 
 
 @kernel
-def _unmap_page(s, e, n, guest_block, place):
-    if s.table[guest_block]:
+def _unmap_page(s, e, n, block, place):
+    guest_block = find_number(s.blocks, block)
+    if guest_block >= 0 and s.table[guest_block]:
         window = (np.int64(s.table[guest_block]) - 1) * _block_pages(s) + place
         if s.reserve.window[window].frame:
             n[Event.MUNMAP_CALLS] += 1
@@ -224,10 +252,10 @@ def _unmap_page(s, e, n, guest_block, place):
 @kernel
 def flush_page(s, e, n, page):
     block_pages = _block_pages(s) - 1
-    guest_block, place = page // block_pages, page % block_pages
-    _unmap_page(s, e, n, guest_block, place)
+    block, place = real_page(e, page) // block_pages, real_page(e, page) % block_pages
+    _unmap_page(s, e, n, block, place)
     if place == 0:  # it may also be the extra page of the block before
-        _unmap_page(s, e, n, (guest_block - 1) & (s.table.size - 1), block_pages)
+        _unmap_page(s, e, n, _block_before(s, block), block_pages)
 
 
 # A larger block makes a larger pool when pool_blocks stays, so map_block_bits is swept for 64 blocks and for 64 MiB.
@@ -252,7 +280,7 @@ class MapBlock(Strategy):
     LAYOUTS = SYSTEM_LAYOUTS = ({}, {"pool_blocks": 1024})  # the pool of 2004, and one for programs of today
 
     map_block_bits: int = param(
-        16, minimum=12, maximum=22, sweep=range(12, 23), unit="log2 bytes",
+        16, minimum=12, maximum=40, sweep=range(12, 23), unit="log2 bytes",
         help="guest address space that a block spans", companions=POOLS,
     )  # fmt: skip
     pool_blocks: int = param(
@@ -310,26 +338,44 @@ class MapBlock(Strategy):
         """Host blocks in the pool, whichever parameter sets them."""
         return (self.pool_mib << 20) // self.block_bytes if self.pool_mib else self.pool_blocks
 
+    @property
+    def _index_bits(self) -> int:
+        """Of what the table is for: its last block is before its first, where addresses end."""
+        return ADDRESS_BITS if self.address_bits == ADDRESS_BITS else WIDE_BITS
+
+    @property
+    def _entry_bytes(self) -> int:
+        return self.pointer_bytes if self.address_bits == ADDRESS_BITS else 8
+
     def state(self) -> State:
+        is_wide, windows = self.address_bits != ADDRESS_BITS, self.reserved_bytes() >> PAGE_BITS
         return State(
             map_block_bits=self.map_block_bits,
             pool_blocks=self.blocks,
             map_pages=self.map_pages,
             evict=EVICT[self.evict],
-            pointer_bytes=self.pointer_bytes,
             code=new_code_pages(self.code, self.check_after, CHECK_EVENTS),
-            table=zeros(1 << (ADDRESS_BITS - self.map_block_bits), np.int32),
+            last_block=(1 << max(0, self._index_bits - self.map_block_bits)) - 1,
+            blocks=new_numbering(is_wide),
+            table=zeros(PAGES if is_wide else 1 << max(0, self._index_bits - self.map_block_bits), np.int32),
             owner=np.zeros(self.blocks, np.int32),
-            reserve=new_reserve(self.reserved_bytes() >> PAGE_BITS),
+            reserve=new_reserve(windows),
+            shown=zeros(windows, np.int32),
             control=np.array([0, 0, 1], np.int64),
-            lines=np.zeros(-(-self.table_bytes() // LINE_BYTES), np.uint8),
+            touched=new_touched(1),
         )
 
     def table_bytes(self) -> int:
-        return self.pointer_bytes << (ADDRESS_BITS - self.map_block_bits)
+        return self._entry_bytes << max(0, self.address_bits - self.map_block_bits)
+
+    def _parts(self, state: State, part_bits: int) -> int:
+        return parts_touched(state.touched, READ, part_bits, self._entry_bytes, self.map_block_bits - PAGE_BITS)
 
     def table_lines(self, state: State) -> int:
-        return int(state.lines.sum())
+        return self._parts(state, LINE_BITS)
+
+    def table_resident_bytes(self, state: State) -> int:
+        return self._parts(state, TABLE_PAGE_BITS) << TABLE_PAGE_BITS  # the handler writes what the hit path read
 
     def reserved_bytes(self) -> int:
         return self.blocks * self.block_bytes

@@ -44,8 +44,9 @@ import numpy as np
 
 from mmuexp.emulator.code import is_code_page, overlapped_block, store_drops_overlapped
 from mmuexp.emulator.state import unsettle, zeros
+from mmuexp.emulator.tables import HANDLED, LINE_BITS, READ, TABLE_PAGE_BITS, Touched, new_touched, parts_touched, touch
 from mmuexp.events import CODE, meanings
-from mmuexp.guest import PAGES
+from mmuexp.guest import PAGE_BITS, PAGES
 from mmuexp.strategy import FIRST_EXTRA, SETTLED, SPLIT, Cost, Event, Kernels, Strategy, kernel, nothing, param
 
 EXTRA = ("flushed_entries", "scanned_entries")
@@ -142,7 +143,6 @@ ENGINE_COSTS = {
 ODD = Cost(hit=4, source="read: dynarmic, emit_x64_memory.h:27-97: mov, and, cmp, jne")
 
 ENTRY_BYTES = 8
-ENTRIES_PER_LINE = 8
 # places in State.control: of the table for loads, the same of that for stores, and the parameters
 HAND, USED, VALID, PER_TABLE = range(4)
 LIVE, ONE_TABLE, DETECT, WHOLE, PLACES = range(2 * PER_TABLE, 2 * PER_TABLE + 5)
@@ -154,7 +154,7 @@ class State(NamedTuple):
 
     slot: np.ndarray  # int32[2, PAGES], by page: slot + 1 that entered it; 0 is a null entry
     page: np.ndarray  # int32[2, slots], by slot: page + 1 that was entered there
-    lines: np.ndarray  # uint8[2, PAGES / 8], lines that the hit path read
+    touched: Touched
     control: np.ndarray  # int64[PLACES]; USED: slots that hold a page or did since FLUSH; LIVE: 0 if there is no ring
 
 
@@ -173,6 +173,7 @@ def _enter(s, e, n, table, page):
             unsettle(e, out)
     s.page[table, at] = page + 1
     s.slot[table, page] = at + 1
+    touch(s.touched, e, table, page, HANDLED)
     s.control[c + VALID] += 1
     s.control[c + USED] = max(s.control[c + USED], at + 1)
     s.control[c + HAND] = 0 if at + 1 == s.control[LIVE] else at + 1
@@ -200,6 +201,7 @@ def _null(s, table, page):
 @kernel
 def _look_up(s, e, n, store, page, frame):
     one_table = s.control[ONE_TABLE]
+    touch(s.touched, e, 0 if one_table else store, page, HANDLED)
     if s.slot[0 if one_table else store, page]:
         return
     n[Event.TLB_FILLS] += 1
@@ -227,7 +229,7 @@ def _store(s, e, n, frame, first, last):
 def access(s, e, n, row):
     one_table = s.control[ONE_TABLE]
     detect = s.control[DETECT]
-    s.lines[0 if one_table else row.store, row.page // ENTRIES_PER_LINE] = 1
+    touch(s.touched, e, 0 if one_table else row.store, row.page, READ)
     answer = SETTLED
     crosses = row.second >= 0 and detect != OFF
     if crosses:
@@ -258,7 +260,7 @@ def flush(s, e, n):
         if not s.control[WHOLE]:
             n[FLUSHED_ENTRIES] += s.control[c + VALID]
         elif table == 0 or not s.control[ONE_TABLE]:
-            n[FLUSHED_ENTRIES] += PAGES
+            n[FLUSHED_ENTRIES] += 1  # a table: `result` knows how many entries it has
         for at in range(s.control[c + USED]):
             page = s.page[table, at] - 1
             if page >= 0:
@@ -276,7 +278,7 @@ def flush_page(s, e, n, page):
 @kernel
 def protect(s, e, n, frame):
     if not s.control[ONE_TABLE]:
-        n[SCANNED_ENTRIES] += PAGES if s.control[WHOLE] else s.control[PER_TABLE + VALID]
+        n[SCANNED_ENTRIES] += 1 if s.control[WHOLE] else s.control[PER_TABLE + VALID]
 
 
 class PageTable(Strategy):
@@ -317,9 +319,8 @@ class PageTable(Strategy):
         control[LIVE] = 0 if self.live == PAGES else self.live
         control[ONE_TABLE], control[WHOLE] = self.tables == 1, self.clear == "memset"
         control[DETECT] = ("cross", "any", "off").index(self._detect)
-        lines = zeros(2 * PAGES // ENTRIES_PER_LINE, np.uint8).reshape(2, -1)
         slots, pages = (zeros(2 * size, np.int32).reshape(2, -1) for size in (PAGES, self.live))
-        return State(slots, pages, lines, control)
+        return State(slots, pages, new_touched(2), control)
 
     def price_list(self) -> dict[str, Cost]:
         length = self.hit_insns()
@@ -340,8 +341,20 @@ class PageTable(Strategy):
             costs["ram_misaligned_units8"] = ENGINE_COSTS[Event.SLOW_MISALIGNED]
         return costs
 
+    @property
+    def _entries(self) -> int:
+        """Of one table: each page of the guest has one."""
+        return 1 << self.address_bits - PAGE_BITS
+
     def table_bytes(self) -> int:
-        return ENTRY_BYTES * PAGES * self.tables
+        return ENTRY_BYTES * self._entries * self.tables
 
     def table_lines(self, state: State) -> int:
-        return int(state.lines.sum())
+        return parts_touched(state.touched, READ, LINE_BITS, ENTRY_BYTES)
+
+    def table_resident_bytes(self, state: State) -> int:
+        return parts_touched(state.touched, READ | HANDLED, TABLE_PAGE_BITS, ENTRY_BYTES) << TABLE_PAGE_BITS
+
+    def result(self, n: np.ndarray, state: State) -> dict[str, int]:
+        counts, entries = super().result(n, state), self._entries if self.clear == "memset" else 1
+        return counts | {name: counts[name] * entries for name in EXTRA}

@@ -41,9 +41,9 @@ from mmuexp.emulator.codepages import (
 from mmuexp.emulator.faults import fault
 from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, unmap_all, unmap_window
 from mmuexp.emulator.state import zeros
-from mmuexp.emulator.tlb import Tlb, new_tlb, slow_access, tlb_flush, tlb_flush_page
+from mmuexp.emulator.tlb import Tlb, new_tlb, slow_access, tlb_flush, tlb_flush_page, tlb_set
 from mmuexp.events import CODE, HOST, meanings
-from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGES
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES
 from mmuexp.strategy import CONFLICT, LOST, SETTLED, SPLIT, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
 from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
 
@@ -135,7 +135,8 @@ def _direct_access(s, e, n, row, window):
     answer = _serve(s, e, n, window, row.page, row.frame, row.store, row.first, row.last, 0)
     if row.second >= 0 and not answer & CONFLICT:
         quiet = 0 if answer else 1
-        answer = _serve(s, e, n, window + 1, row.second, row.second_frame, row.store, 0, row.second_last, quiet)
+        following = window + 1 if s.kernel_offset else row.second
+        answer = _serve(s, e, n, following, row.second, row.second_frame, row.store, 0, row.second_last, quiet)
     if not answer & CONFLICT and after_store(s.code, e, n, row):
         return 0
     return answer
@@ -145,9 +146,9 @@ def _direct_access(s, e, n, row, window):
 def access(s, e, n, row):
     begun = 0
     if not s.control[IN_SPELL]:
-        host = row.vaddr - s.kernel_offset if row.vaddr >= KERNEL_BASE else row.vaddr
-        if host + row.size <= s.guest_limit:
-            return _direct_access(s, e, n, row, host >> PAGE_BITS)
+        host = row.vaddr - (s.kernel_offset if row.vaddr >= KERNEL_BASE else 0)
+        if 0 <= host <= s.guest_limit - row.size:  # what lies in the upper half of 64 bits is negative
+            return _direct_access(s, e, n, row, host >> PAGE_BITS if s.kernel_offset else row.page)
         begun = _begin_spell(s, e, n, row.vaddr)
     slow_access(s.tlb, s.code, e, n, row)
     after_store(s.code, e, n, row)
@@ -194,7 +195,7 @@ def flush_page(s, e, n, page):
         _unmap_page(s, e, n, page - moved, page)
         if page == 0:  # an access that runs over the end of the address space finds page 0 behind the last one
             _unmap_page(s, e, n, PAGES - moved, page)
-    tlb_flush_page(s.tlb, page)
+    tlb_flush_page(s.tlb, page, tlb_set(s.tlb, e, page))
 
 
 class QemuFast(Strategy):
@@ -212,8 +213,8 @@ class QemuFast(Strategy):
     SYSTEM_LAYOUTS = ({}, {"kernel_offset": 0x30000000}, {"guest_limit": 1 << 32})
 
     guest_limit: int = param(
-        LIMIT_2004, minimum=PAGE_BYTES, maximum=1 << 32, sweep=(1 << 30, 1 << 31, LIMIT_2004, 3 << 30, 1 << 32),
-        unit="bytes", hex=True, help="guest addresses below it are host addresses; whole pages",
+        LIMIT_2004, minimum=PAGE_BYTES, maximum=1 << 47, sweep=(1 << 30, 1 << 31, LIMIT_2004, 3 << 30, 1 << 32),
+        wide=1 << 46, unit="bytes", hex=True, help="guest addresses below it are host addresses; whole pages",
     )  # fmt: skip
     kernel_offset: int = param(
         0, minimum=0, maximum=KERNEL_BASE, sweep=(0, 0x30000000), unit="bytes", hex=True,
@@ -231,20 +232,24 @@ class QemuFast(Strategy):
             if getattr(self, key) % PAGE_BYTES:
                 raise ValueError(f"{key}={getattr(self, key):#x} is no multiple of a page, {PAGE_BYTES} bytes")
 
+    def only_32_bits(self) -> str:
+        return "kernel_offset moves the kernel of one" if self.kernel_offset else ""
+
     def state(self) -> State:
-        windows = self.guest_limit >> PAGE_BITS
+        is_wide = self.address_bits != ADDRESS_BITS
+        windows = PAGES if is_wide else self.reserved_bytes() >> PAGE_BITS
         return State(
-            guest_limit=self.guest_limit,
+            guest_limit=self.reserved_bytes(),
             kernel_offset=self.kernel_offset,
             code=new_code_pages(self.code, self.check_after, CHECK_EVENTS),
-            reserve=new_reserve(windows),
+            reserve=new_reserve(windows, self.guest_limit >> PAGE_BITS if is_wide else 0),
             owner=zeros(windows, np.int32),
             tlb=new_tlb(SPELL_TLB_BITS),
             control=np.zeros(1, np.int64),
         )
 
     def reserved_bytes(self) -> int:
-        return self.guest_limit
+        return min(self.guest_limit, 1 << self.address_bits)
 
     def conflict(self, page: int) -> str:
         moved = f"{page:#x} and another virtual page come to lie at one host page"

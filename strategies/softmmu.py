@@ -28,8 +28,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
+from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page, tlb_set
 from mmuexp.events import CODE, meanings
+from mmuexp.guest import ADDRESS_BITS, PAGE_BYTES
 from mmuexp.strategy import Cost, Event, Kernels, Strategy, kernel, nothing, param
 
 EVENTS = meanings(CODE) | {
@@ -83,6 +84,7 @@ COSTS = {
     "page_flushes": Cost(insn=40, source="assumed: four compares and their set, exec.c:1303-1350"),
 }
 TABLES = 4  # read and write, kernel and user
+LINE_BYTES = 64
 # The engine's helper is generic C. callgrind counts 313, 267 and 376 instructions, which take less time than so many of
 # the hit path do where a helper runs often: these are what calibrate measured, less a helper entered.
 ENGINE = "measured: calibrate's also.fill, misaligned and crossing, less a helper, in instructions of the hit path"
@@ -103,7 +105,7 @@ class State(NamedTuple):
 @kernel
 def access(s, e, n, row):
     entries = s.tlb.read.size >> 1
-    s.lines[row.store, row.user * entries + (row.page & (entries - 1))] = 1
+    s.lines[row.store, row.user * entries + tlb_set(s.tlb, e, row.page)] = 1
     return tlb_access(s.tlb, e, n, row)
 
 
@@ -120,7 +122,7 @@ def flush(s, e, n):
 
 @kernel
 def flush_page(s, e, n, page):
-    tlb_flush_page(s.tlb, page)
+    tlb_flush_page(s.tlb, page, tlb_set(s.tlb, e, page))
 
 
 class Softmmu(Strategy):
@@ -143,10 +145,23 @@ class Softmmu(Strategy):
         flush = Cost(scan=TABLES << self.tlb_bits, source="read: exec.c:1268-1294, all entries of all tables")
         return super().price_list() | {"flushes": flush}
 
+    @property
+    def _entry_bytes(self) -> int:
+        """Of an entry: an address and an addend, of 4 bytes each (cpu-defs.h:81-93), of a guest of 64 bits of 8."""
+        return 8 if self.address_bits == ADDRESS_BITS else 16
+
     def table_bytes(self) -> int:
-        return 4 * 8 << self.tlb_bits  # an entry is an address and an addend of 4 bytes each, cpu-defs.h:81-93
+        return TABLES * self._entry_bytes << self.tlb_bits
 
     def table_lines(self, state: State) -> int:
-        tables = state.lines.reshape(4, -1)  # each table begins on a line of its own; 8 entries a line
-        padded = np.pad(tables, ((0, 0), (0, -tables.shape[1] % 8)))
-        return int(padded.reshape(4, -1, 8).any(axis=2).sum())
+        return _parts(state.lines, LINE_BYTES // self._entry_bytes)
+
+    def table_resident_bytes(self, state: State) -> int:
+        return _parts(state.tlb.touched, PAGE_BYTES // self._entry_bytes) * PAGE_BYTES
+
+
+def _parts(entries: np.ndarray, length: int) -> int:
+    """Count parts of so many entries with one that is marked; each table begins with a part of its own."""
+    tables = entries.reshape(TABLES, -1)
+    padded = np.pad(tables, ((0, 0), (0, -tables.shape[1] % length)))
+    return int(padded.reshape(TABLES, -1, length).any(axis=2).sum())

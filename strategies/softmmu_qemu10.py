@@ -55,8 +55,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.code import is_code_page, store_drops_overlapped
-from mmuexp.emulator.state import GUEST_INSNS, records, unsettle
+from mmuexp.emulator.state import GUEST_INSNS, real_page, records, unsettle
 from mmuexp.events import CODE, meanings
+from mmuexp.guest import PAGE_BYTES
 from mmuexp.strategy import FIRST_EXTRA, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
 
 EXTRA = ("victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries", "code_fetches", "code_fills", "io_fills")
@@ -142,6 +143,7 @@ ENGINE_COSTS = {
 
 VICTIMS = 8
 ENTRY_BYTES = 32
+ENTRIES_PER_PAGE = PAGE_BYTES // ENTRY_BYTES
 FULL = 1 << 40  # entries used, where QEMU's unsigned counter went below zero
 
 MODE = np.dtype([(name, "i8") for name in ("entries", "used", "next_victim", "filled", "began", "most")])
@@ -155,12 +157,13 @@ class State(NamedTuple):
     victim: np.ndarray  # int32[2, VICTIMS]
     mode: np.ndarray  # MODE[2]: entries in use now and since when (began, in guest instructions), most used since
     lines: np.ndarray  # uint8[1 << max_bits], pairs of entries that the hit path read
+    pages: np.ndarray  # uint8, host pages of both tables that were touched
     control: np.ndarray  # int64[4]
 
 
 @kernel
-def _place(s, mode, page):
-    return mode * (s.table.size >> 1) + (page & (s.mode[mode].entries - 1))
+def _place(s, e, mode, page):
+    return mode * (s.table.size >> 1) + (real_page(e, page) & (s.mode[mode].entries - 1))
 
 
 @kernel
@@ -203,7 +206,8 @@ def _fill(s, e, mode, page, at):
 @kernel
 def _look_up(s, e, n, mode, page, marked, fills):
     """A page of RAM, for data or code. `marked`: for a store, and a code page; `fills`: what a fill counts as."""
-    at = _place(s, mode, page)
+    at = _place(s, e, mode, page)
+    s.pages[at // ENTRIES_PER_PAGE] = 1
     if s.table[at] != page + 1 and (marked or not _swap_with_victim(s, e, n, mode, page, at)):
         n[fills] += 1
         _fill(s, e, mode, page, at)
@@ -221,7 +225,7 @@ def _store(e, n, frame, first, last):
 
 @kernel
 def access(s, e, n, row):
-    s.lines[_place(s, row.user, row.page) >> 1] = 1
+    s.lines[_place(s, e, row.user, row.page) >> 1] = 1
     _look_up(s, e, n, row.user, row.page, row.store and is_code_page(e, row.frame), Event.TLB_FILLS)
     if row.second >= 0:  # both are looked up before either is stored to
         n[Event.SLOW_CROSS] += 1
@@ -237,7 +241,8 @@ def access(s, e, n, row):
 @kernel
 def io(s, e, n, row):
     n[Event.SLOW_IO] += 1
-    at = _place(s, row.user, row.page)
+    at = _place(s, e, row.user, row.page)
+    s.pages[at // ENTRIES_PER_PAGE] = 1
     if s.table[at] != row.page + 1:
         n[IO_FILLS] += 1
         _fill(s, e, row.user, row.page, at)
@@ -303,7 +308,7 @@ def flush(s, e, n):
 @kernel
 def flush_page(s, e, n, page):
     for mode in range(2):
-        at = _place(s, mode, page)
+        at = _place(s, e, mode, page)
         if s.table[at] == page + 1:
             s.table[at] = 0
             s.mode[mode].used -= 1
@@ -335,7 +340,9 @@ class SoftmmuQemu10(Strategy):
     )  # fmt: skip
     first_bits: int = param(8, minimum=1, maximum=20, unit="log2 entries", help="of each mode's table at first")
     min_bits: int = param(6, minimum=1, maximum=20, unit="log2 entries", help="a table shrinks to so many at least")
-    max_bits: int = param(20, minimum=1, maximum=20, unit="log2 entries", help="a table grows to so many at most")
+    max_bits: int = param(
+        20, minimum=1, maximum=22, wide=22, unit="log2 entries", help="a table grows to so many at most"
+    )
 
     def __post_init__(self) -> None:
         if not self.min_bits <= self.first_bits <= self.max_bits:
@@ -345,14 +352,18 @@ class SoftmmuQemu10(Strategy):
         mode = records(2, MODE)
         mode.entries = 1 << self.first_bits
         table, lines = np.zeros(2 << self.max_bits, np.int32), np.zeros(1 << self.max_bits, np.uint8)
+        pages = np.zeros(-(-table.size // ENTRIES_PER_PAGE), np.uint8)
         sizes = [self.window_insns, 1 << self.min_bits, 1 << self.max_bits, 2 << self.first_bits]
-        return State(table, np.zeros((2, VICTIMS), np.int32), mode, lines, np.array(sizes, np.int64))
+        return State(table, np.zeros((2, VICTIMS), np.int32), mode, lines, pages, np.array(sizes, np.int64))
 
     def table_bytes(self) -> int:
         return 2 * ENTRY_BYTES << self.first_bits
 
     def table_lines(self, state: State) -> int:
         return int(state.lines.sum())
+
+    def table_resident_bytes(self, state: State) -> int:
+        return int(state.pages.sum()) * PAGE_BYTES
 
     def result(self, n: np.ndarray, state: State) -> dict[str, int]:
         return super().result(n, state) | {"table_bytes": int(state.control[PEAK_ENTRIES]) * ENTRY_BYTES}

@@ -275,6 +275,9 @@ class Views(Strategy):
         "direct", choices=KERNEL, sweep=KERNEL, help="how the guest's kernel accesses memory; HSPT maps programs alone"
     )
 
+    def only_32_bits(self) -> str:
+        return "a view shows 4 GiB"
+
     def state(self) -> State:
         return State(
             kernel=KERNEL[self.kernel],

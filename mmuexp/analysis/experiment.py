@@ -130,7 +130,7 @@ class Experiment:
 
     def _schemes_for(self, trace: Any) -> tuple[Sequence[Any], Any]:
         """(the schemes that replay a trace, the reference first if it was not among them; the reference)"""
-        schemes = default_strategies(trace.mode) if self.strategies is None else self.strategies
+        schemes = default_strategies(trace.mode, trace.address_bits) if self.strategies is None else self.strategies
         reference = _preferred(schemes) if self.reference is None else self.reference
         return (schemes if str(reference) in map(str, schemes) else [reference, *schemes]), reference
 

@@ -15,7 +15,7 @@ import pandas as pd
 from mmuexp.analysis.given import label_of, opened_trace
 from mmuexp.emulator.faults import FAULT
 from mmuexp.events import FAULTS
-from mmuexp.guest import PAGE_BITS, PAGES
+from mmuexp.guest import PAGE_BITS
 from mmuexp.progress import Progress
 from mmuexp.result import manifest
 from mmuexp.result.declared import ALL_KNOWN, Declared, declared_of
@@ -24,6 +24,7 @@ from mmuexp.strategy.registry import given_strategy
 from mmuexp.trace.threads import OfThread, checked_thread
 
 COLUMNS = ("row", "vaddr", "cause", "block", "page")
+NO_PAGES = np.zeros(0, np.int64), np.zeros(0, np.int64)  # with faults, and how many each
 LOG = 1 << 16  # faults that the emulator holds before it hands them out
 
 
@@ -49,7 +50,10 @@ def fault_batches(
 
     if progress is not None:
         progress(label, 0, trace.rows)
-    survey, replay = Survey(trace.mode, label), Replay(strategy, trace.mode, where=label, log=log)
+    survey, replay = (
+        Survey(trace.mode, label),
+        Replay(strategy, trace.mode, where=label, log=log, address_bits=trace.address_bits),
+    )
     for columns in trace.batches():
         replay.feed(survey.feed(columns))
         found = replay.faults()
@@ -63,31 +67,37 @@ def fault_batches(
 
 def columns_of(records: np.ndarray, strategy: Any) -> dict[str, np.ndarray | None]:
     """Records as COLUMNS, an array each: row uint64, vaddr page uint32, cause uint8 (an Event, or an event of the
-    scheme's own: `strategy.column_of` names it), block uint32; None where the scheme has no blocks."""
+    scheme's own: `strategy.column_of` names it), block uint32; None where the scheme has no blocks. In a trace of 64
+    bits what is uint32 is uint64."""
     vaddr = np.ascontiguousarray(records["vaddr"])
     block = blocks_of(strategy, vaddr)
     return {
         "row": np.ascontiguousarray(records["row"]),
         "vaddr": vaddr,
         "cause": np.ascontiguousarray(records["cause"]),
-        "block": None if block is None else block.astype(np.uint32),
-        "page": vaddr >> np.uint32(PAGE_BITS),
+        "block": None if block is None else block.astype(vaddr.dtype),
+        "page": vaddr >> vaddr.dtype.type(PAGE_BITS),
     }
 
 
 class Sums:
-    """How many faults each page took, by cause; exact, in memory that does not grow with the run."""
+    """How many faults each page took, by cause; exact, in memory that grows with the pages that take some alone."""
 
     def __init__(self, strategy: Any):
-        self.strategy = strategy
-        self._pages = {cause: np.zeros(PAGES, np.int64) for cause in causes_of(strategy)}
+        self.strategy, self._vaddr = strategy, FAULT["vaddr"]
+        self._pages = dict.fromkeys(causes_of(strategy), NO_PAGES)
 
     def add(self, records: np.ndarray) -> None:
         """Count FAULT[faults] more."""
-        causes, pages = records["cause"], records["vaddr"] >> np.uint32(PAGE_BITS)
+        self._vaddr = records.dtype["vaddr"]
+        causes, pages = records["cause"], (records["vaddr"] >> self._vaddr.type(PAGE_BITS)).astype(np.int64)
         for cause in np.flatnonzero(np.bincount(causes)).tolist():
-            counts = self._pages.setdefault(cause, np.zeros(PAGES, np.int64))
-            np.add.at(counts, pages[causes == cause], 1)
+            had, counts = self._pages.get(cause, NO_PAGES)
+            mine = pages[causes == cause]
+            found, at = np.unique(np.concatenate([had, mine]), return_inverse=True)
+            summed = np.zeros(len(found), np.int64)
+            np.add.at(summed, at, np.concatenate([counts, np.ones(len(mine), np.int64)]))
+            self._pages[cause] = found, summed
 
     @property
     def causes(self) -> list[int]:
@@ -100,18 +110,21 @@ class Sums:
 
     def by_cause(self) -> dict[str, int]:
         """Faults by the name of their column."""
-        return {self.strategy.column_of(cause): int(self._pages[cause].sum()) for cause in self.causes}
+        return {self.strategy.column_of(cause): int(self._pages[cause][1].sum()) for cause in self.causes}
 
     def by_page(self) -> tuple[np.ndarray, np.ndarray]:
         """The pages with faults, int64[pages], and their faults by cause, int64[pages, causes]; most faults first."""
-        counts = np.array([self._pages[cause] for cause in self.causes], np.int64).reshape(-1, PAGES)
-        pages = np.flatnonzero(counts.any(axis=0))
-        return _most_first(pages, counts[:, pages].T)
+        pages = np.unique(np.concatenate([NO_PAGES[0], *(pages for pages, _ in self._pages.values())]))
+        counts = np.zeros((len(pages), len(self._pages)), np.int64)
+        for column, cause in enumerate(self.causes):
+            found, faults = self._pages[cause]
+            counts[np.searchsorted(pages, found), column] = faults
+        return _most_first(pages, counts)
 
     def by_block(self) -> tuple[np.ndarray, np.ndarray] | None:
         """As `by_page`, by the scheme's blocks (which are whole pages); None if it has none."""
         pages, counts = self.by_page()
-        of_page = blocks_of(self.strategy, (pages << PAGE_BITS).astype(np.uint32))
+        of_page = blocks_of(self.strategy, pages.astype(self._vaddr) << self._vaddr.type(PAGE_BITS))
         if of_page is None:
             return None
         blocks, at = np.unique(of_page, return_inverse=True)
@@ -167,14 +180,14 @@ def faults(
     trace: Any, strategy: Any, *, thread: int | str | None = None, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Every host fault of a run, a row each: row vaddr cause block page, see `mmuexp.faults`."""
-    strategy, batches = given_strategy(strategy), [np.zeros(0, FAULT)]
+    strategy, batches = given_strategy(strategy), list[np.ndarray]()
     listed = list_faults(trace, strategy, [batches], thread=thread, progress=progress)
-    columns: Any = columns_of(np.concatenate(batches), strategy)
+    columns: Any = columns_of(np.concatenate(batches or [np.zeros(0, FAULT)]), strategy)
     used = sorted({*causes_of(strategy), *np.unique(columns["cause"]).tolist()})
     codes = np.searchsorted(used, columns["cause"])
     columns["cause"] = pd.Categorical.from_codes(codes, [strategy.column_of(at) for at in used])
     blocks = [pd.NA] * len(codes) if columns["block"] is None else columns["block"]
-    columns["block"] = pd.array(blocks, dtype="UInt32")
+    columns["block"] = pd.array(blocks, dtype="UInt32" if columns["vaddr"].itemsize == 4 else "UInt64")
     frame = pd.DataFrame(columns, columns=list(COLUMNS))
     frame.attrs["manifest"] = listed.manifest
     return frame

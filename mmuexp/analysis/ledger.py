@@ -9,8 +9,10 @@ from mmuexp.analysis.cuts import Cuts
 from mmuexp.analysis.passes import Run
 from mmuexp.analysis.pressure import pressures
 from mmuexp.analysis.ranges import companions_of, tables_of
+from mmuexp.events import WALK_LEVELS
 from mmuexp.price.host import Profile
 from mmuexp.price.priced import FAR, Priced, price, price_table
+from mmuexp.price.primitives import LEVELS
 from mmuexp.price.verdict import break_even, decided_by, is_sure, ratio_range
 from mmuexp.result import manifest
 from mmuexp.result.declared import CODE_PAGE_STORES
@@ -45,7 +47,8 @@ class Ledger:
 
     def add(self, part: Replayed, facts: dict[str, Any]) -> None:
         """Take in what was counted on a trace; `facts` are what a manifest tells of that."""
-        self.parts.append((part, facts))
+        levels = max((run.counts.get(WALK_LEVELS) or LEVELS for run in part.runs), default=LEVELS)
+        self.parts.append((part, facts if levels == LEVELS else facts | {WALK_LEVELS: levels}))
 
     def result(self, host: Profile, complete: str, live: Mapping[str, Any] | None = None) -> Result:
         """Price everything at `host`. `complete` is "yes" or says what is missing; `live` how engines were timed."""
@@ -100,7 +103,7 @@ class Ledger:
 
 def _half_of(label: str, run: Run) -> dict[str, Any]:
     """What a manifest tells of a run's second half: the counts that have prices, so that it is priced anew, too."""
-    priced = [*run.strategy.price_list(), "translated_insns", "retranslated_insns", FAR]
+    priced = [*run.strategy.price_list(), "translated_insns", "retranslated_insns", FAR, WALK_LEVELS]
     counts = {name: n for name in priced if (n := (run.second_half or {}).get(name)) is not None}
     return {"trace": label, "strategy": str(run.strategy), "counts": counts}
 

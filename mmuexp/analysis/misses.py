@@ -122,7 +122,9 @@ class _Count:
         """What is to be kept of each of these load addresses."""
         from mmuexp.analysis.tlbmisses import split
 
-        offsets = np.array([offsets_of(self.regions, seed, self.move_bits) for seed in seeds], np.int64).T
+        offsets = np.array(
+            [offsets_of(self.regions, seed, self.move_bits, self.trace.address_bits) for seed in seeds], np.int64
+        ).T
         fills, shared = split(self.trace, strategy.tlb_bits, self.regions, offsets, self.label, progress)
         found = {}
         for seed, counts in zip(seeds, fills.tolist(), strict=True):

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from mmuexp.analysis.cuts import Cuts
 from mmuexp.blocks.runs import Runs
 from mmuexp.errors import MmuexpError, SchemeStopped
+from mmuexp.events import WALK_LEVELS
 from mmuexp.progress import Progress, part_of
 from mmuexp.result.declared import CODE_PAGE_STORES, NONE, UNKNOWN, Declared
-from mmuexp.result.table import SIZES, complete_counts
+from mmuexp.result.table import RESIDENT, SIZES, complete_counts
 from mmuexp.runtime.threads import Threads
 
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
@@ -21,7 +22,8 @@ LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it ca
 SCHEMES_BYTES = 128 << 20  # that the schemes of one pass may take together, beside what the process had before
 ASK_SECONDS = 0.001  # between two looks at how much memory there is
 WHOLE = Cuts()
-TOTALS = {*SIZES, "peak_mappings"}  # what is there, not what happened: a warm-up takes nothing from it
+# what is there, not what happened: a warm-up takes nothing from it
+TOTALS = {*SIZES, RESIDENT, WALK_LEVELS, "peak_mappings"}
 
 
 class Run(NamedTuple):
@@ -123,7 +125,8 @@ class _Pass:
 
         self.trace, self.jobs, self.leave_out = trace, jobs, leave_out
         self.survey = Survey(trace.mode, label)
-        self.lanes = [_Lane(strategy, Replay(strategy, trace.mode, where=label)) for strategy in strategies]
+        how: Any = {"where": label, "address_bits": trace.address_bits}
+        self.lanes = [_Lane(strategy, Replay(strategy, trace.mode, **how)) for strategy in strategies]
         self.put_off: list[Any] = []  # strategies
         self._resident_bytes, self._grown_bytes, self._asked = resident_bytes(), 0, 0.0
 
@@ -140,7 +143,7 @@ class _Pass:
                 except MmuexpError:
                     self._settle(before)  # what a scheme says of an earlier row comes first
                     raise
-                shape = self.survey.counts() if is_cut else None
+                shape = self._shape() if is_cut else None
                 self._settle(before)
                 if before:
                     tell(done)
@@ -148,10 +151,14 @@ class _Pass:
                 before = self._fed(pool, rows, None if shape is None else (shape, done, cuts))
             self._settle(before)
             tell(done)
-        shape = self.survey.counts()
+        shape = self._shape()
         if cuts.every is not None and (not done or (done - cuts.warmup) % cuts.every):
             self._cut(shape, done, cuts)
         return [run for lane in self.lanes for run in lane.runs(shape)]
+
+    def _shape(self) -> dict[str, Any]:
+        """What the rows so far tell under any scheme."""
+        return self.survey.counts() | {WALK_LEVELS: self.survey.walk_levels}
 
     def _fed(self, pool: Threads | None, rows: Any, cut: tuple | None) -> "_Fed":
         """Have every lane replay the rows: threads of the pool take one after the other, `_settle` what they left."""
@@ -254,4 +261,5 @@ def _without(counts: dict[str, int | None], unknown: frozenset[str]) -> dict[str
 
 
 def _difference(after: dict, before: dict) -> dict[str, int | None]:
-    return {name: None if n is None else n - (before.get(name) or 0) for name, n in after.items()}
+    found = {name: None if n is None else n - (before.get(name) or 0) for name, n in after.items()}
+    return found | {WALK_LEVELS: after.get(WALK_LEVELS)}  # which prices need of each part

@@ -11,10 +11,12 @@ from typing import Any
 from mmuexp.analysis.ledger import judged, priced_columns
 from mmuexp.analysis.passes import Run
 from mmuexp.errors import MmuexpError, UsageError
+from mmuexp.events import WALK_LEVELS
 from mmuexp.price.host import Profile, load_profile
 from mmuexp.price.priced import Priced, engine_ns_per_access, price, price_table
 from mmuexp.result import manifest
 from mmuexp.result.declared import Declared, DeclaredBy
+from mmuexp.result.manifest import levels_of
 from mmuexp.result.table import IDENTITY, WINDOW, Result, is_measured, make_frame, measured_ns, rows_of
 from mmuexp.strategy.registry import given_strategies, parse_saved
 from mmuexp.trace.loadseed import LOAD_SEED
@@ -32,7 +34,8 @@ def reprice(result: Result, host: str | os.PathLike | Profile | None = None, *, 
     rows = rows_of(result.frame)
     schemes = {spec: _scheme(spec, known) for spec in dict.fromkeys(row["strategy"] for row in rows)}
     declared = DeclaredBy(result.manifest)
-    runs = [_run(row, schemes[row["strategy"]], declared.of(row["trace"])) for row in rows]
+    levels = levels_of(result.manifest)
+    runs = [_run(row, schemes[row["strategy"]], declared.of(row["trace"]), levels[row["trace"]]) for row in rows]
     costs = [price(run.strategy, run.counts, profile) for run in runs]
     halves = {(one["trace"], one["strategy"]): one["counts"] for one in result.manifest.get("second_half", [])}
     changed = [
@@ -64,7 +67,7 @@ def _scheme(spec: str, known: Mapping[str, type]) -> Any:
         raise MmuexpError(f"its scheme is not known here: {error.what}", where=spec, todo=todo) from None
 
 
-def _run(row: Mapping[str, Any], strategy: Any, declared: Declared) -> Run:
+def _run(row: Mapping[str, Any], strategy: Any, declared: Declared, levels: int) -> Run:
     """A row as prices take it. What has a price and no column was not counted, and is not free; what its trace does not
     tell was left out when it was counted."""
     needed = [*strategy.price_list(), *strategy.engine_price_list(), "retranslated_insns"]
@@ -74,7 +77,7 @@ def _run(row: Mapping[str, Any], strategy: Any, declared: Declared) -> Run:
         has = "nothing in" if missing[0] in row else "no"
         what = f"has {has} column {missing[0]}, which prices of {strategy} need: an older version saved it"
         raise MmuexpError(what, where=row["trace"], todo=REPLAY)
-    return Run(strategy, row.get(WINDOW), dict(row), unknown=unknown)
+    return Run(strategy, row.get(WINDOW), dict(row) | {WALK_LEVELS: levels}, unknown=unknown)
 
 
 def _priced(cost: Priced, row: Mapping[str, Any], run: Run) -> dict[str, float | None]:
@@ -121,6 +124,8 @@ def _totals(runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         total = totals.setdefault(str(run.strategy), {})
         for name, count in run.counts.items():
-            if name not in IDENTITY and isinstance(count, int):
+            if name == WALK_LEVELS:
+                total[name] = max(total.get(name, 0), count or 0)
+            elif name not in IDENTITY and isinstance(count, int):
                 total[name] = total.get(name, 0) + count
     return [Run(strategies[spec], None, counts) for spec, counts in totals.items()]

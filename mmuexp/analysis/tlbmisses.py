@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmuexp.emulator.state import PageTable, new_page_table
 from mmuexp.guest import IO, PAGE_BITS, PAGE_MASK, PAGES, USER, Op
 from mmuexp.native.jitcache import guarded, kept
 from mmuexp.progress import part_of
+from mmuexp.replay.pages import followed_by
 from mmuexp.trace.relocate import Region
 
 MODES = 2  # kernel, user
@@ -35,11 +37,14 @@ EPOCH, LAST = 0, 1
 
 
 class State(NamedTuple):
-    """Pages are virtual, by mode * PAGES + page where a mode matters. An *entry* is page + 1 << 1 | may be written."""
+    """Pages are virtual, by mode * PAGES + page where a mode matters; of a trace of 64 bits, numbers (pages.py). An
+    *entry* is page + 1 << 1 | may be written."""
 
     entry: np.ndarray  # uint32[load addresses, MODES << tlb_bits], the direct-mapped TLBs; 0 = invalid
     region: np.ndarray  # int32[PAGES], the region that a page lies in
     offset: np.ndarray  # int64[regions, load addresses], in pages
+    apart: np.ndarray  # int64[PAGES], the guest's page less its number
+    step: np.ndarray  # int32[PAGES], which page follows it (pages.py)
     seen: np.ndarray  # int64[MODES * PAGES], the TLB without limit: 0 never, else epoch << 2 | may be written << 1 | 1
     frame: np.ndarray  # int32[PAGES], what a MAP row told
     dirty: np.ndarray  # uint8[frames]
@@ -54,8 +59,9 @@ class State(NamedTuple):
     lookups: np.ndarray  # int64[1]
 
 
-def new_state(tlb_bits: int, region: np.ndarray, offset: np.ndarray) -> State:
+def new_state(tlb_bits: int, region: np.ndarray, offset: np.ndarray, pages: PageTable | None = None) -> State:
     """Everything empty. `region` and `offset` as in State."""
+    pages = pages or new_page_table()
     slots = (1 << tlb_bits) + 1
     ring = np.arange(MODES * slots, dtype=np.int32).reshape(MODES, slots)
     seeds = offset.shape[1]
@@ -63,6 +69,8 @@ def new_state(tlb_bits: int, region: np.ndarray, offset: np.ndarray) -> State:
         entry=np.zeros((seeds, MODES << tlb_bits), np.uint32),
         region=region,
         offset=offset,
+        apart=pages.apart,
+        step=pages.step,
         seen=np.zeros(MODES * PAGES, np.int64),
         frame=np.zeros(PAGES, np.int32),
         dirty=np.zeros(PAGES, np.uint8),
@@ -133,7 +141,7 @@ def _look_up(s, page, frame, store, user):
     load = np.uint32(1 - store)
     offset = s.offset[s.region[page]]
     for seed in range(s.entry.shape[0]):
-        place = user * entries + ((page + offset[seed]) & (entries - 1))
+        place = user * entries + ((page + s.apart[page] + offset[seed]) & (entries - 1))
         if s.entry[seed, place] | load != wanted:
             s.entry[seed, place] = np.uint32((page + 1) << 1 | right)
             s.fills[seed, kind] += 1
@@ -163,7 +171,7 @@ def _flush_page(s, page):
             if slot != last:
                 _move(s, slot, last)  # free: the next to be taken
         for seed in range(s.entry.shape[0]):
-            place = user * entries + ((page + s.offset[s.region[page], seed]) & (entries - 1))
+            place = user * entries + ((page + s.apart[page] + s.offset[s.region[page], seed]) & (entries - 1))
             if s.entry[seed, place] >> 1 == page + 1:
                 s.entry[seed, place] = 0
 
@@ -182,7 +190,7 @@ def feed(s, vaddrs, sizes, ops, flags, frames, user_mode):
             frame = page if user_mode else np.int64(s.frame[page])
             _look_up(s, page, frame, np.int64(op), user)
             if (vaddr & PAGE_MASK) + sizes[i] > PAGE_MASK + 1:
-                second = (page + 1) & (PAGES - 1)
+                second = followed_by(page, s.step)
                 frame = second if user_mode else np.int64(s.frame[second])
                 _look_up(s, second, frame, np.int64(op), user)
         elif op == Op.FLUSH:
@@ -202,30 +210,44 @@ def split(
 
     `offsets` is int64[regions, load addresses], in pages. A pass over the trace serves as many as memory allows.
     """
-    region = np.zeros(PAGES, np.int32)
-    for number, (first, pages) in enumerate(regions):
-        region[first : first + pages] = number
     together = max(1, TOGETHER >> tlb_bits)
     firsts = range(0, offsets.shape[1], together)
     found = []
     for at, first in enumerate(firsts):
         some = np.ascontiguousarray(offsets[:, first : first + together])
-        state, shape = _one_pass(trace, tlb_bits, region, some, label, part_of(progress, at, len(firsts)))
+        state, shape = _one_pass(trace, tlb_bits, regions, some, label, part_of(progress, at, len(firsts)))
         found.append(state.fills)
     shared = {"lru_fills": int(state.lru_fills[0]), "lookups": int(state.lookups[0])}
     return np.concatenate(found), shared | {name: shape[name] for name in ("rows", "flushes")}
 
 
-def _one_pass(trace, tlb_bits, region, offsets, label, progress):
+def _one_pass(trace, tlb_bits, regions, offsets, label, progress):
     from mmuexp.replay.survey import Survey
 
-    survey, state = Survey(trace.mode, label), new_state(tlb_bits, region, offsets)
+    survey, state, known = Survey(trace.mode, label), None, 0
     none, user_mode, done = np.zeros(0, np.int32), trace.mode == "user", 0
     for columns in trace.batches():
         frames = survey.feed(columns).frames
         told = none if frames is None else frames
+        if state is None:
+            state = new_state(
+                tlb_bits, _regions_by_page(regions), offsets, survey.pages.table if survey.pages else None
+            )
+        if survey.pages is not None:  # the region of each page that has a number since
+            numbers = np.arange(known, survey.pages.count)
+            begin = [region.first for region in regions]
+            state.region[numbers] = np.maximum(np.searchsorted(begin, survey.pages.real(numbers), "right") - 1, 0)
+            known, columns = survey.pages.count, survey.traced(columns)
         feed(state, columns.vaddr, columns.size, columns.op, columns.flags, told, user_mode)
         done += len(columns.op)
         if progress is not None:
             progress(label, done, trace.rows)
-    return state, survey.counts()
+    return state or new_state(tlb_bits, _regions_by_page(regions), offsets), survey.counts()
+
+
+def _regions_by_page(regions: Sequence[Region]) -> np.ndarray:
+    """int32[PAGES]: the region of each page of a trace of 32 bits."""
+    region = np.zeros(PAGES, np.int32)
+    for number, (first, pages) in enumerate(regions):
+        region[first : first + pages] = number
+    return region

@@ -6,10 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 from mmuexp.errors import MmuexpError
+from mmuexp.events import WALK_LEVELS
 from mmuexp.price.host import Profile
 from mmuexp.price.priced import Priced, price
 from mmuexp.price.verdict import BreakEven, break_even, decided_by, is_sure
 from mmuexp.result.declared import DeclaredBy
+from mmuexp.result.manifest import levels_of
 from mmuexp.result.table import Result, rows_of
 from mmuexp.result.turns import stem
 from mmuexp.strategy.registry import parse_saved
@@ -122,6 +124,7 @@ def ns_of(strategy: Any, host: Profile, **counts: int) -> float:
 
 def runs_of(result: Result) -> list[CountedRun]:
     """The runs of a result of compare or sweep (windows are no runs). A recording without accesses tests nothing."""
+    levels = levels_of(result.manifest)
     modes = {entry["trace"]: entry.get("mode", "") for entry in result.manifest.get("traces", [])}
     found = []
     for row in rows_of(result.frame):
@@ -130,7 +133,14 @@ def runs_of(result: Result) -> list[CountedRun]:
         if row.get("units8") is None:
             what = "was saved by an older version, without the sums that prices need"
             raise MmuexpError(what, where=row["trace"], todo="make it again, with compare or rerun")
-        found.append(CountedRun(stem(row["trace"]), modes.get(row["trace"], ""), _strategy(row["strategy"]), row))
+        found.append(
+            CountedRun(
+                stem(row["trace"]),
+                modes.get(row["trace"], ""),
+                _strategy(row["strategy"]),
+                row | {WALK_LEVELS: levels[row["trace"]]},
+            )
+        )
     return found
 
 

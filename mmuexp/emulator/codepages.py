@@ -26,7 +26,7 @@ from mmuexp.emulator.code import (
 from mmuexp.emulator.faults import fault
 from mmuexp.emulator.kernel import kernel, seldom
 from mmuexp.emulator.reserve import Reserve, map_window, protect_frame, set_writable
-from mmuexp.emulator.state import MAX_BLOCKS, Emulator, Row, zeros
+from mmuexp.emulator.state import MAX_BLOCKS, Emulator, Row, address_of, zeros
 from mmuexp.events import FIRST_EXTRA, Event
 from mmuexp.guest import PAGE_BITS, PAGES
 
@@ -118,7 +118,7 @@ def serve_page(
     elsewhere, and a code page stays as it is. Answers MAPPED_IT, and KEEPS_CODE if the store cannot be done again.
     """
     if not quiet:
-        fault(e, n, cause, page << PAGE_BITS | first)
+        fault(e, n, cause, address_of(e, page, first))
     keeps = 0
     if store and patched and p.policy == BLOCK and is_code_page(e, frame):
         e.frame[frame].dirty = 1

@@ -13,9 +13,8 @@ from mmuexp.emulator.code import is_code_page, store_drops_page
 from mmuexp.emulator.faults import fault
 from mmuexp.emulator.kernel import kernel
 from mmuexp.emulator.reserve import Reserve, map_window, protect_frame, set_writable
-from mmuexp.emulator.state import Emulator, Row
+from mmuexp.emulator.state import Emulator, Row, address_of
 from mmuexp.events import Event
-from mmuexp.guest import PAGE_BITS
 
 
 @kernel
@@ -41,7 +40,7 @@ def map_page(r: Reserve, e: Emulator, n: np.ndarray, w: int, frame: int, store: 
 def allow_store(r: Reserve, e: Emulator, n: np.ndarray, w: int, page: int, frame: int, first: int, last: int) -> None:
     """A store to virtual page `page` faulted on the read-only window w: find the cause, and make the window writable
     by one mprotect."""
-    vaddr = page << PAGE_BITS | first
+    vaddr = address_of(e, page, first)
     if is_code_page(e, frame):
         fault(e, n, Event.FAULTS_CODE, vaddr)
     else:

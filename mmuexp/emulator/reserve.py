@@ -9,17 +9,18 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
-from mmuexp.emulator.state import Emulator, records
+from mmuexp.emulator.state import Emulator, next_page, page_before, real_page, records
 from mmuexp.events import Event
 
-MAPPED, MAPPINGS = range(2)  # places in Reserve.control
+MAPPED, MAPPINGS, GUEST_PAGES = range(3)  # places in Reserve.control
 
 
 class Reserve(NamedTuple):
     """Holds the windows. A frame's record says by which it is shown."""
 
     window: np.ndarray  # WINDOW[windows]
-    control: np.ndarray  # int64[2]
+    control: np.ndarray  # int64[3]; GUEST_PAGES: 0, or the reserve is the guest's address space up to this page of it,
+    # and windows are numbers of its pages
 
 
 WINDOW = np.dtype(
@@ -34,9 +35,24 @@ WINDOW = np.dtype(
 )
 
 
-def new_reserve(windows: int) -> Reserve:
-    """Make an inaccessible reserve of `windows` host pages: one mapping."""
-    return Reserve(records(windows, WINDOW), np.array([0, 1], np.int64))
+def new_reserve(windows: int, guest_pages: int = 0) -> Reserve:
+    """Make an inaccessible reserve of `windows` host pages: one mapping. `guest_pages`: it shows a guest of 64 bits up
+    to this page of its address space, each page at its own place, and the windows are page numbers of the trace."""
+    return Reserve(records(windows, WINDOW), np.array([0, 1, guest_pages], np.int64))
+
+
+@kernel
+def _are_apart(r: Reserve, e: Emulator, one: int, other: int) -> int:
+    """1 if neighbours lie in different host mappings."""
+    a, b = r.window[one].frame, r.window[other].frame
+    if a == 0 or b == 0:
+        return 1 if a != b else 0
+    if r.window[one].writable != r.window[other].writable:
+        return 1
+    following = np.int64(e.frame[a - 1].number) + 1
+    if following & 0xFFFFFFFF != np.int64(e.frame[b - 1].number):
+        return 1
+    return 0 if (following >> 32) + e.number_high[a - 1] == e.number_high[b - 1] else 1
 
 
 @kernel
@@ -44,16 +60,15 @@ def _border(r: Reserve, e: Emulator, w: int) -> int:
     """1 if windows w and w + 1 lie in different host mappings."""
     if w < 0 or w + 1 >= r.window.size:
         return 0
-    a, b = r.window[w].frame, r.window[w + 1].frame
-    if a == 0 or b == 0:
-        return 1 if a != b else 0
-    if r.window[w].writable != r.window[w + 1].writable:
-        return 1
-    return 0 if np.int64(e.frame[a - 1].number) + 1 == np.int64(e.frame[b - 1].number) else 1
+    return _are_apart(r, e, w, w + 1)
 
 
 @kernel
 def _borders(r: Reserve, e: Emulator, w: int) -> int:
+    if r.control[GUEST_PAGES]:  # a neighbour that no row touched is inaccessible, and stands for itself: a border, too
+        page = real_page(e, w)
+        low = _are_apart(r, e, page_before(e, w), w) if page else 0
+        return low + (_are_apart(r, e, w, next_page(e, w)) if page + 1 < r.control[GUEST_PAGES] else 0)
     return _border(r, e, w - 1) + _border(r, e, w)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
-from mmuexp.guest import PAGES
+from mmuexp.guest import PAGE_BITS, PAGES
 
 OWN_MAPPING_BYTES = 1 << 18
 FIRST_BLOCKS = 1 << 14
@@ -33,9 +33,15 @@ class Emulator(NamedTuple):
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
     entered: np.ndarray  # uint32[addresses of code], size and code epoch of the block that was; the loop's memory
-    control: np.ndarray  # int64[FIRST_FAULT + ROW_FAULTS]; DROPPED: blocks so far; GUEST_INSNS: up to this
+    control: np.ndarray  # int64[FIRST_FAULT + 2 * ROW_FAULTS]; DROPPED: blocks so far; GUEST_INSNS: up to this
     # FLUSH or FLUSH_PAGE row, since the trace's first; REVOKED: 1 since an answer that was remembered is so no longer,
-    # or one could not be; TOLD: faults of this row, vaddr << 8 | cause each
+    # or one could not be; TOLD: faults of this row, vaddr and cause of each
+    number_high: np.ndarray  # uint32[PAGES], by frame: what FRAME.number has no bits for
+    # Which pages the numbers of pages stand for (replay/pages.py); zeros where the number is the page
+    apart: np.ndarray  # int64[PAGES]: the guest's page, less its number
+    step: np.ndarray  # int32[PAGES]: the number of the page that follows, less the next number; -1 where it has none
+    back: np.ndarray  # int32[PAGES]: the number of the page before, less the number before; 1 where it has none
+    numbered: np.ndarray  # int32[power of two], by a hash of the guest's page: its number + 1; of size 1: not needed
 
 
 # One record of 32 bytes, half a line of the cache, holds what is kept of virtual page i, of frame i and of slot i of
@@ -62,7 +68,7 @@ PAGE = _part(
 )
 FRAME = _part(
     first_link=("i4", 8),  # link + 1 of a block that lies in the frame, 0 = no code page
-    number=("u4", 12),  # guest-physical page number
+    number=("u4", 12),  # guest-physical page number, the lowest 32 bits of it
     window=("i4", 16),  # window + 1 of the scheme's reserve that shows the frame, 0 = none
     dirty=("u1", 20),
     quiet_stores=("u1", 21),  # softmmu: stores that hit no block since the page's blocks changed
@@ -100,7 +106,11 @@ def records(count: int, dtype: np.dtype[Any]) -> np.recarray:
 
 
 class Row(NamedTuple):
-    """One access as a kernel sees it; all int64. `second` is -1 when the access stays in its page."""
+    """One access as a kernel sees it; all int64. `second` is -1 when the access stays in its page.
+
+    Pages are numbers, below guest.PAGES: of a guest of 32 bits the pages themselves, of one of 64 bits what the trace
+    numbers them by (`real_page`). `vaddr` is the guest's own, of which the highest bit is the sign.
+    """
 
     vaddr: int
     size: int
@@ -118,8 +128,40 @@ class Row(NamedTuple):
     block: int  # the block at work, also when it was dropped since; -1 = none, or the scheme does not ask (`sites`)
 
 
-def new_emulator() -> Emulator:
-    """Make the empty state at a trace's first row."""
+class PageTable(NamedTuple):
+    """What is known of pages by their number, as `Emulator` has it."""
+
+    apart: np.ndarray
+    step: np.ndarray
+    back: np.ndarray
+    numbered: np.ndarray
+
+
+def new_page_table(room: int = 1) -> PageTable:
+    """Make the table where a page's number is the page; or of a trace of 64 bits, with so much `room`."""
+    return PageTable(zeros(PAGES, np.int64), zeros(PAGES, np.int32), zeros(PAGES, np.int32), zeros(room, np.int32))
+
+
+def place_of_page(page: Any, apart: np.ndarray, numbered: np.ndarray) -> Any:
+    """Find where a page of the guest (uint64) stands among those that have a number, or would: neighbours stand beside
+    each other."""
+    mask = np.uint64(len(numbered) - 1)
+    group = (page >> np.uint64(9)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(43)
+    place = (group + (page & np.uint64(511))) & mask
+    while numbered[place]:
+        number = np.int64(numbered[place]) - 1
+        if np.uint64(number + apart[number]) == page:
+            break
+        place = (place + np.uint64(1)) & mask
+    return place
+
+
+_place_of_page = kernel(place_of_page)
+
+
+def new_emulator(pages: PageTable | None = None) -> Emulator:
+    """Make the empty state at the first row of a trace whose pages have these numbers."""
+    pages = pages or new_page_table()
     shared = zeros(PAGES * RECORD_BYTES, np.uint8)
     return Emulator(
         page=shared.view(PAGE).view(np.recarray),
@@ -129,7 +171,12 @@ def new_emulator() -> Emulator:
         link=records(2 * FIRST_BLOCKS, LINK),
         bucket=zeros(2 * FIRST_BLOCKS, np.int32, at_once=True),
         entered=zeros(FIRST_ADDRESSES, np.uint32, at_once=True),
-        control=np.zeros(FIRST_FAULT + ROW_FAULTS, np.int64),
+        control=np.zeros(FIRST_FAULT + 2 * ROW_FAULTS, np.int64),
+        number_high=zeros(PAGES, np.uint32),
+        apart=pages.apart,
+        step=pages.step,
+        back=pages.back,
+        numbered=pages.numbered,
     )
 
 
@@ -138,6 +185,38 @@ def with_room_for_addresses(e: Emulator, addresses: int) -> Emulator:
     entered = zeros(max(addresses, 2 * len(e.entered)), np.uint32)
     entered[: len(e.entered)] = e.entered
     return e._replace(entered=entered)
+
+
+@kernel
+def real_page(e: Emulator, page: int) -> int:
+    """Give the guest's page behind the number of a page: of a guest of 32 bits the same."""
+    return page + e.apart[page]
+
+
+@kernel
+def address_of(e: Emulator, page: int, offset: int) -> int:
+    """Give the guest's address of a byte of a page, as `Row.vaddr` is."""
+    return real_page(e, page) << PAGE_BITS | offset
+
+
+@kernel
+def find_page(e: Emulator, page: int) -> int:
+    """Give the number of a page of the guest, -1 if no row touched it; of a guest of 32 bits the same."""
+    if e.numbered.size == 1:
+        return page
+    return int(e.numbered[_place_of_page(np.uint64(page), e.apart, e.numbered)]) - 1
+
+
+@kernel
+def next_page(e: Emulator, page: int) -> int:
+    """Give the number of the page that follows; of a guest of 64 bits the page itself where no row touched that."""
+    return (page + 1 + e.step[page]) & (PAGES - 1)
+
+
+@kernel
+def page_before(e: Emulator, page: int) -> int:
+    """Give the number of the page before; of a guest of 64 bits the page itself where no row touched that."""
+    return (page - 1 + e.back[page]) & (PAGES - 1)
 
 
 @kernel
@@ -152,7 +231,7 @@ def unsettle(e: Emulator, page: int) -> None:
 def frame_of(e: Emulator, page: int, user_mode: bool) -> int:
     """Give the frame behind a virtual page that a row touches; in user mode the page is its own frame."""
     if user_mode:
-        e.frame[page].number = page
+        e.frame[page].number = real_page(e, page) & 0xFFFFFFFF
         return page
     return int(e.page[page].frame) - 1
 

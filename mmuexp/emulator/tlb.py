@@ -11,7 +11,7 @@ import numpy as np
 from mmuexp.emulator.code import is_code_page, store_drops_overlapped
 from mmuexp.emulator.codepages import CodePages, is_noticed
 from mmuexp.emulator.kernel import SETTLED, kernel
-from mmuexp.emulator.state import Emulator, Row, unsettle
+from mmuexp.emulator.state import Emulator, Row, real_page, unsettle
 from mmuexp.events import Event
 
 BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD, exec.c:48 at 0d1a29f9fc
@@ -23,11 +23,13 @@ class Tlb(NamedTuple):
 
     read: np.ndarray  # int32[2 * entries]
     write: np.ndarray  # int32[2 * entries]
+    touched: np.ndarray  # uint8[2, 2 * entries], entries for loads and stores that were looked up or filled
 
 
 def new_tlb(tlb_bits: int) -> Tlb:
     """Make an empty TLB of 2**tlb_bits entries for each of two modes and two sides."""
-    return Tlb(np.zeros(2 << tlb_bits, np.int32), np.zeros(2 << tlb_bits, np.int32))
+    entries = 2 << tlb_bits
+    return Tlb(np.zeros(entries, np.int32), np.zeros(entries, np.int32), np.zeros((2, entries), np.uint8))
 
 
 @kernel
@@ -38,11 +40,18 @@ def tlb_flush(t: Tlb) -> None:
 
 
 @kernel
-def tlb_flush_page(t: Tlb, page: int) -> None:
-    """Drop the entries of one virtual page, in both modes and on both sides."""
+def tlb_set(t: Tlb, e: Emulator, page: int) -> int:
+    """Give the set that a page belongs to: the guest's page decides, not its number."""
+    return real_page(e, page) & ((t.read.size >> 1) - 1)
+
+
+@kernel
+def tlb_flush_page(t: Tlb, page: int, place: int = -1) -> None:
+    """Drop the entries of one virtual page, in both modes and on both sides. `place` is its set (`tlb_set`), by default
+    that of a guest of 32 bits."""
     entries = t.read.size >> 1
     for mode in range(2):
-        i = mode * entries + (page & (entries - 1))
+        i = mode * entries + (place if place >= 0 else page & (entries - 1))
         if t.read[i] == page + 1:
             t.read[i] = 0
         if t.write[i] == page + 1:
@@ -52,12 +61,13 @@ def tlb_flush_page(t: Tlb, page: int) -> None:
 @kernel
 def _look_up(t: Tlb, e: Emulator, n: np.ndarray, page: int, frame: int, store: int, user: int) -> None:
     """One lookup; a miss walks the guest's page table and fills the entry, whose page before is pushed out."""
-    entries = t.read.size >> 1
-    i = user * entries + (page & (entries - 1))
+    i = user * (t.read.size >> 1) + tlb_set(t, e, page)
     tag = page + 1
+    t.touched[store, i] = 1
     if (t.write[i] if store else t.read[i]) == tag:
         return
     n[Event.TLB_FILLS] += 1
+    t.touched[1 - store, i] = 1
     if store:
         e.frame[frame].dirty = 1
     if t.read[i] != 0 and t.read[i] != tag:  # a valid write side is of the same page as the read side

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mmuexp.errors import MmuexpError, option
-from mmuexp.guest import PAGE_BYTES
+from mmuexp.errors import MmuexpError, TraceError, option
+from mmuexp.guest import ADDRESS_BITS, PAGE_BYTES
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy import Strategy
@@ -14,12 +14,23 @@ MEMORY_MB = 2_000  # that an engine may take unless the user says otherwise
 
 
 def memory_needed(trace: Any, label: str) -> int:
-    """At most so many bytes: guest RAM has each page that the trace touches, and the reference has it once more."""
+    """At most so many bytes: guest RAM has each page that the trace touches, and the reference has it once more.
+
+    Raises TraceError for a trace of 64 bits.
+    """
+    refuse_wide(trace, label)
     survey = Survey(trace.mode, label)
     for columns in trace.batches():
         survey.check(columns)
     pages = survey.counts()["pages"] if trace.mode == "user" else len(survey.frame_numbers())
     return 2 * PAGE_BYTES * pages
+
+
+def refuse_wide(trace: Any, label: str) -> None:
+    """Raise TraceError for a trace of 64 bits, which no engine runs."""
+    if trace.address_bits != ADDRESS_BITS:
+        what = f"has addresses of {trace.address_bits} bits, which the live engine does not run"
+        raise TraceError(what, where=label, todo="compare it without the engine")
 
 
 def check_memory(needed: int, label: str, limit_mb: int) -> str:

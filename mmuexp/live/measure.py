@@ -24,6 +24,7 @@ import numpy as np
 from mmuexp.arguments import positive, whole_number
 from mmuexp.errors import UsageError, option
 from mmuexp.guest import Columns, Op
+from mmuexp.live.limits import refuse_wide
 from mmuexp.live.process import Engine
 from mmuexp.progress import Progress
 from mmuexp.replay.survey import Survey
@@ -89,6 +90,7 @@ def measure(
     `between` is called before each round, and after the last; its time is not of the budget. Raises NoEngine,
     EngineFailed, TraceError.
     """
+    refuse_wide(trace, label)
     times: list[list[float]] = [[] for _ in strategies]
     loops: list[float] = []
     spent = 0.0

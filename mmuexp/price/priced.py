@@ -12,12 +12,13 @@ hit path of a scheme (`Profile.path`), that is its price; in far code (farcode.p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from mmuexp.events import WALK_LEVELS
 from mmuexp.price.host import FAR as FAR_PRICES
 from mmuexp.price.host import Price, Profile
-from mmuexp.price.primitives import HANDLER, HIT, KERNEL, PRICES, PRIMITIVES, TRANSLATOR, Cost
+from mmuexp.price.primitives import HANDLER, HIT, KERNEL, LEVELS, PRICES, PRIMITIVES, TRANSLATOR, Cost
 
 PATH = "units8"  # the count of which each pays the hit path once
 FAR = "far_accesses"  # the count of those of them that far code makes
@@ -81,8 +82,13 @@ def _scaled(factor: float, ends: Ends) -> Ends:
 
 
 def price_lines(costs: Mapping[str, Cost], counts: Mapping[str, int | None]) -> Lines:
-    """(name, count, Cost) of everything that is priced and happened."""
-    return [(name, n, cost) for name, cost in costs.items() if (n := counts.get(name))]
+    """(name, count, Cost) of everything that is priced and happened. Of a guest whose page table has more levels than
+    the one that `Cost.walk` is of, each walk is as many times as long."""
+    deeper = (counts.get(WALK_LEVELS) or LEVELS) / LEVELS
+    lines = [(name, n, cost) for name, cost in costs.items() if (n := counts.get(name))]
+    if deeper == 1:
+        return lines
+    return [(name, n, replace(cost, walk=deeper * cost.walk)) for name, n, cost in lines]
 
 
 def insns_of(cost: Cost, part: str) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mmuexp.analysis.faults import COLUMNS, columns_of
-from mmuexp.emulator.faults import FAULT
+from mmuexp.emulator.faults import FAULT, WIDE_FAULT
 from mmuexp.render.export import Output
 
 PIECE = 1 << 17  # faults that are formatted at once; a row group of Parquet
@@ -17,15 +17,18 @@ class FaultWriter:
     def __init__(self, file: Any, strategy: Any):
         from mmuexp.trace.export import Unclosed
 
-        self.strategy = strategy
-        self._writer = self._open(Unclosed(file))
+        self.strategy, self._file = strategy, Unclosed(file)
+        self._writer: Any = None  # from the first faults on, which tell how many bits addresses have
         self._held = np.zeros(0, FAULT)
 
-    def _open(self, file: Any) -> Any:
+    def _open(self, file: Any, schema: Any) -> Any:
         raise NotImplementedError
 
     def append(self, records: np.ndarray) -> None:
         """FAULT[faults] more."""
+        if self._writer is None:
+            self._held = np.zeros(0, records.dtype)
+            self._writer = self._open(self._file, _schema(records.dtype))
         held = np.concatenate([self._held, records])
         whole = len(held) - len(held) % PIECE
         for start in range(0, whole, PIECE):
@@ -33,6 +36,7 @@ class FaultWriter:
         self._held = held[whole:].copy()
 
     def end(self) -> None:
+        self.append(self._held)
         if len(self._held):
             self._writer.write_batch(_arrow(self._held, self.strategy))
         self._writer.close()
@@ -41,40 +45,43 @@ class FaultWriter:
 class CsvWriter(FaultWriter):
     """Numbers in decimal; `block` is an empty field where the scheme has no blocks."""
 
-    def _open(self, file: Any) -> Any:
+    def _open(self, file: Any, schema: Any) -> Any:
         from pyarrow import csv
 
         file.write((",".join(COLUMNS) + "\n").encode())  # pyarrow would quote the names
         options = csv.WriteOptions(include_header=False, quoting_style="none")
-        return csv.CSVWriter(file, _schema(), write_options=options)
+        return csv.CSVWriter(file, schema, write_options=options)
 
 
 class ParquetWriter(FaultWriter):
     """Columns of `_schema`, compressed by zstd."""
 
-    def _open(self, file: Any) -> Any:
+    def _open(self, file: Any, schema: Any) -> Any:
         from pyarrow import parquet
 
-        return parquet.ParquetWriter(file, _schema(), compression="zstd")
+        return parquet.ParquetWriter(file, schema, compression="zstd")
 
 
-def _schema() -> Any:
+def _schema(records: np.dtype) -> Any:
+    """Make the schema for such records: FAULT, or WIDE_FAULT."""
     import pyarrow as pa
 
+    address = pa.uint64() if records == WIDE_FAULT else pa.uint32()
     kinds = {"row": pa.uint64(), "cause": pa.string()}
-    return pa.schema([pa.field(name, kinds.get(name, pa.uint32()), nullable=name == "block") for name in COLUMNS])
+    return pa.schema([pa.field(name, kinds.get(name, address), nullable=name == "block") for name in COLUMNS])
 
 
 def _arrow(records: np.ndarray, strategy: Any) -> Any:
     import pyarrow as pa
 
+    schema = _schema(records.dtype)
     columns: Any = columns_of(records, strategy)
     used, codes = np.unique(columns["cause"], return_inverse=True)
     names = pa.array([strategy.column_of(int(at)) for at in used], pa.string())
     columns["cause"] = names.take(pa.array(codes))
     if columns["block"] is None:
-        columns["block"] = pa.nulls(len(records), pa.uint32())
-    return pa.RecordBatch.from_arrays([pa.array(columns[name]) for name in COLUMNS], schema=_schema())
+        columns["block"] = pa.nulls(len(records), schema.field("block").type)
+    return pa.RecordBatch.from_arrays([pa.array(columns[name]) for name in COLUMNS], schema=schema)
 
 
 class FaultFile(Output):

@@ -4,7 +4,8 @@ QEMU links blocks of one page to each other, and finds a block of another page i
 the block. What neither knows is looked up by its physical address, and so its page in the TLB. So a row is one of these
 if its page was not entered in its mode since the last FLUSH, or FLUSH_PAGE of that page; or if the block before began
 on another page, and the jump cache does not hold the row's address. Each row that is one is put there. FLUSH empties
-the jump cache, FLUSH_PAGE the places of that page and of the page before, whose last block may lie in both.
+the jump cache, FLUSH_PAGE the places of that page and of the page before, whose last block may lie in both. A place
+hangs on the guest's own address, all else on numbers of pages (pages.py).
 
 Source: QEMU 10.0: accel/tcg/tb-jmp-cache.h, tb-hash.h (the place), cputlb.c (tb_jmp_cache_clear_page), cpu-exec.c
 (tb_lookup), translator.c (translator_use_goto_tb). It hangs on the rows alone, and on no scheme: a scheme with a kernel
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mmuexp.blocks.runs import OTHER
-from mmuexp.emulator.state import zeros
+from mmuexp.emulator.state import PageTable, new_page_table, zeros
 from mmuexp.guest import PAGE_BITS, PAGES, USER
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay.firsts import END_OTHER, END_PART, END_ROW, END_RUN, Rows, room_for
@@ -32,7 +33,8 @@ NOWHERE = PAGES << 1  # not a page: the block before says nothing
 class Fetches:
     """Finds the rows of one trace of `mode` "user" or "system" that look code up; give it the parts in order."""
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, pages: PageTable | None = None) -> None:
+        self._apart = (pages or new_page_table()).apart
         self._user_mode = mode == "user"
         self._entered = zeros(2 * PAGES, np.int64)  # by page << 1 | user: the epoch in which it was entered last
         # epoch << 33 | address << 1 | user of a block: who finds his own there has entered the page in his mode, too
@@ -46,8 +48,8 @@ class Fetches:
         if len(part.batch.runs.run) > len(self._found):
             self._found, self._rows = np.empty(len(part.batch.runs.run), np.int64), room_for(len(part.batch.runs.run))
         found = _find(
-            part.batch.walked, part.place, part.stop, self._user_mode, self._entered, self._jumps, self._clock,
-            self._found, self._rows,
+            part.batch.walked, part.place, part.stop, self._user_mode, self._apart, self._entered, self._jumps,
+            self._clock, self._found, self._rows,
         )  # fmt: skip
         return self._found[:found], Rows(*(column[:found] for column in self._rows))
 
@@ -61,8 +63,8 @@ def _group_of(vaddr: Number) -> Number:
 @guarded()
 @kept
 def _find(
-    w: Any, place: np.ndarray, stop: Number, user_mode: bool, entered: np.ndarray, jumps: np.ndarray,
-    clock: np.ndarray, found: np.ndarray, rows: Rows
+    w: Any, place: np.ndarray, stop: Number, user_mode: bool, apart: np.ndarray, entered: np.ndarray,
+    jumps: np.ndarray, clock: np.ndarray, found: np.ndarray, rows: Rows
 ) -> Number:  # fmt: skip
     """Write the numbers of the rows to `found`, and the rows; returns how many."""
     u8 = np.uint64
@@ -81,7 +83,8 @@ def _find(
             where = page << 1 | (1 if user_mode else (flags & USER) >> 1)
             if where == before or not enters:
                 continue
-            at = _group_of(vaddr) | (vaddr ^ vaddr >> 6) & GROUP - 1
+            real = vaddr + (apart[page] << PAGE_BITS)
+            at = _group_of(real) | (real ^ real >> 6) & GROUP - 1
             now = epoch << 33 | vaddr << 1 | where & 1
             held = jumps[at]
             if held != now and (entered[where] != epoch or (page != before >> 1 and held >> 1 != now >> 1)):
@@ -105,8 +108,8 @@ def _find(
                 epoch = 1
         elif op == 4:
             entered[page << 1] = entered[page << 1 | 1] = 0
-            for of in (page, page - 1 & PAGES - 1):
-                first = _group_of(of << PAGE_BITS)
+            for back in range(2):  # the page before page 0 is the last: a place hangs on the lowest bits alone
+                first = _group_of(page + apart[page] - back << PAGE_BITS)
                 jumps[first : first + GROUP] = 0
             if before >> 1 == page:
                 before = NOWHERE

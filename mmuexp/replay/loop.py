@@ -26,11 +26,13 @@ from mmuexp.emulator.state import (
     TOLD,
     Emulator,
     Row,
+    address_of,
     forget_all_pages,
     forget_page,
     frame_of,
     learn_own_page,
     learn_page,
+    next_page,
     unsettle,
 )
 from mmuexp.guest import BATCH_ROWS, IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
@@ -114,17 +116,18 @@ def find_at_work(e: Emulator, c: Any, entries: Entries, i: int) -> None:
 @kernel
 def row_of(e: Emulator, c: Any, r: Rows, i: int, store: int, misaligned: int) -> Row:
     """Make row `i`, which accesses or executes RAM, into what a kernel sees."""
-    vaddr, size = int64(r.vaddr[i]), int64(r.size[i])
-    page = vaddr >> PAGE_BITS
-    offset = vaddr & PAGE_MASK
+    traced, size = int64(r.vaddr[i]), int64(r.size[i])
+    page = traced >> PAGE_BITS
+    offset = traced & PAGE_MASK
     over = offset + size - PAGE_BYTES  # bytes in the second page
     second, second_frame = int64(-1), int64(-1)
     frame = frame_of(e, page, c.user_mode)
     if over > 0:
-        second = (page + 1) & (PAGES - 1)
+        second = next_page(e, page)
         second_frame = frame_of(e, second, c.user_mode)
     last = PAGE_MASK if over > 0 else offset + size - 1
     user = user_of(c, r, i)
+    vaddr = address_of(e, page, offset)
     return Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1,
                int64(r.insns[i]), c.at_work)  # fmt: skip
 
@@ -142,7 +145,7 @@ def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> 
     page = vaddr >> PAGE_BITS
     offset = vaddr & PAGE_MASK
     crosses = offset + size > PAGE_BYTES
-    other = (page + 1) & (PAGES - 1)
+    other = next_page(e, page)
     frame = frame_of(e, page, c.user_mode)
     second = frame_of(e, other, c.user_mode) if crosses else int64(-1)
     start = frame << PAGE_BITS | offset
@@ -208,9 +211,9 @@ def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, ki
 @kernel
 def serve_io(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> int:
     """Ask about row `i`, which accesses device memory."""
-    vaddr, none = int64(r.vaddr[i]), int64(-1)
-    row = Row(vaddr, int64(r.size[i]), int64(r.op[i]), user_of(c, r, i), int64(0), vaddr >> PAGE_BITS, none,
-              vaddr & PAGE_MASK, int64(0), none, none, none, int64(r.insns[i]), c.at_work)  # fmt: skip
+    page, offset, none = int64(r.vaddr[i]) >> PAGE_BITS, int64(r.vaddr[i]) & PAGE_MASK, int64(-1)
+    row = Row(address_of(e, page, offset), int64(r.size[i]), int64(r.op[i]), user_of(c, r, i), int64(0), page, none,
+              offset, int64(0), none, none, none, int64(r.insns[i]), c.at_work)  # fmt: skip
     return whole(io(s, e, n, row)) & ~SETTLED
 
 

@@ -8,41 +8,28 @@ the real page behind a number. Both are kept as differences from what they are w
 that arrays of zeros, which take no memory, say so.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, OTHER, Runs
-from mmuexp.emulator.state import zeros
-from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, Columns, Op
+from mmuexp.emulator.state import new_page_table, place_of_page, zeros
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, WIDE_BITS, Columns, Op
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 
 U = np.uint64
 REAL_PAGES = 1 << (64 - PAGE_BITS)  # page 0 follows the last
-PLACE_BITS = 21  # of the table by real page: at most half of its places are taken
-GROUP_BITS = 9  # neighbours stand beside each other, so many bits of them
+PLACE_BITS = 21  # of the table by page: at most half of its places are taken
+FEWEST_WIDE_BITS, MORE_WIDE_BITS = 48, 57  # of addresses of guests of 64 bits: walks of 4 levels, of 5
+LEVELS_OF = {ADDRESS_BITS: 2, FEWEST_WIDE_BITS: 4, MORE_WIDE_BITS: 5, WIDE_BITS: 5}  # of a walk, without PAE
 NONE = -1  # in place of a number: there are PAGES already
-
-
-class PageTable(NamedTuple):
-    """What is known of pages by their number."""
-
-    apart: np.ndarray  # int64[PAGES]: the real page, less its number
-    step: np.ndarray  # int32[PAGES]: the number of the page that follows, less the next number; 0 where nobody asked
-
-
-def new_page_table() -> PageTable:
-    """Make the table where a page's number is the page."""
-    return PageTable(zeros(PAGES, np.int64), zeros(PAGES, np.int32))
 
 
 class PageNumbers:
     """Numbers the pages of one trace; feed it rows or runs in order."""
 
     def __init__(self) -> None:
-        self.table = new_page_table()
-        self._place = zeros(1 << PLACE_BITS, np.int32)  # by a hash of the real page: its number + 1, 0 = none
+        self.table = new_page_table(1 << PLACE_BITS)
         self._count = np.zeros(2, np.int64)  # pages that have a number; 1 where one had to have none
+        self._bits, self._looked_at = FEWEST_WIDE_BITS, 0  # by the pages looked at
         sites = MOST_SHAPES * MOST_SITES
         self._site_real, self._site_traced = zeros(sites, np.uint64), zeros(sites, np.uint32)
         self._shape_vaddr = np.zeros(0, np.uint64)
@@ -55,8 +42,8 @@ class PageNumbers:
         traced, others = np.empty(len(runs.vaddr), np.uint32), np.empty(len(runs.others.op), np.uint32)
         row = _runs(
             runs.run, runs.vaddr, runs.changed, runs.shapes.vaddr, runs.shapes.size, runs.shapes.first_site,
-            runs.sites.size, runs.before, runs.others.vaddr, runs.others.size, runs.others.op, *self.table, self._place,
-            self._count, self._shape_vaddr, self._site_real, self._site_traced, traced, others,
+            runs.sites.size, runs.before, runs.others.vaddr, runs.others.size, runs.others.op, *self.table, self._count,
+            self._shape_vaddr, self._site_real, self._site_traced, traced, others,
         )  # fmt: skip
         shapes = runs.shapes._replace(vaddr=self._shape_vaddr[: len(runs.shapes.vaddr)])
         told = runs.others._replace(vaddr=others, page=runs.others.page.astype(np.uint32))
@@ -65,13 +52,25 @@ class PageNumbers:
     def columns(self, columns: Columns) -> Columns:
         """Give rows trace addresses; those of rows that touch a page too many say nothing."""
         traced = np.empty(len(columns.op), np.uint32)
-        _rows(columns.vaddr, columns.size, columns.op, *self.table, self._place, self._count, traced)
+        _rows(columns.vaddr, columns.size, columns.op, *self.table, self._count, traced)
         return columns._replace(vaddr=traced)
 
     @property
     def count(self) -> int:
         """How many pages have a number."""
         return int(self._count[0])
+
+    @property
+    def address_bits(self) -> int:
+        """How many bits the addresses of the pages so far take: 48, 57 or 64, all above alike."""
+        known = int(self._count[0])
+        if known > self._looked_at:
+            signed = self.real(np.arange(self._looked_at, known)) << PAGE_BITS  # of 64 bits, the highest is the sign
+            for bits in (FEWEST_WIDE_BITS, MORE_WIDE_BITS):
+                if (signed >> (bits - 1) != signed >> 63).any():
+                    self._bits = max(self._bits, MORE_WIDE_BITS if bits == FEWEST_WIDE_BITS else WIDE_BITS)
+            self._looked_at = known
+        return self._bits
 
     @property
     def is_full(self) -> bool:
@@ -84,47 +83,56 @@ class PageNumbers:
 
 
 def following(page: Number, step: np.ndarray) -> Number:
-    """Give the number of the page that follows a page, where a row that crosses has touched both."""
+    """Give the number of the page that follows a page, if it has one."""
     return page + 1 + step[page] & PAGES - 1
 
 
 followed_by = inside(following)
 
 
+_place_of = inside(place_of_page)
+
+
 @inside
-def _number_of(page: Number, apart: np.ndarray, places: np.ndarray, count: np.ndarray) -> Number:
-    """Find the number of a real page; one that is new gets the next, or NONE."""
-    group = (page >> U(GROUP_BITS)) * U(0x9E3779B97F4A7C15) >> U(64 - PLACE_BITS)
-    place = group + (page & U((1 << GROUP_BITS) - 1)) & U((1 << PLACE_BITS) - 1)
-    while places[place]:
-        number = np.int64(places[place]) - 1
-        if U(number + apart[number]) == page:
-            return number
-        place = place + U(1) & U((1 << PLACE_BITS) - 1)
+def _number_of(
+    page: Number, apart: np.ndarray, step: np.ndarray, back: np.ndarray, numbered: np.ndarray, count: np.ndarray
+) -> Number:  # fmt: skip
+    """Find the number of a real page; one that is new gets the next, or NONE, and knows its neighbours."""
+    place = _place_of(page, apart, numbered)
+    if numbered[place]:
+        return np.int64(numbered[place]) - 1
     number = count[0]
     if number == PAGES:
         count[1] = 1
         return np.int64(NONE)
     count[0] = number + 1
-    places[place] = number + 1
     apart[number] = np.int64(page) - number
+    step[number], back[number] = -1, 1
+    numbered[place] = number + 1  # last: another thread may look it up meanwhile
+    after = np.int64(numbered[_place_of(page + U(1) & U(REAL_PAGES - 1), apart, numbered)]) - 1
+    if after >= 0:
+        step[number], back[after] = after - number - 1, number - after + 1
+    before = np.int64(numbered[_place_of(page - U(1) & U(REAL_PAGES - 1), apart, numbered)]) - 1
+    if before >= 0:
+        back[number], step[before] = before - number + 1, number - before - 1
     return number
 
 
 @inside
-def _traced(vaddr: Number, size: Number, apart: np.ndarray, step: np.ndarray, places: np.ndarray,
-            count: np.ndarray) -> Number:  # fmt: skip
+def _traced(
+    vaddr: Number, size: Number, apart: np.ndarray, step: np.ndarray, back: np.ndarray, numbered: np.ndarray,
+    count: np.ndarray,
+) -> Number:  # fmt: skip
     """Make the trace address of so many bytes, and see to it that the page they reach into has a number; NONE where
     one cannot have it."""
     page = vaddr >> U(PAGE_BITS)
-    number = _number_of(page, apart, places, count)
+    number = _number_of(page, apart, step, back, numbered, count)
     if number == NONE:
         return np.int64(NONE)
-    if (vaddr & U(PAGE_MASK)) + U(size) > U(PAGE_BYTES) and step[number] == 0:
-        other = _number_of(page + U(1) & U(REAL_PAGES - 1), apart, places, count)
-        if other == NONE:
-            return np.int64(NONE)
-        step[number] = other - number - 1
+    crosses = (vaddr & U(PAGE_MASK)) + U(size) > U(PAGE_BYTES)
+    after = page + U(1) & U(REAL_PAGES - 1)
+    if crosses and step[number] == -1 and _number_of(after, apart, step, back, numbered, count) == NONE:
+        return np.int64(NONE)
     return number << PAGE_BITS | np.int64(vaddr & U(PAGE_MASK))
 
 
@@ -137,14 +145,14 @@ def _is_in_a_page(op: Number) -> Number:
 @guarded()
 @kept
 def _rows(
-    vaddrs: np.ndarray, sizes: np.ndarray, ops: np.ndarray, apart: np.ndarray, step: np.ndarray, places: np.ndarray,
-    count: np.ndarray, traced: np.ndarray,
+    vaddrs: np.ndarray, sizes: np.ndarray, ops: np.ndarray, apart: np.ndarray, step: np.ndarray, back: np.ndarray,
+    numbered: np.ndarray, count: np.ndarray, traced: np.ndarray,
 ) -> None:  # fmt: skip
     for i in range(len(ops)):
         traced[i] = vaddrs[i]
         if _is_in_a_page(ops[i]):
             size = U(sizes[i]) if ops[i] <= Op.EXEC else U(0)
-            traced[i] = _traced(U(vaddrs[i]), size, apart, step, places, count)
+            traced[i] = _traced(U(vaddrs[i]), size, apart, step, back, numbered, count)
 
 
 @guarded()
@@ -152,8 +160,8 @@ def _rows(
 def _runs(
     run: np.ndarray, vaddr: np.ndarray, changed: np.ndarray, shape_vaddr: np.ndarray, shape_size: np.ndarray,
     first_site: np.ndarray, site_size: np.ndarray, before: Number, other_vaddr: np.ndarray, other_size: np.ndarray,
-    other_op: np.ndarray, apart: np.ndarray, step: np.ndarray, places: np.ndarray, count: np.ndarray,
-    shape_traced: np.ndarray, site_real: np.ndarray, site_traced: np.ndarray, traced: np.ndarray,
+    other_op: np.ndarray, apart: np.ndarray, step: np.ndarray, back: np.ndarray, numbered: np.ndarray,
+    count: np.ndarray, shape_traced: np.ndarray, site_real: np.ndarray, site_traced: np.ndarray, traced: np.ndarray,
     other_traced: np.ndarray,
 ) -> Number:  # fmt: skip
     """Write the trace addresses of new shapes, of data rows and of others, in the order of rows. Returns the row that
@@ -165,7 +173,7 @@ def _runs(
             other_traced[other] = other_vaddr[other]
             if _is_in_a_page(other_op[other]):
                 size = U(other_size[other]) if other_op[other] <= Op.EXEC else U(0)
-                found = _traced(U(other_vaddr[other]), size, apart, step, places, count)
+                found = _traced(U(other_vaddr[other]), size, apart, step, back, numbered, count)
                 if found == NONE:
                     return row
                 other_traced[other] = found
@@ -175,7 +183,7 @@ def _runs(
         known += U(new)
         if shape_size[shape]:
             if new:
-                found = _traced(shape_vaddr[shape], U(shape_size[shape]), apart, step, places, count)
+                found = _traced(shape_vaddr[shape], U(shape_size[shape]), apart, step, back, numbered, count)
                 if found == NONE:
                     return row
                 shape_traced[shape] = found
@@ -185,7 +193,7 @@ def _runs(
                 real = vaddr[access]
                 over = (real & U(PAGE_MASK)) + U(site_size[site]) > U(PAGE_BYTES)
                 if new or over or (real ^ site_real[site]) >> U(PAGE_BITS):
-                    found = _traced(real, U(site_size[site]), apart, step, places, count)
+                    found = _traced(real, U(site_size[site]), apart, step, back, numbered, count)
                     if found == NONE:
                         return row
                     site_traced[site] = found

@@ -20,7 +20,7 @@ def check_counts(spec: str, counts: Mapping[str, int | None], *, part: bool = Fa
     if part:  # a page may be unmapped in a later one, and sizes of tables stand in the first
         return
     rows = counts["rows"] or 0
-    sizes = {"table_bytes", "table_lines", "reserved_bytes"}
+    sizes = {"table_bytes", "table_lines", "reserved_bytes", "table_resident_bytes", "walk_levels"}
     for column, count in counts.items():
         if column not in sizes and (count or 0) > 1 + MOST_PER_ROW * rows:
             raise _wrong(spec, f"counts {count:,} {column} in {counts['rows']:,} rows")

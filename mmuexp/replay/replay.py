@@ -6,23 +6,25 @@ import numba
 import numpy as np
 
 from mmuexp.emulator.code import with_more_blocks
-from mmuexp.emulator.faults import FAULT
+from mmuexp.emulator.faults import WIDE_FAULT, fault_type
 from mmuexp.emulator.state import (
     DROPPED,
     MAX_BLOCKS,
     ROW_FAULTS,
+    PageTable,
     new_emulator,
     records,
     with_room_for_addresses,
 )
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
 from mmuexp.events import FAULTS, FIRST_EXTRA, Event
-from mmuexp.guest import PAGE_BITS
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS
 from mmuexp.replay.compiled import loop_of
 from mmuexp.replay.entries import NO_ENTRIES, entries_of
 from mmuexp.replay.fetches import Fetches
 from mmuexp.replay.firsts import END_ROW, Rows, room_for
 from mmuexp.replay.loop import CURSOR, DONE, LOG_FULL, NO_ROOM, NO_ROWS, STOPPED, Batch
+from mmuexp.replay.pages import FEWEST_WIDE_BITS, PageNumbers
 from mmuexp.replay.survey import Part, Surveyed
 from mmuexp.strategy import Strategy, nothing
 from mmuexp.strategy.bounds import interpreted, is_own
@@ -34,20 +36,23 @@ NO_FETCHES = np.empty(0, np.int64), room_for(0)
 class Replay:
     """One strategy over one trace of `mode` "user" or "system"; feed it in order what the survey accepted.
 
-    `filtered=False` asks the strategy about every row; the counts must be the same. With `log` above 0 every host fault
-    is logged, in pieces of about so many, for `faults` to hand out. `trusts_passed` is that of compiled.loop_of.
+    `address_bits` are the trace's. `filtered=False` asks the strategy about every row; the counts must be the same.
+    With `log` above 0 every host fault is logged, in pieces of about so many, for `faults` to hand out. `trusts_passed`
+    is that of compiled.loop_of.
     """
 
     def __init__(
         self, strategy: Strategy, mode: str, *, filtered: bool = True, where: str = "", log: int = 0,
-        trusts_passed: bool = True,
+        trusts_passed: bool = True, address_bits: int = ADDRESS_BITS,
     ) -> None:  # fmt: skip
-        self.strategy, self.mode, self.where = strategy, mode, where
+        # of 64 bits a guest has 48 until a row shows more
+        strategy = strategy.of_guest(ADDRESS_BITS if address_bits == ADDRESS_BITS else FEWEST_WIDE_BITS)
+        self.strategy, self.mode, self.where, self._address_bits = strategy, mode, where, address_bits
         self.rows = 0
         with blamed(type(strategy)):
             self._state = checked_state(strategy)
         self._emulator: Any = None  # made when it is needed: schemes wait for others, where memory is short
-        self._log = records(log + ROW_FAULTS - 1 if log else 0, FAULT)
+        self._log = records(log + ROW_FAULTS - 1 if log else 0, WIDE_FAULT)
         self._logged: list[np.ndarray] = []  # FAULT[faults] each, taken from the log when it was full
         self._by_cause = np.zeros(256, np.int64)  # what was logged in all
         self._n = np.zeros(FIRST_EXTRA + len(strategy.extra_events), np.int64)
@@ -55,8 +60,9 @@ class Replay:
         self._cursor: Any = records(1, CURSOR)
         self._cursor.user_mode, self._cursor.filtered, self._cursor.epoch = mode == "user", filtered, 1
         self._frames = 0
+        self._pages: PageNumbers | None = None
+        self._fetches: Fetches | None = None
         cls: Any = type(strategy)
-        self._fetches = None if cls.kernels.fetch is nothing else Fetches(mode)
         self._cursor.at_work = -1
         self._loop: Any = loop_of(cls, hasattr(self._state, "reserve"), trusts_passed)
 
@@ -65,20 +71,30 @@ class Replay:
 
         Raises SchemeStopped on the row that the strategy cannot serve; nothing can be fed after it.
         """
-        if rows.pages is not None:
-            what = "has addresses of 64 bits, which no scheme is counted for yet"
-            raise TraceError(what, where=self.where, todo="compare traces of 32 bits")
         if self._emulator is None:
-            self._emulator = new_emulator()
+            self._pages = rows.pages
+            self._emulator = new_emulator(self._page_table)
         if rows.numbers is not None and len(rows.numbers) > self._frames:
-            self._emulator.frame.number[self._frames : len(rows.numbers)] = rows.numbers[self._frames :]
-            self._frames = len(rows.numbers)
+            self._number_frames(rows.numbers[self._frames :])
+        elif rows.numbers is None and rows.pages is not None:  # a frame is a virtual page
+            self._number_frames(rows.pages.real(np.arange(self._frames, rows.pages.count)))
+        if rows.pages is not None:
+            self.strategy = self.strategy.of_guest(rows.guest_bits)
         if rows.addresses > len(self._emulator.entered):
             self._emulator = with_room_for_addresses(self._emulator, rows.addresses)
         for part in rows.parts:
             self._feed(part)
 
+    def _number_frames(self, numbers: np.ndarray) -> None:
+        """Tell the emulator which pages the next frames are."""
+        frames = slice(self._frames, self._frames + len(numbers))
+        self._emulator.frame.number[frames] = numbers & 0xFFFFFFFF
+        self._emulator.number_high[frames] = numbers >> 32
+        self._frames = frames.stop
+
     def _feed(self, part: Part) -> None:
+        if type(self.strategy).kernels.fetch is not nothing and self._fetches is None:
+            self._fetches = Fetches(self.mode, self._page_table)
         fetches, fetch_rows = self._fetches.of(part) if self._fetches else NO_FETCHES
         with part.batch.lock:
             every = part.batch.rows
@@ -103,9 +119,17 @@ class Replay:
         self.rows += part.stop - begin
 
     def _stopped(self, number: int, rows: Rows, row: int) -> None:
-        what = f"row {number}: {conflict_of(self.strategy, int(rows.vaddr[row]) >> PAGE_BITS)}"
+        what = f"row {number}: {conflict_of(self.strategy, int(self._real(rows.vaddr[row] >> PAGE_BITS)))}"
         todo = f"leave {self.strategy} out, or change its parameters"
         raise SchemeStopped(what, where=self.where, row=number, todo=todo)
+
+    @property
+    def _page_table(self) -> PageTable | None:
+        return None if self._pages is None else self._pages.table
+
+    def _real(self, page: Any) -> Any:
+        """Give the guest's page behind a number."""
+        return page if self._pages is None else self._pages.real(page)
 
     def _run(self, batch: Batch) -> int:
         arguments = self._cursor, self._log, batch
@@ -128,8 +152,10 @@ class Replay:
         """
         state, emulator, n = self._state, self._emulator, self._n
         if not self.rows:
-            state, emulator, n = self.strategy.state(), new_emulator(), self._n * 0
+            state, n = self.strategy.state(), self._n * 0
+            emulator = new_emulator(self._page_table)
             emulator.frame["number"][: self._frames] = self._emulator.frame.number[: self._frames]
+            emulator.number_high[: self._frames] = self._emulator.number_high[: self._frames]
         try:
             with np.errstate(all="ignore"):
                 interpreted(self._loop.dispatcher)(state, emulator, n, *arguments)
@@ -148,7 +174,8 @@ class Replay:
         self._emulator = with_more_blocks(self._emulator)
 
     def _take_log(self) -> None:
-        records = self._log[: self._cursor.logged[0]].view(FAULT, np.ndarray).copy()
+        records = self._log[: self._cursor.logged[0]].view(WIDE_FAULT, np.ndarray)
+        records = records.astype(fault_type(self._address_bits))
         self._cursor.logged = 0
         self._by_cause += np.bincount(records["cause"], minlength=256)
         self._logged.append(records)

@@ -16,6 +16,7 @@ import numpy as np
 from mmuexp.blocks.builder import Builder
 from mmuexp.blocks.rows import rows_of
 from mmuexp.blocks.runs import Runs
+from mmuexp.emulator.state import new_page_table
 from mmuexp.errors import TraceError
 from mmuexp.events import SHAPE
 from mmuexp.guest import ADDRESS_BITS, MAX_ACCESS_BYTES, MOST_MAP_PAGE, PAGES, Columns, Op, bits_of
@@ -23,7 +24,7 @@ from mmuexp.replay import farcode, firsts
 from mmuexp.replay import survey_scan as scan
 from mmuexp.replay.expand import expand
 from mmuexp.replay.firsts import END_ROW, TOGETHER, Rows
-from mmuexp.replay.pages import PageNumbers, following, new_page_table
+from mmuexp.replay.pages import LEVELS_OF, PageNumbers, following
 from mmuexp.replay.shapes import ShapeBook
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
@@ -80,6 +81,7 @@ class Surveyed(NamedTuple):
     numbers: np.ndarray | None  # int64[frames so far]: their guest-physical page numbers; None in user mode
     addresses: int  # of code, that have a number so far
     pages: PageNumbers | None = None  # of a trace of 64 bits
+    guest_bits: int = ADDRESS_BITS  # that the addresses so far take: of such a trace 48, 57 or 64
 
     @property
     def frames(self) -> np.ndarray | None:
@@ -154,7 +156,8 @@ class Survey:
             parts = [self._part(runs, runs.rows, n) for n, runs in enumerate(self._runs(rows))]
         if self._system and len(self._numbers) != len(self._frames):
             self._numbers = self.frame_numbers()
-        return Surveyed(parts, self._numbers if self._system else None, self._book.addresses, self.pages)
+        numbers = self._numbers if self._system else None
+        return Surveyed(parts, numbers, self._book.addresses, self.pages, self.guest_bits)
 
     def check(self, rows: Columns) -> None:
         """Take the next rows as `feed` does, and keep nothing for a replay: for errors and counts alone."""
@@ -220,6 +223,11 @@ class Survey:
         return traced._replace(others=traced.others._replace(page=page))
 
     @property
+    def guest_bits(self) -> int:
+        """How many bits the addresses so far take: 32, and of a trace of 64 bits 48, 57 or 64."""
+        return self.pages.address_bits if self.pages else ADDRESS_BITS
+
+    @property
     def step(self) -> np.ndarray:
         """Tell which page follows another (pages.py)."""
         return self._pages.step
@@ -240,6 +248,11 @@ class Survey:
         shape = {name: n[name] for name in (*SHAPE, "ram_accesses", *scan.COUNTED[scan.MAPS :])}
         told = n["execs"] or not n["ram_accesses"]
         return shape | {"far_accesses": int(self._near.far_accesses) if told else None}
+
+    @property
+    def walk_levels(self) -> int:
+        """How many levels the guest's page table has: without PAE, and as many as the addresses so far take."""
+        return LEVELS_OF[self.guest_bits]
 
     def frame_numbers(self) -> np.ndarray:
         """int64[frames]: the guest-physical page number of each frame, in order of first appearance."""

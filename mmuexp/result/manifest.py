@@ -8,7 +8,8 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import shell_line
+from mmuexp.events import WALK_LEVELS
+from mmuexp.price.primitives import LEVELS
 from mmuexp.result.declared import declared_of, facts_of
 from mmuexp.runtime.threads import Threads
 
@@ -93,6 +96,14 @@ def trace_facts(trace: Any, label: str, sha256: str | None = None) -> dict[str, 
         "metadata": dict(trace.metadata),
         **facts_of(declared_of(trace)),
     }
+
+
+def levels_of(manifest: Mapping[str, Any]) -> defaultdict[str, int]:
+    """Tell by trace how many levels the guest's page table has: a manifest says it where these are not those of a guest
+    of 32 bits."""
+    return defaultdict(
+        lambda: LEVELS, {one["trace"]: one.get(WALK_LEVELS, LEVELS) for one in manifest.get("traces", [])}
+    )
 
 
 @cache

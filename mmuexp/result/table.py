@@ -20,13 +20,14 @@ IDENTITY = ("trace", "strategy")
 WINDOW = "window_index"  # of compare --every: which window of rows, from 0
 OLD_NAMES = {"window": WINDOW}  # columns of older results, by the name of today; `window` is a keyword of SQL
 SIZES = ["table_bytes", "table_lines", "reserved_bytes"]
+RESIDENT = "table_resident_bytes"  # a size, too
 PRICES = ["insns", "insns_per_access", "cross_insns", "cross_ns", "kernel_ns", "ns"]
 PARTS = ["hit_insns", "handler_insns", "translate_insns"]  # they sum to insns
 TIMES = ["hit_ns", "handler_ns", "retranslate_ns", "translate_ns", "access_ns"]  # access_ns = ns - translate_ns
 HALF = ["second_half_accesses", "second_half_ns"]  # of compare: what the second half of the rows costs, access_ns
 # what is no event, in the order of the table; a new one is the last
 OTHERS = [*IDENTITY, *SHAPE, "faults", "host_calls", *SIZES, *PRICES]
-OTHERS += ["cross_kernel_ns", *PARTS, *TIMES, *SUMS, *HALF, FAR]
+OTHERS += ["cross_kernel_ns", *PARTS, *TIMES, *SUMS, *HALF, FAR, RESIDENT]
 
 # compare --live appends these, of the engines on this host: median, least and most of the rounds; the bare loop that
 # was subtracted; the model at the host profile's prices, and how far it is off; the interval of the median; the rounds

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from mmuexp.emulator.kernel import nothing
 from mmuexp.errors import UsageError
 from mmuexp.events import CALLS, FAULTS, FIRST_EXTRA, Event
+from mmuexp.guest import ADDRESS_BITS
 from mmuexp.price.primitives import Cost
 
 COUNTED = "read: one primitive for each that was counted (MODEL.md, section 7)"
@@ -42,6 +43,7 @@ class Param:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     hex: bool = False  # addresses are written in hexadecimal
+    wide: Any = None  # the default for a guest of 64 bits, where it is another
     helps: tuple[str, ...] = ()  # counts that fall as it grows
     companions: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)  # caption -> settings
 
@@ -83,19 +85,20 @@ def param(
     hex: bool = False,
     helps: str | Iterable[str] = (),
     companions: Mapping[str, Mapping[str, Any]] | None = None,
+    wide: Any = None,
 ) -> Any:
     """A field of a strategy that users may set. Integers need `minimum` and `maximum`, words need `choices`.
 
     `helps` names counts that fall as the value grows, as "evictions": where they cost much, compare says so. Of several
     parameters that help the last one that is not 0 counts. `companions` are the tables that a sweep of it is shown in,
     where other parameters decide what sweeping it means: the caption of each, and the others' values in it. A user who
-    fixes or sweeps one of these gets a single table.
+    fixes or sweeps one of these gets a single table. `wide` stands in the default's place for a guest of 64 bits.
     """
     choices = tuple(choices)
     if not choices and (minimum is None or maximum is None):
         raise TypeError("an integer parameter declares its minimum and maximum")
     about = {"minimum": minimum, "maximum": maximum, "choices": choices, "unit": unit, "help": help, "hex": hex}
-    about |= {"sweep": tuple(sweep), "helps": (helps,) if isinstance(helps, str) else tuple(helps)}
+    about |= {"wide": wide, "sweep": tuple(sweep), "helps": (helps,) if isinstance(helps, str) else tuple(helps)}
     return dataclasses.field(default=default, metadata={"param": about | {"companions": dict(companions or {})}})
 
 
@@ -146,6 +149,7 @@ class Strategy:
     BY_DEFAULT: ClassVar[bool] = True  # is it shown where no scheme is named?
     LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it where no scheme is named
     SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # the same for a system trace
+    address_bits: int = ADDRESS_BITS  # of the guest that it is for: 32, or 48, 57 or 64 (`of_guest`); no parameter
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -161,6 +165,25 @@ class Strategy:
         return self._spec
 
     __repr__ = __str__
+
+    def of_guest(self, address_bits: int) -> "Strategy":
+        """Make the same scheme for a guest of so many bits of addresses: 32, or of those of 64 bits what its trace
+        shows, 48, 57 or 64. Raises UsageError where its parameters mean nothing there."""
+        if address_bits == self.address_bits:
+            return self
+        own = {name: getattr(self, name) for name in self.params()}
+        if address_bits != ADDRESS_BITS:
+            own |= {p.name: p.wide for p in self.params().values() if p.wide is not None and own[p.name] == p.default}
+        other = type(self)(**own)
+        object.__setattr__(other, "_spec", str(self))  # which value the default stands for is no other spec
+        object.__setattr__(other, "address_bits", address_bits)
+        if why := other.only_32_bits() if address_bits != ADDRESS_BITS else "":
+            raise UsageError(f"is for guests of 32 bits: {why}", where=str(self), todo="leave it out")
+        return other
+
+    def only_32_bits(self) -> str:
+        """Why these parameters mean nothing for a guest of 64 bits; empty if they do."""
+        return ""
 
     def state(self) -> Any:
         """The scheme's own empty state: arrays, and the parameters that kernels read."""
@@ -183,12 +206,17 @@ class Strategy:
         return tuple(name for name in self.extra_events if name not in self.lacks())
 
     def table_bytes(self) -> int:
-        """Bytes of the lookup tables that the hit path reads."""
+        """Bytes of the lookup tables that the hit path reads: what is reserved for them."""
         return 0
 
     def table_lines(self, state: Any) -> int:
         """Distinct 64-byte lines of these tables that the hit path read so far."""
         return 0
+
+    def table_resident_bytes(self, state: Any) -> int | None:
+        """Bytes of these tables in memory so far: 4,096 for each of their pages that the hit path, a helper or the
+        fault handler touched, each table beginning with a page of its own. None if the scheme does not say."""
+        return None if self.table_bytes() else 0
 
     def reserved_bytes(self) -> int | None:
         """Host address space that the scheme holds; None if the notion has no meaning for it."""
@@ -255,8 +283,8 @@ class Strategy:
         if self.events.keys() & CALLS:
             counts["host_calls"] = sum(counts[e.column] for e in CALLS)
         counts |= {"table_bytes": self.table_bytes(), "table_lines": self.table_lines(state)}
-        reserved = self.reserved_bytes()
-        return counts if reserved is None else counts | {"reserved_bytes": reserved}
+        more = {"reserved_bytes": self.reserved_bytes(), "table_resident_bytes": self.table_resident_bytes(state)}
+        return counts | {name: size for name, size in more.items() if size is not None}
 
 
 def _column(key: int | str, named: Mapping[int, str]) -> str:

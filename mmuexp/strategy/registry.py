@@ -18,6 +18,7 @@ from typing import Any
 
 from mmuexp.arguments import listed
 from mmuexp.errors import MmuexpError, UsageError, did_you_mean
+from mmuexp.guest import ADDRESS_BITS
 from mmuexp.runtime import interrupt
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.mistakes import declared, line_of, place_of
@@ -212,10 +213,13 @@ def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Stra
         raise UsageError(str(error), where=spec, todo=f"see `mmuexp strategy show {cls.name}`") from None
 
 
-def default_strategies(mode: str) -> list[Strategy]:
-    """What compare shows when no -s is given: some schemes come in several layouts, for system traces in others."""
+def default_strategies(mode: str, address_bits: int = ADDRESS_BITS) -> list[Strategy]:
+    """What compare shows when no -s is given: some schemes come in several layouts, for system traces in others: those
+    are of guests of 32 bits, whose address space they share out."""
     classes = [cls for cls in all_strategies().values() if cls.BY_DEFAULT]
-    return [cls(**one) for cls in classes for one in (cls.LAYOUTS if mode == "user" else cls.SYSTEM_LAYOUTS)]
+    if address_bits == ADDRESS_BITS:
+        return [cls(**one) for cls in classes for one in (cls.LAYOUTS if mode == "user" else cls.SYSTEM_LAYOUTS)]
+    return [strategy for cls in classes for one in cls.LAYOUTS if not (strategy := cls(**one)).only_32_bits()]
 
 
 def given_strategies(given: Any, what: str = "strategies") -> list[Any]:

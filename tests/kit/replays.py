@@ -31,7 +31,7 @@ def run(rows, spec: str, mode: str, *, chunk: int = 1 << 20, filtered: bool = Tr
     """Shape and event columns; what the scheme does not have is missing."""
     columns = rows if isinstance(rows, Columns) else columns_of(rows)
     survey = Survey(mode, "rows")
-    replay = Replay(parse_spec(spec), mode, filtered=filtered)
+    replay = Replay(parse_spec(spec), mode, filtered=filtered, address_bits=bits_of(columns.vaddr))
     for at in range(0, len(columns.op), chunk):
         part = Columns(*(c[at : at + chunk] for c in columns))
         replay.feed(survey.feed(part))

@@ -139,7 +139,7 @@ def test_a_broken_package_costs_the_others_nothing():
 def test_show_says_all_that_the_file_says():
     done = run_cli("strategy", "show", "map-block")
     assert done.returncode == 0
-    said_of_it = ["shr  reg, MAP_BLOCK_BITS", "4 instructions on a hit", "map_block_bits=16  (12..22", "faults_block"]
+    said_of_it = ["shr  reg, MAP_BLOCK_BITS", "4 instructions on a hit", "map_block_bits=16  (12..40", "faults_block"]
     for said in [*said_of_it, "assumed: handler", "evict=fifo  (fifo | lifo | random)", "last-recently allocated"]:
         assert said in done.stdout
     about = json.loads(run_cli("strategy", "show", "softmmu,tlb_bits=10", "--format", "json").stdout)

@@ -64,7 +64,7 @@ def test_a_scheme_that_counts_backwards_is_refused(tmp_path, cli):
 def test_a_key_without_a_value_is_shown_with_one():
     with pytest.raises(UsageError) as told:
         parse_spec("map-block,map_block_bits")
-    assert str(told.value).endswith("is not key=value; write map_block_bits=16, or one of 12..22")
+    assert str(told.value).endswith("is not key=value; write map_block_bits=16, or one of 12..40")
 
 
 COUNTED = {"rows": 10, "execs": 4, "guest_insns": 20, "translations": 4, "translated_insns": 20, "maps": 3, "unmaps": 3}

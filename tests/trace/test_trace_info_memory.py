@@ -8,7 +8,7 @@ from kit.places import TESTS
 FEED = """
 import numpy as np
 from mmuexp.guest import IO, PAGES, Columns, Op
-from mmuexp.replay.pages import new_page_table
+from mmuexp.emulator.state import new_page_table
 from mmuexp.trace.guest_info import GuestInfo
 
 def every_page(op, flags):

@@ -1,0 +1,58 @@
+"""A guest of 64 bits counts what one of 32 bits counts that does the same, wherever its addresses lie."""
+
+import numpy as np
+import pytest
+from kit.replays import run
+from kit.traces import columns_of, random_trace, widened
+
+from mmuexp.guest import PAGES, Columns, Op
+
+SIZES = {"table_bytes", "table_lines", "table_resident_bytes", "reserved_bytes"}
+LOW, HIGH = 1 << 42, 0xFFFF_8000_0000_0000
+WHEREVER = (
+    "softmmu", "softmmu,tlb_bits=4", "softmmu-qemu10,window_insns=100", "byte-lookup,entries=8",
+    "map-block,pool_blocks=3", "map-block,map_block_bits=13,map_pages=2,pool_blocks=2,evict=random",
+    "page-table", "page-table,live=16,tables=1",
+)  # fmt: skip
+
+
+def inner(rows: Columns) -> Columns:
+    """The rows that touch neither the first nor the last page of 32 bits, beside which there is nothing."""
+    first = rows.vaddr.astype("i8")
+    last = first + np.maximum(rows.size, 1) * (rows.op <= Op.EXEC)
+    places = np.isin(rows.op, (Op.LOAD, Op.STORE, Op.EXEC, Op.FLUSH_PAGE, Op.MAP))
+    kept = ~places | (first >= 4096) & (last < PAGES - 1 << 12)
+    return Columns(*(column[kept] for column in rows))
+
+
+@pytest.fixture(scope="module", params=["user", "system"])
+def rows(request):
+    return inner(columns_of(random_trace(5, 6_000, request.param))), request.param
+
+
+@pytest.mark.parametrize("spec", WHEREVER)
+def test_it_does_not_matter_where_a_guest_lies(rows, spec):
+    columns, mode = rows
+    narrow = run(columns, spec, mode)
+    for by, filtered in ((0, True), (LOW, True), (HIGH, True), (LOW + 0x5000_0000, False)):
+        wide = run(widened(columns, by), spec, mode, filtered=filtered, chunk=1_000)
+        assert {name for name in wide if wide[name] != narrow[name]} <= SIZES, hex(by)
+
+
+@pytest.mark.parametrize("by", [0, LOW])
+def test_a_direct_map_below_its_limit(rows, by):
+    columns, mode = rows
+    narrow, wide = run(columns, "qemu-fast,guest_limit=0x100000000", mode), run(widened(columns, by), "qemu-fast", mode)
+    assert {name for name in wide if wide[name] != narrow[name]} == {"reserved_bytes"}
+    assert wide["reserved_bytes"] == 1 << 46
+    wide = run(widened(columns, by), f"qemu-fast,guest_limit={by + 0x4000_0000:#x}", mode, filtered=False)
+    narrow = run(columns, "qemu-fast,guest_limit=0x40000000", mode)
+    # beyond the limit there is nothing, and so no border
+    assert {name for name in wide if wide[name] != narrow[name]} <= {"reserved_bytes", "peak_mappings"}
+
+
+def test_the_upper_half_is_no_direct_map(rows):
+    columns, mode = rows
+    n = run(widened(columns, HIGH), "qemu-fast", mode)
+    assert n["maps"] == n["faults_unmapped"] == 0 < n["faults_softmmu"]
+    assert n["softmmu_accesses"] == n["accesses"]
