@@ -32,7 +32,7 @@ emulator that trusted its guest would have been wrong. What is done with code pa
     FEX, box64, qemu-user patch=never,map=known,dirty=none
     HSPT                  patch=never; kept by address space: scheme views
 
-Source: MODEL.md, section 10: Dolphin JitCommon and MMU.cpp, PCSX2 vtlb.cpp and recVTLB.cpp, dynarmic
+Source: MODEL.md, section 12: Dolphin JitCommon and MMU.cpp, PCSX2 vtlb.cpp and recVTLB.cpp, dynarmic
 emit_x64_memory, dosemu2 cpatch.c, HSPT spt.c, as read there.
 Reads: all accesses of one instruction of a block that load are one site, and all that store.
 Leaves out: room for a jump (shorter instructions get a nop); Dolphin's second view for translation off; the code that

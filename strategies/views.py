@@ -22,7 +22,7 @@ ARM, whose ASIDs make a guest name what it changes. Any other FLUSH empties ever
   mappings in all (`peak_mappings`).
 
 Source: HSPT, Wang et al., VEE 2015 (zhexwang/HSPT at 69b865e585: target-arm/spt.c:301-520, 744-912, 1315-1415);
-MODEL.md, section 12. A trace without CR3 values (recorded by QEMU before 9.1) is a single space: fastmem,flush=diff.
+MODEL.md, section 14. A trace without CR3 values (recorded by QEMU before 9.1) is a single space: fastmem,flush=diff.
 Leaves out: global pages, which lie in each view here; the call that sets %gs, as FSGSBASE needs none.
 Assumed: instructions of the handler, and of a change of views.
 """

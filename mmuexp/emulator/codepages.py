@@ -1,4 +1,4 @@
-"""Decides what is done with a code page: parameter `code` of the schemes that map guest pages (MODEL.md, section 9).
+"""Decides what is done with a code page: parameter `code` of the schemes that map guest pages (MODEL.md, section 11).
 
 * `page`: a code page is mapped read-only. A store to it faults, drops all blocks of the page, and opens its window.
 * `block`: the store faults too, but the handler does it, and drops only the blocks that it overlaps. The window stays
