@@ -70,6 +70,7 @@ def compare(
     thread: int | str | None = None,
     jobs: int | None = None,
     store: bool = True,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Replay traces under schemes: a tidy DataFrame, a row each trace and scheme (and window).
@@ -87,6 +88,7 @@ def compare(
     thread      the number of the thread whose rows are replayed; None, or "all", is all of them
     jobs        threads that replay; None is one a core
     store       take what was counted before of the same rows, and keep what is counted now
+    cluster     the address of a Dask scheduler ("tcp://host:8786") whose workers count, or "local:N"; None counts here
     progress    called with (trace, rows done, rows in all or None)
 
     Raises UsageError, TraceError.
@@ -94,7 +96,7 @@ def compare(
     from mmuexp.analysis import compare as made
 
     more: dict[str, Any] = {"warmup": warmup, "live": live, "rounds": rounds, "seconds": seconds}
-    more |= {"thread": thread, "jobs": jobs, "store": store, "progress": progress}
+    more |= {"thread": thread, "jobs": jobs, "store": store, "cluster": cluster, "progress": progress}
     return made.compare(traces, strategies, reference=reference, host=host, every=every, **more).frame
 
 
@@ -109,6 +111,7 @@ def sweep(
     thread: int | str | None = None,
     jobs: int | None = None,
     store: bool = True,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Replay traces over parameter values: as `compare`, a row each combination, with a column for each parameter.
@@ -120,7 +123,8 @@ def sweep(
     """
     from mmuexp.analysis import compare as made
 
-    more: dict[str, Any] = {"warmup": warmup, "thread": thread, "jobs": jobs, "store": store, "progress": progress}
+    more: dict[str, Any] = {"warmup": warmup, "thread": thread, "jobs": jobs, "store": store}
+    more |= {"cluster": cluster, "progress": progress}
     return made.sweep(params, traces, strategy=strategy, reference=reference, host=host, **more).frame
 
 

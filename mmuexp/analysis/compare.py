@@ -13,6 +13,8 @@ from mmuexp.analysis.experiment import Experiment
 from mmuexp.analysis.given import given_recordings
 from mmuexp.analysis.ranges import load_seeds, plan
 from mmuexp.arguments import given_jobs
+from mmuexp.cluster.connect import given_cluster
+from mmuexp.errors import UsageError, option
 from mmuexp.price.host import Profile
 from mmuexp.progress import Progress
 from mmuexp.result.table import Result
@@ -34,12 +36,15 @@ def compare(
     """Replay each trace under each strategy. Raises UsageError, TraceError."""
     from mmuexp.live.measure import given_budget
 
-    return Experiment(
+    if live and shared.get("cluster") is not None:
+        raise UsageError("is not for a cluster", where=option("live", True), todo=f"leave {option('cluster')} out")
+    return _experiment(
+        shared,
+        traces,
         kind="compare",
         cuts=given_cuts(every, warmup, live=live),
         strategies=None if strategies is None else given_strategies(strategies),
         budget=given_budget(rounds, seconds, live=live),
-        **_shared(traces, **shared),
     ).run()
 
 
@@ -57,14 +62,26 @@ def sweep(
     (mmuexp.trace.relocate), 0 as recorded.
     """
     combinations, seeds = plan(params, strategy), load_seeds(params)
-    return Experiment(
+    return _experiment(
+        shared,
+        traces,
         kind="sweep",
         cuts=given_cuts(warmup=warmup)._replace(halves=seeds is None),
         strategies=[one.strategy for one in combinations],
         values={str(one.strategy): one.values for one in combinations},
         seeds=seeds,
-        **_shared(traces, **shared),
     ).run()
+
+
+def _experiment(shared: Mapping[str, Any], traces: Any, **own: Any) -> Experiment:
+    """An experiment, here or by a cluster."""
+    given = _shared(traces, **shared)
+    if given["cluster"] is None:
+        del given["cluster"]
+        return Experiment(**own, **given)
+    from mmuexp.analysis.elsewhere import Elsewhere
+
+    return Elsewhere(**own, **given)
 
 
 def _shared(
@@ -75,6 +92,7 @@ def _shared(
     thread: int | str | None = None,
     jobs: int | None = None,
     store: bool = True,
+    cluster: str | None = None,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
@@ -85,6 +103,7 @@ def _shared(
         "jobs": given_jobs(jobs),
         "traces": given_recordings(traces),
         "store": store,
+        "cluster": given_cluster(cluster),
         "host": host,
         "progress": progress,
         "command": command,

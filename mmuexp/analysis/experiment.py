@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmuexp.analysis.cuts import Cuts, check_cuts
 from mmuexp.analysis.given import label_of, opened_trace
@@ -44,6 +45,8 @@ class Interrupted(KeyboardInterrupt):
 class Experiment:
     """Traces x schemes, and how they are replayed. Values are checked already, and mean what `compare` says of them."""
 
+    REPLAYS_HERE: ClassVar[bool] = True
+
     kind: str  # of the Result
     traces: Mapping[str | None, bool]  # true: of a corpus, it may fail without the others
     strategies: Sequence[Any] | None  # None: all that can serve a trace, each trace its own
@@ -66,6 +69,7 @@ class Experiment:
         """
         self._profile = self.host if isinstance(self.host, Profile) else load_profile(self.host)
         self._failed: set[str | None] = set()
+        self._defaults = cache(default_strategies)  # each time they are looked for among all packages
         self._ledger = Ledger(self.kind, self.cuts, self.values, self.command)
         with ExitStack() as kept:
             # a live run takes longer than a replay, and is compared with one of today
@@ -76,13 +80,25 @@ class Experiment:
                 from mmuexp.analysis.live_columns import LiveRuns
 
                 self._live = LiveRuns(schemes, self.budget, self.host)  # their engines are compiled before the work
+            missing = self._count_elsewhere(opened, schemes)
             for number, path in enumerate(self.traces):
                 if path not in self._failed:
                     with self._may_fail(path):
                         stack, trace = opened.pop(path) if path in opened else self._open(path)
                         with stack:
                             self._run_trace(number, path, trace)
+        if missing and not self._ledger.parts:
+            raise KeyboardInterrupt
+        if missing:
+            raise Interrupted(self._result(missing))
         return self._result("yes")
+
+    def _count_elsewhere(self, opened: Mapping[str | None, tuple[ExitStack, Any]], schemes: Sequence[Any]) -> str:
+        """Have others count before the traces are gone through here. Returns what is missing if that was interrupted.
+
+        `opened` are traces that are open already, `schemes` all that any trace needs.
+        """
+        return ""
 
     @contextmanager
     def _may_fail(self, path: str | None) -> Iterator[None]:
@@ -130,7 +146,7 @@ class Experiment:
 
     def _schemes_for(self, trace: Any) -> tuple[Sequence[Any], Any]:
         """(the schemes that replay a trace, the reference first if it was not among them; the reference)"""
-        schemes = default_strategies(trace.mode, trace.address_bits) if self.strategies is None else self.strategies
+        schemes = self._defaults(trace.mode, trace.address_bits) if self.strategies is None else self.strategies
         reference = _preferred(schemes) if self.reference is None else self.reference
         return (schemes if str(reference) in map(str, schemes) else [reference, *schemes]), reference
 
@@ -140,8 +156,8 @@ class Experiment:
         chosen, reference = self._schemes_for(trace)
         with self._store.digested(trace, self.jobs) as digest:
             seeds = [None] if self.seeds is None else self.seeds
-            known = [self._known(trace, chosen, seed) for seed in seeds]
-            whole = all(len(each) == len(chosen) for each in known)
+            known = [self._known(path, trace, chosen, seed) for seed in seeds]
+            whole = not self.REPLAYS_HERE or all(len(each) == len(chosen) for each in known)
             shown = ((seed, trace) for seed in seeds) if whole else at_load_seeds(trace, self.seeds)
             for part, (seed, moved) in enumerate(shown):
                 done = Replayed(label, str(reference), seed)
@@ -150,7 +166,7 @@ class Experiment:
                     left = [strategy for strategy in chosen if str(strategy) not in known[part]]
                     tell = part_of(self.progress, part, len(seeds))
                     if left:
-                        self._replay(moved, left, done, tell, digest)
+                        self._replay(path, moved, left, done, tell, digest)
                     elif tell is not None:
                         tell(label, trace.file_rows, trace.rows)
                     self._settle(trace, chosen, done)
@@ -163,9 +179,10 @@ class Experiment:
                     if not self._ledger.parts:
                         raise
                     raise Interrupted(self._result(self._what_is_missing(number, part, done, len(chosen)))) from None
-                self._ledger.add(done, manifest.trace_facts(trace, label, digest()))
+                if done.runs:
+                    self._ledger.add(done, manifest.trace_facts(trace, label, digest()))
 
-    def _known(self, trace: Any, schemes: Sequence[Any], seed: int | None) -> dict[str, Any]:
+    def _known(self, path: str | None, trace: Any, schemes: Sequence[Any], seed: int | None) -> Mapping[str, Any]:
         """What the store has of these, by spec. A scheme that stopped is asked again if it may not be left out."""
         found = self._store.known(RUNS, trace, schemes, how_cut(self.cuts, self.thread, seed))
         return {spec: value for spec, value in found.items() if "runs" in value or self._may_leave_out(spec)}
@@ -173,18 +190,24 @@ class Experiment:
     def _may_leave_out(self, spec: str) -> bool:
         return self.strategies is None and spec != str(self.reference)  # else the user asked for it
 
-    def _take(self, known: Mapping[str, Any], schemes: Sequence[Any], done: Replayed) -> None:
-        """Take what the store has."""
+    def _take(self, known: Mapping[str, Any], schemes: Sequence[Any], done: Replayed, *, counted: bool = False) -> None:
+        """Take what the store has, or what was just `counted`."""
         for strategy in schemes:
             spec = str(strategy)
             if spec in known:
-                done.from_store.append(spec)
+                done.from_store += [] if counted else [spec]
                 done.runs += self._plausible(runs_of(strategy, known[spec]))
                 if "stopped" in known[spec]:
                     done.left_out[spec] = known[spec]["stopped"]
 
     def _replay(
-        self, trace: Any, schemes: Sequence[Any], done: Replayed, progress: Progress | None, digest: Callable[[], str]
+        self,
+        path: str | None,
+        trace: Any,
+        schemes: Sequence[Any],
+        done: Replayed,
+        progress: Progress | None,
+        digest: Callable[[], str],
     ) -> None:
         """Count under every scheme. `done.runs` grows by what each pass finished."""
         stops: list[tuple[Any, Any]] = []

@@ -3,6 +3,7 @@
 A path may also stand for a corpus: a folder (every .arrow in it and below, or, if there is none, every recording of
 another tool that its content tells), a list of names (.txt, one a line, `#` begins a remark; names are relative to the
 list), or a pattern (`traces/*.arrow`, `**` for any folders). What another tool recorded is imported when it is opened.
+URLs name recordings as paths do; those of s3:// and gs:// may be a folder, which ends in /, or a pattern.
 """
 
 import glob
@@ -14,6 +15,8 @@ from typing import Any
 
 from mmuexp.arguments import listed
 from mmuexp.errors import MmuexpError, TraceError, UsageError, option, shown
+from mmuexp.trace.fetch import is_url
+from mmuexp.trace.fetch import listed as listed_by_url
 from mmuexp.trace.foreign import recognized
 
 Path = str | os.PathLike
@@ -50,6 +53,8 @@ def _corpus(name: str, listed_in: str = "") -> list[str] | None:
     """The recordings that a folder, a list or a pattern stands for, in a fixed order; None for what is none of them."""
     if "\0" in name:
         return None
+    if is_url(name):
+        return listed_by_url(name, SUFFIX)
     if os.path.isdir(name):
         return None if recognized(name) else _recordings_in(name)
     if name.lower().endswith(LIST) and os.path.isfile(name) and not listed_in:
@@ -97,7 +102,8 @@ def _listed(path: str) -> list[str]:
             lines = [line.strip() for line in file]
     except OSError as error:
         _refuse(error)
-    names = [os.path.join(os.path.dirname(path), line) for line in lines if line and not line.startswith("#")]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    names = [line if is_url(line) else os.path.join(os.path.dirname(path), line) for line in lines]
     found: list[str] = []
     for name in names:
         try:
@@ -105,7 +111,7 @@ def _listed(path: str) -> list[str]:
         except TraceError:
             corpus = None
         found += [name] if corpus is None else corpus
-    if not any(os.path.isfile(name) for name in found if "\0" not in name):
+    if not any(is_url(name) or os.path.isfile(name) for name in found if "\0" not in name):
         todo = f"one name a line; if another tool wrote it, import it: mmuexp trace import {path} -o NEW{SUFFIX}"
         raise TraceError("is text, not a trace, and none of its lines names a file", where=path, todo=todo)
     return found

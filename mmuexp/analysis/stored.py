@@ -14,6 +14,7 @@ from mmuexp.store import identity
 from mmuexp.store.database import Database, Entry, store_path
 from mmuexp.strategy.bounds import is_own
 from mmuexp.trace import sha256
+from mmuexp.trace.fetch import is_url
 
 RUNS, MISSES = "runs", "misses"  # kinds of what is kept
 
@@ -49,11 +50,24 @@ class Stored:
 
         Not if the file, or a source, has changed meanwhile: nobody knows then what was counted.
         """
-        if self._database is None or trace.sha256() != digest:
+        self.keep_of(kind, trace.path, digest, counted, how, unchanged=lambda: trace.sha256() == digest)
+
+    def keep_of(
+        self,
+        kind: str,
+        path: str,
+        digest: str,
+        counted: Sequence[tuple[Any, Any]],
+        how: Mapping[str, Any],
+        *,
+        unchanged: Callable[[], bool],
+    ) -> None:
+        """The same of a trace that lies at `path`; `unchanged` tells whether its digest is still the one."""
+        if self._database is None or not unchanged():
             return
         named = self._identities(kind, digest, [strategy for strategy, _ in counted], how)
         entries = [
-            Entry(named[str(strategy)], _origin(trace, strategy), json.dumps(value).encode())
+            Entry(named[str(strategy)], _origin(path, strategy), json.dumps(value).encode())
             for strategy, value in counted
             if str(strategy) in named
         ]
@@ -106,10 +120,13 @@ def runs_of(strategy: Any, value: Mapping[str, Any]) -> list[Run]:
     return [Run(strategy, *each) for each in value.get("runs", [])]
 
 
-def _origin(trace: Any, strategy: Any) -> str:
+def _origin(path: str, strategy: Any) -> str:
     """Where the recording and the scheme's file lay, for `store verify`."""
     module = sys.modules[type(strategy).__module__]
-    found = {"path": os.path.abspath(trace.path), "scheme": None if is_own(type(strategy)) else module.__file__}
+    found = {
+        "path": path if is_url(path) else os.path.abspath(path),
+        "scheme": None if is_own(type(strategy)) else module.__file__,
+    }
     return json.dumps(found)
 
 

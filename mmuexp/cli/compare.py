@@ -33,6 +33,7 @@ from mmuexp.cli import options, output
 @options.thread_option
 @options.jobs_option
 @options.store_option
+@options.cluster_option
 @options.result_options
 def command(files, traces, specs, outputs, format_, checks, **how) -> None:
     """Replay recordings through the translation schemes and print what each one costs.

@@ -31,6 +31,11 @@ store_option = click.option(
     default=True,
     help="Replay all, and keep nothing: do not take what was counted before of the same rows.",
 )
+cluster_option = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Have the workers of a Dask cluster count: tcp://HOST:PORT of its scheduler, or local:N for N processes here.",
+)
 checks_option = click.option(
     "--fail-if",
     "checks",

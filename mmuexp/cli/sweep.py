@@ -25,6 +25,7 @@ def _no_plot(_context: click.Context, _parameter: click.Parameter, asked: bool) 
 @options.thread_option
 @options.jobs_option
 @options.store_option
+@options.cluster_option
 @options.result_options
 def command(words, traces, specs, outputs, format_, checks, **how) -> None:
     """Compare one scheme with itself over a range of a parameter, or of several.

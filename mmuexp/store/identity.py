@@ -61,7 +61,8 @@ def scheme(cls: type) -> str | None:
         if not _as_at_start(ours):
             return None
         files = [*files, *ours]
-    return digest_of(files, cls.__qualname__)
+    # in an order that is the same on every machine, whatever folders they lie in there
+    return digest_of(sorted(files, key=lambda path: (path.parent.name, path.name)), cls.__qualname__)
 
 
 def identity(kind: str, sha256: str, spec: str, scheme_digest: str, sources_digest: str, how: dict[str, Any]) -> str:

@@ -30,10 +30,10 @@ with suppress(OSError, ValueError, IndexError):
 
 def files_of(module: ModuleType) -> list[Path]:
     """The module's file, and those of all that it imports, but for Python's, NumPy's, numba's and our own."""
-    return sorted(_modules_of(module))
+    return sorted(modules_of(module))
 
 
-def _modules_of(module: ModuleType) -> dict[Path, str]:
+def modules_of(module: ModuleType) -> dict[Path, str]:
     """The files of `files_of`, with the names of the modules."""
     found: dict[Path, str] = {}
     left = [module]
@@ -65,7 +65,10 @@ def _imported(path: Path, package_name: str) -> Iterator[str]:
             above = package[: len(package) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        yield from (name for name in names if name.partition(".")[0] not in KNOWN)
+        for name in names:
+            parts = name.split(".")
+            if parts[0] not in KNOWN:  # a package is imported before what is in it
+                yield from (".".join(parts[:upto]) for upto in range(1, len(parts) + 1))
 
 
 def remember_loaded(module: ModuleType, began_ns: int, before: Container[str]) -> None:
@@ -73,7 +76,7 @@ def remember_loaded(module: ModuleType, began_ns: int, before: Container[str]) -
     if Path(getattr(module, "__file__", None) or "") in _at_load:
         return
     with suppress(OSError, SyntaxError, ValueError):
-        for path, name in _modules_of(module).items():
+        for path, name in modules_of(module).items():
             _note(path, STARTED_NS if name in before else began_ns)
 
 

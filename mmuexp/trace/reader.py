@@ -17,7 +17,7 @@ from mmuexp.errors import MmuexpError, TraceError
 from mmuexp.guest import ADDRESS_BITS, THREAD, WIDE_BITS, Columns
 from mmuexp.result.declared import declared_of
 from mmuexp.runtime.threads import Threads
-from mmuexp.trace import layout, left
+from mmuexp.trace import fetch, layout, left
 from mmuexp.trace.flatbuffer import Budget
 from mmuexp.trace.format import FORMATS, MODES, PREFIX, bits_told, metadata_crc32
 from mmuexp.trace.sha256 import digest_of
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 def open_trace(path: str | os.PathLike) -> "Trace":
     """Open a trace file, or what another tool recorded: that is imported once, and kept (see foreign.py).
+
+    What a URL names is fetched once, and kept (see fetch.py).
 
     Raises TraceError, one line, for anything that is not a whole trace of this format, and cannot be imported.
     """
@@ -42,6 +44,9 @@ def open_trace(path: str | os.PathLike) -> "Trace":
         os.close(fd)
         raise
     os.close(fd)
+    if fetch.is_url(path):
+        todo = "fetch it yourself, and name the file: what other tools recorded is imported then"
+        raise TraceError("is no trace", where=path, todo=todo)
     return _open_foreign(path)
 
 
@@ -65,7 +70,10 @@ def _open_foreign(path: str) -> "Trace":
 
 
 def open_input(path: str) -> tuple[int, int]:
-    """Open a regular file: its descriptor and size. Raises TraceError where there is none to read."""
+    """Open a regular file, or what a URL names: its descriptor and size. Raises TraceError where there is none."""
+    if fetch.is_url(path):
+        fd = fetch.opened(path)
+        return fd, os.fstat(fd).st_size
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would wait for a writer
     except (OSError, ValueError) as error:
@@ -100,7 +108,7 @@ class Trace:
     """An open trace file. What the file does not tell is None.
 
     path        as given
-    file        the one that is open: `path`, or what was imported from it
+    file        the one that is open: `path`, or what was imported from it, or fetched
     mode        "user" or "system"
     address_bits   32 or 64, of the guest's addresses
     metadata    the `mmuexp.` keys of the schema and of the last batch, without the prefix
@@ -117,9 +125,10 @@ class Trace:
     def __init__(self, path: str, fd: int, size: int):
         from mmuexp.trace.decode import decoder_of
 
-        self.path, self.file, self.size_bytes = path, path, size
+        self.path, self.size_bytes = path, size
+        self.file = f"/proc/self/fd/{fd}" if fetch.is_url(path) else path  # who fetches another one may remove it
         self.layouts = Layouts(path, fd, size)
-        self.schema = schema = read_schema(path)
+        self.schema = schema = read_schema(self.file, path)
         keys = {_text(key): _text(value) for key, value in (schema.metadata or {}).items()}
         keys |= self.layouts.tail
         self.metadata = {key.removeprefix(PREFIX): value for key, value in keys.items() if key.startswith(PREFIX)}
@@ -305,12 +314,12 @@ def wide_column(schema: Any) -> bool:
     return place >= 0 and str(schema.field(place).type) == "uint64"
 
 
-def read_schema(path: str):
-    """Read the schema in an Arrow file's footer."""
+def read_schema(file: str, path: str):
+    """Read the schema in the footer of an Arrow file, which errors call `path`."""
     import pyarrow as pa
 
     try:
-        with pa.OSFile(os.fsencode(path), "rb") as file, pa.ipc.open_file(file) as reader:
+        with pa.OSFile(os.fsencode(file), "rb") as source, pa.ipc.open_file(source) as reader:
             schema = reader.schema
             _ = schema.names  # decoded only when asked for, and they may be no UTF-8
             return schema

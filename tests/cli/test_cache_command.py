@@ -29,6 +29,8 @@ OURS = {
         "imports/" + 64 * "0" + ".used",
         "imports/" + 64 * "0" + ".arrow.7.part",
     ],
+    "fetched": ["fetched/" + 64 * "0" + ".arrow", "fetched/" + 64 * "0" + ".used"],
+    "sent": ["sent/" + 64 * "0" + "/0/mine/own.py", "sent/" + 64 * "0" + "/0/mine/__pycache__/own.cpython-311.pyc"],
     "store": ["store/counts-1.sqlite", "store/counts-1.sqlite-wal", "store/counts-1.sqlite.broken-17"],
     "passed": ["passed/" + 64 * "0"],
     "plugins": ["mmuexp_plugin-0123456789abcdef.so", "build-x2/output"],
