@@ -3,15 +3,18 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmuexp.analysis.reprice import reprice
 from mmuexp.claims.evidence import CountedRun, runs_of
 from mmuexp.errors import MmuexpError
 from mmuexp.price.host import Profile
 from mmuexp.render import words
+from mmuexp.render.across import is_corpus, summary_across
 from mmuexp.render.chart.draw import chart_of
-from mmuexp.render.html.result import chart_sections
+from mmuexp.render.html.result import chart_sections, table_of
 from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.rerun.about import About
 from mmuexp.rerun.report import ExperimentReport, commands_of
@@ -37,6 +40,7 @@ def experiment_sections(about: About, results: Mapping[str, Result], host: Profi
         found.append(Table([plain(cell) for cell in head], rows, caption=plain(title), name=table.name))
     found += _chart(report, results)
     for name, result in results.items():
+        found += _together(about, name, result, host)
         runs = _runs(about, name, result, host)
         found.append(runs if len(runs.rows) <= SHOWN else Details(f"Every run: {len(runs.rows)} rows", [runs]))
     found.append(Details("Redo it, and what made it", _redo(about, results)))
@@ -77,6 +81,16 @@ def _runs(about: About, name: str, result: Result, host: Profile) -> Table:
     rows = [_row(run, host, contest and run.ns(host) == least[run.recording]) for run in runs]
     caption = f"Every run{result.since}, at the prices of {host.name}; {name}.csv has all columns as they were counted"
     return Table(HEAD, rows, UNITS, caption=caption, csv=result.frame, name=f"{about.name}-{name}")
+
+
+def _together(about: About, name: str, result: Result, host: Profile) -> list[Any]:
+    """How each scheme stands over all recordings of a comparison, at the prices of `host`; nothing for another."""
+    if not (is_corpus(result) and can_price(result)):
+        return []
+    over = summary_across(reprice(result, host))
+    caption = f"{over.title}{result.since}, at the prices of {host.name}"
+    table = replace(table_of(over), caption=caption, name=f"{about.name}-{name}-together")
+    return [table, Text(over.sentence), *(Text(note, "note") for note in over.notes)]
 
 
 def can_price(result: Result) -> bool:

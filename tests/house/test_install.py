@@ -70,9 +70,10 @@ def test_the_wheel_is_small_and_whole(wheel):
     assert not [name for name in names if name.startswith(("tests/", "results/"))]
 
 
-def oldest() -> list[str]:
+def oldest(extra: str = "") -> list[str]:
     """What pip is told to install the oldest of each package that pyproject.toml names: `>=` read as `==`."""
-    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(project["optional-dependencies"][extra] if extra else [])]
     floors = [re.fullmatch(r"([\w-]+)>=([\d.]+)", one) for one in asked]
     assert all(floors), f"one of these has no floor: {asked}"
     return [f"{floor[1]}=={floor[2]}" for floor in floors]
@@ -107,6 +108,29 @@ def test_installed_apart_it_compares_from_another_folder(which, wheel, no_compil
     assert "How should an emulator translate guest memory?" in page.read_text()
     version = run(venv / "bin" / "python", "-m", "mmuexp", "--version", cwd=elsewhere, env=no_compiler)
     assert version.stdout.startswith("mmuexp 0.")
+
+
+@pytest.mark.parametrize("which", ["oldest", "newest"])
+def test_with_its_extra_it_counts_on_a_cluster(which, wheel, no_compiler, tmp_path):
+    venv = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", venv)
+    packages = oldest("cluster") if which == "oldest" else []
+    run(venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", f"{wheel}[cluster]", *packages)
+    words = [
+        "compare",
+        TRACES / "ownpage.arrow",
+        TRACES / "smc.arrow",
+        "-s",
+        "softmmu",
+        "-s",
+        "map-block",
+        "--no-store",
+    ]
+    words += ["--format", "csv"]
+    done = run(venv / "bin" / "mmuexp", *words, "--cluster", "local:2", cwd=tmp_path, env=no_compiler)
+    assert done.stdout == run(sys.executable, "-m", "mmuexp", *words, cwd=tmp_path).stdout
+    imports = "import gcsfs; from mmuexp.trace.fetch import _system_of; print(*map(_system_of, ('s3', 'https')))"
+    assert "S3FileSystem" in run(venv / "bin" / "python", "-c", imports, cwd=tmp_path).stdout
 
 
 def test_uninstalled_it_leaves_nothing_in_site_packages(wheel, tmp_path):

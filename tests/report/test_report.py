@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from math import prod
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from kit.places import RESULTS
 from mmuexp.analysis.reprice import reprice
 from mmuexp.render.export import load
 from mmuexp.render.html.sections import Table
+from mmuexp.render.words import factor
 from mmuexp.report import build
 from mmuexp.report.experiments import plain
 from mmuexp.rerun.measured import live_times
@@ -55,6 +57,31 @@ def test_a_folder_of_your_own_becomes_a_page(cli, folder, tmp_path):
     assert [one["experiment"] for one in manifest["experiments"]] == ["page-crossing", "programs"]
     assert all(len(one["sha256"]) == 64 for one in manifest["experiments"])
     assert [one["name"] for one in manifest["hosts"]] == ["epyc-vm", "pentium4-2004"]
+
+
+@pytest.mark.parametrize("host", ["epyc-vm", "pentium4-2004"])
+def test_each_comparison_has_a_summary_over_its_recordings(folder, host):
+    """At the prices of the page's host; a sweep has none."""
+    page = build.report(folder, host=[host])
+    tables = {one.name: one for one in page.sections if isinstance(one, Table)}
+    assert {name for name in tables if name.endswith("-together")} == {
+        f"{name}-together" for name in ("programs-counts", "page-crossing-counts")
+    }
+    table = reprice(load(str(RESULTS / "programs" / "counts.csv")), host).frame
+    times = {trace: dict(zip(g["strategy"], g["access_ns"], strict=True)) for trace, g in table.groupby("trace")}
+    shown = {row[0].text: row for row in tables["programs-counts-together"].rows}
+    assert shown.keys() == set(table["strategy"])
+    for spec, row in shown.items():
+        ratios = [each[spec] / each["softmmu"] for each in times.values()]
+        assert row[-1].text == str(sum(each[spec] == min(each.values()) for each in times.values()))
+        if spec != "softmmu":
+            mean = prod(ratios) ** (1 / len(ratios))
+            assert row[2].text == factor(mean, 1.0)
+            assert all(
+                factor(ratio, 1.0) in cell.text
+                for ratio, cell in zip((min(ratios), max(ratios)), row[3:5], strict=True)
+            )
+    assert host in tables["programs-counts-together"].caption
 
 
 def test_prices_are_those_of_the_host_that_is_asked_for(folder):
