@@ -166,6 +166,7 @@ def flush_page(s, e, n, page):
 
 class ByteLookup(Strategy):
     name = "byte-lookup"
+    GROUP = "mail"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = 'assumed: the listing above; "around 7 x86 instructions" by his own estimate'
     FAST_PATH_RANGE = (6, 8)

@@ -353,6 +353,7 @@ def mapped(s, e, n, page, frame):
 
 class Fastmem(Strategy):
     name = "fastmem"
+    GROUP = "today"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = (
         "read: PCSX2, recVTLB.cpp:399-427; dynarmic, emit_x64_memory.h:157-160; Dolphin, EmuCodeBlock.cpp"

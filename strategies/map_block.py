@@ -267,6 +267,7 @@ POOLS = {
 
 class MapBlock(Strategy):
     name = "map-block"
+    GROUP = "mail"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = "read: the mail's listing"
     events = EVENTS

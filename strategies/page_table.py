@@ -283,6 +283,7 @@ def protect(s, e, n, frame):
 
 class PageTable(Strategy):
     name = "page-table"
+    GROUP = "today"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = SOURCES["absolute"]
     events = EVENTS

@@ -200,6 +200,7 @@ def flush_page(s, e, n, page):
 
 class QemuFast(Strategy):
     name = "qemu-fast"
+    GROUP = "mail"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = "read: target-i386/translate.c:4560-4567"
     events = EVENTS

@@ -127,6 +127,7 @@ def flush_page(s, e, n, page):
 
 class Softmmu(Strategy):
     name = "softmmu"
+    GROUP = "mail"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = "read: softmmu_header.h:89-231"
     events = EVENTS

@@ -322,6 +322,7 @@ def protect(s, e, n, frame):
 
 class SoftmmuQemu10(Strategy):
     name = "softmmu-qemu10"
+    GROUP = "today"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = "read: tcg/i386/tcg-target.c.inc:2122-2205"
     events = EVENTS

@@ -251,6 +251,7 @@ def mapped(s, e, n, page, frame):
 
 class Views(Strategy):
     name = "views"
+    GROUP = "today"
     FAST_PATH = FAST_PATH
     FAST_PATH_SOURCE = "read: HSPT, tcg/i386/tcg-target.c:1484-1510, a %gs prefix"
     events = EVENTS
@@ -262,6 +263,7 @@ class Views(Strategy):
         mapped=mapped,
     )  # fmt: skip
     BY_DEFAULT = False
+    LAYOUTS = ()  # a program has one address space
 
     views: int = param(
         32, minimum=1, maximum=256, sweep=(1, 2, 4, 8, 16, 32, 64), unit="views",

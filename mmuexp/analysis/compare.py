@@ -18,7 +18,7 @@ from mmuexp.errors import UsageError, option
 from mmuexp.price.host import Profile
 from mmuexp.progress import Progress
 from mmuexp.result.table import Result
-from mmuexp.strategy.registry import given_strategies, given_strategy
+from mmuexp.strategy.registry import given_schemes, given_strategy
 from mmuexp.trace.threads import checked_thread
 
 
@@ -43,7 +43,7 @@ def compare(
         traces,
         kind="compare",
         cuts=given_cuts(every, warmup, live=live),
-        strategies=None if strategies is None else given_strategies(strategies),
+        strategies=None if strategies is None else given_schemes(strategies),
         budget=given_budget(rounds, seconds, live=live),
     ).run()
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,7 +24,7 @@ from mmuexp.replay.plausible import check_counts
 from mmuexp.result import manifest
 from mmuexp.result.declared import check_declared, declared_of
 from mmuexp.result.table import Result
-from mmuexp.strategy.registry import default_strategies
+from mmuexp.strategy.registry import Group, schemes_for
 from mmuexp.trace.relocate import at_load_seeds
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Experiment:
         """
         self._profile = self.host if isinstance(self.host, Profile) else load_profile(self.host)
         self._failed: set[str | None] = set()
-        self._defaults = cache(default_strategies)  # each time they are looked for among all packages
+        named = [Group("")] if self.strategies is None else self.strategies
+        self._schemes_of = cache(partial(schemes_for, named))  # each time groups are looked for among all packages
         self._ledger = Ledger(self.kind, self.cuts, self.values, self.command)
         with ExitStack() as kept:
             # a live run takes longer than a replay, and is compared with one of today
@@ -146,7 +147,7 @@ class Experiment:
 
     def _schemes_for(self, trace: Any) -> tuple[Sequence[Any], Any]:
         """(the schemes that replay a trace, the reference first if it was not among them; the reference)"""
-        schemes = self._defaults(trace.mode, trace.address_bits) if self.strategies is None else self.strategies
+        schemes = self._schemes_of(trace.mode, trace.address_bits)
         reference = _preferred(schemes) if self.reference is None else self.reference
         return (schemes if str(reference) in map(str, schemes) else [reference, *schemes]), reference
 
@@ -188,7 +189,8 @@ class Experiment:
         return {spec: value for spec, value in found.items() if "runs" in value or self._may_leave_out(spec)}
 
     def _may_leave_out(self, spec: str) -> bool:
-        return self.strategies is None and spec != str(self.reference)  # else the user asked for it
+        named = None if self.strategies is None else [str(one) for one in self.strategies if not isinstance(one, Group)]
+        return (named is None or spec not in named) and spec != str(self.reference)  # else the user asked for it
 
     def _take(self, known: Mapping[str, Any], schemes: Sequence[Any], done: Replayed, *, counted: bool = False) -> None:
         """Take what the store has, or what was just `counted`."""

@@ -26,7 +26,7 @@ from mmuexp.replay.survey import Survey
 from mmuexp.result import manifest
 from mmuexp.result.declared import declared_of
 from mmuexp.strategy import Strategy
-from mmuexp.strategy.registry import given_strategies
+from mmuexp.strategy.registry import Group, given_schemes, schemes_for
 from mmuexp.trace.threads import checked_thread
 
 MUCH_BYTES = 100_000_000  # of memory that an engine takes: worth a remark
@@ -253,16 +253,15 @@ def verify(
     `thread` is as for compare; rows are then numbered without those of other threads. Options: plant time_limit.
     Raises as `verify_one`, UsageError.
     """
-    from mmuexp.strategy.registry import default_strategies
-
     memory_mb = positive(memory_mb, "memory_mb", "give megabytes", whole=True)
     if "time_limit" in options:
         positive(options["time_limit"], "time_limit", "give seconds")
-    chosen: Any = None if strategies is None else given_strategies(strategies)
+    chosen: Any = None if strategies is None else given_schemes(strategies)
     started, one = manifest.utc_now(), checked_thread(thread)
     outcomes: list[VerifiedRun] = []
     facts = []
-    for strategy in chosen or []:
+    is_named = bool(chosen) and not any(isinstance(one, Group) for one in chosen)
+    for strategy in chosen if is_named else []:
         engine_for(strategy)  # a scheme without an engine is said before the work
     for path in given_traces(traces):
         label = label_of(path)
@@ -272,11 +271,12 @@ def verify(
             if needed >= MUCH_BYTES:
                 note(f"{label}: {told}")
             facts.append(manifest.trace_facts(trace, label) | {"engine_memory_bytes": needed})
-            for strategy in chosen or _with_engine(default_strategies(trace.mode), note):
+            schemes = schemes_for(chosen or [Group("")], trace.mode, trace.address_bits)
+            for strategy in schemes if is_named else _with_engine(schemes, note):
                 try:
                     outcomes.append(verify_one(trace, strategy, label, progress=progress, **options))
                 except SchemeStopped as error:
-                    if chosen is not None:
+                    if is_named:
                         raise
                     note(f"{label}: {strategy} is left out, it cannot serve this trace: {error.what}")
     used = {str(o.strategy): o.strategy for o in outcomes}.values()

@@ -48,9 +48,9 @@ def command(files, traces, specs, outputs, format_, checks, **how) -> None:
     and with one of today. A FILE may be a folder, a list of names (.txt) or a pattern in quotes: then a recording that
     cannot be replayed costs its own row, and exit code 1 in the end. After several recordings follows a summary over
     all. A SPEC is a scheme's name with settings: map-block,evict=lifo,pool_blocks=32; `mmuexp strategy list` names
-    them. Counts are exact; times are a model at the prices of the host profile. With --live each scheme also runs for
-    real, with mmap and SIGSEGV, beside a loop without translation, at prices that are measured first, unless --host
-    names others.
+    them. Or it is a group: mail (the four of 2004), today (what emulators are built with now), all. Counts are exact;
+    times are a model at the prices of the host profile. With --live each scheme also runs for real, with mmap and
+    SIGSEGV, beside a loop without translation, at prices that are measured first, unless --host names others.
     """
     from mmuexp.analysis.compare import compare
     from mmuexp.result.table import LIVE, WINDOW

@@ -248,6 +248,7 @@ class _Table:
                 " what that may be. On a busy machine, or where low and high lie far apart, measure longer: --time."
             )
         notes += [f"{one['strategy']} is not measured, {one['why']}." for one in live.get("without_engine", [])]
+        notes += words.missing_in(self.rows)
         if upright and self.figures.has_rivals():
             notes.append(
                 f"a host fault costs: kernel time / host faults, {words.at_prices(self.host)}; ahead of"

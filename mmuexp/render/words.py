@@ -124,3 +124,25 @@ def pressure(one: Mapping[str, Any]) -> str:
     if one["larger"] is None:
         return f"{told}: {setting} is too small for this guest, and the most that there is; no parameter helps."
     return f"{told}: {setting} is too small for this guest; try {one['parameter']}={one['larger']}."
+
+
+def missing_in(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what schemes of today could not do because the trace does not tell them something: told by their counts."""
+    said = []
+    flushed = [row for row in rows if row.get("view_switches") == 0 and row["flushes"] and row.get("compared_tables")]
+    if flushed:
+        said.append(
+            "views: the trace tells no values of CR3, so that all its address spaces are one; recordings by QEMU from"
+            " 9.1 on tell them."
+        )
+    unpatched = [
+        row["strategy"]
+        for row in rows
+        if row.get("patches") == 0 and row.get("faults_io") and "patch=never" not in row["strategy"]
+    ]
+    if unpatched:
+        said.append(
+            f"{', '.join(unpatched)}: device accesses faulted, and none was patched: the trace does not tell which"
+            " instruction of which block they are."
+        )
+    return said

@@ -147,6 +147,7 @@ class Strategy:
     engine_costs: ClassVar[Mapping[Any, Cost]] = {}  # of these, where the C half does not do what is modelled
     kernels: ClassVar[Kernels]
     BY_DEFAULT: ClassVar[bool] = True  # is it shown where no scheme is named?
+    GROUP: ClassVar[str] = ""  # whom it is shown with by `-s GROUP` (registry.py: GROUPS); empty: with all alone
     LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it where no scheme is named
     SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # the same for a system trace
     address_bits: int = ADDRESS_BITS  # of the guest that it is for: 32, or 48, 57 or 64 (`of_guest`); no parameter

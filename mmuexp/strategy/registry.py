@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
@@ -213,13 +214,49 @@ def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Stra
         raise UsageError(str(error), where=spec, todo=f"see `mmuexp strategy show {cls.name}`") from None
 
 
+GROUPS = {
+    "mail": "the four schemes of 2004",
+    "today": "what emulators are built with now, in their usual settings",
+    "all": "every scheme",
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Schemes that are named together, some of them in several layouts, for system traces in others: most of those are
+    of guests of 32 bits, whose address space they share out."""
+
+    name: str  # of GROUPS; empty: what is shown where none is named
+
+    def of(self, mode: str, address_bits: int) -> list[Strategy]:
+        """Make its strategies for a trace."""
+        found: list[Strategy] = []
+        for cls in all_strategies().values():
+            if cls.BY_DEFAULT if not self.name else self.name in ("all", cls.GROUP):
+                as_system = mode == "system" and (address_bits == ADDRESS_BITS or not cls.LAYOUTS)
+                found += [cls(**one) for one in (cls.SYSTEM_LAYOUTS if as_system else cls.LAYOUTS)]
+        return [one for one in found if address_bits == ADDRESS_BITS or not one.only_32_bits()]
+
+
 def default_strategies(mode: str, address_bits: int = ADDRESS_BITS) -> list[Strategy]:
-    """What compare shows when no -s is given: some schemes come in several layouts, for system traces in others: those
-    are of guests of 32 bits, whose address space they share out."""
-    classes = [cls for cls in all_strategies().values() if cls.BY_DEFAULT]
-    if address_bits == ADDRESS_BITS:
-        return [cls(**one) for cls in classes for one in (cls.LAYOUTS if mode == "user" else cls.SYSTEM_LAYOUTS)]
-    return [strategy for cls in classes for one in cls.LAYOUTS if not (strategy := cls(**one)).only_32_bits()]
+    """What compare shows when no -s is given."""
+    return Group("").of(mode, address_bits)
+
+
+def given_schemes(given: Any) -> list[Any]:
+    """Make a Group of each name of GROUPS that a caller names, and strategies of the rest. Raises UsageError."""
+    todo = "give specs as in 'map-block,evict=lifo', or Strategy objects"
+    found: list[Any] = []
+    for one in listed(given, (str, Strategy), "strategies", todo):
+        name = one.strip().lower() if isinstance(one, str) else ""
+        found += [Group(name)] if name in GROUPS else given_strategies(one)
+    return found or given_strategies([])
+
+
+def schemes_for(given: Iterable[Any], mode: str, address_bits: int = ADDRESS_BITS) -> list[Any]:
+    """Make strategies of what `given_schemes` made, for a trace: each once. Raises UsageError."""
+    each = [one.of(mode, address_bits) if isinstance(one, Group) else [one] for one in given]
+    return given_strategies([strategy for found in each for strategy in found])
 
 
 def given_strategies(given: Any, what: str = "strategies") -> list[Any]:
@@ -248,7 +285,8 @@ def given_strategy(given: Any, what: str = "strategy", several: str = "strategie
 def possible_schemes(strategies: Any, reference: Any = None) -> list[Any]:
     """The strategies that a result of `compare` may hold, known before any trace is opened; as `compare` takes them."""
     if strategies is not None:
-        named = given_strategies(strategies)
+        given = given_schemes(strategies)
+        named = [*schemes_for(given, "user"), *schemes_for(given, "system")]
     else:
         named = [*default_strategies("user"), *default_strategies("system")]
     base = [] if reference is None else given_strategies(reference, "reference")
