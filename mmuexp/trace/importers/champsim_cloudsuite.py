@@ -11,7 +11,7 @@ from mmuexp.trace.importers.champsim import Layout, records_of
 from mmuexp.trace.importers.rows import Rows
 
 OPTIONS = ("size",)
-LAYOUT = Layout(96, 24, 4, 56, 4, 88)
+LAYOUT = Layout(12, 3, 4, 7, 4, 11)
 
 
 def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:

@@ -1,8 +1,6 @@
 """The loop of the ChampSim importers: from records of 64 or 96 bytes to events."""
 
-import numpy as np
-
-from mmuexp.native.jitcache import guarded, kept
+from mmuexp.native.jitcache import guarded, inside, kept
 from mmuexp.trace.importers.rows_scan import OPEN, OPEN_TAKEN, READ, WRITE
 
 # Places in `state`, carried over calls.
@@ -13,43 +11,37 @@ STATE_WORDS = 2
 FULL, UNSOUND, TWO_SPACES = 1, 2, 3
 
 
-@kept
-def _slots(data, at, count, kind, place, out, events):
+@inside
+def _slots(words, at, count, kind, place, out, events):
     """An access for each slot of a record that is in use."""
     kinds, addresses, sizes, places = out
-    for slot in range(count):
-        address = np.int64(0)
-        for index in range(8):
-            address |= np.int64(data[at + 8 * slot + index]) << (8 * index)
-        if address != 0:
-            kinds[events], addresses[events], sizes[events], places[events] = kind, address, 0, place
+    for slot in range(at, at + count):
+        if words[slot] != 0:
+            kinds[events], addresses[events], sizes[events], places[events] = kind, words[slot], 0, place
             events += 1
     return events
 
 
-@guarded(_slots)
+@guarded()
 @kept
-def scan(data, record_bytes, writes_at, writes, reads_at, reads, space_at, state, out, events, first):
-    """Put the events of the records of `data` into `out` behind those that are there. Returns (events, records
+def scan(words, record_words, writes_at, writes, reads_at, reads, space_at, state, out, events, first):
+    """Put the events of the records of `words` (int64) into `out` behind those that are there. Returns (events, records
     consumed, why).
 
-    A record begins with the instruction's address, whether it is a branch, and whether that was taken. Where its other
-    parts stand is told: `space_at` is where its address space does, 0 where it has none.
+    A record begins with the instruction's address; in the next word stand whether it is a branch, and whether that was
+    taken. In which word its other parts begin is told: `space_at` is that of its address space, 0 if it has none.
     """
     kinds, addresses, sizes, places = out
     room = len(kinds) - 1 - writes - reads
-    for record in range(len(data) // record_bytes):
+    for record in range(len(words) // record_words):
         if events > room:
             return events, record, FULL
-        at, place = record * record_bytes, first + record
-        address = np.int64(0)
-        for index in range(8):
-            address |= np.int64(data[at + index]) << (8 * index)
-        branch, taken = data[at + 8], data[at + 9]
+        at, place = record * record_words, first + record
+        address, branch, taken = words[at], words[at + 1] & 0xFF, (words[at + 1] >> 8) & 0xFF
         if branch > 1 or taken > branch or address == 0:
             return events, record, UNSOUND
         if space_at:
-            space = np.int64(data[at + space_at]) | np.int64(data[at + space_at + 1]) << 8
+            space = words[at + space_at] & 0xFFFF
             if state[SPACE] >= 0 and state[SPACE] != space:
                 return events, record, TWO_SPACES
             state[SPACE] = space
@@ -59,6 +51,6 @@ def scan(data, record_bytes, writes_at, writes, reads_at, reads, space_at, state
             0,
             place,
         )
-        events = _slots(data, at + reads_at, reads, READ, place, out, events + 1)
-        events = _slots(data, at + writes_at, writes, WRITE, place, out, events)
-    return events, len(data) // record_bytes, 0
+        events = _slots(words, at + reads_at, reads, READ, place, out, events + 1)
+        events = _slots(words, at + writes_at, writes, WRITE, place, out, events)
+    return events, len(words) // record_words, 0

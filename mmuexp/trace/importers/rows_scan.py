@@ -183,11 +183,8 @@ def _add_code(kind, address, left, bits, state, regions, out, row):
 
 
 @kept
-def _add_data(kind, address, left, unknown, bits, state, regions, out, row):
+def _add_data(kind, address, left, bits, state, regions, out, row):
     """Add the rows of an access. Returns the rows in `out`, or -why."""
-    if left == 0:
-        state[UNKNOWN_SIZES] += 1
-        left = unknown
     if left > MAX_RECORD_BYTES or left < 0:
         return -LONG
     at, part = _place(address, left, bits, state, regions)
@@ -227,6 +224,9 @@ def to_rows(kinds, addresses, sizes, start, count, unknown, bits, state, regions
                 end_run(state, out.size, out.insns)
             return index, row, 0
         kind, address, size = kinds[index], addresses[index], np.int64(sizes[index])
+        if size == 0 and kind in (READ, WRITE, MODIFY):
+            state[UNKNOWN_SIZES] += 1
+            size = unknown
         if kind == INSTRUCTION and _follows(address, size, state):
             state[RUN_BYTES] += size
             state[RUN_INSNS] += 1
@@ -234,6 +234,14 @@ def to_rows(kinds, addresses, sizes, start, count, unknown, bits, state, regions
             after = row
         elif kind in (INSTRUCTION, LAST):
             after = _add_code(kind, address, size, bits, state, regions, out, row)
+        elif (
+            kind in (READ, WRITE)
+            and 0 < size <= MAX_ACCESS_BYTES
+            and (bits == WIDE_BITS or (bits == 0 and (address >> 32) == 0))
+        ):  # nothing else needs to be looked at
+            out.vaddr[row], out.size[row], out.op[row], out.flags[row] = address, size, kind - READ, USER
+            out.insns[row] = state[RUN_INSNS] if state[EXEC_ROW] >= 0 else 0
+            after = row + 1
         elif kind == END:
             end_run(state, out.size, out.insns)
             after = row
@@ -246,7 +254,7 @@ def to_rows(kinds, addresses, sizes, start, count, unknown, bits, state, regions
                 out.vaddr[row], out.size[row], out.insns[row] = at, 0, 0
                 out.op[row], out.flags[row] = kind - FLUSH + 3, USER
         else:
-            after = _add_data(kind, address, size, unknown, bits, state, regions, out, row)
+            after = _add_data(kind, address, size, bits, state, regions, out, row)
         if after < 0:
             return index, row, -after
         row = after
