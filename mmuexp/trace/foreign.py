@@ -157,17 +157,11 @@ def _sources() -> str:
 
 
 def _import(path: str, state: list, target: Path) -> None:
-    from mmuexp.trace.importers.rows import Wide
     from mmuexp.trace.importers.work import import_trace
 
     _used(target).write_text(_digest_if_new(path))
-    started, done = time.monotonic(), None
-    rebase: str | bool = False
-    while done is None:
-        try:
-            done = import_trace(path, str(target), rebase=rebase, progress=current(), narrow=True)
-        except Wide as error:  # each asks for smaller regions than the one before
-            rebase = error.rebase
+    started = time.monotonic()
+    done = import_trace(path, str(target), progress=current())
     if _state(path) != state:
         forget(str(target))
         raise TraceError("changed while it was read", where=path, todo="wait until it is whole")
@@ -177,8 +171,6 @@ def _import(path: str, state: list, target: Path) -> None:
 
 def _told(path: str, done: "Imported", seconds: float) -> str:
     parts = [f"imported ({done.format}, {done.rows:,} rows, {seconds:.1f} s) into {imports_folder()}"]
-    if done.moved:
-        parts.append(f"{len(done.moved)} regions of addresses beyond 32 bits moved into 4 GiB")
     parts += [f"{note.number:,} {note.words}" for note in done.notes if note.number]
     return f"{path}: {'; '.join((*parts, *done.remarks))}"
 

@@ -187,19 +187,14 @@ def test_what_cannot_be_taken_as_it_is_names_the_command(place, name, content, t
     assert not kept(place) and not list(place.glob("*.part"))
 
 
-def test_addresses_beyond_32_bits_are_moved_and_that_is_told(place, remarks):
-    log = b"".join(b"I  %x,4\n L %x,8\n" % (0x400000, 0x7FFE00000000 + (i << 24)) for i in range(20))
+def test_a_program_of_64_bits_is_compared_as_it_is(place, remarks):
+    log = b"".join(b"I  %x,4\n L %x,8\n" % (0x400000, 0x7FFE00000000 + (i << 32)) for i in range(300))
     Path("wide.log").write_bytes(log)
+    found = mmuexp.compare("wide.log", SPECS)
+    assert list(found["tlb_fills"][:1]) == [300] and list(found["pages"]) == [300, 300]
     with open_trace("wide.log") as trace:
-        assert trace.rows == 40 and len(trace.metadata["rebase"].split()) == 2
-    many = b"".join(b" L %x,8\n" % (i << 32) for i in range(20))  # more than 16 regions, but fewer than 256 small ones
-    Path("many.log").write_bytes(many)
-    with open_trace("many.log") as trace:
-        assert len(trace.metadata["rebase"].split()) == 19
-    assert "2 regions of addresses beyond 32 bits moved" in remarks[0] and "19 regions" in remarks[1]
-    Path("more.log").write_bytes(b"".join(b" L %x,8\n" % (i << 32) for i in range(300)))
-    with pytest.raises(TraceError, match="there are 300 in all"):
-        open_trace("more.log")
+        assert trace.address_bits == 64 and trace.rows == 600
+    assert len(remarks) == 1 and "moved" not in remarks[0]
 
 
 def test_a_corpus_of_them(place, cli):

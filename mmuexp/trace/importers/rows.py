@@ -4,7 +4,7 @@ One builder for all formats: runs of consecutive instructions, accesses of at mo
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -157,7 +157,7 @@ class Rows:
         where, place = self.place(int(self.events.places[index]))
         line = f"{self.unit} {place + 1:,} {what}"
         if why == scan.WIDE:
-            return Wide(line, where=where, todo=todo, row=place, rebase="256MiB")
+            return Wide(line, where=where, todo=todo, row=place)
         return TraceError(line, where=where, todo=todo, row=place)
 
     def _too_many(self, first: "Crowded") -> TraceError:
@@ -167,25 +167,21 @@ class Rows:
         in_all = f"{count:,}" if max(small, count) < most else f"more than {count:,}"
         what = f"has address {first.address:#x}, in the {slots + 1}th region of {size} MiB; {slots} fit into 4 GiB, "
         what += f"and there are {in_all} in all"
-        todo, smaller = "import a part of it", self.bits > self.scan.SMALL_BITS and small <= 256
-        if smaller:
+        todo = "import a part of it"
+        if self.bits > self.scan.SMALL_BITS and small <= 256:
             todo = f"move smaller ones: {option('rebase', True)}=16MiB (there are {small:,} of 16 MiB, and 256 fit)"
         where, place = self.place(first.place)
-        line = f"{self.unit} {place + 1:,} {what}"
-        if smaller:
-            return Wide(line, where=where, todo=todo, row=place, rebase="16MiB")
-        return TraceError(line, where=where, todo=todo, row=place)
+        return TraceError(f"{self.unit} {place + 1:,} {what}", where=where, todo=todo, row=place)
 
 
 class Target:
     """Where the rows go: a trace of 32 bits, which becomes one of 64 while its first rows are still held.
 
-    `wide` says that it has 64 from the beginning, `narrow` that it must not. A context manager: what was not closed is
-    taken away.
+    `wide`: it has 64 from the beginning. A context manager: what was not closed is taken away.
     """
 
-    def __init__(self, path: str, wide: bool = False, narrow: bool = False):
-        self.path, self.is_wide, self.narrow = path, wide, narrow
+    def __init__(self, path: str, wide: bool = False):
+        self.path, self.is_wide = path, wide
         self._writer = self._opened()
         self._held: list[Columns] = []
         self._rows = 0
@@ -204,10 +200,10 @@ class Target:
         self._writer.append(columns)
 
     def widen(self) -> bool:
-        """Become a trace of 64 bits. False where that is too late, or not wanted."""
+        """Become a trace of 64 bits. False where that is too late."""
         if self.is_wide:
             return True
-        if self.narrow or self._rows >= BATCH_ROWS:
+        if self._rows >= BATCH_ROWS:
             return False
         self._writer.abort()
         self.is_wide = True
@@ -233,11 +229,7 @@ class Target:
 
 
 class Wide(TraceError):
-    """An address beyond 32 bits where it is too late for 64, or regions that do not fit; those of `rebase` would."""
-
-    def __init__(self, what: str, *, rebase: str, **about: Any):
-        super().__init__(what, **about)
-        self.rebase = rebase
+    """An address beyond 32 bits where it is too late for 64."""
 
 
 class Crowded(NamedTuple):

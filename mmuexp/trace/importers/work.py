@@ -23,25 +23,24 @@ def import_trace(
     rebase: str | bool = False,
     options: Options | None = None,
     progress: Progress | None = None,
-    narrow: bool = False,
 ) -> Imported:
     """Turn what another tool recorded (a file, a folder, `-` for stdin) into a trace.
 
     `from_format` is one of `formats()`, by default what the content says. `rebase` moves regions, of 256 MiB or as it
-    says (`16MiB`), into 4 GiB; without it a trace has addresses of 64 bits where the recording has such, which `narrow`
-    refuses. Raises TraceError, with the number of a bad line or record, and UsageError; then nothing is written.
+    says (`16MiB`), into 4 GiB; without it a trace has addresses of 64 bits where the recording has such. Raises
+    TraceError, with the number of a bad line or record, and UsageError; then nothing is written.
     """
     bits, options = _rebase_bits(rebase), options or Options()
     if from_format is not None:
         importer(from_format)  # a wrong name is told before anything is read
 
     def work(wide: bool) -> Imported:
-        return _import(path, output, from_format, bits, options, progress, narrow, wide)
+        return _import(path, output, from_format, bits, options, progress, wide)
 
     try:
         return work(False)
     except Wide:
-        if bits or narrow or path == "-" or not (os.path.isfile(path) or os.path.isdir(path)):
+        if bits or path == "-" or not (os.path.isfile(path) or os.path.isdir(path)):
             raise
         return work(True)
 
@@ -53,14 +52,13 @@ def _import(
     bits: int,
     options: Options,
     progress: Progress | None,
-    narrow: bool,
     wide: bool,
 ) -> Imported:
     with opened(path) as source:
         name, work = (from_format, importer(from_format)) if from_format is not None else detect(source, options)
         _refuse_options(name, work, options)
         refuse_output(source, output)
-        with Target(output, wide, narrow) as target:
+        with Target(output, wide) as target:
             rows: list[Rows] = []
 
             def rows_of(unit: str) -> Rows:
