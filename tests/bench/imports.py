@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -50,7 +51,7 @@ def events() -> list[Event]:
                 if op == Op.EXEC:
                     each, code = size // insns, vaddr
                     ends = [vaddr + each * n for n in range(insns)] + [vaddr + size]
-                    found += [Event("I", a, b - a, a) for a, b in zip(ends, ends[1:], strict=False)]
+                    found += [Event("I", a, b - a, a) for a, b in pairwise(ends)]
                 elif op <= Op.STORE:
                     found.append(Event("LS"[op], vaddr, size, code))
                 if len(found) >= EVENTS:
@@ -159,8 +160,8 @@ def main() -> None:
         "# How fast recordings of other tools are imported",
         f"What the bundled recording did, {REPEATED} times over, as each tool writes it; from a file to a finished"
         f" trace, median of {given.rounds}. The goals are 20 million records and 5 million lines a second."
-        f" {about['processor']}, {about['cores']} cores, load {load:.1f} before: others work on the same machine, so that the processor time"
-        " that a second of work took says more than the clock.",
+        f" {about['processor']}, {about['cores']} cores, load {load:.1f} before: others work on the same machine, so"
+        " that the processor time that a second of work took says more than the clock.",
         "\n".join(markdown_table(heads, rows, left=(0, 1))),
         "`python -m tests.bench.imports` writes this.",
     ]

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from kit.drmemtrace import INSTR, READ, recorded
 from kit.importing import instruction
+from kit.recordings import need
 from kit.traces import read, same
 
 import mmuexp
 from mmuexp.errors import MmuexpError, TraceError
+from mmuexp.guest import Op
 from mmuexp.progress import told_to
 from mmuexp.trace import foreign, open_trace
 from mmuexp.trace.importers.work import import_trace
@@ -310,3 +312,21 @@ def test_after_kill_9_nothing_half_is_found(place):
     with open_trace("lackey.log") as trace:
         assert trace.rows == LACKEY_ROWS
     assert len(kept(place)) == 1 and not list(place.glob("*.part"))
+
+
+@pytest.mark.long
+def test_a_log_of_the_real_valgrind_is_compared(place, cli):
+    """lackey's lines, counted by themselves, are the rows; its last line says that the recording is whole."""
+    need("valgrind", "valgrind")
+    words = ["valgrind", "--tool=lackey", "--trace-mem=yes", "--log-file=true.log", "/bin/true"]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+    log = Path("true.log").read_bytes()
+    Path("true.log.gz").write_bytes(gzip.compress(log))
+    loads, stores, both = (len(re.findall(rb"^ %s " % kind, log, re.MULTILINE)) for kind in (b"L", b"S", b"M"))
+    with open_trace("true.log.gz") as trace:
+        ops = read(trace).op
+        assert trace.complete == "yes" and trace.address_bits == 64 and "guest" not in trace.metadata
+        assert [int((ops == op).sum()) for op in (Op.LOAD, Op.STORE)] == [loads + both, stores + both]
+    found = mmuexp.compare("true.log.gz", "softmmu")
+    assert list(found["guest_insns"]) == [len(re.findall(b"^I  ", log, re.MULTILINE))]
+    assert list(found["accesses"]) == [loads + stores + 2 * both]
