@@ -3,6 +3,7 @@
 import logging
 import re
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -37,19 +38,34 @@ def connected(address: str) -> Iterator[Any]:
     except ImportError:
         what = "needs Dask's package distributed, which is not installed"
         raise MmuexpError(what, where=option("cluster"), todo=EXTRA) from None
-    for name in ("distributed", "asyncio"):  # whose remarks on workers that come and go are not ours
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     local = LOCAL.fullmatch(address)
-    cluster = _workers_here(distributed, int(local[1])) if local else None
-    try:
-        client = _client(distributed, address, cluster)
+    with _quiet():
+        cluster = _workers_here(distributed, int(local[1])) if local else None
         try:
-            yield client
+            client = _client(distributed, address, cluster)
+            try:
+                yield client
+            finally:
+                client.close(timeout=CLOSE_SECONDS)
         finally:
-            client.close(timeout=CLOSE_SECONDS)
-    finally:
-        if cluster is not None:
-            _close(cluster)
+            if cluster is not None:
+                _close(cluster)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Have Dask say nothing of workers that come and go, nor of versions that differ: we say it, in a line."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "asyncio")]
+    before = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="distributed")
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
 
 
 def _client(distributed: Any, address: str, cluster: Any) -> Any:

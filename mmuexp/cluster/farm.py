@@ -116,7 +116,7 @@ class Farm:
         for worker in self._workers.values():
             worker.future = worker.piece = None
         if at_work:
-            with suppress(OSError, RuntimeError):  # the scheduler is gone, and with it the work
+            with suppress(Exception):  # the scheduler is gone, and with it the work
                 self.client.cancel(at_work)
 
     def _look(self) -> None:
@@ -127,7 +127,7 @@ class Farm:
         self._looked = now
         try:
             there: dict[str, int] = dict(self.client.nthreads())
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # of Dask's, whichever part of it notices first
             what = f"the scheduler does not answer any more: {one_line(str(error)) or type(error).__name__}"
             raise MmuexpError(what, where=self.address, todo=AGAIN) from None
         for address, threads in there.items():
