@@ -20,6 +20,7 @@ def run_cli(*arguments, packages: str | None = None) -> subprocess.CompletedProc
     return subprocess.run([sys.executable, "-m", "mmuexp", *arguments], env=env, capture_output=True, text=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cls", all_strategies().values(), ids=lambda c: c.name)
 def test_every_scheme_keeps_the_contract(cls):
     assert [(what, str(wrong)) for what, wrong in check(cls) if wrong] == []
@@ -32,6 +33,7 @@ def test_a_file_of_ones_own_is_checked():
     assert done.stdout.count("honest: ok") == 12
 
 
+@pytest.mark.long
 def test_a_wrong_settled_is_found():
     done = run_cli("strategy", "check", str(FILES / "wrong_settled.py"))
     assert done.returncode == 3
@@ -42,6 +44,7 @@ def test_a_wrong_settled_is_found():
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_protect_that_takes_a_neighbour_away_is_found():
     (cls,) = strategies_of_file(FILES / "wrong_protect.py")
     with pytest.raises(Broken, match=r"user mode.*wrong SETTLED or LOST.*tlb_fills is.*unsettle\(e, page\)"):
@@ -111,6 +114,7 @@ def test_a_registered_scheme_is_one_of_all():
     assert len(swept.stdout.splitlines()) == 3
 
 
+@pytest.mark.long
 def test_a_registered_scheme_counts_what_it_says():
     (cls,) = strategies_of_file(TESTS / "kit" / "third_party" / "mmuexp_victim.py")
     from kit.traces import columns_of, exec_, flush_page, load, store
