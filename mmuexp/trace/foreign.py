@@ -48,19 +48,29 @@ def imports_folder() -> Path:
 
 
 def recognized(path: str, or_named: bool = False) -> bool:
-    """Does the content of a file or folder tell that it can be imported, or at least (`or_named`) what it is?"""
+    """Does the content of a file or folder tell that it can be imported, or at least (`or_named`) what it is?
+
+    A folder in which another format's files stand, too, is none of one recording, whatever some of its names are.
+    """
+    told = _format_of(path, or_named)
+    if told is None or not os.path.isdir(path):
+        return told is not None
+    beside = (os.path.join(path, name) for name in sorted(os.listdir(path)))
+    return all(_format_of(file) in (told, None) for file in beside if os.path.isfile(file))
+
+
+def _format_of(path: str, or_named: bool = False) -> str | None:
     from mmuexp.trace.importers import importers
     from mmuexp.trace.importers.named import named
     from mmuexp.trace.importers.source import opened as opened_source
 
-    try:
+    with suppress(MmuexpError, OSError, ValueError):
         if not (os.path.isdir(path) or os.path.isfile(path)):  # a FIFO would wait for a writer
-            return False
+            return None
         with opened_source(path) as source:
-            told = any(work.looks_like(source.sample) for _, work in importers())
-            return told or (or_named and named(source.sample) is not None)
-    except (MmuexpError, OSError, ValueError):
-        return False
+            found = next((name for name, work in importers() if work.looks_like(source.sample)), None)
+            return "named" if found is None and or_named and named(source.sample) else found
+    return None
 
 
 def opened(path: str) -> tuple[str, int]:
@@ -77,8 +87,12 @@ def opened(path: str) -> tuple[str, int]:
                 return str(target), _locked(target, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             with _alone(target):
-                if not target.exists():
-                    _import(path, state, target)
+                try:
+                    if not target.exists():
+                        _import(path, state, target)
+                except BaseException:
+                    _used(target).unlink(missing_ok=True)
+                    raise
     raise MmuexpError("is taken away again and again by other processes", where=str(target), todo="try again")
 
 

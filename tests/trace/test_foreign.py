@@ -186,7 +186,7 @@ def test_what_cannot_be_taken_as_it_is_names_the_command(place, name, content, t
     Path(name).write_bytes(content)
     with pytest.raises(TraceError, match=re.escape(told).replace(r"\.\*", ".*")):
         mmuexp.compare(name, SPECS)
-    assert not kept(place) and not list(place.glob("*.part"))
+    assert not list(place.iterdir())
 
 
 def test_a_program_of_64_bits_is_compared_as_it_is(place, remarks):
@@ -216,6 +216,12 @@ def test_a_corpus_of_them(place, cli):
     assert "1 of 2 recordings could not be replayed" in cli.err
     import_trace("lackey.log", "one.arrow")  # a folder with traces stands for these
     assert list(mmuexp.compare(".", "softmmu")["trace"]) == ["./one.arrow"]
+
+
+def test_a_folder_of_several_formats_is_a_corpus_whatever_its_names(place):
+    for name in ("drmemtrace.trace", "some.champsim.trace"):
+        made(name)
+    assert list(mmuexp.compare(".", "softmmu")["trace"]) == ["./drmemtrace.trace", "./some.champsim.trace"]
 
 
 def test_what_was_used_longest_ago_goes(place, remarks, monkeypatch):
