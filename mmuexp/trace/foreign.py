@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 LIMIT_BYTES = 4 << 30
 TRIES = 10  # another process may take an import away before it is opened
-WITH_OPTIONS = re.compile(r"--[a-z]")  # what only an import that one makes oneself can be told
+# what only an import that one makes oneself can be told
+WITH_OPTIONS = re.compile(r"--(from|thread|interleave|size|skip-foreign|columns|decimal|rebase)\b")
 
 
 class Held(NamedTuple):
