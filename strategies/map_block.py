@@ -56,7 +56,8 @@ from mmuexp.emulator.codepages import (
     translate_block,
 )
 from mmuexp.emulator.handler import io_fault
-from mmuexp.emulator.reserve import Reserve, map_window, new_reserve, unmap_all, unmap_window
+from mmuexp.emulator.pool import Pool, empty_pool, new_pool, next_window, put_window, take_window, window_of
+from mmuexp.emulator.reserve import Reserve, map_window, unmap_all, unmap_window
 from mmuexp.emulator.state import find_page, real_page, unsettle, zeros
 from mmuexp.emulator.tables import (
     LINE_BITS,
@@ -69,6 +70,7 @@ from mmuexp.emulator.tables import (
     new_touched,
     number_of,
     parts_touched,
+    place_of_number,
     touch,
 )
 from mmuexp.events import CODE, HOST, meanings
@@ -120,8 +122,8 @@ class State(NamedTuple):
     blocks: Numbering  # of guest blocks
     table: np.ndarray  # int32, by the number of a guest block: host block + 1, 0 = none
     owner: np.ndarray  # int32[pool_blocks], number of the guest block + 1 that has the host block, 0 = free
-    reserve: Reserve  # pool_blocks blocks in slot order, each with its extra page at the end
-    shown: np.ndarray  # int32[windows], the page that a window showed last
+    reserve: Reserve  # the pool's windows: blocks in slot order, each with its extra page at the end
+    pool: Pool
     control: np.ndarray  # int64[3], USED blocks, HAND: the block that fifo takes next, SEED of random
     touched: Touched
 
@@ -160,16 +162,37 @@ def _take_block(s, e, n, guest_block):
     if s.owner[block]:
         n[Event.EVICTIONS] += 1
         n[Event.MUNMAP_CALLS] += 1
-        pages = _block_pages(s)
         s.table[s.owner[block] - 1] = 0
-        for place in range(pages):
-            window = block * pages + place
+        window = next_window(s.pool, block, -1)
+        while window >= 0:
             if s.reserve.window[window].frame:
                 unmap_window(s.reserve, e, n, window)
-                unsettle(e, s.shown[window])
+                take_window(s.pool, s.reserve, window)
+                unsettle(e, s.pool.shown[window])
+            window = next_window(s.pool, block, window)
     s.table[guest_block] = block + 1
     s.owner[block] = guest_block + 1
     return block
+
+
+@kernel
+def _first_page_of(s, e, block, behind):
+    """The first page that a host block shows, or that behind its last one: its number, -1 if it has none."""
+    if block < 0 or block >= s.pool_blocks or not s.owner[block]:
+        return -1
+    guest_block = (place_of_number(s.blocks, s.owner[block] - 1) + behind) & s.last_block
+    return find_page(e, guest_block << (s.map_block_bits - PAGE_BITS))
+
+
+@kernel
+def _put(s, e, window, block, place, page):
+    """The host block will show the page in its window."""
+    below = above = -1
+    if s.pool.by_page and place == 0:
+        below = _first_page_of(s, e, block - 1, 1)
+    if s.pool.by_page and place == s.pool.block_pages - 1:
+        above = _first_page_of(s, e, block + 1, 0)
+    put_window(s.pool, s.reserve, e, window, block, place, page, below, above)
 
 
 @kernel
@@ -180,14 +203,13 @@ def _map_group(s, e, n, block, page_at_place, place):
         return
     first = place & ~(s.map_pages - 1)
     for other in range(first, min(first + s.map_pages, block_pages)):
-        window = block * (block_pages + 1) + other
         page = find_page(e, (real_page(e, page_at_place) - place) + other)
         if page < 0:
             continue
-        frame = e.page[page].frame - 1
+        frame, window = e.page[page].frame - 1, window_of(s.pool, block, other, page)
         if frame >= 0 and s.reserve.window[window].frame == 0:  # only what is known, and not mapped yet
+            _put(s, e, window, block, other, page)
             map_window(s.reserve, e, n, window, frame, may_write(s.code, e, frame))
-            s.shown[window] = page
 
 
 @kernel
@@ -202,13 +224,14 @@ def _serve(s, e, n, guest_block, place, page, frame, store, first, last, quiet):
         block = _take_block(s, e, n, guest_block)
     else:
         block = np.int64(s.table[guest_block]) - 1
-    window = block * _block_pages(s) + place
+    window = window_of(s.pool, block, place, page)
     cause = fault_cause(s.code, s.reserve, e, window, frame, store, unmapped)
     if cause < 0:
         return quiet
+    if s.reserve.window[window].frame == 0:
+        _put(s, e, window, block, place, page)
     done = serve_page(s.code, s.reserve, e, n, window, page, frame, store, first, last, cause, quiet, 0)
     if done & MAPPED_IT:
-        s.shown[window] = page
         _map_group(s, e, n, block, page, place)
     return 1 if quiet or done & KEEPS_CODE else 0
 
@@ -235,27 +258,29 @@ def flush(s, e, n):
         s.table[s.owner[block] - 1] = 0
         s.owner[block] = 0
     unmap_all(s.reserve, e, n)
+    empty_pool(s.pool, s.reserve, s.control[USED])
     s.control[USED] = 0
     s.control[HAND] = 0
 
 
 @kernel
-def _unmap_page(s, e, n, block, place):
+def _unmap_page(s, e, n, block, place, page):
     guest_block = find_number(s.blocks, block)
     if guest_block >= 0 and s.table[guest_block]:
-        window = (np.int64(s.table[guest_block]) - 1) * _block_pages(s) + place
+        window = window_of(s.pool, np.int64(s.table[guest_block]) - 1, place, page)
         if s.reserve.window[window].frame:
             n[Event.MUNMAP_CALLS] += 1
             unmap_window(s.reserve, e, n, window)
+            take_window(s.pool, s.reserve, window)
 
 
 @kernel
 def flush_page(s, e, n, page):
     block_pages = _block_pages(s) - 1
     block, place = real_page(e, page) // block_pages, real_page(e, page) % block_pages
-    _unmap_page(s, e, n, block, place)
+    _unmap_page(s, e, n, block, place, page)
     if place == 0:  # it may also be the extra page of the block before
-        _unmap_page(s, e, n, _block_before(s, block), block_pages)
+        _unmap_page(s, e, n, _block_before(s, block), block_pages, page)
 
 
 # A larger block makes a larger pool when pool_blocks stays, so map_block_bits is swept for 64 blocks and for 64 MiB.
@@ -324,9 +349,9 @@ class MapBlock(Strategy):
             raise ValueError(f"pointer_bytes={self.pointer_bytes} is neither 4 nor 8")
         if self.blocks < 1:
             raise ValueError(f"pool_mib={self.pool_mib} holds no block of {self.block_bytes} bytes")
-        if self.blocks * self.block_bytes > 1 << 34:
+        if self.blocks * self.block_bytes > 1 << 47:
             raise ValueError(
-                f"{self.blocks} blocks of {self.block_bytes} bytes are more than 16 GiB of host address space"
+                f"{self.blocks} blocks of {self.block_bytes} bytes are more than 128 TiB of host address space"
             )
 
     @property
@@ -349,7 +374,8 @@ class MapBlock(Strategy):
         return self.pointer_bytes if self.address_bits == ADDRESS_BITS else 8
 
     def state(self) -> State:
-        is_wide, windows = self.address_bits != ADDRESS_BITS, self.reserved_bytes() >> PAGE_BITS
+        is_wide = self.address_bits != ADDRESS_BITS
+        pool, reserve = new_pool(self.blocks, self.block_bytes >> PAGE_BITS)
         return State(
             map_block_bits=self.map_block_bits,
             pool_blocks=self.blocks,
@@ -360,8 +386,8 @@ class MapBlock(Strategy):
             blocks=new_numbering(is_wide),
             table=zeros(PAGES if is_wide else 1 << max(0, self._index_bits - self.map_block_bits), np.int32),
             owner=np.zeros(self.blocks, np.int32),
-            reserve=new_reserve(windows),
-            shown=zeros(windows, np.int32),
+            reserve=reserve,
+            pool=pool,
             control=np.array([0, 0, 1], np.int64),
             touched=new_touched(1),
         )

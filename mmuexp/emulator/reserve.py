@@ -9,18 +9,20 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
-from mmuexp.emulator.state import Emulator, next_page, page_before, real_page, records
+from mmuexp.emulator.state import Emulator, next_page, page_before, real_page, records, zeros
 from mmuexp.events import Event
 
-MAPPED, MAPPINGS, GUEST_PAGES = range(3)  # places in Reserve.control
+MAPPED, MAPPINGS, GUEST_PAGES, LINKED = range(4)  # places in Reserve.control
 
 
 class Reserve(NamedTuple):
     """Holds the windows. A frame's record says by which it is shown."""
 
     window: np.ndarray  # WINDOW[windows]
-    control: np.ndarray  # int64[3]; GUEST_PAGES: 0, or the reserve is the guest's address space up to this page of it,
-    # and windows are numbers of its pages
+    control: np.ndarray  # int64[4]; GUEST_PAGES: 0, or the reserve is the guest's address space up to this page of it,
+    # and windows are numbers of its pages; LINKED: 1, or `low` and `high` do not say which windows are neighbours
+    low: np.ndarray  # int32[windows] if LINKED: the mapped window + 1 below, 0 if that is not mapped, -1 at the end
+    high: np.ndarray  # int32, the same above
 
 
 WINDOW = np.dtype(
@@ -35,10 +37,29 @@ WINDOW = np.dtype(
 )
 
 
-def new_reserve(windows: int, guest_pages: int = 0) -> Reserve:
+def new_reserve(windows: int, guest_pages: int = 0, *, linked: bool = False) -> Reserve:
     """Make an inaccessible reserve of `windows` host pages: one mapping. `guest_pages`: it shows a guest of 64 bits up
-    to this page of its address space, each page at its own place, and the windows are page numbers of the trace."""
-    return Reserve(records(windows, WINDOW), np.array([0, 1, guest_pages], np.int64))
+    to this page of its address space, each page at its own place, and the windows are page numbers of the trace.
+    `linked`: which windows are neighbours is told by `link_windows`."""
+    low, high = (zeros(windows if linked else 1, np.int32) for _ in range(2))
+    return Reserve(records(windows, WINDOW), np.array([0, 1, guest_pages, linked], np.int64), low, high)
+
+
+@kernel
+def link_windows(r: Reserve, low: int, high: int) -> None:
+    """Say that two windows, one of which is mapped and the other about to be, lie beside each other."""
+    r.high[low] = high + 1
+    r.low[high] = low + 1
+
+
+@kernel
+def unlink_window(r: Reserve, w: int) -> None:
+    """Say that a window is mapped no more."""
+    if r.low[w] > 0:
+        r.high[r.low[w] - 1] = 0
+    if r.high[w] > 0:
+        r.low[r.high[w] - 1] = 0
+    r.low[w] = r.high[w] = 0
 
 
 @kernel
@@ -64,11 +85,22 @@ def _border(r: Reserve, e: Emulator, w: int) -> int:
 
 
 @kernel
+def _linked_border(r: Reserve, e: Emulator, other: int, w: int) -> int:
+    """1 if there is a border between window w and its neighbour, which `low` or `high` tells."""
+    if other <= 0:
+        return 1 if other == 0 and r.window[w].frame else 0
+    low, high = (other - 1, w) if r.high[other - 1] == w + 1 else (w, other - 1)
+    return _are_apart(r, e, low, high)
+
+
+@kernel
 def _borders(r: Reserve, e: Emulator, w: int) -> int:
     if r.control[GUEST_PAGES]:  # a neighbour that no row touched is inaccessible, and stands for itself: a border, too
         page = real_page(e, w)
         low = _are_apart(r, e, page_before(e, w), w) if page else 0
         return low + (_are_apart(r, e, w, next_page(e, w)) if page + 1 < r.control[GUEST_PAGES] else 0)
+    if r.control[LINKED]:
+        return _linked_border(r, e, r.low[w], w) + _linked_border(r, e, r.high[w], w)
     return _border(r, e, w - 1) + _border(r, e, w)
 
 

@@ -74,6 +74,12 @@ def find_number(t: Numbering, place: int) -> int:
 
 
 @kernel
+def place_of_number(t: Numbering, number: int) -> int:
+    """Give the place that has a number."""
+    return number if t.number.size == 1 else int(t.place[number])
+
+
+@kernel
 def number_of(t: Numbering, place: int) -> int:
     """Give the number of a place that is used; one that is new gets the next."""
     if t.number.size == 1:

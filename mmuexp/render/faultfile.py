@@ -36,7 +36,7 @@ class FaultWriter:
         self._held = held[whole:].copy()
 
     def end(self) -> None:
-        self.append(self._held)
+        self.append(np.zeros(0, self._held.dtype))  # opens what nothing opened yet
         if len(self._held):
             self._writer.write_batch(_arrow(self._held, self.strategy))
         self._writer.close()

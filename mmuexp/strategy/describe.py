@@ -41,8 +41,41 @@ def description(strategy: Strategy) -> dict[str, Any]:
             for p in cls.params().values()
         },
         "events": {names[at]: text for at, text in cls.events.items()},
+        "guests_of_64_bits": _wide(strategy),
         "costs": {name: cost.primitives() | {"source": cost.source} for name, cost in strategy.price_list().items()},
     }
+
+
+def _wide(strategy: Strategy) -> dict[str, Any]:
+    """What the scheme needs for a guest of 48 bits: which defaults are others there, and bytes that it reserves; or why
+    it has none."""
+    if why := strategy.only_32_bits():
+        return {"none": why}
+    wide = strategy.of_guest(48)
+    others = {
+        p.name: p.text(now)
+        for p in wide.params().values()
+        if (now := getattr(wide, p.name)) != getattr(strategy, p.name)
+    }
+    return {"parameters": others, "table_bytes": wide.table_bytes(), "reserved_bytes": wide.reserved_bytes()}
+
+
+def _needs(wide: dict[str, Any]) -> str:
+    """The same in a sentence."""
+    if "none" in wide:
+        return f"none: {wide['none']}."
+    needs = [f"{size(wide['table_bytes'])} of table" if wide["table_bytes"] else "no table"]
+    if wide["reserved_bytes"]:
+        needs.append(f"{size(wide['reserved_bytes'])} of host address space")
+    others = "".join(f"; {name}={value}" for name, value in wide["parameters"].items())
+    return f"of 48 bits of addresses: {', '.join(needs)}{others}. MODEL.md, section 10."
+
+
+def size(count: int) -> str:
+    """So many bytes, in the largest unit of which they are one."""
+    units = ("bytes", "KiB", "MiB", "GiB", "TiB")
+    power = min(len(units) - 1, max(0, count.bit_length() - 1) // 10)
+    return f"{count / 1024**power:,.4g} {units[power]}"
 
 
 def instructions(count: int) -> str:
@@ -62,6 +95,7 @@ def as_text(about: dict[str, Any]) -> str:
     lines += ["", "Events it counts:", ""]
     width = max(map(len, about["events"]), default=0)
     lines += [f"    {name:<{width}}  {text}" for name, text in about["events"].items()]
+    lines += ["", "Guests of 64 bits:", "", f"    {_needs(about['guests_of_64_bits'])}"]
     lines += ["", *OF_COSTS.splitlines(), ""]
     for name, cost in about["costs"].items():
         bundle = " + ".join(f"{n:g} {p}" for p, n in cost.items() if p != "source")

@@ -27,7 +27,18 @@ that takes the translation of *another* page away says `unsettle(e, page)` for i
 """
 MODULES = {  # what an author needs of each; the rest is the loop's
     "kernel": (),
-    "state": ("Row", "Emulator", "frame_of", "unsettle", "zeros", "records"),
+    "state": (
+        "Row",
+        "Emulator",
+        "frame_of",
+        "real_page",
+        "address_of",
+        "next_page",
+        "find_page",
+        "unsettle",
+        "zeros",
+        "records",
+    ),
     "faults": ("fault",),
     "code": (
         "is_code_page",
@@ -39,7 +50,17 @@ MODULES = {  # what an author needs of each; the rest is the loop's
     ),
     "handler": ("map_page", "allow_store", "note_store", "io_fault", "protect_windows"),
     "reserve": ("Reserve", "new_reserve", "map_window", "set_writable", "unmap_window", "unmap_all", "protect_frame"),
-    "tlb": ("Tlb", "new_tlb", "tlb_access", "tlb_flush", "tlb_flush_page"),
+    "tlb": ("Tlb", "new_tlb", "tlb_access", "tlb_flush", "tlb_flush_page", "tlb_set"),
+    "tables": (
+        "Touched",
+        "new_touched",
+        "touch",
+        "parts_touched",
+        "Numbering",
+        "new_numbering",
+        "number_of",
+        "find_number",
+    ),
 }
 ANSWERS = ("SETTLED", "LOST", "WATCH_EXEC", "CONFLICT")
 

@@ -273,7 +273,7 @@ def test_every_price_is_of_something_that_is_counted(mode):
     from mmuexp.analysis.passes import run_passes
 
     class Empty:
-        rows = file_rows = 0
+        rows, file_rows, address_bits = 0, 0, 32
 
         def runs(self, *, ahead):
             return iter(())

@@ -39,6 +39,25 @@ def test_it_does_not_matter_where_a_guest_lies(rows, spec):
         assert {name for name in wide if wide[name] != narrow[name]} <= SIZES, hex(by)
 
 
+@pytest.mark.parametrize("spec", [spec for spec in WHEREVER if "map-block" in spec])
+def test_a_pool_that_is_no_array(rows, spec, monkeypatch):
+    columns, mode = rows
+    whole = run(columns, spec, mode)
+    monkeypatch.setattr("mmuexp.emulator.pool.MOST_WINDOWS", 0)
+    assert run(columns, spec, mode) == whole
+    wide = run(widened(columns, HIGH), spec, mode, chunk=1_000)
+    assert {name for name in wide if wide[name] != whole[name]} <= SIZES
+
+
+def test_blocks_of_a_terabyte(rows):
+    """All that is touched lies in one block: 64 of them take 64 TiB, and no array of their pages."""
+    columns, mode = rows
+    narrow = run(columns, "map-block,map_block_bits=32", mode)
+    wide = run(widened(columns, LOW), "map-block,map_block_bits=40", mode)
+    assert {name for name in wide if wide[name] != narrow[name]} <= SIZES and wide["reserved_bytes"] > 1 << 46
+    assert wide["table_bytes"] == 8 << 8 and wide["table_resident_bytes"] == 4096
+
+
 @pytest.mark.parametrize("by", [0, LOW])
 def test_a_direct_map_below_its_limit(rows, by):
     columns, mode = rows

@@ -13,13 +13,13 @@ from truth.schemes import NAMES
 import mmuexp
 from mmuexp.analysis.compare import compare, sweep
 from mmuexp.errors import UsageError
-from mmuexp.result.table import COUNTS, SIZES, rows_of
+from mmuexp.result.table import COUNTS, RESIDENT, SIZES, rows_of
 from mmuexp.trace import TraceWriter
 
 __all__ = ["known"]
 SPECS = [*NAMES, "map-block,pool_blocks=3"]
 LENGTH = 4_000
-TOTALS = {*SIZES, "peak_mappings"}
+TOTALS = {*SIZES, RESIDENT, "peak_mappings"}
 
 
 @pytest.fixture

@@ -68,8 +68,8 @@ def test_a_planted_event_reaches_table_csv_and_texts(tmp_path):
         {
             "mmuexp/events.py": (LAST, line + LAST),
             "mmuexp/emulator/tlb.py": (
-                "    tag = page + 1\n    if (t.write",
-                "    tag = page + 1\n    n[Event.TLB_LOOKUPS] += 1\n    if (t.write",
+                "    tag = page + 1\n    t.touched[store, i] = 1\n    if (t.write",
+                "    tag = page + 1\n    n[Event.TLB_LOOKUPS] += 1\n    t.touched[store, i] = 1\n    if (t.write",
             ),
             "strategies/softmmu.py": ("meanings(CODE) | {", 'meanings(CODE) | {Event.TLB_LOOKUPS: "lookups"} | {'),
         },
