@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,8 +22,10 @@ import numpy as np
 import pytest
 from truth import schemes
 
+from kit import forked
 from kit.places import TESTS, TRACES
 from mmuexp.guest import IO, USER, Columns, FlushReason, Op
+from mmuexp.runtime.places import cache_folder
 from mmuexp.trace import open_trace
 
 WORKLOADS = TRACES / "workloads"
@@ -109,17 +110,16 @@ def recorded_guest(name: str, rounds: int, folder: Path, env: dict | None = None
 
 
 def _environment(**extra: str) -> dict[str, str]:
-    return {**os.environ, "XDG_CACHE_HOME": str(workshop() / "cache"), **extra}
+    """Ours, but for the cache: the plugin is compiled anew. Machine code stays where it is, numba's variable says."""
+    ours = {"NUMBA_CACHE_DIR": str(cache_folder() / "kernels"), "XDG_CACHE_HOME": str(workshop() / "cache")}
+    return {**os.environ, **ours, **extra}
 
 
 def start(*words, cwd, env=None, **options) -> subprocess.Popen:
     """`mmuexp record WORDS`, in a process group of its own."""
     need("qemu-i386", "qemu-user")
-    command = [sys.executable, "-m", "mmuexp", "record", *map(str, words)]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(
-        command, cwd=cwd, env=_environment(**(env or {})), start_new_session=True, **(pipes | options)
-    )
+    return forked.start(["record", *map(str, words)], cwd=cwd, env=_environment(**(env or {})), **(pipes | options))
 
 
 def record(*words, cwd, stdin: str = "", env=None):

@@ -5,6 +5,7 @@ import pytest
 from kit.recordings import build, environment, guest, here, record, record_guest, rows_of, tuples
 
 from mmuexp.guest import Columns
+from mmuexp.replay.survey import Survey
 from mmuexp.trace.info import _Own, info, lines
 
 OPTIONS = {"QEMU_SINGLESTEP": "1", "QEMU_GDB": "12345", "QEMU_STRACE": "1", "QEMU_SET_ENV": "A=1", "QEMU_LOG": "cpu"}
@@ -40,9 +41,9 @@ def test_batches_do_not_matter(tmp_path, rows):
 
 
 def info_in_batches(path, rows: int) -> int:
-    own, whole = _Own(), rows_of(path)
+    own, whole, step = _Own(), rows_of(path), Survey("user").step
     for at in range(0, len(whole.op), rows):
-        own.feed(Columns(*(column[at : at + rows] for column in whole)))
+        own.feed(Columns(*(column[at : at + rows] for column in whole)), step)
     return own.repeated
 
 
