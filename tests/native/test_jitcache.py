@@ -21,8 +21,7 @@ def compare(cache: Path) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize("damage", [b"", b"\x80\x04 no pickle"], ids=["empty", "garbage"])
+@pytest.mark.parametrize(("suffix", "damage"), [("nbi", b""), ("nbc", b"\x80\x04 no pickle")], ids=["index", "code"])
 def test_a_damaged_cache_is_made_anew(tmp_path_factory, suffix, damage):
     cache = tmp_path_factory.getbasetemp() / "damaged_cache"
     whole = compare(cache)

@@ -105,30 +105,29 @@ def test_kernels_and_oracle_list_the_same(trace, spec, log, filtered):
     assert named(logged(rows, spec, mode, log=log, filtered=filtered), spec) == expected
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("mode", ["user", "system"])
 def test_the_size_of_the_log_and_of_batches_does_not_matter(spec, mode):
-    rows = random_trace(seed=100 + SPECS.index(spec), n=6000, mode=mode)
+    rows = random_trace(seed=100 + SPECS.index(spec), n=2000, mode=mode)
     columns = columns_of(rows)
     whole = logged(columns, spec, mode)
     assert whole.dtype == FAULT
     assert named(whole, spec) == oracle_faults.faults(rows, spec, mode)
     for log, chunk in ((1, 1 << 20), (2, 997), (17, 31), (1 << 16, 613)):
         assert np.array_equal(logged(columns, spec, mode, log=log, chunk=chunk), whole)
-    few = Columns(*(column[:300] for column in columns))
+    few = Columns(*(column[:150] for column in columns))
     assert np.array_equal(logged(few, spec, mode, log=17, chunk=1), logged(few, spec, mode))
 
 
-@pytest.mark.long
+@pytest.mark.parametrize("count", [3_000, pytest.param(10_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_recordings_begin_as_the_oracle_says(path):
-    columns, mode = slice_of(path, 0, 10_000)
+def test_recordings_begin_as_the_oracle_says(path, count):
+    columns, mode = slice_of(path, 0, count)
     rows = list(
         zip(*(getattr(columns, c).tolist() for c in ("op", "vaddr", "size", "insns", "flags", "page")), strict=True)
     )
     for spec in (*FAULTING, *TIGHT):
-        assert named(logged(columns, spec, mode, log=7, chunk=3001), spec) == oracle_faults.faults(rows, spec, mode)
+        assert named(logged(columns, spec, mode, log=7, chunk=907), spec) == oracle_faults.faults(rows, spec, mode)
 
 
 @pytest.mark.long
