@@ -14,16 +14,29 @@ enum { MAX_ENTRIES = 255 };
 
 static uint64_t entries;
 static uint32_t hand;
-static uint32_t owner[MAX_ENTRIES + 1]; /* guest page + 1 that has the window */
+static uint64_t owner[MAX_ENTRIES + 1]; /* guest page + 1 that has the window */
 static uint8_t *none;
+#ifdef WIDE /* address space, of which the host gives what is used; signed, so the pointer leads to the middle */
+static uint8_t *byte_lookup;
+#else
 __attribute__((used, aligned(64))) static uint8_t byte_lookup[PAGES];
+#endif
 __attribute__((used, aligned(64))) static uint8_t *byte_base[MAX_ENTRIES + 1];
 
+/* clang-format off */
+#ifdef WIDE
+#define INDEX "movq %%rcx, %%rax\n sarq $12, %%rax\n movzbl (%[lookup], %%rax), %%eax\n"
+#define LOOKUP , [lookup] "r"(CONTEXT)
+#undef CONTEXT
+#define CONTEXT byte_lookup
+#else
+#define INDEX "movl %%ecx, %%eax\n shrl $12, %%eax\n movzbl byte_lookup(%%rax), %%eax\n"
+#define LOOKUP
+#endif
+/* clang-format on */
 #define LOOK_UP                                                                                                        \
     BEGIN                                                                                                              \
-    "movl %%ecx, %%eax\n"                                                                                              \
-    "shrl $12, %%eax\n"                                                                                                \
-    "movzbl byte_lookup(%%rax), %%eax\n"                                                                               \
+    INDEX                                                                                                              \
     "movq byte_base(, %%rax, 8), %%rax\n"                                                                              \
     "movl %k[access], %%esi\n"                                                                                         \
     "andl $4095, %%esi\n"
@@ -32,14 +45,14 @@ __attribute__((used, aligned(64))) static uint8_t *byte_base[MAX_ENTRIES + 1];
         uint64_t data_;                                                                                                \
         asm volatile(LOOK_UP CAN_FAULT LOAD_##n " (%%rax, %%rsi), " INTO_##n "\n" END(0, n)                            \
                      : "=&d"(data_)                                                                                    \
-                     : "c"(vaddr), [access] "r"(at)                                                                    \
+                     : "c"(vaddr), [access] "r"(at)LOOKUP                                                              \
                      : "rax", "rsi", "cc", "memory");                                                                  \
         data_;                                                                                                         \
     })
 #define STORE(n, vaddr, at, data)                                                                                      \
     asm volatile(LOOK_UP CAN_FAULT STORE_##n " " FROM_##n ", (%%rax, %%rsi)\n" END(1, n)                               \
                  :                                                                                                     \
-                 : "c"(vaddr), [access] "r"(at), "d"(data)                                                             \
+                 : "c"(vaddr), [access] "r"(at), "d"(data)LOOKUP                                                       \
                  : "rax", "rsi", "cc", "memory")
 
 #define BORDER (vaddr | PAGE_MASK)
@@ -67,6 +80,9 @@ static void start(void)
 {
     entries = parameter("entries");
     code_start(COUNT_extra_0);
+#ifdef WIDE
+    byte_lookup = (uint8_t *)zeroed(ADDRESS_PAGES) + ADDRESS_PAGES / 2;
+#endif
     reserve_start(2 * entries, 0);
     byte_base[0] = none = inaccessible(2 * PAGE_BYTES);
     for (uint32_t window = 1; window <= entries; window++)
@@ -79,21 +95,21 @@ static bool give_window(const struct row *row)
     uint32_t window = hand = hand % (entries - (planted == PLANT_SMALL_POOL && entries > 1)) + 1;
     if (owner[window]) {
         count[COUNT_evictions]++;
-        byte_lookup[owner[window] - 1] = 0;
+        byte_lookup[page_index(owner[window] - 1)] = 0;
         replace_page(page_of(window));
     }
     owner[window] = row->page + 1;
-    byte_lookup[row->page] = window;
+    byte_lookup[page_index(row->page)] = window;
     return serve_page(row, page_of(window), frame_of(row->page), row->first, row->last, COUNT_faults_unmapped);
 }
 
 /* Its window is there: a store may need more. */
 static bool serve(const struct row *row)
 {
-    size_t window = page_of(byte_lookup[row->page]);
+    size_t window = page_of(byte_lookup[page_index(row->page)]);
     enum counter cause = needed(row, window, frame_of(row->page));
     if (cause == COUNT_faults_unmapped || cause == NOT_NEEDED)
-        wrong("the byte of page %#x names a window that does not show it", row->page);
+        wrong("the byte of page %#lx names a window that does not show it", (unsigned long)row->page);
     fault_counted(cause, row, row->vaddr);
     return serve_page(row, window, frame_of(row->page), row->first, row->last, cause);
 }
@@ -113,10 +129,10 @@ static bool fault(const struct row *row, uintptr_t address, long long *registers
             note_store(frame_of(row->second), 0, row->second_last);
         }
         complete(row, registers);
-    } else if (!byte_lookup[row->page]) {
+    } else if (!byte_lookup[page_index(row->page)]) {
         fault_counted(COUNT_faults_unmapped, row, row->vaddr);
         keeps_code = give_window(row);
-        registers[REG_RAX] = (uintptr_t)byte_base[byte_lookup[row->page]];
+        registers[REG_RAX] = (uintptr_t)byte_base[byte_lookup[page_index(row->page)]];
     } else {
         keeps_code = serve(row);
     }
@@ -129,7 +145,7 @@ static void take_back(uint32_t window)
 {
     unmap_windows(page_of(window), 1);
     if (planted != PLANT_STALE_ENTRY)
-        byte_lookup[owner[window] - 1] = 0;
+        byte_lookup[page_index(owner[window] - 1)] = 0;
     owner[window] = 0;
 }
 
@@ -141,15 +157,15 @@ static void flush(void)
     hand = 0;
 }
 
-static void flush_page(uint32_t page)
+static void flush_page(uint64_t page)
 {
-    if (byte_lookup[page])
-        take_back(byte_lookup[page]);
+    if (byte_lookup[page_index(page)])
+        take_back(byte_lookup[page_index(page)]);
 }
 
-static void touch_tables(uint32_t page)
+static void touch_tables(uint64_t page)
 {
-    touch(&byte_lookup[page]);
+    touch(&byte_lookup[page_index(page)]);
 }
 
 const struct scheme scheme = {

@@ -84,6 +84,8 @@ static void serve_slow(const struct row *row)
 
 static void start(void)
 {
+    if (ADDRESS_BITS != 32)
+        fail("guests of 64 bits are not run for real under fastmem yet");
     patch = parameter("patch");
     by_block = parameter("how");
     ahead = parameter("map");
@@ -114,7 +116,7 @@ static void flush(void)
     tlb_flush();
 }
 
-static void mapped(uint32_t page, uint32_t frame)
+static void mapped(uint64_t page, uint32_t frame)
 {
     if (diff)
         compared_page(page, frame, KEPT_PAGES, STALE_PAGES);
@@ -122,7 +124,7 @@ static void mapped(uint32_t page, uint32_t frame)
         map_ahead(page, frame);
 }
 
-static void touch_tables(uint32_t page)
+static void touch_tables(uint64_t page)
 {
     if (!system_mode)
         touch(&accessed[page]);

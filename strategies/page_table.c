@@ -20,12 +20,17 @@ enum { FLUSHED_ENTRIES = COUNT_extra_0, SCANNED_ENTRIES };
 #endif
 
 /* What no pointer is: it has the sign where that says `handler`. */
-#define NO_PAGE (FORM == VTLB ? INT64_MIN : 0)
-__attribute__((used)) int64_t page_table[2][PAGES]; /* for loads, for stores: what the hit path reads */
+#define NO_PAGE(page) (FORM == VTLB ? INT64_MIN - (ADDRESS_BITS == 32 ? 0 : (int64_t)((page) << PAGE_BITS)) : 0)
+/* For loads, for stores: what the hit path reads. */
+#ifdef WIDE /* address space, of which the host gives what is used; signed, so the pointers lead to the middle */
+static int64_t *page_table[2];
+#else
+__attribute__((used)) int64_t page_table[2][PAGES];
+#endif
 
 static struct list {
-    uint32_t page[PAGES]; /* by slot: page + 1 that was entered there */
-    uint32_t slot[PAGES]; /* by page: slot + 1, 0: not in the table */
+    uint64_t page[PAGES]; /* by slot: page + 1 that was entered there */
+    uint32_t slot[PAGES]; /* by number of the page: slot + 1, 0: not in the table */
     uint32_t hand, used, valid;
 } lists[2];
 static uint32_t live; /* 0: no ring */
@@ -33,7 +38,6 @@ static bool one_table, whole;
 
 /* clang-format off */
 #define TEST_1 ""
-#define TEST(n) "testl $" #n "-1, %%ecx\n" LEAVE("jne", "call *tlb_slow_vector")
 #if DETECT == 2
 #define TEST_2 ""
 #define TEST_4 ""
@@ -44,19 +48,36 @@ static bool one_table, whole;
 #define TEST_8 TEST(8)
 #endif
 
+#ifdef WIDE
+#define VADDR "movq %%rcx, %%rax\n"
+#define TEST(n) "testq $" #n "-1, %%rcx\n" LEAVE("jne", "call *tlb_slow_vector")
+#define ENTRY(side) "sarq $12, %%rax\n movq (%[table], %%rax, 8), %%rax\n"
+#define OFFSET_IN_PAGE "movq %q[access], %%rsi\n andl $4095, %%esi\n"
+#define ADDRESS_OF "movq %q[access], %%rsi\n movq %%rsi, %%rax\n"
+#define TABLE(context) , [table] "r"(context)
+#undef CONTEXT
+#define CONTEXT page_table[0]
+#define STORES_CONTEXT page_table[1]
+#else
+#define VADDR "movl %%ecx, %%eax\n"
+#define TEST(n) "testl $" #n "-1, %%ecx\n" LEAVE("jne", "call *tlb_slow_vector")
+#define OFFSET_IN_PAGE "movl %k[access], %%esi\n andl $4095, %%esi\n"
+#define ADDRESS_OF "movl %k[access], %%esi\n movl %%esi, %%eax\n"
+#define TABLE(context)
 #define ENTRY(side)                                                                                                    \
     "shrl $12, %%eax\n"                                                                                                \
     "movq page_table" side "(, %%rax, 8), %%rax\n"
+#endif
 #define NOT_NULL "testq %%rax, %%rax\n" LEAVE("je", "call *tlb_slow_vector")
 #if FORM == 0
-#define LOOK_UP_PAGE(side) "movl %%ecx, %%eax\n" ENTRY(side) NOT_NULL
+#define LOOK_UP_PAGE(side) VADDR ENTRY(side) NOT_NULL
 #define PLACE "(%%rax, %[access])"
 #elif FORM == 1
-#define LOOK_UP_PAGE(side) "movl %%ecx, %%eax\n" ENTRY(side) NOT_NULL "movl %k[access], %%esi\n andl $4095, %%esi\n"
+#define LOOK_UP_PAGE(side) VADDR ENTRY(side) NOT_NULL OFFSET_IN_PAGE
 #define PLACE "(%%rax, %%rsi)"
 #else
 #define LOOK_UP_PAGE(side)                                                                                             \
-    "movl %k[access], %%esi\n movl %%esi, %%eax\n" ENTRY(side)                                                         \
+    ADDRESS_OF ENTRY(side)                                                                                             \
     "addq %%rax, %%rsi\n" LEAVE("js", "call *tlb_slow_vector")
 #define PLACE "(%%rsi)"
 #endif
@@ -75,7 +96,7 @@ static bool one_table, whole;
             asm volatile(BEGIN TEST_##n LOOK_UP_PAGE(FOR_LOADS) CAN_FAULT LOAD_##n " " PLACE ", " INTO_##n             \
                          "\n" END(0, n)                                                                                \
                          : "=&d"(data_)                                                                                \
-                         : "c"(vaddr), [access] "r"(at)                                                                \
+                         : "c"(vaddr), [access] "r"(at)TABLE(CONTEXT)                                                  \
                          : "rax", "rsi", "cc", "memory");                                                              \
         data_;                                                                                                         \
     })
@@ -88,7 +109,7 @@ static bool one_table, whole;
             asm volatile(BEGIN TEST_##n LOOK_UP_PAGE(FOR_STORES) CAN_FAULT STORE_##n " " FROM_##n ", " PLACE           \
                                                                                                   "\n" END(1, n)       \
                          : "+d"(data_)                                                                                 \
-                         : "c"(vaddr), [access] "r"(at)                                                                \
+                         : "c"(vaddr), [access] "r"(at)TABLE(STORES_CONTEXT)                                           \
                          : "rax", "rsi", "cc", "memory");                                                              \
     } while (0)
 #define MISALIGNED(vaddr, size) (!((size) & ((size) - 1)) && (vaddr) & ((size) - 1))
@@ -103,70 +124,71 @@ static void run(void)
     run_translated(run_rows);
 }
 
-static int64_t pointer_to(uint32_t page, uint32_t frame)
+static int64_t pointer_to(uint64_t page, uint32_t frame)
 {
-    return (int64_t)ram + ram_offset(frame) - (FORM == OFFSET ? 0 : (int64_t)page << PAGE_BITS);
+    return (int64_t)ram_at(frame) - (FORM == OFFSET ? 0 : (int64_t)(page << PAGE_BITS));
 }
 
 /* What the hit path shall find for a page that may be in the tables. */
-static void show(uint32_t page, uint32_t frame)
+static void show(uint64_t page, uint32_t frame)
 {
-    bool loads = lists[0].slot[page], stores = lists[!one_table].slot[page];
-    page_table[0][page] = loads ? pointer_to(page, frame) : NO_PAGE;
-    page_table[1][page] = stores && !is_code_page(frame) ? pointer_to(page, frame) : NO_PAGE;
+    bool loads = lists[0].slot[page_number(page)], stores = lists[!one_table].slot[page_number(page)];
+    page_table[0][page_index(page)] = loads ? pointer_to(page, frame) : NO_PAGE(page);
+    page_table[1][page_index(page)] = stores && !is_code_page(frame) ? pointer_to(page, frame) : NO_PAGE(page);
 }
 
-static void hide(unsigned side, uint32_t page)
+static void hide(unsigned side, uint64_t page)
 {
-    page_table[side][page] = NO_PAGE;
+    page_table[side][page_index(page)] = NO_PAGE(page);
     if (one_table)
-        page_table[1][page] = NO_PAGE;
+        page_table[1][page_index(page)] = NO_PAGE(page);
 }
 
-static void enter(unsigned side, uint32_t page)
+static void enter(unsigned side, uint64_t page)
 {
     struct list *l = &lists[side];
-    if (l->slot[page])
+    if (l->slot[page_number(page)])
         return;
-    uint32_t at = l->hand, out = live ? l->page[at] : 0;
-    if (out && l->slot[out - 1] == at + 1) {
+    uint32_t at = l->hand;
+    uint64_t out = live ? l->page[at] : 0;
+    if (out && l->slot[page_number(out - 1)] == at + 1) {
         count[COUNT_evictions]++;
-        l->slot[out - 1] = 0;
+        l->slot[page_number(out - 1)] = 0;
         l->valid--;
         hide(side, out - 1);
     }
     l->page[at] = page + 1;
-    l->slot[page] = ++at;
+    l->slot[page_number(page)] = ++at;
     l->valid++;
     if (l->used < at)
         l->used = at;
     l->hand = at == live ? 0 : at;
 }
 
-static void leave(unsigned side, uint32_t page)
+static void leave(unsigned side, uint64_t page)
 {
     struct list *l = &lists[side];
-    uint32_t slot = l->slot[page];
+    uint32_t slot = l->slot[page_number(page)];
     if (!slot)
         return;
     hide(side, page);
-    l->slot[page] = 0;
+    l->slot[page_number(page)] = 0;
     l->valid--;
     if (live)
         return;
-    uint32_t last = l->page[--l->used];
+    uint64_t last = l->page[--l->used];
     l->hand = l->used;
     l->page[l->used] = 0;
     if (last - 1 != page) {
         l->page[slot - 1] = last;
-        l->slot[last - 1] = slot;
+        l->slot[page_number(last - 1)] = slot;
     }
 }
 
 static void null_all(unsigned side)
 {
-    for (uint32_t page = 0; page < PAGES; page++)
-        page_table[side][page] = NO_PAGE;
+    for (uint64_t page = 0; page < PAGES; page++)
+        page_table[side][page_index(page)] = NO_PAGE(page);
 }
 
 static void flush(void)
@@ -174,42 +196,42 @@ static void flush(void)
     for (unsigned side = 0; side < 2; side++) {
         struct list *l = &lists[side];
         bool table = !side || !one_table;
-        count[FLUSHED_ENTRIES] += whole && table ? PAGES : l->valid;
+        count[FLUSHED_ENTRIES] += whole && table ? ADDRESS_PAGES : l->valid;
         for (uint32_t at = planted == PLANT_STALE_ENTRY; at < l->used; at++) {
-            uint32_t page = l->page[at] - 1;
+            uint64_t page = l->page[at] - 1;
             if (!l->page[at])
                 continue;
-            if (l->slot[page] == at + 1) {
-                l->slot[page] = 0;
+            if (l->slot[page_number(page)] == at + 1) {
+                l->slot[page_number(page)] = 0;
                 hide(side, page);
             }
             l->page[at] = 0;
         }
         l->hand = l->used = l->valid = 0;
-        if (whole && planted != PLANT_STALE_ENTRY)
+        if (whole && ADDRESS_BITS == 32 && planted != PLANT_STALE_ENTRY)
             null_all(side);
     }
 }
 
-static void flush_page(uint32_t page)
+static void flush_page(uint64_t page)
 {
     leave(0, page);
     leave(1, page);
 }
 
-static void mark(uint32_t page, uint32_t frame)
+static void mark(uint64_t page, uint32_t frame)
 {
-    if (lists[!one_table].slot[page] && frame_of(page) == frame)
-        page_table[1][page] = NO_PAGE;
+    if (lists[!one_table].slot[page_number(page)] && frame_of(page) == frame)
+        page_table[1][page_index(page)] = NO_PAGE(page);
 }
 
 static void protect(uint32_t frame)
 {
     struct list *l = &lists[!one_table];
     if (!one_table)
-        count[SCANNED_ENTRIES] += whole ? PAGES : l->valid;
-    if (whole)
-        for (uint32_t page = 0; page < PAGES; page++)
+        count[SCANNED_ENTRIES] += whole ? ADDRESS_PAGES : l->valid;
+    if (whole && ADDRESS_BITS == 32)
+        for (uint64_t page = 0; page < PAGES; page++)
             mark(page, frame);
     else
         for (uint32_t at = 0; at < l->used; at++)
@@ -217,10 +239,10 @@ static void protect(uint32_t frame)
                 mark(l->page[at] - 1, frame);
 }
 
-static void look_up(bool store, uint32_t page)
+static void look_up(bool store, uint64_t page)
 {
     uint32_t frame = frame_of(page);
-    if (!lists[store && !one_table].slot[page]) {
+    if (!lists[store && !one_table].slot[page_number(page)]) {
         count[COUNT_tlb_fills]++;
         if (planted == PLANT_LOST_FILL && (count[COUNT_tlb_fills] & 31) == 31)
             return;
@@ -233,7 +255,7 @@ static void look_up(bool store, uint32_t page)
     show(page, frame);
 }
 
-static void store_to(uint32_t page, uint32_t first, uint32_t last)
+static void store_to(uint64_t page, uint32_t first, uint32_t last)
 {
     uint32_t frame = frame_of(page);
     if (!is_code_page(frame))
@@ -265,19 +287,44 @@ static void serve(const struct row *row)
         store_to(row->second, 0, row->second_last);
 }
 
+static uint64_t context(bool user)
+{
+    return (uint64_t)page_table[0];
+}
+
+#ifdef WIDE
+static void prepare(uint64_t vaddr)
+{
+    uint64_t page = vaddr >> PAGE_BITS;
+    for (unsigned side = 0; side < 2 && NO_PAGE(page); side++)
+        if (!page_table[side][page_index(page)])
+            page_table[side][page_index(page)] = NO_PAGE(page);
+}
+#endif
+
 static void start(void)
 {
     live = parameter("live") < PAGES ? parameter("live") : 0;
     one_table = parameter("tables") == 1;
     whole = parameter("clear");
-    for (unsigned side = 0; side < 2 && NO_PAGE; side++)
+#ifdef WIDE
+    for (unsigned side = 0; side < 2; side++)
+        page_table[side] = (int64_t *)zeroed(ADDRESS_PAGES * sizeof(int64_t)) + ADDRESS_PAGES / 2;
+    stores_context = (uint64_t)page_table[1];
+#else
+    for (unsigned side = 0; side < 2 && NO_PAGE(0); side++)
         null_all(side);
+#endif
     tlb_helper = serve;
 }
 
 const struct scheme scheme = {
     .start = start,
     .run = run,
+    .context = context,
+#ifdef WIDE
+    .prepare = prepare,
+#endif
     .protect = protect,
     .flush = flush,
     .flush_page = flush_page,

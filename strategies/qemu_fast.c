@@ -11,8 +11,8 @@
 enum { KERNEL_BASE = 0x90000000, SPELL_TLB_BITS = 8 };
 
 static uint64_t guest_limit, kernel_offset;
-static uint32_t owner[PAGES]; /* virtual page + 1 that a window shows */
-static bool in_spell;         /* the block is translated with softmmu accesses, to its end */
+static column_t *owner; /* virtual page + 1 that a window shows */
+static bool in_spell;   /* the block is translated with softmmu accesses, to its end */
 
 #define LOAD(n, vaddr, at)                                                                                             \
     ({                                                                                                                 \
@@ -33,8 +33,15 @@ static bool in_spell;         /* the block is translated with softmmu accesses, 
 #define LOOP run_direct
 #include "loop.h"
 
-#define LOOP run_moved /* a patched kernel of 2004 has its data lower */
-#define ADDRESS(vaddr) ((vaddr) - ((vaddr) >= KERNEL_BASE ? kernel_offset : 0))
+/* A patched kernel of 2004 has its data lower. Of 64 bits, what lies above the limit meets the guard behind it. */
+static uint64_t lowered(uint64_t vaddr)
+{
+    uint64_t moved = vaddr - (vaddr >= KERNEL_BASE ? kernel_offset : 0);
+    return ADDRESS_BITS == 32 || moved < guest_limit ? moved : guest_limit;
+}
+
+#define LOOP run_moved
+#define ADDRESS(vaddr) lowered(vaddr)
 #include "loop.h"
 
 #include "translate.h"
@@ -58,16 +65,11 @@ static void run(void)
     if (in_spell) {
         run_spell();
         in_spell = rows.op[row_at - 1] != OP_EXEC; /* the chunk may end before the block does */
-    } else if (kernel_offset) {
+    } else if (moved_address) {
         run_translated(run_moved);
     } else {
         run_translated(run_direct);
     }
-}
-
-static uint32_t lowered(uint32_t vaddr)
-{
-    return vaddr - (vaddr >= KERNEL_BASE ? kernel_offset : 0);
 }
 
 static uint64_t context(bool user)
@@ -79,24 +81,27 @@ static void start(void)
 {
     guest_limit = parameter("guest_limit");
     kernel_offset = parameter("kernel_offset");
-    if (kernel_offset)
+    if (kernel_offset || ADDRESS_BITS != 32)
         moved_address = lowered;
     code_start(COUNT_extra_0);
-    reserve_start(guest_limit >> PAGE_BITS, ((uint64_t)PAGES << PAGE_BITS) - guest_limit + PAGE_BYTES);
+    size_t above = ADDRESS_BITS == 32 ? (ADDRESS_PAGES << PAGE_BITS) - guest_limit : PAGE_BYTES;
+    reserve_start(guest_limit >> PAGE_BITS, above + PAGE_BYTES);
+    owner = zeroed((guest_limit >> PAGE_BITS) * sizeof *owner);
     tlb_start(SPELL_TLB_BITS);
 }
 
 /* One page of the access: the window that shows it, and the bytes in it. */
 struct part {
     size_t window;
-    uint32_t page, vaddr, first, last;
+    uint64_t page, vaddr, first, last;
 };
 
 static enum counter cause_of(const struct row *row, const struct part *part)
 {
     enum counter cause = needed(row, part->window, frame_of(part->page));
     if (cause != COUNT_faults_unmapped && owner[part->window] != part->page + 1)
-        fail("page %#x and page %#x come to lie at one host page", part->page, owner[part->window] - 1);
+        fail("page %#lx and page %#lx come to lie at one host page", (unsigned long)part->page,
+             (unsigned long)owner[part->window] - 1);
     return cause;
 }
 
@@ -111,7 +116,7 @@ static bool serve(const struct row *row, const struct part *part, enum counter c
 /* One fault, one page: the first in address order that needs it. Where one keeps code, the row is done whole. */
 static bool fault(const struct row *row, uintptr_t address, long long *registers)
 {
-    uint64_t moved = row->vaddr - (row->vaddr >= KERNEL_BASE ? kernel_offset : 0);
+    uint64_t moved = lowered(row->vaddr);
     uintptr_t low = (uintptr_t)reserve + moved;
     if (address < low || address >= low + row->size)
         return false;
@@ -148,20 +153,20 @@ static void flush(void)
     tlb_flush();
 }
 
-static void unmap_page(uint64_t window, uint32_t page)
+static void unmap_page(uint64_t window, uint64_t page)
 {
     if (window < guest_limit >> PAGE_BITS && shown(window) >= 0 && owner[window] == page + 1)
         unmap_windows(window, 1);
 }
 
-static void flush_page(uint32_t page)
+static void flush_page(uint64_t page)
 {
-    uint32_t moved = kernel_offset >> PAGE_BITS;
+    uint64_t moved = kernel_offset >> PAGE_BITS;
     unmap_page(page, page);
     if (moved) {
         unmap_page((uint64_t)page - moved, page);
         if (page == 0) /* behind the last page, for an access that runs over the end */
-            unmap_page(PAGES - moved, page);
+            unmap_page(ADDRESS_PAGES - moved, page);
     }
     tlb_flush_page(page);
 }
@@ -172,9 +177,10 @@ static void protect(uint32_t frame)
     tlb_protect(frame);
 }
 
-static void touch_tables(uint32_t page)
+static void touch_tables(uint64_t page)
 {
-    touch(&owner[page]);
+    if (page < guest_limit >> PAGE_BITS)
+        touch((uint8_t *)&owner[page]);
 }
 
 const struct scheme scheme = {

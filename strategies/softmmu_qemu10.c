@@ -31,6 +31,18 @@ static struct mode {
 static uint64_t window_insns, least_entries, most_entries;
 
 /* clang-format off */
+#ifdef WIDE
+#define LOOK_UP_10(n, side)                                                                                            \
+    BEGIN                                                                                                              \
+    "movq %%rcx, %%rax\n"                                                                                              \
+    "shrq $12 - 5, %%rax\n"                                                                                            \
+    "andq (%[mode]), %%rax\n"                                                                                          \
+    "addq 8(%[mode]), %%rax\n"                                                                                         \
+    "leaq " #n "-1(%%rcx), %%rsi\n"                                                                                    \
+    "andq $-4096, %%rsi\n"                                                                                             \
+    "cmpq " side "(%%rax), %%rsi\n" LEAVE("jne", "call *tlb_slow_vector")                                              \
+    "movq 24(%%rax), %%rax\n"
+#else
 #define LOOK_UP_10(n, side)                                                                                            \
     BEGIN                                                                                                              \
     "movl %%ecx, %%eax\n"                                                                                              \
@@ -41,6 +53,7 @@ static uint64_t window_insns, least_entries, most_entries;
     "andl $0xfffff000, %%esi\n"                                                                                        \
     "cmpl " side "(%%rax), %%esi\n" LEAVE("jne", "call *tlb_slow_vector")                                              \
     "movq 24(%%rax), %%rax\n"
+#endif
 /* clang-format on */
 
 #define CONTEXT (&modes[!system_mode || rows.flags[row_at] & FLAG_USER])
@@ -143,17 +156,17 @@ static void flush(void)
             flush_mode(&modes[i]);
 }
 
-static bool holds(const struct long_entry *entry, uint32_t page)
+static bool holds(const struct long_entry *entry, uint64_t page)
 {
     return entry->code == (uint64_t)page << PAGE_BITS;
 }
 
-static struct long_entry *entry_of(struct mode *m, uint32_t page)
+static struct long_entry *entry_of(struct mode *m, uint64_t page)
 {
     return &m->table[page & (entries_of(m) - 1)];
 }
 
-static void drop(struct mode *m, struct long_entry *entry, uint32_t page)
+static void drop(struct mode *m, struct long_entry *entry, uint64_t page)
 {
     if (holds(entry, page)) {
         memset(entry, -1, sizeof *entry);
@@ -161,7 +174,7 @@ static void drop(struct mode *m, struct long_entry *entry, uint32_t page)
     }
 }
 
-static void flush_page(uint32_t page)
+static void flush_page(uint64_t page)
 {
     for (unsigned i = 0; i < 2; i++) {
         drop(&modes[i], entry_of(&modes[i], page), page);
@@ -170,9 +183,9 @@ static void flush_page(uint32_t page)
     }
 }
 
-static uint64_t addend_of(uint32_t page, uint32_t frame)
+static uint64_t addend_of(uint64_t page, uint32_t frame)
 {
-    return (uint64_t)ram + ram_offset(frame) - ((uint64_t)page << PAGE_BITS);
+    return (uint64_t)ram_at(frame) - (page << PAGE_BITS);
 }
 
 static void mark(struct long_entry *entry, uint32_t frame)
@@ -192,7 +205,7 @@ static void protect(uint32_t frame)
     }
 }
 
-static bool swap_with_victim(struct mode *m, struct long_entry *entry, uint32_t page)
+static bool swap_with_victim(struct mode *m, struct long_entry *entry, uint64_t page)
 {
     for (unsigned j = 0; j < VICTIMS; j++) {
         if (!holds(&m->victim[j], page))
@@ -206,7 +219,7 @@ static bool swap_with_victim(struct mode *m, struct long_entry *entry, uint32_t 
     return false;
 }
 
-static void fill(struct mode *m, struct long_entry *entry, uint32_t page, uint64_t flags, uint64_t addend)
+static void fill(struct mode *m, struct long_entry *entry, uint64_t page, uint64_t flags, uint64_t addend)
 {
     m->filled = true;
     for (unsigned j = 0; j < VICTIMS; j++)
@@ -222,7 +235,7 @@ static void fill(struct mode *m, struct long_entry *entry, uint32_t page, uint64
     m->used++;
 }
 
-static void look_up(struct mode *m, uint32_t page, bool store, unsigned fills)
+static void look_up(struct mode *m, uint64_t page, bool store, unsigned fills)
 {
     struct long_entry *entry = entry_of(m, page);
     uint32_t frame = frame_of(page);
@@ -234,7 +247,7 @@ static void look_up(struct mode *m, uint32_t page, bool store, unsigned fills)
     fill(m, entry, page, is_code_page(frame) ? NOT_DIRTY : 0, addend_of(page, frame));
 }
 
-static void look_up_device(struct mode *m, uint32_t page)
+static void look_up_device(struct mode *m, uint64_t page)
 {
     struct long_entry *entry = entry_of(m, page);
     if (holds(entry, page))
@@ -243,13 +256,13 @@ static void look_up_device(struct mode *m, uint32_t page)
     fill(m, entry, page, DEVICE, 0);
 }
 
-static void fetch(uint32_t page, bool user)
+static void fetch(uint64_t page, bool user)
 {
     count[CODE_FETCHES]++;
     look_up(&modes[user], page, false, CODE_FILLS);
 }
 
-static void store_to(struct mode *m, uint32_t page, uint32_t first, uint32_t last)
+static void store_to(struct mode *m, uint64_t page, uint32_t first, uint32_t last)
 {
     uint32_t frame = frame_of(page);
     struct long_entry *entry = entry_of(m, page);
@@ -291,7 +304,7 @@ static void start(void)
 }
 
 /* All that stands for a page that was not known is a device's. */
-static void mapped(uint32_t page, uint32_t frame)
+static void mapped(uint64_t page, uint32_t frame)
 {
     flush_page(page);
 }

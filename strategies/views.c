@@ -50,6 +50,8 @@ static void make_room(void)
 
 static void start(void)
 {
+    if (ADDRESS_BITS != 32)
+        fail("guests of 64 bits are not run for real under views yet");
     views = parameter("views");
     drop_maps = parameter("drop_maps");
     slow_kernel = parameter("kernel");
@@ -92,12 +94,12 @@ static void flush(void)
     compare_tables(at_work_view, COMPARED_TABLES);
 }
 
-static void mapped(uint32_t page, uint32_t frame)
+static void mapped(uint64_t page, uint32_t frame)
 {
     compared_page(page, frame, KEPT_PAGES, STALE_PAGES);
 }
 
-static void touch_tables(uint32_t page)
+static void touch_tables(uint64_t page)
 {
     for (uint64_t v = 1; v < views && system_mode; v++)
         touch_window_tables(v * SPAN + page);

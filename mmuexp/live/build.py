@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import MmuexpError, option
+from mmuexp.guest import ADDRESS_BITS
 from mmuexp.native.compiler import compiled
 from mmuexp.strategy import Strategy
 
@@ -59,11 +60,16 @@ def engine_of(strategy: type[Strategy] | None, extra: tuple[str, ...] = ()) -> P
     return _built(Path(source.name).stem, parts, (*CFLAGS, *extra), what)
 
 
-def engine_for(strategy: Strategy | None, extra: tuple[str, ...] = ()) -> Path:
+def engine_for(
+    strategy: Strategy | None, extra: tuple[str, ...] = (), address_bits: int = ADDRESS_BITS
+) -> Path:
     """The compiled engine of a scheme with these parameters: those of `COMPILED_IN` are flags, -DNAME=VALUE.
+
+    `address_bits` are the trace's; of 64, a program of its own.
 
     Raises NoEngine as `engine_of`, and where the scheme says that these have none.
     """
+    extra = extra if address_bits == ADDRESS_BITS else ("-DWIDE", *extra)
     if strategy is None:
         return engine_of(None, extra)
     if why := strategy.no_engine():

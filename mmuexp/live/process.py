@@ -21,7 +21,7 @@ import numpy as np
 
 from mmuexp.emulator.faults import FAULT  # here the cause is its place among `counters`
 from mmuexp.errors import MmuexpError, option
-from mmuexp.guest import BATCH_ROWS, DTYPES, Columns
+from mmuexp.guest import ADDRESS_BITS, BATCH_ROWS, Columns, dtypes_of
 from mmuexp.live.build import engine_for
 from mmuexp.strategy import Strategy
 

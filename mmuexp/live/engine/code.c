@@ -102,7 +102,7 @@ static void drop(uint32_t number)
 }
 
 /* Its caller remembers it as entered at `vaddr`. At another address it was entered before, it is not remembered. */
-static void remembered_at(struct block *b, uint32_t vaddr)
+static void remembered_at(struct block *b, uint64_t vaddr)
 {
     uint16_t slot = entered_at(vaddr) - entered + 1;
     if (b->remembered && b->remembered != slot)
@@ -155,7 +155,7 @@ static bool same_source(const struct block *b)
     for (unsigned part = 0; part < (b->second == NO_FRAME ? 1 : 2); part++) {
         uint32_t first, end;
         extent(b, part, &first, &end);
-        if (memcmp(source, ram + ram_offset(frame_of_part(b, part)) + first, end - first))
+        if (memcmp(source, ram_at(frame_of_part(b, part)) + first, end - first))
             return false;
         source += end - first;
     }
@@ -175,7 +175,7 @@ static void keep_source(struct block *b)
     for (unsigned part = 0; part < (b->second == NO_FRAME ? 1 : 2); part++) {
         uint32_t first, end;
         extent(b, part, &first, &end);
-        memcpy(source, ram + ram_offset(frame_of_part(b, part)) + first, end - first);
+        memcpy(source, ram_at(frame_of_part(b, part)) + first, end - first);
         source += end - first;
     }
     b->changed = false;
@@ -236,11 +236,11 @@ uint32_t block_of(uint64_t start, uint32_t size, int32_t second)
     return *head = number;
 }
 
-uint32_t execute_block(uint32_t vaddr, uint32_t size, uint32_t insns)
+uint32_t execute_block(uint64_t vaddr, uint32_t size, uint32_t insns)
 {
-    uint32_t page = vaddr >> PAGE_BITS, offset = vaddr & PAGE_MASK;
+    uint64_t page = vaddr >> PAGE_BITS, offset = vaddr & PAGE_MASK;
     uint64_t start = (uint64_t)frame_of(page) << PAGE_BITS | offset;
-    int32_t second = offset + size > PAGE_BYTES ? (int32_t)frame_of((page + 1) & (PAGES - 1)) : NO_FRAME;
+    int32_t second = offset + size > PAGE_BYTES ? (int32_t)frame_of((page + 1) & LAST_PAGE) : NO_FRAME;
     uint32_t number = block_of(start, size, second);
     struct block *b = block + number;
     if (!b->dropped && is_checked(number) && !passes_check(b))

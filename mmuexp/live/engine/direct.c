@@ -5,7 +5,7 @@ struct direct direct;
 size_t view_at_work;
 
 struct part { /* of an access, in one page */
-    uint32_t page, vaddr, first, last;
+    uint64_t page, vaddr, first, last;
 };
 
 uint64_t direct_base(void)
@@ -13,12 +13,12 @@ uint64_t direct_base(void)
     return (uint64_t)reserve + (view_at_work << PAGE_BITS);
 }
 
-static size_t window_of(uint32_t page)
+static size_t window_of(uint64_t page)
 {
     return view_at_work + page;
 }
 
-static enum counter cause_of(const struct row *row, uint32_t page)
+static enum counter cause_of(const struct row *row, uint64_t page)
 {
     return needed(row, window_of(page), frame_of(page));
 }
@@ -114,7 +114,7 @@ bool direct_fault(const struct row *row, uintptr_t address, long long *registers
 }
 
 /* As by a load, without a fault. */
-void map_ahead(uint32_t page, uint32_t frame)
+void map_ahead(uint64_t page, uint32_t frame)
 {
     if (shown(window_of(page)) >= 0)
         return;
@@ -130,7 +130,7 @@ void compare_tables(size_t view, unsigned compared)
 }
 
 /* A MAP row tells what that comparison found. */
-void compared_page(uint32_t page, uint32_t frame, unsigned kept, unsigned stale)
+void compared_page(uint64_t page, uint32_t frame, unsigned kept, unsigned stale)
 {
     int64_t before = shown(window_of(page));
     if (before < 0)
@@ -140,7 +140,7 @@ void compared_page(uint32_t page, uint32_t frame, unsigned kept, unsigned stale)
         unmap_windows(window_of(page), 1);
 }
 
-void direct_flush_page(uint32_t page)
+void direct_flush_page(uint64_t page)
 {
     if (shown(window_of(page)) >= 0)
         unmap_windows(window_of(page), 1);
@@ -155,7 +155,7 @@ void direct_protect(uint32_t frame)
 
 bool look_before(uint32_t i)
 {
-    uint32_t page = rows.vaddr[i] >> PAGE_BITS;
+    uint64_t page = rows.vaddr[i] >> PAGE_BITS;
     if (direct.maps_first && !system_mode) {
         struct row row = current_row();
         map_ahead(page, page);

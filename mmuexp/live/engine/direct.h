@@ -24,10 +24,10 @@ extern size_t view_at_work; /* its first window */
 
 uint64_t direct_base(void);
 bool direct_fault(const struct row *row, uintptr_t address, long long *registers);
-void map_ahead(uint32_t page, uint32_t frame);
+void map_ahead(uint64_t page, uint32_t frame);
 void compare_tables(size_t view, unsigned compared);
-void compared_page(uint32_t page, uint32_t frame, unsigned kept, unsigned stale);
-void direct_flush_page(uint32_t page);
+void compared_page(uint64_t page, uint32_t frame, unsigned kept, unsigned stale);
+void direct_flush_page(uint64_t page);
 void direct_protect(uint32_t frame);
 bool look_before(uint32_t row); /* true: the row is slow */
 

@@ -27,6 +27,35 @@
 #include <sys/types.h>
 
 enum { PAGE_BITS = 12, PAGE_BYTES = 1 << PAGE_BITS, PAGE_MASK = PAGE_BYTES - 1, PAGES = 1 << 20, MAX_SIZE = 64 };
+/*
+ * Programs for guests of 64 bits are compiled with WIDE. Their addresses have 48 bits, and all above are alike. Pages are
+ * numbered by first use there, for arrays; of a guest of 32 bits the number is the page.
+ */
+#ifdef WIDE
+typedef uint64_t column_t, window_t;
+#define ADDRESS_BITS 48
+#define LAST_PAGE ((UINT64_C(1) << 52) - 1)
+uint32_t page_number(uint64_t page);
+int64_t page_number_if_any(uint64_t page); /* -1: none yet */
+#else
+typedef uint32_t column_t, window_t;
+#define ADDRESS_BITS 32
+#define LAST_PAGE ((uint64_t)PAGES - 1)
+static inline uint32_t page_number(uint64_t page)
+{
+    return page;
+}
+static inline int64_t page_number_if_any(uint64_t page)
+{
+    return page;
+}
+#endif
+static const uint64_t ADDRESS_PAGES = UINT64_C(1) << (ADDRESS_BITS - PAGE_BITS);
+static inline int64_t page_index(uint64_t page) /* in a table of ADDRESS_PAGES, from its middle where they are signed */
+{
+    return ADDRESS_BITS == 32 ? (int64_t)page : (int64_t)(page << PAGE_BITS) >> PAGE_BITS;
+}
+
 enum op { OP_LOAD, OP_STORE, OP_EXEC, OP_FLUSH, OP_FLUSH_PAGE, OP_MAP };
 enum flag { FLAG_IO = 1, FLAG_USER = 2 };
 
@@ -65,12 +94,12 @@ enum failure { FAILED_HOST, FAILED_WRONG, FAILED_MAPPINGS };
 
 struct fault_record {
     uint64_t row;
-    uint32_t vaddr; /* first byte of the access in the page that faulted */
+    column_t vaddr; /* first byte of the access in the page that faulted */
     uint8_t cause;  /* enum counter */
 } __attribute__((packed));
 
 struct columns {
-    const uint32_t *vaddr, *page;
+    const column_t *vaddr, *page;
     const uint16_t *size;
     const uint8_t *insns, *op, *flags;
 };
@@ -85,15 +114,17 @@ extern volatile uint32_t row_at, rows_end; /* rows_end: where the loop stops; a 
 extern uint64_t rows_before;               /* rows of earlier chunks */
 
 struct row {
-    uint64_t number;                    /* in the trace */
-    uint32_t vaddr, size, page, second; /* second: the next page, where the access crosses */
-    uint32_t first, last, second_last;  /* offsets of its bytes in `page`, and of its last one in `second` */
+    uint64_t number;              /* in the trace */
+    uint64_t vaddr, page, second; /* second: the next page, where the access crosses */
+    uint32_t size;
+    uint32_t first, last, second_last; /* offsets of its bytes in `page`, and of its last one in `second` */
     bool store, io, user, crosses;
 };
 extern volatile uint32_t run_row; /* in translated code: the row at work is row_at + run_row */
 extern volatile bool run_left;    /* a handler ended the loop or the run, if only behind its last row */
 struct row current_row(void);
 void populate(uint32_t n);
+void prepare_tables(uint32_t n);
 static inline void touch(void *at) /* the host gives the page behind it, for writing, if it has not yet */
 {
     asm volatile("lock orb $0, (%0)" : : "r"(at) : "memory", "cc");
@@ -110,28 +141,29 @@ struct scheme {
     bool (*fault)(const struct row *row, uintptr_t address, long long *registers); /* false: not ours */
     void (*protect)(uint32_t frame);                                               /* the page became a code page */
     void (*flush)(void);
-    void (*flush_page)(uint32_t page);
-    void (*fetch)(uint32_t page, bool user);       /* the page of a block that is looked up, before it is entered */
-    void (*mapped)(uint32_t page, uint32_t frame); /* a MAP row makes a page known that was not */
-    void (*touch_tables)(uint32_t page);           /* those that its handler reads of a page, by `touch` */
-    bool knows_blocks;                             /* `at_work` and `aside` are made before a chunk runs */
-    void (*translated)(uint32_t block);            /* a block was translated, for the first time or again */
-    bool has_sites;                                /* which are patched: translated code is each block's own */
-    bool (*by_tlb)(bool user);                     /* are all accesses of this mode done by the TLB? */
+    void (*flush_page)(uint64_t page);
+    void (*fetch)(uint64_t page, bool user);       /* the page of a block that is looked up, before it is entered */
+    void (*mapped)(uint64_t page, uint32_t frame); /* a MAP row makes a page known that was not */
+    void (*touch_tables)(uint64_t page);           /* those that its handler reads of a page, by `touch` */
+    void (*prepare)(uint64_t vaddr);    /* tables too large to be filled at start: what an access will read */
+    bool knows_blocks;                  /* `at_work` and `aside` are made before a chunk runs */
+    void (*translated)(uint32_t block); /* a block was translated, for the first time or again */
+    bool has_sites;                     /* which are patched: translated code is each block's own */
+    bool (*by_tlb)(bool user);          /* are all accesses of this mode done by the TLB? */
 };
 extern const struct scheme scheme;
 
-extern uint32_t (*moved_address)(uint32_t vaddr); /* set at start: what the fast path takes for a guest address */
+extern uint64_t (*moved_address)(uint64_t vaddr); /* set at start: what the fast path takes for a guest address */
 uint64_t parameter(const char *name);             /* of the spec; a word is its place among the choices */
 void fail_as(enum failure why, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 #define fail(...) fail_as(FAILED_HOST, __VA_ARGS__)
 #define wrong(...) fail_as(FAILED_WRONG, __VA_ARGS__) /* it ran, and what came out is not what must */
 
 /* pages: a frame is a guest-physical page, in a system trace by the order in which MAP rows first name them */
-uint32_t frame_of(uint32_t page);   /* fails on an unknown page */
-int64_t known_frame(uint32_t page); /* -1: unknown */
+uint32_t frame_of(uint64_t page);   /* fails on an unknown page */
+int64_t known_frame(uint64_t page); /* -1: unknown */
 uint64_t physical(uint32_t frame);  /* its page number, of 32 bits */
-uint32_t frame_of_map(uint32_t physical);
+uint32_t frame_of_map(uint64_t physical);
 int64_t frame_named(uint64_t physical); /* the other way round; -1: no row named it */
 void touched(const struct row *row);    /* user mode: its pages are known from the next row on */
 extern uint8_t dirty[PAGES];
@@ -141,10 +173,19 @@ extern int ram_fd;
 extern uint8_t *ram; /* all of guest-physical memory, always accessible: what helpers and handlers use */
 extern uint64_t ram_pages;
 void ram_start(void);
+#ifdef WIDE
+uint8_t *ram_at(uint32_t frame);
+off_t ram_offset(uint32_t frame); /* in the file */
+#else
 static inline off_t ram_offset(uint32_t frame)
 {
     return (off_t)physical(frame) << PAGE_BITS;
 }
+static inline uint8_t *ram_at(uint32_t frame)
+{
+    return ram + ram_offset(frame);
+}
+#endif
 void store_bytes(const struct row *row, const void *bytes);
 void load_bytes(const struct row *row, void *bytes);
 uint64_t whole_row(const struct row *row, uint64_t data);
@@ -168,13 +209,14 @@ void fetch_block(uint32_t row);
 /* code.c: a small memory of blocks entered, each good until it is dropped or a page moves */
 enum { ENTERED = 1 << 12 };
 struct entered {
-    uint32_t vaddr, size;
+    column_t vaddr;
+    uint32_t size;
     uint64_t epoch;
     uint32_t block;
 };
 extern struct entered entered[ENTERED];
 extern uint64_t code_epoch;
-static inline struct entered *entered_at(uint32_t vaddr)
+static inline struct entered *entered_at(uint64_t vaddr)
 {
     return &entered[(vaddr ^ vaddr >> 12) & (ENTERED - 1)];
 }
@@ -182,7 +224,7 @@ bool is_code_page(uint32_t frame);
 void *zeroed(size_t bytes); /* of address space; the host gives pages as they are touched */
 void touch_code_tables(uint32_t frame);
 uint32_t block_of(uint64_t start, uint32_t size, int32_t second); /* its number, given now if it had none */
-uint32_t execute_block(uint32_t vaddr, uint32_t size, uint32_t insns);
+uint32_t execute_block(uint64_t vaddr, uint32_t size, uint32_t insns);
 bool drop_block(uint32_t number); /* false: it was not there */
 void store_drops_page(uint32_t frame, uint32_t first, uint32_t last);
 void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last);
@@ -218,7 +260,8 @@ void sites_of_translated(uint32_t block);
 /* translate.c: for time, not for data */
 void rewrite_sites(uint32_t block, unsigned position, unsigned op); /* in all translated code: slow, or direct again */
 bool in_translated_code(uint64_t address);
-extern uint64_t stub_context; /* what r8 is inside of a stub: the TLB of the mode */
+extern uint64_t stub_context;   /* what r8 is inside of a stub: the TLB of the mode */
+extern uint64_t stores_context; /* what r9 is in translated code of a scheme that has another table for stores */
 void plan_runs(uint32_t n);
 void run_translated(void (*loop)(void));
 uint64_t translated_end(uint64_t address, uint64_t rbx, uint64_t r12, uint64_t *leave);
@@ -256,7 +299,7 @@ void check_mappings(void); /* against the kernel's own list */
 
 /* fault.c */
 void fault_start(void);
-void fault_counted(enum counter cause, const struct row *row, uint32_t vaddr);
+void fault_counted(enum counter cause, const struct row *row, uint64_t vaddr);
 void complete(const struct row *row, long long *registers);           /* the access is done: go on behind it */
 void complete_and_leave(const struct row *row, long long *registers); /* and the loop ends behind this row */
 void patch_paths(int kind, uint32_t value);

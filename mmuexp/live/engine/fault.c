@@ -56,7 +56,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
         last.faults = 0;
     }
     if (++last.faults > MOST_FAULTS_OF_A_ROW)
-        wrong("faults again and again: what the handler does for %#x does not help", row.vaddr);
+        wrong("faults again and again: what the handler does for %#lx does not help", (unsigned long)row.vaddr);
     count[COUNT_signals]++;
     if (scheme.fault && scheme.fault(&row, (uintptr_t)info->si_addr, registers))
         return;
@@ -81,7 +81,7 @@ void fault_start(void)
 }
 
 /* One fault, of one cause: counted, and written down. */
-void fault_counted(enum counter cause, const struct row *row, uint32_t vaddr)
+void fault_counted(enum counter cause, const struct row *row, uint64_t vaddr)
 {
     count[cause]++;
     struct fault_record *log = (struct fault_record *)((uint8_t *)header + HEADER_BYTES);

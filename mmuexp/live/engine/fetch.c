@@ -12,23 +12,23 @@ enum { GROUPS = 64, GROUP = 64 };
 uint8_t fetches[CHUNK_ROWS];
 static uint64_t jumps[GROUPS][GROUP];          /* address of a block + 1 */
 static uint64_t era = 1, entered_in[2][PAGES]; /* eras end with a FLUSH; 0: not entered since a FLUSH_PAGE */
-static int64_t page_before = -1;
+static uint64_t page_before = UINT64_MAX;
 
-static uint64_t *group_of(uint32_t page)
+static uint64_t *group_of(uint64_t page)
 {
     return jumps[(page ^ page >> 6) & (GROUPS - 1)];
 }
 
-static bool looks_up(uint32_t vaddr, bool user)
+static bool looks_up(uint64_t vaddr, bool user)
 {
-    uint32_t page = vaddr >> PAGE_BITS;
+    uint64_t page = vaddr >> PAGE_BITS;
     uint64_t *jump = &group_of(page)[(vaddr ^ vaddr >> 6) & (GROUP - 1)];
-    bool new = entered_in[user][page] != era, stays = page_before == page;
+    bool new = entered_in[user][page_number(page)] != era, stays = page_before == page;
     page_before = page;
     if (!new && (stays || *jump == vaddr + 1ull))
         return false;
     *jump = vaddr + 1ull;
-    entered_in[user][page] = era;
+    entered_in[user][page_number(page)] = era;
     return true;
 }
 
@@ -38,11 +38,11 @@ static void forget_all(void)
     era++;
 }
 
-static void forget(uint32_t page)
+static void forget(uint64_t page)
 {
-    entered_in[0][page] = entered_in[1][page] = 0;
+    entered_in[0][page_number(page)] = entered_in[1][page_number(page)] = 0;
     memset(group_of(page), 0, sizeof *jumps);
-    memset(group_of((page - 1) & (PAGES - 1)), 0, sizeof *jumps);
+    memset(group_of((page - 1) & LAST_PAGE), 0, sizeof *jumps);
 }
 
 /* Done for all schemes, and for the loop without translation: what is subtracted must do the same. */
@@ -61,9 +61,9 @@ void plan_fetches(uint32_t n)
 
 void fetch_block(uint32_t row)
 {
-    uint32_t vaddr = rows.vaddr[row], page = vaddr >> PAGE_BITS;
+    uint64_t vaddr = rows.vaddr[row], page = vaddr >> PAGE_BITS;
     bool user = !system_mode || rows.flags[row] & FLAG_USER;
     scheme.fetch(page, user);
     if ((vaddr & PAGE_MASK) + rows.size[row] > PAGE_BYTES)
-        scheme.fetch((page + 1) & (PAGES - 1), user);
+        scheme.fetch((page + 1) & LAST_PAGE, user);
 }

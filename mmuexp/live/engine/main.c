@@ -60,7 +60,7 @@ uint64_t parameter(const char *name)
 
 static void share_memory(int fd)
 {
-    size_t row_bytes = 2 * sizeof(uint32_t) + sizeof(uint16_t) + 3;
+    size_t row_bytes = 2 * sizeof(column_t) + sizeof(uint16_t) + 3;
     size_t log_bytes = (size_t)LOG_RECORDS * sizeof(struct fault_record);
     size_t bytes = HEADER_BYTES + log_bytes + CHUNK_ROWS * row_bytes;
     uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -68,7 +68,7 @@ static void share_memory(int fd)
         fail("no shared memory: %m");
     header = (struct header *)memory;
     uint8_t *at = memory + HEADER_BYTES + ((log_bytes + 63) & ~(size_t)63);
-    rows.vaddr = (uint32_t *)at;
+    rows.vaddr = (column_t *)at;
     rows.page = rows.vaddr + CHUNK_ROWS;
     rows.size = (uint16_t *)(rows.page + CHUNK_ROWS);
     rows.insns = (uint8_t *)(rows.size + CHUNK_ROWS);
@@ -90,6 +90,7 @@ static void replay(uint32_t n)
     header->logged = 0;
     row_at = 0;
     count_insns(n);
+    prepare_tables(n);
     plan_fetches(n);
     plan_blocks(n);
     if (!checked) {

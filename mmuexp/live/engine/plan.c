@@ -22,9 +22,10 @@ void plan_first_accesses(bool until_flush)
     flush_forgets = until_flush;
 }
 
-static uint32_t frame_at(uint32_t page)
+static uint32_t frame_at(uint64_t page)
 {
-    return system_mode ? frame_now[page] : page;
+    uint32_t number = page_number(page);
+    return system_mode ? frame_now[number] : number;
 }
 
 static void note_code(uint32_t frame, uint32_t first, uint32_t end)
@@ -43,9 +44,9 @@ static bool was_code(uint32_t frame, uint32_t first, uint32_t end)
     return false;
 }
 
-static void plan_block(uint32_t page, uint32_t offset, uint32_t size)
+static void plan_block(uint64_t page, uint32_t offset, uint32_t size)
 {
-    uint32_t second_page = (page + 1) & (PAGES - 1), over = offset + size > PAGE_BYTES ? offset + size - PAGE_BYTES : 0;
+    uint64_t second_page = (page + 1) & LAST_PAGE, over = offset + size > PAGE_BYTES ? offset + size - PAGE_BYTES : 0;
     block_now =
         block_of((uint64_t)frame_at(page) << PAGE_BITS | offset, size, over ? (int32_t)frame_at(second_page) : -1);
     if (checked || !stores_pass)
@@ -55,19 +56,19 @@ static void plan_block(uint32_t page, uint32_t offset, uint32_t size)
         note_code(frame_at(second_page), 0, over);
 }
 
-static bool is_first(uint32_t page)
+static bool is_first(uint64_t page)
 {
-    bool first = mapped_in[page] != era;
-    mapped_in[page] = era;
+    bool first = mapped_in[page_number(page)] != era;
+    mapped_in[page_number(page)] = era;
     return first;
 }
 
-static bool needs_a_look(uint32_t i, uint32_t page, uint32_t offset)
+static bool needs_a_look(uint32_t i, uint64_t page, uint32_t offset)
 {
-    uint32_t second = (page + 1) & (PAGES - 1), end = offset + rows.size[i];
+    uint64_t second = (page + 1) & LAST_PAGE, end = offset + rows.size[i];
     bool crosses = end > PAGE_BYTES, found = false;
     if (rows.flags[i] & FLAG_IO)
-        return may_show[page];
+        return may_show[page_number(page)];
     if (first_accesses)
         found = is_first(page) | (crosses && is_first(second));
     if (rows.op[i] == OP_STORE && stores_pass)
@@ -81,7 +82,7 @@ void plan_blocks(uint32_t n)
     if (!scheme.knows_blocks && !stores_pass)
         return;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t page = rows.vaddr[i] >> PAGE_BITS, offset = rows.vaddr[i] & PAGE_MASK;
+        uint64_t page = rows.vaddr[i] >> PAGE_BITS, offset = rows.vaddr[i] & PAGE_MASK;
         row_at = i; /* for what is refused here */
         aside[i] = 0;
         switch (rows.op[i]) {
@@ -96,11 +97,11 @@ void plan_blocks(uint32_t n)
             era += flush_forgets;
             break;
         case OP_FLUSH_PAGE:
-            may_show[page] = mapped_in[page] = 0;
+            may_show[page_number(page)] = mapped_in[page_number(page)] = 0;
             break;
         case OP_MAP:
-            frame_now[page] = frame_of_map(rows.page[i]);
-            may_show[page] = 1;
+            frame_now[page_number(page)] = frame_of_map(rows.page[i]);
+            may_show[page_number(page)] = 1;
             break;
         }
         at_work[i] = block_now;

@@ -19,12 +19,65 @@ volatile bool row_done;
 static uint8_t *reference;
 static uint8_t stored[PAGES]; /* frames that a store reached: the others are zero in both */
 
-void ram_start(void)
+#ifdef WIDE
+/*
+ * More than a host has address space for: the file is as large, and what is always accessible is mapped where something
+ * lies, a region at a time, with a page of the next behind it (page-table,detect=off reads on there).
+ */
+enum { REGION_PAGES = 1 << 18, REGIONS = 1 << 22 };
+static uint8_t *region[REGIONS];
+static const uint64_t FILE_PAGES = UINT64_C(1) << 40;
+
+static uint64_t file_page(uint32_t frame)
 {
-    size_t bytes = (size_t)PAGES << PAGE_BITS;
-    ram_fd = memfd_create("guest-ram", MFD_CLOEXEC);
-    if (ram_fd < 0)
-        fail("no memory for guest RAM: %m");
+    return system_mode ? physical(frame) : physical(frame) & (ADDRESS_PAGES - 1);
+}
+
+off_t ram_offset(uint32_t frame)
+{
+    return (off_t)file_page(frame) << PAGE_BITS;
+}
+
+static uint8_t *file_at(uint64_t page)
+{
+    uint8_t **found = &region[page / REGION_PAGES];
+    if (!*found) {
+        size_t bytes = (size_t)(REGION_PAGES + 1) << PAGE_BITS;
+        off_t from = (off_t)(page - page % REGION_PAGES) << PAGE_BITS;
+        *found = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram_fd, from);
+        if (*found == MAP_FAILED)
+            fail("no address space for another GiB of guest RAM: %m");
+    }
+    return *found + (page % REGION_PAGES << PAGE_BITS);
+}
+
+uint8_t *ram_at(uint32_t frame)
+{
+    return file_at(file_page(frame));
+}
+
+static void map_ram(void)
+{
+    ram_pages = FILE_PAGES;
+    if (ftruncate(ram_fd, (off_t)(FILE_PAGES + 1) << PAGE_BITS))
+        fail("no file for the guest's RAM: %m");
+}
+
+static int64_t frame_at(uint64_t page)
+{
+    if (system_mode)
+        return frame_named(page);
+    uint64_t sign = page >> (ADDRESS_BITS - PAGE_BITS - 1); /* as the guest has it, all above alike */
+    return frame_named(sign ? page | (LAST_PAGE & ~(ADDRESS_PAGES - 1)) : page);
+}
+#else
+static uint8_t *file_at(uint64_t page)
+{
+    return ram + (page << PAGE_BITS);
+}
+
+static void map_ram(void)
+{
     if (system_mode)
         ram_pages = UINT64_C(1) << 32; /* as far as a MAP row can reach; 16 TiB of addresses, if the host has them */
     for (;; ram_pages >>= 4) {
@@ -35,23 +88,37 @@ void ram_start(void)
         if (ram != MAP_FAILED || ram_pages <= PAGES)
             break;
     }
-    reference =
-        checked ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : NULL;
-    if (ram == MAP_FAILED || reference == MAP_FAILED)
-        fail("no address space for the guest's %zu MiB: %m", bytes >> 20);
+    if (ram == MAP_FAILED)
+        fail("no address space for the guest's %d MiB: %m", PAGES >> (20 - PAGE_BITS));
 }
 
-static uint8_t *page_in(const uint8_t *memory, uint32_t frame)
+static int64_t frame_at(uint64_t page)
 {
-    return (uint8_t *)memory + (memory == ram ? ram_offset(frame) : (off_t)frame << PAGE_BITS);
+    return frame_named(page);
+}
+#endif
+
+void ram_start(void)
+{
+    ram_fd = memfd_create("guest-ram", MFD_CLOEXEC);
+    if (ram_fd < 0)
+        fail("no memory for guest RAM: %m");
+    map_ram();
+    if (checked)
+        reference = zeroed((size_t)PAGES << PAGE_BITS);
 }
 
-static void copy(uint8_t *memory, const struct row *row, void *bytes, bool store)
+static uint8_t *page_of_reference(uint32_t frame)
+{
+    return reference + ((off_t)frame << PAGE_BITS);
+}
+
+static void copy(uint8_t *page_at(uint32_t frame), const struct row *row, void *bytes, bool store)
 {
     uint32_t done = 0, low = row->crosses ? PAGE_BYTES - row->first : row->size;
     for (unsigned part = 0; part < 2 && done < row->size; part++) {
         uint32_t frame = frame_of(part ? row->second : row->page), length = part ? row->size - low : low;
-        uint8_t *place = page_in(memory, frame) + (part ? 0 : row->first);
+        uint8_t *place = page_at(frame) + (part ? 0 : row->first);
         if (store) {
             memcpy(place, (uint8_t *)bytes + done, length);
             stored[frame] = 1;
@@ -64,12 +131,12 @@ static void copy(uint8_t *memory, const struct row *row, void *bytes, bool store
 
 void store_bytes(const struct row *row, const void *bytes)
 {
-    copy(ram, row, (void *)bytes, true);
+    copy(ram_at, row, (void *)bytes, true);
 }
 
 void load_bytes(const struct row *row, void *bytes)
 {
-    copy(ram, row, bytes, false);
+    copy(ram_at, row, bytes, false);
 }
 
 /* A handler or a helper does the access, all of it, with the data register as it is; gives what it is then. */
@@ -82,7 +149,7 @@ uint64_t whole_row(const struct row *row, uint64_t data)
     }
     if (row->store && !checked)
         memcpy(row_bytes, &data, 8);
-    copy(ram, row, row_bytes, row->store);
+    copy(ram_at, row, row_bytes, row->store);
     if (!row->store)
         memcpy(&data, row_bytes, 8);
     return data;
@@ -114,33 +181,33 @@ void check_row(const struct row *row)
     if (row->io)
         return;
     if (row->store) {
-        copy(reference, row, row_bytes, true);
+        copy(page_of_reference, row, row_bytes, true);
         count[COUNT_checked_stores]++;
         return;
     }
-    copy(reference, row, wanted, false);
+    copy(page_of_reference, row, wanted, false);
     count[COUNT_checked_loads]++;
     for (unsigned i = 0; i < row->size; i++)
         if (row_bytes[i] != wanted[i]) {
             header->failed_row = row->number;
-            wrong("wrong data: the load at %#x gave %#04x in byte %u, guest memory holds %#04x", row->vaddr,
-                  row_bytes[i], i, wanted[i]);
+            wrong("wrong data: the load at %#lx gave %#04x in byte %u, guest memory holds %#04x",
+                  (unsigned long)row->vaddr, row_bytes[i], i, wanted[i]);
         }
 }
 
 void check_ram(void)
 {
     for (uint32_t frame = 0; frame < PAGES; frame++)
-        if (stored[frame] && memcmp(page_in(ram, frame), page_in(reference, frame), PAGE_BYTES))
+        if (stored[frame] && memcmp(ram_at(frame), page_of_reference(frame), PAGE_BYTES))
             wrong("wrong data: at the end, guest-physical page %#lx is not what the stores made of it",
                   (unsigned long)physical(frame));
     /* what no store reached must not hold data: a store that went astray leaves some */
     off_t at = 0, end = (off_t)ram_pages << PAGE_BITS;
     while ((at = lseek(ram_fd, at, SEEK_DATA)) >= 0 && at < end) {
         uint64_t page = at >> PAGE_BITS;
-        int64_t frame = frame_named(page);
+        int64_t frame = frame_at(page);
         static const uint8_t zeros[PAGE_BYTES];
-        if ((frame < 0 || !stored[frame]) && memcmp(ram + (page << PAGE_BITS), zeros, PAGE_BYTES))
+        if ((frame < 0 || !stored[frame]) && memcmp(file_at(page), zeros, PAGE_BYTES))
             wrong("wrong data: at the end, guest-physical page %#lx holds what no row stored there",
                   (unsigned long)page);
         at = (off_t)(page + 1) << PAGE_BITS;

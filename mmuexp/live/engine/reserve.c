@@ -16,7 +16,7 @@ enum { MOST_VIEWS = 256, TABLE_BITS = 10 };
 
 struct window {
     uint32_t frame;      /* + 1 that it shows; 0: inaccessible */
-    uint32_t next, prev; /* windows + 1 that show the same frame */
+    window_t next, prev; /* windows + 1 that show the same frame */
     bool writable, listed;
 };
 
@@ -24,9 +24,9 @@ uint8_t *reserve;
 bool every_page_dirty;
 static size_t windows, span, reserve_bytes; /* span: windows of a view; a scheme without views has one */
 static struct window *window;
-static uint32_t first_window[PAGES]; /* of a frame, + 1 */
+static window_t first_window[PAGES]; /* of a frame, + 1 */
 static struct view {
-    uint32_t *listed; /* windows mapped since all of the view were unmapped */
+    window_t *listed; /* windows mapped since all of the view were unmapped */
     size_t listed_count, shown, tables;
     uint16_t *shown_of_table; /* of the 2**10 windows that one page table of the guest stands for */
 } view[MOST_VIEWS];
@@ -70,10 +70,11 @@ static void make_views(size_t views, size_t pages, size_t guard_bytes)
     count[COUNT_peak_mappings] = mappings; /* before the first row, and for good if there is none */
     size_t tables_of_view = (pages >> TABLE_BITS) + 1;
     size_t bytes = windows * (sizeof *window + sizeof *view->listed) + views * tables_of_view * sizeof(uint16_t);
-    window = mmap(NULL, bytes, PROT_READ | PROT_WRITE, FLAGS_NONE | (!checked && views == 1 ? MAP_POPULATE : 0), -1, 0);
+    window = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                  FLAGS_NONE | (!checked && views == 1 && ADDRESS_BITS == 32 ? MAP_POPULATE : 0), -1, 0);
     if (window == MAP_FAILED)
         fail("no address space for the tables of %zu windows: %m", windows);
-    uint32_t *listed = (uint32_t *)(window + windows);
+    window_t *listed = (window_t *)(window + windows);
     uint16_t *shown_of_table = (uint16_t *)(listed + windows);
     for (size_t v = 0; v < views; v++)
         view[v] = (struct view){.listed = listed + v * pages, .shown_of_table = shown_of_table + v * tables_of_view};
@@ -93,7 +94,7 @@ void reserve_views(size_t views, size_t pages)
 
 void touch_reserve_tables(uint32_t frame)
 {
-    touch(&first_window[frame]);
+    touch((uint8_t *)&first_window[frame]);
 }
 
 bool in_reserve(uintptr_t address)
@@ -292,7 +293,7 @@ bool serve_page(const struct row *row, size_t w, uint32_t frame, uint32_t first,
 /* A page became a code page: its writable windows must be so no longer. */
 void protect_windows(uint32_t frame)
 {
-    for (uint32_t w = first_window[frame]; w; w = window[w - 1].next)
+    for (window_t w = first_window[frame]; w; w = window[w - 1].next)
         if (window[w - 1].writable) {
             protect(w - 1, false);
             count[COUNT_protects]++;

@@ -7,18 +7,61 @@ static struct {
 static uint32_t era = 1;
 uint8_t dirty[PAGES];
 
-static uint32_t number[PAGES], frames; /* by frame: the physical page */
-static uint32_t slot[2 * PAGES];       /* hash table of physical pages: frame + 1 */
+static uint64_t number[PAGES]; /* by frame: the physical page */
+static uint32_t frames;
+static uint32_t slot[2 * PAGES]; /* hash table of physical pages: frame + 1 */
 
 static struct {
-    uint32_t page[2], pages;
+    uint64_t page[2];
+    uint32_t pages;
     uint64_t row;
 } learned; /* user mode: pages of a row become known with the next one */
 
-static void learn(uint32_t page, uint32_t frame)
+#ifdef WIDE
+static uint64_t page_of_number[PAGES];
+static uint32_t page_slot[2 * PAGES], numbered; /* hash table of pages: number + 1 */
+
+static uint32_t *slot_of_page(uint64_t page)
 {
-    known[page].frame = frame;
-    known[page].era = era;
+    uint32_t at = (uint32_t)(page ^ page >> 32) * 0x9e3779b1u >> 11;
+    while (page_slot[at] && page_of_number[page_slot[at] - 1] != page)
+        at = (at + 1) & (2 * PAGES - 1);
+    return &page_slot[at];
+}
+
+int64_t page_number_if_any(uint64_t page)
+{
+    return (int64_t)*slot_of_page(page) - 1;
+}
+
+uint32_t page_number(uint64_t page)
+{
+    uint32_t *found = slot_of_page(page);
+    if (*found)
+        return *found - 1;
+    if (numbered == PAGES)
+        fail("more than %d pages are touched", PAGES);
+    page_of_number[numbered] = page;
+    *found = ++numbered;
+    return numbered - 1;
+}
+
+static uint64_t user_page(uint32_t frame)
+{
+    return page_of_number[frame];
+}
+#else
+static uint64_t user_page(uint32_t frame)
+{
+    return frame;
+}
+#endif
+
+static void learn(uint64_t page, uint32_t frame)
+{
+    uint32_t at = page_number(page);
+    known[at].frame = frame;
+    known[at].era = era;
 }
 
 static void learn_earlier_row(uint64_t row)
@@ -26,7 +69,7 @@ static void learn_earlier_row(uint64_t row)
     if (learned.row == row)
         return;
     for (uint32_t i = 0; i < learned.pages; i++)
-        learn(learned.page[i], learned.page[i]);
+        learn(learned.page[i], page_number(learned.page[i]));
     learned.pages = 0;
 }
 
@@ -44,29 +87,31 @@ void touched(const struct row *row)
         learned.page[learned.pages++] = row->second;
 }
 
-int64_t known_frame(uint32_t page)
+int64_t known_frame(uint64_t page)
 {
-    return known[page].era == era ? (int64_t)known[page].frame : -1;
+    int64_t at = page_number_if_any(page);
+    return at >= 0 && known[at].era == era ? (int64_t)known[at].frame : -1;
 }
 
-uint32_t frame_of(uint32_t page)
+uint32_t frame_of(uint64_t page)
 {
+    uint32_t at = page_number(page);
     if (!system_mode)
-        return page;
-    if (known[page].era != era)
-        fail("touches page %#x, which no MAP row told", page);
-    return known[page].frame;
+        return at;
+    if (known[at].era != era)
+        fail("touches page %#lx, which no MAP row told", (unsigned long)page);
+    return known[at].frame;
 }
 
-static uint32_t *slot_of(uint32_t page)
+static uint32_t *slot_of(uint64_t page)
 {
-    uint32_t at = page * 0x9e3779b1u >> 11;
+    uint32_t at = (uint32_t)(page ^ page >> 32) * 0x9e3779b1u >> 11;
     while (slot[at] && number[slot[at] - 1] != page)
         at = (at + 1) & (2 * PAGES - 1);
     return &slot[at];
 }
 
-uint32_t frame_of_map(uint32_t page)
+uint32_t frame_of_map(uint64_t page)
 {
     uint32_t *found = slot_of(page);
     if (*found)
@@ -74,8 +119,8 @@ uint32_t frame_of_map(uint32_t page)
     if (frames == PAGES)
         fail("more than %d physical pages are named", PAGES);
     if (page >= ram_pages)
-        fail("physical page %#x lies above the %lu MiB of guest RAM that this host has address space for", page,
-             (unsigned long)(ram_pages >> (20 - PAGE_BITS)));
+        fail("physical page %#lx lies above the %lu MiB of guest RAM that this host has address space for",
+             (unsigned long)page, (unsigned long)(ram_pages >> (20 - PAGE_BITS)));
     number[frames] = page;
     *found = ++frames;
     return frames - 1;
@@ -83,23 +128,42 @@ uint32_t frame_of_map(uint32_t page)
 
 uint64_t physical(uint32_t frame)
 {
-    return system_mode ? number[frame] : frame;
+    return system_mode ? number[frame] : user_page(frame);
 }
 
 int64_t frame_named(uint64_t page)
 {
-    return system_mode ? (int64_t)*slot_of(page) - 1 : (int64_t)page;
+    return system_mode ? (int64_t)*slot_of(page) - 1 : page_number_if_any(page);
 }
 
-static void touch_page(uint32_t page, uint32_t frame)
+static void touch_page(uint64_t page, uint32_t frame)
 {
-    touch(ram + (physical(frame) << PAGE_BITS));
-    touch(&known[page]);
+    touch(ram_at(frame));
+    touch((uint8_t *)&known[page_number(page)]);
     touch(&dirty[frame]);
     touch_code_tables(frame);
     touch_reserve_tables(frame);
     if (scheme.touch_tables)
         scheme.touch_tables(page);
+}
+
+/* Untimed, where addresses have more bits than a table can be filled for. */
+void prepare_tables(uint32_t n)
+{
+    if (ADDRESS_BITS == 32)
+        return;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t vaddr = rows.vaddr[i], sign = vaddr >> (ADDRESS_BITS - 1);
+        if (rows.op[i] == OP_FLUSH || rows.op[i] > OP_MAP)
+            continue; /* its address is none */
+        row_at = i;
+        if (sign && sign != UINT64_MAX >> (ADDRESS_BITS - 1))
+            fail("address %#lx takes more than %d bits, and the tables of a live engine are for %d",
+                 (unsigned long)vaddr, ADDRESS_BITS, ADDRESS_BITS);
+        if (scheme.prepare && rows.op[i] <= OP_STORE)
+            scheme.prepare(vaddr);
+    }
+    row_at = 0;
 }
 
 /*
@@ -110,11 +174,14 @@ void populate(uint32_t n)
 {
     static uint8_t populated[PAGES];
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t page = rows.vaddr[i] >> PAGE_BITS, frame = page;
+        uint64_t page = rows.vaddr[i] >> PAGE_BITS;
+        uint32_t frame;
         if (system_mode && rows.op[i] == OP_MAP)
             frame = frame_of_map(rows.page[i]);
         else if (system_mode || rows.op[i] > OP_STORE)
             continue;
+        else
+            frame = page_number(page);
         if (!populated[frame]) {
             touch_page(page, frame);
             populated[frame] = 1;
@@ -148,7 +215,7 @@ struct row current_row(void)
         .vaddr = vaddr,
         .size = size,
         .page = vaddr >> PAGE_BITS,
-        .second = ((vaddr >> PAGE_BITS) + 1) & (PAGES - 1),
+        .second = ((vaddr >> PAGE_BITS) + 1) & LAST_PAGE,
         .first = first,
         .last = crosses ? PAGE_MASK : first + size - 1,
         .second_last = first + size - 1 - PAGE_BYTES,
@@ -161,7 +228,7 @@ struct row current_row(void)
 
 void other_row(uint32_t i)
 {
-    uint32_t vaddr = rows.vaddr[i], page = vaddr >> PAGE_BITS;
+    uint64_t vaddr = rows.vaddr[i], page = vaddr >> PAGE_BITS;
     switch (rows.op[i]) {
     case OP_EXEC:
         learn_earlier_row(rows_before + i);
@@ -171,9 +238,9 @@ void other_row(uint32_t i)
         *entered_at(vaddr) =
             (struct entered){vaddr, rows.size[i], code_epoch | (is_checked(block) ? CHECKED : 0), block};
         if (!system_mode) {
-            learn(page, page);
+            learn(page, page_number(page));
             if ((vaddr & PAGE_MASK) + rows.size[i] > PAGE_BYTES)
-                learn((page + 1) & (PAGES - 1), (page + 1) & (PAGES - 1));
+                learn((page + 1) & LAST_PAGE, page_number((page + 1) & LAST_PAGE));
         }
         break;
     case OP_FLUSH:
@@ -188,11 +255,11 @@ void other_row(uint32_t i)
         if (scheme.flush_page)
             scheme.flush_page(page);
         if (system_mode)
-            known[page].era = 0, code_epoch++;
+            known[page_number(page)].era = 0, code_epoch++;
         break;
     case OP_MAP:
         uint32_t frame = frame_of_map(rows.page[i]);
-        bool was_known = known[page].era == era;
+        bool was_known = known[page_number(page)].era == era;
         learn(page, frame);
         if (scheme.mapped && !was_known)
             scheme.mapped(page, frame);

@@ -27,12 +27,12 @@ void tlb_flush(void)
     invalidate_from(planted == PLANT_STALE_ENTRY);
 }
 
-static bool holds(const struct entry *entry, uint32_t page)
+static bool holds(const struct entry *entry, uint64_t page)
 {
     return !(entry->address & INVALID) && entry->address >> PAGE_BITS == page;
 }
 
-void tlb_flush_page(uint32_t page)
+void tlb_flush_page(uint64_t page)
 {
     uint32_t set = page & (entries - 1);
     for (unsigned mode = 0; mode < 2; mode++) {
@@ -43,9 +43,9 @@ void tlb_flush_page(uint32_t page)
     }
 }
 
-static uint64_t addend_of(uint32_t page, uint32_t frame)
+static uint64_t addend_of(uint64_t page, uint32_t frame)
 {
-    return (uint64_t)ram + ram_offset(frame) - ((uint64_t)page << PAGE_BITS);
+    return (uint64_t)ram_at(frame) - (page << PAGE_BITS);
 }
 
 void tlb_protect(uint32_t frame)
@@ -58,12 +58,12 @@ void tlb_protect(uint32_t frame)
         }
 }
 
-static uint64_t address_for_stores(uint32_t page, uint32_t frame)
+static uint64_t address_for_stores(uint64_t page, uint32_t frame)
 {
     return (uint64_t)page << PAGE_BITS | (noticed(frame) ? NOT_RAM : 0);
 }
 
-static void look_up(const struct row *row, uint32_t page, uint32_t first, uint32_t last)
+static void look_up(const struct row *row, uint64_t page, uint32_t first, uint32_t last)
 {
     uint32_t set = page & (entries - 1), frame = frame_of(page);
     struct entry *read = &tlb[row->user].read[set], *write = &tlb[row->user].write[set];

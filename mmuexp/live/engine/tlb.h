@@ -19,7 +19,7 @@ extern struct mode_tables tlb[2]; /* kernel, user */
 
 void tlb_start(unsigned tlb_bits);
 void tlb_flush(void);
-void tlb_flush_page(uint32_t page);
+void tlb_flush_page(uint64_t page);
 void tlb_protect(uint32_t frame);           /* the page became a code page: stores to it must come to the helper */
 extern void (*const tlb_slow_vector)(void); /* the stub that calls it, for code that may be copied */
 uint64_t tlb_slow_row(uint64_t stored, uint64_t from, uint64_t rbx);
@@ -35,6 +35,28 @@ extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_se
  * as on the i386 host.
  */
 /* clang-format off */
+#ifdef WIDE
+#define LOOK_UP(mask, side, at)                                                                                        \
+    BEGIN                                                                                                              \
+    "movq %%rcx, %%rsi\n"                                                                                              \
+    "movq %%rcx, %%rax\n"                                                                                              \
+    "shrq $12 - 4, %%rsi\n"                                                                                            \
+    "andq " mask ", %%rax\n"                                                                                           \
+    "andl $0x7ffffff0, %%esi\n" PATCHED(1, 4)                                                                          \
+    "leaq " side "(%[tables], %%rsi), %%rsi\n"                                                                         \
+    "cmpq (%%rsi), %%rax\n"                                                                                            \
+    "movq " at ", %%rax\n"                                                                                             \
+    "je 75f\n"                                                                                                         \
+    "74: call *tlb_slow_vector\n" /* absolute: the code may be copied */                                               \
+    "jmp 79f\n"                                                                                                        \
+    "75: addq 8(%%rsi), %%rax\n"
+#define AT "%q[access]"
+#define IN_MASK "%q[mask]"
+#define MASK_1 "$-4096" /* the page, and the bits that an aligned address has not */
+#define MASK_2 "$-4095"
+#define MASK_4 "$-4093"
+#define MASK_8 "$-4089"
+#else
 #define LOOK_UP(mask, side, at)                                                                                        \
     BEGIN                                                                                                              \
     "movl %%ecx, %%esi\n"                                                                                              \
@@ -49,6 +71,13 @@ extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_se
     "74: call *tlb_slow_vector\n" /* absolute: the code may be copied */                                               \
     "jmp 79f\n"                                                                                                        \
     "75: addq 8(%%rsi), %%rax\n"
+#define AT "%k[access]"
+#define IN_MASK "%k[mask]"
+#define MASK_1 "$0xfffff000" /* the page, and the bits that an aligned address has not */
+#define MASK_2 "$0xfffff001"
+#define MASK_4 "$0xfffff003"
+#define MASK_8 "$0xfffff007"
+#endif
 /* clang-format on */
 #define HIT_END(store, bytes) END_WITH("74b", "75b", store, bytes)
 
@@ -66,7 +95,7 @@ extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_se
     ({                                                                                                                 \
         register uint64_t high_ asm("r9") = 0;                                                                         \
         uint64_t data_, low_;                                                                                          \
-        asm volatile(LOOK_UP(mask, TLB_READ, "%k[access]") HIT_LOAD_##n HIT_END(0, n)                                  \
+        asm volatile(LOOK_UP(mask, TLB_READ, AT) HIT_LOAD_##n HIT_END(0, n)                                            \
                      : "=&d"(low_), [high] "+r"(high_)                                                                 \
                      : "c"(vaddr), [access] "r"(where), [tables] "r"(CONTEXT)maskin                                    \
                      : "rax", "rsi", "cc", "memory");                                                                  \
@@ -77,34 +106,29 @@ extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_se
     do {                                                                                                               \
         uint64_t data_ = (value); /* the helper leaves something else in rdx */                                        \
         register uint64_t high_ asm("r9") = data_ >> 32;                                                               \
-        asm volatile(LOOK_UP(mask, TLB_WRITE, "%k[access]") HIT_STORE_##n HIT_END(1, n)                                \
+        asm volatile(LOOK_UP(mask, TLB_WRITE, AT) HIT_STORE_##n HIT_END(1, n)                                          \
                      : "+d"(data_)                                                                                     \
                      : "c"(vaddr), [high] "r"(high_), [access] "r"(where), [tables] "r"(CONTEXT)maskin                 \
                      : "rax", "rsi", "cc", "memory");                                                                  \
     } while (0)
-
-#define MASK_1 "$0xfffff000" /* the page, and the bits that an aligned address has not */
-#define MASK_2 "$0xfffff001"
-#define MASK_4 "$0xfffff003"
-#define MASK_8 "$0xfffff007"
 
 /* What loop.h asks for. A row of several pieces that is no power of two and crosses goes to the helper. */
 #define LOAD_BY_TLB(n, vaddr, at) TLB_LOAD(n, MASK_##n, , vaddr, at)
 #define STORE_BY_TLB(n, vaddr, at, data) TLB_STORE(n, MASK_##n, , vaddr, at, data)
 #define COMMA ,
 /* clang-format off */
-#define LOAD_PIECE_BY_TLB(n, vaddr, at) TLB_LOAD(n, "%k[mask]", COMMA [mask] "r"(tlb_mask(size)), vaddr, at)
+#define LOAD_PIECE_BY_TLB(n, vaddr, at) TLB_LOAD(n, IN_MASK, COMMA [mask] "r"(tlb_mask(size)), vaddr, at)
 #define STORE_PIECE_BY_TLB(n, vaddr, at, data)                                                                         \
-    TLB_STORE(n, "%k[mask]", COMMA [mask] "r"(tlb_mask(size)), vaddr, at, data)
+    TLB_STORE(n, IN_MASK, COMMA [mask] "r"(tlb_mask(size)), vaddr, at, data)
 /* clang-format on */
 #define CONTEXT_BY_TLB (&tlb[!system_mode || rows.flags[row_at] & FLAG_USER])
 #define PIECES_FIRST_BY_TLB                                                                                            \
     if (size & (size - 1) && (vaddr & PAGE_MASK) + size > PAGE_BYTES)                                                  \
     tlb_slow_row(0, 0, 0)
 
-static inline uint32_t tlb_mask(uint32_t size)
+static inline uint64_t tlb_mask(uint32_t size)
 {
-    return ~PAGE_MASK | (size & (size - 1) ? 0 : size - 1);
+    return ~(uint64_t)PAGE_MASK | (size & (size - 1) ? 0 : size - 1);
 }
 
 #endif

@@ -29,8 +29,9 @@ struct run {
     uint32_t next;              /* in its bucket */
     uint32_t next_of_block;
     struct key {
-        uint32_t vaddr, size; /* of the block that it begins with; size 0: none */
-        uint32_t block;       /* whose accesses these are, where they have sites; 0 */
+        uint64_t vaddr;
+        uint32_t size;  /* of the block that it begins with; size 0: none */
+        uint32_t block; /* whose accesses these are, where they have sites; 0 */
         bool by_tlb;
         uint8_t accesses, kind[RUN_ROWS], position[RUN_ROWS];
     } key;
@@ -44,8 +45,8 @@ struct instance {
 
 volatile uint32_t run_row; /* of the code at work; 0 in the loop */
 volatile bool run_left;
-uint32_t (*moved_address)(uint32_t vaddr);
-uint64_t stub_context;
+uint64_t (*moved_address)(uint64_t vaddr);
+uint64_t stub_context, stores_context;
 static const struct path *template[KINDS], *slow_template[KINDS];
 static const uint8_t *shared_stub[KINDS];
 static uint32_t *runs_of;                /* a block: the first */
@@ -54,7 +55,7 @@ static struct run *runs;
 static uint32_t run_count = 1, bucket[BUCKETS], instances, cursor;
 static struct instance *instance;
 static const uint8_t **target;    /* of each instance: the list */
-static const uint32_t *addresses; /* of the rows, as the fast path takes them */
+static const column_t *addresses; /* of the rows, as the fast path takes them */
 static uint8_t *code;
 static size_t code_used;
 
@@ -173,9 +174,16 @@ static uint8_t *emit_call_out_of_line(uint8_t *to, const struct run *run, uint32
 static uint8_t *emit_check(uint8_t *to, const struct run *run, uint8_t **asks)
 {
     struct entered *block = entered_at(run->key.vaddr);
+#ifdef WIDE
+    to = emit(emit(to, "\x48\xb8", 2), &run->key.vaddr, sizeof run->key.vaddr); /* movq $vaddr, %rax */
+    to = emit_word(to, "\x48\x39\x04\x25", 4, low(&block->vaddr));              /* cmpq %rax, vaddr */
+    to = emit_leave_if_not_equal(to);
+    to = emit_word(emit_word(to, "\x81\x3c\x25", 3, low(&block->size)), "", 0, run->key.size); /* cmpl $, size */
+#else
     uint64_t key = (uint64_t)run->key.size << 32 | run->key.vaddr;
     to = emit(emit(to, "\x48\xb8", 2), &key, sizeof key);  /* movq $key, %rax */
     to = emit_word(to, "\x48\x39\x04\x25", 4, low(block)); /* cmpq %rax, vaddr and size */
+#endif
     to = emit_leave_if_not_equal(to);
     to = emit_word(to, "\x48\x8b\x04\x25", 4, low(&code_epoch));   /* movq code_epoch, %rax */
     to = emit_word(to, "\x48\x39\x04\x25", 4, low(&block->epoch)); /* cmpq %rax, epoch */
@@ -212,7 +220,11 @@ static void translate(struct run *run)
         uint32_t row = before + j;
         to =
             emit(emit_word(to, "\xc7\x04\x25", 3, low((const void *)&run_row)), &row, sizeof row); /* movl $, run_row */
-        to = emit_word(to, "\x8b\x8b", 2, 4 * row); /* movl 4*row(%rbx), %ecx */
+#ifdef WIDE
+        to = emit_word(to, "\x48\x8b\x8b", 3, sizeof(column_t) * row); /* movq 8*row(%rbx), %rcx */
+#else
+        to = emit_word(to, "\x8b\x8b", 2, sizeof(column_t) * row); /* movl 4*row(%rbx), %ecx */
+#endif
 #ifdef DEPENDENT /* each address waits for the data that was loaded last, as in a linked list */
         to = emit(to, "\x83\xe2\x00\x01\xd1", 5); /* andl $0, %edx; addl %edx, %ecx */
 #endif
@@ -221,8 +233,8 @@ static void translate(struct run *run)
     }
     if (key->by_tlb && key->accesses)
         to = emit_count(to, COUNT_softmmu_accesses, key->accesses);
-    to = emit_word(to, "\x48\x81\xc3", 3, 4 * (before + key->accesses)); /* addq $, %rbx */
-    to = emit(to, "\x49\x83\xc4\x08\x41\xff\x24\x24", 8);                /* addq $8, %r12; jmp *(%r12) */
+    to = emit_word(to, "\x48\x81\xc3", 3, sizeof(column_t) * (before + key->accesses)); /* addq $, %rbx */
+    to = emit(to, "\x49\x83\xc4\x08\x41\xff\x24\x24", 8);                               /* addq $8, %r12; jmp *(%r12) */
     for (uint32_t j = 0; j < key->accesses && !key->by_tlb; j++)
         if (leave_at[key->kind[j]][0])
             to = emit_call_out_of_line(to, run, j);
@@ -340,7 +352,7 @@ void plan_runs(uint32_t n)
         forget_runs();
     addresses = rows.vaddr;
     if (moved_address) {
-        static uint32_t *moved;
+        static column_t *moved;
         if (!moved)
             moved = memory(CHUNK_ROWS * sizeof *moved, PROT_READ | PROT_WRITE);
         for (uint32_t i = 0; i < n; i++)
@@ -365,13 +377,14 @@ void plan_runs(uint32_t n)
 /* Run the list from instance `at` on, its first code from `begin`: the instance and the row at which it ended. */
 static uint32_t enter(uint32_t at, const uint8_t *begin, uint32_t *row)
 {
-    const uint32_t *vaddr = addresses + instance[at].first;
+    const column_t *vaddr = addresses + instance[at].first;
     register const uint8_t **next asm("r12") = target + at;
     register uint64_t context asm("r8") = scheme.context ? scheme.context(instance[at].user) : 0;
+    register uint64_t for_stores asm("r9") = stores_context;
     asm volatile("call *%[begin]"
-                 : "+b"(vaddr), "+r"(next), "+r"(context)
+                 : "+b"(vaddr), "+r"(next), "+r"(context), "+r"(for_stores)
                  : [begin] "r"(begin)
-                 : "rax", "rcx", "rdx", "rsi", "r9", "cc", "memory");
+                 : "rax", "rcx", "rdx", "rsi", "cc", "memory");
     *row = vaddr - addresses;
     return next - target;
 }
@@ -420,7 +433,7 @@ bool in_translated_code(uint64_t address)
 void translated_row(uint64_t address, uint64_t rbx)
 {
     if (in_translated_code(address))
-        row_at = (const uint32_t *)rbx - addresses;
+        row_at = (const column_t *)rbx - addresses;
 }
 
 /* Where the fast path ends whose access is at `address`; 0: no access of ours. `*leave`: where the list is left. */

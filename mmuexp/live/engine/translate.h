@@ -14,6 +14,8 @@
 #endif
 #undef CONTEXT
 #define CONTEXT context
+#undef STORES_CONTEXT
+#define STORES_CONTEXT for_stores
 
 #define TEMPLATES(n)                                                                                                   \
     (void)LOAD(n, vaddr, vaddr);                                                                                       \
@@ -24,6 +26,8 @@ static __attribute__((used, noinline)) void TEMPLATES_NAME(uint64_t row_vaddr, u
 {
     register uint64_t vaddr asm("rcx") = row_vaddr;
     register uint64_t context asm("r8") = row_context;
+    register uint64_t for_stores asm("r9") = row_context;
+    (void)for_stores;
     TEMPLATES(1);
     TEMPLATES(2);
     TEMPLATES(4);
