@@ -66,6 +66,11 @@ __attribute__((used, aligned(64))) static uint8_t *byte_base[MAX_ENTRIES + 1];
 #include "loop.h"
 #include "translate.h"
 
+static uint64_t context(bool user)
+{
+    return (uint64_t)byte_lookup;
+}
+
 static void run(void)
 {
     run_translated(run_rows);
@@ -171,6 +176,7 @@ static void touch_tables(uint64_t page)
 const struct scheme scheme = {
     .start = start,
     .run = run,
+    .context = context,
     .fault = fault,
     .protect = protect_windows,
     .flush = flush,

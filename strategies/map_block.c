@@ -62,6 +62,11 @@ __attribute__((used, aligned(64))) static uintptr_t block_table[GUEST_BLOCKS];
 #include "loop.h"
 #include "translate.h"
 
+static uint64_t context(bool user)
+{
+    return (uint64_t)block_table;
+}
+
 static void run(void)
 {
     run_translated(run_rows);
@@ -253,6 +258,7 @@ static void flush_page(uint64_t page)
 const struct scheme scheme = {
     .start = start,
     .run = run,
+    .context = context,
     .fault = fault,
     .protect = protect_windows,
     .flush = flush,

@@ -16,7 +16,7 @@ from mmuexp.analysis.given import given_traces, label_of, opened_trace
 from mmuexp.arguments import positive
 from mmuexp.errors import SchemeStopped
 from mmuexp.events import FIRST_EXTRA
-from mmuexp.guest import BATCH_ROWS, Columns
+from mmuexp.guest import ADDRESS_BITS, BATCH_ROWS, Columns
 from mmuexp.live.build import NoEngine, engine_for, source_of
 from mmuexp.live.limits import MEMORY_MB, check_memory, mappings_needed, memory_needed
 from mmuexp.live.process import Engine, EngineDied, NoMappings, Plant, WrongData
@@ -67,11 +67,11 @@ class VerifiedRun:
 class _Pair:
     """The model and the engine of one scheme, fed in step."""
 
-    def __init__(self, strategy: Strategy, mode: str, where: str, **options: Any):
+    def __init__(self, strategy: Strategy, mode: str, where: str, *, address_bits: int = ADDRESS_BITS, **options: Any):
         self.strategy, self.mode = strategy, mode
         self.survey = Survey(mode, where)
-        self.replay = Replay(strategy, mode, where=where, log=LOG)
-        self.engine = Engine(strategy, mode, **options)
+        self.replay = Replay(strategy, mode, where=where, log=LOG, address_bits=address_bits)
+        self.engine = Engine(strategy, mode, address_bits=address_bits, **options)
         named = {name: at for at, name in enumerate(self.engine.counters)}
         columns = strategy.columns()
         counted = {name: _counted_as(name, at) for name, at in columns.items() if name not in strategy.lacks()}
@@ -117,7 +117,7 @@ def verify_one(
     outcome, before = VerifiedRun(label, strategy), 0
     if progress is not None:
         progress(label, 0, trace.rows)
-    with _Pair(strategy, trace.mode, label, **options) as pair:
+    with _Pair(strategy, trace.mode, label, address_bits=trace.address_bits, **options) as pair:
         try:
             for columns in trace.batches():
                 pair.feed(columns)
@@ -165,7 +165,7 @@ def _first_row(
     """
     first, found = batch_row, False
     for piece in PIECES:
-        with _Pair(strategy, trace.mode, label, **options) as pair:
+        with _Pair(strategy, trace.mode, label, address_bits=trace.address_bits, **options) as pair:
             for columns in _pieces(trace, first, piece):
                 at, wrong = pair.engine.rows, None
                 try:

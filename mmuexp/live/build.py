@@ -60,9 +60,7 @@ def engine_of(strategy: type[Strategy] | None, extra: tuple[str, ...] = ()) -> P
     return _built(Path(source.name).stem, parts, (*CFLAGS, *extra), what)
 
 
-def engine_for(
-    strategy: Strategy | None, extra: tuple[str, ...] = (), address_bits: int = ADDRESS_BITS
-) -> Path:
+def engine_for(strategy: Strategy | None, extra: tuple[str, ...] = (), address_bits: int = ADDRESS_BITS) -> Path:
     """The compiled engine of a scheme with these parameters: those of `COMPILED_IN` are flags, -DNAME=VALUE.
 
     `address_bits` are the trace's; of 64, a program of its own.

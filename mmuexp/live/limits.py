@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mmuexp.errors import MmuexpError, TraceError, option
-from mmuexp.guest import ADDRESS_BITS, PAGE_BYTES
+from mmuexp.errors import MmuexpError, option
+from mmuexp.guest import PAGE_BYTES
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy import Strategy
@@ -14,23 +14,12 @@ MEMORY_MB = 2_000  # that an engine may take unless the user says otherwise
 
 
 def memory_needed(trace: Any, label: str) -> int:
-    """At most so many bytes: guest RAM has each page that the trace touches, and the reference has it once more.
-
-    Raises TraceError for a trace of 64 bits.
-    """
-    refuse_wide(trace, label)
+    """At most so many bytes: guest RAM has each page that the trace touches, and the reference has it once more."""
     survey = Survey(trace.mode, label)
     for columns in trace.batches():
         survey.check(columns)
     pages = survey.counts()["pages"] if trace.mode == "user" else len(survey.frame_numbers())
     return 2 * PAGE_BYTES * pages
-
-
-def refuse_wide(trace: Any, label: str) -> None:
-    """Raise TraceError for a trace of 64 bits, which no engine runs."""
-    if trace.address_bits != ADDRESS_BITS:
-        what = f"has addresses of {trace.address_bits} bits, which the live engine does not run"
-        raise TraceError(what, where=label, todo="compare it without the engine")
 
 
 def check_memory(needed: int, label: str, limit_mb: int) -> str:
@@ -45,7 +34,10 @@ def check_memory(needed: int, label: str, limit_mb: int) -> str:
 
 def mappings_needed(trace: Any, strategy: Strategy, label: str) -> str:
     """How many mappings the whole trace needs, as the model knows, and how many the host allows."""
-    survey, replay = Survey(trace.mode, label), Replay(strategy, trace.mode, where=label)
+    survey, replay = (
+        Survey(trace.mode, label),
+        Replay(strategy, trace.mode, where=label, address_bits=trace.address_bits),
+    )
     for columns in trace.batches():
         replay.feed(survey.feed(columns))
     allowed = MAP_COUNT.read_text().strip() if MAP_COUNT.exists() else "unknown"

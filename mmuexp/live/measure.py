@@ -24,7 +24,6 @@ import numpy as np
 from mmuexp.arguments import positive, whole_number
 from mmuexp.errors import UsageError, option
 from mmuexp.guest import Columns, Op
-from mmuexp.live.limits import refuse_wide
 from mmuexp.live.process import Engine
 from mmuexp.progress import Progress
 from mmuexp.replay.survey import Survey
@@ -90,7 +89,6 @@ def measure(
     `between` is called before each round, and after the last; its time is not of the budget. Raises NoEngine,
     EngineFailed, TraceError.
     """
-    refuse_wide(trace, label)
     times: list[list[float]] = [[] for _ in strategies]
     loops: list[float] = []
     spent = 0.0
@@ -154,8 +152,9 @@ def _round(
     rows = None if trace.rows is None or rounds is None else trace.rows * rounds
     with ExitStack() as stack:
         cpu = max(os.sched_getaffinity(0))
-        bare = stack.enter_context(Engine(None, trace.mode, checked=False, cpu=cpu))
-        engines = [stack.enter_context(Engine(one, trace.mode, checked=False, cpu=cpu)) for one in strategies]
+        how: Any = {"checked": False, "cpu": cpu, "address_bits": trace.address_bits}
+        bare = stack.enter_context(Engine(None, trace.mode, **how))
+        engines = [stack.enter_context(Engine(one, trace.mode, **how)) for one in strategies]
         first = untimed = 0  # this turn's first row; accesses of the warm-up
         for number, columns in enumerate(_turns(trace, survey, warmup)):
             at = (turn + number) % (len(engines) + 1)  # none is always first, or always last

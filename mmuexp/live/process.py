@@ -19,10 +19,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from mmuexp.emulator.faults import FAULT  # here the cause is its place among `counters`
+from mmuexp.emulator.faults import fault_type  # here the cause is its place among `counters`
 from mmuexp.errors import MmuexpError, option
 from mmuexp.guest import ADDRESS_BITS, BATCH_ROWS, Columns, dtypes_of
 from mmuexp.live.build import engine_for
+from mmuexp.replay.pages import FEWEST_WIDE_BITS
 from mmuexp.strategy import Strategy
 
 HEADER_BYTES, MESSAGE_BYTES = 4096, 512  # engine.h
@@ -99,8 +100,8 @@ class Engine:
     """A scheme (None: no translation, the bare loop) at work on one trace of `mode` "user" or "system".
 
     `checked`: every store writes a value that names its row, every load is compared with a reference memory. `cpu`: the
-    processor that it runs on; None is where it happens to start. `extra`: more flags to compile it with; `wrapper`, for
-    tests: a program that runs it. Raises NoEngine, EngineFailed.
+    processor that it runs on; None is where it happens to start. `address_bits` are the trace's. `extra`: more flags to
+    compile it with; `wrapper`, for tests: a program that runs it. Raises NoEngine, EngineFailed, UsageError.
     """
 
     def __init__(
@@ -114,10 +115,13 @@ class Engine:
         cpu: int | None = None,
         wrapper: tuple[str, ...] = (),
         extra: tuple[str, ...] = (),
+        address_bits: int = ADDRESS_BITS,
     ):
-        self.strategy, self.time_limit = strategy, time_limit
+        if strategy is not None and address_bits != ADDRESS_BITS:
+            strategy = strategy.of_guest(FEWEST_WIDE_BITS)  # it refuses addresses that take more
+        self.strategy, self.time_limit, self.address_bits = strategy, time_limit, address_bits
         self.name = "no translation" if strategy is None else str(strategy)
-        self.program = engine_for(strategy, extra)
+        self.program = engine_for(strategy, extra, address_bits)
         self.counters = counters(self.program)
         self.rows = 0
         command = [*wrapper, str(self.program), "{fd}", mode, str(int(checked)), str(int(plant)), *settings(strategy)]
@@ -130,17 +134,18 @@ class Engine:
         self._answer("start")
 
     def _start(self, command: list[str]) -> None:
-        log_bytes = -(-LOG_RECORDS * FAULT.itemsize // 64) * 64
-        size = HEADER_BYTES + log_bytes + BATCH_ROWS * sum(dtype.itemsize for dtype in DTYPES)
+        fault, dtypes = fault_type(self.address_bits), dtypes_of(self.address_bits)
+        log_bytes = -(-LOG_RECORDS * fault.itemsize // 64) * 64
+        size = HEADER_BYTES + log_bytes + BATCH_ROWS * sum(dtype.itemsize for dtype in dtypes)
         fd = os.memfd_create("mmuexp-engine", os.MFD_CLOEXEC)
         try:
             os.ftruncate(fd, size)
             memory = mmap.mmap(fd, size, mmap.MAP_SHARED)
             self._header = np.frombuffer(memory, "u8", len(self.counters) + 4)
             self._message = np.frombuffer(memory, "u1", MESSAGE_BYTES, self._header.nbytes)
-            self._log = np.frombuffer(memory, FAULT, LOG_RECORDS, HEADER_BYTES)
+            self._log = np.frombuffer(memory, fault, LOG_RECORDS, HEADER_BYTES)
             at, columns = HEADER_BYTES + log_bytes, []
-            for dtype in DTYPES:
+            for dtype in dtypes:
                 columns.append(np.frombuffer(memory, dtype, BATCH_ROWS, at))
                 at += columns[-1].nbytes
             self._columns = Columns(*columns)
@@ -173,7 +178,7 @@ class Engine:
         return int(self._header[len(self.counters)])
 
     def faults(self) -> np.ndarray:
-        """FAULT[faults] of the rows of the last `feed`, as the host reported them; rows from 0 of the trace."""
+        """Records (fault_type) of the rows of the last `feed`, as the host reported them; rows from 0 of the trace."""
         return self._log[: int(self._header[len(self.counters) + 1])].copy()
 
     def close(self) -> None:

@@ -81,7 +81,7 @@ def timed_apart(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int =
 
 
 def timed_trace_apart(trace, strategy: Strategy) -> str:
-    with _Pair(strategy, trace.mode, "rows", checked=False) as pair:
+    with _Pair(strategy, trace.mode, "rows", address_bits=trace.address_bits, checked=False) as pair:
         for columns in trace.batches():
             before = pair.engine.rows
             pair.feed(columns)

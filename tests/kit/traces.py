@@ -34,6 +34,15 @@ def widened(columns: Columns, by: int = 0) -> Columns:
     return columns._replace(vaddr=vaddr, page=columns.page.astype("u8"))
 
 
+def inner(rows: Columns) -> Columns:
+    """The rows that touch neither the first nor the last page of 32 bits, beside which there is nothing."""
+    first = rows.vaddr.astype("i8")
+    last = first + np.maximum(rows.size, 1) * (rows.op <= Op.EXEC)
+    places = np.isin(rows.op, (Op.LOAD, Op.STORE, Op.EXEC, Op.FLUSH_PAGE, Op.MAP))
+    kept = ~places | (first >= 4096) & (last < PAGES - 1 << 12)
+    return Columns(*(column[kept] for column in rows))
+
+
 def concat(parts: list[Columns]) -> Columns:
     """One piece of several."""
     return Columns(*map(np.concatenate, zip(*parts, strict=True)))

@@ -28,7 +28,7 @@ class Fake:
     log: list[str]
     fails_at: dict[str, str]  # scheme -> "start" or "feed"
 
-    def __init__(self, strategy, mode, *, checked, cpu):
+    def __init__(self, strategy, mode, *, checked, cpu, address_bits):
         assert not checked  # checks take time
         self.name = "bare" if strategy is None else str(strategy)
         self.round = sum(fake.name == self.name for fake in Fake.made)

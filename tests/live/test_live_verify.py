@@ -262,7 +262,7 @@ def test_what_is_compared_is_what_happened():
 
 def verified(path) -> None:
     with open_trace(path) as trace:
-        for strategy in default_strategies(trace.mode):
+        for strategy in default_strategies(trace.mode, trace.address_bits):
             try:
                 found = verify_one(trace, strategy, str(path))
             except SchemeStopped:

@@ -1,11 +1,8 @@
 """A guest of 64 bits counts what one of 32 bits counts that does the same, wherever its addresses lie."""
 
-import numpy as np
 import pytest
 from kit.replays import run
-from kit.traces import columns_of, random_trace, widened
-
-from mmuexp.guest import PAGES, Columns, Op
+from kit.traces import columns_of, inner, random_trace, widened
 
 SIZES = {"table_bytes", "table_lines", "table_resident_bytes", "reserved_bytes"}
 LOW, HIGH = 1 << 42, 0xFFFF_8000_0000_0000
@@ -14,15 +11,6 @@ WHEREVER = (
     "map-block,pool_blocks=3", "map-block,map_block_bits=13,map_pages=2,pool_blocks=2,evict=random",
     "page-table", "page-table,live=16,tables=1",
 )  # fmt: skip
-
-
-def inner(rows: Columns) -> Columns:
-    """The rows that touch neither the first nor the last page of 32 bits, beside which there is nothing."""
-    first = rows.vaddr.astype("i8")
-    last = first + np.maximum(rows.size, 1) * (rows.op <= Op.EXEC)
-    places = np.isin(rows.op, (Op.LOAD, Op.STORE, Op.EXEC, Op.FLUSH_PAGE, Op.MAP))
-    kept = ~places | (first >= 4096) & (last < PAGES - 1 << 12)
-    return Columns(*(column[kept] for column in rows))
 
 
 @pytest.fixture(scope="module", params=["user", "system"])

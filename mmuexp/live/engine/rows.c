@@ -208,7 +208,8 @@ uint64_t guest_insns(void)
 
 struct row current_row(void)
 {
-    uint32_t i = row_at + run_row, vaddr = rows.vaddr[i], size = rows.size[i], first = vaddr & PAGE_MASK;
+    uint32_t i = row_at + run_row, size = rows.size[i], first = rows.vaddr[i] & PAGE_MASK;
+    uint64_t vaddr = rows.vaddr[i];
     bool crosses = first + size > PAGE_BYTES;
     return (struct row){
         .number = rows_before + i,

@@ -1,0 +1,62 @@
+"""Guests of 64 bits run for real: model and engine agree wherever their addresses lie, on data, too."""
+
+import pytest
+from kit.replays import Rows, apart, timed_apart
+from kit.traces import columns_of, inner, random_trace, widened, write
+
+from mmuexp.analysis.compare import compare
+from mmuexp.analysis.verify import verify_one
+from mmuexp.errors import UsageError
+from mmuexp.live.process import Engine, EngineFailed
+from mmuexp.strategy.registry import parse_spec
+
+LOW, HIGH = 1 << 42, 0xFFFF_8000_0000_0000
+SPECS = [
+    "softmmu", "softmmu-qemu10,window_insns=500", "byte-lookup,entries=4", "byte-lookup,code=block",
+    "map-block,pool_blocks=4,map_block_bits=14,map_pages=4", "map-block,pool_blocks=2,map_block_bits=20,code=check",
+    "page-table", "page-table,form=vtlb,live=5", "page-table,form=offset,detect=any", "page-table,detect=off,tables=1",
+    "qemu-fast", "qemu-fast,code=free", f"qemu-fast,guest_limit={LOW + 0x4000_0000:#x}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("by", [LOW, HIGH], ids=["low", "high"])
+def test_model_and_engine_agree(spec, by):
+    for seed, mode in enumerate(("user", "system")):
+        rows = widened(inner(columns_of(random_trace(50 + seed, 1500, mode))), by)
+        assert apart(rows, mode, spec, batch=1 << 20) == ""
+        assert timed_apart(rows, mode, spec) == ""
+
+
+def test_both_halves_in_one_trace():
+    """A program below, its kernel above: what no direct map shows runs by the TLB."""
+    low, high = (widened(inner(columns_of(random_trace(60, 800, "user"))), by) for by in (LOW, HIGH))
+    mixed = type(low)(*(one.reshape(1, -1).repeat(2, 0).ravel() for one in low))
+    mixed.vaddr[1::2][: len(high.vaddr)] = high.vaddr
+    found = verify_one(Rows(mixed, "user"), parse_spec("qemu-fast"), "both")
+    assert found.equal, found.parting
+    assert found.live["maps"] > 0 < found.live["softmmu_accesses"]
+
+
+def test_an_address_of_more_bits_is_one_line():
+    rows = widened(columns_of([(0, 0x1000, 4, 1)]), 1 << 50)
+    with (
+        Engine(parse_spec("softmmu"), "user", address_bits=64) as engine,
+        pytest.raises(EngineFailed, match="address 0x4000000001000 takes more than 48 bits") as failed,
+    ):
+        engine.feed(rows)
+    assert failed.value.row == 0
+
+
+@pytest.mark.parametrize("spec", ["fastmem", "views"])
+def test_what_is_for_32_bits_says_so(spec):
+    with pytest.raises(UsageError, match="is for guests of 32 bits"):
+        Engine(parse_spec(spec), "user", address_bits=64)
+
+
+def test_the_commands_take_them(cli, tmp_path):
+    path = write(tmp_path / "wide.arrow", widened(inner(columns_of(random_trace(70, 600, "user"))), LOW))
+    assert cli("verify", path, "-s", "softmmu", "-s", "byte-lookup").code == 0, cli.err
+    assert "of 2 runs" in cli.out
+    timed = compare(str(path), ["softmmu"], live=True, rounds=1)
+    assert timed.frame["live_ns_per_access"].notna().all()
