@@ -9,6 +9,7 @@ def today():
     return executed()
 
 
+@pytest.mark.long
 def test_the_notebook_shows_what_its_cells_give_today(today):
     assert outputs(kept()) == outputs(today)
 

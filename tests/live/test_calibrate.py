@@ -93,6 +93,7 @@ def test_the_range_of_a_hit_reaches_over_data_of_the_second_cache(known, monkeyp
     assert (hit_far.low_ns, hit_far.ns, hit_far.high_ns) == pytest.approx((0.125, 0.4, 0.45))
 
 
+@pytest.mark.long
 def test_real_figures_are_in_order(real):
     ns = {name: figure.ns for name, figure in real.figures.items()}
     assert ns["signal"] < ns["also.map_on_fault"]

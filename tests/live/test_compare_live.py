@@ -48,6 +48,7 @@ def saved(tmp_path_factory) -> tuple[str, dict]:
     return path, json.loads(Path(path).read_text())
 
 
+@pytest.mark.long
 def test_the_columns_are_appended(saved, cli, trace, known):
     assert saved[1]["columns"][-len(LIVE) :] == LIVE
     plain = cli("compare", trace, "--format", "csv").out.splitlines()[0]

@@ -107,6 +107,7 @@ def nothing_left(tmp_path, monkeypatch, few_objects):
     assert not list(tmp_path.glob("core*"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("spec", "bug", "mode", "seed"), BUGS)
 def test_a_planted_bug_is_found_at_its_first_row(cli, tmp_path, nothing_left, spec, bug, mode, seed):
     columns, mode = trace_of(mode, seed), "user" if mode == "user" else "system"
@@ -139,6 +140,7 @@ def test_what_only_the_end_shows_is_found_at_its_row(monkeypatch):
     assert "guest-physical page 0x17e is not what the stores made of it" in found.parting.what
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spec", SCHEMES)
 def test_a_crash_is_one_line(cli, trace, nothing_left, spec):
     assert cli("verify", "--trace", trace, "-s", spec, "--plant", "crash").code == 1
@@ -214,6 +216,7 @@ def failed(done: subprocess.CompletedProcess) -> str:
     return one_line(done.stderr)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gib", [3, 5])
 def test_no_address_space_is_one_line(trace, gib):
     def small() -> None:
@@ -239,6 +242,7 @@ def test_another_architecture_is_one_line(cli, trace, monkeypatch):
     assert cli("compare", "--trace", trace).code == 0
 
 
+@pytest.mark.long
 def test_no_compiler_is_one_line_and_harms_nothing_else(trace, tmp_path):
     env = {**os.environ, "PATH": str(tmp_path), "CC": ""}
     assert mmuexp("compare", "--trace", trace, env=env).returncode == 0
@@ -267,6 +271,7 @@ def test_a_scheme_without_a_c_half_says_so(trace):
     assert mmuexp("verify", "--trace", trace, "-s", "softmmu", packages=packages).returncode == 0
 
 
+@pytest.mark.long
 def test_a_c_half_that_does_not_compile_is_one_line(trace, tmp_path):
     packages = tmp_path / "packages"
     shutil.copytree(TESTS / "kit" / "third_party", packages)

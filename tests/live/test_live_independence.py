@@ -54,6 +54,7 @@ def rows_in(memory: bytes, rows: int) -> tuple[Columns, bytes]:
     return Columns(*columns), bytes(other)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spec", [*SCHEMES, "map-block,evict=random,map_pages=4", "qemu-fast,guest_limit=0x40000000"])
 def test_only_rows_and_parameters_go_in(spec, impostor, tmp_path):
     strategy, columns = parse_spec(spec), columns_of(random_trace(1, 3000, "system"))

@@ -76,6 +76,7 @@ def bare(tmp_path_factory):
     return each_access(None, SHAPES, tmp_path_factory.mktemp("bare"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_all_shapes_beside_the_loop_without_translation(scheme, bare, tmp_path):
     wanted = sum(priced(scheme, size) for _, size in SHAPES) / len(SHAPES)

@@ -103,6 +103,7 @@ def wide_insns(listing: str, path: FastPath) -> int:
     return int(price.hit) if price and path.bytes == WIDE else 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_each_size_has_a_path_in_each_loop(scheme):
     copied = templates(program_of(scheme))
@@ -129,6 +130,7 @@ def test_a_spell_has_the_paths_of_softmmu(scheme):
         assert len([path for path in spells(scheme) if (path.store, path.bytes) == (store, size)]) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("runs", "listing"), CASES)
 def test_instructions_are_those_of_the_listing(runs, listing):
     """In number, order and kind, and no memory is touched that the listing does not touch."""

@@ -107,6 +107,7 @@ def test_a_bug_in_it_is_found(packages, tmp_path):
     assert "pages_entered" in done.stdout
 
 
+@pytest.mark.long
 def test_without_a_c_half_the_others_are_verified(packages, tmp_path):
     trace = write(tmp_path / "t.arrow", columns_of(random_trace(3, 500, "user")))
     done = verify(packages, trace)

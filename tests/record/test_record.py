@@ -66,6 +66,7 @@ def test_the_same_program_makes_the_same_rows(tmp_path):
     assert all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("skip", "limit"), [(1, 1000), (12345, 300_000), (1 << 20, None)])
 def test_skip_and_limit_count_rows(tmp_path, skip, limit):
     """Whatever part is recorded, it is that part of the whole."""

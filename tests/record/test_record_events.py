@@ -36,6 +36,7 @@ def program(request) -> str:
     return str(made)
 
 
+@pytest.mark.long
 def test_rows_begin_at_a_symbol(tmp_path, program):
     assert record("-o", "all.arrow", "--", program, cwd=tmp_path).code == 0
     done = record("-o", "part.arrow", "--start-at-pc", "target", "--", program, cwd=tmp_path)

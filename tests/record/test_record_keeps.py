@@ -39,6 +39,7 @@ NO_ROWS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", NO_ROWS)
 def test_without_a_row_an_older_recording_stays(tmp_path, older, case):
     path, before = older
@@ -78,6 +79,7 @@ def test_an_empty_file_needs_no_force(tmp_path):
     assert open_trace(tmp_path / "out.arrow").rows
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("answer", "replaced"), [("y", True), ("n", False), ("", False)])
 def test_on_a_terminal_it_asks(tmp_path, older, answer, replaced):
     import pty
@@ -97,6 +99,7 @@ def test_on_a_terminal_it_asks(tmp_path, older, answer, replaced):
     os.close(master)
 
 
+@pytest.mark.long
 def test_two_at_once(tmp_path):
     """The second is refused before its program starts, forced or not; the first ends as it would have."""
     first = spinning(tmp_path)
@@ -110,6 +113,7 @@ def test_two_at_once(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["spin.arrow"]
 
 
+@pytest.mark.long
 def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path):
     from mmuexp.cli.main import run
 

@@ -64,6 +64,7 @@ def make_root(tmp_path, built, folder: str) -> Path:
     return root
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("folder", "program"),
     [

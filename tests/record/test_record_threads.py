@@ -100,6 +100,7 @@ ENDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("how", "bits"), [(how, 32) for how in ENDS] + [("fault", 64), ("exec", 64), ("create", 64)])
 def test_a_thread_ends_the_program(tmp_path, how, bits):
     """crowd.c: while two others run, the last thread does something. What each row is does not depend on it."""
@@ -125,6 +126,7 @@ def test_a_thread_ends_the_program(tmp_path, how, bits):
         assert [stores_at(of_thread(rows, 4 + n), cells + 4096 * 5) for n in range(50)] == [1] * 50
 
 
+@pytest.mark.long
 def test_killing_qemu_while_threads_run(tmp_path):
     process = start("-o", "crowd.arrow", "--", build("crowd"), "spin", cwd=tmp_path)
     cells = int(process.stdout.readline())
@@ -142,6 +144,7 @@ def test_killing_qemu_while_threads_run(tmp_path):
     assert stores_at(rows, cells + 4096 * 3) == 1000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("skip", "limit"), [(30_000, 5_000), (200_000, 100_001)])
 def test_a_window_says_whose_its_first_rows_are(tmp_path, skip, limit):
     """crew.c, one thread after the other: rows of the same number are of the same thread, but for the first few."""

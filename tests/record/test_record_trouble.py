@@ -29,6 +29,7 @@ def check_spin(path, complete: str) -> None:
     assert len(np.unique(rows.vaddr[-100_000:][tail == Op.STORE])) == 1
 
 
+@pytest.mark.long
 def test_interrupt_from_the_keyboard(tmp_path, bits):
     """^C reaches the program and the recorder: the program dies of it, the recorder finishes the file."""
     process = spinning(tmp_path, bits)
@@ -47,6 +48,7 @@ def test_a_time_limit(tmp_path):
     assert open_trace(tmp_path / "spin.arrow").complete == "the time limit of 1.5 s"
 
 
+@pytest.mark.long
 def test_a_program_outruns_the_limit_whichever_row_it_ends_at(tmp_path):
     """QEMU frees the callbacks of a recording that is over. What it frees is overwritten here at once."""
     for limit in range(100_000, 100_005):  # an iteration of the loop is 5 rows

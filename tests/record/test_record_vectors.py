@@ -33,6 +33,7 @@ def test_a_vector_access_is_one_row_and_crosses_pages(tmp_path, bits):
     assert {size for _, _, size in accesses(tmp_path / "copy.arrow")} == {16}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("skip", [2, 101])
 def test_skipping_counts_the_same_rows(tmp_path, skip, bits):
     for name, options in (("whole", ()), ("rest", ("--skip", skip))):

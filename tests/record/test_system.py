@@ -106,6 +106,7 @@ def test_the_same_guest_makes_the_same_rows(tmp_path, recorded):
     assert all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("skip", [1, 5, 2100, 2101, 2102, 2103, 2104, 2105, 2106, 3333])
 def test_skipping_gives_what_a_slice_gives(tmp_path, recorded, skip):
     """The MAP rows of what is known, then the rows themselves; wherever skipping ends, before a MAP row too."""
@@ -139,6 +140,7 @@ def firmware(tmp_path_factory):
     return folder / "all.arrow"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("skip", [100_000, 1_000_000, 1_700_000, 2_500_000])
 def test_skipping_firmware_gives_what_a_slice_gives(tmp_path, firmware, skip):
     """Skipping asks QEMU about a page only where it may have moved: it must count every MAP and FLUSH_PAGE row."""

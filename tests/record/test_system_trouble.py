@@ -52,6 +52,7 @@ def test_a_time_limit(tmp_path):
     check_rows(tmp_path / "g.arrow", "the time limit of 1.5 s")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(tmp_path, number):
     process = endless(tmp_path)

@@ -83,6 +83,7 @@ def check_events(found: dict, program: str, scheme: str, n: int) -> None:
     assert {name: found.get(name) or 0 for name in EVENTS} == dict.fromkeys(EVENTS, 0) | expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("program", KERNELS)
 def test_each_kernel_is_right_and_small(tmp_path, program):
     done = record("-o", "new.arrow", "--", workload(program), cwd=tmp_path)
@@ -117,6 +118,7 @@ def test_crossings_have_the_sizes_that_were_written(tmp_path):
     assert found == sorted([(op, size) for op in (Op.LOAD, Op.STORE) for size in (2, 4, 8)] * 50)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("program", ["crossing", "textdata", "ownpage", "smc"])
 def test_counts_by_construction_under_every_scheme(tmp_path, program):
     """The oracle on 60 rounds; the kernels on these and on all rounds."""

@@ -80,6 +80,7 @@ def test_every_command_takes_every_name(there, cli, raw):
     )
 
 
+@pytest.mark.long
 def test_a_scheme_of_such_a_name_is_replayed(there, cli):
     scheme = "./" + os.fsdecode(b"".join(NAMES)) + ".py"
     shutil.copy(HONEST_FILE, scheme)

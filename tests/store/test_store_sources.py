@@ -112,6 +112,7 @@ for spec in sys.argv[2:]:
 """
 
 
+@pytest.mark.long
 def test_a_scheme_file_that_changed(store, trace, tmp_path):
     """And one that only something that it imports changed for."""
     mine, helper = tmp_path / "mine.py", tmp_path / "helper.py"

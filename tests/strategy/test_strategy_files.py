@@ -39,6 +39,7 @@ def test_a_file_of_ones_own_is_checked():
     assert done.stdout.count("honest: ok") == 12
 
 
+@pytest.mark.long
 def test_a_wrong_settled_is_found():
     done = run_cli("strategy", "check", str(FILES / "wrong_settled.py"))
     assert done.returncode == 3
@@ -49,6 +50,7 @@ def test_a_wrong_settled_is_found():
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_protect_that_takes_a_neighbour_away_is_found():
     (cls,) = strategies_of_file(FILES / "wrong_protect.py")
     with pytest.raises(Broken, match=r"user mode.*wrong SETTLED or LOST.*tlb_fills is.*unsettle\(e, page\)"):
@@ -118,6 +120,7 @@ def test_a_registered_scheme_is_one_of_all():
     assert len(swept.stdout.splitlines()) == 3
 
 
+@pytest.mark.long
 def test_a_registered_scheme_counts_what_it_says():
     (cls,) = strategies_of_file(TESTS / "kit" / "third_party" / "mmuexp_victim.py")
     from kit.traces import columns_of, exec_, flush_page, load, store

@@ -236,6 +236,7 @@ def test_files_of_one_name_in_two_folders_are_two_sources(tmp_path, monkeypatch)
     assert [has_passed(cls) for cls in classes] == [False, True]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cls", all_strategies().values(), ids=lambda c: c.name)
 def test_flushes_of_our_schemes_drop_what_they_should(cls):
     flushes_drop(cls())

@@ -7,12 +7,14 @@ import re
 import struct
 
 import pytest
+from kit.drmemtrace import INSTR, recorded
 from kit.importing import imported, instruction
 
 from mmuexp.errors import TraceError
 from mmuexp.guest import Op
 from mmuexp.trace.importers import layers
 from mmuexp.trace.importers import rows as builder
+from mmuexp.trace.importers.work import import_trace
 
 LOAD, STORE, EXEC = Op.LOAD, Op.STORE, Op.EXEC
 
@@ -111,3 +113,10 @@ def test_damaged_files_are_one_error_or_a_trace(tmp_path):
             imported(tmp_path, bytes(bad), from_format="champsim", rebase=chance.random() < 0.5)
         except TraceError as error:
             assert "\n" not in str(error) and error.todo
+
+
+def test_a_short_recording_of_drmemtrace_is_none_of_championships(tmp_path):
+    """Their names end alike, and its first records may look like one of these."""
+    (tmp_path / "app.0001.trace.gz").write_bytes(gzip.compress(recorded((INSTR, 4, 0x1000), end=False)))
+    done = import_trace(str(tmp_path / "app.0001.trace.gz"), str(tmp_path / "t.arrow"))
+    assert (done.format, done.rows) == ("drmemtrace", 1)

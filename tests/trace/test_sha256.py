@@ -63,6 +63,7 @@ def test_a_file_that_was_written_just_now_is_read_again(tmp_path, pieces):
     assert not sha256._known
 
 
+@pytest.mark.long
 def test_no_more_than_some_are_kept(tmp_path, pieces, calm):
     for at in range(sha256.KEPT + 5):
         (tmp_path / str(at)).write_bytes(b"%d" % at)

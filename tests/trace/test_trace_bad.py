@@ -159,6 +159,7 @@ def test_cut_at_any_byte(tmp_path, small):
     assert kept == sorted(kept) and set(kept) == {400, 800, 1000}
 
 
+@pytest.mark.long
 def test_any_bit_flipped(tmp_path, small):
     """Whatever bit is wrong: `verify` says so, or it is a bit that means nothing; nothing crashes."""
     data, metadata = small

@@ -105,6 +105,7 @@ def test_kernels_and_oracle_list_the_same(trace, spec, log, filtered):
     assert named(logged(rows, spec, mode, log=log, filtered=filtered), spec) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("mode", ["user", "system"])
 def test_the_size_of_the_log_and_of_batches_does_not_matter(spec, mode):

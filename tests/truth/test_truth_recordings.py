@@ -41,7 +41,7 @@ def test_slices_agree(path, count):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 @pytest.mark.parametrize("spec", [*NAMES, *TIGHT])
 def test_long_slices_agree(path, spec):
-    columns, mode = slice_of(path, 0, 50_000)
+    columns, mode = slice_of(path, 0, 30_000)
     agree(columns, mode, spec)
 
 
@@ -49,6 +49,7 @@ def test_long_slices_agree(path, spec):
 def test_kernels_as_plain_python():
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
     files = ["tests/truth/test_handworked_kernels.py", "tests/truth/test_truth.py"]
-    done = subprocess.run([sys.executable, "-m", "pytest", *files], cwd=ROOT, env=env, capture_output=True, text=True)
+    words = [sys.executable, "-m", "pytest", *files, "-k", "not test_long_random_trace"]
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
     assert " passed" in done.stdout

@@ -13,6 +13,7 @@ import numpy as np
 
 from mmuexp.errors import TraceError
 from mmuexp.trace.importers import Options, Told
+from mmuexp.trace.importers.drmemtrace import MAGIC as DRMEMTRACE
 from mmuexp.trace.importers.rows import Rows
 from mmuexp.trace.importers.source import Sample
 
@@ -37,7 +38,7 @@ LAYOUT = Layout(8, 2, 2, 4, 4, 0)
 
 def looks_like(sample: Sample) -> bool:
     """The name says so, and so does what stands in the first records: the format has no magic."""
-    if sample.folder or sample.is_text or not NAMED.search(sample.name):
+    if sample.folder or sample.is_text or not NAMED.search(sample.name) or sample.head.startswith(DRMEMTRACE):
         return False
     size = 8 * LAYOUT.record_words
     records = np.frombuffer(sample.head[: len(sample.head) // size * size], np.uint8).reshape(-1, size)[:LOOKED_AT]

@@ -40,6 +40,16 @@ def _view(sample: Sample) -> bool:
 
 REFUSED: list[tuple[Callable[[Sample], bool], str, str]] = [
     (
+        lambda sample: sample.head.startswith((b"\xff\xfe", b"\xfe\xff")),
+        "is text in UTF-16, as some shells write what they redirect",
+        "write it again as plain text: iconv -f UTF-16 -t UTF-8 FILE",
+    ),
+    (
+        lambda sample: sample.head.startswith(b"\xef\xbb\xbf"),
+        "is text behind a byte order mark, which no tool that records writes",
+        "take the mark away: sed '1s/^\\xef\\xbb\\xbf//' FILE",
+    ),
+    (
         _raw,
         "is a raw recording of drmemtrace",
         "convert it with `drraw2trace -indir FOLDER`, or `drrun -t drmemtrace -indir FOLDER`, then import its trace/ "

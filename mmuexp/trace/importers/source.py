@@ -12,6 +12,7 @@ from mmuexp.trace.importers import layers
 
 HEAD_BYTES = 1 << 16
 ARROW = b"ARROW1"
+EMPTY_ZIP = b"PK\5\6"
 QUOTED = 40  # characters of somebody's text in an error
 
 
@@ -85,12 +86,17 @@ def opened(path: str, chunk_bytes: int = 0) -> Iterator[Source]:
             raise TraceError("is empty", where=name, todo="record it again")
         if head.startswith(ARROW):
             raise TraceError("is an Arrow file", where=name, todo="a trace needs no import")
+        if head.startswith(EMPTY_ZIP):
+            raise TraceError("is a zip with nothing in it", where=name, todo="copy it again, or record it again")
         if head.startswith(layers.ZIP_HEAD) and path != "-" and file.seekable():
             file.seek(0)
             stream, outer = layers.Stream(layers.unzipped(file, name), chunk_bytes), ["zip"]
         else:
             outer = []
         inner, names = layers.peeled(stream, name)
+        if not inner.peek(1):
+            what = f"holds nothing: it is empty once it is decompressed ({', '.join(outer + names)})"
+            raise TraceError(what, where=name, todo="record it again")
         yield Source(path, name, inner, outer + names, file)
 
 
