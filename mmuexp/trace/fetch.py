@@ -105,7 +105,8 @@ def _system(url: str) -> Any:
         return _system_of(parts.scheme.lower())
     except ImportError as error:
         needed = error.name or "fsspec"
-        raise MmuexpError(f"needs {needed}, which is not installed", where=url, todo=EXTRA) from None
+        todo = "pip install gcsfs" if needed == "gcsfs" or "gcsfs" in str(error) else EXTRA
+        raise MmuexpError(f"needs {needed}, which is not installed", where=url, todo=todo) from None
 
 
 def _asked(url: str, ask: Callable[[], Answer]) -> Answer:

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from kit.places import RESULTS, ROOT
 from kit.prices import made_host
-from truth.schemes import NAMES
 
 from mmuexp.claims.evidence import SEVERAL, CountedRun, Evidence, runs_of
 from mmuexp.price.host import Price, Profile, load_profile
@@ -45,9 +44,10 @@ from mmuexp.report.workloads import (
 )
 from mmuexp.rerun.measured import LiveTime, live_results
 from mmuexp.result.table import rows_of
-from mmuexp.strategy.registry import parse_spec
+from mmuexp.strategy.registry import default_strategies, parse_spec
 
 NOW = load_profile("epyc-vm")
+NAMES = list(dict.fromkeys(strategy.name for strategy in default_strategies("user")))
 
 
 def host(**ns: float) -> Profile:
