@@ -117,4 +117,5 @@ def _close(cluster: Any) -> None:
         cluster.close(timeout=CLOSE_SECONDS)
     except (TimeoutError, OSError):
         for child in children:
-            child._process.kill()
+            if child._process is not None:  # else it ended while it was waited for
+                child._process.kill()
