@@ -104,7 +104,7 @@ AT_WORK, SPACE, USED, CLOCK = range(4)  # places in State.control
 
 
 class State(NamedTuple):
-    kernel: int
+    slow_kernel: int  # DIRECT or SOFTMMU
     drop_maps: int
     reserve: Reserve  # all views, one behind the other
     tlb: Tlb  # kernel=softmmu
@@ -168,7 +168,7 @@ def _serve(s, e, n, row, page, frame, first, last):
 
 @kernel
 def access(s, e, n, row):
-    if s.kernel == SOFTMMU and not row.user:
+    if s.slow_kernel == SOFTMMU and not row.user:
         n[Event.SOFTMMU_ACCESSES] += 1
         tlb_access(s.tlb, e, n, row)
         return 0
@@ -186,7 +186,7 @@ def access(s, e, n, row):
 
 @kernel
 def io(s, e, n, row):
-    if s.kernel == SOFTMMU and not row.user:
+    if s.slow_kernel == SOFTMMU and not row.user:
         n[Event.SOFTMMU_ACCESSES] += 1
         n[Event.SLOW_IO] += 1
         return 0
@@ -282,7 +282,7 @@ class Views(Strategy):
 
     def state(self) -> State:
         return State(
-            kernel=KERNEL[self.kernel],
+            slow_kernel=KERNEL[self.kernel],
             drop_maps=self.drop_maps,
             reserve=new_reserve(self.views * VIEW_WINDOWS),
             tlb=new_tlb(TLB_BITS),

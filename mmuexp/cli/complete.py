@@ -47,7 +47,7 @@ def _assigns(node: ast.stmt, name: str) -> bool:
 
 
 def _is_param(node: ast.AnnAssign) -> bool:
-    return isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "param"
+    return isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith("param")
 
 
 def _beginning(words: list[str], incomplete: str) -> list[CompletionItem]:

@@ -65,7 +65,7 @@ CURSOR = np.dtype(
         ("row", "i8"),  # the next row of the batch, where the loop reads every row; the row that stopped it
         ("every", "i8"),  # does it read every row of this era?
         ("fetched", "i8"),  # how many of the batch's fetches are done
-        ("entry", "i8"),  # how many of the batch's entries come before the row, where the scheme reads `Row.block`
+        ("begun", "i8"),  # how many of the batch's entries come before the row, where the scheme reads `Row.block`
         ("at_work", "i8"),  # the block of the last of them
     ]
 )
@@ -99,12 +99,12 @@ def user_of(c: Any, r: Rows, i: int) -> int:
 @kernel
 def find_at_work(e: Emulator, c: Any, entries: Entries, i: int) -> None:
     """Find the block of the last EXEC row before row `i` of the batch, while its pages are what they were there."""
-    at = c.entry
+    at = c.begun
     while at < entries.row.size and entries.row[at] < i:
         at += 1
-    if at == c.entry:
+    if at == c.begun:
         return
-    c.entry = at
+    c.begun = at
     vaddr, size = int64(entries.vaddr[at - 1]), int64(entries.size[at - 1])
     page, offset = vaddr >> PAGE_BITS, vaddr & PAGE_MASK
     second = int64(-1)

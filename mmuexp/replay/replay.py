@@ -102,7 +102,7 @@ class Replay:
         batch = Batch(every, part.made, part.firsts, part.first_rows, part.eras, fetches, fetch_rows, entries)
         cursor, begin = self._cursor, int(part.place[END_ROW])
         cursor.first_row = self.rows - begin
-        cursor.era = cursor.first = cursor.every = cursor.fetched = cursor.entry = 0
+        cursor.era = cursor.first = cursor.every = cursor.fetched = cursor.begun = 0
         cursor.row = begin
         why = None
         while why != DONE:

@@ -141,7 +141,7 @@ def test_a_layout_that_cannot_serve_a_trace_is_left_out(cli, tmp_path):
     ("words", "code", "says"),
     [
         (["-s", "softmmuu"], 2, "did you mean softmmu?"),
-        (["-s", "map-block,map_block_bits=99"], 2, "12..22"),
+        (["-s", "map-block,map_block_bits=99"], 2, "12..40"),
         (["-s", ""], 2, "strategy"),
         (["--format", "xls"], 2, "xls"),
         (["--format", "md"], 2, "md"),

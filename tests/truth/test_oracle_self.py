@@ -63,6 +63,9 @@ def test_sums(spec, trace):
         assert n["slow_cross"] + n["slow_io"] >= n["page_cross"]
         return
     assert n["host_calls"] == sum(n[column] for column in oracle.CALLS)
+    if name == "fastmem":  # it maps ahead, and a fault that is patched opens nothing
+        assert n["mmap_calls"] == n["maps"] and n["patches"] <= n["softmmu_accesses"]
+        return
     assert n["mmap_calls"] == n["faults_unmapped"] + (n["faults_block"] or 0) <= n["maps"]
     assert n["mprotect_calls"] == n["faults_write"] + n["faults_code"] + n["protects"]
 
@@ -111,6 +114,8 @@ def test_random_traces_reach_everything(mode):
     assert rows == random_trace(7, 6000, mode) != random_trace(8, 6000, mode) and len(rows) == 6000
     never = {"faults", "table_bytes", "table_lines"} | ({"mode_switches"} if mode == "user" else set())
     for spec in TIGHT:
+        if spec.startswith(("fastmem", "views")):  # each setting has what it never counts: test_relations.py
+            continue
         n = oracle.run(rows, spec, mode)
         at_zero = {column for column, value in n.items() if value == 0} - never
         assert at_zero <= ({"io_accesses", "faults_io", "slow_io", "io_fills"} if mode == "user" else set()), spec
