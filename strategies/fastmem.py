@@ -67,10 +67,10 @@ from mmuexp.events import CODE, FIRST_EXTRA, HOST, meanings
 from mmuexp.guest import ADDRESS_BITS, PAGES
 from mmuexp.strategy import SETTLED, SPLIT, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
 from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
+from mmuexp.strategy.spells import SPELL_COSTS, SPELL_ENGINE_COSTS, spell_meanings
 
 EXTRA = ("patches", "kept_pages", "stale_pages", "compared_tables", *CHECK_EVENTS)
 PATCHES, KEPT_PAGES, STALE_PAGES, COMPARED_TABLES = range(FIRST_EXTRA, FIRST_EXTRA + 4)
-SLOW = "at patched sites: as in softmmu, with a TLB of 256 entries"
 EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_UNMAPPED: "the page is not mapped: one mmap",
     Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
@@ -78,12 +78,7 @@ EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_CROSS: "ends above 4 GiB: completed in the handler, each time",
     Event.FAULTS_IO: "device memory: the handler calls the device, and patches the site if `patch` says so",
     Event.SOFTMMU_ACCESSES: "accesses of patched sites, those that patched included",
-    Event.TLB_FILLS: SLOW,
-    Event.SLOW_MISALIGNED: SLOW,
-    Event.SLOW_CROSS: SLOW,
-    Event.SLOW_IO: SLOW,
-    Event.SLOW_CODE: SLOW,
-    Event.CODE_LIST_WALKS: SLOW,
+    **spell_meanings("at patched sites: as in softmmu, with a TLB of 256 entries"),
     PATCHES: "sites that became slow",
     KEPT_PAGES: "pages that stayed mapped over a FLUSH, and are what they were",
     STALE_PAGES: "pages that stayed mapped over a FLUSH, and are others now: one munmap",
@@ -95,7 +90,6 @@ FAST_PATH = """
     mov  data, [base + vaddr]       ; can fault; the base stays in a register
 """
 
-SPELL = "assumed: as the same event of softmmu"
 COSTS = {
     Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=90, source="assumed: as qemu-fast's handler"),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: set dirty"),
@@ -107,23 +101,15 @@ COSTS = {
     Event.SOFTMMU_ACCESSES: Cost(
         insn=40, source="assumed: jump, live registers saved, call, a look-up of 11; PCSX2, recVTLB.cpp:918-1060"
     ),
-    Event.TLB_FILLS: Cost(helper=1, walk=1, insn=280, most=280, source=SPELL),
-    Event.SLOW_MISALIGNED: Cost(helper=1, insn=10, source=SPELL),
-    Event.SLOW_CROSS: Cost(helper=1, insn=34, source=SPELL + ", a load of two lookups"),
-    Event.SLOW_IO: Cost(helper=1, insn=20, source=SPELL),
-    Event.SLOW_CODE: Cost(helper=1, insn=30, source=SPELL),
-    Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
+    **SPELL_COSTS,
     PATCHES: Cost(insn=400, source="assumed: find the site, emit some 80 bytes through an assembler library"),
     COMPARED_TABLES: Cost(insn=900, source="read: Dolphin, MMU.cpp:1468-1490: 64 times 64 bytes, 14 instructions each"),
     "page_cross": SPLIT,
     **CHECK_COSTS,
 }
 
-ENGINE = "measured: as in softmmu.c, by calibrate"
 ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=165, source=ENGINE),
-    Event.SLOW_MISALIGNED: Cost(helper=1, hit=120, source=ENGINE),
-    Event.SLOW_CROSS: Cost(helper=1, hit=280, source=ENGINE),
+    **SPELL_ENGINE_COSTS,
     COMPARED_TABLES: Cost(source="read: fastmem.c has no page tables to compare: a trace does not hold them"),
 }
 

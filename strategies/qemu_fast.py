@@ -46,6 +46,7 @@ from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES
 from mmuexp.strategy import CONFLICT, LOST, SETTLED, SPLIT, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
 from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
+from mmuexp.strategy.spells import SPELL_COSTS, SPELL_ENGINE_COSTS, spell_meanings
 
 EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_UNMAPPED: "the page is not mapped: one mmap",
@@ -53,12 +54,7 @@ EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect, or what `code` says",
     Event.FAULTS_SOFTMMU: "device memory, or above the limit: the block is translated again with softmmu accesses",
     Event.SOFTMMU_ACCESSES: "accesses of such blocks, the causing one included",
-    Event.TLB_FILLS: "in such blocks: as in softmmu",
-    Event.SLOW_MISALIGNED: "in such blocks: as in softmmu",
-    Event.SLOW_CROSS: "in such blocks: as in softmmu",
-    Event.SLOW_IO: "in such blocks: as in softmmu",
-    Event.SLOW_CODE: "in such blocks: as in softmmu",
-    Event.CODE_LIST_WALKS: "in such blocks: as in softmmu",
+    **spell_meanings("in such blocks: as in softmmu"),
     **check_meanings(CHECK_EVENTS),
 }
 
@@ -66,7 +62,6 @@ FAST_PATH = """
     mov  data, [vaddr]            ; can fault
 """
 
-SPELL = "assumed: as the same event of softmmu"
 COSTS = {
     Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=90, source="assumed: handler: exec.c:1587-1617"),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: set dirty"),
@@ -75,21 +70,9 @@ COSTS = {
         signal=1, walk=1, insn=200, translate=8, source="assumed: handler, and a block of 8 guest instructions again"
     ),
     Event.SOFTMMU_ACCESSES: Cost(hit=10, source="read: softmmu_header.h:89-231, 11 instructions instead of 1"),
-    Event.TLB_FILLS: Cost(helper=1, walk=1, insn=280, most=280, source=SPELL),
-    Event.SLOW_MISALIGNED: Cost(helper=1, insn=10, source=SPELL),
-    Event.SLOW_CROSS: Cost(helper=1, insn=34, source=SPELL + ", a load of two lookups"),
-    Event.SLOW_IO: Cost(helper=1, insn=20, source=SPELL),
-    Event.SLOW_CODE: Cost(helper=1, insn=30, source=SPELL),
-    Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
+    **SPELL_COSTS,
     "page_cross": SPLIT,
     **CHECK_COSTS,
-}
-
-ENGINE = "measured: as in softmmu.c, by calibrate"
-ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=165, source=ENGINE),
-    Event.SLOW_MISALIGNED: Cost(helper=1, hit=120, source=ENGINE),
-    Event.SLOW_CROSS: Cost(helper=1, hit=280, source=ENGINE),
 }
 
 LIMIT_2004 = 0xA8000000  # QEMU itself is linked there, exec.c:50
@@ -206,7 +189,7 @@ class QemuFast(Strategy):
     events = EVENTS
     extra_events = code_events = CHECK_EVENTS
     costs = COSTS
-    engine_costs = ENGINE_COSTS
+    engine_costs = SPELL_ENGINE_COSTS
     kernels = Kernels(
         access=access, io=io, execute=execute, protect=protect_noticed, flush=flush, flush_page=flush_page,
         translated=translate_block,

@@ -39,14 +39,12 @@ from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_p
 from mmuexp.events import CODE, FIRST_EXTRA, HOST, meanings
 from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES, FlushReason
 from mmuexp.strategy import LOST, SETTLED, SPLIT, Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.strategy.spells import SPELL_COSTS, SPELL_ENGINE_COSTS, spell_meanings
 
 EXTRA = ("kept_pages", "stale_pages", "compared_tables", "view_switches")
 KEPT_PAGES, STALE_PAGES, COMPARED_TABLES, VIEW_SWITCHES = range(FIRST_EXTRA, FIRST_EXTRA + len(EXTRA))
 BY_TLB = "of the guest's kernel, with kernel=softmmu: as in softmmu, with a TLB of 256 entries"
-SLOW = dict.fromkeys(
-    (Event.SOFTMMU_ACCESSES, Event.TLB_FILLS, Event.SLOW_MISALIGNED, Event.SLOW_CROSS, Event.SLOW_IO, Event.SLOW_CODE,
-     Event.CODE_LIST_WALKS), BY_TLB,
-)  # fmt: skip
+SLOW = {Event.SOFTMMU_ACCESSES: BY_TLB} | spell_meanings(BY_TLB)
 EVENTS = meanings(CODE | HOST) | SLOW | {
     Event.FAULTS_UNMAPPED: "the page is not mapped in the view at work: one mmap",
     Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
@@ -64,7 +62,6 @@ FAST_PATH = """
     mov  data, [base + vaddr]       ; can fault; the base is that of the view at work
 """
 
-SPELL = "assumed: as the same event of softmmu"
 COSTS = {
     Event.FAULTS_UNMAPPED: Cost(signal=1, walk=1, insn=90, source="assumed: as qemu-fast's handler"),
     Event.FAULTS_WRITE: Cost(signal=1, insn=80, source="assumed: handler: set dirty"),
@@ -74,22 +71,14 @@ COSTS = {
         signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"
     ),
     Event.SOFTMMU_ACCESSES: Cost(hit=10, source="read: softmmu_header.h:89-231, 11 instructions instead of 1"),
-    Event.TLB_FILLS: Cost(helper=1, walk=1, insn=280, most=280, source=SPELL),
-    Event.SLOW_MISALIGNED: Cost(helper=1, insn=10, source=SPELL),
-    Event.SLOW_CROSS: Cost(helper=1, insn=34, source=SPELL + ", a load of two lookups"),
-    Event.SLOW_IO: Cost(helper=1, insn=20, source=SPELL),
-    Event.SLOW_CODE: Cost(helper=1, insn=30, source=SPELL),
-    Event.CODE_LIST_WALKS: Cost(insn=120, source=SPELL),
+    **SPELL_COSTS,
     COMPARED_TABLES: Cost(insn=900, source="read: Dolphin, MMU.cpp:1468-1490: 64 times 64 bytes, 14 instructions each"),
     VIEW_SWITCHES: Cost(insn=20, source="assumed: find the view of the value, load its base"),
     "page_cross": SPLIT,
 }
 
-ENGINE = "measured: as in softmmu.c, by calibrate"
 ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=165, source=ENGINE),
-    Event.SLOW_MISALIGNED: Cost(helper=1, hit=120, source=ENGINE),
-    Event.SLOW_CROSS: Cost(helper=1, hit=280, source=ENGINE),
+    **SPELL_ENGINE_COSTS,
     COMPARED_TABLES: Cost(source="read: views.c has no page tables to compare: a trace does not hold them"),
 }
 

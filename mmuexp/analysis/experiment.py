@@ -189,8 +189,7 @@ class Experiment:
         return {spec: value for spec, value in found.items() if "runs" in value or self._may_leave_out(spec)}
 
     def _may_leave_out(self, spec: str) -> bool:
-        named = None if self.strategies is None else [str(one) for one in self.strategies if not isinstance(one, Group)]
-        return (named is None or spec not in named) and spec != str(self.reference)  # else the user asked for it
+        return spec not in map(str, [*(self.strategies or ()), self.reference])  # else the user asked for it
 
     def _take(self, known: Mapping[str, Any], schemes: Sequence[Any], done: Replayed, *, counted: bool = False) -> None:
         """Take what the store has, or what was just `counted`."""

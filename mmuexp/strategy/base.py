@@ -265,7 +265,8 @@ class Strategy:
         hit = Cost(access=1, hit=self.hit_insns(), source=self.FAST_PATH_SOURCE, least=least, most=most)
         shared = {e.column: cost for e, cost in SHARED_COSTS.items() if e in self.events}
         listed = {"units8": hit} | shared | self._by_column(self.costs)
-        return {name: cost for name, cost in listed.items() if name not in self.lacks()}
+        lacks = self.lacks()
+        return {name: cost for name, cost in listed.items() if name not in lacks}
 
     def engine_price_list(self) -> dict[str, Cost]:
         """The same for the live engine, where the C half does not do what the scheme models. None of them walks the
@@ -279,7 +280,8 @@ class Strategy:
 
     def result(self, n: Any, state: Any) -> dict[str, int]:
         """Event columns of a replay, from the counter array. Columns that the scheme does not have are missing."""
-        counts = {column: int(n[at]) for column, at in self.columns().items() if column not in self.lacks()}
+        lacks = self.lacks()
+        counts = {column: int(n[at]) for column, at in self.columns().items() if column not in lacks}
         counts["faults"] = sum(counts[e.column] for e in FAULTS if e in self.events)
         if self.events.keys() & CALLS:
             counts["host_calls"] = sum(counts[e.column] for e in CALLS)

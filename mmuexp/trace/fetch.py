@@ -5,13 +5,12 @@ fetched again, and one whose server says nothing is fetched each time. Credentia
 themselves. Beyond `LIMIT_BYTES` those go that were used longest ago; who has one open keeps it.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from mmuexp.errors import MmuexpError, TraceError, one_line, reason_of
 from mmuexp.progress import remark
 from mmuexp.runtime import partfile
+from mmuexp.runtime.alone import alone
 from mmuexp.runtime.places import cache_folder
 
 PROTOCOLS = ("s3", "gs", "https", "http")
@@ -67,7 +67,7 @@ def opened(url: str) -> int:
     target = cache_folder() / "fetched" / f"{key}.arrow"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target):
+        with alone(_used(target)):
             with suppress(FileNotFoundError):
                 if tells:
                     return _open(target)
@@ -151,17 +151,6 @@ def _fetch(system: Any, url: str, size: int | None, target: Path) -> None:
         raise
     took = time.monotonic() - began
     remark(f"{url}: fetched ({came / 1e6:,.1f} MB, {took:.1f} s) into {target.parent}")
-
-
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """One process fetches a recording; others wait for it, and find it there. A killed one holds no lock."""
-    fd = os.open(_used(target), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 def _used(target: Path) -> Path:

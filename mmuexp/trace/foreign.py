@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mmuexp.errors import MmuexpError, TraceError, UsageError, reason_of, shell_line, speaking_of_options
 from mmuexp.progress import current, remark
 from mmuexp.runtime import partfile
+from mmuexp.runtime.alone import alone
 from mmuexp.runtime.places import cache_folder
 from mmuexp.trace import sha256
 
@@ -87,7 +88,7 @@ def opened(path: str) -> tuple[str, int]:
             with suppress(FileNotFoundError):
                 return str(target), _locked(target, path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(target):
+            with alone(_used(target)):
                 try:
                     if not target.exists():
                         _import(path, state, target)
@@ -203,17 +204,6 @@ def _keeping(path: str) -> Iterator[None]:
     except OSError as error:
         what = f"its import cannot be kept: {reason_of(error)}"
         raise MmuexpError(what, where=str(imports_folder()), todo=f"keep it elsewhere: {own}") from None
-
-
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """One process imports a file; others wait for it, and find it done. A killed one holds no lock."""
-    fd = os.open(_used(target), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 def _used(target: Path) -> Path:
