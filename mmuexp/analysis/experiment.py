@@ -71,7 +71,8 @@ class Experiment:
         self._failed: set[str | None] = set()
         named = [Group("")] if self.strategies is None else self.strategies
         self._schemes_of = cache(partial(schemes_for, named))  # each time groups are looked for among all packages
-        self._ledger = Ledger(self.kind, self.cuts, self.values, self.command)
+        by_default = self.strategies is None
+        self._ledger = Ledger(self.kind, self.cuts, self.values, self.command, by_default=by_default)
         with ExitStack() as kept:
             # a live run takes longer than a replay, and is compared with one of today
             self._store = kept.enter_context(opened_store(self.store and self.budget is None))

@@ -39,8 +39,11 @@ class Replayed:
 class Ledger:
     """Collects what was replayed, and makes a Result of it in the end: prices may be measured until then."""
 
-    def __init__(self, kind: str, cuts: Cuts, values: Values, command: Sequence[str] | None):
+    def __init__(
+        self, kind: str, cuts: Cuts, values: Values, command: Sequence[str] | None, *, by_default: bool = False
+    ):
         self.kind, self.cuts, self.values, self.command = kind, cuts, values, command
+        self.by_default = by_default  # did nobody name a scheme?
         self.started = manifest.utc_now()
         self.parts: list[tuple[Replayed, dict[str, Any]]] = []
         self.failed: list[dict[str, str]] = []  # trace and why, of recordings of a corpus that cannot be replayed
@@ -97,6 +100,7 @@ class Ledger:
         strategies = list({str(run.strategy): run.strategy for run in runs}.values())
         about: dict[str, Any] = {"every": self.cuts.every, "warmup": self.cuts.warmup}
         about |= {"strategies": [manifest.expanded(strategy) for strategy in strategies], **told}
+        about |= {"by_default": True} if self.by_default else {}
         about["prices"] = price_table(strategies, host)
         return manifest.of_run(self.kind, self.command, self.started, complete, **about)
 

@@ -150,6 +150,7 @@ MANIFEST: dict[str, Any] = {
     "complete?": TEXT,
     "kind?": TEXT,
     "parameters?": NAMES,
+    "by_default?": YES_OR_NO,
     "warmup?": ROWS,
     "traces?": [{"trace": TEXT, "metadata?": {"sizes?": TEXT, "code?": TEXT, "unknown_sizes?": TEXT}}],
     "left_out?": [{**RUN, "why": TEXT}],

@@ -1,6 +1,6 @@
 """Says who wins by the model, at which price of a fault that turns, how sure it is, and what the second half says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mmuexp.price.host import CALIBRATED
@@ -8,6 +8,7 @@ from mmuexp.price.priced import is_of_host
 from mmuexp.price.verdict import CLOSE, Line, close_to, turns
 from mmuexp.render.words import at_prices, duration
 from mmuexp.result.table import access_ns
+from mmuexp.strategy.registry import TODAY
 
 NAMED = 4  # of many equal runs so many are named
 PRICES_NAMED = 3  # and of several prices that turn the order
@@ -157,6 +158,20 @@ def _advice(knobs: Sequence[str], host: str) -> str:
 
 def _or(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def today_sentence(lines: Sequence[Line], today: Collection[str]) -> str:
+    """Say which of the schemes of `today`, names of lines, costs least; nothing where the winner is one, or a like."""
+    mine = [line for line in lines if line.name in today and line.ns]
+    if not mine or any(line in mine for line in close_to(min(lines, key=lambda line: line.ns), lines)):
+        return ""
+    best = min(mine, key=lambda line: line.ns)
+    if len(mine) == 1:
+        return (
+            f"{best.name}, {duration(best.ns)}, is the only one here that emulators are built with now: -s {TODAY}"
+            " compares more."
+        )
+    return f"Of what emulators are built with now {best.name} costs least here: {duration(best.ns)}."
 
 
 def half_sentence(rows: Sequence[Mapping[str, Any]], names: Sequence[str], reference: str) -> str:

@@ -14,12 +14,12 @@ from mmuexp.price.verdict import Line, clear_winner, close_to
 from mmuexp.render import words
 from mmuexp.render.clock import clock_sentence, timed, winner_by_clock
 from mmuexp.render.figures import TIME, Figures, Row
-from mmuexp.render.sentence import certainty_sentence, half_sentence, lines_of, sentence
+from mmuexp.render.sentence import certainty_sentence, half_sentence, lines_of, sentence, today_sentence
 from mmuexp.render.terminal.grid import table_width
 from mmuexp.render.terminal.wrap import PAGE
 from mmuexp.result.declared import NOT_TOLD
 from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, Result, access_ns, rows_of, within_tolerance
-from mmuexp.strategy.registry import known_classes
+from mmuexp.strategy.registry import TODAY, known_classes
 from mmuexp.trace.loadseed import LOAD_SEED
 
 CERTAIN_ROUNDS = 6  # fewer do not bound a median so that it lies outside but once in 20
@@ -157,7 +157,8 @@ class _Table:
         best = None if self.best is None else self.best + upright
         bars = self.lines if self.result.kind == "sweep" else []
         halves = half_sentence(self.rows, self.names, base) if self.result.kind == "compare" else ""
-        said = (sentence(self.lines, base, self.host), self._certainty(), halves, self._rests_on())
+        today = today_sentence(self.lines, self._today()) if self.result.kind == "compare" else ""
+        said = (sentence(self.lines, base, self.host), self._certainty(), today, halves, self._rests_on())
         text = " ".join(filter(None, said))
         notes = [*self._notes(upright), *self.figures.told.of(self.trace).notes]
         if self.timed:
@@ -169,6 +170,12 @@ class _Table:
     def _facts(self) -> Mapping[str, Any]:
         """What the manifest says of the trace."""
         return next((t for t in self.result.manifest.get("traces", []) if t["trace"] == self.trace), {})
+
+    def _today(self) -> set[str]:
+        """The names of the runs whose schemes are of the group `today`."""
+        today = {cls.name for cls in known_classes(row["strategy"] for row in self.rows) if cls.GROUP == TODAY}
+        runs = zip(self.rows, self.names, strict=True)
+        return {name for row, name in runs if row["strategy"].partition(",")[0] in today}
 
     def _certainty(self) -> str:
         """How sure the model's winner is, of those that it does not call equal."""
@@ -272,6 +279,8 @@ class _Table:
         for one in self.result.manifest.get("left_out", []):
             if one["trace"] == self.trace:
                 notes.append(f"{one['strategy']} is left out, it cannot serve this trace: {one['why']}.")
+        if self.result.manifest.get("by_default"):
+            notes.append(words.groups_there_are(self._facts().get("mode", "user")))
         if self.result.manifest.get("complete", "yes") != "yes":
             notes.append(f"Not complete: {self.result.manifest['complete']}.")
         return notes

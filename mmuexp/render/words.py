@@ -5,7 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import floor, log10
 from typing import Any
 
+from mmuexp.guest import ADDRESS_BITS
 from mmuexp.price.host import CALIBRATED
+from mmuexp.strategy.registry import ALL, GROUPS, Group
 
 DASH = "-"  # the scheme has no such event
 UNKNOWN = "unknown"  # the trace does not tell it
@@ -146,3 +148,12 @@ def missing_in(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             " instruction of which block they are."
         )
     return said
+
+
+def groups_there_are(mode: str) -> str:
+    """Say which groups of schemes may be compared beside those that are shown where none is named."""
+    told = []
+    for name, meaning in GROUPS.items():
+        schemes = dict.fromkeys(strategy.name for strategy in Group(name).of(mode, ADDRESS_BITS))
+        told.append(f"-s {name}, {meaning}" + (f" ({', '.join(schemes)})" if name != ALL else ""))
+    return f"There is more to compare: {'; '.join(told)}."

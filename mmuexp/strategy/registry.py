@@ -214,10 +214,11 @@ def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Stra
         raise UsageError(str(error), where=spec, todo=f"see `mmuexp strategy show {cls.name}`") from None
 
 
+TODAY, ALL = "today", "all"
 GROUPS = {
     "mail": "the four schemes of 2004",
-    "today": "what emulators are built with now, in their usual settings",
-    "all": "every scheme",
+    TODAY: "what emulators are built with now, in their usual settings",
+    ALL: "every scheme",
 }
 
 
@@ -232,7 +233,7 @@ class Group:
         """Make its strategies for a trace."""
         found: list[Strategy] = []
         for cls in all_strategies().values():
-            if cls.BY_DEFAULT if not self.name else self.name in ("all", cls.GROUP):
+            if cls.BY_DEFAULT if not self.name else self.name in (ALL, cls.GROUP):
                 as_system = mode == "system" and (address_bits == ADDRESS_BITS or not cls.LAYOUTS)
                 found += [cls(**one) for one in (cls.SYSTEM_LAYOUTS if as_system else cls.LAYOUTS)]
         return [one for one in found if address_bits == ADDRESS_BITS or not one.only_32_bits()]

@@ -1,12 +1,14 @@
 """Schemes that are named together: `-s mail`, `-s today`, `-s all`."""
 
 import pytest
-from kit.traces import columns_of
+from kit.traces import columns_of, write_trace
 from truth.rows import micro
 
 import mmuexp
 from mmuexp.errors import UsageError
-from mmuexp.strategy.registry import GROUPS, all_strategies, given_schemes, schemes_for
+from mmuexp.price.verdict import Line
+from mmuexp.render.sentence import today_sentence
+from mmuexp.strategy.registry import GROUPS, all_strategies, default_strategies, given_schemes, schemes_for
 from mmuexp.trace import TraceWriter
 
 MAIL = ["softmmu", "byte-lookup", "map-block", "map-block,pool_blocks=1024", "qemu-fast"]
@@ -50,6 +52,46 @@ def test_each_scheme_of_ours_is_of_a_group():
 def test_a_group_is_no_reference():
     with pytest.raises(UsageError, match="no strategy is called 'today'"):
         mmuexp.compare(reference="today")
+
+
+def test_the_default_table_says_what_else_there_is(cli, tmp_path):
+    path = write_trace(tmp_path / "t.arrow", [(0, 0x1000, 4, 1)] * 40)
+    said = cli("compare", path).words
+    there_is = (
+        "-s today, what emulators are built with now, in their usual settings (fastmem, page-table, softmmu-qemu10)"
+    )
+    assert there_is in said
+    assert "-s mail, the four schemes of 2004 (softmmu, byte-lookup, map-block, qemu-fast)" in said
+    assert "-s all, every scheme." in said
+    named = cli(
+        "compare", path, *(word for spec in named_ones("user") for word in ("-s", spec)), "-o", tmp_path / "n.csv"
+    )
+    assert "There is more to compare" not in named.words
+    cli("compare", path, "-o", tmp_path / "d.csv")
+    assert "There is more to compare" in cli("export", tmp_path / "d.csv", "--format", "md").words
+
+
+def named_ones(mode):
+    return [str(strategy) for strategy in default_strategies(mode)]
+
+
+@pytest.mark.parametrize(
+    ("times", "today", "said"),
+    [
+        (
+            {"a": 10.0, "b": 20.0, "c": 30.0},
+            {"b", "c"},
+            "Of what emulators are built with now b costs least here: 20.0 ns.",
+        ),
+        ({"a": 10.0, "b": 20.0}, {"b"}, "b, 20.0 ns, is the only one here that emulators are built with now: -s today"),
+        ({"a": 10.0, "b": 20.0}, {"a"}, ""),  # the winner, which the sentence before names
+        ({"a": 10.0, "b": 10.0}, {"b"}, ""),  # no price tells them apart
+        ({"a": 10.0, "b": 20.0}, set(), ""),
+    ],
+)
+def test_the_best_of_today_is_named_where_another_wins(times, today, said):
+    told = today_sentence([Line(name, ns, 0.0, 0) for name, ns in times.items()], today)
+    assert told.startswith(said) if said else told == ""
 
 
 def write_system(path, text):
