@@ -11,7 +11,8 @@ from mmuexp.claims.windows98 import EXPERIMENTS as HABIT
 from mmuexp.errors import MmuexpError, option
 from mmuexp.price.host import CALIBRATED, Profile, load_profile, user_folder
 from mmuexp.render.export import load
-from mmuexp.rerun.measured import LIVE, live_results, live_times
+from mmuexp.rerun.about import LIVE
+from mmuexp.rerun.measured import live_results, live_times
 from mmuexp.result.table import Result
 
 COUNTS = "counts.csv"

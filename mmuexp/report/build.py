@@ -20,8 +20,8 @@ from mmuexp.report.experiments import can_price, digest_of, experiment_sections,
 from mmuexp.report.summary import summary_sections
 from mmuexp.report.sure import sure_sections
 from mmuexp.report.workloads import ours, scheme_of
-from mmuexp.rerun.about import read
-from mmuexp.rerun.measured import LIVE, LiveTime, live_results, live_times
+from mmuexp.rerun.about import LIVE, read
+from mmuexp.rerun.measured import LiveTime, live_results, timed_runs
 from mmuexp.rerun.rerun import experiments
 from mmuexp.result import manifest
 from mmuexp.result.table import Result
@@ -70,7 +70,7 @@ def report(
     saved = {one.name: {name: load(str(one.folder / f"{name}.csv")) for name in one.commands} for one in abouts}
     tables = live_results(folder / LIVE)
     results_of = [*(result for one in saved.values() for result in one.values()), *tables.values()]
-    live = list(live_times(results_of).values())
+    live = timed_runs(results_of)
     sections = [
         *_answers(saved, hosts, live, live_hosts(tables)),
         Heading("How sure to be", id="sure"),

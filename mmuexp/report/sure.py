@@ -50,10 +50,10 @@ def _told(live: Sequence[LiveTime]) -> str:
 
 
 def _neighbours(live: Sequence[LiveTime]) -> list[tuple[LiveTime, LiveTime]]:
-    """Pairs of schemes that follow each other on one recording, the faster first."""
+    """Pairs of schemes that follow each other on one recording of one run, the faster first."""
     pairs: list[tuple[LiveTime, LiveTime]] = []
-    for recording in dict.fromkeys(one.recording for one in live):
-        mine = [one for one in live if one.recording == recording and one.ns is not None]
+    for of in dict.fromkeys((one.run, one.recording) for one in live):
+        mine = [one for one in live if (one.run, one.recording) == of and one.ns is not None]
         pairs += pairwise(sorted(mine, key=lambda one: one.ns or 0.0))
     return pairs
 

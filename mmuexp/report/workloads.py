@@ -185,7 +185,7 @@ def typical_error(live: Iterable[LiveTime]) -> float | None:
 
 def judge(contest: Contest, live: Sequence[LiveTime], *, today: bool = True) -> Verdict:
     """How sure the winner of a contest is. What was measured, prices too, speaks for hosts of `today` alone."""
-    tried = {one.spec: one for one in live if one.recording == contest.recording and one.ns is not None and today}
+    tried = _tried(contest, live) if today else {}
     first, others = tried.get(contest.winner), [spec for spec in contest.ns if spec != contest.winner]
     faster = [spec for spec in others if first and spec in tried and tried[spec].high < first.low]
     if faster:
@@ -206,6 +206,15 @@ def judge(contest: Contest, live: Sequence[LiveTime], *, today: bool = True) -> 
         return Verdict(TOGETHER, f"{contest.decided_by[SEVERAL]} would be faster with {SEVERAL}")
     beyond = f", more than the model's typical error of {100 * error:.2g} %" if error is not None else ""
     return Verdict(SURE, f"{over}{beyond}; no prices within their ranges turn it")
+
+
+def _tried(contest: Contest, live: Sequence[LiveTime]) -> dict[str, LiveTime]:
+    """What was measured of a contest, by spec: of the run that had the winner, and most of the others beside it."""
+    runs: dict[int, dict[str, LiveTime]] = {}
+    for one in live:
+        if one.recording == contest.recording and one.spec in contest.ns and one.ns is not None:
+            runs.setdefault(one.run, {})[one.spec] = one
+    return max((run for run in runs.values() if contest.winner in run), key=len, default={})
 
 
 def by_kind(found: Sequence[Contest]) -> dict[Kind, list[Contest]]:

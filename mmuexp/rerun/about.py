@@ -14,8 +14,10 @@ from mmuexp.result.table import COLUMNS
 FILE = "experiment.toml"
 PLACE = re.compile(r"\{([^{}]*)\}")  # of a figure, in the answer
 LARGEST = 1 << 20  # bytes of an experiment.toml
+LIVE = "live"  # the folder beside the experiments that holds tables of `compare --live`
 COUNTS = "counts"  # the name of the only command, and so of its table
 NAME = re.compile(r"[a-z]\w*", re.ASCII)
+LIVE_TABLE = re.compile(LIVE + r"/[a-z]\w*", re.ASCII)  # what `of` names beside a command
 RESERVED = {"report", "chart", "experiment", "readme"}
 FORMAT = re.compile(r",?(\.\d)?[f%]?")
 FORMATS = ("count", "ratio", "percent", "duration", "size", "digits")
@@ -24,7 +26,8 @@ SPEC_KINDS = {"log_x": bool, "log_y": bool, "across": int}  # of a chart's keys;
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Chooses rows: of the command `of`; recordings and schemes by name (none: all); cells as given."""
+    """Chooses rows: of the command `of`, or of a table in LIVE as `live/NAME`; recordings and schemes by name (none:
+    all); cells as given."""
 
     of: str
     trace: tuple[str, ...] = ()
@@ -105,6 +108,12 @@ class About:
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def live(self) -> tuple[str, ...]:
+        """The tables of LIVE that it asks for, as `live/NAME`."""
+        asking = [*self.figures, *self.holds, *self.tables, *([self.chart] if self.chart else [])]
+        return tuple(dict.fromkeys(one.of for one in asking if LIVE_TABLE.fullmatch(one.of)))
+
     def error(self, what: str, place: str = "", todo: str = "") -> MmuexpError:
         """Something that does not fit the counts, at `place` of the file."""
         return MmuexpError(what, where=f"{self.name}/{FILE}" + (f": {place}" if place else ""), todo=todo)
@@ -153,7 +162,7 @@ def _about(folder: Path, top: Section) -> About:
             raise top.error(f"columns.{name} is a column of every result", "give it another name")
     _all_used(top, about.answer, [figure.name for figure in about.figures])
     for one in [*about.figures, *about.holds, *about.tables, *([about.chart] if about.chart else [])]:
-        if one.of not in commands:
+        if one.of not in commands and one.of not in about.live:
             raise top.error(f"of = {one.of!r} is no command", f"there are {' '.join(commands)}")
     return about
 

@@ -9,7 +9,7 @@ from mmuexp.errors import UsageError
 from mmuexp.rerun.about import About, Choice
 from mmuexp.result.declared import DeclaredBy
 from mmuexp.result.expression import Expression, NoValue, Number, Term, parse
-from mmuexp.result.table import COLUMNS, IDENTITY, WINDOW, Result, rows_of
+from mmuexp.result.table import COLUMNS, IDENTITY, LIVE, WINDOW, Result, rows_of
 from mmuexp.result.turns import Row, Turn, is_of, row_of, stem, turns, value_in
 
 
@@ -104,10 +104,10 @@ def rows_in(about: About, result: Result) -> Rows:
     for name, text in about.columns.items():
         if name in given[0]:
             raise about.error(f"columns.{name} is there already", todo="rename it")
-        known = replace(found, numbers=found.numbers | {*COLUMNS, *misses.COLUMNS} - {*IDENTITY})
+        known = replace(found, numbers=found.numbers | {*COLUMNS, *LIVE, *misses.COLUMNS} - {*IDENTITY})
         expression = known.parse(text, f"columns.{name}")
         if any(term.column not in found.numbers for term in expression.terms):
-            continue  # the other command's: misses counts other things than compare
+            continue  # another table's: misses counts other things than compare, which may measure or not
         values = [_derived(found, expression, row, name) for row in given]
         for row, value in zip(given, values, strict=True):
             row[name] = value

@@ -9,8 +9,7 @@ from mmuexp.render.export import load
 from mmuexp.result.table import Result, access_ns, is_measured, live_interval, measured_ns, rows_of
 from mmuexp.result.turns import stem
 
-LIVE = "live"  # the folder beside the experiments that holds tables of `compare --live`
-HEAD = ["recording", "scheme", "measured, ns/access", "of the reference's time", "modelled so"]
+HEAD = ["recording", "scheme", "measured, ns/access", "between", "of the reference's time", "modelled so"]
 HEAD += ["with code translated again", "at least", "at most"]
 
 
@@ -26,6 +25,7 @@ class LiveTime:
     low: float
     high: float
     model: float
+    run: int = 0  # the table that it is of: times of one run were taken together, those of two at different hours
 
     @property
     def error(self) -> float | None:
@@ -38,19 +38,27 @@ def live_results(folder: Path) -> dict[str, Result]:
     return {file.name: load(str(file)) for file in sorted(folder.glob("*.csv"))}
 
 
+def timed_runs(results: Iterable[Result]) -> list[LiveTime]:
+    """What was measured, of results that may hold such rows."""
+    return [_timed(row, at) for at, result in enumerate(results) for row in rows_of(result.frame) if is_measured(row)]
+
+
+def _timed(row: Mapping[str, Any], run: int) -> LiveTime:
+    model = row["live_model_ns_per_access"]
+    return LiveTime(stem(row["trace"]), row["strategy"], measured_ns(row), *live_interval(row), model, run)
+
+
 def live_times(results: Iterable[Result]) -> dict[tuple[str, str], LiveTime]:
-    """(recording, spec) -> what was measured, of results that may hold such rows."""
-    found = {}
-    for row in (row for result in results for row in rows_of(result.frame) if is_measured(row)):
-        model = row["live_model_ns_per_access"]
-        one = LiveTime(stem(row["trace"]), row["strategy"], measured_ns(row), *live_interval(row), model)
-        found[one.recording, one.spec] = one
+    """(recording, spec) -> what was measured, in the first result that has it."""
+    found: dict[tuple[str, str], LiveTime] = {}
+    for one in timed_runs(results):
+        found.setdefault((one.recording, one.spec), one)
     return found
 
 
 def measured_beside(folder: Path, result: Result) -> list[list[str]]:
-    """Lines of a table, its head first; empty where none of the runs was measured."""
-    times = {key: one.ns for key, one in live_times(live_results(folder).values()).items()}
+    """Lines of a table, its head first; empty where none of the runs was measured beside its reference."""
+    runs = [live_times([table]) for table in live_results(folder).values()]
     rows = rows_of(result.frame)
     lines = [HEAD]
     for verdict in result.manifest.get("verdicts", []):
@@ -59,11 +67,13 @@ def measured_beside(folder: Path, result: Result) -> list[list[str]]:
         if row is None or base is None or verdict["scheme"] == verdict["reference"] or "ratio_low" not in verdict:
             continue
         recording = stem(row["trace"])
-        mine, its = times.get((recording, row["strategy"])), times.get((recording, base["strategy"]))
-        if mine is not None and its is not None:
-            ratios = [mine / its, _engine_ns(row) / _engine_ns(base), access_ns(row) / access_ns(base)]
-            ratios += [verdict["ratio_low"], verdict["ratio_high"]]
-            lines.append([recording, row["strategy"], f"{mine:.2f}", *(f"{100 * ratio:.0f} %" for ratio in ratios)])
+        for mine, its in ((run.get((recording, one["strategy"])) for one in (row, base)) for run in runs):
+            if mine and its and mine.ns and its.ns:
+                ratios = [mine.ns / its.ns, _engine_ns(row) / _engine_ns(base), access_ns(row) / access_ns(base)]
+                ratios += [verdict["ratio_low"], verdict["ratio_high"]]
+                told = [f"{mine.ns:.2f}", f"{mine.low:.2f} to {mine.high:.2f}"]
+                lines.append([recording, row["strategy"], *told, *(f"{100 * ratio:.0f} %" for ratio in ratios)])
+                break
     return lines if len(lines) > 1 else []
 
 

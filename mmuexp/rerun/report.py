@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 
 from mmuexp.errors import MmuexpError
+from mmuexp.render.export import load
 from mmuexp.render.markdown import markdown
 from mmuexp.render.words import markdown_line
-from mmuexp.rerun.about import PLACE, About, AnswerTable
+from mmuexp.rerun.about import LIVE, PLACE, About, AnswerTable
 from mmuexp.rerun.choice import Rows, is_chosen, rows_in
 from mmuexp.rerun.command import calls_of
 from mmuexp.rerun.figures import broken_holds, figure_text, table_lines
-from mmuexp.rerun.measured import LIVE, measured_beside
+from mmuexp.rerun.measured import measured_beside
 from mmuexp.result.table import Result
 from mmuexp.result.turns import stem
 
@@ -29,7 +30,8 @@ class ExperimentReport:
 
     def __init__(self, about: About, results: Mapping[str, Result]):
         self.about, self.results = about, dict(results)
-        self.rows: dict[str, Rows] = {name: rows_in(about, result) for name, result in results.items()}
+        self._asked = self.results | {name: load(f"{about.folder.parent / name}.csv") for name in about.live}
+        self.rows: dict[str, Rows] = {name: rows_in(about, result) for name, result in self._asked.items()}
         texts = {figure.name: figure_text(figure, self.rows[figure.of]) for figure in about.figures}
         self.answer = PLACE.sub(lambda found: texts[found[1]], about.answer)
         self.broken = broken_holds(self.rows)
@@ -38,7 +40,7 @@ class ExperimentReport:
         """(what is asked for, its title, its lines) of each table; {host} in a title names the host of its prices."""
         found = []
         for table in self.about.tables:
-            host = self.results[table.of].manifest.get("prices", {}).get("host", {}).get("name", "")
+            host = self._asked[table.of].manifest.get("prices", {}).get("host", {}).get("name", "")
             found.append((table, table.title.replace("{host}", host), table_lines(table, self.rows[table.of])))
         return found
 

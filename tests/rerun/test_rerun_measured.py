@@ -1,9 +1,12 @@
 """What was measured stands beside what is modelled, in the report of an experiment."""
 
 import pytest
+from kit.cli import edit, one_line
 from kit.places import RESULTS
 
+from mmuexp.render.export import load
 from mmuexp.rerun import measured
+from mmuexp.rerun.about import LIVE
 from mmuexp.result.table import Result, make_frame
 
 
@@ -32,7 +35,7 @@ def test_both_ratios_and_the_range_by_hand(live):
     verdicts = [verdict("softmmu", 1, 1), verdict("map-block", 0.3, 0.9), verdict("noise", 0, 1), verdict("m", 0, 1)]
     found = measured.measured_beside(live, Result("compare", frame, {"verdicts": verdicts}))
     # 0.5 / 2; (75 - 55) / (100 - 20); 75 / 100
-    assert found == [measured.HEAD, ["t", "map-block", "0.50", "25 %", "25 %", "75 %", "30 %", "90 %"]]
+    assert found == [measured.HEAD, ["t", "map-block", "0.50", "0.50 to 0.50", "25 %", "25 %", "75 %", "30 %", "90 %"]]
 
 
 def test_what_was_not_measured_makes_no_table(tmp_path):
@@ -48,5 +51,31 @@ def test_windows_are_not_one_run(live):
 
 
 def test_the_committed_measurements_are_read():
-    found = measured.live_times(measured.live_results(RESULTS / measured.LIVE).values())
+    found = measured.live_times(measured.live_results(RESULTS / LIVE).values())
     assert {"bzip2", "numeric_sort"} <= {recording for recording, _ in found}
+
+
+def test_the_ratio_is_of_one_run(monkeypatch):
+    """Two runs measured map-block, one of them its reference beside it, and at another hour."""
+    runs = {"a": {"map-block": 5.0}, "b": {"map-block": 0.5, "softmmu": 2.0}}
+    tables = {
+        name: Result("compare", make_frame([row(spec, 1) | dict.fromkeys(CLOCK, ns) for spec, ns in run.items()]), {})
+        for name, run in runs.items()
+    }
+    monkeypatch.setattr(measured, "live_results", lambda folder: tables)
+    frame = make_frame([row("softmmu", 100), row("map-block", 75)])
+    found = measured.measured_beside(RESULTS, Result("compare", frame, {"verdicts": [verdict("map-block", 0.3, 0.9)]}))
+    assert found[1][:5] == ["t", "map-block", "0.50", "0.50 to 0.50", "25 %"]
+    assert measured.live_times(tables.values())["t", "map-block"].ns == 5.0  # the first has it
+
+
+def test_an_answer_may_tell_what_was_measured(cli, folder):
+    """`of` names a table beside the experiments; the counts of softmmu are 12 rows' there, too."""
+    edit(folder, 'value = "map-block:faults", trace = "small" }', 'value = "softmmu:accesses", of = "live/own" }')
+    assert "live/own.csv: cannot be read" in one_line(cli("rerun", "mine").err)
+    (folder.parent / "live").mkdir()
+    cli("compare", "mine/small.arrow", "-s", "softmmu", "-o", "live/own.csv")
+    accesses = load("live/own.csv").frame["accesses"][0]
+    assert cli("rerun", "mine").code == 0
+    assert f"map-block faults {accesses} times" in (folder / "report.md").read_text()
+    assert "own.csv" not in (folder / "report.md").read_text()
