@@ -157,13 +157,18 @@ class State(NamedTuple):
     victim: np.ndarray  # int32[2, VICTIMS]
     mode: np.ndarray  # MODE[2]: entries in use now and since when (began, in guest instructions), most used since
     lines: np.ndarray  # uint8[1 << max_bits], pairs of entries that the hit path read
-    pages: np.ndarray  # uint8, host pages of both tables that were touched
+    pages: np.ndarray  # uint8[2, pages], by mode: host pages of its table that were touched
     control: np.ndarray  # int64[4]
 
 
 @kernel
 def _place(s, e, mode, page):
     return mode * (s.table.size >> 1) + (real_page(e, page) & (s.mode[mode].entries - 1))
+
+
+@kernel
+def _touch(s, mode, at):
+    s.pages[mode, (at - mode * (s.table.size >> 1)) // ENTRIES_PER_PAGE] = 1
 
 
 @kernel
@@ -207,7 +212,7 @@ def _fill(s, e, mode, page, at):
 def _look_up(s, e, n, mode, page, marked, fills):
     """A page of RAM, for data or code. `marked`: for a store, and a code page; `fills`: what a fill counts as."""
     at = _place(s, e, mode, page)
-    s.pages[at // ENTRIES_PER_PAGE] = 1
+    _touch(s, mode, at)
     if s.table[at] != page + 1 and (marked or not _swap_with_victim(s, e, n, mode, page, at)):
         n[fills] += 1
         _fill(s, e, mode, page, at)
@@ -242,7 +247,7 @@ def access(s, e, n, row):
 def io(s, e, n, row):
     n[Event.SLOW_IO] += 1
     at = _place(s, e, row.user, row.page)
-    s.pages[at // ENTRIES_PER_PAGE] = 1
+    _touch(s, row.user, at)
     if s.table[at] != row.page + 1:
         n[IO_FILLS] += 1
         _fill(s, e, row.user, row.page, at)
@@ -353,7 +358,7 @@ class SoftmmuQemu10(Strategy):
         mode = records(2, MODE)
         mode.entries = 1 << self.first_bits
         table, lines = np.zeros(2 << self.max_bits, np.int32), np.zeros(1 << self.max_bits, np.uint8)
-        pages = np.zeros(-(-table.size // ENTRIES_PER_PAGE), np.uint8)
+        pages = np.zeros((2, -(-(1 << self.max_bits) // ENTRIES_PER_PAGE)), np.uint8)
         sizes = [self.window_insns, 1 << self.min_bits, 1 << self.max_bits, 2 << self.first_bits]
         return State(table, np.zeros((2, VICTIMS), np.int32), mode, lines, pages, np.array(sizes, np.int64))
 

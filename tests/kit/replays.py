@@ -38,6 +38,11 @@ def run(rows, spec: str, mode: str, *, chunk: int = 1 << 20, filtered: bool = Tr
     return survey.counts() | replay.counts()
 
 
+def wide_differences(rows: list[Row], spec: str, mode: str, **how) -> dict[str, tuple]:
+    """Where kernels and oracle differ on rows of a guest of 64 bits."""
+    return differences(columns_of(rows, 64), spec, mode, oracle.run(rows, spec, mode, 64), **how)
+
+
 def differences(rows, spec: str, mode: str, expected: dict, **how) -> dict[str, tuple]:
     """Columns that differ from `expected`: name -> (kernels, expected). None and missing are the same."""
     got = run(rows, spec, mode, **how)

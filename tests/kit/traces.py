@@ -19,12 +19,12 @@ from mmuexp.guest import DTYPES, Columns, Op, bits_of, dtypes_of
 from mmuexp.trace import TraceWriter, open_trace
 
 
-def columns_of(rows) -> Columns:
+def columns_of(rows, trace_bits: int = 32) -> Columns:
     """The rows as columns; a row of four values is one of user mode."""
-    table = np.array([tuple(row) + (USER, 0)[len(row) - 4 :] for row in rows], np.int64).reshape(-1, 6)
+    table = np.array([tuple(row) + (USER, 0)[len(row) - 4 :] for row in rows], np.uint64).reshape(-1, 6)
     op, vaddr, size, insns, flags, page = table.T
     values = Columns(vaddr, page, size, insns, op, flags)
-    return Columns(*(np.ascontiguousarray(v, dtype) for v, dtype in zip(values, DTYPES, strict=True)))
+    return Columns(*(np.ascontiguousarray(v, dtype) for v, dtype in zip(values, dtypes_of(trace_bits), strict=True)))
 
 
 def widened(columns: Columns, by: int = 0) -> Columns:
@@ -175,6 +175,16 @@ PAGES_APART += [0xA7FFF, 0xA8000, 0xD7FFF, 0xD8000, 0xFFFFE, 0xFFFFF]
 # With kernel_offset=0x30000000 these lie where 0x90000 (moved; and unmoved, crossed into from 0x8ffff) lies.
 PAGES_COLLIDING = [*PAGES_APART, 0x60000, 0xC0000]
 
+# Of a guest of 64 bits, the same for its own borders: the last page and page 0, block ends of MAP_BLOCK_BITS 40 and 32,
+# the ends of 2**32 and of guest_limit 2**46, of the lower half (behind which 48 bits are not enough) and of the upper,
+# and 2**35 + 0x10, which meets 0x10 in any TLB set.
+WIDE_PAGES_APART = [0x0, 0x1, 0xF, 0x10, 0x110, 0x1FF, 0x200, 0xFFFFF, 0x100000, (1 << 28) - 1, 1 << 28]
+UPPER = (1 << 52) - (1 << 35)
+WIDE_PAGES_APART += [(1 << 34) - 1, 1 << 34, (1 << 35) - 2, (1 << 35) - 1, UPPER, UPPER + 1, UPPER + 0x10]
+WIDE_PAGES_APART += [(1 << 52) - (1 << 19), (1 << 52) - 2, (1 << 52) - 1]
+NOT_CANONICAL = [1 << 35, (1 << 35) + 0x10, (1 << 44) - 1, 1 << 44, 1 << 51, UPPER - 1]
+WIDE_FRAMES = [*range(0x100, 0x104), 0xFFFFFFFE, 0xFFFFFFFF, 1 << 32, (1 << 32) + 0x100, (1 << 40) - 2]
+
 FRAMES = [*range(0x100, 0x108), 0xFFFFF, 0x100000]  # few: two virtual pages often share one; neighbours join VMAs
 OFFSETS = [0, 1, 4, 8, 0x10, 0x18, 0x40, 0xFC0, 0xFE0, 0xFF8, 0xFFC, 0xFFE, 0xFFF]
 SIZES = [1, 1, 2, 4, 4, 4, 8, 3, 5, 10, 16, 32, 63, 64]
@@ -191,8 +201,8 @@ Wish = tuple[str, int, int, int, int, bool, int]  # kind, page, offset, pick of 
 class Recorder:
     """Turns wishes into rows, and remembers what a recorder knows: the frame of each page."""
 
-    def __init__(self, mode: str):
-        self.system = mode == "system"
+    def __init__(self, mode: str, pages: int = PAGES):
+        self.system, self.pages = mode == "system", pages
         self.rows: list[Row] = []
         self.frame_of: dict[int, int] = {}
 
@@ -212,7 +222,7 @@ class Recorder:
         page = vaddr // PAGE
         self.learn(page, frame)
         if vaddr % PAGE + size > PAGE:
-            self.learn((page + 1) % PAGES, frame + (insns & 1))  # the next frame, or the same one
+            self.learn((page + 1) % self.pages, frame + (insns & 1))  # the next frame, or the same one
         self.rows.append((op, vaddr, size, insns, flags, 0))
 
     def grant(self, wish: Wish) -> None:
@@ -243,9 +253,9 @@ class Recorder:
             self.rows.append((128 + frame % 128, vaddr, size, insns, flags, frame))
 
 
-def record(wishes: Iterable[Wish], mode: str) -> list[Row]:
-    """The trace that grants these wishes in their order."""
-    recorder = Recorder(mode)
+def record(wishes: Iterable[Wish], mode: str, pages: int = PAGES) -> list[Row]:
+    """The trace that grants these wishes in their order, of a guest of so many pages."""
+    recorder = Recorder(mode, pages)
     for wish in wishes:
         recorder.grant(wish)
     return recorder.rows
@@ -283,7 +293,7 @@ def any_traces(pages: list[int] = PAGES_APART, max_wishes: int = 60) -> st.Searc
     )
 
 
-def random_trace(seed: int, n: int, mode: str, pages: list[int] = PAGES_APART) -> list[Row]:
+def random_trace(seed: int, n: int, mode: str, pages: list[int] = PAGES_APART, *, trace_bits: int = 32) -> list[Row]:
     """A trace of exactly n rows, always the same for the same arguments; about 0.3 M rows/s.
 
     Half of the wishes stay near the one before (its page, bytes beside it), as programs do, some are granted 12
@@ -293,7 +303,7 @@ def random_trace(seed: int, n: int, mode: str, pages: list[int] = PAGES_APART) -
     rng = random.Random(seed)
     kinds = KINDS if mode == "system" else USER_KINDS
     kinds = [kind for kind in kinds for _ in range(1 if kind == "flush" else 40)]
-    recorder = Recorder(mode)
+    recorder, frames = Recorder(mode, 1 << trace_bits - 12), FRAMES if trace_bits == 32 else WIDE_FRAMES
     page, offset = pages[0], 0
     while len(recorder.rows) < n:
         if rng.random() < 0.5:
@@ -301,7 +311,7 @@ def random_trace(seed: int, n: int, mode: str, pages: list[int] = PAGES_APART) -
             offset = rng.choice(OFFSETS) if rng.random() < 0.7 else rng.randrange(PAGE)
         else:
             offset = (offset + rng.choice([-8, -1, 0, 4, 8, 64])) % PAGE
-        frame = rng.choice(FRAMES) if rng.random() < 0.5 else 0x2000 + page
+        frame = rng.choice(frames) if rng.random() < 0.5 else 0x2000 + page % (1 << 39)
         wish = (rng.choice(kinds), page, offset, rng.randrange(28), rng.randrange(256), rng.random() < 0.5, frame)
         for _ in range(12 if rng.random() < 0.03 else 1):
             recorder.grant(wish)

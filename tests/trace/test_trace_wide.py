@@ -40,13 +40,6 @@ HIGH = 0xFFFF_8880_0000_0000
 ANYWHERE = (0, 0x7F12_3456_7000, HIGH, 0x1234_5678_9ABC_D000, (1 << 64) - (1 << 32))  # canonical or not
 
 
-def wide_of(rows) -> Columns:
-    """Rows by hand with addresses of 64 bits."""
-    columns = columns_of([(op, 0, size, insns, flags, 0) for op, _, size, insns, flags, _ in rows])
-    vaddr, page = (np.array([row[at] for row in rows], "u8") for at in (1, 5))
-    return columns._replace(vaddr=vaddr, page=page)
-
-
 def random_rows(rows: int) -> Columns:
     """User-mode rows that no two addresses of have much in common."""
     random = np.random.default_rng(3)
@@ -140,7 +133,7 @@ def test_what_is_counted_does_not_hang_on_the_width(tmp_path, mode):
 def test_the_last_page_is_followed_by_page_0(tmp_path):
     last = (1 << 64) - 4
     rows = [(Op.EXEC, last, 8, 1, USER, 0), store(last + 2), load(0x10), flush_page(0)]
-    path = write(tmp_path / "t.arrow", wide_of(rows))
+    path = write(tmp_path / "t.arrow", columns_of(rows, 64))
     told = info(path)
     assert told["counts"]["pages"] == 2 and told["footprint"]["code_pages"] == 2
     assert [part["start"] for part in told["guest"]["address_map"]] == [0, (1 << 64) - (1 << 22)]
@@ -158,7 +151,7 @@ def test_bad_rows_are_told_by_their_own_addresses():
     ):
         mode = "system" if any(row[0] == Op.MAP for row in rows) else "user"
         with pytest.raises(TraceError, match=says):
-            Survey(mode, "t").feed(wide_of(rows))
+            Survey(mode, "t").feed(columns_of(rows, 64))
 
 
 def test_a_page_too_many():
@@ -204,8 +197,8 @@ def test_what_is_written_from_one(tmp_path, cli):
 
 def test_a_slice_of_a_system_trace_begins_with_what_is_known(tmp_path):
     high = (1 << 40) - 1
-    rows = wide_of([map_(HIGH, high), map_(0x1000, 2), load(HIGH), *[load(0x1000 + 8 * i) for i in range(8)]])
-    slice_trace(write(tmp_path / "t.arrow", rows, "system"), 3, 11, str(tmp_path / "n.arrow"))
+    rows = [map_(HIGH, high), map_(0x1000, 2), load(HIGH), *[load(0x1000 + 8 * i) for i in range(8)]]
+    slice_trace(write(tmp_path / "t.arrow", columns_of(rows, 64), "system"), 3, 11, str(tmp_path / "n.arrow"))
     found = read(open_trace(tmp_path / "n.arrow"))
     assert found.vaddr[:2].tolist() == [0x1000, HIGH] and found.page[:2].tolist() == [2, high]
     assert {check.state for check in verify(tmp_path / "n.arrow")} == {OK}

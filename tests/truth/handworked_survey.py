@@ -92,6 +92,7 @@ class Error:
     rows: list[Row]
     row: int
     spec: str = "softmmu"
+    trace_bits: int = 32
 
 
 _KNOWN = [map_(0x1000, 0x50), map_(0x2000, 0x51)]
@@ -133,4 +134,12 @@ ERRORS = [
          exec_(0x60000000), load(0x90000000)],
         6, _MOVED,
     ),
+    Error("a physical page of more than 40 bits", "system", [map_(0, 1 << 40), map_(0x1000, (1 << 40) + 1)], 1,
+          trace_bits=64),
+    Error("64 bits: an unknown page", "system", [map_(0x1000, 1), load(0x1000), load(0x1_0000_1000)], 2,
+          trace_bits=64),
+    Error("64 bits: the page behind the last one is unknown", "system", [map_((1 << 64) - 4096, 1),
+          load((1 << 64) - 4), load((1 << 64) - 2)], 2, trace_bits=64),
+    Error("64 bits: what is known contradicts", "system", [map_(0x1000, 5), map_(0x1000, (1 << 32) + 5)], 1,
+          trace_bits=64),
 ]  # fmt: skip

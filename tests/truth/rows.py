@@ -64,6 +64,7 @@ class Case:
     rows: list[Row]
     expect: dict[str, int | None]
     why: str
+    trace_bits: int = 32
 
 
 _WORD = re.compile(

@@ -13,15 +13,15 @@ def scheme(case: Case) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{scheme(case)}: {case.name}")
 def test_counts(case: Case):
-    counts = oracle.run(case.rows, case.spec, case.mode)
+    counts = oracle.run(case.rows, case.spec, case.mode, case.trace_bits)
     assert {column: counts[column] for column in case.expect} == case.expect, case.why
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.name)
 def test_errors_name_their_row(error: Error):
-    oracle.run(error.rows[: error.row], error.spec, error.mode)
+    oracle.run(error.rows[: error.row], error.spec, error.mode, error.trace_bits)
     with pytest.raises(oracle.TraceError) as caught:
-        oracle.run(error.rows, error.spec, error.mode)
+        oracle.run(error.rows, error.spec, error.mode, error.trace_bits)
     assert caught.value.row_index == error.row
 
 

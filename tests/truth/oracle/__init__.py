@@ -31,6 +31,10 @@ Readings, where MODEL.md is silent or can be read in two ways:
 * Code and dirty bits belong to physical pages: FLUSH, FLUSH_PAGE and MAP leave them alone, and bitmaps as well.
   The number of instructions is no part of a block's key; the EXEC that translates gives translated_insns.
 * A crossing access under softmmu is finished page by page too: lookup and store of the low page, then of the high.
+* Guests of 64 bits: sizes, and the entries that clear=memset clears, are those of the bits that all rows show, also
+  for a FLUSH that stands before the row that shows them. A default that is another one for them stands for that also
+  where somebody writes it out.
+* table_resident_bytes: the handler's writes are those of a fault or a helper; IO rows read no table.
 * pool_mib counts whole blocks, extra pages included, and replaces pool_blocks. A guest_limit inside a page leaves that
   page in the reserve. FLUSH under map-block makes a call for a block in use even when no page of it is mapped.
 """
@@ -51,7 +55,7 @@ _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross
     faults_softmmu tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses translations
     translated_insns smc_stores code_page_data_stores protects maps unmaps host_calls evictions peak_mappings
     table_bytes table_lines reserved_bytes blocks_dropped retranslated_insns
-    far_accesses"""
+    far_accesses table_resident_bytes"""
 COLUMNS = _COLUMNS.split()
 
 
@@ -83,16 +87,16 @@ def columns(spec: str) -> list[str]:
     ]
 
 
-def new(spec: str, mode: str) -> tuple[Guest, object]:
+def new(spec: str, mode: str, trace_bits: int = 32) -> tuple[Guest, object]:
     """A guest that has done nothing, and the scheme that serves it; the guest holds the counts of both."""
     name, options = parse(spec)
-    guest = Guest(mode, dict.fromkeys(columns(spec), 0))
+    guest = Guest(mode, dict.fromkeys(columns(spec), 0), trace_bits)
     return guest, _file(name).ORACLE(guest, **options)
 
 
-def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int | None]:
+def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str, trace_bits: int = 32) -> dict[str, int | None]:
     """Every integer column of the contract for this trace under this scheme; TraceError for a row that is an error."""
-    guest, scheme = new(spec, mode)
+    guest, scheme = new(spec, mode, trace_bits)
     n, executions = guest.n, Executions()
     for index, row in enumerate(rows):
         try:
@@ -112,6 +116,8 @@ def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> dict[str, int 
 
 def step(guest: Guest, scheme, op: int, vaddr: int, size: int, insns: int, flags: int, page: int) -> None:
     """One row."""
+    if op in (LOAD, STORE, EXEC, FLUSH_PAGE, MAP):
+        guest.see(vaddr, size if op in (LOAD, STORE, EXEC) else 0)
     if op in (LOAD, STORE):
         access = guest.access(vaddr, size, op == STORE, insns, flags)
         scheme.access(access)

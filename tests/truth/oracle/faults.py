@@ -14,9 +14,9 @@ from truth.oracle.guest import PAGE
 CAUSES = [column for column in COLUMNS if column.startswith("faults_")]
 
 
-def faults(rows: Iterable[tuple[int, ...]], spec: str, mode: str) -> list[tuple[int, int, str]]:
+def faults(rows: Iterable[tuple[int, ...]], spec: str, mode: str, trace_bits: int = 32) -> list[tuple[int, int, str]]:
     """(row, vaddr, cause) of every host fault, in order."""
-    guest, scheme = new(spec, mode)
+    guest, scheme = new(spec, mode, trace_bits)
     found: list[tuple[int, int, str]] = []
     seen = dict.fromkeys(CAUSES, 0)
 

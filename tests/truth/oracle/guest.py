@@ -10,6 +10,9 @@ LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE, MAP = range(6)
 IO, USER = 1, 2
 PAGE = 4096
 PAGES = 1 << 20  # virtual pages of a 32-bit guest; page 0 follows the last one
+WIDE_PAGES = 1 << 52  # of a guest of 64 bits, the same
+MOST_TOUCHED = 1 << 20  # different pages that a trace of 64 bits may touch
+MOST_MAP_PAGE = 1 << 40
 
 
 class Refused(ValueError):
@@ -85,9 +88,12 @@ class Code:
 class Guest:
     """The guest as the trace shows it, with the counts `n` to which every scheme adds."""
 
-    def __init__(self, mode: str, n: dict):
-        if mode not in ("user", "system"):
-            raise ValueError(f"mode is user or system, not {mode!r}")
+    def __init__(self, mode: str, n: dict, trace_bits: int = 32):
+        if mode not in ("user", "system") or trace_bits not in (32, 64):
+            raise ValueError(f"mode is user or system, not {mode!r}; addresses have 32 bits or 64, not {trace_bits}")
+        self.is_wide = trace_bits == 64
+        self.pages = WIDE_PAGES if self.is_wide else PAGES  # that its addresses can name
+        self.seen: set[int] = set()  # pages that a row of any kind touched: what says how many bits addresses have
         self.user_mode = mode == "user"
         self.n = n
         self.code = Code(n)
@@ -102,6 +108,29 @@ class Guest:
         self.translated = False  # by the last EXEC row
         self.flushed = (0, 0)  # value and reason of the last FLUSH row
         self.enter: Callable[[tuple], None] = lambda block: None  # a translated block is about to be entered
+
+    # Pages of any kind
+
+    def see(self, vaddr: int, size: int = 0) -> None:
+        """A row touches the page of this address, and the next one if so many bytes reach into it."""
+        page = vaddr // PAGE
+        self.seen.add(page)
+        if vaddr % PAGE + size > PAGE:
+            self.seen.add((page + 1) % self.pages)
+        if self.is_wide and len(self.seen) > MOST_TOUCHED:
+            raise Refused("a page too many")
+
+    @property
+    def address_bits(self) -> int:
+        """Of its addresses: 32; of a guest of 64 bits 48, or as many as the rows so far show: all above are alike."""
+        if not self.is_wide:
+            return 32
+
+        def fits(bits: int) -> bool:
+            half = 1 << bits - 1 - 12
+            return all(page < half or page >= WIDE_PAGES - half for page in self.seen)
+
+        return next((bits for bits in (48, 57) if fits(bits)), 64)
 
     # Physical pages
 
@@ -125,7 +154,7 @@ class Guest:
         end = first + size
         if end <= PAGE:
             return [(page, self.frame(page), first, end)]
-        after = (page + 1) % PAGES
+        after = (page + 1) % self.pages
         return [(page, self.frame(page), first, PAGE), (after, self.frame(after), 0, end - PAGE)]
 
     # Rows
@@ -136,6 +165,8 @@ class Guest:
             raise Refused("MAP in a user-mode trace")
         if vaddr % PAGE:
             raise Refused(f"MAP of {vaddr:#x}, which begins no page")
+        if self.is_wide and frame > MOST_MAP_PAGE:
+            raise Refused(f"MAP of physical page {frame:#x}")
         new = vaddr // PAGE not in self.frame_of
         if self.frame_of.setdefault(vaddr // PAGE, frame) != frame:
             raise Refused(f"MAP of page {vaddr // PAGE:#x} contradicts what is known")

@@ -3,7 +3,7 @@
 Part of the oracle: imports the standard library only.
 """
 
-from truth.oracle.guest import PAGE, PAGES, Access, Guest, Refused
+from truth.oracle.guest import PAGE, Access, Guest, Refused
 from truth.oracle.reserve import Handler, Reserve
 from truth.oracle.softmmu import Tlb
 
@@ -18,13 +18,15 @@ class ByteLookup(Handler):
             raise ValueError("entries is 1 to 255: a window's number is a byte, and 0 means none")
         super().__init__(guest, Reserve(2 * entries), code, check_after)
         self.entries = entries
+        self.pointer = 8 if guest.is_wide else 4
         self.hand = 1
         self.byte: dict[int, int] = {}  # virtual page -> its window; 0 is not stored
 
     def read_tables(self, page: int) -> None:
-        """The hit path reads the page's byte, and that byte's base of 4 bytes."""
-        self.lines.add(("lookup", page // 64))
-        self.lines.add(("base", self.byte.get(page, 0) * 4 // 64))
+        """The hit path reads the page's byte, and that byte's base of 4 bytes; of 8 on the host of a 64-bit guest."""
+        at = self.byte.get(page, 0) * self.pointer
+        self.lines |= {("lookup", page // 64), ("base", at // 64)}
+        self.resident |= {("lookup", page // PAGE), ("base", at // PAGE)}
 
     def row(self, access: Access) -> None:
         """A whole row."""
@@ -48,6 +50,7 @@ class ByteLookup(Handler):
         for other, window in list(self.byte.items()):
             if window == self.hand:
                 del self.byte[other]
+                self.resident.add(("lookup", other // PAGE))
                 self.unmap_page(2 * window - 2)  # the new mapping lies over it: no host call of its own
                 self.n["evictions"] += 1
         self.byte[page] = self.hand
@@ -67,7 +70,8 @@ class ByteLookup(Handler):
 
     def totals(self) -> dict[str, int]:
         """Columns that are no events."""
-        sizes = {"table_bytes": PAGES + 256 * 4, "reserved_bytes": 2 * PAGE * self.entries}
+        lookup = 2 ** (self.guest.address_bits - 12)
+        sizes = {"table_bytes": lookup + 256 * self.pointer, "reserved_bytes": 2 * PAGE * self.entries}
         return super().totals() | sizes
 
 
@@ -94,7 +98,8 @@ class MapBlock(Handler):
         if self.slots < 1 or map_pages < 1 or map_pages & (map_pages - 1) or evict not in ("fifo", "lifo", "random"):
             raise ValueError("map-block: no block fits, or map_pages is no power of two, or evict is unknown")
         super().__init__(guest, Reserve(self.slots * self.span), code, check_after)
-        self.bits, self.map_pages, self.evict, self.pointer_bytes = map_block_bits, map_pages, evict, pointer_bytes
+        self.bits, self.map_pages, self.evict = map_block_bits, map_pages, evict
+        self.pointer_bytes = 8 if guest.is_wide else pointer_bytes
         self.slot_of: dict[int, int] = {}  # guest block -> slot: the table's entries that are in use
         self.last = -1  # the slot allocated last
         self.random = 1
@@ -106,6 +111,7 @@ class MapBlock(Handler):
             return
         block = access.vaddr >> self.bits
         self.lines.add(("table", block * self.pointer_bytes // 64))
+        self.resident.add(("table", block * self.pointer_bytes // PAGE))
         cause = "faults_unmapped"
         if block not in self.slot_of:
             cause = "faults_block"
@@ -142,6 +148,7 @@ class MapBlock(Handler):
         for other, used in list(self.slot_of.items()):
             if used == slot:
                 del self.slot_of[other]
+                self.resident.add(("table", other * self.pointer_bytes // PAGE))
                 self.empty(slot)
                 self.n["evictions"] += 1
         self.slot_of[block] = self.last = slot
@@ -149,9 +156,8 @@ class MapBlock(Handler):
     def empty(self, slot: int) -> None:
         """The whole block becomes inaccessible: one host call, whatever was mapped in it."""
         self.call("munmap_calls")
-        for position in range(slot * self.span, (slot + 1) * self.span):
-            if position in self.reserve.at:
-                self.unmap_page(position)
+        for position in [at for at in self.reserve.at if at // self.span == slot]:
+            self.unmap_page(position)
 
     def flush(self) -> None:
         """All blocks return to the pool; allocation starts at slot 0 again."""
@@ -163,8 +169,10 @@ class MapBlock(Handler):
         """The page in its own block, and as the extra page of the block before (bits 12: of page 0, the last)."""
         block, index = divmod(page, self.own)
         homes = [(block, index)]
-        if index == 0:
-            homes.append(((block - 1) % (PAGES // self.own), self.own))
+        if self.own > self.guest.pages:  # one block holds all, and the last page is followed by a place for page 0
+            homes += [(0, self.guest.pages)] * (page == 0)
+        elif index == 0:
+            homes.append(((block - 1) % (self.guest.pages // self.own), self.own))
         for home, place in homes:
             position = self.slot_of.get(home, -1) * self.span + place
             if home in self.slot_of and position in self.reserve.at:
@@ -173,7 +181,7 @@ class MapBlock(Handler):
 
     def totals(self) -> dict[str, int]:
         """Columns that are no events."""
-        table_bytes = 2 ** (32 - self.bits) * self.pointer_bytes
+        table_bytes = 2 ** max(self.guest.address_bits - self.bits, 0) * self.pointer_bytes
         return super().totals() | {"table_bytes": table_bytes, "reserved_bytes": self.reserve.pages * PAGE}
 
 
@@ -191,8 +199,13 @@ class QemuFast(Handler):
         code: str = "page",
         check_after: int = 1,
     ):
-        if kernel_offset % PAGE or not 0 <= kernel_offset <= self.KERNEL or not 0 < guest_limit <= 2**32:
-            raise ValueError("qemu-fast: kernel_offset is whole pages up to 0x90000000, guest_limit up to 2**32")
+        most = 2**47 if guest.is_wide else 2**32
+        if kernel_offset % PAGE or not 0 <= kernel_offset <= self.KERNEL or not 0 < guest_limit <= most:
+            raise ValueError("qemu-fast: kernel_offset is whole pages up to 0x90000000, guest_limit is too large")
+        if guest.is_wide and kernel_offset:
+            raise ValueError("qemu-fast: kernel_offset is of guests of 32 bits")
+        if guest.is_wide and guest_limit == 0xA8000000:
+            guest_limit = 2**46
         super().__init__(guest, Reserve(-(-guest_limit // PAGE)), code, check_after)
         self.limit, self.offset = guest_limit, kernel_offset
         self.tlb = Tlb(guest, 8, self.policy.noticed)
@@ -236,7 +249,7 @@ class QemuFast(Handler):
         """The page wherever it can lie: unmoved, moved, and page 0 after the moved last page."""
         homes = {page, self.moved(page * PAGE) // PAGE}
         if page == 0:
-            homes.add(self.moved((PAGES - 1) * PAGE) // PAGE + 1)
+            homes.add(self.moved((self.guest.pages - 1) * PAGE) // PAGE + 1)
         for position in homes:
             window = self.reserve.at.get(position)
             if window is not None and window.page == page:

@@ -8,7 +8,7 @@ Part of the oracle: imports the standard library only. Readings:
 * tables=1: a store is looked up in the one table; scanned_entries and slow_code stay 0.
 """
 
-from truth.oracle.guest import PAGES, Access, Guest
+from truth.oracle.guest import PAGE, PAGES, Access, Guest
 
 
 class Table:
@@ -62,6 +62,7 @@ class PageTable:
         self.tables = [self.reads, self.writes][:tables]
         self.memset = clear == "memset"
         self.lines: set[tuple[bool, int]] = set()
+        self.resident: set[tuple[bool, int]] = set()  # host pages of the tables
 
     @property
     def watches_stores(self) -> bool:
@@ -75,6 +76,7 @@ class PageTable:
             n["slow_io"] += 1
             return
         self.lines.add((access.store and self.watches_stores, access.pieces[0][0] // 8))
+        self.touch(access.store, access.pieces[0][0])
         pieces = access.pieces
         if self.detect == "off":
             pieces = pieces[:1]
@@ -89,14 +91,21 @@ class PageTable:
 
     def look_up(self, page: int, frame: int, store: bool) -> None:
         """Find the page in its table, or walk the guest's page table and enter it."""
+        self.touch(store, page)
         if page in (self.writes if store else self.reads).slot_of:
             return
         self.guest.n["tlb_fills"] += 1
         if store or not self.watches_stores:
             self.guest.dirty.add(frame)
         self.guest.n["evictions"] += self.reads.enter(page)
+        self.touch(False, page)
         if self.watches_stores and frame in self.guest.dirty:
+            self.touch(True, page)
             self.guest.n["evictions"] += self.writes.enter(page)
+
+    def touch(self, store: bool, page: int) -> None:
+        """The entry of a page, of 8 bytes, is read or written in one of the tables."""
+        self.resident.add((store and self.watches_stores, page * 8 // PAGE))
 
     def store(self, frame: int, first: int, end: int) -> None:
         """Blocks that the store overlaps go: by a helper, or as the guest says itself."""
@@ -113,7 +122,7 @@ class PageTable:
     def flush(self) -> None:
         """Every entry becomes null: those on the list, or whole tables."""
         for table in self.tables:
-            self.guest.n["flushed_entries"] += PAGES if self.memset else len(table.slot_of)
+            self.guest.n["flushed_entries"] += 1 if self.memset else len(table.slot_of)
             table.clear()
 
     def flush_page(self, page: int) -> None:
@@ -124,7 +133,7 @@ class PageTable:
     def protect(self, frame: int) -> None:
         """A page became a code page: the write entries are searched for those that show it."""
         if self.watches_stores:
-            self.guest.n["scanned_entries"] += PAGES if self.memset else len(self.writes.slot_of)
+            self.guest.n["scanned_entries"] += 1 if self.memset else len(self.writes.slot_of)
 
     def executed(self) -> None:
         """An EXEC row passed."""
@@ -136,5 +145,12 @@ class PageTable:
         """A row passed."""
 
     def totals(self) -> dict[str, int]:
-        """Columns that are no events."""
-        return {"faults": 0, "table_bytes": 8 * PAGES * len(self.tables), "table_lines": len(self.lines)}
+        """Columns that are no events, and those in which a whole table counted as 1: now its size is known."""
+        entries, n = 2 ** (self.guest.address_bits - 12), self.guest.n
+        whole = {name: n[name] * entries for name in ("flushed_entries", "scanned_entries") if self.memset}
+        return whole | {
+            "faults": 0,
+            "table_bytes": 8 * entries * len(self.tables),
+            "table_lines": len(self.lines),
+            "table_resident_bytes": PAGE * len(self.resident),
+        }

@@ -6,7 +6,7 @@ Part of the oracle: imports the standard library only.
 from collections import defaultdict
 
 from truth.oracle.code_pages import CodePages
-from truth.oracle.guest import Access, Guest
+from truth.oracle.guest import PAGE, Access, Guest
 
 CAUSES = ["faults_unmapped", "faults_block", "faults_write", "faults_code"]
 CAUSES += ["faults_cross", "faults_io", "faults_softmmu"]
@@ -95,6 +95,7 @@ class Handler:
         self.track = dirty == "track"
         self.completing = False  # the handler, at work on this row, does all of it
         self.lines: set[tuple[str, int]] = set()
+        self.resident: set[tuple[str, int]] = set()  # host pages of the tables, by table
 
     def access(self, access: Access) -> None:
         """A whole row, as the scheme does it; then what the policy knows without a fault."""
@@ -183,4 +184,5 @@ class Handler:
             "faults": sum(self.n[name] for name in self.FAULTS),
             "peak_mappings": self.reserve.peak,
             "table_lines": len(self.lines),
+            "table_resident_bytes": PAGE * len(self.resident),
         }

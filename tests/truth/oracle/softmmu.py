@@ -5,7 +5,7 @@ Part of the oracle: imports the standard library only.
 
 from collections.abc import Callable
 
-from truth.oracle.guest import Access, Guest
+from truth.oracle.guest import PAGE, Access, Guest
 
 BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD
 
@@ -26,6 +26,7 @@ class Tlb:
         self.tables: dict[tuple[bool, bool], dict[int, int]] = {
             (user, write): {} for user in (False, True) for write in (False, True)
         }
+        self.touched: set[tuple[bool, bool, int]] = set()  # entries that were looked up or filled
 
     def runs_in_user(self, access: Access) -> bool:
         """User-mode traces run in user mode, whatever their flags say."""
@@ -49,8 +50,10 @@ class Tlb:
     def look_up(self, page: int, frame: int, store: bool, user: bool) -> None:
         """Find the page, or walk the guest's page table and enter it."""
         place = page % self.entries
+        self.touched.add((user, store, place))
         if self.tables[user, store].get(place) == page:
             return
+        self.touched.add((user, not store, place))
         self.guest.n["tlb_fills"] += 1
         if store:
             self.guest.dirty.add(frame)
@@ -91,14 +94,15 @@ class Softmmu:
 
     def __init__(self, guest: Guest, tlb_bits: int = 8):
         self.tlb = Tlb(guest, tlb_bits)
+        self.entry = 16 if guest.is_wide else 8  # an address and an addend, of 4 bytes or 8 each
         self.lines: set[tuple[bool, bool, int]] = set()
         self.flush, self.flush_page = self.tlb.flush, self.tlb.flush_page
 
     def access(self, access: Access) -> None:
-        """Each access that is not IO reads one entry of 8 bytes, that of its first byte."""
+        """Each access that is not IO reads one entry, that of its first byte."""
         if not access.io:
             place = access.pieces[0][0] % self.tlb.entries
-            self.lines.add((self.tlb.runs_in_user(access), access.store, place * 8 // 64))
+            self.lines.add((self.tlb.runs_in_user(access), access.store, place * self.entry // 64))
         self.tlb.access(access)
 
     def protect(self, frame: int) -> None:
@@ -115,4 +119,10 @@ class Softmmu:
 
     def totals(self) -> dict[str, int]:
         """Columns that are no events."""
-        return {"faults": 0, "table_bytes": 4 * self.tlb.entries * 8, "table_lines": len(self.lines)}
+        pages = {(user, write, place * self.entry // PAGE) for user, write, place in self.tlb.touched}
+        return {
+            "faults": 0,
+            "table_bytes": 4 * self.tlb.entries * self.entry,
+            "table_lines": len(self.lines),
+            "table_resident_bytes": PAGE * len(pages),
+        }

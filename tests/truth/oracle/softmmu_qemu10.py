@@ -14,7 +14,7 @@ QEMU 10.0's accel/tcg/cputlb.c does; MODEL.md 1 and 2 hold as everywhere. Readin
 * A crossing access looks both pages up, then stores to the low page, then to the high one.
 """
 
-from truth.oracle.guest import PAGE, PAGES, Access, Guest
+from truth.oracle.guest import PAGE, Access, Guest
 
 WORD = 1 << 64
 VICTIMS = 8
@@ -26,7 +26,8 @@ class Remembered:
     Places: QEMU's TB_JMP_CACHE of 4,096 in 64 groups; a group is chosen by the page, the place in it by the rest.
     """
 
-    def __init__(self):
+    def __init__(self, pages: int):
+        self.pages = pages  # that addresses can name
         self.forget()
 
     def forget(self) -> None:
@@ -43,7 +44,7 @@ class Remembered:
     def forget_page(self, page: int) -> None:
         """FLUSH_PAGE: the page, and blocks of it and of the page before, with all that share their groups."""
         self.entered -= {(False, page), (True, page)}
-        groups = {self.place(p % PAGES * PAGE)[0] for p in (page, page - 1)}
+        groups = {self.place(p % self.pages * PAGE)[0] for p in (page, page - 1)}
         self.blocks = {at: vaddr for at, vaddr in self.blocks.items() if at[0] not in groups}
 
     def looks_up(self, vaddr: int, user: bool) -> bool:
@@ -136,11 +137,14 @@ class SoftmmuQemu10:
     def __init__(self, guest: Guest, window_insns=80_000_000, first_bits=8, min_bits=6, max_bits=20):
         if not min_bits <= first_bits <= max_bits:
             raise ValueError("first_bits is not between min_bits and max_bits")
+        if guest.is_wide and max_bits == 20:
+            max_bits = 22
         self.guest, self.window, self.least, self.most = guest, window_insns, 1 << min_bits, 1 << max_bits
         self.modes = {user: Mode(1 << first_bits) for user in (False, True)}
         self.peak = 2 << first_bits
         self.lines: set[tuple[bool, int]] = set()
-        self.remembered = Remembered()
+        self.remembered = Remembered(guest.pages)
+        self.resident: set[tuple[bool, int]] = set()  # host pages of the tables, by mode
 
     def access(self, access: Access) -> None:
         """A whole row."""
@@ -150,6 +154,7 @@ class SoftmmuQemu10:
         if access.io:
             n["slow_io"] += 1
             page = access.vaddr // PAGE
+            self.touch(mode, page)
             if mode.table.get(page % mode.entries) != page:
                 n["io_fills"] += 1
                 mode.fill(page)
@@ -166,6 +171,7 @@ class SoftmmuQemu10:
 
     def look_up(self, mode: Mode, page: int, fills: str, *, marked: bool = False) -> None:
         """Find the page in its set, among the victims, or by a page walk."""
+        self.touch(mode, page)
         if mode.table.get(page % mode.entries) == page:
             return
         if not marked and mode.swap(page):
@@ -173,6 +179,10 @@ class SoftmmuQemu10:
             return
         self.guest.n[fills] += 1
         mode.fill(page)
+
+    def touch(self, mode: Mode, page: int) -> None:
+        """The entry of a page is looked at. Each mode's table begins with a host page of its own and stays there."""
+        self.resident.add((mode is self.modes[True], page % mode.entries * 32 // PAGE))
 
     def flush(self) -> None:
         """Each mode that holds something decides on its size and is cleared."""
@@ -212,4 +222,5 @@ class SoftmmuQemu10:
 
     def totals(self) -> dict[str, int]:
         """Columns that are no events: both tables at their largest, 32 bytes an entry."""
-        return {"faults": 0, "table_bytes": self.peak * 32, "table_lines": len(self.lines)}
+        sizes = {"table_bytes": self.peak * 32, "table_resident_bytes": PAGE * len(self.resident)}
+        return {"faults": 0, "table_lines": len(self.lines)} | sizes

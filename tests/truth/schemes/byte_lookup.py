@@ -18,12 +18,12 @@ CASES = [
         [load(0x1000), load(0x1004), store(0x1008), store(0x100C), store(0x2000), load(0x2000)],
         dict(faults=3, faults_unmapped=2, faults_write=1, faults_code=0, faults_cross=0, faults_io=0, maps=2, unmaps=0,
              host_calls=3, mmap_calls=2, mprotect_calls=1, munmap_calls=0, evictions=0, protects=0, peak_mappings=4,
-             table_bytes=1049600, table_lines=2, reserved_bytes=2088960,
+             table_bytes=1049600, table_lines=2, table_resident_bytes=8192, reserved_bytes=2088960,
              faults_block=None, faults_softmmu=None, tlb_fills=None, slow_misaligned=None, slow_cross=None,
              slow_io=None, slow_code=None, code_list_walks=None, softmmu_accesses=None),
         "Load 1: fault, mapped read-only, for it is clean. Store 1: faults_write, one mprotect. Store 2: one fault, "
         "writable at once. VMAs: page, guard, page, all the rest: 4. Tables 2**20 + 256 * 4 bytes; lines: bytes 1 and "
-        "2 share one, bases 0 to 2 another. Reserve 255 * 2 pages.",
+        "2 share one, bases 0 to 2 another; so do pages. Reserve 255 * 2 pages.",
     ),
     Case(
         "two windows, round robin", "byte-lookup,entries=2", "user",

@@ -31,7 +31,8 @@ _P4 = "M1000>50 M2000>51 L1000 S2000 iL5000 F0 M1000>50 L1000 P1000 M1000>50 L10
 
 CASES = [
     _case("P1", "", "L1000 L1ffc S1000 S1004 S2000 L2000", "A load, its first store, a store. 2 tables of 8 bytes; all "
-          "entries lie in the first line of each.", tlb_fills=3, table_bytes=1 << 24, table_lines=2),
+          "entries lie in the first line of each.", tlb_fills=3, table_bytes=1 << 24, table_lines=2,
+          table_resident_bytes=8192),
     _case("P2 cross", "", _P2, "Two fills for loads, two for stores; misaligned inside the page is a hit.",
           slow_cross=3, tlb_fills=4),
     _case("P2 any", "detect=any", _P2, "The same, and the helper for 0x1001.", slow_cross=3, tlb_fills=4,

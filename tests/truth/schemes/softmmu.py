@@ -20,13 +20,14 @@ CASES = [
         "load, then first store: two fills", "softmmu", "user",
         [load(0x1000), load(0x1004), store(0x1008), store(0x100C), load(0x1000)],
         dict(tlb_fills=2, faults=0, slow_misaligned=0, slow_cross=0, slow_io=0, slow_code=0, code_list_walks=0,
-             translations=0, table_bytes=8192, table_lines=2,
+             translations=0, table_bytes=8192, table_lines=2, table_resident_bytes=8192,
              faults_unmapped=None, faults_block=None, faults_write=None, faults_code=None, faults_cross=None,
              faults_io=None, faults_softmmu=None, maps=None, unmaps=None, host_calls=None, protects=None,
              evictions=None, peak_mappings=None, reserved_bytes=None, softmmu_accesses=None,
              mmap_calls=None, mprotect_calls=None, munmap_calls=None),
         "The load misses (1): the page is clean, so only the read side is entered. The store misses (2), makes the "
-        "page dirty, enters both. 4 tables * 256 * 8 bytes. Lines: set 1 in the read and in the write table.",
+        "page dirty, enters both. 4 tables * 256 * 8 bytes. Lines: set 1 in the read and in the write table; "
+        "so do pages, for each table begins with one.",
     ),
     Case(
         "copy between two pages of one set", "softmmu", "user", _COPY, dict(tlb_fills=5),

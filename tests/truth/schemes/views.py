@@ -10,7 +10,7 @@ ORACLE = Views
 EMPTY = ["faults_block", "faults_softmmu"]
 DIRECT_EMPTY = ["softmmu_accesses", *TLB]  # with kernel=direct
 OWN = ["kept_pages", "stale_pages", "compared_tables", "view_switches"]
-ALWAYS_ZERO = ["table_bytes", "table_lines"]
+ALWAYS_ZERO = ["table_bytes", "table_lines", "table_resident_bytes"]
 
 SPECS = ["views", "views,kernel=softmmu"]
 TIGHT = ["views,views=2,drop_maps=3", "views,views=1,kernel=softmmu", "views,views=3,drop_maps=1,kernel=softmmu"]
