@@ -7,11 +7,14 @@ from mmuexp.trace import digest, open_trace
 
 FILES = sorted(TRACES.glob("*.arrow"))
 REAL_PROGRAMS = ["gzip.arrow", "bzip2.arrow", "luajit.arrow"]
-WINDOWS = {  # of one Linux boot: first row, rows
+BOTH_WIDTHS = ["gzip", "python", "tcc"]
+WINDOWS = {  # first row, rows: of one Linux boot, and of Python from its script on
     "linux_firmware.arrow": (0, 5_000_000),
     "linux_early.arrow": (1_197_500_000, 5_000_000),
     "linux_patching.arrow": (1_248_500_000, 3_000_000),
     "linux_user.arrow": (3_395_000_000, 5_000_000),
+    "python.arrow": (26_284_578, 2_285_560),
+    "python64.arrow": (22_654_431, 1_729_208),
 }
 
 
@@ -33,11 +36,21 @@ def test_a_recording_is_what_the_readme_says(path):
     assert cells[3] == trace.metadata["date"][:10]
     assert cells[4:6] == [f"{trace.rows:,}", f"{path.stat().st_size:,}"]
     assert cells[7] == digest(path)
-    mode, window = ("system", WINDOWS[path.name]) if path.name in WINDOWS else ("user", (0, trace.rows))
-    assert (trace.mode, trace.complete, trace.window) == (mode, "yes", window)
+    mode = "system" if path.name.startswith("linux") else "user"
+    assert (trace.mode, trace.complete, trace.window) == (mode, "yes", WINDOWS.get(path.name, (0, trace.rows)))
     assert sum(len(batch.op) for batch in trace.batches()) == trace.rows
     if path.name in REAL_PROGRAMS:
         assert 5e6 <= trace.rows <= 20e6
+
+
+@pytest.mark.parametrize("name", BOTH_WIDTHS)
+def test_a_program_is_there_for_both_widths(name):
+    guests, commands = [], []
+    for path in (TRACES / f"{name}.arrow", TRACES / f"{name}64.arrow"):
+        guests.append(open_trace(path).guest)
+        commands.append(open_trace(path).metadata["command"])
+    assert guests == ["i386", "x86_64"]
+    assert commands[1].replace("root64", "root").replace("x86_64-linux", "i386-linux") == commands[0]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -8,6 +8,8 @@ from pathlib import Path
 from mmuexp.trace import digest, open_trace
 
 PACKAGES = {"gzip": "gzip 1.12-1", "bzip2": "bzip2 1.0.8-5+b1", "luajit": "luajit 2.1.0~beta3+git20220320"}
+PACKAGES |= {"python": "python3.11 3.11.2-6+deb12u8, from the script on", "tcc": "tcc 0.9.27+git20200814"}
+PACKAGES |= {f"{name}64": f"{PACKAGES[name]}, amd64" for name in ("gzip", "python", "tcc")}
 LINUX = "Linux 6.1.176-1 booting, from row {:,}"
 
 
