@@ -47,7 +47,7 @@ def test_a_recording_is_what_the_readme_says(path):
 def test_a_program_is_there_for_both_widths(name):
     guests, commands = [], []
     for path in (TRACES / f"{name}.arrow", TRACES / f"{name}64.arrow"):
-        guests.append(open_trace(path).guest)
+        guests.append(open_trace(path).metadata["guest"])
         commands.append(open_trace(path).metadata["command"])
     assert guests == ["i386", "x86_64"]
     assert commands[1].replace("root64", "root").replace("x86_64-linux", "i386-linux") == commands[0]
