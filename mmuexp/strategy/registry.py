@@ -154,9 +154,10 @@ def installed_class(name: str) -> type[Strategy]:
     Raises UsageError (unknown), MmuexpError (a third party's package is broken).
     """
     wanted = name.strip().lower().replace("_", "-")
-    own, others = _own(), third_parties()
-    if wanted in own:
+    own = _own()
+    if wanted in own:  # before it is asked what is installed, which reads a file of each package
         return own[wanted]
+    others = third_parties()
     if wanted in others:
         return load_third_party(others[wanted])
     known = [*own, *others]

@@ -7,6 +7,7 @@ import functools
 import re
 import struct
 import subprocess
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -177,12 +178,17 @@ def code(program: Path) -> dict[int, Instruction]:
     return found
 
 
+@functools.cache
+def _in_order(program: Path) -> list[int]:
+    return sorted(code(program))
+
+
 def between(program: Path, begin: int, end: int) -> list[Instruction]:
     """The instructions from `begin` up to `end`; both lie between instructions."""
-    listed = code(program)
+    listed, order = code(program), _in_order(program)
     assert begin in listed
     assert end in listed
-    return [listed[at] for at in sorted(listed) if begin <= at < end]
+    return [listed[at] for at in order[bisect_left(order, begin) : bisect_left(order, end)]]
 
 
 def hit_path(program: Path, path: FastPath) -> list[Instruction]:
