@@ -142,6 +142,8 @@ def slice_of(path: Path, first: int, count: int) -> tuple[Columns, str]:
             if start < stop:
                 parts.append(Columns(*(column[start:stop].copy() for column in batch)))
             at += len(batch.op)
+            if at >= first + count:
+                break
         return concat(parts), trace.mode
 
 
