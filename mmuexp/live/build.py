@@ -1,4 +1,4 @@
-"""The live engine of a scheme as a program: its C half and what all schemes share, compiled. It takes about 1 s."""
+"""The live engine of a scheme as a program: its C half, and what all schemes share, which is compiled once (1 s)."""
 
 import inspect
 import platform
@@ -47,17 +47,20 @@ def source_of(strategy: type[Strategy]) -> Path:
 
 
 @cache
-def engine_of(strategy: type[Strategy] | None, extra: tuple[str, ...] = ()) -> Path:
-    """The compiled engine of a scheme; None is the loop without translation. `extra` flags are for tests.
+def engine_of(strategy: type[Strategy] | None, extra: tuple[str, ...] = (), own: tuple[str, ...] = ()) -> Path:
+    """The compiled engine of a scheme; None is the loop without translation. `extra` flags are for tests, `own` are
+    those of the scheme's C half alone.
 
     Raises NoEngine: another architecture, no C half, no compiler, a failed compile, a cache that cannot be written.
     """
     _check_host()
     source = SHARED / NO_SCHEME if strategy is None else source_of(strategy)
-    parts = {name: (SHARED / name).read_bytes() for name in (*SOURCES, *HEADERS)}
-    parts[source.name] = source.read_bytes()
+    headers, flags = {name: (SHARED / name).read_bytes() for name in HEADERS}, (*CFLAGS, *extra)
+    sources = {name: (SHARED / name).read_bytes() for name in SOURCES}
     what = "the live engine" if strategy is None else f"the live engine of {strategy.name}"
-    return _built(Path(source.name).stem, parts, (*CFLAGS, *extra), what)
+    shared = _built("shared", sources | headers, (*flags, "-r"), what)  # compiled once for all schemes
+    parts = {"shared.o": shared.read_bytes(), **headers, source.name: source.read_bytes()}
+    return _built(Path(source.name).stem, parts, (*flags, *own), what)
 
 
 def engine_for(strategy: Strategy | None, extra: tuple[str, ...] = (), address_bits: int = ADDRESS_BITS) -> Path:
@@ -75,7 +78,7 @@ def engine_for(strategy: Strategy | None, extra: tuple[str, ...] = (), address_b
     choices = {name: strategy.params()[name].choices for name in strategy.COMPILED_IN}
     flags = (f"-D{name.upper()}={among.index(getattr(strategy, name))}" for name, among in choices.items())
     cls: Any = type(strategy)
-    return engine_of(cls, (*flags, *extra))
+    return engine_of(cls, extra, tuple(flags))
 
 
 @cache

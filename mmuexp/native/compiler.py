@@ -31,11 +31,12 @@ def digest_of(parts: Mapping[str, bytes], flags: Sequence[str]) -> str:
 
 
 def compiled(name: str, parts: Mapping[str, bytes], flags: Sequence[str], what: str, folder: str = "") -> Path:
-    """Compile the .c files among `parts` (file name -> content) to one file. `what` it is, for messages.
+    """Compile the .c and link the .o files among `parts` (file name -> content) to one file: a program; a library if
+    `flags` have -shared; an object for others to link if they have -r. `what` it is, for messages.
 
     Raises MmuexpError: no compiler, a failed compile, a cache that cannot be written.
     """
-    suffix = ".so" if "-shared" in flags else ""
+    suffix = ".so" if "-shared" in flags else ".o" if "-r" in flags else ""
     place = cache_folder() / folder
     target = place / f"{name}-{digest_of(parts, flags)}{suffix}"
     if _whole(target):
@@ -48,7 +49,7 @@ def compiled(name: str, parts: Mapping[str, bytes], flags: Sequence[str], what: 
             for part, content in parts.items():
                 (build / part).write_bytes(content)
             output = build / "output"
-            sources = [str(build / part) for part in parts if part.endswith(".c")]
+            sources = [str(build / part) for part in parts if part.endswith((".c", ".o"))]
             code, message = _run([*compiler, *flags, "-o", str(output), *sources], build)
             if code:
                 lines = (message or "no message").splitlines()
@@ -102,7 +103,7 @@ def _whole(target: Path) -> bool:
     except OSError:
         return False
     sealed = hashlib.sha256(content[:-SEAL_BYTES]).digest() == content[-SEAL_BYTES:]
-    return sealed and (target.suffix == ".so" or os.access(target, os.X_OK))
+    return sealed and (target.suffix in (".so", ".o") or os.access(target, os.X_OK))
 
 
 def _compiler(what: str) -> list[str]:

@@ -32,7 +32,7 @@ KINDS = {
 PATHS = {
     "loops": rf"loops/{HEX}/(\w+\.py({PART})?|\.\w+\.py\.\d+|__pycache__/.+)",
     "kernels": r"kernels/[^/]+_[0-9a-f]{40}/[^/]+\.nb[ic](\.tmp\..+)?",
-    "engines": rf"engines/(.+-{HEX}|build-[^/]+/.+)",
+    "engines": rf"engines/(.+-{HEX}(\.o)?|build-[^/]+/.+)",
     "vega": r"vega/[^/]+",
     "imports": rf"imports/[0-9a-f]{{64}}\.(arrow({PART})?|used)",
     "fetched": rf"fetched/[0-9a-f]{{64}}\.(arrow({PART})?|used)",

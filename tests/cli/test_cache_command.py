@@ -22,7 +22,7 @@ OURS = {
         "loops/0123456789abcdef/__pycache__/map_block_MapBlock.loop-9.py311.1.nbc",
     ],
     "kernels": ["kernels/mmuexp_" + 40 * "0" + "/keys.fill-9.py311.nbi"],
-    "engines": ["engines/softmmu-0123456789abcdef", "engines/build-x1/engine.c"],
+    "engines": ["engines/softmmu-0123456789abcdef", "engines/shared-0123456789abcdef.o", "engines/build-x1/engine.c"],
     "vega": ["vega/1.7.0.js"],
     "imports": [
         "imports/" + 64 * "0" + ".arrow",

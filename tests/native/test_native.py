@@ -30,7 +30,7 @@ def made(*flags: str):
     return compiled("answer", PARTS, flags, "the answer", "engines")
 
 
-@pytest.mark.parametrize("flags", [(), ("-shared", "-fPIC")], ids=["program", "library"])
+@pytest.mark.parametrize("flags", [(), ("-shared", "-fPIC"), ("-r",)], ids=["program", "library", "object"])
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_made_anew(damage, flags, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
