@@ -329,7 +329,7 @@ def rerun(
     store    as for `compare`
 
     Returns `results` (name of a command -> DataFrame in `.frame`), `differences`, `troubles`, `written`.
-    Raises MmuexpError for an experiment.toml that is none, and a recording that is not here.
+    Raises MmuexpError for an experiment.toml that is not valid, and a recording that is not here.
     """
     from mmuexp.rerun import rerun as folders
 

@@ -22,7 +22,7 @@ def positive(given: Any, where: str, todo: str, whole: bool = False) -> Any:
     """A number above 0, the same. Raises UsageError."""
     right = not isinstance(given, bool) and isinstance(given, Integral if whole else Real)
     if not (right and given > 0):
-        raise UsageError(f"{given!r} is none that is above 0", where=option(where), todo=todo)
+        raise UsageError(f"{given!r} is not a number above 0", where=option(where), todo=todo)
     return given
 
 

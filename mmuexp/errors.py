@@ -10,7 +10,7 @@ from typing import Any
 def shown(text: str) -> str:
     r"""A text of somebody else's, as it may be printed: what is not printable stands as `\n`, `\x1b`, `\u202e`.
 
-    So a name cannot break a line, nor steer a terminal. A byte of a file's name that is no UTF-8 stands as `\xff`.
+    So a name cannot break a line, nor steer a terminal. A byte of a file's name that is not UTF-8 stands as `\xff`.
     """
     if text.isprintable():
         return text

@@ -344,7 +344,7 @@ class MapBlock(Strategy):
 
     def __post_init__(self) -> None:
         if self.map_pages & (self.map_pages - 1):
-            raise ValueError(f"map_pages={self.map_pages} is no power of two")
+            raise ValueError(f"map_pages={self.map_pages} is not a power of two")
         if self.pointer_bytes not in (4, 8):
             raise ValueError(f"pointer_bytes={self.pointer_bytes} is neither 4 nor 8")
         if self.blocks < 1:

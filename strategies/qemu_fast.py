@@ -214,7 +214,7 @@ class QemuFast(Strategy):
     def __post_init__(self) -> None:
         for key in ("guest_limit", "kernel_offset"):
             if getattr(self, key) % PAGE_BYTES:
-                raise ValueError(f"{key}={getattr(self, key):#x} is no multiple of a page, {PAGE_BYTES} bytes")
+                raise ValueError(f"{key}={getattr(self, key):#x} is not a multiple of a page, {PAGE_BYTES} bytes")
 
     def only_32_bits(self) -> str:
         return "kernel_offset moves the kernel of one" if self.kernel_offset else ""

@@ -93,7 +93,7 @@ def _refuse(error: OSError) -> None:
 
 
 def _listed(path: str) -> list[str]:
-    """The recordings that a list names. One that is not there is found when it is opened; if none is, it is no list."""
+    """The recordings that a list names. A missing one is found when it is opened; if all are, it is not a list."""
     try:
         if os.path.getsize(path) > MOST_LIST_BYTES:
             what = f"is a list of more than {MOST_LIST_BYTES >> 20} MB"

@@ -27,15 +27,12 @@ from mmuexp.errors import UsageError
 from mmuexp.guest import PAGES
 from mmuexp.progress import Progress
 from mmuexp.result import manifest
-from mmuexp.result.table import IDENTITY, Result
+from mmuexp.result.misses import KIND, KINDS, frame_of
+from mmuexp.result.table import Result
 from mmuexp.strategy.registry import given_strategies
 from mmuexp.trace.loadseed import checked_seeds
 from mmuexp.trace.regions import JOIN_PAGES, MOVE_BITS, Region, offsets_of, regions_of
 from mmuexp.trace.threads import checked_thread
-
-KIND = "misses"  # of the Result
-KINDS = ("compulsory", "flush", "write_right", "capacity", "conflict")  # MissKind in tlbmisses.py
-COLUMNS = ("trace", "strategy", "load_seed", "tlb_fills", *KINDS, "lru_fills", "lookups", "rows", "flushes", "regions")
 
 
 def misses(
@@ -144,11 +141,3 @@ def recounted(trace: Any, strategy: Any, what: dict[str, Any], label: str, progr
     moved = (what["join_pages"], what["move_bits"]) if seed else (JOIN_PAGES, MOVE_BITS)
     count = _Count(trace, label, [seed], *moved, what["thread"], Stored(None), "")
     return count.counted(strategy, [seed], progress)[seed]
-
-
-def frame_of(records: list[dict]) -> Any:
-    """Rows, by the names in COLUMNS, as a DataFrame."""
-    import pandas as pd
-
-    frame = pd.DataFrame(records, columns=list(COLUMNS))
-    return frame.astype({name: "Int64" for name in COLUMNS if name not in IDENTITY})

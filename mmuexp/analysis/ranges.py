@@ -70,7 +70,7 @@ def _check_named(strategy: Any) -> None:
 def expand(text: str, *, what: str = "RANGE") -> list[str]:
     """The values that a RANGE names, as texts, in order and each once. Raises UsageError."""
     if not text.isascii():  # Python takes the digits of any script for a number
-        raise UsageError(f"{text!r} is no range", where=what, todo="write digits 0..9, as in 12..22")
+        raise UsageError(f"{text!r} is not a range", where=what, todo="write digits 0..9, as in 12..22")
     values: list[str] = []
     for part in text.split(","):
         part = part.strip()
@@ -87,7 +87,7 @@ def _span(part: str, what: str) -> list[str]:
     try:
         first, last, step = int(first_text, 0), int(last_text, 0), int(step_text or "1", 0)
     except ValueError:
-        raise UsageError(f"{part!r} is no range", where=what, todo=todo) from None
+        raise UsageError(f"{part!r} is not a range", where=what, todo=todo) from None
     if step < 1 or (":" in part and not step_text):
         raise UsageError(f"the step of {part!r} is not at least 1", where=what, todo=todo)
     if last < first:

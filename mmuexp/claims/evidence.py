@@ -123,7 +123,7 @@ def ns_of(strategy: Any, host: Profile, **counts: int) -> float:
 
 
 def runs_of(result: Result) -> list[CountedRun]:
-    """The runs of a result of compare or sweep (windows are no runs). A recording without accesses tests nothing."""
+    """The runs of a result of compare or sweep (windows are not runs). A recording without accesses tests nothing."""
     levels = levels_of(result.manifest)
     modes = {entry["trace"]: entry.get("mode", "") for entry in result.manifest.get("traces", [])}
     found = []

@@ -10,9 +10,9 @@ from mmuexp.claims.evidence import COMMITTED, COUNTED, YOURS, CountedRun, Eviden
 from mmuexp.claims.windows98 import EXPERIMENTS as HABIT
 from mmuexp.errors import MmuexpError, option
 from mmuexp.price.host import CALIBRATED, Profile, load_profile, user_folder
-from mmuexp.render.export import load
 from mmuexp.rerun.about import LIVE
 from mmuexp.rerun.measured import live_results, live_times
+from mmuexp.result.saved import load
 from mmuexp.result.table import Result
 
 COUNTS = "counts.csv"

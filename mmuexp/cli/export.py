@@ -20,7 +20,7 @@ def command(result, host, specs, outputs, format_, checks) -> None:
 
     RESULT is what compare or sweep wrote with -o: .json, or .csv or .parquet (with the manifest beside it).
     """
-    from mmuexp.render.export import load
+    from mmuexp.result.saved import load
 
     if specs and host is None:
         raise click.UsageError("a scheme is wanted where prices are; give --host or --price, too")

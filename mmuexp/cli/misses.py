@@ -33,8 +33,9 @@ def command(files, traces, specs, seeds, join_pages, move_bits, thread, store, o
     conflict. The kinds add up to tlb_fills. A region, the pages of a recording that lie near each other, moves as a
     whole; seeds are for user-mode recordings.
     """
-    from mmuexp.analysis.misses import COLUMNS, misses
+    from mmuexp.analysis.misses import misses
     from mmuexp.analysis.ranges import expand
+    from mmuexp.result.misses import COLUMNS
     from mmuexp.trace.loadseed import seeds_of
 
     given = {"join_pages": join_pages, "move_bits": move_bits}

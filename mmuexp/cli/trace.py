@@ -291,7 +291,7 @@ def _thread(text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no thread: give its number", param_hint="--thread") from None
+        raise click.BadParameter(f"{text!r} is not a thread: give its number", param_hint="--thread") from None
 
 
 @command.command(short_help="Mend a trace whose writer was killed.")

@@ -46,7 +46,7 @@ def command(files, traces, specs, thread, outputs, format_, time_limit, memory_m
     from mmuexp.render.verify import print_verified, verdict
 
     if time_limit is not None and time_limit != time_limit:
-        raise click.BadParameter("nan is no time", param_hint="--time-limit")
+        raise click.BadParameter("nan is not a time", param_hint="--time-limit")
     given = {"time_limit": time_limit, "memory_mb": memory_mb, "plant": None if plant is None else _plant(plant)}
     how = {"thread": thread, "note": say} | {name: value for name, value in given.items() if value is not None}
     tell_of_compiling()

@@ -26,7 +26,7 @@ def given_cluster(address: Any) -> str | None:
     text = str(address).strip()
     if not (LOCAL.fullmatch(text) or SCHEDULER.fullmatch(text)):
         todo = "give tcp://HOST:PORT, where a Dask scheduler listens, or local:N for N workers on this machine"
-        raise UsageError(f"{text!r} is no address of a cluster", where=option("cluster"), todo=todo)
+        raise UsageError(f"{text!r} is not an address of a cluster", where=option("cluster"), todo=todo)
     return text
 
 

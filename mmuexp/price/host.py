@@ -236,7 +236,7 @@ def _read(file: Path | Traversable, name: str) -> Profile:
         with file.open("rb") as opened:
             content = opened.read(LARGEST + 1)
         if len(content) > LARGEST:
-            raise MmuexpError(f"is no host profile: it has more than {LARGEST:,} bytes", where=where)
+            raise MmuexpError(f"is not a host profile: it has more than {LARGEST:,} bytes", where=where)
         return profile_of_text(content.decode("utf-8-sig"), name, where)  # some editors begin with a BOM
     except OSError as error:
         raise MmuexpError(error.strerror or "cannot be read", where=where) from error

@@ -19,7 +19,7 @@ def called(command: Sequence[str], output: Any, *, system: bool, only: Mapping[s
     Raises UsageError for arguments that do not fit, MmuexpError as `record` and `record_system` do.
     """
     if isinstance(command, str | bytes) or not all(isinstance(word, str | os.PathLike) for word in command):
-        raise UsageError(f"{command!r} is no list of texts", where="command", todo="give a text for each word")
+        raise UsageError(f"{command!r} is not a list of texts", where="command", todo="give a text for each word")
     words = [os.fspath(word) for word in command]
     if not words:
         raise UsageError("is empty", where="command", todo="name a program, or arguments of QEMU")

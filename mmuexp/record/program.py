@@ -73,7 +73,7 @@ def _located(program: str, root: str | None) -> str:
 
 
 def _interpreter_line(head: bytes) -> str | None:
-    """Read what a script says after #!; None for what is no script."""
+    """Read what a script says after #!; None for what is not a script."""
     return os.fsdecode(head.split(b"\n")[0][2:]).strip(" \t") if head[:2] == b"#!" else None
 
 

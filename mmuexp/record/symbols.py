@@ -18,7 +18,7 @@ def find(program: Program, text: str) -> tuple[int, bool]:
         except ValueError:
             address = addresses
         if address >= addresses - 1:
-            raise UsageError("is no address", where=option("start_at_pc", text), todo="say 0x8049000, or a symbol")
+            raise UsageError("is not an address", where=option("start_at_pc", text), todo="say 0x8049000, or a symbol")
         return address, False
     try:
         with mapped(program.path) as data:

@@ -77,7 +77,7 @@ def record_system(
     which = GUESTS.get(guest or I386.name)
     if which is None:
         todo = f"known: {', '.join(GUESTS)}"
-        raise UsageError("is no guest that is known here", where=option("guest", guest), todo=todo)
+        raise UsageError("is not a guest that is known here", where=option("guest", guest), todo=todo)
     name = f"qemu-system-{which.name}"
     qemu, version, api = find_qemu(name, QEMU_PACKAGE)
     machine = machine_arguments(arguments, MOST_RAM[which.bits])
@@ -160,7 +160,7 @@ def _ram_bytes(values: list[str]) -> int:
     size = next((part.removeprefix("size=") for part in parts if part.startswith("size=") or "=" not in part), "128")
     found = re.fullmatch(r"(\d+)([bkmgt]?)", size.lower())
     if not found:
-        raise UsageError(f"is no size: {size!r}", where="-m")
+        raise UsageError(f"is not a size: {size!r}", where="-m")
     bytes_ = int(found[1]) << UNITS[found[2]]
     return -(-bytes_ // 8192) * 8192  # QEMU rounds up so
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mmuexp.errors import UsageError
-from mmuexp.render.export import json_bytes, load, to_csv
+from mmuexp.render.export import json_bytes, to_csv
 from mmuexp.result.difference import Difference, diff
+from mmuexp.result.saved import load
 from mmuexp.result.table import IDENTITY, Result, new_names
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def given_result(given: "str | os.PathLike | pd.DataFrame | Result", where: str 
         return load(os.fspath(given))
     columns = getattr(given, "columns", ())
     if not set(IDENTITY) <= set(columns):
-        what = f"a {type(given).__name__} is no result"
+        what = f"a {type(given).__name__} is not a result"
         raise UsageError(what, where=where, todo="give paths of results, or what compare and sweep return")
     about = given.attrs.get("manifest", {})
     parameters = tuple(name for name in about.get("parameters", []) if name in columns)

@@ -1,11 +1,10 @@
-"""Results to files and back. The suffix decides the format; a file is claimed before work starts and appears whole.
+"""Writes results to files. The suffix decides the format; a file is claimed before work starts and appears whole.
 
 `EXPORTERS` is the one list of formats: commands, their help and their errors take suffixes and meanings from it. A new
 one is a function here and its line there. It imports nothing heavy, for the help that reads it comes at once.
 """
 
 import contextlib
-import csv
 import io
 import json
 import os
@@ -17,13 +16,12 @@ from typing import Any, NamedTuple
 
 from mmuexp.errors import MmuexpError, UsageError, reason_of
 from mmuexp.result.manifest import SUFFIX
-from mmuexp.result.table import IDENTITY, Result, rows_of
+from mmuexp.result.saved import FORMAT
+from mmuexp.result.table import Result, rows_of
 from mmuexp.runtime import partfile
 from mmuexp.runtime.interrupt import whole
 
-FORMAT = "mmuexp-result-1"
 MOST_SHOWN_ROWS = 2_000  # of a page or a chart, which take some 40 KB of memory a row
-TEXT = "utf-8-sig"  # read with or without the byte order mark that spreadsheets write
 
 
 def to_csv(found: Any) -> bytes:
@@ -202,92 +200,3 @@ def _claim(path: str) -> _Part:
     target = os.path.realpath(path)  # a link stays a link
     fd, name = partfile.create(target)
     return _Part(name, target, fd)
-
-
-def load(path: str) -> Result:
-    """A saved result: .json, or .csv and .parquet (their manifest is read from beside them if it is there).
-
-    Raises MmuexpError for a file that is none, or was damaged.
-    """
-    suffix = Path(path).suffix.lower()
-    readers = {".json": _load_json, ".csv": _load_csv, ".parquet": _load_parquet}
-    if suffix not in readers:
-        raise UsageError("is no saved result by its suffix", where=path, todo=f"known: {' '.join(readers)}")
-    try:
-        return readers[suffix](path)
-    except OSError as error:
-        what = f"cannot be read: {reason_of(error)}"
-        raise MmuexpError(what, where=path, todo="name a result of compare or sweep") from None
-    except (ValueError, KeyError, TypeError, csv.Error, RecursionError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise MmuexpError(f"is no saved result: {reason}", where=path, todo="compare and sweep write them") from None
-
-
-def _load_json(path: str) -> Result:
-    from mmuexp.render.check import check_manifest, checked
-
-    document = json.loads(Path(path).read_text(encoding=TEXT))
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ValueError(f"its format is not {FORMAT}")
-    missing = {"kind", "parameters", "manifest", "columns", "rows"} - set(document)
-    if missing:
-        raise ValueError(f"it has no {min(missing)!r}")
-    about = document["manifest"]
-    check_manifest(about)
-    return checked(document["kind"], document["rows"], document["columns"], about, document["parameters"])
-
-
-def _load_csv(path: str) -> Result:
-    from mmuexp.render.check import check_columns
-
-    # not pandas: what it makes of a float's last digit depends on its version
-    text = Path(path).read_bytes().decode(TEXT)
-    if not text:
-        raise ValueError("it is empty")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    columns, *lines = (line for line in reader if line)
-    for number, line in enumerate(lines, 1):
-        if len(line) != len(columns):
-            raise ValueError(f"row {number} has {len(line)} fields, the header {len(columns)}")
-    if not text.endswith("\n"):
-        raise ValueError(f"row {len(lines)} does not end: the file was cut")
-    check_columns(columns, ())  # `checked` knows its kind, and so which there must be
-    rows = [{name: _value(name, text) for name, text in zip(columns, line, strict=True)} for line in lines]
-    return _beside(path, rows, columns)
-
-
-def _value(column: str, text: str) -> Any:
-    if not text:
-        return None
-    if column in IDENTITY or not text.isascii() or "_" in text:
-        return text
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return text
-
-
-def _load_parquet(path: str) -> Result:
-    import pandas as pd
-    import pyarrow as pa
-
-    try:
-        table = pd.read_parquet(path)
-        return _beside(path, rows_of(table), list(table.columns))
-    except pa.ArrowException as error:
-        raise ValueError(str(error)) from None
-
-
-def _beside(path: str, rows: list[dict], columns: list[str]) -> Result:
-    """The result of a table, with the manifest that stands beside its file."""
-    from mmuexp.render.check import check_manifest, checked
-
-    file = Path(path + SUFFIX)
-    if not file.is_file():
-        return checked("compare", rows, columns, {}, [])
-    try:
-        about = json.loads(file.read_text(encoding=TEXT))
-        check_manifest(about)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"its manifest {file}: {error}") from None
-    return checked(about.get("kind", "compare"), rows, columns, about, about.get("parameters", []))

@@ -1,12 +1,12 @@
 """Writes a result as Markdown: the summary, the sentence, and every count."""
 
-from mmuexp.analysis import misses
 from mmuexp.render.across import is_corpus, summary_across
 from mmuexp.render.counts import every_count
 from mmuexp.render.misses import markdown as markdown_of_misses
 from mmuexp.render.summary import Summary, summaries
 from mmuexp.render.terminal.bars import bars
 from mmuexp.render.words import markdown_table, markdown_text
+from mmuexp.result import misses
 from mmuexp.result.table import Result
 
 

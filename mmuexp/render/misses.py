@@ -4,9 +4,9 @@ from collections.abc import Callable
 from statistics import median_low
 from typing import Any
 
-from mmuexp.analysis.misses import KINDS
 from mmuexp.render import words
 from mmuexp.result.declared import BOUNDED, UNKNOWN, DeclaredBy
+from mmuexp.result.misses import KINDS
 from mmuexp.result.table import Result, rows_of
 
 WORDS = {

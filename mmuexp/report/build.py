@@ -13,7 +13,6 @@ from mmuexp.claims.evidence import Evidence, runs_of
 from mmuexp.claims.gather import hosts_of, results_folder
 from mmuexp.errors import MmuexpError
 from mmuexp.price.host import Profile, profile_of_dict
-from mmuexp.render.export import load
 from mmuexp.render.html.page import page
 from mmuexp.render.html.sections import Details, Heading, Text
 from mmuexp.report.experiments import can_price, digest_of, experiment_sections, index_of
@@ -24,6 +23,7 @@ from mmuexp.rerun.about import LIVE, read
 from mmuexp.rerun.measured import LiveTime, live_results, timed_runs
 from mmuexp.rerun.rerun import experiments
 from mmuexp.result import manifest
+from mmuexp.result.saved import load
 from mmuexp.result.table import Result
 
 TITLE = "How should an emulator translate guest memory?"
@@ -55,7 +55,7 @@ def report(
 ) -> Overview:
     """The overview of a folder of experiments; arguments are those of `mmuexp.report`.
 
-    Raises MmuexpError for a folder without experiments, or with one that is none.
+    Raises MmuexpError for a folder without experiments, or with one that is not valid.
     """
     started = manifest.utc_now()
     folder = Path(results) if results is not None else results_folder()

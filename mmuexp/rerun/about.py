@@ -134,7 +134,7 @@ def read(folder: Path) -> About:
         given = tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
         todo = "see results/README.md for the format"
-        raise MmuexpError(f"is no TOML: {error}", where=str(path), todo=todo) from None
+        raise MmuexpError(f"is not TOML: {error}", where=str(path), todo=todo) from None
     return _about(folder, Section(given, f"{folder.name}/{FILE}"))
 
 
@@ -163,7 +163,7 @@ def _about(folder: Path, top: Section) -> About:
     _all_used(top, about.answer, [figure.name for figure in about.figures])
     for one in [*about.figures, *about.holds, *about.tables, *([about.chart] if about.chart else [])]:
         if one.of not in commands and one.of not in about.live:
-            raise top.error(f"of = {one.of!r} is no command", f"there are {' '.join(commands)}")
+            raise top.error(f"of = {one.of!r} is not a command", f"there are {' '.join(commands)}")
     return about
 
 
@@ -173,7 +173,7 @@ def _all_used(top: Section, answer: str, figures: list[str]) -> None:
     for name in used:
         if name not in figures:
             hint = did_you_mean(name, figures, "the section [figures] holds those")
-            raise top.error(f"the answer has {{{name}}}, which is no figure", hint)
+            raise top.error(f"the answer has {{{name}}}, which is not a figure", hint)
     for name in figures:
         if name not in used:
             raise top.error(f"figure {name!r} is not in the answer", f"write {{{name}}} there, or leave it out")
@@ -184,7 +184,7 @@ def _named(top: Section, key: str) -> list[tuple[str, Any, str]]:
     section = top.table(key)
     for name in section.names():
         if not NAME.fullmatch(name):
-            raise section.error(f"{name!r} is no name", "write small letters, digits and _")
+            raise section.error(f"{name!r} is not a name", "write small letters, digits and _")
     return [(name, section.take(name, object), f"{section.where}.{name}") for name in section.names()]
 
 
@@ -196,7 +196,7 @@ def _commands(top: Section) -> dict[str, tuple[str, ...]]:
         found = {COUNTS: top.texts("command", ...)}
     for name, words in found.items():
         if not NAME.fullmatch(name) or name in RESERVED:
-            raise top.error(f"{name!r} is no name of a command", "write small letters, digits and _")
+            raise top.error(f"{name!r} is not a name of a command", "write small letters, digits and _")
         if not words:
             raise top.error(f"command {name!r} has no words")
     if not found:

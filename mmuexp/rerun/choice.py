@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from mmuexp.analysis import misses
 from mmuexp.errors import UsageError
 from mmuexp.rerun.about import About, Choice
+from mmuexp.result import misses
 from mmuexp.result.declared import DeclaredBy
 from mmuexp.result.expression import Expression, NoValue, Number, Term, parse
 from mmuexp.result.table import COLUMNS, IDENTITY, LIVE, WINDOW, Result, rows_of
@@ -43,7 +43,7 @@ class Rows:
         found = [row for row in self.rows if not choice.trace or stem(row["trace"]) in choice.trace]
         for name, value in choice.where.items():
             if name not in self.rows[0]:
-                raise self.about.error(f"where names {name!r}, which is no column", todo=todo)
+                raise self.about.error(f"where names {name!r}, which is not a column", todo=todo)
             found = [row for row in found if row[name] is None or row[name] == value]
         return found
 

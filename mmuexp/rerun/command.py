@@ -65,7 +65,7 @@ def root_of(folder: Path) -> Path:
 
 
 def calls_of(about: About) -> dict[str, Call]:
-    """The name of each command -> what it runs. Raises MmuexpError for words that are no command's."""
+    """The name of each command -> what it runs. Raises MmuexpError for words that are not a command."""
     return {name: _call(about, words) for name, words in about.commands.items()}
 
 
@@ -124,7 +124,7 @@ def _option(flag: str, name: str, value: str, about: About) -> Any:
         return seeds_of(expand(value, what=where), where)
     if name in WHOLE:
         if not value.replace("_", "").isdecimal():
-            raise about.error(f"{flag} {value!r} is no whole number")
+            raise about.error(f"{flag} {value!r} is not a whole number")
         return int(value)
     if name == "seconds":
         try:

@@ -62,7 +62,7 @@ def _told(asked: Shown, expression: Expression, found: list[tuple[Turn, Number]]
     if asked.show == "value":
         return bound + shown(value, asked.format)
     if asked.show not in row:
-        raise rows.about.error(f"shows {asked.show!r}, which is no column", what)
+        raise rows.about.error(f"shows {asked.show!r}, which is not a column", what)
     return _name_of(row, asked.show)
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from mmuexp.errors import MmuexpError
-from mmuexp.render.export import load
 from mmuexp.rerun.about import read
 from mmuexp.rerun.report import ExperimentReport
 from mmuexp.rerun.rerun import MadeFile, experiments
+from mmuexp.result.saved import load
 
 INDEX = "README.md"
 FORMAT = Path(__file__).with_name("format.md")

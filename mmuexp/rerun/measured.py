@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmuexp.render.export import load
+from mmuexp.result.saved import load
 from mmuexp.result.table import Result, access_ns, is_measured, live_interval, measured_ns, rows_of
 from mmuexp.result.turns import stem
 

@@ -19,11 +19,12 @@ from mmuexp.analysis import misses
 from mmuexp.analysis.reprice import reprice as anew
 from mmuexp.errors import MmuexpError, UsageError, did_you_mean, reason_of, refuse_itself
 from mmuexp.price.host import profile_of_dict
-from mmuexp.render.export import Output, load
+from mmuexp.render.export import Output
 from mmuexp.rerun.about import FILE, About, read
 from mmuexp.rerun.command import Call, calls_of, run
 from mmuexp.rerun.report import CHART, ExperimentReport
 from mmuexp.result.difference import Difference, diff
+from mmuexp.result.saved import load
 from mmuexp.result.table import LIVE, Result
 
 REPORT = "report.md"
@@ -74,7 +75,7 @@ def find(name: str) -> Path:
             return path.resolve()
     otherwise = "give the path of one that holds an experiment.toml"
     hint = did_you_mean(name, [path.name for path in experiments(Path(HOME))], otherwise)
-    raise UsageError("is no folder", where=name, todo=hint)
+    raise UsageError("is not a folder", where=name, todo=hint)
 
 
 def experiments(home: Path) -> list[Path]:
@@ -93,7 +94,7 @@ def rerun(
 ) -> Outcome:
     """Make an experiment's folder again; arguments are those of `mmuexp.rerun`.
 
-    Raises MmuexpError for an experiment.toml that is none, and a recording that is not here.
+    Raises MmuexpError for an experiment.toml that is not valid, and a recording that is not here.
     """
     if saved and reprice:
         raise UsageError("saved and reprice exclude each other", where="rerun", todo="give one of them")

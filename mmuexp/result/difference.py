@@ -77,7 +77,7 @@ def diff(a: Result, b: Result, *, columns: Collection[str] | None = None, tolera
     Raises UsageError for an unknown column or an odd tolerance, MmuexpError for a result with a row twice.
     """
     if not (isinstance(tolerance, int | float) and isfinite(tolerance) and tolerance >= 0):
-        raise UsageError(f"{tolerance!r} is no tolerance", where="tolerance", todo="give a part, such as 1e-9")
+        raise UsageError(f"{tolerance!r} is not a tolerance", where="tolerance", todo="give a part, such as 1e-9")
     keys = [*IDENTITY, WINDOW, *(name for name in a.parameters if name in b.parameters)]
     names_a, names_b = list(a.frame.columns), list(b.frame.columns)
     if columns is not None:
@@ -115,7 +115,7 @@ def _by_identity(result: Result, keys: Sequence[str], which: str) -> dict[tuple[
 
 
 def same(a: Any, b: Any, tolerance: float = 0.0) -> bool:
-    """Are two cells the same? Integers exactly; where one of the two is none, to a relative tolerance."""
+    """Are two cells the same? Integers exactly; where one of the two is not an integer, to a relative tolerance."""
     if a == b or not (_number(a) and _number(b)):
         return a == b
     return (isinstance(a, float) or isinstance(b, float)) and abs(a - b) <= tolerance * max(abs(a), abs(b))

@@ -145,7 +145,7 @@ def parse(
     schemes       names of the result's schemes: of those from files it may name specs as they stand there
     elsewhere     columns that other results have -> the option that makes them, for the error
 
-    Raises UsageError for what is none, an unknown column or strategy.
+    Raises UsageError if `text` is not an expression, or names an unknown column or strategy.
     """
     if len(text) > LONGEST:
         raise UsageError(f"an expression of {len(text):,} characters", where=where, todo=f"at most {LONGEST:,}")
@@ -199,7 +199,7 @@ class _Parser:
         return Expression(self.text, root, tuple(self.terms))
 
     def _none(self) -> UsageError:
-        return self._error(f"{self.text!r} is no {'check' if self.where == '--fail-if' else 'expression'}")
+        return self._error(f"{self.text!r} is not {'a check' if self.where == '--fail-if' else 'an expression'}")
 
     def _sum(self) -> Node:
         node = self._product()

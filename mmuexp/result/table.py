@@ -25,7 +25,7 @@ PRICES = ["insns", "insns_per_access", "cross_insns", "cross_ns", "kernel_ns", "
 PARTS = ["hit_insns", "handler_insns", "translate_insns"]  # they sum to insns
 TIMES = ["hit_ns", "handler_ns", "retranslate_ns", "translate_ns", "access_ns"]  # access_ns = ns - translate_ns
 HALF = ["second_half_accesses", "second_half_ns"]  # of compare: what the second half of the rows costs, access_ns
-# what is no event, in the order of the table; a new one is the last
+# what is not an event, in the order of the table; a new one is the last
 OTHERS = [*IDENTITY, *SHAPE, "faults", "host_calls", *SIZES, *PRICES]
 OTHERS += ["cross_kernel_ns", *PARTS, *TIMES, *SUMS, *HALF, FAR, RESIDENT]
 

@@ -55,7 +55,7 @@ def settings_folder() -> Path:
 
 
 def _base(variable: str, default: str) -> Path:
-    """The folder that a variable names; a relative path is no name of one (XDG Base Directory Specification)."""
+    """The folder that a variable names; a relative path is not a name of one (XDG Base Directory Specification)."""
     named = Path(os.environ.get(variable, ""))
     return named if named.is_absolute() else Path.home() / default
 

@@ -1,7 +1,7 @@
 """The file of kept counts: an SQLite database in the user's cache folder, which several processes read and write.
 
 Nothing depends on it: where it cannot be read or written, one counts anew. A value is given out only if it has the
-checksum that it had when it was kept; a file that is no whole database is put aside, and a new one begun. What was
+checksum that it had when it was kept; a file that is not a whole database is put aside, and a new one begun. What was
 used longest ago goes when the file grows beyond `LIMIT_BYTES`.
 """
 
@@ -35,7 +35,7 @@ OURS = {"counts": 6, "files": 3}  # the tables, and how many columns each has
 NO_DATABASE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 Answer = TypeVar("Answer")
 
-on_trouble: Callable[[str], None] | None = None  # told a line when a database that is none was put aside
+on_trouble: Callable[[str], None] | None = None  # told a line when a damaged database was put aside
 
 
 class Entry(NamedTuple):
@@ -247,7 +247,7 @@ class Database:
         except OSError:
             return False
         if on_trouble is not None:
-            on_trouble(f"{self.path}: is no whole database any more; it is put aside as {aside.name}, a new one begins")
+            on_trouble(f"{self.path}: is not a whole database any more; put aside as {aside.name}, a new one begins")
         return True
 
 

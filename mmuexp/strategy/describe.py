@@ -7,7 +7,7 @@ from typing import Any
 from mmuexp.strategy import Strategy
 
 OF_COSTS = """\
-Costs of one, in primitives (a host profile holds ns for each). Counts that are no column are sums over RAM
+Costs of one, in primitives (a host profile holds ns for each). Counts that are not columns are sums over RAM
 accesses: units8 of their 8-byte parts, wide_units8 of those above 4 bytes, ram_misaligned_units8 of
 misaligned ones inside a page, ram_cross_loads and ram_cross_store_bytes of those that cross."""
 

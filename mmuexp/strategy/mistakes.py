@@ -60,7 +60,7 @@ def told(error: BaseException, cls: type[Strategy]) -> Mistake:
 
 
 def wrong_answer(cls: type[Strategy], state: Any, emulator: Any, n: np.ndarray) -> MmuexpError | None:
-    """The first kernel whose answer is no whole number, if there is one; asked when a loop could not be compiled."""
+    """The first kernel whose answer is not a whole number, if there is one; asked when a loop could not be compiled."""
     row = Row(*(0 for _ in Row._fields))
     for name in ("access", "io", "fetch"):
         python = getattr(cls.kernels, name).py_func
@@ -79,7 +79,7 @@ def wrong_answer(cls: type[Strategy], state: Any, emulator: Any, n: np.ndarray) 
 
 
 def conflict_of(strategy: Strategy, page: int) -> str:
-    """Why a scheme cannot serve a page, in its own words. Raises MmuexpError if these are no text."""
+    """Why a scheme cannot serve a page, in its own words. Raises MmuexpError if these are not text."""
     with blamed(type(strategy)):
         why = strategy.conflict(page)
     if not isinstance(why, str):
@@ -233,7 +233,7 @@ def _kernels(cls: type[Strategy]) -> None:
         if not callable(python):
             code = getattr(function, "__code__", None)
             place = f"{code.co_filename}:{code.co_firstlineno}" if code else line_of(cls, "kernels")
-            what = f"strategy {cls.name}: {name} is no kernel"
+            what = f"strategy {cls.name}: {name} is not a kernel"
             raise MmuexpError(what, where=place, todo="write @kernel above its def")
         given = arguments.split(", ")
         may_be = [given[: -MAY_LEAVE_OUT[name]], given] if name in MAY_LEAVE_OUT else [given]
@@ -291,7 +291,7 @@ def _check_state(cls: type[Strategy], value: Any, name: str) -> None:
 
 
 def checked_counts(strategy: Strategy, counts: Any) -> dict[str, int]:
-    """What `Strategy.result` gave. Raises MmuexpError if it holds what is no number."""
+    """What `Strategy.result` gave. Raises MmuexpError if it holds what is not a number."""
     cls = type(strategy)
     if is_own(cls):
         return counts

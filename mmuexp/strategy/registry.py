@@ -94,7 +94,7 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
         todo = "name the .py file that holds the strategy"
         raise MmuexpError("no such file or directory", where=str(path), todo=todo)
     if spec is None or spec.loader is None or not path.is_file():
-        raise MmuexpError("is no Python file", where=str(path), todo="give the .py file that holds the strategy")
+        raise MmuexpError("is not a Python file", where=str(path), todo="give the .py file that holds the strategy")
     module = importlib.util.module_from_spec(spec)
     began_ns, before = time.time_ns(), set(sys.modules)
     sys.modules[name] = module  # numba looks the kernels' module up by name

@@ -52,7 +52,7 @@ def imports_folder() -> Path:
 def recognized(path: str, or_named: bool = False) -> bool:
     """Does the content of a file or folder tell that it can be imported, or at least (`or_named`) what it is?
 
-    A folder in which another format's files stand, too, is none of one recording, whatever some of its names are.
+    A folder in which another format's files stand, too, is not a recording, whatever some of its names are.
     """
     told = _format_of(path, or_named)
     if told is None or not os.path.isdir(path):

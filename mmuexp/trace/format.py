@@ -240,5 +240,5 @@ def _bare(metadata: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def utf8(text: str) -> str:
-    """A text that UTF-8 can hold: a byte of a file's name that is none stands as `\\xff`."""
+    """A text that UTF-8 can hold: a byte of a file's name that is not UTF-8 stands as `\\xff`."""
     return "".join(shown(char) if "\ud800" <= char <= "\udfff" else char for char in text)

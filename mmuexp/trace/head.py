@@ -26,7 +26,7 @@ COLUMNS = Row._fields
 def rows(path: str | os.PathLike, start: int = 0, count: int = 10) -> Iterator[Row]:
     """Rows start to start + count, as far as the trace goes; errors among them are shown as they are.
 
-    What is no trace is refused at once, not when the first row is asked for.
+    What is not a trace is refused at once, not when the first row is asked for.
     """
     return _rows(open_trace(path), start, count)
 

@@ -84,7 +84,7 @@ def _is_at(fd: int, name: str) -> bool:
 
 
 def _in_the_way(name: str) -> MmuexpError:
-    what = "is no part of a recording, and stands where one would be made"
+    what = "is not part of a recording, and stands where one would be made"
     return MmuexpError(what, where=name, todo=f"move it away, or name another file with {option('output', '')}")
 
 

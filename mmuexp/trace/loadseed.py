@@ -26,7 +26,7 @@ def checked_seeds(seeds: list[int], where: str = LOAD_SEED) -> list[int]:
         raise UsageError("no seed is named", where=where, todo="give 0 for the trace as it was recorded")
     for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEEDS:
-            raise UsageError(f"{seed!r} is no seed", where=where, todo=f"seeds are 0 to {SEEDS - 1:,}")
+            raise UsageError(f"{seed!r} is not a seed", where=where, todo=f"seeds are 0 to {SEEDS - 1:,}")
     if len(seeds) > MAX_SEEDS:
         raise UsageError(f"{len(seeds):,} seeds, more than {MAX_SEEDS:,}", where=where, todo="give fewer")
     return seeds

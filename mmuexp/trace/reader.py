@@ -46,7 +46,7 @@ def open_trace(path: str | os.PathLike) -> "Trace":
     os.close(fd)
     if fetch.is_url(path):
         todo = "fetch it yourself, and name the file: what other tools recorded is imported then"
-        raise TraceError("is no trace", where=path, todo=todo)
+        raise TraceError("is not a trace", where=path, todo=todo)
     return _open_foreign(path)
 
 
@@ -65,7 +65,7 @@ def _open_foreign(path: str) -> "Trace":
             os.close(fd)
             if last or not isinstance(error, TraceError):
                 raise
-            foreign.forget(file)  # it is no whole trace any more
+            foreign.forget(file)  # it is not a whole trace any more
     raise AssertionError
 
 
@@ -353,7 +353,7 @@ class Layouts:
             for block in footer.blocks:
                 found = layout.message(fd, block.offset, size)
                 if found is None or found.kind != layout.RECORD_BATCH or block.offset < end:
-                    raise layout.Broken("its footer points to something that is no record batch")
+                    raise layout.Broken("its footer points to something that is not a record batch")
                 end = block.offset + block.header + block.body
                 if (found.body, found.end) != (block.offset + block.header, end):
                     raise layout.Broken("its footer and a batch disagree on the batch's size")

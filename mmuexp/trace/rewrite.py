@@ -54,7 +54,7 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
     with open_trace(path) as trace:
         stop = min(stop, trace.file_rows)
         before = _prefix(trace)
-        start = max(start, min(before, stop))  # what stands before its window is no row of the recording
+        start = max(start, min(before, stop))  # what stands before its window is not a row of the recording
         source = f"{os.path.basename(trace.path)} rows {start}:{stop} sha256 {trace.sha256()}"
         metadata = _lasting(trace) | {"slice_of": source}
         with TraceWriter(output, mode=trace.mode, metadata=metadata, address_bits=trace.address_bits) as writer:
@@ -142,7 +142,7 @@ def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> 
     UsageError for a level out of range.
     """
     if not 1 <= level <= MOST_LEVEL:
-        raise UsageError(f"{level} is no level of ZSTD", where="level", todo=f"give 1 to {MOST_LEVEL}")
+        raise UsageError(f"{level} is not a level of ZSTD", where="level", todo=f"give 1 to {MOST_LEVEL}")
     refuse_itself(path, output, "is the trace to be compressed")
     with open_trace(path) as trace:
         bits = trace.address_bits

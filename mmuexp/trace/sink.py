@@ -37,7 +37,7 @@ class Sink:
             if os.path.isdir(self.target):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if recording and os.path.exists(path) and not os.path.isfile(path):
-                raise MmuexpError("is no regular file", where=path, todo="name a file that can be written")
+                raise MmuexpError("is not a regular file", where=path, todo="name a file that can be written")
             if os.path.exists(path) and not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             self._open()
@@ -109,7 +109,7 @@ class Sink:
             os.close(os.dup(self.fd))  # a network file system tells here what it could not write
             if self.replace:
                 if os.path.exists(self.target) and not os.path.isfile(self.target):
-                    raise OSError(errno.EEXIST, "is no regular file")
+                    raise OSError(errno.EEXIST, "is not a regular file")
                 if self.recording and left.older(self.target) not in (None, self.older):
                     raise OSError(errno.EEXIST, "another file was given this name meanwhile")
                 os.replace(

@@ -131,7 +131,7 @@ class _Definitions:
         if (self._count > MOST_SITES).any() or (self._count + block == 0).any():
             raise Broken(f"a shape has no row, or more than {MOST_SITES} sites")
         if (self._insns[~block] | self._flags[~block]).any() or (op > Op.STORE).any():
-            raise Broken("a shape is none of an EXEC row and LOAD and STORE rows")
+            raise Broken("a shape has a row that is not EXEC, LOAD or STORE")
         self._block = block
 
     def _take(self, count: int, columns: int) -> list[np.ndarray]:

@@ -151,7 +151,7 @@ def checked_thread(given: Any) -> int | None:
         return None
     text = str(given)
     if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) < 1 << 32):
-        raise UsageError(f"{given!r} is no thread", where="thread", todo="give its number, from 0, or all")
+        raise UsageError(f"{given!r} is not a thread", where="thread", todo="give its number, from 0, or all")
     return int(text)
 
 

@@ -80,7 +80,7 @@ def test_a_list_does_not_lead_to_itself(corpus):
 
 @pytest.fixture
 def bad(corpus) -> Path:
-    """And three that cannot be replayed: one is cut, one is no recording, one has a bad row behind a good one."""
+    """And three that cannot be replayed: one is cut, one is not a recording, one has a bad row behind a good one."""
     (corpus / "cut.arrow").write_bytes((corpus / "a.arrow").read_bytes()[:-40])
     (corpus / "text.arrow").write_text("no recording")
     write_trace(corpus / "late.arrow", (load(0x1000), load(0x1000, size=65)))

@@ -12,7 +12,7 @@ import mmuexp
 from mmuexp.analysis import passes
 from mmuexp.errors import SchemeStopped
 from mmuexp.guest import Op
-from mmuexp.render.export import load
+from mmuexp.result.saved import load
 from mmuexp.strategy.registry import default_strategies
 
 PATCHED = "qemu-fast,kernel_offset=0x30000000"
@@ -102,7 +102,7 @@ def test_outputs_say_so_and_come_back(cli, meeting, tmp_path):
     document["manifest"]["left_out"][0]["why"] = 1
     file.write_text(json.dumps(document))
     assert cli("export", file, "--format", "md").code == 1
-    assert "why of left_out is no text" in one_line(cli.err)
+    assert "why of left_out is not text" in one_line(cli.err)
 
 
 def test_a_row_that_nobody_can_serve_is_an_error(cli, tmp_path):

@@ -54,7 +54,7 @@ CASES = {
         kinds(compulsory=2, conflict=18, lru_fills=2),
     ),
     "the same copy with 512 sets": (COPY, 9, kinds(compulsory=2, lru_fills=2)),
-    "the same copy with one entry is no conflict: nothing holds two pages": (
+    "the same copy with one entry is not a conflict: nothing holds two pages": (
         COPY,
         0,
         kinds(compulsory=2, capacity=18, lru_fills=20),
@@ -252,7 +252,7 @@ def test_a_saved_result_is_read_back(cli, copy, tmp_path):
     ):
         assert wrong != table
         (tmp_path / "m.csv").write_text(wrong)
-        assert "is no saved result" in one_line(cli("export", tmp_path / "m.csv", "--format", "csv").err)
+        assert "is not a saved result" in one_line(cli("export", tmp_path / "m.csv", "--format", "csv").err)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mmuexp.claims.model import FAILS, HOLDS, UNTESTED, WHEN, together, verdict_
 from mmuexp.claims.windows98 import rate_from
 from mmuexp.price.host import load_profile
 from mmuexp.price.priced import price
-from mmuexp.render.export import load
+from mmuexp.result.saved import load
 from mmuexp.strategy import Cost
 
 EXPERIMENTS = sorted({name for claim in REGISTRY.values() for name in claim.experiments})

@@ -11,7 +11,7 @@ from mmuexp.claims.report import ClaimsReport
 from mmuexp.events import Event
 from mmuexp.price.priced import price
 from mmuexp.render.claims import notes
-from mmuexp.render.export import load
+from mmuexp.result.saved import load
 from mmuexp.result.table import Result
 from mmuexp.strategy import Cost
 

@@ -54,9 +54,9 @@ BROKEN = TESTS / "kit" / "third_party_broken"
         (["sweep", "MAP_BLOCK_BITS", "--trace", "{folder}/none.arrow"], 1, "none.arrow"),
         (["export", "{folder}/none.json"], 1, "none.json"),
         (["export", "{text}"], 2, ".json .csv .parquet"),
-        (["export", "{wrong}"], 1, "is no saved result"),
-        (["export", "{wrong_csv}"], 1, "is no saved result"),
-        (["export", "{wrong_parquet}"], 1, "is no saved result"),
+        (["export", "{wrong}"], 1, "is not a saved result"),
+        (["export", "{wrong_csv}"], 1, "is not a saved result"),
+        (["export", "{wrong_parquet}"], 1, "is not a saved result"),
     ],
 )
 def test_one_line(cli, tmp_path, argv, code, says):

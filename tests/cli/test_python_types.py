@@ -111,7 +111,7 @@ def test_record_is_a_function_also_when_its_package_was_imported(tmp_path):
     code = "import mmuexp; first = mmuexp.record; import mmuexp.record.qemu; print(callable(first), mmuexp.record)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.startswith("True <module"), done.stderr
-    with pytest.raises(UsageError, match="is no list of texts"):
+    with pytest.raises(UsageError, match="is not a list of texts"):
         mmuexp.record("./program", tmp_path / "x.arrow")
 
 

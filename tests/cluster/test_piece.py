@@ -169,7 +169,7 @@ def test_addresses(cli, trace):
     for good in ("tcp://host:8786", "tls://host:8786", "local:1", "local:64", None):
         assert given_cluster(good) == good
     for bad in ("host", "local:0", "local:", "local:many", "", "http://host", 5):
-        with pytest.raises(UsageError, match="is no address of a cluster"):
+        with pytest.raises(UsageError, match="is not an address of a cluster"):
             given_cluster(bad)
     assert cli("compare", trace, "--cluster", "here").code == 2 and "give tcp://HOST:PORT" in one_line(cli.err)
     assert cli("compare", trace, "--cluster", "local:1", "--live").code == 2

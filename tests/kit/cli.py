@@ -52,7 +52,7 @@ def bundled(tmp_path, monkeypatch) -> str:
 
 
 def one_line(err: str) -> str:
-    """The failure that `err` consists of. It is one line, names us, and is no traceback."""
+    """The failure that `err` consists of. It is one line, names us, and is not a traceback."""
     lines = err.splitlines()
     assert len(lines) == 1, err
     assert lines[0].startswith("mmuexp: ")

@@ -158,7 +158,7 @@ def test_rounds(cli, trace, known, monkeypatch):
     assert asked == [(None, 10.0), (1, 10.0), (None, 2.5)]
     only = row["live_least_ns_per_access"]
     assert row["live_most_ns_per_access"] == row["live_low_ns_per_access"] == row["live_high_ns_per_access"] == only
-    assert row["live_ns_per_access"] == (only if float(only) > 0 else "")  # what is less than noise is no time
+    assert row["live_ns_per_access"] == (only if float(only) > 0 else "")  # what is less than noise is not a time
     assert float(row["live_rounds"]) == 1
 
 

@@ -117,7 +117,7 @@ def test_each_size_has_a_path_in_each_loop(scheme):
 
 
 def test_the_loop_without_translation_has_empty_paths():
-    """The same rows, blocks and runs of translated code, in which an access is no instruction."""
+    """The same rows, blocks and runs of translated code, in which an access is not an instruction."""
     bare = engine_of(None)
     assert sorted((path.store, path.bytes) for path in templates(bare)) == SHAPES
     assert paths(bare)

@@ -116,7 +116,7 @@ def test_what_is_no_profile_is_not_read_into_memory(tmp_path):
     file.write_text(profile_text() + "\n")
     with file.open("r+b") as opened:
         opened.truncate(1 << 40)  # a hole of 1 TiB
-    with pytest.raises(MmuexpError, match="is no host profile: it has more than 1,048,576 bytes"):
+    with pytest.raises(MmuexpError, match="is not a host profile: it has more than 1,048,576 bytes"):
         load_profile(str(file))
     file.write_text(profile_text() + "\n#" + "x" * 900_000)
     assert load_profile(str(file)).ns["insn"] == NS["insn"]

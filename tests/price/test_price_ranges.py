@@ -17,7 +17,7 @@ def test_a_price_decides_when_an_end_of_its_range_turns_the_order():
     base = priced(10_000, 0)
     assert decided_by(priced(9000, 0, walk=2000), base) == ["walk"]  # at most 11,000
     assert decided_by(priced(9000, 0, walk=900), base) == []  # at most 9,900
-    assert decided_by(priced(9000, 0, walk=1000), base) == ["walk"]  # a tie is no win
+    assert decided_by(priced(9000, 0, walk=1000), base) == ["walk"]  # a tie is not a win
     assert decided_by(priced(10_900, 0, walk=(-1000, 0)), base) == ["walk"]  # at least 9,900
     assert decided_by(priced(11_000, 0, walk=(-900, 2000)), base) == []
 

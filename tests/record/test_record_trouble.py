@@ -195,7 +195,7 @@ def test_an_output_that_is_a_device_or_a_pipe_stays(tmp_path):
     for name in ("pipe", "null"):
         done = record("-o", name, "--", build("echo"), cwd=tmp_path, stdin="not read")
         assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
-        assert "is no regular file" in done.err
+        assert "is not a regular file" in done.err
     assert (tmp_path / "pipe").is_fifo() and (tmp_path / "null").is_char_device()
 
 

@@ -9,9 +9,10 @@ from kit.traces import write_trace
 from mmuexp.analysis.compare import compare, sweep
 from mmuexp.price.host import Price
 from mmuexp.price.priced import DEPENDENCE, is_of_host, price
-from mmuexp.render.export import Output, load
+from mmuexp.render.export import Output
 from mmuexp.render.sentence import certainty_sentence
 from mmuexp.render.summary import summaries
+from mmuexp.result.saved import load
 from mmuexp.result.table import LIVE as LIVE_COLUMNS
 from mmuexp.strategy.registry import parse_spec
 
@@ -188,4 +189,4 @@ def test_a_range_that_is_none_is_refused(cli, trace, tmp_path, end):
     result.manifest["verdicts"][1][end] = "much"
     Output(str(tmp_path / "r.json")).save(result)
     assert cli("export", tmp_path / "r.json").code == 1
-    assert f"{end} of verdicts is no number" in cli.err
+    assert f"{end} of verdicts is not a number" in cli.err

@@ -53,7 +53,7 @@ def test_a_scheme_has_its_colour_in_every_chart():
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        ({**LINE, "hue": "who"}, "'hue' is no key"),
+        ({**LINE, "hue": "who"}, "'hue' is not a key"),
         ({**LINE, "mark": "pie"}, "no mark 'pie'"),
         ({**LINE, "y": "z"}, "no column 'z'"),
         ({"mark": "line", "y": "y"}, "has no x"),

@@ -16,10 +16,10 @@ from mmuexp.errors import MmuexpError
 from mmuexp.render.chart import bundle
 from mmuexp.render.chart.draw import chart_of
 from mmuexp.render.chart.runs import TIME, plan_of
-from mmuexp.render.export import load
 from mmuexp.render.html.page import page
 from mmuexp.render.html.result import html
 from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
+from mmuexp.result.saved import load
 from mmuexp.result.table import Result, make_frame
 
 OWNPAGE = TRACES / "ownpage.arrow"
@@ -134,7 +134,7 @@ def test_cells_say_and_sort():
 
 
 def test_what_is_no_section_is_a_mistake():
-    with pytest.raises(TypeError, match="str is no section"):
+    with pytest.raises(TypeError, match="str is not a section"):
         page("T", ["text"], {})
 
 

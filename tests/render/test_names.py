@@ -1,4 +1,4 @@
-"""Names that no terminal should see: bytes that are no UTF-8, line breaks, quotes, escapes, in every command."""
+"""Names that no terminal should see: bytes that are not UTF-8, line breaks, quotes, escapes, in every command."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from kit.places import HONEST_FILE, ROOT, TRACES
 
 from mmuexp.errors import MmuexpError, all_shown, shell_line, shown
-from mmuexp.render.export import load
+from mmuexp.result.saved import load
 
 NAMES = [
     b"\xff\xfe",

@@ -14,8 +14,8 @@ from kit.places import HONEST_FILE
 
 from mmuexp.analysis.compare import compare
 from mmuexp.errors import MmuexpError
-from mmuexp.render.export import load
 from mmuexp.result.manifest import command_line
+from mmuexp.result.saved import load
 
 
 def test_every_suffix_in_one_run(cli, trace, tmp_path):

@@ -135,7 +135,7 @@ def test_a_scheme_is_told_of_blocks_and_of_pages(filtered):
 
 
 OPTIONAL = {
-    "a function": ("", "def fetch(s, e, n, row):\n    return 0\n", "fetch is no kernel; write @kernel above"),
+    "a function": ("", "def fetch(s, e, n, row):\n    return 0\n", "fetch is not a kernel; write @kernel above"),
     "other arguments": ("@kernel\n", "def fetch(s, e, n):\n    return 0\n", "fetch is not def fetch(s, e, n, row)"),
 }
 

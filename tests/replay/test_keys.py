@@ -1,5 +1,5 @@
 """`mmuexp.replay.keys`: key and form of a row say its page, and whether it is a plain access of which kind, a block or
-none; and `mmuexp.replay.firsts`: a row that is no first repeats one of its era."""
+none; and `mmuexp.replay.firsts`: a row that is not a first repeats one of its era."""
 
 import numpy as np
 import pytest

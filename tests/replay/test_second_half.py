@@ -6,9 +6,10 @@ from kit.traces import ROWS, columns_of, random_trace, write_trace
 from truth.schemes import NAMES
 
 from mmuexp.analysis.compare import compare, sweep
-from mmuexp.render.export import Output, load
+from mmuexp.render.export import Output
 from mmuexp.render.sentence import half_sentence
 from mmuexp.render.summary import summaries
+from mmuexp.result.saved import load
 from mmuexp.result.table import HALF, Result, rows_of
 from mmuexp.trace import TraceWriter
 

@@ -36,7 +36,7 @@ def test_every_shape_count_by_hand():
         (FLUSH, 0x5000, 1),
         (FLUSH_PAGE, 0x2000),
         (EXEC, 0x1010, 20, 200, USER),
-        (STORE, 0x4001, 3, 0, 0),  # 3 is no power of two: not misaligned. Kernel mode: a switch
+        (STORE, 0x4001, 3, 0, 0),  # 3 is not a power of two: not misaligned. Kernel mode: a switch
         (LOAD, 0x4FF0, 64, 0, USER),  # crosses into 0x5000; a switch back
         (200, 0xFFFFFFFF, 65535, 9, 255, 77),  # an annotation
         (LOAD, 0xFFFFFFFF, 2, 0, USER),  # wraps to page 0
@@ -188,7 +188,7 @@ def test_the_first_bad_row_is_named(case, before):
     assert caught.value.row == bad
     line = str(caught.value)
     assert line.startswith(f"t.arrow: row {bad:,}: ") and text in line
-    assert (f"slice t.arrow 0:{bad} " in line) == (bad > 0)  # a slice of nothing is no trace
+    assert (f"slice t.arrow 0:{bad} " in line) == (bad > 0)  # a slice of nothing is not a trace
     assert ("record it again" in line) == (bad == 0)
     assert "\n" not in line and len(line) < 220
     assert one.counts()["rows"] == bad

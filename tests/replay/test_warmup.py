@@ -123,7 +123,7 @@ def test_it_is_told_wherever_the_result_goes(cli, trace, tmp_path):
         document["manifest"]["warmup"] = wrong
         saved.write_text(json.dumps(document))
         assert cli("export", saved, "-o", "-", "--format", "md").code == 1
-        assert "warmup is no number of rows" in one_line(cli.err)
+        assert "warmup is not a number of rows" in one_line(cli.err)
 
 
 def test_a_drawing_tells_it(cli, trace, tmp_path):

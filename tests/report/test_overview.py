@@ -11,7 +11,6 @@ from kit.prices import made_host
 
 from mmuexp.claims.evidence import SEVERAL, CountedRun, Evidence, runs_of
 from mmuexp.price.host import Price, Profile, load_profile
-from mmuexp.render.export import load
 from mmuexp.render.html.sections import Chart, Table, Text
 from mmuexp.report.build import live_hosts
 from mmuexp.report.summary import (
@@ -43,6 +42,7 @@ from mmuexp.report.workloads import (
     typical_error,
 )
 from mmuexp.rerun.measured import LiveTime, live_results
+from mmuexp.result.saved import load
 from mmuexp.result.table import rows_of
 from mmuexp.strategy.registry import default_strategies, parse_spec
 
@@ -83,7 +83,7 @@ def test_a_scheme_enters_in_its_best_layout_and_not_where_it_is_left_out():
     fast = run("qemu-fast,guest_limit=0x100000000")
     given = [run("softmmu"), slow, fast]
     assert list(contest(*given, at=host(signal=900)).ns) == ["qemu-fast,guest_limit=0x100000000", "softmmu"]
-    assert contests(Evidence({"programs": given}, [NOW]), NOW, without="qemu-fast") == []  # one alone is no contest
+    assert contests(Evidence({"programs": given}, [NOW]), NOW, without="qemu-fast") == []  # one alone is not a contest
 
 
 def test_without_qemu_fast_every_other_scheme_competes():

@@ -11,12 +11,12 @@ from kit.cli import one_line
 from kit.places import RESULTS
 
 from mmuexp.analysis.reprice import reprice
-from mmuexp.render.export import load
 from mmuexp.render.html.sections import Table
 from mmuexp.render.words import factor
 from mmuexp.report import build
 from mmuexp.report.experiments import plain
 from mmuexp.rerun.measured import live_times
+from mmuexp.result.saved import load
 
 
 @pytest.mark.parametrize(

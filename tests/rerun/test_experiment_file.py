@@ -6,10 +6,10 @@ import pytest
 from kit.cli import edit, files, one_line
 
 from mmuexp.errors import MmuexpError
-from mmuexp.render.export import load
 from mmuexp.rerun.about import read
 from mmuexp.rerun.command import calls_of
 from mmuexp.rerun.report import ExperimentReport
+from mmuexp.result.saved import load
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from mmuexp.rerun.report import ExperimentReport
         ("question =", "long = 3\nquestion =", "long is 3, not true or false"),
         ("question =", "lang = true\nquestion =", "there is no key 'lang'; did you mean long?"),
         ('"What does it cost?"', "[1]", "question is a list, not a text"),
-        ('"What does it cost?"', "'", "is no TOML"),
+        ('"What does it cost?"', "'", "is not TOML"),
         ('["compare", "small"', '["compare", 3', "command is not a list of texts"),
         ('["compare", ', '["faults", ', "command 'faults' cannot be run again"),
         ('"other.arrow", "-s"', '"-o", "x.csv", "-s"', "-o has no place in a command"),
         ('"-s", "map-block"]', '"-s"]', "-s has no value"),
-        ('"-s", "map-block"]', '"--every", "x"]', "--every 'x' is no whole number"),
+        ('"-s", "map-block"]', '"--every", "x"]', "--every 'x' is not a whole number"),
         ("faults / accesses", "faults / acesses", "columns.per_access: there is no column 'acesses'"),
         ("per_access = ", "faults = ", "columns.faults is a column of every result"),
         ("2 * map-block:per_access", "2 * map-blok:per_access", "did you mean map-block?"),
@@ -39,13 +39,13 @@ from mmuexp.rerun.report import ExperimentReport
         ('{ check = "map', '{ value = "ns", check = "map', "figures.right: needs one of value and check"),
         ('{ check = "map', '{ take = "min", check = "map', "figures.right: there is no key 'take'"),
         ('head = "recording"', "of = []", "tables.each: of names no command"),
-        ('head = "recording"', 'of = ["counts", "old"]', "of = 'old' is no command; there are counts"),
+        ('head = "recording"', 'of = ["counts", "old"]', "of = 'old' is not a command; there are counts"),
         ('take = "max"', 'take = "most"', "take is 'most'; known: one min"),
         (', no = "was wrong"', "", "figures.right: has no 'no'"),
         ("{least}", "", "figure 'least' is not in the answer"),
-        ("{least}", "{leest}", "the answer has {leest}, which is no figure; did you mean least?"),
+        ("{least}", "{leest}", "the answer has {leest}, which is not a figure; did you mean least?"),
         ('value = "softmmu:maps"', 'valeu = "softmmu:maps"', "columns[2]: has no 'value'"),
-        ('value = "softmmu:maps"', 'value = "rows > 3"', "is no expression"),
+        ('value = "softmmu:maps"', 'value = "rows > 3"', "is not an expression"),
         ('head = "recording"', 'rows = "window"', "no row has a window"),
         ('y = "per_access"', 'y = "per_acces"', "chart: "),
         ('y = "per_access"', "y = 3", "chart: y is 3"),
@@ -66,12 +66,12 @@ def test_what_is_wrong_in_the_file_is_one_line_and_writes_nothing(cli, folder, o
 
 def test_a_folder_without_an_experiment(cli, folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    for name, code, says in (("empty", 1, "cannot be read"), ("nothing", 2, "is no folder")):
+    for name, code, says in (("empty", 1, "cannot be read"), ("nothing", 2, "is not a folder")):
         done = cli("rerun", name)
         assert (done.code, says in one_line(done.err)) == (code, True)
     assert cli("rerun").code == 2
     (folder / "experiment.toml").write_bytes(b"\xff" * 10)
-    assert "is no TOML" in one_line(cli("rerun", "mine").err)
+    assert "is not TOML" in one_line(cli("rerun", "mine").err)
     (folder / "experiment.toml").write_bytes(b"#" * (1 << 21))
     with pytest.raises(MmuexpError, match="more than"):
         read(folder)

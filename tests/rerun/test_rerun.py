@@ -266,7 +266,7 @@ columns = [
 
 
 def test_what_a_trace_does_not_tell_is_unknown_in_an_answer(cli, tmp_path):
-    """Unknown is no dash, which a scheme has that has no such event; and a lower bound is told to be one."""
+    """Unknown is not a dash, which a scheme has that has no such event; and a lower bound is told to be one."""
     write(tmp_path / "t.arrow", columns_of([load(0x1000, size=1), load(0x2FFF, size=1)]), sizes="unknown")
     (tmp_path / "experiment.toml").write_text(UNTOLD)
     done = cli("rerun", tmp_path)

@@ -87,7 +87,7 @@ bits = "own,tlb_bits=9:tlb_fills"
     ("old", "new", "said"),
     [
         ('"0..4"', '"x"', "no whole numbers"),
-        ('"16"', '"wide"', "--join-pages 'wide' is no whole number"),
+        ('"16"', '"wide"', "--join-pages 'wide' is not a whole number"),
         ('"--join-pages", "16"', '"--host", "pentium4-2004"', "misses has no --host"),
         ('show = "load_seed" }\nseeds', 'show = "address" }\nseeds', "shows 'address'"),
         ('take = "median"', 'take = "middle"', "take is 'middle'"),

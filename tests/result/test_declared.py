@@ -12,9 +12,9 @@ from kit.traces import ROWS, columns_of, read, same, write
 import mmuexp
 from mmuexp.errors import MmuexpError, TraceError, UsageError
 from mmuexp.guest import Op
-from mmuexp.render.export import load
 from mmuexp.result.checks import fail_if, parse_check
 from mmuexp.result.declared import Declared, declared_in
+from mmuexp.result.saved import load
 from mmuexp.trace import TraceWriter, open_trace
 from mmuexp.trace.verify import verify
 

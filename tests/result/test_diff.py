@@ -112,7 +112,7 @@ def test_a_tolerance_is_for_floats_alone():
     assert [line[4] for line in changes(a, b)] == ["faults", "ns"]
     assert [line[4] for line in changes(a, b, tolerance=1e-8)] == ["faults"]
     for odd in (-1, float("nan"), float("inf"), "1"):
-        with pytest.raises(UsageError, match="is no tolerance"):
+        with pytest.raises(UsageError, match="is not a tolerance"):
             diff(a, b, tolerance=odd)
 
 
@@ -232,7 +232,7 @@ def test_results_of_the_notebook_are_taken_as_they_are(trace):
     a = mmuexp.compare(trace, ["softmmu"])
     b = mmuexp.compare(trace, ["softmmu", "map-block"])
     assert list(mmuexp.diff(a, b)["change"]) == ["only in B"]
-    with pytest.raises(UsageError, match="is no result"):
+    with pytest.raises(UsageError, match="is not a result"):
         mmuexp.diff(a, 3)
 
 
@@ -241,7 +241,7 @@ def test_results_of_the_notebook_are_taken_as_they_are(trace):
     [
         (["{a}", "{a}.nothing.csv"], 1, "cannot be read"),
         (["{a}", "{a}", "--columns", "fualts"], 2, "did you mean faults?"),
-        (["{a}", "{a}", "--tolerance", "-1"], 2, "is no tolerance"),
+        (["{a}", "{a}", "--tolerance", "-1"], 2, "is not a tolerance"),
         (["{a}", "{a}", "-o", "x.html"], 2, "known: .csv .json .md"),
         (["{a}"], 2, "Missing argument"),
         (["{a}", "notes.txt"], 2, "no saved result by its suffix"),

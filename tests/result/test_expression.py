@@ -165,7 +165,7 @@ def test_recordings_are_named_where_they_may_be():
 
 def test_what_is_asked_to_compare_does():
     for text, compares in (("faults", True), ("faults > 1", False)):
-        with pytest.raises(UsageError, match="is no expression"):
+        with pytest.raises(UsageError, match="is not an expression"):
             parse(text, COLUMNS, where="test", compares=compares)
 
 

@@ -14,7 +14,8 @@ from mmuexp.analysis.compare import compare, sweep
 from mmuexp.analysis.reprice import reprice
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.price.priced import price
-from mmuexp.render.export import Output, load
+from mmuexp.render.export import Output
+from mmuexp.result.saved import load
 from mmuexp.result.table import LIVE, Result, rows_of
 from mmuexp.strategy.registry import parse_spec
 

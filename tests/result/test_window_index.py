@@ -5,7 +5,7 @@ import json
 import pytest
 
 import mmuexp
-from mmuexp.render.export import load
+from mmuexp.result.saved import load
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_the_table_shows_both_and_fits_a_terminal_of_80(cli, bundled, monkeypatc
     monkeypatch.setenv("COLUMNS", "80")
     table = cli("compare").out.split("\n\n")[1].splitlines()
     assert max(map(len, table)) <= 80
-    assert len(table[-1].split()) > 5  # a column each: it is no table of rows
+    assert len(table[-1].split()) > 5  # a column each: it is not a table of rows
     assert list(mmuexp.compare()["strategy"]) == [str(strategy) for strategy in default_strategies("user")]
 
 

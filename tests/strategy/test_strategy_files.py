@@ -175,4 +175,4 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(cli, tmp_path, monkeypat
 
 def test_a_folder_is_no_python_file(cli, tmp_path):
     (tmp_path / "own.py").mkdir()
-    assert "is no Python file" in cli("strategy", "show", str(tmp_path / "own.py")).err
+    assert "is not a Python file" in cli("strategy", "show", str(tmp_path / "own.py")).err

@@ -23,7 +23,7 @@ REFUSED = {  # what is wrong, and what is said of it
     "no such field": ("s.only[0] != row.page:", "s.only[0] != row.pages:", "'pages' (own.py:17)"),
     "numba knows less": ("s.only[0] != row.page:", "type(s).__name__ != 'x':", "Unknown attribute '__name__'"),
     "an index too far": ("s.only[0] = row.page", "s.only[1000] = row.page", "IndexError: index 1000 is out of bounds"),
-    "a kernel that is a function": ("@kernel\ndef flush(", "def flush(", "flush is no kernel; write @kernel above"),
+    "a kernel that is a function": ("@kernel\ndef flush(", "def flush(", "flush is not a kernel; write @kernel above"),
     "a kernel with other arguments": ("flush(s, e, n)", "flush(s, e)", "the kernel flush is not def flush(s, e, n)"),
 }
 

@@ -48,7 +48,7 @@ DECLARED = {  # what is changed, where it is told, and what is said
     "an unknown event": ("Event.TLB_FILLS: \"another page\"", "77: \"another page\"", "events =", "events holds 77"),
     "a cost that is a number": ("Cost(insn=1, source=\"assumed: nothing\")}", "12}", "costs =", "costs holds"),
     "a name for many": ("    def state", "    extra_events = 'hits'\n\n    def state", "extra_events", "is 'hits'"),
-    "a function": ("@kernel\ndef flush(", "def flush(", "def flush(", "flush is no kernel; write @kernel above"),
+    "a function": ("@kernel\ndef flush(", "def flush(", "def flush(", "flush is not a kernel; write @kernel above"),
     "a table of text": ("    def state", "    def table_bytes(self):\n        return 'x'\n\n    def state", "table_by",
                         "table_bytes() gives 'x', no number of bytes"),
     "prices of another kind": ("    def state", "    def price_list(self):\n        return [1]\n\n    def state",

@@ -61,7 +61,7 @@ def test_addresses_of_digits_alone_raise_a_question(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
-        ("oax", "has 'x', which is no column; name each column in its order: a address, o operation"),
+        ("oax", "has 'x', which is not a column; name each column in its order: a address, o operation"),
         ("oao", "has 'o' twice"),
         ("a", "has no 'o'"),
         ("o", "has no 'a'"),
@@ -83,7 +83,7 @@ def test_columns_that_are_none(tmp_path, columns, says):
         ("r 10 x\nr 1,,2\n", "oa-", "line 2 'r 1,,2' has 4 columns"),
         ("r 10 x\n", "oas", "has no decimal number of bytes in column 3"),
         ("x r 10\n", "toa", "line 1 'x r 10' has no number of a thread in column 1"),
-        ("r 10\nr 11112222333344445\n", "oa", "line 2 'r 11112222333344445' is no line of address list"),
+        ("r 10\nr 11112222333344445\n", "oa", "line 2 'r 11112222333344445' is not a line of address list"),
     ],
 )
 def test_what_is_refused(tmp_path, text, columns, says):

@@ -85,12 +85,12 @@ def test_the_name_and_the_first_records_tell(tmp_path, name, data):
 
 BAD = instruction(0x1000) * 5
 CHECKED = [
-    ("champsim", BAD + bytes(64), "record 6 is no ChampSim instruction (ip 0x0, is_branch 0): 64 bytes a record"),
-    ("champsim", BAD + instruction(5, branch=2), "record 6 is no ChampSim instruction (ip 0x5, is_branch 2)"),
-    ("champsim", BAD + instruction(5, taken=1), "record 6 is no ChampSim instruction (ip 0x5, taken 1)"),
+    ("champsim", BAD + bytes(64), "record 6 is not a ChampSim instruction (ip 0x0, is_branch 0): 64 bytes a record"),
+    ("champsim", BAD + instruction(5, branch=2), "record 6 is not a ChampSim instruction (ip 0x5, is_branch 2)"),
+    ("champsim", BAD + instruction(5, taken=1), "record 6 is not a ChampSim instruction (ip 0x5, taken 1)"),
     ("champsim", BAD + instruction(5, branch=1, taken=2), "was the tracer changed?"),
     ("champsim", BAD + bytes(8), "ends within record 6: it has 8 of 64 bytes"),
-    ("champsim", b"no records, but a text that is long enough to be taken for one. " * 2, "record 1 is no ChampSim"),
+    ("champsim", b"no records, but a text that is long enough to be taken for one. " * 2, "record 1 is not a ChampSim"),
     ("champsim-cloudsuite", cloudsuite(1) + cloudsuite(2, space=(4, 1)), "record 2 is of another address space"),
     ("champsim-cloudsuite", cloudsuite(1)[:90], "ends within record 1: it has 90 of 96 bytes"),
 ]

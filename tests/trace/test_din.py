@@ -53,12 +53,12 @@ def test_the_suffix_or_the_user_tells(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("0 10\n6 20\n", "line 2 '6 20' is no line of Dinero din: expected '0|1|2 HEX'"),
-        ("0 10\n0\n", "line 2 '0' is no line"),
-        ("0 10\n02 20\n", "line 2 '02 20' is no line"),
-        ("0 10\n0 20x\n", "line 2 '0 20x' is no line"),
+        ("0 10\n6 20\n", "line 2 '6 20' is not a line of Dinero din: expected '0|1|2 HEX'"),
+        ("0 10\n0\n", "line 2 '0' is not a line"),
+        ("0 10\n02 20\n", "line 2 '02 20' is not a line"),
+        ("0 10\n0 20x\n", "line 2 '0 20x' is not a line"),
         ("0 10\nr 20 4\n", "line 2 'r 20 4' is a line of xdin; say so: from_format='xdin'"),
-        ("\0\0\0\1", "is no text: Dinero's binary form cuts addresses to 32 bits"),
+        ("\0\0\0\1", "is not text: Dinero's binary form cuts addresses to 32 bits"),
     ],
 )
 def test_what_is_refused(tmp_path, text, says):

@@ -267,7 +267,7 @@ def test_folders_that_hold_none(tmp_path):
         rows_of(tmp_path / "u", tmp_path / "t.arrow", from_format="drmemtrace")
     folder_of(tmp_path / "v")
     (tmp_path / "v" / "x.trace").write_bytes(b"I  1000,3\n")
-    with pytest.raises(TraceError, match=r"x\.trace: is no recording of drmemtrace"):
+    with pytest.raises(TraceError, match=r"x\.trace: is not a recording of drmemtrace"):
         rows_of(tmp_path / "v", tmp_path / "t.arrow", interleave=True)
 
 

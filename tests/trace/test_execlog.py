@@ -53,8 +53,8 @@ def test_a_rep_has_all_its_accesses_on_one_line(tmp_path, monkeypatch, cut):
     assert rows == [(EXEC, 0x400FFE, 5, 3), *pairs, (LOAD, 0x10, 1, 3)] and done.units == 3
     for spoiled, says in (
         (b", load, 0x10, RAM", "names a device"),
-        (b", load", "is no line"),
-        (b", load, x", "is no line"),
+        (b", load", "is not a line"),
+        (b", load, x", "is not a line"),
     ):
         data = f"{line}".encode() + spoiled + b"\n"
         with pytest.raises(TraceError, match=f"line 1 .*{says}"):
@@ -69,10 +69,10 @@ def test_a_rep_has_all_its_accesses_on_one_line(tmp_path, monkeypatch, cut):
             "whole-system execlog has physical addresses only; use",
         ),
         ('0, 0xc0, 0x8b, "movl", store, 0x0, serial, al -> 0x1', "names a device"),
-        ('0, 0xc0, 0x8b, "movl", RAM', "is no line of QEMU execlog plugin: expected 'VCPU, 0xPC,"),
-        ('0, 0xc0, 0x8b, "movl", load', "is no line"),
-        ('0, 0xc0, 0x8b, "movl, load, 0x10', "is no line"),
-        ("the program's output", "is no line"),
+        ('0, 0xc0, 0x8b, "movl", RAM', "is not a line of QEMU execlog plugin: expected 'VCPU, 0xPC,"),
+        ('0, 0xc0, 0x8b, "movl", load', "is not a line"),
+        ('0, 0xc0, 0x8b, "movl, load, 0x10', "is not a line"),
+        ("the program's output", "is not a line"),
     ],
 )
 def test_what_is_refused(tmp_path, line, says):

@@ -160,7 +160,7 @@ def test_what_is_no_format_is_described(tmp_path, data, says):
         ({"thread": 1}, "thread= is not for lackey|thread=True is not for lackey"),
         ({"interleave": True}, "interleave=True is not for lackey"),
         ({"size": 8}, "is not for lackey"),
-        ({"rebase": "1MiB"}, "'1MiB' is no size of regions to move; there are 256MiB and 16MiB"),
+        ({"rebase": "1MiB"}, "'1MiB' is not a size of regions to move; there are 256MiB and 16MiB"),
     ],
 )
 def test_an_option_that_the_format_does_not_take_is_refused(tmp_path, options, says):

@@ -7,7 +7,7 @@ from truth.schemes import NAMES
 
 from mmuexp import compare, sweep
 from mmuexp.errors import TraceError, UsageError
-from mmuexp.render.export import load as load_result
+from mmuexp.result.saved import load as load_result
 from mmuexp.result.table import HALF, rows_of
 from mmuexp.trace.loadseed import checked_seeds, seeds_of
 from mmuexp.trace.rewrite import relocate_file

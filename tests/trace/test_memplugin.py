@@ -35,11 +35,11 @@ def test_of_a_whole_guest_the_virtual_addresses_are_taken(tmp_path):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("0x401000,main,0x10,0x0,12,load,0x1", "has an access_size that is no number of bytes: it is in bits"),
-        ("0x401000,main,0x10,0x0,0,load,0x1", "has an access_size that is no number of bytes"),
-        ("0x401000,main,0x10,0x0,32,fetch,0x1", "is no line of QEMU mem plugin: expected 'insn_vaddr,"),
-        ("0x401000,main,0x10,0x0,32,load,", "is no line"),
-        ("0x401000,main,0x10,32,load,0x1", "is no line"),
+        ("0x401000,main,0x10,0x0,12,load,0x1", "has an access_size that is not a number of bytes: it is in bits"),
+        ("0x401000,main,0x10,0x0,0,load,0x1", "has an access_size that is not a number of bytes"),
+        ("0x401000,main,0x10,0x0,32,fetch,0x1", "is not a line of QEMU mem plugin: expected 'insn_vaddr,"),
+        ("0x401000,main,0x10,0x0,32,load,", "is not a line"),
+        ("0x401000,main,0x10,32,load,0x1", "is not a line"),
     ],
 )
 def test_what_is_refused(tmp_path, line, says):

@@ -1,4 +1,4 @@
-"""What is no recording of all accesses is refused by its name, with what to do."""
+"""What is not a recording of all accesses is refused by its name, with what to do."""
 
 import gzip
 

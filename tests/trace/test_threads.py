@@ -147,7 +147,7 @@ def test_a_thread_that_is_not_there(threaded, trace, cli, command):
     assert (done.code, done.out) == (1, "") and "has no thread 1; there is thread 0;" in one_line(done.err)
     for wrong in ("x", "-1", "1.0", "", "4294967296", "0" * 5000, "²"):
         done = cli(*words, threaded, f"--thread={wrong}")
-        assert (done.code, done.out) == (2, "") and "is no thread" in one_line(done.err)
+        assert (done.code, done.out) == (2, "") and "is not a thread" in one_line(done.err)
     assert cli(*words, trace, "--thread", 0).code == cli(*words, threaded, "--thread", "all").code == 0
 
 

@@ -51,10 +51,10 @@ def test_files_that_are_no_trace(tmp_path, content, says):
 def test_paths_that_are_no_file(tmp_path):
     assert "is a folder" in line_of(tmp_path)
     assert "cannot be read: no such file" in line_of(tmp_path / "none.arrow")
-    assert "is no regular file" in line_of("/dev/null")
+    assert "is not a regular file" in line_of("/dev/null")
     os.mkfifo(tmp_path / "pipe")
-    assert "is no regular file" in line_of(tmp_path / "pipe")
-    with pytest.raises(TraceError, match="is no regular file"):  # and does not wait for somebody to write to it
+    assert "is not a regular file" in line_of(tmp_path / "pipe")
+    with pytest.raises(TraceError, match="is not a regular file"):  # and does not wait for somebody to write to it
         verify(tmp_path / "pipe")
     assert "cannot be read" in line_of(tmp_path / ("x" * 300))
 

@@ -1,4 +1,4 @@
-"""Traces that were made to harm: memory that a header asks for, bytes that are in no file, rows that are no rows."""
+"""Traces that were made to harm: memory that a header asks for, bytes that are in no file, rows that are not rows."""
 
 import os
 import struct

@@ -18,7 +18,7 @@ MAP, LOAD, STORE, EXEC, FLUSH, FLUSH_PAGE = Op.MAP, Op.LOAD, Op.STORE, Op.EXEC, 
 
 GUEST = system_rows(
     (MAP, 0x1000, 12, 0, 0, 0x101),
-    (FLUSH, 0x5000, 1),  # before the first flush is no interval
+    (FLUSH, 0x5000, 1),  # before the first flush is not an interval
     (MAP, 0x1000, 12, 0, 0, 0x101),
     (MAP, 0x2000, 12, 0, 0, 0x102),
     (STORE, 0x1004, 4),  # not code yet

@@ -34,7 +34,7 @@ def test_a_device_is_written_to_and_never_taken_away(device, monkeypatch):
 def test_recordings_to_devices_and_pipes_are_refused(tmp_path, device):
     os.mkfifo(tmp_path / "pipe")
     for target in (device, tmp_path / "pipe"):
-        with pytest.raises(MmuexpError, match="is no regular file"):
+        with pytest.raises(MmuexpError, match="is not a regular file"):
             TraceWriter(target, mode="user", metadata={}, recording=True)
     assert sorted(os.listdir(tmp_path)) == ["full", "pipe"]
 
@@ -48,7 +48,7 @@ def test_what_stands_there_by_now_is_not_taken_away(tmp_path):
         writer.abort()
         assert name.is_fifo()
     path = tmp_path / "later"
-    with pytest.raises(MmuexpError, match="is no regular file"), TraceWriter(path, mode="user", metadata={}):
+    with pytest.raises(MmuexpError, match="is not a regular file"), TraceWriter(path, mode="user", metadata={}):
         os.mkfifo(path)
     assert path.is_fifo() and len(os.listdir(tmp_path)) == 3
 

@@ -220,5 +220,5 @@ def test_load_seeds_move_regions_and_keep_them_in_their_half(tmp_path):
 
 def test_a_whole_guest_of_known_rows(tmp_path):
     rows = widened(system_rows((Op.MAP, 0x1000, 12, 0, 0, 0x101), (Op.STORE, 0x1004, 4), (Op.FLUSH, 0x5000, 1)), HIGH)
-    rows.vaddr[2] = (1 << 64) - 1  # of FLUSH, CR3, which is no address
+    rows.vaddr[2] = (1 << 64) - 1  # of FLUSH, CR3, which is not an address
     assert info(write(tmp_path / "t.arrow", rows, "system"))["counts"]["flushes"] == 1

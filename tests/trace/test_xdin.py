@@ -55,10 +55,10 @@ def test_what_was_exported_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("r 10 4\nr 10\n", "line 2 'r 10' is no line of Dinero xdin: expected 'r|w|i|m|c|v HEX HEXSIZE'"),
-        ("r 10 4\nx  10 4\n", "line 2 'x  10 4' is no line"),
-        ("r 10 4\nr 10 4x\n", "line 2 'r 10 4x' is no line"),
-        ("r 10 4\n2 401000\n", "is no line of xdin, but perhaps of din; say so: from_format='din'"),
+        ("r 10 4\nr 10\n", "line 2 'r 10' is not a line of Dinero xdin: expected 'r|w|i|m|c|v HEX HEXSIZE'"),
+        ("r 10 4\nx  10 4\n", "line 2 'x  10 4' is not a line"),
+        ("r 10 4\nr 10 4x\n", "line 2 'r 10 4x' is not a line"),
+        ("r 10 4\n2 401000\n", "is not a line of xdin, but perhaps of din; say so: from_format='din'"),
         ("r 10 4\ni 10 0\n", "line 2 has an instruction of 0 bytes"),
         ("r 10 4\nr 10 10000\n", "line 2 has more than 65,535 bytes"),
         ("r 10 4\nr 10 fffffffffffffff\n", "line 2 has more than 65,535 bytes"),

@@ -273,7 +273,7 @@ void reserve_start(size_t windows, size_t guard_bytes);
 void reserve_views(size_t views, size_t span); /* as many stretches of `span` windows, one behind the other */
 size_t pages_shown(size_t view);
 size_t tables_shown(size_t view); /* page tables of the guest that stand for these */
-extern bool every_page_dirty;     /* there is no dirty bit: a page that is no code page is writable at once */
+extern bool every_page_dirty;     /* there is no dirty bit: a page that is not a code page is writable at once */
 void touch_reserve_tables(uint32_t frame);
 void touch_window_tables(size_t window);
 uint8_t *inaccessible(size_t bytes);

@@ -112,7 +112,7 @@ extern void (*tlb_helper)(const struct row *row); /* what the stub calls: tlb_se
                      : "rax", "rsi", "cc", "memory");                                                                  \
     } while (0)
 
-/* What loop.h asks for. A row of several pieces that is no power of two and crosses goes to the helper. */
+/* What loop.h asks for. A row of several pieces that is not a power of two and crosses goes to the helper. */
 #define LOAD_BY_TLB(n, vaddr, at) TLB_LOAD(n, MASK_##n, , vaddr, at)
 #define STORE_BY_TLB(n, vaddr, at, data) TLB_STORE(n, MASK_##n, , vaddr, at, data)
 #define COMMA ,

@@ -230,7 +230,7 @@ def _checked(frame: pd.DataFrame, spec: Mapping[str, Any]) -> str:
         raise UsageError(what, where="chart", todo=todo)
 
     for key in sorted(set(spec) - KEYS):
-        refuse(f"{key!r} is no key of a chart", f"there are {', '.join(sorted(KEYS))}")
+        refuse(f"{key!r} is not a key of a chart", f"there are {', '.join(sorted(KEYS))}")
     mark = spec.get("mark", "line")
     if mark not in MARKS:
         refuse(f"there is no mark {mark!r}", f"there are {', '.join(MARKS)}")

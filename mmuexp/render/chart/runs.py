@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mmuexp.analysis import misses
 from mmuexp.errors import MmuexpError
+from mmuexp.result import misses
 from mmuexp.result.declared import DeclaredBy
 from mmuexp.result.table import WINDOW, Result, access_ns, rows_of
 from mmuexp.trace.loadseed import LOAD_SEED

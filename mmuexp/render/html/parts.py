@@ -69,7 +69,7 @@ class Parts:
             case Chart():
                 self.charts += 1
                 return self._macros.chart(one, self.charts, *_compiled(one.chart, one.alt))
-        raise TypeError(f"{type(one).__name__} is no section of a page")
+        raise TypeError(f"{type(one).__name__} is not a section of a page")
 
     def _table(self, table: Table) -> Markup:
         self.tables += 1

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmuexp.analysis import misses
 from mmuexp.analysis.given import DEFAULT_NAME, bundled_trace
 from mmuexp.errors import MmuexpError
 from mmuexp.render import words
@@ -15,6 +14,7 @@ from mmuexp.render.html.page import page
 from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.render.misses import sections as sections_of_misses
 from mmuexp.render.summary import Summary, summaries
+from mmuexp.result import misses
 from mmuexp.result.table import Result, rows_of
 
 WORDS = {"scheme", "of these"}  # columns that are never numbers

@@ -6,12 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp.analysis import misses
 from mmuexp.render.across import is_corpus, summary_across
 from mmuexp.render.misses import print_misses
 from mmuexp.render.summary import Summary, summaries
 from mmuexp.render.terminal.bars import bars
 from mmuexp.render.terminal.grid import print_table, print_text
+from mmuexp.result import misses
 from mmuexp.result.table import Result
 
 # columns that a narrow terminal can do without, the first to go first

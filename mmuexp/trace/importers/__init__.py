@@ -9,7 +9,7 @@ its errors take names and meanings from here. A format's file defines
 
 Other packages register theirs, a module or an object that has these, by the entry point group `mmuexp.importers`. The
 files beside: `work` runs an import, `source` and `layers` open files, `rows` and `rows_scan` make rows, `text` and
-`text_scan` read lines, `refused` and `named` name what is no trace.
+`text_scan` read lines, `refused` and `named` name what is not a trace.
 """
 
 import ast

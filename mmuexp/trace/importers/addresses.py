@@ -53,7 +53,7 @@ def _codes(spec: str, scan: Any) -> int:
         raise UsageError(f"an address list needs {option('columns', '')}", todo=todo)
     known = {"-": scan.OTHER, "a": scan.ADDRESS, "o": scan.OPERATION, "t": scan.THREAD, "s": scan.SIZE}
     if unknown := [one for one in spec if one not in known]:
-        raise UsageError(f"{shown} has {unknown[0]!r}, which is no column", todo=todo)
+        raise UsageError(f"{shown} has {unknown[0]!r}, which is not a column", todo=todo)
     if twice := [one for one in "aots" if spec.count(one) > 1]:
         raise UsageError(f"{shown} has {twice[0]!r} twice", todo=todo)
     if missing := [one for one in "ao" if one not in spec]:

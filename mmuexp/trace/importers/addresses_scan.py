@@ -70,7 +70,7 @@ def _next_field(data, at, end):
 
 @inside
 def _kind(data, at, end):
-    """What an operation is as an event; 0 if it is none."""
+    """What an operation is as an event; 0 if it is not an operation."""
     word = np.int64(0)
     for place in range(at, min(end, at + 8)):
         word = (word << 8) | np.int64(data[place] | 32)

@@ -46,7 +46,7 @@ def looks_like(sample: Sample) -> bool:
 
 
 def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:
-    """Give the records to rows. Raises TraceError at the first one that is none."""
+    """Give the records to rows. Raises TraceError at the first one that is not a record."""
     return records_of(source, rows_of("record"), options, LAYOUT, "ChampSim")
 
 
@@ -80,6 +80,6 @@ def _refusal(spaces: bool, rest: bytes, records: int, size: int, where: str, too
         what, todo = "is of another address space than those before it", "import a recording of one process"
     else:
         wrong = f"taken {taken}" if address and branch <= 1 else f"is_branch {branch}"
-        what = f"is no {tool} instruction (ip {address:#x}, {wrong}): {size} bytes a record were expected"
+        what = f"is not a {tool} instruction (ip {address:#x}, {wrong}): {size} bytes a record were expected"
         todo = "was the tracer changed?"
     return TraceError(f"record {records + 1:,} {what}", where=where, todo=todo, row=records)

@@ -15,5 +15,5 @@ LAYOUT = Layout(12, 3, 4, 7, 4, 11)
 
 
 def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:
-    """Give the records to rows. Raises TraceError at the first one that is none, or of another address space."""
+    """Give the records to rows. Raises TraceError at the first that is not a record, or of another space."""
     return records_of(source, rows_of("record"), options, LAYOUT, "ChampSim CloudSuite")

@@ -32,7 +32,7 @@ def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:
     from mmuexp.trace.importers import dinero_scan as scan
 
     if not source.sample.is_text:
-        what = "is no text: Dinero's binary form cuts addresses to 32 bits, and is not read"
+        what = "is not text: Dinero's binary form cuts addresses to 32 bits, and is not read"
         raise TraceError(what, where=source.name, todo="write it as din or xdin")
     layout = Layout(
         lambda *given: scan.parse(*given, False),

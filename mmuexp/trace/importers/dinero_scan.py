@@ -30,7 +30,7 @@ from mmuexp.trace.importers.text_scan import (
 NEXT_PAGE, PAGES_LEFT = OWN, OWN + 1  # of a `v` that drops more pages than there was room for
 MANY_PAGES = FIRST_OWN  # why a line is refused
 MOST_PAGES = 1 << 20  # that one line may drop: 4 GiB
-NOTHING, DROP = 98, 99  # kinds that are no event's: what has no row, what drops pages
+NOTHING, DROP = 98, 99  # kinds that are not an event's: what has no row, what drops pages
 
 
 @inside

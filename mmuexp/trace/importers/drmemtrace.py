@@ -81,7 +81,7 @@ def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:
         for one in opened_files:
             if not one.sample.head.startswith(MAGIC):
                 todo = "take it out of the folder, or copy it again"
-                raise TraceError("is no recording of drmemtrace", where=one.name, todo=todo)
+                raise TraceError("is not a recording of drmemtrace", where=one.name, todo=todo)
             files.append(_File(one.name, one.sample.head, chunks(one)))
         return _Recording(source.name, rows, options, files).told()
 

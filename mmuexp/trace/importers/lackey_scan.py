@@ -11,7 +11,7 @@ STATE_WORDS = 5
 
 # Why a line is refused.
 MALFORMED, THIRD_COLUMN, TWO_PROCESSES, PAGES = 1, 2, 3, 4
-REMARK = -2  # a kind that is no kind: valgrind's own line, or the address of a superblock
+REMARK = -2  # a kind that is not a kind: valgrind's own line, or the address of a superblock
 
 MOST_SIZE_DIGITS = 6
 BLANK, TAB, LINE_FEED, RETURN, COMMA = 32, 9, 10, 13, 44

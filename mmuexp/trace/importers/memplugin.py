@@ -30,7 +30,7 @@ def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:
 
     def explain(line: bytes, why: int) -> Refused | None:
         if why == scan.NO_BYTES:
-            return Refused("has an access_size that is no number of bytes: it is in bits", "record it again")
+            return Refused("has an access_size that is not a number of bytes: it is in bits", "record it again")
         return None
 
     layout = Layout(

@@ -27,7 +27,7 @@ from mmuexp.trace.importers.text_scan import (
 )  # fmt: skip
 
 PHYSICAL = OWN  # how many accesses had a physical address
-NO_BYTES = FIRST_OWN  # why a line is refused: its bits are no bytes
+NO_BYTES = FIRST_OWN  # why a line is refused: its bits are not whole bytes
 COMMA = 44
 LOAD, STORE = np.frombuffer(b"load", np.uint8), np.frombuffer(b"store", np.uint8)
 HEADER, SUMS = np.frombuffer(b"insn_vaddr,", np.uint8), np.frombuffer(b" accesses: ", np.uint8)

@@ -1,4 +1,4 @@
-"""Names the files of other tools that are no recordings of all accesses, and lists whose columns are to be named.
+"""Names the files of other tools that are not recordings of all accesses, and lists whose columns are to be named.
 
 What looks like one of them is refused with what it is: read as something else it would make a trace, of accesses that
 nobody made.

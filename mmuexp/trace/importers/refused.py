@@ -1,4 +1,4 @@
-"""Names what is no trace that can be imported, so that a refusal says what it is and what to do."""
+"""Names what is not a trace that can be imported, so that a refusal says what it is and what to do."""
 
 import re
 from collections.abc import Callable

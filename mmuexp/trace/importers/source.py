@@ -29,7 +29,7 @@ class Sample(NamedTuple):
 
     @property
     def lines(self) -> list[bytes]:
-        """The whole lines of the head, without their ends; none where it is no text."""
+        """The whole lines of the head, without their ends; none where it is not text."""
         if not self.is_text:
             return []
         lines = self.head.split(b"\n")

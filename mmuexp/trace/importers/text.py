@@ -136,6 +136,6 @@ class Text:
         elif (known := layout.explain(line, why)) is not None:
             said = Refused(f"{shown} {known.what}", known.todo)
         else:
-            what = f"{shown} is no line of {layout.recorder}: expected {layout.expected}"
+            what = f"{shown} is not a line of {layout.recorder}: expected {layout.expected}"
             said = Refused(what, f"{layout.todo}, or leave such lines out: {option('skip_foreign', True)}")
         raise TraceError(f"line {number + 1:,} {said.what}", where=self.source.name, todo=said.todo, row=number)

@@ -111,7 +111,7 @@ def _rebase_bits(rebase: str | bool) -> int:
         return 0
     size = "256MiB" if rebase is True else rebase
     if size not in REBASE_BITS:
-        raise UsageError(f"{size!r} is no size of regions to move", todo=f"there are {' and '.join(REBASE_BITS)}")
+        raise UsageError(f"{size!r} is not a size of regions to move", todo=f"there are {' and '.join(REBASE_BITS)}")
     return REBASE_BITS[size]
 
 

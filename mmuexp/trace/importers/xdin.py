@@ -31,7 +31,7 @@ def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:
         if why == scan.MANY_PAGES:
             return Refused(f"drops more than {scan.MOST_PAGES:,} pages", "'v 0 0' drops all")
         if line[:1].isdigit():
-            return Refused("is no line of xdin, but perhaps of din", f"say so: {option('from_format', 'din')}")
+            return Refused("is not a line of xdin, but perhaps of din", f"say so: {option('from_format', 'din')}")
         return None
 
     layout = Layout(

@@ -29,7 +29,7 @@ Readings, where MODEL.md is silent or can be read in two ways:
 * A block that crosses between two virtual pages of one physical page lies in that page twice, with both ranges.
 * A store that is noticed on a code page makes it dirty too; in a spell a store that hits the TLB finds it dirty.
 * Code and dirty bits belong to physical pages: FLUSH, FLUSH_PAGE and MAP leave them alone, and bitmaps as well.
-  The number of instructions is no part of a block's key; the EXEC that translates gives translated_insns.
+  The number of instructions is not a part of a block's key; the EXEC that translates gives translated_insns.
 * A crossing access under softmmu is finished page by page too: lookup and store of the low page, then of the high.
 * Guests of 64 bits: sizes, and the entries that clear=memset clears, are those of the bits that all rows show, also
   for a FLUSH that stands before the row that shows them. A default that is another one for them stands for that also

@@ -5,7 +5,7 @@ Part of the oracle: imports the standard library only. Readings:
 * A block "some page of which is checked" fails its check for a store to any of its bytes. Dropped in whatever way, it
   is whole again once it is translated.
 * The store that makes a frame checked (its k-th faults_code) is done as under `page`: all blocks go, the window opens.
-  A fault on an unmapped code page is no faults_code, and brings no frame nearer to being checked.
+  A fault on an unmapped code page is not a faults_code, and brings no frame nearer to being checked.
 * code=block: a handler that completes a whole access in another way (byte-lookup's crossings, what ends above 2**32)
   sees pages: all blocks of a code page go. The page behind one that keeps a block is judged after its own blocks went.
 * code=free: the drop comes with the store, so a block in two pages that loses its bytes in the low one is not hit in

@@ -91,7 +91,7 @@ class Direct(Handler):
             self.call("munmap_calls")
 
     def totals(self) -> dict[str, int]:
-        """Columns that are no events."""
+        """Columns that are not events."""
         return super().totals() | {"table_bytes": 0}
 
 
@@ -209,7 +209,7 @@ class Fastmem(Direct):
         self.tlb.flush()
 
     def totals(self) -> dict[str, int]:
-        """Columns that are no events."""
+        """Columns that are not events."""
         return super().totals() | {"reserved_bytes": SPACE}
 
 
@@ -268,5 +268,5 @@ class Views(Direct):
         self.compare_tables()
 
     def totals(self) -> dict[str, int]:
-        """Columns that are no events."""
+        """Columns that are not events."""
         return super().totals() | {"reserved_bytes": self.views * (SPACE + PAGE)}

@@ -179,7 +179,7 @@ class Handler:
         self.reserve.peak = max(self.reserve.peak, self.reserve.mappings)
 
     def totals(self) -> dict[str, int]:
-        """Columns that are no events."""
+        """Columns that are not events."""
         return {
             "faults": sum(self.n[name] for name in self.FAULTS),
             "peak_mappings": self.reserve.peak,

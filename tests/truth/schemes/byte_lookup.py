@@ -89,7 +89,7 @@ CASES = [
     Case(
         "the low page's drop frees the high page", "byte-lookup", "user", [exec_(0x1FF8), store(0x1FFE), exec_(0x1FF8)],
         dict(smc_stores=1, code_page_data_stores=0, translations=2, faults=1, faults_cross=1),
-        "The crossing block goes with page 1; page 2 is no code page when its turn comes, so it counts nothing.",
+        "The crossing block goes with page 1; page 2 is not a code page when its turn comes, so it counts nothing.",
     ),
     Case(
         "stores and execution alternate on a page", "byte-lookup", "user",

@@ -133,7 +133,7 @@ POLICIES = [
           "L maps page 1 read-only. S1004: faults_code, no block left, opened. S1ffe: page 1 is open; page 2 is mapped "
           "read-only; then faults_code.", **TWO, faults_code=2, smc_stores=1, code_page_data_stores=2,
           mprotect_calls=1, translations=2),
-    _case("block: an unmapped code page is no cause of patch=code", "code=block patch=code",
+    _case("block: an unmapped code page is not a cause of patch=code", "code=block patch=code",
           "M1000>50 X1000 S1100@1 S1004@1 S1100@1", "Mapped read-only, done by the handler; then faults_code patches, "
           "the TLB's store drops the block; then a hit beside no code.", **ONE, faults_code=1, patches=1,
           softmmu_accesses=2, tlb_fills=1, slow_code=1, code_list_walks=1, smc_stores=1, code_page_data_stores=1,

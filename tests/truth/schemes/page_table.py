@@ -66,7 +66,7 @@ CASES = [
     _case("off, one table: code behind the page's end", "detect=off tables=1", "X2000 S1ffe X2000", "As if the bytes "
           "ended with the page.", tlb_fills=1, translations=1),
     _case("a crossing store takes a block in both pages", "", "X1ff8 S1ffe", "Both are looked up first; page 1's "
-          "store drops the block, and page 2 is no code page any more. Nothing to scan.", tlb_fills=2, slow_cross=1,
+          "store drops the block, and page 2 is not a code page any more. Nothing to scan.", tlb_fills=2, slow_cross=1,
           slow_code=1, smc_stores=1, translations=1),
     _case("a crossing store beside code in both pages", "", "X1000 X2100 S1ffe S1ffe", "slow_code for each.",
           tlb_fills=2, slow_cross=2, slow_code=4, code_page_data_stores=4, translations=2),

@@ -70,7 +70,7 @@ CASES = [
              slow_misaligned=0, translations=1, translated_insns=3, maps=1, host_calls=1, io_accesses=3),
         "Direct, fault; IO begins a spell (1), TLB fill (2), hit (3), IO without a fault (4); neither annotation nor "
         "MAP ends it. EXEC ends it: direct, mapped. IO begins the second (5); the TLB lives on: hit (6). What is "
-        "retranslated for a spell is no translation.",
+        "retranslated for a spell is not a translation.",
     ),
     Case(
         "FLUSH inside a spell", "qemu-fast", "system",

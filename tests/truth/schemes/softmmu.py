@@ -106,7 +106,7 @@ CASES = [
         dict(tlb_fills=1, slow_code=14, code_page_data_stores=13, smc_stores=1, code_list_walks=12, translations=2,
              translated_insns=8, host_calls=None),
         "12 data stores: 12 helpers, 10 walks. The store on the block: helper 13, walk 11; the block goes, the page "
-        "is no code page: the next store is plain. Translated again, count gone: helper 14, data 13, walk 12.",
+        "is not a code page: the next store is plain. Translated again, count gone: helper 14, data 13, walk 12.",
     ),
     Case(
         "a store on a block walks, bitmap or not", "softmmu", "user",

@@ -136,8 +136,8 @@ CASES = [
         "the low page's drop frees the high page", [exec_(0x1FF8, 16), store(0x1FFE), exec_(0x1FF8)],
         dict(slow_cross=1, slow_code=1, tlb_fills=0, code_fills=2, smc_stores=1, code_page_data_stores=0,
              translations=2),
-        "Pages 1 and 2 are filled for the block, which goes with the store to page 1: page 2 is no code page when its "
-        "turn comes.",
+        "Pages 1 and 2 are filled for the block, which goes with the store to page 1: page 2 is not a code page when "
+        "its turn comes.",
     ),
     _case(
         "FLUSH_PAGE reaches entry and victim of both modes",

@@ -29,7 +29,7 @@ def _case(name: str, options: str, text: str, why: str, mode: str = "system", **
 
 CASES = [
     _case("V1", "", "FA M1000>50 S1000 FB M1000>60 L1000 FA M1000>50 L1000 FA M1000>51 L1000",
-          "A's page is kept, then stale; the last FLUSH is no switch.", faults_unmapped=3, maps=3, mmap_calls=3,
+          "A's page is kept, then stale; the last FLUSH is not a switch.", faults_unmapped=3, maps=3, mmap_calls=3,
           unmaps=1, munmap_calls=1, view_switches=3, compared_tables=4, kept_pages=1, stale_pages=1),
     _case("V2", "", "M1000>50 M2000>51 L1000 L2000 F0 M1000>50 M2000>60 L1000 L2000 F0r M1000>50 L1000",
           "Without CR3 values one view is compared; another reason empties it.", faults_unmapped=4, maps=4,
