@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from mmuexp.errors import MmuexpError
-from mmuexp.render.export import load
 from mmuexp.render.markdown import markdown
 from mmuexp.render.words import markdown_line
 from mmuexp.rerun.about import LIVE, PLACE, About, AnswerTable
@@ -14,6 +13,7 @@ from mmuexp.rerun.choice import Rows, is_chosen, rows_in
 from mmuexp.rerun.command import calls_of
 from mmuexp.rerun.figures import broken_holds, figure_text, table_lines
 from mmuexp.rerun.measured import measured_beside
+from mmuexp.result.saved import load
 from mmuexp.result.table import Result
 from mmuexp.result.turns import stem
 

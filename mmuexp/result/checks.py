@@ -21,7 +21,7 @@ TODO = "write it as 'faults>1000' or 'map-block:faults > 2 * softmmu:tlb_fills'"
 def parse_check(text: str, more_columns: Iterable[str] = (), schemes: Collection[str] | None = None) -> Expression:
     """A check from its text; `schemes` are the specs that the result will hold, if they are known.
 
-    Raises UsageError for what is none, an unknown column or strategy, and a scheme that will not be there.
+    Raises UsageError for a text that is not a check, an unknown column or strategy, and a scheme that is not given.
     """
     known = [column for column in (*COLUMNS, CODE_PAGE_STORES, *more_columns) if column not in IDENTITY]
     check = parse(text, known, where=OPTION, todo=TODO, compares=True, elsewhere=ELSEWHERE)

@@ -4,9 +4,9 @@ import pytest
 from kit.cli import edit, one_line
 from kit.places import RESULTS
 
-from mmuexp.render.export import load
 from mmuexp.rerun import measured
 from mmuexp.rerun.about import LIVE
+from mmuexp.result.saved import load
 from mmuexp.result.table import Result, make_frame
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
-from mmuexp.analysis import misses
 from mmuexp.errors import TraceError, all_shown, shown
 from mmuexp.events import SHAPE
+from mmuexp.result import misses
 from mmuexp.result.declared import WITHOUT_CODE, WITHOUT_SIZES, DeclaredBy
 from mmuexp.result.table import COLUMNS, COUNTS, HALF, IDENTITY, PRICES, REQUIRED, WINDOW, Result, make_frame, new_names
 
@@ -17,14 +17,14 @@ NUMBERS = {*COLUMNS, WINDOW, *misses.COLUMNS}
 LARGEST = 1 << 63
 
 
-def checked(kind: Any, rows: Any, columns: Any, manifest: dict, parameters: Any) -> Result:
+def checked(kind: Any, rows: Any, columns: Any, manifest: dict[str, Any], parameters: Any) -> Result:
     """The result of these parts of a file. Raises ValueError."""
     if kind not in ("compare", "sweep", misses.KIND):
         raise ValueError(f"its kind is {kind!r}")
     columns, rows, parameters = _one_liners(columns), _one_liners(rows), _one_liners(parameters)
     check_columns(columns, misses.COLUMNS if kind == misses.KIND else REQUIRED)
     if not _texts(parameters) or not set(parameters) <= set(columns):
-        raise ValueError("its parameters are no columns of the table")
+        raise ValueError("its parameters are not columns of the table")
     if not isinstance(rows, list) or not rows:
         raise ValueError("it holds no rows")
     if today := new_names(columns, parameters):
@@ -51,7 +51,7 @@ def _one_liners(value: Any) -> Any:
 
 def check_columns(columns: Any, required: Sequence[str] = REQUIRED) -> None:
     if not _texts(columns):
-        raise ValueError("its columns are no list of names")
+        raise ValueError("its columns are not a list of names")
     twice = [name for at, name in enumerate(columns) if name in columns[:at]]
     if twice:
         raise ValueError(f"it has column {twice[0]!r} twice")
@@ -63,7 +63,7 @@ def check_columns(columns: Any, required: Sequence[str] = REQUIRED) -> None:
 def _check_row(row: Any, columns: list[str], number: int, told: DeclaredBy | None) -> None:
     """Without a manifest (`told` is None) nobody knows what the trace of a row declares not to know."""
     if not isinstance(row, dict):
-        raise ValueError(f"row {number} is no row")
+        raise ValueError(f"row {number} is not a row")
     if row.keys() != set(columns):
         odd = min(row.keys() ^ set(columns))
         raise ValueError(f"row {number} {'has a strange' if odd in row else 'has no'} {odd!r}")
@@ -94,9 +94,9 @@ def _check(value: Any, shape: Any, what: str) -> None:
     """`shape` is a Kind, a dict of shapes (a name that ends in ? may be absent), or a list of one for each entry."""
     if isinstance(shape, Kind):
         if not (shape.fits(value) or (shape.nullable and value is None)):
-            raise ValueError(f"{what} is no {shape.named}")
+            raise ValueError(f"{what} is not {shape.named}")
     elif not isinstance(value, type(shape)):
-        raise ValueError(f"{what} is no {'object' if isinstance(shape, dict) else 'list'}")
+        raise ValueError(f"{what} is not {'an object' if isinstance(shape, dict) else 'a list'}")
     elif isinstance(shape, list):
         for entry in value:
             _check(entry, shape[0], f"an entry of {what}")
@@ -137,12 +137,12 @@ class Kind(NamedTuple):
 
 TEXT = Kind("text", lambda value: isinstance(value, str))
 MAYBE_TEXT = TEXT._replace(nullable=True)
-NAMES = Kind("list of names", _texts)
-NUMBER = Kind("number", _number)
+NAMES = Kind("a list of names", _texts)
+NUMBER = Kind("a number", _number)
 MAYBE_NUMBER = NUMBER._replace(nullable=True)
-ROWS: Kind = Kind("number of rows", _is_count, nullable=True)
-COUNTED = Kind("object of counts", lambda value: isinstance(value, dict) and all(map(_is_count, value.values())))
-WINS = Kind("outcome of the verdict on two schemes", lambda value: value in ("always", "never", "below", "above"))
+ROWS: Kind = Kind("a number of rows", _is_count, nullable=True)
+COUNTED = Kind("an object of counts", lambda value: isinstance(value, dict) and all(map(_is_count, value.values())))
+WINS = Kind("an outcome of the verdict on two schemes", lambda value: value in ("always", "never", "below", "above"))
 YES_OR_NO = Kind("true or false", lambda value: isinstance(value, bool))
 
 RUN = {"trace": TEXT, "strategy": TEXT}
