@@ -99,11 +99,13 @@ COSTS = {
         signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"
     ),
     Event.SOFTMMU_ACCESSES: Cost(
-        insn=40, source="assumed: jump, live registers saved, call, a look-up of 11; PCSX2, recVTLB.cpp:918-1060"
+        patched_access=1, source="read: jump, live registers saved, a look-up of 11; PCSX2, recVTLB.cpp:918-1060"
     ),
     **SPELL_COSTS,
-    PATCHES: Cost(insn=400, source="assumed: find the site, emit some 80 bytes through an assembler library"),
-    COMPARED_TABLES: Cost(insn=900, source="read: Dolphin, MMU.cpp:1468-1490: 64 times 64 bytes, 14 instructions each"),
+    PATCHES: Cost(patch=1, source="read: find the site, emit its stub, overwrite it; Dolphin, EmuCodeBlock.cpp:1063"),
+    COMPARED_TABLES: Cost(
+        compare_table=1, source="read: Dolphin, MMU.cpp:1468-1490: 64 times 64 bytes, 14 instructions each"
+    ),
     "page_cross": SPLIT,
     **CHECK_COSTS,
 }

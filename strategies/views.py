@@ -72,7 +72,9 @@ COSTS = {
     ),
     Event.SOFTMMU_ACCESSES: Cost(hit=10, source="read: softmmu_header.h:89-231, 11 instructions instead of 1"),
     **SPELL_COSTS,
-    COMPARED_TABLES: Cost(insn=900, source="read: Dolphin, MMU.cpp:1468-1490: 64 times 64 bytes, 14 instructions each"),
+    COMPARED_TABLES: Cost(
+        compare_table=1, source="read: Dolphin, MMU.cpp:1468-1490: 64 times 64 bytes, 14 instructions each"
+    ),
     VIEW_SWITCHES: Cost(insn=20, source="assumed: find the view of the value, load its base"),
     "page_cross": SPLIT,
 }

@@ -1,14 +1,15 @@
 """`calibrate`: what this host takes for each primitive that a profile prices (primitives.py), measured.
 
-The kernel's are timed alone (`engine/primitives.c`), and with them an instruction that runs seldom and a page walk; hit
-paths and helpers on synthetic streams under the live engines, beside the bare loop (`timing.py`); the translator is
-QEMU's (`translating.py`). Everything is measured in rounds, one after another. A figure is the median of its rounds,
-its range lies between their quartiles, for the kernel's between a call that finds its own code and data in the caches
-and one that finds the guest's there. Hit paths of near code are those of short loops, of far code (farcode.py) those of
-long ones, which do not fit into a cache of decoded code; both with data of the first cache, as most accesses of a
-program find theirs, and a range that reaches to data of the second. What comes out below zero is less than its noise,
-and stands as 0; only an instruction must be told from noise, for it prices everything: it is measured on, and an error
-in the end. What cannot be measured at all, as the translator without a QEMU, is left out.
+The kernel's are timed alone (`engine/primitives.c`), and with them an instruction that runs seldom, a page walk, a
+patch and a comparison; hit paths and helpers on synthetic streams under the live engines, beside the bare loop
+(`timing.py`); the translator is QEMU's (`translating.py`). Everything is measured in rounds, one after another. A
+figure is the median of its rounds, its range lies between their quartiles, for the kernel's between a call that finds
+its own code and data in the caches and one that finds the guest's there. Hit paths of near code are those of short
+loops, of far code (farcode.py) those of long ones, which do not fit into a cache of decoded code; both with data of the
+first cache, as most accesses of a program find theirs, and a range that reaches to data of the second. What comes out
+below zero is less than its noise, and stands as 0; only an instruction must be told from noise, for it prices
+everything: it is measured on, and an error in the end. What cannot be measured at all, as the translator without a
+QEMU, is left out.
 """
 
 from __future__ import annotations
@@ -50,6 +51,14 @@ KERNEL = {  # a price -> (what is timed, less the rest), as primitives.c names t
     "mprotect": (("write_fault", "signal"), "SIGSEGV + mprotect + retry, less signal"),
     "page_out": (("unmap_all",), "one unmap over 256 mappings of one page, for each"),
     "munmap": (("unmap", "unmap_all"), "unmap of one mapped page, less page_out"),
+    "patch": (
+        ("patch",),
+        "a load patched: found by its address, a stub of 39 bytes, a jump over it; and run, less a patched one",
+    ),
+    "compare_table": (
+        ("compare_table",),
+        "4 KiB beside a copy by SSE2; the range reaches to tables that fill the second-level cache",
+    ),
 }
 UNPRICED = {  # and what else people ask for
     "also.map_on_fault": (("map_on_fault",), "SIGSEGV + mmap of one page + minor fault + retry"),
@@ -58,6 +67,7 @@ UNPRICED = {  # and what else people ask for
     "also.unmap": (("unmap",), "unmap of one mapped page"),
 }
 ENDS = ("near.", "far.")  # the range of a call: the guest between two used no cache, or all of the second level
+OTHERWISE = (timing.WIDE, "inline.")  # the same done in another way, or over more data: its range reaches there
 TRANSLATE = "translate"
 NEEDED = ("hit", "insn")  # to be told from noise
 
@@ -176,7 +186,11 @@ def figures_of(found: Mapping[str, list[float]]) -> dict[str, TimedFigure]:
     figures = {}
     for name in timing.LINE:
         figures[name] = _of_loops(ns, "short", name)
-    figures |= {name: _figure(ns[name], kind.how) for name, kind in PRICED.items() if name in ns}
+    figures |= {
+        name: _reaching(_figure(ns[name], kind.how), ns, *(f"{other}{name}" for other in OTHERWISE))
+        for name, kind in PRICED.items()
+        if name in ns
+    }
     figures |= _of_kernel(ns, KERNEL)
     if len(ns.get(TRANSLATE, [])):
         how = "a guest instruction that qemu-i386 translates, in blocks of six that run once"
@@ -200,11 +214,16 @@ def _of_kernel(
 ) -> dict[str, TimedFigure]:
     found = {}
     for name, ((first, *less), how) in kinds.items():
-        found[name] = one = _figure(ns[first] - sum(ns[other] for other in less), how)
-        ends = [_figure(ns[where + first], "").ns for where in ENDS if where + first in ns]
-        if ends and not less:  # the range of a call that is timed alone; a difference keeps its own
-            found[name] = replace(one, low_ns=min(one.low_ns, *ends), high_ns=max(one.high_ns, *ends))
+        one = _figure(ns[first] - sum(ns[other] for other in less), how)
+        ends = [] if less else [where + first for where in ENDS]  # of what is timed alone; a difference keeps its own
+        found[name] = _reaching(one, ns, *ends)
     return found
+
+
+def _reaching(one: TimedFigure, ns: Mapping[str, np.ndarray], *ends: str) -> TimedFigure:
+    """The same with a range that holds these, too, where they were timed."""
+    others = [_figure(ns[end], "").ns for end in ends if end in ns]
+    return replace(one, low_ns=min(one.low_ns, *others), high_ns=max(one.high_ns, *others)) if others else one
 
 
 def _of_loops(ns: Mapping[str, np.ndarray], kind: str, name: str) -> TimedFigure:
@@ -212,9 +231,7 @@ def _of_loops(ns: Mapping[str, np.ndarray], kind: str, name: str) -> TimedFigure
     part = {"hit": "its slope", "access": "what lies below it"}.get(name)
     how = f"of the line through the hit paths by their instructions: {part}" if part else "a whole hit, access included"
     how += f", in loops of {timing.KINDS[kind][0]} accesses to data in the first cache; the range reaches to the second"
-    found = _figure(ns[f"{kind} {name}"], how)
-    wide = _figure(ns[f"{timing.WIDE}{kind} {name}"], "").ns
-    return replace(found, low_ns=min(found.low_ns, wide), high_ns=max(found.high_ns, wide))
+    return _reaching(_figure(ns[f"{kind} {name}"], how), ns, f"{timing.WIDE}{kind} {name}")
 
 
 def _figure(rounds: np.ndarray, how: str) -> TimedFigure:

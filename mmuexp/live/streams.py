@@ -79,6 +79,32 @@ def dropped(rows: int, blocks: int) -> Columns:
     return _others(*(np.tile(column, rows) for column in found))
 
 
+def patching(accesses: int) -> Columns:
+    """A block whose accesses fault one after the other, each by itself; then all pages are there.
+
+    Under fastmem, patch=memory, each of its sites is patched; a row without a site patches none."""
+    like = _of_block(accesses, accesses, 1)
+    flush = _others(np.full(accesses, Op.FLUSH), *np.zeros((3, accesses)))
+    each = [Columns(*(column[i : i + 1] for column in part)) for i in range(accesses) for part in (flush, BLOCK, like)]
+    return _joined(*each, stores_first()._replace(insns=np.zeros(PAGES, "u1")))
+
+
+def of_block(rows: int, accesses: int, sites: bool) -> Columns:
+    """The accesses of that block, again and again, by their sites, or as ones that have none."""
+    return _of_block(rows, accesses, int(sites))
+
+
+def _of_block(rows: int, accesses: int, sites: int) -> Columns:
+    like = hits(rows, accesses, pages=FEW_PAGES)
+    return like._replace(insns=(sites * (1 + np.arange(rows) % accesses)).astype("u1"))
+
+
+def entered(rows: int, blocks: int, size: int) -> Columns:
+    """So many blocks of `size` bytes, entered by turns, which touch nothing."""
+    vaddr = FIRST_PAGE * PAGE_BYTES + np.arange(rows) % blocks * 64
+    return _others(np.full(rows, Op.EXEC), vaddr, np.full(rows, size), np.ones(rows))
+
+
 def thrashing(rows: int, tlb_bits: int = 8) -> Columns:
     """Loads of two pages of one set by turns: under softmmu a fill each."""
     page = FIRST_PAGE + (np.arange(rows) & 1) * (1 << tlb_bits)
@@ -99,3 +125,10 @@ def _others(op: np.ndarray, vaddr: np.ndarray, size: np.ndarray, insns: np.ndarr
     """Rows that are not all accesses."""
     flags = np.where(np.isin(op, [Op.FLUSH, Op.FLUSH_PAGE]), 0, USER)
     return _columns(op, vaddr, size)._replace(insns=insns.astype("u1"), flags=flags.astype("u1"))
+
+
+def _joined(*parts: Columns) -> Columns:
+    return Columns(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+BLOCK = _others(np.array([Op.EXEC]), np.array([(FIRST_PAGE - 1) * PAGE_BYTES]), np.array([200]), np.array([255]))

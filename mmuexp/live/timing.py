@@ -18,7 +18,7 @@ from mmuexp.live import streams
 from mmuexp.live.build import NoEngine, source_of
 from mmuexp.live.process import Engine
 from mmuexp.strategy import Strategy
-from mmuexp.strategy.registry import default_strategies
+from mmuexp.strategy.registry import default_strategies, parse_spec
 
 HIT_ROWS = 1 << 18
 HIT_TIMES = 4  # that hits are measured in a round: they differ by tenths of a ns, and take a ms
@@ -27,6 +27,9 @@ DROPPED_BLOCKS = 32
 POOLS = (16, 64, 256, 1024)  # pages that a FLUSH finds mapped
 DEPENDENT = ("-DDEPENDENT",)
 EMPTY_HELPER = ("-DEMPTY_HELPER",)
+SAVED_REGISTERS = ("-DSAVED_REGISTERS",)
+SITES = 64  # of a block whose accesses are patched
+BLOCKS = 64  # that are entered by turns
 PATH, LINE = "path.{}", ("hit", "access")  # the line through the hit paths: a hit = access + hit * instructions
 WIDE = "wide "  # before a kind: the same over data of the second level of cache
 KINDS = {  # where hits are measured -> rows of a loop, share of stores, pages, flags of the engines
@@ -94,7 +97,10 @@ def _spent(engines: Sequence[Engine], rows: Columns, turn: int) -> list[float]:
 
 
 class TimedEvent(NamedTuple):
-    """What the engine of `scheme` meets `events` times on `rows`, and not at all on `less`, if that is given."""
+    """What the engine of `scheme`, a spec, meets `events` times on `rows`, and not at all on `less`, if that is given.
+
+    `first` are rows that come before all others, once and untimed.
+    """
 
     scheme: str
     rows: Callable[[], Columns]
@@ -102,6 +108,7 @@ class TimedEvent(NamedTuple):
     how: str
     less: Callable[[], Columns] | None = None
     flags: tuple[str, ...] = ()
+    first: Callable[[], Columns] | None = None
 
 
 def _flush(pages: int) -> TimedEvent:
@@ -112,6 +119,18 @@ def _flush(pages: int) -> TimedEvent:
 
 def _event(scheme: str, stream: Callable[[int], Columns], how: str) -> TimedEvent:
     return TimedEvent(scheme, partial(stream, EVENT_ROWS), EVENT_ROWS, how)
+
+
+def _patched(how: str, flags: tuple[str, ...] = ()) -> TimedEvent:
+    rows, less = (partial(streams.of_block, 4 * EVENT_ROWS, SITES, sites) for sites in (True, False))
+    return TimedEvent("fastmem,patch=memory", rows, 4 * EVENT_ROWS, how, less, flags, partial(streams.patching, SITES))
+
+
+def _entered(size: int, how: str, less: int = 0) -> TimedEvent:
+    rows = 2 * EVENT_ROWS
+    more, fewer = (partial(streams.entered, rows, BLOCKS, bytes_) for bytes_ in (size, less))
+    events = rows * (size - less)
+    return TimedEvent("fastmem,code=check,check_after=0", more, events, how, fewer if less else None)
 
 
 _MISALIGNED = streams.now_and_then(4 * EVENT_ROWS, True)
@@ -144,6 +163,18 @@ PRICED = {  # prices of a profile
         f"a block dropped, and entered again: {DROPPED_BLOCKS} at a store to their page, less one",
         partial(streams.dropped, 1 << 9, 1),
     ),
+    "patched_access": _patched(
+        "an access by its stub, less one not patched (fastmem); the range reaches to one that saves all registers"
+    ),
+    "checked_entry": _entered(
+        1,
+        "a block of 1 byte that is compared when entered, less one that is not (fastmem); the range reaches to inline",
+    ),
+    "checked_byte": _entered(
+        256,
+        "a byte more of such a block: of 256, less one of 16 (fastmem); the range reaches to inline",
+        less=16,
+    ),
 }
 FOR_PEOPLE = {  # and what else people ask for
     "misaligned": _event("softmmu", streams.misaligned, "a misaligned load by softmmu's helper"),
@@ -152,21 +183,23 @@ FOR_PEOPLE = {  # and what else people ask for
     "signal_completed": _event("byte-lookup", streams.crossing, "a load done in the handler"),
     **{f"flush_{pages}_pages": _flush(pages) for pages in POOLS},
 }
-EVENTS = PRICED | FOR_PEOPLE
+ELSEWHERE = {
+    WIDE + "patched_access": _patched("by a stub that saves all registers", SAVED_REGISTERS)
+}  # where ranges end
+EVENTS = PRICED | FOR_PEOPLE | ELSEWHERE
 
 
 def events(rounds: int, step: Step, kinds: Mapping[str, TimedEvent]) -> dict[str, list[float]]:
     """ns of each event, round by round."""
     found: dict[str, list[float]] = {name: [] for name in kinds}
-    named = {strategy.name: strategy for strategy in measurable()}
     with ExitStack() as stack:
         (bare,) = _engines(stack, [None])
         ready = {}
         for name, kind in kinds.items():
-            (engine,) = _engines(stack, [named[kind.scheme]], kind.flags)
+            (engine,) = _engines(stack, [parse_spec(kind.scheme)], kind.flags)
             streams_of_it = [kind.rows(), *([kind.less()] if kind.less else [])]
             ready[name] = (engine, streams_of_it)
-            for rows in streams_of_it:
+            for rows in [*([kind.first()] if kind.first else []), *streams_of_it]:
                 bare.feed(rows)
                 engine.feed(rows)
         for _ in range(rounds):

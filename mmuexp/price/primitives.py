@@ -28,11 +28,11 @@ class Primitive(NamedTuple):
     price: str
     times: int
     part: str
-    insns: int
+    insns: float
     meaning: str
 
 
-def _primitive(part: str, insns: int, meaning: str, *, price: str = "", times: int = 1) -> Any:
+def _primitive(part: str, insns: float, meaning: str, *, price: str = "", times: int = 1) -> Any:
     about = {"part": part, "insns": insns, "meaning": meaning, "price": price, "times": times}
     return dataclasses.field(default=0, metadata=about)
 
@@ -55,6 +55,15 @@ class Cost:
     )
     scan: float = _primitive(HANDLER, 2, "an entry of a table looked at or cleared, one after the other")
     drop: float = _primitive(HANDLER, 100, "a translated block dropped: taken out of every list that it is in")
+    patched_access: float = _primitive(
+        HANDLER, 40, "an access whose instruction was overwritten: the jump to its stub, a look-up"
+    )
+    patch: float = _primitive(
+        HANDLER, 400, "an access found, its stub written, and its instruction overwritten, which ran before"
+    )
+    compare_table: float = _primitive(HANDLER, 900, "4 KiB of a guest's page table compared with a copy")
+    checked_entry: float = _primitive(HANDLER, 4, "a block entered that compares its source first")
+    checked_byte: float = _primitive(HANDLER, 0.5, "a byte of source so compared")
     signal: float = _primitive(KERNEL, 0, "a SIGSEGV delivered, and the return from its handler")
     mmap: float = _primitive(KERNEL, 0, "a call of mmap")
     munmap: float = _primitive(KERNEL, 0, "a call of munmap")

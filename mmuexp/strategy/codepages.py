@@ -8,8 +8,8 @@ from mmuexp.price.primitives import Cost
 from mmuexp.strategy.base import param
 
 CHECK_COSTS: dict[Any, Cost] = {
-    "checked_entries": Cost(insn=4, source="assumed: load the block's range, test, jump"),
-    "checked_bytes": Cost(insn=0.5, source="read: PCSX2, iR5900.cpp:2028-2040: cmp and jne for 4 bytes"),
+    "checked_entries": Cost(checked_entry=1, source="read: PCSX2, iR5900.cpp:2028-2040"),
+    "checked_bytes": Cost(checked_byte=1, source="read: PCSX2, iR5900.cpp:2028-2040: cmp and jne for 4 bytes"),
     "checks_failed": Cost(insn=200, source="assumed: as faults_code without its signal"),
 }
 

@@ -39,12 +39,16 @@ KERNEL = {  # ns, three rounds
     "signal": [1000, 1300, 900], "mmap": [2000, 2100, 2600], "map_on_fault": [4000, 4100, 4400],
     "write_fault": [1800, 2000, 1950], "protect": [500, 600, 700], "unmap": [900, 1000, 1100],
     "unmap_all": [300, 420, 330], "walk_level": [10, 15, 12], "insn": [0.1, 0.3, 0.2],
+    "patch": [200, 210, 180], "compare_table": [100, 120, 110],
 }  # fmt: skip
-ALONE = [name for name in KERNEL if name not in ("walk_level", "insn")]
+ALONE = [name for name in KERNEL if name not in ("walk_level", "insn", "patch", "compare_table")]
 KERNEL |= {f"near.{name}": [ns - 100 for ns in KERNEL[name]] for name in ALONE}
 KERNEL |= {f"far.{name}": [2 * ns for ns in KERNEL[name]] for name in ALONE}
 EVENTS = {"helper": [20.0, 22, 18], "scan": [0.5, 0.25, 1], "drop": [30, 40, 35], "fill": [25.123456, 24, 26]}
-EVENTS |= {"split": [7.0, 6, 8]}
+EVENTS |= {"split": [7.0, 6, 8], "patched_access": [2.0, 1, 4], "wide patched_access": [5, 4, 6]}
+EVENTS |= {"checked_entry": [8.0, 9, 7], "checked_byte": [0.01, 0.0, 0.02]}
+KERNEL |= {"near.patch": [150] * 3, "far.compare_table": [300, 320, 310]}
+KERNEL |= {"inline.checked_entry": [-1, -2, -3], "inline.checked_byte": [0.04, 0.03, 0.05]}
 LOOPS = {"short hit": [0.1, 0.2, 0.3], "long hit": [0.1, 0.4, 0.5], "dependent hit": [0.2, 0.3, 0.4]}
 LOOPS |= {"short access": [0.5, 0.4, 0.9], "long access": [0.5, 0.4, 0.9], "dependent access": [4, 5, 6]}
 PATHS = dict.fromkeys((strategy.name for strategy in default_strategies("user")), 7)  # in ns / 8
@@ -124,6 +128,7 @@ def changed(found: Evidence, recording: str, spec: str, **counts) -> Evidence:
 NS = {"insn": 0.5, "signal": 1000, "mmap": 200, "munmap": 300, "mprotect": 400, "page_in": 50, "page_out": 60}
 USER_NS = {"hit": 0.25, "access": 0.5, "split": 6, "helper": 20, "walk_level": 11, "scan": 2, "drop": 70}
 USER_NS |= {"translate": 900}
+USER_NS |= {"patched_access": 3, "patch": 150, "compare_table": 90, "checked_entry": 8, "checked_byte": 0.0625}
 
 
 def profile(path=None, dependent=None, extra=None, far=None, **assumed) -> Profile:

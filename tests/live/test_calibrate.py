@@ -53,6 +53,11 @@ def test_prices_are_medians_of_differences_round_by_round(known):
             "page_out": median("unmap_all"),
             "munmap": median("unmap", "unmap_all"),
             "translate": 1000,
+            "patched_access": 2,
+            "patch": 200,
+            "compare_table": 110,
+            "checked_entry": 8,
+            "checked_byte": 0.01,
         }
     )
     assert found["page_in"].ns == 900  # not 4100 - 1000 - 2100, the difference of medians
@@ -67,6 +72,16 @@ def test_the_range_of_a_host_call_reaches_over_what_the_guest_leaves_in_the_cach
     assert (found["also.map_on_fault"].low_ns, found["also.map_on_fault"].high_ns) == (4000, 8200)
     assert (found["mprotect"].low_ns, found["mprotect"].ns, found["mprotect"].high_ns) == (750, 800, 925)
     assert (found["insn"].low_ns, found["insn"].high_ns) == pytest.approx((0.15, 0.25))
+
+
+def test_the_range_of_what_can_be_done_in_two_ways_reaches_from_one_to_the_other(known):
+    """From the engine's stub to one that saves all registers, from a comparison by a call to one inline: less than 0
+    is no time. From code and tables that the caches hold to what they do not."""
+    found = known.calibrate().figures
+    ends = {name: (found[name].low_ns, found[name].high_ns) for name in ("patched_access", "patch", "compare_table")}
+    assert ends == {"patched_access": (1.5, 5), "patch": (150, 205), "compare_table": (105, 310)}
+    assert (found["checked_entry"].low_ns, found["checked_entry"].high_ns) == (0, 8.5)
+    assert (found["checked_byte"].low_ns, found["checked_byte"].high_ns) == (0.005, 0.04)
 
 
 def test_hit_paths_are_whole_near_in_short_loops_and_far_in_long_ones(known):

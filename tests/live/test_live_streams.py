@@ -120,6 +120,35 @@ def test_what_is_touched_is_flushed(pages, times):
     assert (shape["flushes"], shape["pages"], shape["accesses"]) == (times, pages, pages * times)
 
 
+def test_sites_are_patched_once_and_rows_without_one_are_direct():
+    first, *rows = (streams.patching(64), *(streams.of_block(640, 64, sites) for sites in (True, False)))
+    for column in ("op", "size", "vaddr"):
+        assert np.array_equal(getattr(rows[0], column), getattr(rows[1], column))
+    joined = [Columns(*(np.concatenate(both) for both in zip(first, one, strict=True))) for one in rows]
+    alone, patched, direct = (run(one, "fastmem,patch=memory", "user") for one in (first, *joined))
+    assert alone["patches"] == alone["faults"] - streams.PAGES == 64  # each by one fault, then the pages come back
+    for found in (patched, direct):
+        assert (found["patches"], found["faults"]) == (64, alone["faults"])
+    assert patched["softmmu_accesses"] - alone["softmmu_accesses"] == 640
+    assert direct["softmmu_accesses"] == alone["softmmu_accesses"]
+
+
+def test_an_entered_block_is_checked_and_nothing_else():
+    found = events(streams.entered(640, 64, 16), "fastmem,code=check,check_after=0")
+    assert found == {"checked_entries": 640 - 64, "checked_bytes": 16 * (640 - 64), "translations": 64}
+
+
+@pytest.mark.parametrize("name", ["patched", "entered"])
+def test_fastmem_s_engine_does_the_same_on_its_streams(name):
+    first, rows = streams.patching(64), streams.of_block(640, 64, True)
+    patched = Columns(*(np.concatenate(both) for both in zip(first, rows, strict=True)))
+    stream, spec = {
+        "patched": (patched, "fastmem,patch=memory"),
+        "entered": (streams.entered(640, 64, 16), "fastmem,code=check,check_after=0"),
+    }[name]
+    assert timed_apart(stream, "user", spec) == ""
+
+
 @pytest.mark.parametrize("name", STREAMS)
 @pytest.mark.parametrize("spec", SCHEMES)
 def test_the_engines_that_are_timed_do_the_same(name, spec):

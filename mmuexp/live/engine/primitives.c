@@ -5,11 +5,14 @@
  * process on one processor, as the engines do it. Times are processor time, the kernel's part included.
  */
 #define _GNU_SOURCE
+#include <emmintrin.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <ucontext.h>
@@ -143,6 +146,123 @@ static void walk(int page)
     asm volatile("" : : "r"(sum));
 }
 
+static uint8_t code_data[1024];
+
+/* A page of a guest's page table beside its copy, 64 bytes at a time, as Dolphin does it (MMU.cpp:1468-1490). */
+static uint8_t *tables_and_copies; /* 2 * PAGES pages: more than the second-level cache holds */
+static void compare(int page)
+{
+    const __m128i *table = (const void *)(tables_and_copies + (size_t)page * PAGE);
+    const __m128i *copy = table + (size_t)PAGES * PAGE / sizeof *copy;
+    unsigned changed = 0;
+    for (unsigned at = 0; at < PAGE / sizeof *table; at += 4) {
+        __m128i one = _mm_cmpeq_epi8(table[at], copy[at]), two = _mm_cmpeq_epi8(table[at + 1], copy[at + 1]);
+        __m128i three = _mm_cmpeq_epi8(table[at + 2], copy[at + 2]), four = _mm_cmpeq_epi8(table[at + 3], copy[at + 3]);
+        __m128i same = _mm_and_si128(_mm_and_si128(one, two), _mm_and_si128(three, four));
+        changed += _mm_movemask_epi8(same) != 0xffff;
+    }
+    asm volatile("" : : "r"(changed));
+}
+/* clang-format off */
+static void compare_table(int page) { compare(page % TABLES); }
+/* clang-format on */
+
+/*
+ * Backpatching. A site is a load in code of its own, 5 bytes long; it is found by its address, its stub is written
+ * piece by piece, and its first bytes become a jump. Then it runs: what the processor must throw away is in the time.
+ */
+enum { SITE_BYTES = 192, STUB_BYTES = 96, LOAD_BYTES = 5 };
+static const uint8_t LOADING[] = {0x8b, 0x07, 0x0f, 0x1f, 0x00, 0xc3}; /* movl (%rdi), %eax; nopl (%rax); ret */
+static uint8_t *code;                                                  /* PAGES sites, then as many stubs */
+static uint8_t *site_at[PAGES], *emitted;
+
+asm(".text\nslow_load: movl (%rdi), %eax\n ret\n");
+extern char slow_load[];
+
+static void __attribute__((noinline)) emit(const void *bytes, size_t length)
+{
+    memcpy(emitted, bytes, length);
+    emitted += length;
+}
+
+static void __attribute__((noinline)) emit_jump(const uint8_t *to)
+{
+    int32_t by = to - (emitted + LOAD_BYTES);
+    emit("\xe9", 1);
+    emit(&by, sizeof by);
+}
+
+static void __attribute__((noinline)) emit_register(bool push, unsigned number)
+{
+    uint8_t code = (push ? 0x50 : 0x58) + (number & 7);
+    if (number > 7)
+        emit("\x41", 1);
+    emit(&code, 1);
+}
+
+/* Registers that a call may change, but for the one with the data: rcx, rdx, rsi, r8 to r11. */
+static void emit_stub(const uint8_t *back)
+{
+    static const uint8_t saved[] = {1, 2, 6, 8, 9, 10, 11};
+    const void *callee = slow_load;
+    for (unsigned i = 0; i < sizeof saved; i++)
+        emit_register(true, saved[i]);
+    emit("\x48\xb8", 2); /* movq $slow_load, %rax; call *%rax */
+    emit(&callee, sizeof callee);
+    emit("\xff\xd0", 2);
+    for (unsigned i = sizeof saved; i-- > 0;)
+        emit_register(false, saved[i]);
+    emit_jump(back);
+}
+
+static void run_site(int page)
+{
+    asm volatile("call *%0" : : "r"(site_at[page]), "D"(code_data) : "rax", "cc", "memory");
+}
+
+static int find_site(const uint8_t *address)
+{
+    int low = 0, high = PAGES - 1;
+    while (low < high) {
+        int middle = (low + high + 1) / 2;
+        if (site_at[middle] <= address)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+static void patch_site(int page)
+{
+    int site = find_site(site_at[page]);
+    uint8_t *stub = emitted = code + (size_t)PAGES * SITE_BYTES + (size_t)site * STUB_BYTES;
+    emit_stub(site_at[site] + LOAD_BYTES);
+    emitted = site_at[site];
+    emit_jump(stub);
+}
+
+static void patch_and_run(int page)
+{
+    patch_site(page);
+    run_site(page);
+}
+
+static void none_patched(void)
+{
+    for (int i = 0; i < PAGES; i++) {
+        memcpy(site_at[i], LOADING, sizeof LOADING);
+        run_site(i);
+    }
+}
+
+static void all_patched(void)
+{
+    none_patched();
+    for (int i = 0; i < PAGES; i++)
+        patch_and_run(i);
+}
+
 /*
  * Code that runs seldom: COPIES helpers that take turns, more than the first instruction cache holds, each of 10
  * instructions a group. A group loads, computes, compares, jumps and stores as helpers do, in a line of its own.
@@ -153,25 +273,48 @@ enum { COPIES = 64, TURNS = 16, SHORT = 10, LONG = 50 };
     "movq at+8(%rdi), %rdx\n leaq 8(%rdx,%rax), %rcx\n testb $1, at+16(%rdi)\n jne 1f\n movq %rcx, at+24(%rdi)\n"
 /* clang-format off */
 #define HELPERS(name, groups)                                                                                          \
-    asm(".text\n.balign 64\n" name ":\n.rept 64\n .balign 64\n .set at, 0\n"                                          \
+    asm(".text\n.balign 4096\n" name ":\n.rept 64\n .balign 64\n .set at, 0\n"                                          \
         " .rept " groups "\n" GROUP " .set at, (at + 32) & 511\n .endr\n 1: ret\n .balign 4096\n.endr\n")
 /* clang-format on */
 HELPERS("helpers_short", "10");
 HELPERS("helpers_long", "50");
 extern char helpers_short[], helpers_long[];
-static uint8_t helpers_data[1024];
 
-static void run_helpers(int page, char *code)
+/* Blocks that compare 0, 16 and 64 bytes of their source as PCSX2's do: cmp and jne for each 4. */
+enum { CHECKED_BYTES = 256 };
+/* clang-format off */
+#define CHECKED(name, words)                                                                                           \
+    asm(".text\n.balign 4096\n" name ":\n.rept 64\n .set at, 0\n"                                                    \
+        " .rept " words "\n cmpl $0, at+512(%rdi)\n jne 1f\n .set at, at + 4\n .endr\n 1: ret\n .balign 256\n.endr\n")
+/* clang-format on */
+CHECKED("checked_none", "0");
+CHECKED("checked_few", "4");
+CHECKED("checked_many", "16");
+extern char checked_none[], checked_few[], checked_many[];
+
+static void run_turns(int page, char *code, size_t bytes)
 {
     for (int i = 0; i < TURNS; i++) {
-        char *turn = code + (size_t)((page + i) % COPIES) * PAGE;
-        asm volatile("call *%0" : : "r"(turn), "D"(helpers_data) : "rax", "rcx", "rdx", "cc", "memory");
+        char *turn = code + (size_t)((page + i) % COPIES) * bytes;
+        asm volatile("call *%0" : : "r"(turn), "D"(code_data) : "rax", "rcx", "rdx", "cc", "memory");
     }
 }
 /* clang-format off */
-static void helpers_of_few(int page) { run_helpers(page, helpers_short); }
-static void helpers_of_many(int page) { run_helpers(page, helpers_long); }
+static void helpers_of_few(int page) { run_turns(page, helpers_short, PAGE); }
+static void helpers_of_many(int page) { run_turns(page, helpers_long, PAGE); }
+static void check_none(int page) { run_turns(page, checked_none, CHECKED_BYTES); }
+static void check_few(int page) { run_turns(page, checked_few, CHECKED_BYTES); }
+static void check_many(int page) { run_turns(page, checked_many, CHECKED_BYTES); }
 /* clang-format on */
+
+/* What an engine's own code does. Here the guest's data alone make too much noise: `far` is many tables in turn. */
+static void print_own(const char *where, long bytes)
+{
+    guest_bytes = bytes;
+    printf("%scompare_table %g\n", where, timed(nothing, compare_table, PAGES));
+    double patched = timed(all_patched, run_site, PAGES);
+    printf("%spatch %g\n", where, timed(none_patched, patch_and_run, PAGES) - patched);
+}
 
 static void print_calls(const char *where, long bytes)
 {
@@ -203,10 +346,16 @@ int main(int argc, char **argv)
         die("memfd");
     reserve = mmap(NULL, PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     tables = calloc(1024 + TABLES * 1024, sizeof *tables);
-    if (reserve == MAP_FAILED || !tables)
+    tables_and_copies = mmap(NULL, 2 * PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    code = mmap(NULL, PAGES * (SITE_BYTES + STUB_BYTES), PROT_READ | PROT_WRITE | PROT_EXEC,
+                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (reserve == MAP_FAILED || tables_and_copies == MAP_FAILED || code == MAP_FAILED || !tables)
         die("mmap");
     for (int i = 0; i < PAGES; i++)
         order[i] = i * 101 % PAGES; /* neighbours never follow each other */
+    memset(tables_and_copies, 7, 2 * PAGES * PAGE);
+    for (int i = 0; i < PAGES; i++)
+        site_at[i] = code + (size_t)i * SITE_BYTES;
     for (int i = 0; i < 1024; i++)
         tables[i] = (uint32_t)i * 389;
     all_touched(); /* the memfd's own pages are there from now on */
@@ -216,6 +365,12 @@ int main(int argc, char **argv)
         print_calls("near.", 0);
         print_calls("far.", far);
         print_calls("", GUEST_BYTES);
+        print_own("near.", 0);
+        double none = timed(nothing, check_none, PAGES), few = timed(nothing, check_few, PAGES) - none;
+        double byte = (timed(nothing, check_many, PAGES) - none - few) / 48;
+        printf("inline.checked_entry %g\ninline.checked_byte %g\n", (few - 16 * byte) / TURNS, byte / TURNS);
+        printf("far.compare_table %g\n", timed(nothing, compare, PAGES));
+        print_own("", GUEST_BYTES);
         printf("walk_level %g\n", timed(nothing, walk, PAGES) / WALKS / 2);
         double seldom = timed(nothing, helpers_of_many, PAGES) - timed(nothing, helpers_of_few, PAGES);
         printf("insn %g\n", seldom / TURNS / (LONG - SHORT) / 10);

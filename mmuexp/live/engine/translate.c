@@ -104,7 +104,13 @@ static uint8_t *emit_shared_stub(uint8_t *to, unsigned kind)
     const struct path *t = slow_template[kind];
     to = emit_word(emit(to, "\x41\x50", 2), "\x4c\x8b\x04\x25", 4, low(&stub_context)); /* push %r8; movq , %r8 */
     to = emit_count(to, COUNT_softmmu_accesses, 1);
+#ifdef SAVED_REGISTERS /* as a stub that calls what may change any of them: rcx, rsi, rdi, r9, r10, r11 */
+    to = emit(to, "\x51\x56\x57\x41\x51\x41\x52\x41\x53", 9);
+#endif
     to = emit(to, (const void *)t->begin, t->end - t->begin);
+#ifdef SAVED_REGISTERS
+    to = emit(to, "\x41\x5b\x41\x5a\x41\x59\x5f\x5e\x59", 9);
+#endif
     return emit(to, "\x41\x58\xc3", 3); /* pop %r8; ret */
 }
 
