@@ -43,7 +43,7 @@ static struct {
     vaddr_t shift;             /* how far from where it was translated for the block lies that runs */
     uint8_t user_index;        /* MMU index of privilege level 3, for code of 32 bits */
     uint8_t page_mode[VPAGES]; /* of the code in a virtual page, as its blocks told last */
-} g = {.mode = KERNEL, .user_index = NOT_ESTABLISHED};
+} g;                           /* set in qemu_plugin_install, as p: what is set here is stored with all its arrays */
 
 static void __attribute__((noinline, cold)) learn_mode(uint8_t mode)
 {

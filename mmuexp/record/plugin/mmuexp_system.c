@@ -309,7 +309,11 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
         return -1;
     r.socket = socket;
     r.hooks_stay = true; /* QEMU 7.2 may call what it dropped: "qemu_plugin_vcpu_mem_cb: code should not be reached" */
+    g.mode = KERNEL;
+    g.user_index = NOT_ESTABLISHED;
     memset(g.page_mode, NOT_YET, sizeof g.page_mode);
+    p.generation = 1ull << HOST_BITS;
+    p.epoch = 1;
     if (r.skip) {
         p.skipping = true;
         r.end = r.skip;

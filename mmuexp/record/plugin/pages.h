@@ -46,7 +46,7 @@ static struct {
     uint8_t no_flags;              /* where the flags of a skipped row go */
     uint32_t epoch;                /* raised wherever pages may move; 0 is none */
     uint32_t asked[VPAGES][4];     /* epoch in which QEMU was asked about a page, by QEMU_PLUGIN_MEM_R or _W */
-} p = {.generation = 1ull << HOST_BITS, .epoch = 1};
+} p;
 
 static bool __attribute__((noinline, cold)) system_turn(void);
 

@@ -45,11 +45,11 @@ static struct {
         uint64_t page; /* address >> PAGE_BITS */
         uint32_t vpage;
     } recent[RECENT]; /* by a page's low bits */
-    uint32_t used;
+    uint32_t others;  /* numbers that are in use beside 0, page 0's */
     uint64_t page[VPAGES];
     uint32_t hashed[2 * VPAGES]; /* 0 none: page 0 is not in it */
     uint32_t sorted[VPAGES];
-} v = {.used = 1};
+} v;
 
 static uint32_t __attribute__((noinline)) find_vpage(uint64_t page)
 {
@@ -57,12 +57,12 @@ static uint32_t __attribute__((noinline)) find_vpage(uint64_t page)
     while (page && v.hashed[slot] && v.page[v.hashed[slot]] != page)
         slot = (slot + 1) % (2 * VPAGES);
     if (page && !v.hashed[slot]) {
-        if (v.used == VPAGES) {
+        if (v.others == VPAGES - 1) {
             finish(ENDED_VPAGES);
             return 0;
         }
-        v.page[v.used] = page;
-        v.hashed[slot] = v.used++;
+        v.page[++v.others] = page;
+        v.hashed[slot] = v.others;
     }
     v.recent[page % RECENT].page = page;
     v.recent[page % RECENT].vpage = page ? v.hashed[slot] : 0;
@@ -88,11 +88,11 @@ static int by_address(const void *one, const void *other)
 
 static uint32_t in_order(const uint32_t **numbers)
 {
-    for (uint32_t i = 0; i < v.used; i++)
+    for (uint32_t i = 0; i <= v.others; i++)
         v.sorted[i] = i;
-    qsort(v.sorted, v.used, sizeof *v.sorted, by_address);
+    qsort(v.sorted, v.others + 1, sizeof *v.sorted, by_address);
     *numbers = v.sorted;
-    return v.used;
+    return v.others + 1;
 }
 
 #endif
