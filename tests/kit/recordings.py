@@ -195,7 +195,7 @@ def count(rows: Columns) -> dict[str, int]:
 
 
 NAME = "qemu-system-i386"
-FETCH = TESTS / "kit" / "record_programs" / "fetch_qemu"
+FETCH = TRACES / "recipes" / "fetch_qemu"
 IN_PATH, FETCHED = "in PATH", "fetched"
 
 
