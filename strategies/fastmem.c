@@ -1,5 +1,5 @@
 /*
- * fastmem, run for real: the guest's 4 GiB are a stretch of the host's, and a fault may patch the access that took it.
+ * fastmem, run for real: the guest's address space is a stretch of the host's, and a fault may patch its access.
  * See fastmem.py for the scheme.
  *
  * In translated code the patched instruction is overwritten by a jump to a stub (translate.c). The loop over rows has
@@ -47,7 +47,10 @@ static bool patches(const struct row *row, enum counter cause)
         return false; /* or it has no site */
     switch (cause) {
     case COUNT_faults_io:
+    case COUNT_faults_softmmu:
         return true;
+    case COUNT_faults_cross:
+        return false;
     case COUNT_faults_code:
         return patch == CODE || patch == ALWAYS;
     default:
@@ -84,8 +87,6 @@ static void serve_slow(const struct row *row)
 
 static void start(void)
 {
-    if (ADDRESS_BITS != 32)
-        fail("guests of 64 bits are not run for real under fastmem yet");
     patch = parameter("patch");
     by_block = parameter("how");
     ahead = parameter("map");
@@ -103,8 +104,7 @@ static void start(void)
         plan_first_accesses(!diff);
     code_start(CHECKED_ENTRIES);
     sites_start(parameter("remember"), by_block);
-    reserve_start(PAGES, PAGE_BYTES);
-    tlb_start(DIRECT_TLB_BITS);
+    direct_start(0);
 }
 
 static void flush(void)
@@ -112,7 +112,7 @@ static void flush(void)
     if (diff)
         compare_tables(0, COMPARED_TABLES);
     else if (any_shown())
-        unmap_windows(0, PAGES);
+        unmap_windows(0, direct_limit >> PAGE_BITS);
     tlb_flush();
 }
 
@@ -127,7 +127,9 @@ static void mapped(uint64_t page, uint32_t frame)
 static void touch_tables(uint64_t page)
 {
     if (!system_mode)
-        touch(&accessed[page]);
+        touch(&accessed[frame_of(page)]);
+    if (ADDRESS_BITS != 32 && has_window(page))
+        touch_window_tables(page);
 }
 
 const struct scheme scheme = {

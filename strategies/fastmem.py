@@ -2,7 +2,7 @@
 
     host = base + vaddr
 
-The guest's 4 GiB lie in one stretch of a 64-bit host's address space, and the base stays in a register. There is no
+The guest's address space lies in one stretch of a 64-bit host's, and the base stays in a register. There is no
 table. What cannot be RAM (a device, a page that is not mapped, a store to code) takes a SIGSEGV, and then there are
 three things to choose:
 
@@ -25,6 +25,10 @@ was accessed before (`accessed`). `flush`: a CR3 write unmaps all (`drop`), or u
 compared with a copy, and what changed goes (`diff`). `kept_pages` says what that saved, and `stale_pages` how often an
 emulator that trusted its guest would have been wrong. What is done with code pages: `code`, see emulator/codepages.py.
 
+`guest_limit`: the stretch ends there. A guest of 32 bits fits whole; of one of 64 bits a host has 2**46 bytes for what
+lies lowest. An access that begins above (a kernel in the upper half, the stack below it) is inaccessible, and faults
+(`faults_softmmu`): whoever patches anything patches its site, as for a device; `patch=never` faults each time.
+
     Dolphin               patch=memory,remember=0,map=accessed,flush=diff
     PCSX2                 patch=memory,code=check
     dynarmic (yuzu)       how=block,map=known
@@ -36,7 +40,9 @@ Source: MODEL.md, section 12: Dolphin JitCommon and MMU.cpp, PCSX2 vtlb.cpp and 
 emit_x64_memory, dosemu2 cpatch.c, HSPT spt.c, as read there.
 Reads: all accesses of one instruction of a block that load are one site, and all that store.
 Leaves out: room for a jump (shorter instructions get a nop); Dolphin's second view for translation off; the code that
-the stubs take; neighbours that one call maps. Assumed: instructions of the handler, a patch, and a slow access.
+the stubs take; neighbours that one call maps; dynarmic's test of each address of 64 bits (3 instructions, no fault);
+what an emulator that does without it must keep free below its base, where addresses of the upper half come to lie.
+Assumed: instructions of the handler, a patch, and a slow access.
 """
 
 from typing import NamedTuple
@@ -60,13 +66,15 @@ from mmuexp.emulator.codepages import (
     serve_page,
 )
 from mmuexp.emulator.faults import fault
-from mmuexp.emulator.reserve import MAPPED, Reserve, map_window, new_reserve, unmap_all, unmap_window
-from mmuexp.emulator.state import MAX_BLOCKS, zeros
-from mmuexp.emulator.tlb import Tlb, new_tlb, slow_access, tlb_flush, tlb_flush_page
+from mmuexp.emulator.guesttables import GuestTables, compared_tables, count_shown, new_guest_tables
+from mmuexp.emulator.reserve import MAPPED, Reserve, map_window, new_views, unmap_all, unmap_window
+from mmuexp.emulator.state import MAX_BLOCKS, real_page, zeros
+from mmuexp.emulator.tlb import Tlb, new_tlb, slow_access, tlb_flush, tlb_flush_page, tlb_set
 from mmuexp.events import CODE, FIRST_EXTRA, HOST, meanings
-from mmuexp.guest import ADDRESS_BITS, PAGES
+from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGES
 from mmuexp.strategy import SETTLED, SPLIT, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
 from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
+from mmuexp.strategy.limit import limit_param, whole_pages
 from mmuexp.strategy.spells import SPELL_COSTS, SPELL_ENGINE_COSTS, spell_meanings
 
 EXTRA = ("patches", "kept_pages", "stale_pages", "compared_tables", *CHECK_EVENTS)
@@ -75,8 +83,9 @@ EVENTS = meanings(CODE | HOST) | {
     Event.FAULTS_UNMAPPED: "the page is not mapped: one mmap",
     Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
     Event.FAULTS_CODE: "store to a code page's window: what `code` says",
-    Event.FAULTS_CROSS: "ends above 4 GiB: completed in the handler, each time",
-    Event.FAULTS_IO: "device memory: the handler calls the device, and patches the site if `patch` says so",
+    Event.FAULTS_CROSS: "begins below the limit, and ends above it: completed in the handler, each time",
+    Event.FAULTS_IO: "device memory: the handler calls the device, and patches the site but for patch=never",
+    Event.FAULTS_SOFTMMU: "begins above the limit: the handler does it, and patches the site but for patch=never",
     Event.SOFTMMU_ACCESSES: "accesses of patched sites, those that patched included",
     **spell_meanings("at patched sites: as in softmmu, with a TLB of 256 entries"),
     PATCHES: "sites that became slow",
@@ -98,6 +107,7 @@ COSTS = {
     Event.FAULTS_IO: Cost(
         signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"
     ),
+    Event.FAULTS_SOFTMMU: Cost(signal=1, walk=1, insn=120, source="assumed: handler: decode, do the access"),
     Event.SOFTMMU_ACCESSES: Cost(
         patched_access=1, source="read: jump, live registers saved, a look-up of 11; PCSX2, recVTLB.cpp:918-1060"
     ),
@@ -115,20 +125,19 @@ ENGINE_COSTS = {
     COMPARED_TABLES: Cost(source="read: fastmem.c has no page tables to compare: a trace does not hold them"),
 }
 
+NO_RAM = (Event.FAULTS_IO, Event.FAULTS_SOFTMMU)
 CAUSES = {
     "never": (),
-    "device": (Event.FAULTS_IO,),
-    "memory": (Event.FAULTS_IO, Event.FAULTS_UNMAPPED, Event.FAULTS_WRITE),
-    "code": (Event.FAULTS_IO, Event.FAULTS_CODE),
-    "always": (Event.FAULTS_IO, Event.FAULTS_UNMAPPED, Event.FAULTS_WRITE, Event.FAULTS_CODE),
+    "device": NO_RAM,
+    "memory": (*NO_RAM, Event.FAULTS_UNMAPPED, Event.FAULTS_WRITE),
+    "code": (*NO_RAM, Event.FAULTS_CODE),
+    "always": (*NO_RAM, Event.FAULTS_UNMAPPED, Event.FAULTS_WRITE, Event.FAULTS_CODE),
 }
 FAULT, KNOWN, ACCESSED = range(3)
 MAP = {"fault": FAULT, "known": KNOWN, "accessed": ACCESSED}
-HOST_BYTES = 1 << ADDRESS_BITS
 SLOW_TLB_BITS = 8
-TABLE_PAGES_BITS = 10  # a page of the guest's page table maps 1024 pages
 SITE_WORDS = 8  # a bit for each position in a block (256), loads and stores
-TABLES, SOON = range(2)  # places in State.control
+SOON = 0  # place in State.control
 
 
 class State(NamedTuple):
@@ -137,14 +146,15 @@ class State(NamedTuple):
     remember: int
     map: int
     diff: int
-    reserve: Reserve  # the guest's 4 GiB
+    guest_limit: int
+    reserve: Reserve  # the guest's address space below guest_limit
     code: CodePages
     tlb: Tlb  # of slow sites
     slow: np.ndarray  # uint64[blocks, SITE_WORDS], a bit for each site that is slow
     soon: np.ndarray  # uint64[SITE_WORDS], how=block: sites of the block at work that are slow from the next entry on
-    mapped: np.ndarray  # int32[page tables], pages of each that are mapped
+    tables: GuestTables  # flush=diff
     accessed: np.ndarray  # uint8[frames], map=accessed
-    control: np.ndarray  # int64[2], TABLES: page tables with a mapped page; SOON: block + 1 whose sites `soon` holds
+    control: np.ndarray  # int64[1], SOON: block + 1 whose sites `soon` holds
 
 
 @kernel
@@ -179,31 +189,25 @@ def _patch(s, e, n, row):
 
 
 @kernel
-def _count_mapped(s, page, more):
-    """Keep how many pages are mapped of each page of the guest's page table, and of how many any is."""
-    table = page >> TABLE_PAGES_BITS
-    before = s.mapped[table]
-    s.mapped[table] = before + more
-    if before == 0:
-        s.control[TABLES] += 1
-    elif before + more == 0:
-        s.control[TABLES] -= 1
+def _count_mapped(s, e, page, more):
+    if s.diff:
+        count_shown(s.tables, e, 0, page, more)
 
 
 @kernel
 def _map_ahead(s, e, n, page, frame):
     """Map a page as by a load, without a fault."""
-    if s.reserve.window[page].frame == 0:
+    if s.reserve.window[page].frame == 0 and 0 <= real_page(e, page) < s.guest_limit >> PAGE_BITS:
         n[Event.MMAP_CALLS] += 1
         map_window(s.reserve, e, n, page, frame, may_write(s.code, e, frame))
-        _count_mapped(s, page, 1)
+        _count_mapped(s, e, page, 1)
 
 
 @kernel
 def _unmap(s, e, n, page):
     n[Event.MUNMAP_CALLS] += 1
     unmap_window(s.reserve, e, n, page)
-    _count_mapped(s, page, -1)
+    _count_mapped(s, e, page, -1)
 
 
 @kernel
@@ -224,7 +228,7 @@ def _serve(s, e, n, row, page, frame, first, last, quiet):
         s.code, s.reserve, e, n, page, page, frame, row.store, first, last, cause, quiet, 1 if patches else 0
     )
     if done & MAPPED_IT:
-        _count_mapped(s, page, 1)
+        _count_mapped(s, e, page, 1)
     return -1 if patches else 1 if quiet or done & KEEPS_CODE else 0
 
 
@@ -242,6 +246,23 @@ def _direct(s, e, n, row):
 
 
 @kernel
+def _above(s, e, n, row):
+    """The row ends above the limit: patch its site if all of it lies there, or do it in the handler."""
+    cause = Event.FAULTS_CROSS if 0 <= row.vaddr < s.guest_limit else Event.FAULTS_SOFTMMU
+    fault(e, n, cause, row.vaddr)
+    if _patches(s, row, cause):
+        _patch(s, e, n, row)
+        _slow(s, e, n, row)
+        return WATCH_EXEC
+    if row.store:
+        note_whole_store(s.code, e, n, row.frame, row.first, row.last)
+        if row.second >= 0:
+            note_whole_store(s.code, e, n, row.second_frame, 0, row.second_last)
+        after_store(s.code, e, n, row)
+    return 0
+
+
+@kernel
 def access(s, e, n, row):
     if s.map == KNOWN:  # in a user-mode trace no MAP row did it
         _map_ahead(s, e, n, row.page, row.frame)
@@ -253,14 +274,9 @@ def access(s, e, n, row):
             s.accessed[row.second_frame] = 1
     if _is_slow(s, row):
         return _slow(s, e, n, row)
-    if row.vaddr + row.size <= HOST_BYTES:
+    if 0 <= row.vaddr <= s.guest_limit - row.size:  # what lies in the upper half of 64 bits is negative
         return _direct(s, e, n, row)
-    fault(e, n, Event.FAULTS_CROSS, row.vaddr)
-    if row.store:
-        note_whole_store(s.code, e, n, row.frame, row.first, row.last)
-        note_whole_store(s.code, e, n, row.second_frame, 0, row.second_last)
-        after_store(s.code, e, n, row)
-    return 0
+    return _above(s, e, n, row)
 
 
 @kernel
@@ -310,13 +326,10 @@ def translated(s, e, n, block):
 def flush(s, e, n):
     tlb_flush(s.tlb)
     if s.diff:
-        if s.control[TABLES]:
-            n[COMPARED_TABLES] += s.control[TABLES] + 1
+        n[COMPARED_TABLES] += compared_tables(s.tables, 0)
         return
     if s.reserve.control[MAPPED]:
         n[Event.MUNMAP_CALLS] += 1
-        s.mapped[:] = 0
-        s.control[TABLES] = 0
     unmap_all(s.reserve, e, n)
 
 
@@ -324,7 +337,7 @@ def flush(s, e, n):
 def flush_page(s, e, n, page):
     if s.reserve.window[page].frame:
         _unmap(s, e, n, page)
-    tlb_flush_page(s.tlb, page)
+    tlb_flush_page(s.tlb, page, tlb_set(s.tlb, e, page))
 
 
 @kernel
@@ -373,11 +386,13 @@ class Fastmem(Strategy):
     )
     map: str = param("fault", choices=MAP, sweep=MAP, help="when a page is mapped")
     flush: str = param("drop", choices=("drop", "diff"), sweep=("drop", "diff"), help="what a CR3 write does")
+    guest_limit: int = limit_param(1 << ADDRESS_BITS, 1 << 46)
     code: str = code_param()
     check_after: int = check_after_param()
     dirty: str = param("track", choices=("track", "none"), sweep=("track", "none"), help="is the first store noticed?")
 
     def __post_init__(self) -> None:
+        whole_pages(self, "guest_limit")
         if Event.FAULTS_CODE in CAUSES[self.patch] and self.code != "block":
             raise ValueError(f"patch={self.patch} needs code=block: give fastmem,patch={self.patch},code=block")
         if self.how == "block" and not self.remember:
@@ -386,8 +401,8 @@ class Fastmem(Strategy):
     def keeps_over_flush(self) -> bool:
         return self.flush == "diff"
 
-    def only_32_bits(self) -> str:
-        return "its reserve shows 4 GiB"
+    def lacks(self) -> tuple[str, ...]:
+        return () if self.reserved_bytes() < 1 << self.address_bits else (Event.FAULTS_SOFTMMU.column,)
 
     def state(self) -> State:
         return State(
@@ -396,15 +411,16 @@ class Fastmem(Strategy):
             remember=self.remember,
             map=MAP[self.map],
             diff=int(self.flush == "diff"),
-            reserve=new_reserve(PAGES),
+            guest_limit=self.reserved_bytes(),
+            reserve=new_views(self.reserved_bytes() >> PAGE_BITS),
             code=new_code_pages(self.code, self.check_after, EXTRA, track=self.dirty == "track"),
             tlb=new_tlb(SLOW_TLB_BITS),
             slow=zeros(MAX_BLOCKS * SITE_WORDS, np.uint64).reshape(-1, SITE_WORDS),
             soon=np.zeros(SITE_WORDS, np.uint64),
-            mapped=np.zeros(PAGES >> TABLE_PAGES_BITS, np.int32),
+            tables=new_guest_tables(self.address_bits),
             accessed=zeros(PAGES if self.map == "accessed" else 1, np.uint8),
-            control=np.zeros(2, np.int64),
+            control=np.zeros(1, np.int64),
         )
 
     def reserved_bytes(self) -> int:
-        return HOST_BYTES
+        return min(self.guest_limit, 1 << self.address_bits)

@@ -39,13 +39,14 @@ from mmuexp.emulator.codepages import (
     translate_block,
 )
 from mmuexp.emulator.faults import fault
-from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, unmap_all, unmap_window
+from mmuexp.emulator.reserve import MAPPED, Reserve, new_views, unmap_all, unmap_window
 from mmuexp.emulator.state import zeros
 from mmuexp.emulator.tlb import Tlb, new_tlb, slow_access, tlb_flush, tlb_flush_page, tlb_set
 from mmuexp.events import CODE, HOST, meanings
-from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES
+from mmuexp.guest import PAGE_BITS, PAGES
 from mmuexp.strategy import CONFLICT, LOST, SETTLED, SPLIT, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
 from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
+from mmuexp.strategy.limit import LIMIT_2004, limit_param, whole_pages
 from mmuexp.strategy.spells import SPELL_COSTS, SPELL_ENGINE_COSTS, spell_meanings
 
 EVENTS = meanings(CODE | HOST) | {
@@ -75,7 +76,6 @@ COSTS = {
     **CHECK_COSTS,
 }
 
-LIMIT_2004 = 0xA8000000  # QEMU itself is linked there, exec.c:50
 KERNEL_BASE = 0x90000000  # data addresses from here on move down by kernel_offset
 SPELL_TLB_BITS = 8
 IN_SPELL = 0  # place in State.control
@@ -195,11 +195,9 @@ class QemuFast(Strategy):
         translated=translate_block,
     )  # fmt: skip
     SYSTEM_LAYOUTS = ({}, {"kernel_offset": 0x30000000}, {"guest_limit": 1 << 32})
+    WIDE_LAYOUTS = ({},)
 
-    guest_limit: int = param(
-        LIMIT_2004, minimum=PAGE_BYTES, maximum=1 << 47, sweep=(1 << 30, 1 << 31, LIMIT_2004, 3 << 30, 1 << 32),
-        wide=1 << 46, unit="bytes", hex=True, help="guest addresses below it are host addresses; whole pages",
-    )  # fmt: skip
+    guest_limit: int = limit_param(LIMIT_2004, 1 << 46)
     kernel_offset: int = param(
         0, minimum=0, maximum=KERNEL_BASE, sweep=(0, 0x30000000), unit="bytes", hex=True,
         help="data addresses from 0x90000000 on move down by it before the limit is applied; whole pages",
@@ -212,22 +210,18 @@ class QemuFast(Strategy):
         return () if self.code != "page" else CHECK_EVENTS
 
     def __post_init__(self) -> None:
-        for key in ("guest_limit", "kernel_offset"):
-            if getattr(self, key) % PAGE_BYTES:
-                raise ValueError(f"{key}={getattr(self, key):#x} is not a multiple of a page, {PAGE_BYTES} bytes")
+        whole_pages(self, "guest_limit", "kernel_offset")
 
     def only_32_bits(self) -> str:
         return "kernel_offset moves the kernel of one" if self.kernel_offset else ""
 
     def state(self) -> State:
-        is_wide = self.address_bits != ADDRESS_BITS
-        windows = PAGES if is_wide else self.reserved_bytes() >> PAGE_BITS
         return State(
             guest_limit=self.reserved_bytes(),
             kernel_offset=self.kernel_offset,
             code=new_code_pages(self.code, self.check_after, CHECK_EVENTS),
-            reserve=new_reserve(windows, self.guest_limit >> PAGE_BITS if is_wide else 0),
-            owner=zeros(windows, np.int32),
+            reserve=new_views(self.reserved_bytes() >> PAGE_BITS),
+            owner=zeros(PAGES, np.int32),
             tlb=new_tlb(SPELL_TLB_BITS),
             control=np.zeros(1, np.int64),
         )

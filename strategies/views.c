@@ -1,13 +1,13 @@
 /*
- * views, run for real: the guest's 4 GiB are a stretch of the host's for each value of CR3, with a guard behind each,
+ * views, run for real: the guest's address space is a stretch of the host's for each value of CR3, a guard behind each,
  * and a write to CR3 changes the base. See views.py for the scheme.
  */
 #include "direct_rows.h"
 
 enum { KEPT_PAGES = COUNT_extra_0, STALE_PAGES, COMPARED_TABLES, VIEW_SWITCHES };
-enum { MOST_VIEWS = 256, SPAN = PAGES + 1, REASON_CR3 = 1 };
+enum { MOST_VIEWS = 256, REASON_CR3 = 1 };
 
-static uint64_t views, drop_maps;
+static uint64_t views, drop_maps, span;
 static bool slow_kernel;
 static struct {
     uint64_t space, last_used;
@@ -37,7 +37,7 @@ static uint64_t context(bool user)
 static void empty(uint64_t v)
 {
     if (pages_shown(v))
-        unmap_windows(v * SPAN, SPAN);
+        unmap_windows(v * span, span);
 }
 
 static void make_room(void)
@@ -50,14 +50,12 @@ static void make_room(void)
 
 static void start(void)
 {
-    if (ADDRESS_BITS != 32)
-        fail("guests of 64 bits are not run for real under views yet");
     views = parameter("views");
     drop_maps = parameter("drop_maps");
     slow_kernel = parameter("kernel");
     direct = (struct direct){.is_slow = slow, .make_room = drop_maps ? make_room : NULL};
-    reserve_views(views, SPAN);
-    tlb_start(DIRECT_TLB_BITS);
+    direct_start(views);
+    span = (direct_limit >> PAGE_BITS) + 1;
 }
 
 /* Its own, else one that was never used, else the least recently used. */
@@ -90,7 +88,7 @@ static void flush(void)
     at_work_view = view_of(space);
     view[at_work_view].space = space;
     view[at_work_view].last_used = ++turn;
-    view_at_work = at_work_view * SPAN;
+    view_at_work = at_work_view * span;
     compare_tables(at_work_view, COMPARED_TABLES);
 }
 
@@ -101,8 +99,8 @@ static void mapped(uint64_t page, uint32_t frame)
 
 static void touch_tables(uint64_t page)
 {
-    for (uint64_t v = 1; v < views && system_mode; v++)
-        touch_window_tables(v * SPAN + page);
+    for (uint64_t v = ADDRESS_BITS == 32; v < views && system_mode && has_window(page); v++)
+        touch_window_tables(v * span + page);
 }
 
 const struct scheme scheme = {

@@ -2,8 +2,8 @@
 
     host = base of the view at work + vaddr
 
-fastmem keeps one stretch of 4 GiB, and what a guest maps in it is gone, or must be compared, when the guest changes to
-another address space. Here each address space has a stretch of its own, a *view*, named by its value of CR3: a guest
+fastmem keeps one stretch, and what a guest maps in it is gone, or must be compared, when the guest changes to another
+address space. Here each address space has a stretch of its own, a *view*, named by its value of CR3: a guest
 that changes back finds its pages mapped. There are `views` of them; the least recently used gives way to a new one.
 
     CR3 = A                CR3 = B                CR3 = A
@@ -17,6 +17,8 @@ ARM, whose ASIDs make a guest name what it changes. Any other FLUSH empties ever
 * A page that is not mapped in the view at work faults, and is mapped by one mmap. A store to a clean page, or to a code
   page, faults as in qemu-fast; a page that becomes a code page is protected in every view that shows it.
 * Device memory faults on each access. There is no backpatching.
+* `guest_limit`: a view ends there. A guest of 32 bits fits whole; of one of 64 bits all views share 2**46 bytes. What
+  begins above (a kernel in the upper half, unless `kernel=softmmu`) faults on each access.
 * `kernel=softmmu`: what the guest's kernel accesses goes through a software TLB, and only its programs have views.
 * `drop_maps`: a view that has so many pages is emptied before it gets another. Linux allows a process some 65,000
   mappings in all (`peak_mappings`).
@@ -32,13 +34,15 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.faults import fault
+from mmuexp.emulator.guesttables import GuestTables, compared_tables, count_shown, new_guest_tables
 from mmuexp.emulator.handler import allow_store, io_fault, map_page, note_store, protect_windows
-from mmuexp.emulator.reserve import MAPPED, Reserve, new_reserve, unmap_window
-from mmuexp.emulator.state import zeros
-from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page
+from mmuexp.emulator.reserve import MAPPED, Reserve, new_views, unmap_window
+from mmuexp.emulator.state import address_of
+from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_page, tlb_set
 from mmuexp.events import CODE, FIRST_EXTRA, HOST, meanings
 from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGES, FlushReason
 from mmuexp.strategy import LOST, SETTLED, SPLIT, Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.strategy.limit import limit_param, whole_pages
 from mmuexp.strategy.spells import SPELL_COSTS, SPELL_ENGINE_COSTS, spell_meanings
 
 EXTRA = ("kept_pages", "stale_pages", "compared_tables", "view_switches")
@@ -49,8 +53,9 @@ EVENTS = meanings(CODE | HOST) | SLOW | {
     Event.FAULTS_UNMAPPED: "the page is not mapped in the view at work: one mmap",
     Event.FAULTS_WRITE: "first store to a clean page's window: one mprotect",
     Event.FAULTS_CODE: "store to a code page's window: all its blocks are dropped, one mprotect",
-    Event.FAULTS_CROSS: "ends above 4 GiB: completed in the handler, each time",
+    Event.FAULTS_CROSS: "begins below the limit, and ends above it: completed in the handler, each time",
     Event.FAULTS_IO: "device memory: completed in the handler",
+    Event.FAULTS_SOFTMMU: "begins above the limit: completed in the handler, each time",
     Event.EVICTIONS: "views emptied for another address space, or because they showed `drop_maps` pages",
     KEPT_PAGES: "pages that a view still showed when their space came back, and that are what they were",
     STALE_PAGES: "such pages that are others now: one munmap",
@@ -70,6 +75,7 @@ COSTS = {
     Event.FAULTS_IO: Cost(
         signal=1, walk=1, insn=120, source="assumed: handler: decode, call the device; not the device"
     ),
+    Event.FAULTS_SOFTMMU: Cost(signal=1, walk=1, insn=120, source="assumed: handler: decode, do the access"),
     Event.SOFTMMU_ACCESSES: Cost(hit=10, source="read: softmmu_header.h:89-231, 11 instructions instead of 1"),
     **SPELL_COSTS,
     COMPARED_TABLES: Cost(
@@ -86,44 +92,34 @@ ENGINE_COSTS = {
 
 DIRECT, SOFTMMU = range(2)
 KERNEL = {"direct": DIRECT, "softmmu": SOFTMMU}
-HOST_BYTES = 1 << ADDRESS_BITS
+ALL_VIEWS_BYTES = 1 << 46
 TLB_BITS = 8
-VIEW_WINDOWS = PAGES + 1  # the page behind a view is inaccessible, and catches what runs over its end
-TABLE_PAGES_BITS = 10  # a page of the guest's page table maps 1024 pages
-TABLES = PAGES >> TABLE_PAGES_BITS
 AT_WORK, SPACE, USED, CLOCK = range(4)  # places in State.control
 
 
 class State(NamedTuple):
     slow_kernel: int  # DIRECT or SOFTMMU
     drop_maps: int
+    guest_limit: int
     reserve: Reserve  # all views, one behind the other
     tlb: Tlb  # kernel=softmmu
     space: np.ndarray  # int64[views], value of CR3 whose view it is
     used: np.ndarray  # int64[views], when it was at work last
     shown: np.ndarray  # int64[views], pages mapped in it
-    tables: np.ndarray  # int64[views], page tables of which a page is mapped in it
-    mapped: np.ndarray  # int32[views, TABLES], pages mapped of each page table
+    tables: GuestTables
     control: np.ndarray  # int64[4], AT_WORK: the view; SPACE: CR3; USED: views that have a space; CLOCK: CR3 writes
 
 
 @kernel
-def _count_mapped(s, view, page, more):
-    """Keep how many pages the view shows, and of how many pages of the guest's page table."""
-    table = page >> TABLE_PAGES_BITS
+def _count_mapped(s, e, view, page, more):
     s.shown[view] += more
-    before = s.mapped[view, table]
-    s.mapped[view, table] = before + more
-    if before == 0:
-        s.tables[view] += 1
-    elif before + more == 0:
-        s.tables[view] -= 1
+    count_shown(s.tables, e, view, page, more)
 
 
 @kernel
 def _unmap(s, e, n, view, page):
-    unmap_window(s.reserve, e, n, view * VIEW_WINDOWS + page)
-    _count_mapped(s, view, page, -1)
+    unmap_window(s.reserve, e, n, view * PAGES + page)
+    _count_mapped(s, e, view, page, -1)
 
 
 @kernel
@@ -134,24 +130,24 @@ def _empty(s, e, n, view):
     n[Event.MUNMAP_CALLS] += 1
     for i in range(s.reserve.control[MAPPED] - 1, -1, -1):  # the last one takes the place of what is unmapped
         window = np.int64(s.reserve.window[i].mapped)
-        if window // VIEW_WINDOWS == view:
-            _unmap(s, e, n, view, window % VIEW_WINDOWS)
+        if window // PAGES == view:
+            _unmap(s, e, n, view, window % PAGES)
 
 
 @kernel
 def _serve(s, e, n, row, page, frame, first, last):
     """Serve one page of an access in the view at work. Answers LOST if the view was emptied for it."""
     view, answer = s.control[AT_WORK], 0
-    window = view * VIEW_WINDOWS + page
+    window = view * PAGES + page
     if s.reserve.window[window].frame == 0:
         if s.drop_maps and s.shown[view] >= s.drop_maps:
             n[Event.EVICTIONS] += 1
             _empty(s, e, n, view)
             answer = LOST
-        fault(e, n, Event.FAULTS_UNMAPPED, page << PAGE_BITS | first)
+        fault(e, n, Event.FAULTS_UNMAPPED, address_of(e, page, first))
         n[Event.MMAP_CALLS] += 1
         map_page(s.reserve, e, n, window, frame, row.store, first, last)
-        _count_mapped(s, view, page, 1)
+        _count_mapped(s, e, view, page, 1)
     elif row.store and not s.reserve.window[window].writable:
         allow_store(s.reserve, e, n, window, page, frame, first, last)
     return answer
@@ -163,11 +159,13 @@ def access(s, e, n, row):
         n[Event.SOFTMMU_ACCESSES] += 1
         tlb_access(s.tlb, e, n, row)
         return 0
-    if row.vaddr + row.size > HOST_BYTES:
-        fault(e, n, Event.FAULTS_CROSS, row.vaddr)
+    if not 0 <= row.vaddr <= s.guest_limit - row.size:  # what lies in the upper half of 64 bits is negative
+        below = 0 <= row.vaddr < s.guest_limit
+        fault(e, n, Event.FAULTS_CROSS if below else Event.FAULTS_SOFTMMU, row.vaddr)
         if row.store:
             note_store(e, n, row.frame, row.first, row.last)
-            note_store(e, n, row.second_frame, 0, row.second_last)
+            if row.second >= 0:
+                note_store(e, n, row.second_frame, 0, row.second_last)
         return 0
     answer = _serve(s, e, n, row, row.page, row.frame, row.first, row.last)
     if row.second >= 0:
@@ -215,23 +213,22 @@ def flush(s, e, n, value, reason):
     s.control[CLOCK] += 1
     s.used[view] = s.control[CLOCK]
     s.control[AT_WORK] = view
-    if s.tables[view]:
-        n[COMPARED_TABLES] += s.tables[view] + 1
+    n[COMPARED_TABLES] += compared_tables(s.tables, view)
 
 
 @kernel
 def flush_page(s, e, n, page):
     view = s.control[AT_WORK]
-    if s.reserve.window[view * VIEW_WINDOWS + page].frame:
+    if s.reserve.window[view * PAGES + page].frame:
         n[Event.MUNMAP_CALLS] += 1
         _unmap(s, e, n, view, page)
-    tlb_flush_page(s.tlb, page)
+    tlb_flush_page(s.tlb, page, tlb_set(s.tlb, e, page))
 
 
 @kernel
 def mapped(s, e, n, page, frame):
     view = s.control[AT_WORK]
-    shown = np.int64(s.reserve.window[view * VIEW_WINDOWS + page].frame) - 1
+    shown = np.int64(s.reserve.window[view * PAGES + page].frame) - 1
     if shown == frame:
         n[KEPT_PAGES] += 1
     elif shown >= 0:
@@ -255,10 +252,11 @@ class Views(Strategy):
     )  # fmt: skip
     BY_DEFAULT = False
     LAYOUTS = ()  # a program has one address space
+    WIDE_LAYOUTS = ({"kernel": "softmmu"},)  # it lies above every limit
 
     views: int = param(
         32, minimum=1, maximum=256, sweep=(1, 2, 4, 8, 16, 32, 64), unit="views",
-        help="that exist at once, of 4 GiB of host address space each", helps="evictions",
+        help="that exist at once, of `guest_limit` bytes of host address space each", helps="evictions",
     )  # fmt: skip
     drop_maps: int = param(
         0, minimum=0, maximum=PAGES, sweep=(0, 1000, 3000, 10000), unit="pages",
@@ -268,25 +266,36 @@ class Views(Strategy):
         "direct", choices=KERNEL, sweep=KERNEL, help="how the guest's kernel accesses memory; HSPT maps programs alone"
     )
 
-    def only_32_bits(self) -> str:
-        return "a view shows 4 GiB"
+    guest_limit: int = limit_param(1 << ADDRESS_BITS, 1 << 38)
+
+    def __post_init__(self) -> None:
+        whole_pages(self, "guest_limit")
+        if self.views * self.guest_limit > ALL_VIEWS_BYTES:
+            least = 1 << ALL_VIEWS_BYTES.bit_length() - 1 - (self.views - 1).bit_length()
+            what = f"views={self.views} of {self.guest_limit:#x} bytes are more than {ALL_VIEWS_BYTES:#x} in all"
+            raise ValueError(f"{what}: give views,views={self.views},guest_limit={least:#x}")
 
     def state(self) -> State:
         return State(
             slow_kernel=KERNEL[self.kernel],
             drop_maps=self.drop_maps,
-            reserve=new_reserve(self.views * VIEW_WINDOWS),
+            guest_limit=self._view_bytes,
+            reserve=new_views(self._view_bytes >> PAGE_BITS, self.views, guarded=True),
             tlb=new_tlb(TLB_BITS),
             space=np.zeros(self.views, np.int64),
             used=np.zeros(self.views, np.int64),
             shown=np.zeros(self.views, np.int64),
-            tables=np.zeros(self.views, np.int64),
-            mapped=zeros(self.views * TABLES, np.int32).reshape(self.views, TABLES),
+            tables=new_guest_tables(self.address_bits, self.views),
             control=np.array([0, 0, 1, 0], np.int64),
         )
 
     def lacks(self) -> tuple[str, ...]:
-        return tuple(event.column for event in SLOW) if self.kernel == "direct" else ()
+        above = () if self._view_bytes < 1 << self.address_bits else (Event.FAULTS_SOFTMMU.column,)
+        return above + (tuple(event.column for event in SLOW) if self.kernel == "direct" else ())
+
+    @property
+    def _view_bytes(self) -> int:
+        return min(self.guest_limit, 1 << self.address_bits)
 
     def reserved_bytes(self) -> int:
-        return self.views * (HOST_BYTES + PAGE_BYTES)
+        return self.views * (self._view_bytes + PAGE_BYTES)

@@ -72,7 +72,8 @@ def _run(row: Mapping[str, Any], strategy: Any, declared: Declared, levels: int)
     tell was left out when it was counted."""
     needed = [*strategy.price_list(), *strategy.engine_price_list(), "retranslated_insns"]
     unknown = declared.unknown_to(strategy)
-    missing = [name for name in needed if row.get(name) is None and name not in unknown]
+    absent = {*unknown, *strategy.lacks()}
+    missing = [name for name in needed if row.get(name) is None and name not in absent]
     if missing:
         has = "nothing in" if missing[0] in row else "no"
         what = f"has {has} column {missing[0]}, which prices of {strategy} need: an older version saved it"

@@ -73,8 +73,8 @@ class _Pair:
         self.replay = Replay(strategy, mode, where=where, log=LOG, address_bits=address_bits)
         self.engine = Engine(strategy, mode, address_bits=address_bits, **options)
         named = {name: at for at, name in enumerate(self.engine.counters)}
-        columns = strategy.columns()
-        counted = {name: _counted_as(name, at) for name, at in columns.items() if name not in strategy.lacks()}
+        columns, lacks = strategy.columns(), self.replay.strategy.lacks()
+        counted = {name: _counted_as(name, at) for name, at in columns.items() if name not in lacks}
         self.columns = {name: live for name, live in counted.items() if live in named}
         place = {self.columns[name]: at for name, at in columns.items() if name in self.columns}
         self._event = np.array([place.get(name, 255) for name in self.engine.counters], np.uint8)

@@ -72,7 +72,7 @@ def declares_itself(strategy: Strategy) -> None:
         raise Broken(what, todo="a fault is never free: add a Cost")
     counted = replayed(strategy, "user", 0, rows=0)
     for name, cost in strategy.price_list().items():
-        if name not in counted:
+        if name not in counted and name not in strategy.lacks():
             raise Broken(f"{strategy.name}: {name} has a price, but nothing counts it", todo="see Strategy.price_list")
         if name.startswith("faults_") and not (cost.signal and cost.insn):
             raise Broken(f"{strategy.name}: {name} is priced without a signal or without its handler's instructions")

@@ -11,16 +11,18 @@ import numpy as np
 from mmuexp.emulator.kernel import kernel
 from mmuexp.emulator.state import Emulator, next_page, page_before, real_page, records, zeros
 from mmuexp.events import Event
+from mmuexp.guest import PAGES
 
-MAPPED, MAPPINGS, GUEST_PAGES, LINKED = range(4)  # places in Reserve.control
+MAPPED, MAPPINGS, GUEST_PAGES, LINKED, GUARDED = range(5)  # places in Reserve.control
 
 
 class Reserve(NamedTuple):
     """Holds the windows. A frame's record says by which it is shown."""
 
     window: np.ndarray  # WINDOW[windows]
-    control: np.ndarray  # int64[4]; GUEST_PAGES: 0, or the reserve is the guest's address space up to this page of it,
-    # and windows are numbers of its pages; LINKED: 1, or `low` and `high` do not say which windows are neighbours
+    control: np.ndarray  # int64[5]; GUEST_PAGES: 0, or the reserve is the guest's address space up to this page of it,
+    # and windows are numbers of its pages, PAGES for each view; LINKED: 1, or `low` and `high` do not say which windows
+    # are neighbours; GUARDED: 1 if an inaccessible page follows each view
     low: np.ndarray  # int32[windows] if LINKED: the mapped window + 1 below, 0 if that is not mapped, -1 at the end
     high: np.ndarray  # int32, the same above
 
@@ -37,12 +39,20 @@ WINDOW = np.dtype(
 )
 
 
-def new_reserve(windows: int, guest_pages: int = 0, *, linked: bool = False) -> Reserve:
-    """Make an inaccessible reserve of `windows` host pages: one mapping. `guest_pages`: it shows a guest of 64 bits up
-    to this page of its address space, each page at its own place, and the windows are page numbers of the trace.
-    `linked`: which windows are neighbours is told by `link_windows`."""
+def new_reserve(windows: int, *, linked: bool = False) -> Reserve:
+    """Make an inaccessible reserve of `windows` host pages: one mapping. `linked`: which windows are neighbours is told
+    by `link_windows`."""
     low, high = (zeros(windows if linked else 1, np.int32) for _ in range(2))
-    return Reserve(records(windows, WINDOW), np.array([0, 1, guest_pages, linked], np.int64), low, high)
+    return Reserve(records(windows, WINDOW), np.array([0, 1, 0, linked, 0], np.int64), low, high)
+
+
+def new_views(guest_pages: int, views: int = 1, *, guarded: bool = False) -> Reserve:
+    """Make an inaccessible reserve that shows the guest up to this page of its address space, each page at its own
+    place: in each of so many views, one behind the other. The window of a page is PAGES * view + its number.
+    `guarded`: an inaccessible page follows each view, and is part of the reserve."""
+    reserve = new_reserve(views * PAGES)
+    reserve.control[GUEST_PAGES], reserve.control[GUARDED] = guest_pages, guarded
+    return reserve
 
 
 @kernel
@@ -96,9 +106,13 @@ def _linked_border(r: Reserve, e: Emulator, other: int, w: int) -> int:
 @kernel
 def _borders(r: Reserve, e: Emulator, w: int) -> int:
     if r.control[GUEST_PAGES]:  # a neighbour that no row touched is inaccessible, and stands for itself: a border, too
-        page = real_page(e, w)
-        low = _are_apart(r, e, page_before(e, w), w) if page else 0
-        return low + (_are_apart(r, e, w, next_page(e, w)) if page + 1 < r.control[GUEST_PAGES] else 0)
+        number = w & (PAGES - 1)
+        view, page = w - number, real_page(e, number)
+        low, high, at_end = view + page_before(e, number), view + next_page(e, number), 0
+        if r.control[GUARDED]:
+            at_end = _are_apart(r, e, w, w)
+        below = _are_apart(r, e, low, w) if page else at_end if view else 0
+        return below + (_are_apart(r, e, w, high) if page + 1 < r.control[GUEST_PAGES] else at_end)
     if r.control[LINKED]:
         return _linked_border(r, e, r.low[w], w) + _linked_border(r, e, r.high[w], w)
     return _border(r, e, w - 1) + _border(r, e, w)

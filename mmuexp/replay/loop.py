@@ -109,7 +109,7 @@ def find_at_work(e: Emulator, c: Any, entries: Entries, i: int) -> None:
     page, offset = vaddr >> PAGE_BITS, vaddr & PAGE_MASK
     second = int64(-1)
     if offset + size > PAGE_BYTES:
-        second = frame_of(e, (page + 1) & (PAGES - 1), c.user_mode)
+        second = frame_of(e, next_page(e, page), c.user_mode)
     c.at_work = ever_translated(e, frame_of(e, page, c.user_mode) << PAGE_BITS | offset, size, second)
 
 

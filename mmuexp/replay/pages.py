@@ -30,13 +30,14 @@ class PageNumbers:
         self.table = new_page_table(1 << PLACE_BITS)
         self._count = np.zeros(2, np.int64)  # pages that have a number; 1 where one had to have none
         self._bits, self._looked_at = FEWEST_WIDE_BITS, 0  # by the pages looked at
+        self._spaces = np.zeros(1, np.uint64)  # values of CR3, by number
         sites = MOST_SHAPES * MOST_SITES
         self._site_real, self._site_traced = zeros(sites, np.uint64), zeros(sites, np.uint32)
         self._shape_vaddr = np.zeros(0, np.uint64)
 
     def runs(self, runs: Runs) -> tuple[Runs, int | None]:
         """Give the runs trace addresses; with them comes the first row that touches a page too many, if one does. A MAP
-        row's physical page is as it was, cut to 32 bits."""
+        row's physical page is as it was, cut to 32 bits; a FLUSH row has a number for the value of CR3."""
         if runs.before == 0:  # what the group before told stays as it is for whoever still reads it
             self._shape_vaddr = zeros(MOST_SHAPES + 1, np.uint64)
         traced, others = np.empty(len(runs.vaddr), np.uint32), np.empty(len(runs.others.op), np.uint32)
@@ -45,6 +46,8 @@ class PageNumbers:
             runs.sites.size, runs.before, runs.others.vaddr, runs.others.size, runs.others.op, *self.table, self._count,
             self._shape_vaddr, self._site_real, self._site_traced, traced, others,
         )  # fmt: skip
+        flushes = runs.others.op == Op.FLUSH
+        others[flushes] = self._numbers_of_spaces(runs.others.vaddr[flushes])
         shapes = runs.shapes._replace(vaddr=self._shape_vaddr[: len(runs.shapes.vaddr)])
         told = runs.others._replace(vaddr=others, page=runs.others.page.astype(np.uint32))
         return runs._replace(vaddr=traced, others=told, shapes=shapes), None if row < 0 else int(row)
@@ -54,6 +57,11 @@ class PageNumbers:
         traced = np.empty(len(columns.op), np.uint32)
         _rows(columns.vaddr, columns.size, columns.op, *self.table, self._count, traced)
         return columns._replace(vaddr=traced)
+
+    def _numbers_of_spaces(self, values: np.ndarray) -> np.ndarray:
+        self._spaces = np.concatenate([self._spaces, np.setdiff1d(values, self._spaces)])
+        order = np.argsort(self._spaces)
+        return order[np.searchsorted(self._spaces, values, sorter=order)]
 
     @property
     def count(self) -> int:

@@ -119,7 +119,8 @@ class Kernels:
     execute: Kernel  # (s, e, n[, block]): a block is entered, translated or -1: a marked one (`mark_block`), or the
     # first since an answer of WATCH_EXEC; it may answer so again, or drop the block
     protect: Kernel  # (s, e, n, frame): a frame that held no block is a code page from here on
-    flush: Kernel  # (s, e, n[, value, reason]): every translation is dropped: CR3, if it is known, and a FlushReason
+    flush: Kernel  # (s, e, n[, value, reason]): every translation is dropped: CR3, if it is known (of a guest of 64
+    # bits a number for it; 0 is 0), and a FlushReason
     flush_page: Kernel  # (s, e, n, page): the translation of one virtual page is dropped
     # what a scheme may leave out; the loop spends nothing on it then
     fetch: Kernel = nothing  # (s, e, n, row): a block is looked up, before it is entered (fetches.py); row.store is 0
@@ -150,6 +151,7 @@ class Strategy:
     GROUP: ClassVar[str] = ""  # whom it is shown with by `-s GROUP` (registry.py: GROUPS); empty: with all alone
     LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # what compare shows of it where no scheme is named
     SYSTEM_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)  # the same for a system trace
+    WIDE_LAYOUTS: ClassVar[tuple[Mapping[str, Any], ...] | None] = None  # of 64 bits, if not as those
     address_bits: int = ADDRESS_BITS  # of the guest that it is for: 32, or 48, 57 or 64 (`of_guest`); no parameter
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -265,7 +267,7 @@ class Strategy:
         hit = Cost(access=1, hit=self.hit_insns(), source=self.FAST_PATH_SOURCE, least=least, most=most)
         shared = {e.column: cost for e, cost in SHARED_COSTS.items() if e in self.events}
         listed = {"units8": hit} | shared | self._by_column(self.costs)
-        lacks = self.lacks()
+        lacks = {*self.lacks()} - {e.column for e in FAULTS}  # what is no fault here may be one of a guest of 64 bits
         return {name: cost for name, cost in listed.items() if name not in lacks}
 
     def engine_price_list(self) -> dict[str, Cost]:
@@ -282,7 +284,7 @@ class Strategy:
         """Event columns of a replay, from the counter array. Columns that the scheme does not have are missing."""
         lacks = self.lacks()
         counts = {column: int(n[at]) for column, at in self.columns().items() if column not in lacks}
-        counts["faults"] = sum(counts[e.column] for e in FAULTS if e in self.events)
+        counts["faults"] = sum(counts.get(e.column, 0) for e in FAULTS)
         if self.events.keys() & CALLS:
             counts["host_calls"] = sum(counts[e.column] for e in CALLS)
         counts |= {"table_bytes": self.table_bytes(), "table_lines": self.table_lines(state)}

@@ -189,8 +189,9 @@ def declared(cls: type[Strategy]) -> None:
     _mapping(cls, "events", "give Event -> what it means; name others in extra_events", str)
     _mapping(cls, "costs", "give Event -> Cost(...)", Cost)
     _kernels(cls)
-    for name in ("LAYOUTS", "SYSTEM_LAYOUTS"):
-        layouts = getattr(cls, name)
+    for name in ("LAYOUTS", "SYSTEM_LAYOUTS", "WIDE_LAYOUTS"):
+        if (layouts := getattr(cls, name)) is None and name == "WIDE_LAYOUTS":
+            continue
         listed = layouts if isinstance(layouts, tuple | list) else [layouts]
         if not all(isinstance(layout, Mapping) for layout in listed) or not layouts:
             raise _mistake(cls, name, f"{name} is {layouts!r}", "give dicts of parameters, as ({},)")

@@ -19,7 +19,7 @@ from typing import Any
 
 from mmuexp.arguments import listed
 from mmuexp.errors import MmuexpError, UsageError, did_you_mean
-from mmuexp.guest import ADDRESS_BITS
+from mmuexp.guest import ADDRESS_BITS, WIDE_BITS
 from mmuexp.runtime import interrupt
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.mistakes import declared, line_of, place_of
@@ -223,10 +223,12 @@ GROUPS = {
 }
 
 
+GUESTS = (("user", ADDRESS_BITS), ("system", ADDRESS_BITS), ("system", WIDE_BITS))  # which have other layouts
+
+
 @dataclass(frozen=True)
 class Group:
-    """Schemes that are named together, some of them in several layouts, for system traces in others: most of those are
-    of guests of 32 bits, whose address space they share out."""
+    """Schemes that are named together, some of them in several layouts, for system traces in others."""
 
     name: str  # of GROUPS; empty: what is shown where none is named
 
@@ -235,9 +237,11 @@ class Group:
         found: list[Strategy] = []
         for cls in all_strategies().values():
             if cls.BY_DEFAULT if not self.name else self.name in (ALL, cls.GROUP):
-                as_system = mode == "system" and (address_bits == ADDRESS_BITS or not cls.LAYOUTS)
-                found += [cls(**one) for one in (cls.SYSTEM_LAYOUTS if as_system else cls.LAYOUTS)]
-        return [one for one in found if address_bits == ADDRESS_BITS or not one.only_32_bits()]
+                layouts = cls.SYSTEM_LAYOUTS if mode == "system" else cls.LAYOUTS
+                if mode == "system" and address_bits != ADDRESS_BITS and cls.WIDE_LAYOUTS is not None:
+                    layouts = cls.WIDE_LAYOUTS
+                found += [cls(**one) for one in layouts]
+        return found
 
 
 def default_strategies(mode: str, address_bits: int = ADDRESS_BITS) -> list[Strategy]:
@@ -286,11 +290,8 @@ def given_strategy(given: Any, what: str = "strategy", several: str = "strategie
 
 def possible_schemes(strategies: Any, reference: Any = None) -> list[Any]:
     """The strategies that a result of `compare` may hold, known before any trace is opened; as `compare` takes them."""
-    if strategies is not None:
-        given = given_schemes(strategies)
-        named = [*schemes_for(given, "user"), *schemes_for(given, "system")]
-    else:
-        named = [*default_strategies("user"), *default_strategies("system")]
+    given = [Group("")] if strategies is None else given_schemes(strategies)
+    named = [one for guest in GUESTS for one in schemes_for(given, *guest)]
     base = [] if reference is None else given_strategies(reference, "reference")
     return list({str(strategy): strategy for strategy in [*named, *base]}.values())
 

@@ -49,7 +49,16 @@ MODULES = {  # what an author needs of each; the rest is the loop's
         "drop_block",
     ),
     "handler": ("map_page", "allow_store", "note_store", "io_fault", "protect_windows"),
-    "reserve": ("Reserve", "new_reserve", "map_window", "set_writable", "unmap_window", "unmap_all", "protect_frame"),
+    "reserve": (
+        "Reserve",
+        "new_reserve",
+        "new_views",
+        "map_window",
+        "set_writable",
+        "unmap_window",
+        "unmap_all",
+        "protect_frame",
+    ),
     "tlb": ("Tlb", "new_tlb", "tlb_access", "tlb_flush", "tlb_flush_page", "tlb_set"),
     "tables": (
         "Touched",

@@ -46,6 +46,18 @@ def test_blocks_of_a_terabyte(rows):
     assert wide["table_bytes"] == 8 << 8 and wide["table_resident_bytes"] == 4096
 
 
+@pytest.mark.parametrize(
+    "spec", ["fastmem", "fastmem,code=block,patch=always,remember=0", "views,views=2,guest_limit=0x80000000000"]
+)
+def test_views_below_their_limit(rows, spec):
+    columns, mode = rows
+    narrow, wide = run(columns, spec, mode), run(widened(columns, LOW), spec, mode)
+    differ = {name for name in wide if wide[name] != narrow.get(name)}
+    # tables of four levels, and a fault that there is not where nothing lies above
+    assert differ <= {"reserved_bytes", "compared_tables", "faults_softmmu"} and wide["faults_softmmu"] == 0
+    assert narrow.get("compared_tables", 0) <= wide.get("compared_tables", 0)
+
+
 @pytest.mark.parametrize("by", [0, LOW])
 def test_a_direct_map_below_its_limit(rows, by):
     columns, mode = rows
@@ -63,3 +75,5 @@ def test_the_upper_half_is_no_direct_map(rows):
     n = run(widened(columns, HIGH), "qemu-fast", mode)
     assert n["maps"] == n["faults_unmapped"] == 0 < n["faults_softmmu"]
     assert n["softmmu_accesses"] == n["accesses"]
+    n = run(widened(columns, HIGH), "fastmem,patch=never,map=known", mode)
+    assert n["maps"] == 0 and n["faults"] == n["faults_io"] + n["faults_softmmu"] == n["accesses"]

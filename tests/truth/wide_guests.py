@@ -5,7 +5,7 @@ from truth.rows import Case, exec_, flush, flush_page, io_load, load, map_, note
 WORD = 1 << 64
 LOWER_END = 1 << 47  # of 48 bits: what lies behind it is not canonical
 UPPER = WORD - LOWER_END
-NAMES = ("softmmu", "softmmu-qemu10", "byte-lookup", "map-block", "page-table", "qemu-fast")
+NAMES = ("softmmu", "softmmu-qemu10", "byte-lookup", "map-block", "page-table", "qemu-fast", "fastmem", "views")
 SPECS = [
     *NAMES, "softmmu,tlb_bits=9", "softmmu-qemu10,window_insns=3000,min_bits=1,first_bits=2,max_bits=4",
     "byte-lookup,entries=3", "byte-lookup,entries=9,code=block", "map-block,map_block_bits=40,pool_blocks=3",
@@ -13,6 +13,9 @@ SPECS = [
     "map-block,map_block_bits=30,pool_blocks=2,evict=lifo,code=check", "map-block,map_block_bits=32,map_pages=1024",
     "page-table,live=3,detect=any,clear=memset", "page-table,tables=1,detect=off", "qemu-fast,code=free",
     "qemu-fast,guest_limit=0x800000000000", "qemu-fast,guest_limit=0x100000000,code=block",
+    "fastmem,code=block,patch=always,how=block,flush=diff", "fastmem,patch=memory,remember=0,map=accessed,flush=diff",
+    "fastmem,guest_limit=0x100001000,patch=never,map=known,code=check", "fastmem,guest_limit=0x80c8000,code=free",
+    "views,views=2,drop_maps=3", "views,views=3,kernel=softmmu,guest_limit=0x10000000000",
 ]  # fmt: skip
 
 

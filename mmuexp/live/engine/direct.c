@@ -3,10 +3,28 @@
 
 struct direct direct;
 size_t view_at_work;
+uint64_t direct_limit;
 
 struct part { /* of an access, in one page */
     uint64_t page, vaddr, first, last;
 };
+
+static uint64_t place_of(uint64_t vaddr)
+{
+    return direct_address(vaddr);
+}
+
+void direct_start(size_t views)
+{
+    direct_limit = parameter("guest_limit");
+    if (direct_limit < UINT64_C(1) << ADDRESS_BITS)
+        moved_address = place_of;
+    if (views)
+        reserve_views(views, (direct_limit >> PAGE_BITS) + 1);
+    else
+        reserve_start(direct_limit >> PAGE_BITS, PAGE_BYTES);
+    tlb_start(DIRECT_TLB_BITS);
+}
 
 uint64_t direct_base(void)
 {
@@ -16,6 +34,11 @@ uint64_t direct_base(void)
 static size_t window_of(uint64_t page)
 {
     return view_at_work + page;
+}
+
+static int64_t shown_of(uint64_t page)
+{
+    return has_window(page) ? shown(window_of(page)) : -1;
 }
 
 static enum counter cause_of(const struct row *row, uint64_t page)
@@ -56,7 +79,12 @@ static void serve_behind(const struct row *row, const struct part *part)
 
 static void complete_above(const struct row *row, long long *registers)
 {
-    fault_counted(COUNT_faults_cross, row, row->vaddr);
+    enum counter cause = row->vaddr < direct_limit ? COUNT_faults_cross : COUNT_faults_softmmu;
+    fault_counted(cause, row, row->vaddr);
+    if (direct.patches && direct.patches(row, cause)) {
+        direct.patch(row, registers);
+        return;
+    }
     if (row->store) {
         note_store(frame_of(row->page), row->first, row->last);
         if (row->crosses)
@@ -78,7 +106,7 @@ static void device(const struct row *row, long long *registers)
 /* One fault, one page: the first in address order that needs it. Where one keeps code, the row is done whole. */
 bool direct_fault(const struct row *row, uintptr_t address, long long *registers)
 {
-    uintptr_t low = direct_base() + row->vaddr;
+    uintptr_t low = direct_base() + direct_address(row->vaddr);
     if (address < low || address >= low + row->size)
         return false;
     if (row->io) {
@@ -87,7 +115,7 @@ bool direct_fault(const struct row *row, uintptr_t address, long long *registers
     }
     if (direct.accessed)
         direct.accessed(row);
-    if (row->vaddr + (uint64_t)row->size > (uint64_t)PAGES << PAGE_BITS) {
+    if (row->vaddr > direct_limit - row->size) {
         complete_above(row, registers);
         return true;
     }
@@ -116,7 +144,7 @@ bool direct_fault(const struct row *row, uintptr_t address, long long *registers
 /* As by a load, without a fault. */
 void map_ahead(uint64_t page, uint32_t frame)
 {
-    if (shown(window_of(page)) >= 0)
+    if (!has_window(page) || shown(window_of(page)) >= 0)
         return;
     count[COUNT_mmap_calls]++;
     show_page(window_of(page), frame, writable_for_load(frame));
@@ -132,7 +160,7 @@ void compare_tables(size_t view, unsigned compared)
 /* A MAP row tells what that comparison found. */
 void compared_page(uint64_t page, uint32_t frame, unsigned kept, unsigned stale)
 {
-    int64_t before = shown(window_of(page));
+    int64_t before = shown_of(page);
     if (before < 0)
         return;
     count[before == frame ? kept : stale]++;
@@ -142,7 +170,7 @@ void compared_page(uint64_t page, uint32_t frame, unsigned kept, unsigned stale)
 
 void direct_flush_page(uint64_t page)
 {
-    if (shown(window_of(page)) >= 0)
+    if (shown_of(page) >= 0)
         unmap_windows(window_of(page), 1);
     tlb_flush_page(page);
 }
@@ -158,13 +186,13 @@ bool look_before(uint32_t i)
     uint64_t page = rows.vaddr[i] >> PAGE_BITS;
     if (direct.maps_first && !system_mode) {
         struct row row = current_row();
-        map_ahead(page, page);
+        map_ahead(page, frame_of(page));
         if (row.crosses)
-            map_ahead(row.second, row.second);
+            map_ahead(row.second, frame_of(row.second));
     }
     if (direct.is_slow && direct.is_slow(i))
         return true;
-    if (rows.flags[i] & FLAG_IO && shown(window_of(page)) >= 0)
+    if (rows.flags[i] & FLAG_IO && shown_of(page) >= 0)
         conceal(window_of(page));
     return false;
 }

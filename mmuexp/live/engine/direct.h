@@ -1,5 +1,6 @@
 /*
- * The guest's 4 GiB as a stretch of the host's, once (fastmem) or once for each value of CR3 (views): what both share.
+ * What the guest has below a limit as a stretch of the host's, once (fastmem) or once for each value of CR3 (views):
+ * what both share. An access that begins above goes to the inaccessible page behind the view, so that it faults.
  * direct_rows.h has the loops and the templates; a scheme includes it, too.
  */
 #ifndef MMUEXP_DIRECT_H
@@ -21,7 +22,17 @@ struct direct {
 };
 extern struct direct direct;
 extern size_t view_at_work; /* its first window */
+extern uint64_t direct_limit;
 
+static inline uint64_t direct_address(uint64_t vaddr)
+{
+    return vaddr < direct_limit ? vaddr : direct_limit;
+}
+static inline bool has_window(uint64_t page)
+{
+    return page < direct_limit >> PAGE_BITS;
+}
+void direct_start(size_t views); /* 0: one, and the inaccessible page is no part of the reserve */
 uint64_t direct_base(void);
 bool direct_fault(const struct row *row, uintptr_t address, long long *registers);
 void map_ahead(uint64_t page, uint32_t frame);

@@ -19,6 +19,7 @@
                  : "memory")
 
 #define CONTEXT direct_base()
+#define ADDRESS(vaddr) direct_address(vaddr)
 #define LOOP run_direct
 #define EACH_ACCESS                                                                                                    \
     if (look_before(i))                                                                                                \

@@ -12,7 +12,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { MOST_VIEWS = 256, TABLE_BITS = 10 };
+enum { MOST_VIEWS = 256 };
+#ifdef WIDE
+enum { TABLE_BITS = 9, LEVELS = 3 }; /* of the guest's page table, below its root */
+#else
+enum { TABLE_BITS = 10, LEVELS = 1 };
+#endif
 
 struct window {
     uint32_t frame;      /* + 1 that it shows; 0: inaccessible */
@@ -28,7 +33,7 @@ static window_t first_window[PAGES]; /* of a frame, + 1 */
 static struct view {
     window_t *listed; /* windows mapped since all of the view were unmapped */
     size_t listed_count, shown, tables;
-    uint16_t *shown_of_table; /* of the 2**10 windows that one page table of the guest stands for */
+    uint16_t *shown_of_table[LEVELS]; /* of the windows, or tables, that one page table of the guest stands for */
 } view[MOST_VIEWS];
 static size_t concealed; /* window + 1 */
 static int64_t mappings = 1;
@@ -58,7 +63,7 @@ void touch_window_tables(size_t w)
 {
     struct view *v = view + w / span;
     touch((uint8_t *)&window[w]);
-    touch((uint8_t *)&v->shown_of_table[w % span >> TABLE_BITS]);
+    touch((uint8_t *)&v->shown_of_table[0][w % span >> TABLE_BITS]);
 }
 
 static void make_views(size_t views, size_t pages, size_t guard_bytes)
@@ -68,7 +73,9 @@ static void make_views(size_t views, size_t pages, size_t guard_bytes)
     reserve_bytes = windows << PAGE_BITS;
     reserve = inaccessible(reserve_bytes + guard_bytes);
     count[COUNT_peak_mappings] = mappings; /* before the first row, and for good if there is none */
-    size_t tables_of_view = (pages >> TABLE_BITS) + 1;
+    size_t tables_of_view = 0;
+    for (unsigned level = 1; level <= LEVELS; level++)
+        tables_of_view += (pages >> level * TABLE_BITS) + 1;
     size_t bytes = windows * (sizeof *window + sizeof *view->listed) + views * tables_of_view * sizeof(uint16_t);
     window = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                   FLAGS_NONE | (!checked && views == 1 && ADDRESS_BITS == 32 ? MAP_POPULATE : 0), -1, 0);
@@ -76,9 +83,14 @@ static void make_views(size_t views, size_t pages, size_t guard_bytes)
         fail("no address space for the tables of %zu windows: %m", windows);
     window_t *listed = (window_t *)(window + windows);
     uint16_t *shown_of_table = (uint16_t *)(listed + windows);
-    for (size_t v = 0; v < views; v++)
-        view[v] = (struct view){.listed = listed + v * pages, .shown_of_table = shown_of_table + v * tables_of_view};
-    for (size_t w = 0; w < pages && !checked && views > 1; w += PAGE_BYTES / sizeof *window)
+    for (size_t v = 0; v < views; v++) {
+        view[v] = (struct view){.listed = listed + v * pages};
+        for (unsigned level = 0; level < LEVELS; level++) {
+            view[v].shown_of_table[level] = shown_of_table;
+            shown_of_table += (pages >> (level + 1) * TABLE_BITS) + 1;
+        }
+    }
+    for (size_t w = 0; w < pages && !checked && views > 1 && ADDRESS_BITS == 32; w += PAGE_BYTES / sizeof *window)
         touch_window_tables(w); /* the others' as rows tell pages */
 }
 
@@ -161,6 +173,18 @@ static int borders(size_t w)
     return border((int64_t)w - 1) + border(w);
 }
 
+/* A table that stands for nothing, or does so no longer, stands for nothing in its own table either. */
+static void count_shown(struct view *v, size_t place, int more)
+{
+    for (unsigned level = 0; level < LEVELS; level++) {
+        uint16_t *entries = &v->shown_of_table[level][place >>= TABLE_BITS], before = *entries;
+        *entries += more;
+        if (before && *entries)
+            return;
+        v->tables += more;
+    }
+}
+
 static void show(size_t w, uint32_t frame, bool can_write)
 {
     struct view *v = view + w / span;
@@ -170,7 +194,7 @@ static void show(size_t w, uint32_t frame, bool can_write)
         mmap(reserve + (w << PAGE_BITS), PAGE_BYTES, prot, MAP_SHARED | MAP_FIXED, ram_fd, ram_offset(frame) ^ astray));
     count[COUNT_maps]++;
     v->shown++;
-    v->tables += !v->shown_of_table[w % span >> TABLE_BITS]++;
+    count_shown(v, w % span, 1);
     mappings -= borders(w);
     window[w].frame = frame + 1;
     window[w].writable = can_write;
@@ -196,7 +220,7 @@ static void hide(size_t w)
     mappings += borders(w);
     count[COUNT_unmaps]++;
     v->shown--;
-    v->tables -= !--v->shown_of_table[w % span >> TABLE_BITS];
+    count_shown(v, w % span, -1);
     if (window[w].prev)
         window[window[w].prev - 1].next = window[w].next;
     else

@@ -23,6 +23,11 @@
 enum { KINDS = 8, LEAVES = 3, RUN_ROWS = 64, RUNS = 1 << 18, BUCKETS = 1 << 16, NO_KIND = 255 };
 enum { CODE_BYTES = 192 << 20, CODE_OF_A_RUN = RUN_ROWS * 96 + 192, STUB_BYTES = 10, CODE_OF_STUBS = 32 << 20 };
 enum { MOST_BLOCKS = 1 << 22, JUMP_BYTES = 5, NOP = 0x90 };
+#ifdef WIDE
+#define OWN_ADDRESS "\x48\x8b\x8c\xcb" /* movq ...(%rbx, %rcx, 8), %rcx */
+#else
+#define OWN_ADDRESS "\x8b\x8c\x8b" /* movl ...(%rbx, %rcx, 4), %ecx */
+#endif
 
 struct run {
     const uint8_t *code, *body; /* body: behind the check of the block */
@@ -98,11 +103,16 @@ static uint8_t *emit_count(uint8_t *to, enum counter counter, uint32_t much)
     return emit_word(emit(emit(to, "\x48\xb8", 2), &at, sizeof at), "\x48\x81\x00", 3, much);
 }
 
-/* What the stubs of a kind share. The path leaves its data in rdx, as the patched instruction does. */
+/* What the stubs of a kind share. The path leaves its data in rdx, as the patched instruction does. Where addresses are
+ * moved, the guest's own stand behind them. */
 static uint8_t *emit_shared_stub(uint8_t *to, unsigned kind)
 {
     const struct path *t = slow_template[kind];
     to = emit_word(emit(to, "\x41\x50", 2), "\x4c\x8b\x04\x25", 4, low(&stub_context)); /* push %r8; movq , %r8 */
+    if (moved_address) {
+        to = emit_word(to, "\x8b\x0c\x25", 3, low((const void *)&run_row)); /* movl run_row, %ecx */
+        to = emit_word(to, OWN_ADDRESS, sizeof OWN_ADDRESS - 1, sizeof(column_t) * CHUNK_ROWS);
+    }
     to = emit_count(to, COUNT_softmmu_accesses, 1);
 #ifdef SAVED_REGISTERS /* as a stub that calls what may change any of them: rcx, rsi, rdi, r9, r10, r11 */
     to = emit(to, "\x51\x56\x57\x41\x51\x41\x52\x41\x53", 9);
@@ -226,10 +236,11 @@ static void translate(struct run *run)
         uint32_t row = before + j;
         to =
             emit(emit_word(to, "\xc7\x04\x25", 3, low((const void *)&run_row)), &row, sizeof row); /* movl $, run_row */
+        uint32_t column = key->by_tlb && moved_address ? CHUNK_ROWS : 0;
 #ifdef WIDE
-        to = emit_word(to, "\x48\x8b\x8b", 3, sizeof(column_t) * row); /* movq 8*row(%rbx), %rcx */
+        to = emit_word(to, "\x48\x8b\x8b", 3, sizeof(column_t) * (column + row)); /* movq 8*row(%rbx), %rcx */
 #else
-        to = emit_word(to, "\x8b\x8b", 2, sizeof(column_t) * row); /* movl 4*row(%rbx), %ecx */
+        to = emit_word(to, "\x8b\x8b", 2, sizeof(column_t) * (column + row)); /* movl 4*row(%rbx), %ecx */
 #endif
 #ifdef DEPENDENT /* each address waits for the data that was loaded last, as in a linked list */
         to = emit(to, "\x83\xe2\x00\x01\xd1", 5); /* andl $0, %edx; addl %edx, %ecx */
@@ -360,7 +371,8 @@ void plan_runs(uint32_t n)
     if (moved_address) {
         static column_t *moved;
         if (!moved)
-            moved = memory(CHUNK_ROWS * sizeof *moved, PROT_READ | PROT_WRITE);
+            moved = memory(2 * CHUNK_ROWS * sizeof *moved, PROT_READ | PROT_WRITE);
+        memcpy(moved + CHUNK_ROWS, rows.vaddr, n * sizeof *moved); /* for what goes by the TLB */
         for (uint32_t i = 0; i < n; i++)
             moved[i] = moved_address(rows.vaddr[i]);
         addresses = moved;

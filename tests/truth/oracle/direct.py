@@ -1,4 +1,4 @@
-"""fastmem and views: the guest's 4 GiB lie in one stretch of the host, once, or once for each address space.
+"""fastmem and views: what the guest has below a limit lies in one stretch of the host, or in one for each space.
 
 Part of the oracle: imports the standard library only. Readings:
 
@@ -7,6 +7,8 @@ Part of the oracle: imports the standard library only. Readings:
 * map=accessed: a frame is accessed by a data row, whoever serves it; an EXEC row does not touch it.
 * how=block: dropping the block is the patch, so it comes before the access is done by the TLB. `patches` counts a site
   once; until the next EXEC row it may fault again.
+* A row that begins below the limit and ends above it is completed (faults_cross); one that begins above is inaccessible
+  (faults_softmmu). No page above is ever mapped, ahead of an access or at one.
 * A site is slow for a row of either privilege, and whatever the row touches, device or RAM.
 * views: the space that is at work stays there with any FLUSH but a CR3 write, and its view as well; an emptied view is
   still the one of its space. drop_maps: the access goes on, although its low page may just have been unmapped.
@@ -18,25 +20,34 @@ from truth.oracle.guest import PAGE, PAGES, Access, Guest
 from truth.oracle.reserve import Handler, Reserve
 from truth.oracle.softmmu import Tlb
 
-SPACE = 1 << 32
+LIMITS = {32: (1 << 32, 1 << 32), 64: (1 << 46, 1 << 38)}  # bits -> of fastmem, of each view, where none is told
 CR3 = 1  # the reason of a FLUSH row
 CAUSES = {
     "never": set(),
-    "device": {"faults_io"},
-    "memory": {"faults_io", "faults_unmapped", "faults_write"},
-    "code": {"faults_io", "faults_code"},
-    "always": {"faults_io", "faults_unmapped", "faults_write", "faults_code"},
+    "device": {"faults_io", "faults_softmmu"},
+    "memory": {"faults_io", "faults_softmmu", "faults_unmapped", "faults_write"},
+    "code": {"faults_io", "faults_softmmu", "faults_code"},
+    "always": {"faults_io", "faults_softmmu", "faults_unmapped", "faults_write", "faults_code"},
 }
 
 
-class Direct(Handler):
-    """A view of 4 GiB, which begins at host page `base`, and a TLB for what is not done in it."""
+def limit_of(guest: Guest, told: int, which: int) -> int:
+    """Where the guest's addresses end that have a place in the host's."""
+    if guest.is_wide:
+        return LIMITS[64][which] if told == LIMITS[32][which] else told
+    return min(told, LIMITS[32][which])  # a larger one leaves nothing out
 
-    FAULTS = ("faults_unmapped", "faults_write", "faults_code", "faults_cross", "faults_io")
+
+class Direct(Handler):
+    """A view of what lies below `limit`, which begins at host page `base`, and a TLB for what is not done in it."""
+
+    FAULTS = ("faults_unmapped", "faults_write", "faults_code", "faults_cross", "faults_io", "faults_softmmu")
     base = 0
 
-    def __init__(self, guest: Guest, reserve: Reserve, code: str = "page", check_after: int = 1, dirty: str = "track"):
-        super().__init__(guest, reserve, code, check_after, dirty)
+    def __init__(self, guest: Guest, limit: int, reserve: Reserve, *code: str | int):
+        super().__init__(guest, reserve, *code)
+        self.limit = limit
+        self.lacks = [] if guest.is_wide or limit < 1 << 32 else ["faults_softmmu"]
         self.tlb = Tlb(guest, 8, self.policy.noticed)
 
     def by_tlb(self, access: Access) -> None:
@@ -44,18 +55,25 @@ class Direct(Handler):
         self.n["softmmu_accesses"] += 1
         self.tlb.access(access)
 
-    def above(self, access: Access) -> bool:
-        """Does it end above the view? Then the handler completes it, each time."""
-        if access.vaddr + access.size <= SPACE:
-            return False
-        self.n["faults_cross"] += 1
+    def above(self, access: Access) -> str:
+        """Why the view does not hold all of it; empty if it does."""
+        if access.vaddr + access.size <= self.limit:
+            return ""
+        return "faults_cross" if access.vaddr < self.limit else "faults_softmmu"
+
+    def completed(self, cause: str, access: Access) -> None:
+        """A fault in which the handler does the whole access."""
+        self.n[cause] += 1
         if access.store:
             self.store_completed(access)
-        return True
+
+    def place(self, page: int) -> int | None:
+        """Where the view at work has the page."""
+        return self.base + page if page < self.limit // PAGE else None
 
     def shown(self, base: int) -> list[int]:
         """The host pages that are mapped in the view that begins here."""
-        return [position for position in self.reserve.at if base <= position < base + PAGES]
+        return [position for position in self.reserve.at if base <= position < base + self.limit // PAGE]
 
     def empty(self, base: int) -> None:
         """Unmap a whole view: one call, if it shows anything."""
@@ -67,20 +85,20 @@ class Direct(Handler):
 
     def compare_tables(self) -> None:
         """A FLUSH that keeps the view: the guest's page tables for it are compared with the emulator's copy."""
-        tables = {(position - self.base) // 1024 for position in self.shown(self.base)}
-        if tables:
-            self.n["compared_tables"] += len(tables) + 1
+        pages = [position - self.base for position in self.shown(self.base)]
+        spans = (512, 512**2, 512**3, self.guest.pages) if self.guest.is_wide else (1024, self.guest.pages)
+        self.n["compared_tables"] += sum(len({page // span for page in pages}) for span in spans)
 
     def flush_page(self, page: int) -> None:
         """The page in the view at work."""
-        if self.base + page in self.reserve.at:
+        if self.place(page) in self.reserve.at:
             self.unmap_page(self.base + page)
             self.call("munmap_calls")
         self.tlb.flush_page(page)
 
     def mapped(self, page: int) -> None:
         """A MAP row: what a comparison found out about a page that the view still shows."""
-        window = self.reserve.at.get(self.base + page)
+        window = self.reserve.at.get(self.place(page))
         if window is None:
             return
         if window.frame == self.guest.frame(page):
@@ -106,6 +124,7 @@ class Fastmem(Direct):
         remember: int = 1,
         map: str = "fault",
         flush: str = "drop",
+        guest_limit: int = 1 << 32,
         code: str = "page",
         check_after: int = 1,
         dirty: str = "track",
@@ -116,7 +135,8 @@ class Fastmem(Direct):
             raise ValueError("remember is 0 or 1, and 1 with how=block")
         if "faults_code" in CAUSES[patch] and code != "block":
             raise ValueError(f"patch={patch} needs code=block")
-        super().__init__(guest, Reserve(PAGES), code, check_after, dirty)
+        limit = limit_of(guest, guest_limit, 0)
+        super().__init__(guest, limit, Reserve(limit // PAGE), code, check_after, dirty)
         self.causes, self.by_block, self.remember = CAUSES[patch], how == "block", remember
         self.ahead, self.diff = map, flush == "diff"
         self.patched: defaultdict[tuple, set[tuple[int, bool]]] = defaultdict(set)  # block -> its patched accesses
@@ -134,11 +154,13 @@ class Fastmem(Direct):
                 self.map_ahead(page, frame)
         if site and site[1:] in self.patched.get(site[0], ()) and site not in self.not_yet:
             self.by_tlb(access)
-        elif access.io:
-            self.n["faults_io"] += 1
-            if site and "faults_io" in self.causes:
+        elif cause := "faults_io" if access.io else self.above(access):
+            if site and cause in self.causes:
+                self.n[cause] += 1
                 self.patch(site, access)
-        elif not self.above(access):
+            else:
+                self.completed(cause, access)
+        else:
             self.direct(site, access)
         self.accessed.update(piece[1] for piece in access.pieces)
 
@@ -189,7 +211,7 @@ class Fastmem(Direct):
 
     def map_ahead(self, page: int, frame: int) -> None:
         """Map a page as by a load, without a fault."""
-        if page not in self.reserve.at:
+        if self.place(page) is not None and page not in self.reserve.at:
             self.call("mmap_calls")
             self.map_page(page, page, frame)
 
@@ -210,29 +232,33 @@ class Fastmem(Direct):
 
     def totals(self) -> dict[str, int]:
         """Columns that are not events."""
-        return super().totals() | {"reserved_bytes": SPACE}
+        return super().totals() | {"reserved_bytes": self.limit}
 
 
 class Views(Direct):
-    """A view for each value of CR3, as many as there may be. View i begins at host page i * (2**20 + 1)."""
+    """A view for each value of CR3, as many as there may be. Behind each lies a page for nobody."""
 
-    def __init__(self, guest: Guest, views: int = 32, drop_maps: int = 0, kernel: str = "direct"):
+    def __init__(
+        self, guest: Guest, views: int = 32, drop_maps: int = 0, kernel: str = "direct", guest_limit: int = 1 << 32
+    ):
         if not 1 <= views <= 256 or not 0 <= drop_maps <= PAGES or kernel not in ("direct", "softmmu"):
             raise ValueError(f"views={views}, drop_maps={drop_maps}, kernel={kernel}")
-        super().__init__(guest, Reserve(views * (PAGES + 1)))
+        limit = limit_of(guest, guest_limit, 1)
+        self.span = limit // PAGE + 1
+        super().__init__(guest, limit, Reserve(views * self.span))
         self.views, self.drop_maps, self.slow_kernel = views, drop_maps, kernel == "softmmu"
         self.view_of = {0: 0}  # space -> its view, the least recently used first
         self.space = 0
         tlb = ["tlb_fills", "slow_misaligned", "slow_cross", "slow_io", "slow_code", "code_list_walks"]
-        self.lacks = [] if self.slow_kernel else ["softmmu_accesses", *tlb]
+        self.lacks += [] if self.slow_kernel else ["softmmu_accesses", *tlb]
 
     def row(self, access: Access) -> None:
         """A whole row."""
         if self.slow_kernel and not self.tlb.runs_in_user(access):
             self.by_tlb(access)
-        elif access.io:
-            self.n["faults_io"] += 1
-        elif not self.above(access):
+        elif cause := "faults_io" if access.io else self.above(access):
+            self.completed(cause, access)
+        else:
             for piece in access.pieces:
                 self.serve(self.base + piece[0], piece, access.store, "faults_unmapped")
 
@@ -253,7 +279,7 @@ class Views(Direct):
         self.tlb.flush()
         if reason != CR3:
             for view in range(self.views):
-                self.empty(view * (PAGES + 1))
+                self.empty(view * self.span)
             return
         self.n["view_switches"] += value != self.space
         if value in self.view_of:
@@ -262,11 +288,11 @@ class Views(Direct):
             view = len(self.view_of)
         else:
             view = self.view_of.pop(next(iter(self.view_of)))
-            self.evict(view * (PAGES + 1))
+            self.evict(view * self.span)
         self.view_of[value] = view  # the most recent now
-        self.space, self.base = value, view * (PAGES + 1)
+        self.space, self.base = value, view * self.span
         self.compare_tables()
 
     def totals(self) -> dict[str, int]:
         """Columns that are not events."""
-        return super().totals() | {"reserved_bytes": self.views * (SPACE + PAGE)}
+        return super().totals() | {"reserved_bytes": self.views * self.span * PAGE}

@@ -1,13 +1,13 @@
 """Hand-worked: fastmem. Traces are `micro`: blocks are 16 bytes of 4 instructions, so 0x1100 lies beside them."""
 
 from truth.oracle.code_pages import CHECKS
-from truth.oracle.direct import SPACE, Fastmem
+from truth.oracle.direct import Fastmem
 from truth.oracle.reserve import CALLS
 from truth.oracle.softmmu import COLUMNS as TLB
 from truth.rows import Case, micro, zero_but
 
 ORACLE = Fastmem
-EMPTY = ["faults_block", "faults_softmmu", "evictions"]
+EMPTY = ["faults_block", "evictions"]
 OWN = ["patches", "kept_pages", "stale_pages", "compared_tables", *CHECKS]
 ALWAYS_ZERO = ["table_bytes", "table_lines", "table_resident_bytes"]
 
@@ -15,10 +15,12 @@ SPECS = [
     "fastmem", "fastmem,flush=diff,code=block,patch=code",
     "fastmem,patch=memory,remember=0,map=accessed,flush=diff", "fastmem,map=known,dirty=none,patch=never",
 ]  # fmt: skip
+LIMIT = 0x80C8000  # in the middle of the pages that random traces touch
 TIGHT = [
-    "fastmem,code=block,patch=always,remember=0", "fastmem,code=block,patch=always,how=block,flush=diff",
+    "fastmem,code=block,patch=always,remember=0",
+    f"fastmem,code=block,patch=always,how=block,flush=diff,guest_limit={LIMIT:#x}",
     "fastmem,code=check,check_after=2,patch=memory,dirty=none", "fastmem,code=check,check_after=0,map=known,flush=diff",
-    "fastmem,code=free,flush=diff,map=accessed",
+    f"fastmem,code=free,flush=diff,map=accessed,guest_limit={LIMIT:#x}",
 ]  # fmt: skip
 
 COUNTED = ["faults_unmapped", "faults_write", "faults_code", "faults_cross", "faults_io", "maps", "unmaps", *CALLS]
@@ -27,9 +29,17 @@ ONE = dict(faults_unmapped=1, maps=1, mmap_calls=1)
 TWO = dict(faults_unmapped=2, maps=2, mmap_calls=2)
 
 
-def _case(name: str, options: str, text: str, why: str, mode: str = "system", **named: int) -> Case:
-    expect = zero_but(COUNTED, **named) | dict.fromkeys(EMPTY)
-    return Case(name, ",".join(["fastmem", *options.split()]), mode, micro(text, mode), expect, why)
+def _case(
+    name: str, options: str, text: str, why: str, mode: str = "system", bits: int = 32, limited: bool = False,
+    **named: int,
+) -> Case:  # fmt: skip
+    above = [] if limited or bits == 64 else ["faults_softmmu"]
+    expect = zero_but(COUNTED, **named) | dict.fromkeys([*EMPTY, *above])
+    return Case(name, ",".join(["fastmem", *options.split()]), mode, micro(text, mode), expect, why, bits)
+
+
+def _wide(*about: str, **named: int) -> Case:
+    return _case(*about, bits=64, **named)
 
 
 _F1 = "M1000>50 M2000>51 X1000 iL5000@2 iL5004@2 iS5000@3 L2000@2 L2004@4 X1000 iL5008@2"
@@ -61,7 +71,7 @@ SITES = [
           "VMAs: page 0, 1w, the rest.",
           **ONE, faults=3, faults_io=2, patches=2, softmmu_accesses=5, slow_io=2, slow_misaligned=1, slow_cross=1,
           tlb_fills=3, smc_stores=1, translations=1, translated_insns=4, blocks_dropped=1, retranslated_insns=0,
-          host_calls=1, peak_mappings=3, reserved_bytes=SPACE, table_bytes=0, table_lines=0),
+          host_calls=1, peak_mappings=3, reserved_bytes=1 << 32, table_bytes=0, table_lines=0),
     _case("accesses without a site", "", "M1000>50 iL5000@1 X1000 iL5000 iL5000 iL5000@255 iL5004@255",
           "Before the first EXEC row, and at position 0 twice, nothing is patched; all of position 255 is one site.",
           faults_io=4, patches=1, softmmu_accesses=2, slow_io=2, translations=1),
@@ -226,4 +236,47 @@ MAPPING = [
           compared_tables=2, kept_pages=1, code_page_data_stores=1, translations=1, protects=1, mprotect_calls=2),
 ]  # fmt: skip
 
-CASES = [*SITES, *POLICIES, *MAPPING]
+_ABOVE = "M400000>50 M7fff00000000>51 X400000 L400100@1 L7fff00000ffc@2 L7fff00000ff8@2 S7fff00000000@3 L400104@2"
+LIMITS = [
+    _case("below the limit, over it, above", "guest_limit=0x2000",
+          "M1000>50 M2000>51 X1000 L1ffc@1 L1ffe@1 L2000@1 L1ffc@1", "Ends at it: mapped. Ends above: completed, and "
+          "no site is patched. Begins there: patched, fill 1; then page 1 by the TLB, too: fill 2.", limited=True,
+          **ONE, faults_cross=1, faults_softmmu=1, patches=1, softmmu_accesses=2, tlb_fills=2, translations=1,
+          faults=3, peak_mappings=2, reserved_bytes=0x2000),
+    _case("above, and no site", "guest_limit=0x1000", "M1000>50 S1000@1 X1000 S1100 X1000 P1000 M1000>50 S1004@1",
+          "Completed twice, by a handler that sees pages: the block goes. P finds no window. Patched: fill 1, "
+          "helper.", limited=True, faults_softmmu=3, patches=1, softmmu_accesses=1, tlb_fills=1, slow_code=1,
+          code_list_walks=1, code_page_data_stores=1, smc_stores=1, translations=2, blocks_dropped=2),
+    _wide("64 bits: above the limit", "", _ABOVE, "@2 is patched, fill 1; a hit; @3 is another site, fill 2 for it "
+          "stores; page 0x400 by @2: fill 3.", **ONE, faults_softmmu=2, patches=2, softmmu_accesses=4, tlb_fills=3,
+          translations=1, reserved_bytes=1 << 46),
+    _wide("64 bits: above, never patched", "patch=never", _ABOVE, "Three faults, each completed; page 0x400 is a hit.",
+          **ONE, faults_softmmu=3, translations=1),
+    _wide("64 bits: over the limit", "", "M3ffffffff000>50 M400000000000>51 X3ffffffff000 S3ffffffffffe@1 "
+          "S3ffffffffffe@1 S400000000000@1 S3ffffffffffe@1", "Completed twice, the first drops the block beside it; "
+          "above, @1 is patched: fill 1; then by the TLB: the low page is fill 2.", faults_cross=2, faults_softmmu=1,
+          patches=1, softmmu_accesses=2, slow_cross=1, tlb_fills=2, translations=1, code_page_data_stores=1),
+    _wide("64 bits: a kernel in the upper half", "code=block patch=code", "Mffffffff81000000>50 Xffffffff81000000 "
+          "Sffffffff81000004@1 Xffffffff81000000 Sffffffff81000104@2 iLffffc90000000000@3 Xffffffff81000000",
+          "Into the block: fill 1, helper, dropped. Beside it: a hit, helper. A device faults as such wherever it is.",
+          faults_softmmu=2, faults_io=1, patches=3, softmmu_accesses=3, slow_io=1, tlb_fills=1, slow_code=2,
+          code_list_walks=2, smc_stores=1, code_page_data_stores=1, translations=2),
+    _wide("64 bits: nothing is mapped above, not even ahead", "map=known patch=never",
+          "M1000>50 M7fff00000000>51 L1000 L7fff00000000 F0 M7fff00000000>51", "One page, unmapped by F.",
+          faults_softmmu=1, maps=1, mmap_calls=1, unmaps=1, munmap_calls=1),
+    _wide("64 bits: a program with its stack above", "map=known dirty=none patch=never",
+          "X401000 L401ff8@1 S7fffffffeff8@2 S7fffffffeff0@2", "Page 0x401 just before its access.", "user",
+          faults_softmmu=2, maps=1, mmap_calls=1, translations=1),
+    _wide("64 bits: tables of four levels", "flush=diff", "M1000>50 M200000>51 M40000000>52 M8000000000>53 "
+          "L1000 L200000 L40000000 L8000000000 F0 P8000000000 F0", "4 tables, 3 directories, 2 of these, the root: 10. "
+          "Without the last page: 3, 2, 1, 1.", faults_unmapped=4, maps=4, mmap_calls=4, unmaps=1, munmap_calls=1,
+          compared_tables=17),
+    _wide("64 bits: the TLB knows pages of 52 bits", "", "M400000>50 Mffff888000400000>51 X400000 iL5000@1 "
+          "L400000@1 Lffff888000400000@1 Pffff888000400000 L400000@1 F0 M400000>50 L400000@1", "Fills 1 and 2 in one "
+          "set; FLUSH_PAGE takes the second, the first is fill 3; FLUSH: fill 4.", faults_io=1, patches=1,
+          softmmu_accesses=5, slow_io=1, tlb_fills=4, translations=1),
+    _wide("64 bits: the reserve's ends", "", "M0>50 M3ffffffff000>51 L0 L3ffffffff000", "Page 0, nothing, the last.",
+          **TWO, peak_mappings=3),
+]  # fmt: skip
+
+CASES = [*SITES, *POLICIES, *MAPPING, *LIMITS]

@@ -7,13 +7,16 @@ from truth.oracle.softmmu import COLUMNS as TLB
 from truth.rows import Case, micro, zero_but
 
 ORACLE = Views
-EMPTY = ["faults_block", "faults_softmmu"]
+EMPTY = ["faults_block"]
 DIRECT_EMPTY = ["softmmu_accesses", *TLB]  # with kernel=direct
 OWN = ["kept_pages", "stale_pages", "compared_tables", "view_switches"]
 ALWAYS_ZERO = ["table_bytes", "table_lines", "table_resident_bytes"]
 
 SPECS = ["views", "views,kernel=softmmu"]
-TIGHT = ["views,views=2,drop_maps=3", "views,views=1,kernel=softmmu", "views,views=3,drop_maps=1,kernel=softmmu"]
+TIGHT = [
+    "views,views=2,drop_maps=3,guest_limit=0x80c8000", "views,views=1,kernel=softmmu",
+    "views,views=3,drop_maps=1,kernel=softmmu",
+]  # fmt: skip
 
 COUNTED = ["faults_unmapped", "faults_write", "faults_code", "faults_cross", "faults_io", "maps", "unmaps", *CALLS]
 COUNTED += ["protects", "evictions", *DIRECT_EMPTY, "translations", "smc_stores", "code_page_data_stores", *OWN]
@@ -21,10 +24,21 @@ ONE = dict(faults_unmapped=1, maps=1, mmap_calls=1)
 SPACE = (1 << 32) + PAGE
 
 
-def _case(name: str, options: str, text: str, why: str, mode: str = "system", **named: int) -> Case:
+def _case(
+    name: str, options: str, text: str, why: str, mode: str = "system", bits: int = 32, limited: bool = False,
+    **named: int,
+) -> Case:  # fmt: skip
     empty = EMPTY if "kernel=softmmu" in options else EMPTY + DIRECT_EMPTY
-    expect = zero_but(COUNTED, **named) | dict.fromkeys(empty)
-    return Case(name, ",".join(["views", *options.split()]), mode, micro(text, mode), expect, why)
+    above = [] if limited or bits == 64 else ["faults_softmmu"]
+    expect = zero_but(COUNTED, **named) | dict.fromkeys([*empty, *above])
+    return Case(name, ",".join(["views", *options.split()]), mode, micro(text, mode), expect, why, bits)
+
+
+def _wide(*about: str, **named: int) -> Case:
+    return _case(*about, bits=64, **named)
+
+
+_KERNEL = "M400000>50 Mffffffff81000000>51 L400000u Xffffffff81000000 Lffffffff81000100 Sffffffff81000004 S400000u"
 
 
 CASES = [
@@ -82,4 +96,25 @@ CASES = [
     _case("peak_mappings: a guard behind each view", "views=2", "Mfffff000>50 Lfffff000 FA M0>51 L0",
           "0.., fffff, guard, page 0 of view 1, the rest: frames that follow one another do not join over it.",
           faults_unmapped=2, maps=2, mmap_calls=2, view_switches=1, peak_mappings=5, reserved_bytes=2 * SPACE),
+    _case("a limit below 4 GiB", "guest_limit=0x2000 views=2",
+          "M1000>50 M2000>51 L1ffc L1ffe S2000 FA M1000>50 M2000>51 M3000>52 S1000 P2000 M2000>51 P3000 X2000 S2004 "
+          "S1ffe F0",
+          "One fault for the last word; completed over the limit, and above it. A shows page 1, the rest is completed, "
+          "twice: the first takes the block. Space 0's page has one table.", limited=True, faults_unmapped=2, maps=2,
+          mmap_calls=2, faults_cross=2, faults_softmmu=2, translations=1, smc_stores=1, view_switches=2,
+          compared_tables=2, reserved_bytes=2 * 0x3000),
+    _wide("64 bits: the kernel above faults", "", _KERNEL, "Mapped; two completed, the second takes the block; opened.",
+          **ONE, faults_softmmu=2, faults_write=1, mprotect_calls=1, smc_stores=1, translations=1,
+          reserved_bytes=32 * ((1 << 38) + PAGE)),
+    _wide("64 bits: the kernel above, by its TLB", "kernel=softmmu", _KERNEL, "A load and the first store: 2 fills; "
+          "the helper takes the block.", **ONE, softmmu_accesses=2, tlb_fills=2, slow_code=1, code_list_walks=1,
+          smc_stores=1, faults_write=1, mprotect_calls=1, translations=1),
+    _wide("64 bits: spaces by all bits of CR3, tables of four levels", "",
+          "FA M1000>50 M40000000>51 L1000 L40000000 F10000000a M1000>50 L1000 FA", "The second space shows nothing "
+          "yet: no tables. A's pages: 2 tables, 2 directories, 1 above, the root.", faults_unmapped=3, maps=3,
+          mmap_calls=3, view_switches=3, compared_tables=6),
+    _wide("64 bits: a guard behind each view", "views=2 guest_limit=0x10000000000", "Mfffffff000>50 Lfffffff000 FA "
+          "M0>51 L0 Mfffffff000>52 Lfffffff000 M10000000000>53 L10000000000", "In view 0 nothing, a page, nothing, its "
+          "guard; view 1: page 0, nothing, the last page, the guard. What begins behind it is completed.",
+          faults_unmapped=3, maps=3, mmap_calls=3, faults_softmmu=1, view_switches=1, peak_mappings=7),
 ]  # fmt: skip
