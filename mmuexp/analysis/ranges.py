@@ -176,7 +176,10 @@ def owner(names: Iterable[str], classes: Mapping[str, Any]) -> str:
 
 
 def combinations(spec: str, ranges: Mapping[str, list[str] | None]) -> list[Combination]:
-    """Every strategy of the sweep, with its parameter columns. `spec` may fix further keys: map-block,evict=lifo."""
+    """Every strategy of the sweep, with its parameter columns. `spec` may fix further keys: map-block,evict=lifo.
+
+    A table of companions leaves out what it has no room for: a pool of 64 MiB a block of 64 MiB and a page.
+    """
     from mmuexp.strategy.registry import parse_spec
 
     base = parse_spec(spec)
@@ -201,11 +204,20 @@ def combinations(spec: str, ranges: Mapping[str, list[str] | None]) -> list[Comb
     found = []
     for also in extra:
         for chosen in product(*lists.values()):
-            settings = {**dict(zip(lists, chosen, strict=True)), **also}
-            text = ",".join([spec, *(f"{k}={v}" for k, v in settings.items())])
-            strategy = parse_spec(text)
+            asked = dict(zip(lists, chosen, strict=True))
+            try:
+                strategy = parse_spec(_spelled(spec, {**asked, **also}))
+            except UsageError:
+                parse_spec(_spelled(spec, asked))  # is it what was asked for that is wrong?
+                if not also:
+                    raise
+                continue
             found.append(Combination(strategy, {c: getattr(strategy, c) for c in columns}))
     return found
+
+
+def _spelled(spec: str, settings: Mapping[str, Any]) -> str:
+    return ",".join([spec, *(f"{key}={value}" for key, value in settings.items())])
 
 
 def companions_of(schemes: Iterable[Any]) -> Companions:

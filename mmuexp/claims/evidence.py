@@ -7,9 +7,12 @@ from typing import Any
 
 from mmuexp.errors import MmuexpError
 from mmuexp.events import WALK_LEVELS
+from mmuexp.guest import ADDRESS_BITS
 from mmuexp.price.host import Profile
 from mmuexp.price.priced import Priced, price
+from mmuexp.price.primitives import LEVELS
 from mmuexp.price.verdict import BreakEven, break_even, decided_by, is_sure
+from mmuexp.replay.pages import LEVELS_OF
 from mmuexp.result.declared import DeclaredBy
 from mmuexp.result.manifest import levels_of
 from mmuexp.result.table import Result, rows_of
@@ -20,6 +23,7 @@ SOFTMMU, BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST = "softmmu", "byte-lookup", "map-bloc
 QEMU_10 = "softmmu-qemu10"
 COMMITTED, COUNTED, YOURS = "committed", "counted now", "of your recordings"
 PATCHED, WIDE = "qemu-fast,kernel_offset=0x30000000", "qemu-fast,guest_limit=0x100000000"
+BITS_OF = {levels: bits for bits, levels in reversed(LEVELS_OF.items())}  # the fewest of so many levels
 SEVERAL = "several prices elsewhere in their ranges at once"
 
 
@@ -36,6 +40,11 @@ class CountedRun:
     @property
     def faults(self) -> int:
         return self.counts["faults"] or 0
+
+    @property
+    def address_bits(self) -> int:
+        """Of the guest: 32, of 64-bit guests 48 or 57, as the levels of its page table tell."""
+        return BITS_OF[self.counts.get(WALK_LEVELS) or LEVELS]
 
     def share(self, name: str) -> float:
         """A count for each access."""
@@ -102,6 +111,10 @@ class Evidence:
             for run in self.tables.get(name, ()):
                 found.setdefault((run.recording, str(run.strategy)), run)
         return list(found.values())
+
+    def wide(self, *experiments: str) -> list[str]:
+        """The recordings of guests of 64 bits."""
+        return list(dict.fromkeys(r.recording for r in self.runs(*experiments) if r.address_bits > ADDRESS_BITS))
 
     def recordings(self, *experiments: str, mode: str = "") -> dict[str, dict[str, CountedRun]]:
         """recording -> spec -> run; of one mode, if asked for."""

@@ -25,6 +25,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "verdict": finding.verdict,
         "verdicts": {host: finding.verdict_at(host) for host in finding.hosts},
         "decided_by": finding.decided_by,
+        "guests_of_64_bits": list(finding.wide),
         "sources": [vars(source) for source in finding.sources],
         "parts": [_part(part) for part in finding.parts],
     }

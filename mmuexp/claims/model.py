@@ -95,6 +95,7 @@ class Finding:
     parts: tuple[Part, ...]
     sources: tuple[Any, ...] = ()  # `evidence.Source`s that were read
     bounded: tuple[str, ...] = ()  # of which recordings counts and times are lower bounds, and what these lack
+    wide: tuple[str, ...] = ()  # recordings of guests of 64 bits, where the mail's had 32
 
     @property
     def stand_in(self) -> str:

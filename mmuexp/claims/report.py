@@ -18,7 +18,7 @@ from mmuexp.result import manifest
 
 COLUMNS = ("claim", "author", "part", "host", "recording", "quantity", "value", "unit", "text")
 VERDICT, CONDITION, CASE, DECIDED, STAND_IN = "verdict", "condition", "case", "decided by a price", "stand-in"
-BOUNDED = "lower bounds"
+BOUNDED, WIDE = "lower bounds", "guests of 64 bits"
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ def _rows(finding: Finding) -> Iterator[tuple]:
         yield "", "", "", STAND_IN, None, "", finding.stand_in
     if finding.bounded:
         yield "", "", "", BOUNDED, None, "", ", ".join(finding.bounded)
+    if finding.wide:
+        yield "", "", "", WIDE, None, "", ", ".join(finding.wide)
     for part in finding.parts:
         yield from _part_rows(part)
 
@@ -75,7 +77,8 @@ def judged(claim: Claim, evidence: Evidence) -> Finding:
     parts = tuple(claim.judge(evidence))
     tested = {case.recording.partition(" (")[0] for part in parts for case in part.cases}
     bounded = [f"{name} (it lacks {missing})" for name, missing in evidence.lacking.items() if name in tested]
-    return Finding(claim, parts, tuple(dict.fromkeys(sources)), tuple(bounded))
+    wide = evidence.wide(*claim.experiments)
+    return Finding(claim, parts, tuple(dict.fromkeys(sources)), tuple(bounded), tuple(wide))
 
 
 def chosen(only: Iterable[int] | int | None) -> list[Claim]:

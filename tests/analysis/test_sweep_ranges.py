@@ -107,6 +107,11 @@ def test_block_bits_are_shown_for_64_blocks_and_for_64_mib():
     ]
 
 
+def test_a_table_of_64_mib_ends_where_it_holds_no_block():
+    found = combinations("map-block", parse_ranges("map_block_bits=24,26,40"))
+    assert [(c.values["map_block_bits"], c.values["pool_mib"]) for c in found] == [(24, 0), (26, 0), (40, 0), (24, 64)]
+
+
 @pytest.mark.parametrize(("spec", "also"), [("map-block,pool_blocks=32", ()), ("map-block", ("pool_mib=8",))])
 def test_unless_the_pool_is_given(spec, also):
     found = combinations(spec, parse_ranges(["map_block_bits=12..13", *also]))
@@ -119,6 +124,7 @@ def test_unless_the_pool_is_given(spec, also):
         ("map-block", ["tlb_bits=4"], "has no parameter tlb_bits"),
         ("map-block,evict=lifo", ["evict=fifo,lifo"], "both fixed by -s and swept"),
         ("map-block", ["map_block_bits=12..99"], "out of range"),
+        ("map-block,pool_mib=64", ["map_block_bits=26"], "holds no block"),
         ("map-block", ["pool_blocks=1..999", "map_block_bits"], "combinations, more than"),
     ],
 )

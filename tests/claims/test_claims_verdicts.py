@@ -217,6 +217,18 @@ def test_claim_9_is_what_a_pool_costs():
     assert finding(9, evidence(free, pool_size=pool("a", {8: 2, 1 << 13: 1}))).verdict == HOLDS
 
 
+def test_a_guest_of_64_bits_is_named_and_judged_by_its_own_address_space():
+    table = finding(2, evidence(programs=[run("a", BYTE, table_bytes=1 << 36, walk_levels=4)]))
+    assert [part.verdict(part.hosts[0]) for part in table.parts] == [HOLDS, UNTESTED] and table.wide == ("a",)
+    assert [one.value for one in table.parts[1].figures] == [1 << 36]
+    both = [run("a", BYTE, table_bytes=1 << 36, walk_levels=4), run("b", BYTE, table_bytes=1 << 20)]
+    assert parts(2, evidence(programs=both)) == [HOLDS, HOLDS] and finding(2, evidence(programs=both)).wide == ("a",)
+    runs = pool("a", {8: 99, 64: 50, 1 << 13: 1})  # as above too much of 4 GiB
+    for one in runs:
+        one.counts["walk_levels"] = 4
+    assert finding(9, evidence(pool_size=runs)).verdict == HOLDS
+
+
 def devices(name: str, signals: int, **counts) -> list:
     return [run(name, SOFT, io_accesses=9, slow_io=9), run(name, BYTE, io_accesses=9, faults_io=signals, **counts)]
 
