@@ -55,7 +55,7 @@ def size(count: int | None) -> str:
     """Write a size in bytes: 65536 -> 64 KiB"""
     if count is None:
         return DASH
-    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+    for unit, power in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << power:
             whole, rest = divmod(count, 1 << power)
             return f"{significant(count / (1 << power)) if rest else f'{whole:,}'} {unit}"
@@ -72,7 +72,8 @@ def factor(ns: float, reference_ns: float) -> str:
     return f"{ratio:.2f}x faster" if ratio > 1 else f"{1 / ratio:.2f}x slower"
 
 
-UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9, "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
+UNITS |= {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40}
 
 
 def value(text: str) -> float | None:

@@ -263,8 +263,8 @@ def test_numbers_have_three_digits():
         "1.10", "48.0", "10.0", "0.0451", "100", "1,234", "0"
     ]  # fmt: skip
     assert [duration(ns) for ns in (0, 1.1e6, 999_900, 48_000)] == ["0 ns", "1.10 ms", "1.00 ms", "48.0 us"]
-    assert [size(n) for n in (0, 8192, 1 << 20, 3 << 19, 1023 << 10)] == [
-        "0 B", "8 KiB", "1 MiB", "1.50 MiB", "1,023 KiB"
+    assert [size(n) for n in (0, 8192, 1 << 20, 3 << 19, 1023 << 10, 1 << 46)] == [
+        "0 B", "8 KiB", "1 MiB", "1.50 MiB", "1,023 KiB", "64 TiB"
     ]  # fmt: skip
 
 
