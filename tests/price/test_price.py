@@ -6,7 +6,7 @@ from itertools import chain
 import pytest
 from kit.prices import NS, USER_NS, Scheme, priced, profile
 
-from mmuexp.price.host import Price, Profile, priced_at
+from mmuexp.price.host import Price, Profile, priced_at, profile_of_dict
 from mmuexp.price.priced import is_of_host, price, price_lines
 from mmuexp.price.primitives import LEVELS, PRICES, PRIMITIVES
 from mmuexp.price.verdict import Line, break_even, clear_winner, turns
@@ -290,3 +290,22 @@ def test_an_engine_is_priced_for_what_it_does(strategy):
     whole, engine = strategy.price_list(), strategy.engine_price_list()
     assert engine.keys() >= whole.keys()
     assert not [name for name, cost in engine.items() if cost.walk]
+
+
+PATCHING = {"softmmu_accesses": 3, "patches": 2, "compared_tables": 1, "checked_entries": 5, "checked_bytes": 80}
+
+
+def test_patching_comparing_and_checking_cost_what_was_measured_of_them():
+    cost = price(parse_spec("fastmem,code=check"), PATCHING, profile())
+    assert cost.handler_ns == 3 * 3 + 2 * 150 + 1 * 90 + 5 * 8 + 80 * 0.0625
+    assert cost.handler_insns == 3 * 40 + 2 * 400 + 1 * 900 + 5 * 4 + 80 * 0.5  # which the measured ns do not hang on
+    assert price(parse_spec("views"), {"compared_tables": 4}, profile()).handler_ns == 4 * 90
+
+
+def test_where_nobody_measured_them_they_cost_their_instructions():
+    old = {name: {"ns": NS[name], "source": "measured: here"} for name in NS}
+    host = profile_of_dict({"prices": old}, "there")
+    cost = price(parse_spec("fastmem,code=check"), PATCHING, host)
+    assert cost.handler_ns == cost.handler_insns * NS["insn"] == 1880 * 0.5
+    assert host.assumed("patched_access")
+    assert host.prices["patched_access"][2:4] == (10, 40)  # half and double, which the marks of a table cover
