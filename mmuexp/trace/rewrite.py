@@ -76,7 +76,8 @@ def slice_trace(path: str | os.PathLike, start: int, stop: int, output: str) -> 
             if trace.window is not None:
                 window = trace.window[0] + max(0, start - before), stop - start
             complete = "yes" if stop < trace.file_rows else trace.complete
-            writer.close(complete, window)
+            none = {key: told for key, told in _counted(trace).items() if told == "0"}  # of all rows: of none of these
+            writer.close(complete, window, none)
     return Sliced(stop - start, len(known.op), None if window == UNKNOWN else window)
 
 

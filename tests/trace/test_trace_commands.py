@@ -16,6 +16,7 @@ from mmuexp.guest import USER, Columns, Op
 from mmuexp.trace import digest, open_trace
 from mmuexp.trace.head import rows as head_rows
 from mmuexp.trace.info import info
+from mmuexp.trace.rewrite import slice_trace
 from mmuexp.trace.verify import verify
 
 META = {"mmuexp.format": "1", "mmuexp.mode": "user"}
@@ -288,6 +289,14 @@ def test_flushes_that_nobody_is_sure_of(tmp_path, cli, told, shown):
     more = {} if told is None else {"flushes_unsure": told}
     done = cli("trace", "info", write(tmp_path / "t.arrow", SYSTEM, "system", **more))
     assert [line.split(None, 1)[1].startswith(shown) for line in done.out.splitlines() if "_unsure" in line] == [True]
+
+
+@pytest.mark.parametrize(("told", "of_a_part"), [("0", "0"), ("7", None)])
+def test_of_a_part_is_known_what_is_none_of_the_whole(tmp_path, told, of_a_part):
+    whole = write(tmp_path / "t.arrow", SYSTEM, "system", flushes_unsure=told)
+    slice_trace(whole, 0, 5, str(tmp_path / "s.arrow"))
+    with open_trace(tmp_path / "s.arrow") as part:
+        assert part.metadata.get("flushes_unsure") == of_a_part
 
 
 def test_without_a_flush_there_is_none_to_be_sure_of(tmp_path, cli):
