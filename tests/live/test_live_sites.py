@@ -11,12 +11,14 @@ from kit.replays import MNEMONIC, Instruction, run, symbol
 from kit.traces import columns_of, random_trace
 from truth.rows import micro
 
+from mmuexp.guest import BATCH_ROWS
 from mmuexp.live.process import Engine
 from mmuexp.strategy.registry import parse_spec
 
 KNOWN = "M1000>50 M2000>51 M3000>52"
 RAM = "X1000 L2000@1 L2004@2 S2008@1 L3000+8@3"  # one site is loaded and stored by: two sites
 DEVICE = "X1000 iL5000@1 L2004@2 S2008@1 L3000+8@3"
+ABOVE = "Mffff888000000000>50 X1000 Lffff888000000000@1 L2004@2 S2008@1 L3000+8@3"  # of a guest of 64 bits
 AFTER = {"jmp": 5, "call": 5}
 
 
@@ -34,7 +36,9 @@ class Code(NamedTuple):
 
     def _after_address(self, i: int) -> bool:
         before = self.insns[i - 1]
-        return i > 0 and before.name == "mov" and before.operands[0] in ("ecx", "rcx") and "[rbx+" in before.operands[1]
+        return (
+            i > 0 and before.name == "mov" and before.operands[0] in ("ecx", "rcx") and "[rbx+0x" in before.operands[1]
+        )
 
     def from_(self, address: int, count: int) -> list[Instruction]:
         """So many instructions from an address on, wherever jumps lead."""
@@ -67,14 +71,14 @@ def fed(tmp_path):
     """Feeds rows to a timed engine, piece by piece; its code after each piece."""
     engines = []
 
-    def feed(spec: str, *pieces: str) -> list[Code]:
-        engine = Engine(parse_spec(spec), "system", checked=False)
+    def feed(spec: str, *pieces: str, bits: int = 32) -> list[Code]:
+        engine = Engine(parse_spec(spec), "system", checked=False, address_bits=bits)
         engines.append(engine)
         found = []
         for piece in pieces:
-            engine.feed(columns_of(micro(piece)))
+            engine.feed(columns_of(micro(piece), bits))
             found.append(code_of(engine, tmp_path))
-        feed.counts = engine.counts()
+        feed.counts, feed.engine = engine.counts(), engine
         return found
 
     yield feed
@@ -90,9 +94,10 @@ def names(code: Code) -> list[str]:
     return [one.name for one in code.accesses()]
 
 
-def test_the_instruction_is_overwritten_by_a_jump_to_a_stub(fed):
+@pytest.mark.parametrize(("bits", "patching"), [(32, DEVICE), (64, DEVICE), (64, ABOVE)])
+def test_the_instruction_is_overwritten_by_a_jump_to_a_stub(fed, bits, patching):
     """Before: one instruction with the base. After: a jump; the stub calls the TLB's path, and jumps behind it."""
-    before, after = fed("fastmem", f"{KNOWN} {RAM}", DEVICE)
+    before, after = fed("fastmem", f"{KNOWN} {RAM}", patching, bits=bits)
     assert names(before) == ["mov"] * 4
     assert names(after) == ["jmp", "mov", "mov", "mov"]
     slow, direct = after.accesses()[0], before.accesses()[0]
@@ -111,6 +116,23 @@ def test_the_instruction_is_overwritten_by_a_jump_to_a_stub(fed):
     assert after.bytes[unchanged] == before.bytes[unchanged]
     at = following.at - before.at
     assert after.bytes[at : len(before.bytes)] == before.bytes[at:]  # nothing else of what was there
+
+
+def test_a_stub_looks_the_guests_own_address_up(fed):
+    """Above the limit an address is moved for the direct map; the stub loads it from behind the moved ones."""
+    after = fed("fastmem", f"{KNOWN} {RAM}", ABOVE, bits=64)[-1]
+    engine = fed.engine
+    call = after.from_(target(after.accesses()[0]), 1)[0]
+    own = after.from_(target(call), 4)[-1]
+    assert own.operands == ("rcx", f"QWORD PTR [rbx+rcx*8+{8 * BATCH_ROWS:#x}]")
+    with open(f"/proc/{engine._process.pid}/mem", "rb") as memory:
+        memory.seek(symbol(engine.program, "addresses"))
+        addresses = int.from_bytes(memory.read(8), "little")
+        found = []
+        for row in (2, 2 + BATCH_ROWS):
+            memory.seek(addresses + 8 * row)
+            found.append(int.from_bytes(memory.read(8), "little"))
+    assert found == [1 << 46, 0xFFFF_8880_0000_0000]
 
 
 def test_every_run_of_the_block_is_overwritten_and_a_later_one_is_made_so(fed):
