@@ -51,16 +51,16 @@ LOADED = {"XDG_CACHE_HOME", "NUMBA_CACHE_DIR"}  # variables that another server 
 
 
 def _is_late(name: str) -> bool:
-    return name in LATE or name.startswith("QEMU_")
+    return name in LATE or name.startswith(("QEMU_", "PYTEST_"))  # the last say which test it is
 
 
 def _early(env: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, text) for name, text in env.items() if not _is_late(name)))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)
 def _server(env: tuple[tuple[str, str], ...]) -> socket.socket:
-    """Start the process that is forked, for one environment; it ends with us."""
+    """Start the process that is forked, for one environment; it ends with us, or when four others are wanted."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # its forks' children are ours, once it lets them go
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = {**dict(env), "PYTHONPATH": str(TESTS), "PATH": os.environ["PATH"], "OPENBLAS_NUM_THREADS": "1"}
