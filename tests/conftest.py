@@ -4,8 +4,9 @@ import os
 import signal
 
 from kit.cli import bundled, cli, folder, trace
+from kit.compiling import compiled_once
 
-__all__ = ["bundled", "cli", "folder", "trace"]
+__all__ = ["bundled", "cli", "compiled_once", "folder", "trace"]
 
 # Whoever runs the tests may have a terminal of any width, and COLUMNS tells it to every program that they start.
 os.environ.pop("COLUMNS", None)

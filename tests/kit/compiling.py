@@ -1,0 +1,46 @@
+"""Machine code that both workers want is compiled by one of them; the other waits for it, and loads it.
+
+Where none is kept yet, as in CI, the loop of a scheme takes some seconds, and what surveys a trace as many again.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from kit.places import TESTS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(request, tmp_path_factory):
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        yield
+        return
+    from mmuexp.native.jitcache import Guarded
+
+    prepare, locks = Guarded._prepare, tmp_path_factory.getbasetemp().parent  # which all workers of a run have
+
+    def prepare_in_turn(self, args):
+        function = self.dispatcher.py_func
+        with open(locks / f"{function.__module__}.{function.__qualname__}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            prepare(self, args)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Guarded, "_prepare", prepare_in_turn)
+        if [Path(arg).name for arg in request.config.args] == [TESTS.name]:
+            _share_the_loops(int(worker.removeprefix("gw")))
+        yield
+
+
+def _share_the_loops(worker: int) -> None:
+    """All tests are run: each worker begins with other schemes, so that none waits for what the other compiles."""
+    from truth.schemes import NAMES
+
+    from kit.replays import run
+    from kit.traces import random_trace
+
+    for name in (*NAMES[worker % 2 :: 2], *NAMES[1 - worker % 2 :: 2]):
+        run(random_trace(1, 20, "user"), name, "user")
