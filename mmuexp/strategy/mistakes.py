@@ -193,7 +193,8 @@ def declared(cls: type[Strategy]) -> None:
         if (layouts := getattr(cls, name)) is None and name == "WIDE_LAYOUTS":
             continue
         listed = layouts if isinstance(layouts, tuple | list) else [layouts]
-        if not all(isinstance(layout, Mapping) for layout in listed) or not layouts:
+        left_out = name == "LAYOUTS" and layouts == ()  # programs show nothing of it
+        if not all(isinstance(layout, Mapping) for layout in listed) or not (layouts or left_out):
             raise _mistake(cls, name, f"{name} is {layouts!r}", "give dicts of parameters, as ({},)")
     for one in cls.params().values():
         if unknown := [name for name in one.helps if name not in cls.columns()]:

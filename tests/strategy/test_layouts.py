@@ -6,7 +6,8 @@ from kit.places import HONEST_FILE
 import mmuexp
 from mmuexp.errors import MmuexpError
 from mmuexp.strategy import Strategy
-from mmuexp.strategy.registry import default_strategies, parse_spec
+from mmuexp.strategy.mistakes import declared
+from mmuexp.strategy.registry import all_strategies, default_strategies, parse_spec
 
 HONEST = HONEST_FILE
 POOLS = ["map-block", "map-block,pool_blocks=1024"]
@@ -36,8 +37,10 @@ def test_the_table_shows_both_and_fits_a_terminal_of_80(cli, bundled, monkeypatc
     assert list(mmuexp.compare()["strategy"]) == [str(strategy) for strategy in default_strategies("user")]
 
 
-@pytest.mark.parametrize("name", ["LAYOUTS", "SYSTEM_LAYOUTS"])
-@pytest.mark.parametrize("wrong", ["()", "3", "({'x': 1}, 2)"])
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("SYSTEM_LAYOUTS", "()"), *((f"{kind}LAYOUTS", text) for kind in ("", "SYSTEM_") for text in ("3", "({}, 2)"))],
+)
 def test_layouts_that_are_none_are_told(tmp_path, name, wrong):
     text = HONEST.read_text()
     assert '    name = "honest"\n' in text
@@ -46,6 +49,12 @@ def test_layouts_that_are_none_are_told(tmp_path, name, wrong):
     )
     with pytest.raises(MmuexpError, match=rf"own\.py:\d+: strategy honest: {name} is .*give dicts of parameters"):
         parse_spec(str(tmp_path / "own.py"))
+
+
+@pytest.mark.parametrize("cls", all_strategies().values(), ids=lambda cls: cls.name)
+def test_ours_declare_theirs_rightly(cls):
+    """That of address spaces has none for programs, which have one."""
+    declared(cls)
 
 
 def test_each_layout_of_a_registered_scheme_is_shown(tmp_path, monkeypatch):

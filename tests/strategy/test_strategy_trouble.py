@@ -19,7 +19,7 @@ from mmuexp.errors import MmuexpError
 from mmuexp.native.jitcache import Guarded
 from mmuexp.strategy.bounds import has_passed, remember_passed
 from mmuexp.strategy.mistakes import blocks_of, conflict_of
-from mmuexp.strategy.registry import all_strategies, parse_spec, strategies_of_file, strategy_class
+from mmuexp.strategy.registry import parse_spec, strategies_of_file, strategy_class
 
 TRACE = TRACES / "crossing.arrow"
 HONEST = (HONEST_FILE).read_text()
@@ -234,12 +234,6 @@ def test_files_of_one_name_in_two_folders_are_two_sources(tmp_path, monkeypatch)
         classes += strategies_of_file(honest_but(tmp_path / folder, *changes))
     remember_passed(classes[1])
     assert [has_passed(cls) for cls in classes] == [False, True]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("cls", all_strategies().values(), ids=lambda c: c.name)
-def test_flushes_of_our_schemes_drop_what_they_should(cls):
-    flushes_drop(cls())
 
 
 @pytest.mark.long
