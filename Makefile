@@ -23,7 +23,7 @@ lint: .venv/test
 # longer checks: every recording against the oracle's slices, the kernels as plain Python, the package as users install it
 check: .venv/test
 	@./.ci/need $(RECORDER_PACKAGES) $(BROWSER_PACKAGES) valgrind
-	@$(BIN)/pytest -n 2 -m long
+	@$(BIN)/pytest -n 2 --dist loadfile -m long
 
 # 200 signals at random moments of every command; minutes
 torture: .venv/test
