@@ -169,6 +169,10 @@ def test_a_worker_with_other_sources_is_refused_by_name(cluster, corpus, cli):
     assert cli("compare", "corpus/a.arrow", "-s", "softmmu", "--cluster", cluster.address).code == 1
     assert "has no worker of use: tcp://127.0.0.1:" in cli.err and "has other sources of mmuexp (process" in cli.err
     cluster.start()
+    from distributed import Client
+
+    with Client(cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)  # where the refused one is alone, a run does not wait long for another
     there = mmuexp.compare("corpus/?.arrow", SPECS, cluster=cluster.address)
     same(there, mmuexp.compare("corpus/?.arrow", SPECS))
 
