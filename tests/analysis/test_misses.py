@@ -258,7 +258,7 @@ def test_a_saved_result_is_read_back(cli, copy, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "code", "said"),
     [
-        (["--load-seed", "a..b"], 2, "no range"),
+        (["--load-seed", "a..b"], 2, "not a range"),
         (["--load-seed", "fifo"], 2, "names no whole numbers"),
         (["-s", "qemu-fast"], 2, "no direct-mapped TLB"),
         (["-o", "x.txt"], 2, "suffix"),

@@ -98,7 +98,7 @@ REFUSED = {
     "an accelerator": (["-accel", "kvm"], "-accel tcg,thread=single"),
     "a machine's accelerator": (["-machine", "pc,accel=kvm"], "-accel tcg,thread=single"),
     "too much RAM": (["-m", "5G"], "4096 MiB"),
-    "no size": (["-m", "much"], "no size"),
+    "no size": (["-m", "much"], "is not a size"),
 }
 
 

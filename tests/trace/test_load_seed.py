@@ -82,7 +82,7 @@ def test_progress_is_of_all_seeds(program):
     [
         ("load_seed=1", None, "any strategy"),
         ("load_seed=a", "softmmu", "no whole numbers"),
-        ({"load_seed": [-1]}, "softmmu", "no seed"),
+        ({"load_seed": [-1]}, "softmmu", "not a seed"),
         ({"load_seed": []}, "softmmu", "no seed is named"),
         (["load_seed=0..511", "tlb_bits=1..3"], "softmmu", "1536 combinations"),
         (["load_seed=1", "load_seed=2"], "softmmu", "given twice"),
