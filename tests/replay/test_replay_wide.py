@@ -1,10 +1,12 @@
 """A guest of 64 bits counts what one of 32 bits counts that does the same, wherever its addresses lie."""
 
+import numpy as np
 import pytest
 from kit.replays import run
-from kit.traces import columns_of, inner, random_trace, widened
+from kit.traces import columns_of, inner, load, random_trace, widened
 
 from mmuexp.errors import UsageError
+from mmuexp.guest import Columns, Op
 from mmuexp.strategy.registry import parse_spec
 
 SIZES = {"table_bytes", "table_lines", "table_resident_bytes", "reserved_bytes"}
@@ -66,6 +68,18 @@ def test_a_block_of_all_addresses_is_for_wider_guests():
     assert parse_spec("map-block,map_block_bits=31").of_guest(32).table_bytes() == 8
     with pytest.raises(UsageError, match="is for guests of 64 bits: an address of 32 bits shifted by 32"):
         parse_spec("map-block,map_block_bits=32").of_guest(32)
+
+
+@pytest.mark.parametrize(("bits", "grown"), [(32, 1 << 20), (64, 1 << 21)])
+def test_qemus_table_grows_to_4_m_entries(bits, grown):
+    """71 % of 2**20 entries are in use at the FLUSH: it doubles, but not beyond max_bits, which is 20 or 22."""
+    pages = -(-71 * (1 << 20) // 100)
+    rows = Columns(*(column.repeat(pages + 1) for column in columns_of([load(0)], bits)))
+    rows.vaddr[:] = np.arange(pages + 1, dtype=rows.vaddr.dtype) << 12
+    rows.op[-1] = Op.FLUSH
+    n = run(rows, "softmmu-qemu10,first_bits=20,min_bits=20", "user")
+    assert n["table_bytes"] == 32 * ((1 << 20) + grown) and n["flushed_entries"] == grown
+    assert n["table_resident_bytes"] == 4096 * -(-pages // 128)
 
 
 @pytest.mark.parametrize("by", [0, LOW])
