@@ -23,7 +23,7 @@ def command() -> None:
 @command.command("list")
 @format_option(("table", "json"), default="table")
 def list_(format_: str) -> None:
-    """List the schemes: name, hit path, parameters, first sentence.
+    """List the schemes: name, hit path, parameters, first sentence, and the emulators that are known by each.
 
     \b
     Examples:
@@ -44,7 +44,9 @@ def list_(format_: str) -> None:
     width = max(len(one["name"]) for one in found)
     for one in found:
         line = f"{'':<{width}}  {instructions(one['hit_insns'])} on a hit; {' '.join(one['parameters'])}"
-        click.echo(wrapped([f"{one['name']:<{width}}  {one['what']}", line]))
+        known = ", ".join(design["name"] for design in one["designs"])
+        lines = [f"{one['name']:<{width}}  {one['what']}", line, *[f"{'':<{width}}  as in: {known}"] * bool(known)]
+        click.echo(wrapped(lines))
 
 
 @command.command("show", short_help="Explain one scheme: its fast path, events, prices, parameters.")

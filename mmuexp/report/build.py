@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.claims.evidence import Evidence, runs_of
-from mmuexp.claims.gather import hosts_of, results_folder
+from mmuexp.claims.gather import DAY, hosts_of, results_folder
 from mmuexp.errors import MmuexpError
 from mmuexp.price.host import Profile, profile_of_dict
 from mmuexp.render.html.page import page
@@ -18,7 +18,8 @@ from mmuexp.render.html.sections import Details, Heading, Text
 from mmuexp.report.experiments import can_price, digest_of, experiment_sections, index_of
 from mmuexp.report.summary import summary_sections
 from mmuexp.report.sure import sure_sections
-from mmuexp.report.workloads import ours, scheme_of
+from mmuexp.report.today import needed_sections, today_sections
+from mmuexp.report.workloads import contests, ours, scheme_of
 from mmuexp.rerun.about import LIVE, read
 from mmuexp.rerun.measured import LiveTime, live_results, timed_runs
 from mmuexp.rerun.rerun import experiments
@@ -113,13 +114,21 @@ def _count(names: Sequence[str]) -> str:
 def _answers(
     saved: dict[str, dict[str, Result]], hosts: Sequence[Profile], live: Sequence[LiveTime], also: Sequence[Profile]
 ) -> list[Any]:
-    tables = {}
+    tables, of_all = {}, {}
     for name, results in saved.items():
-        first = next(iter(results.values()))
-        if first.kind == "compare" and can_price(first):
-            tables[name] = runs_of(first)
-    heading = Heading("Which scheme for a workload like yours", id="choose")
-    return [heading, *summary_sections(Evidence(tables, hosts), hosts, live, also)]
+        first, *others = (runs_of(one) if one.kind == "compare" and can_price(one) else [] for one in results.values())
+        tables[name], of_all[name] = first, [*first, *(run for runs in others for run in runs)]
+    evidence, whole = Evidence(tables, hosts), Evidence(of_all, hosts)
+    of_today = [host for host in hosts if host.name != DAY][:1]
+    of_the_day = [host for host in hosts if host.name == DAY]
+    today = [section for host in of_today for section in today_sections(whole, host, live, also)]
+    needed = [section for host in of_the_day for section in needed_sections(contests(evidence, host), host, evidence)]
+    return [
+        *[Heading("What to build today", id="today"), *today] * bool(today),
+        *[Heading("What the mail's schemes would have needed in 2004", id="needed"), *needed] * bool(needed),
+        Heading("Which scheme for a workload like yours", id="choose"),
+        *summary_sections(evidence, hosts, live, also),
+    ]
 
 
 def _claims(hosts: Sequence[Profile], results: Any) -> list[Any]:

@@ -77,8 +77,8 @@ def _table(every: Sequence[Contest], but: Sequence[Contest]) -> Table:
     others = by_kind(but)
     for kind, several in by_kind(every).items():
         mine = others.get(kind, [])
-        rows.append([Cell(f"{kind.name}: {kind.about}"), _winner(several), _by(several), _level(several)])
-        rows[-1] += [_winner(mine), _by(mine), _level(mine), _range(mine)]
+        rows.append([Cell(f"{kind.name}: {kind.about}"), _winner(several), _by(several), how_sure(several)])
+        rows[-1] += [_winner(mine), _by(mine), how_sure(mine), price_range(mine)]
     caption = "The best scheme for each kind of workload"
     return Table(HEAD, rows, caption=caption, name="workloads", groups=GROUPS, wrap=True)
 
@@ -117,7 +117,7 @@ def _by(found: Sequence[Contest]) -> Cell:
     return Cell(f"{span}x {than}", min(ratios))
 
 
-def _range(found: Sequence[Contest]) -> Cell:
+def price_range(found: Sequence[Contest]) -> Cell:
     """The prices of a fault at which every recording of the kind keeps its winner."""
     above = [one.above_ns for one in found if one.above_ns is not None]
     below = [one.below_ns for one in found if one.below_ns is not None]
@@ -133,7 +133,8 @@ def _now(found: Sequence[Contest]) -> Cell:
     return Cell(_span([words.duration(price) for price in (min(prices), max(prices))]), min(prices))
 
 
-def _level(found: Sequence[Contest]) -> Cell:
+def how_sure(found: Sequence[Contest]) -> Cell:
+    """The least sure of several recordings; they disagree where schemes differ, not settings of one."""
     levels = [one.verdict.level for one in found] + [SPLIT] * _differ(found)
     worst = max(levels, key=list(MEANINGS).index, default=words.DASH)  # the surest comes first
     return Cell(worst, mark="" if worst == SURE else "warn")
@@ -142,7 +143,7 @@ def _level(found: Sequence[Contest]) -> Cell:
 def _line(one: Contest, among: str) -> list[Any]:
     ratio = Cell(f"{one.margin:.2f}x", one.margin)
     who = [one.recording, one.kind.name, one.host, among, one.winner, one.runner_up]
-    return [*who, ratio, _level([one]), one.verdict.why, _range([one]), _now([one]), ", ".join(one.not_run)]
+    return [*who, ratio, how_sure([one]), one.verdict.why, price_range([one]), _now([one]), ", ".join(one.not_run)]
 
 
 def _span(texts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from statistics import median
 
 from mmuexp.claims.evidence import SEVERAL, CountedRun, Evidence
 from mmuexp.claims.gather import DAY
+from mmuexp.guest import ADDRESS_BITS
 from mmuexp.price.host import Profile
 from mmuexp.price.verdict import Line, turns
 from mmuexp.rerun.measured import LiveTime
@@ -33,16 +34,27 @@ MEANINGS = {  # the surest first
 
 @dataclass(frozen=True)
 class Kind:
-    """Names a kind of workload, and what stands for it: experiment -> recordings (none named: all that it has)."""
+    """Names a kind of workload, and what stands for it: experiment -> recordings (none named: all that it has);
+    `more` are recordings that only schemes of today ran on."""
 
     name: str
     about: str
     recordings: Mapping[str, tuple[str, ...]] = field(hash=False)
+    more: tuple[str, ...] = ()
+
+    def all_recordings(self, evidence: Evidence) -> list[str]:
+        """The names of all, each once."""
+        several = [names or tuple(evidence.recordings(one)) for one, names in self.recordings.items()]
+        return list(dict.fromkeys([*(name for names in several for name in names), *self.more]))
 
 
 KINDS = (
-    Kind("Compiled programs", "few pages, each mapped once", {"programs": ("gzip", "bzip2"), "ten-kernels": ()}),
+    Kind(
+        "Compiled programs", "few pages, each mapped once", {"programs": ("gzip", "bzip2"), "ten-kernels": ()},
+        ("tcc",),
+    ),
     Kind("Programs of 64 bits", "addresses of 48 bits", {"guest64": ("gzip64", "python64", "tcc64")}),
+    Kind("An interpreter", "Python", {}, ("python",)),
     Kind("A JIT", "a program that writes code as it runs", {"programs": ("luajit",)}),
     Kind("Accesses across page ends", "a program made of them", {"page-crossing": ("crossing",)}),
     Kind("Code beside data", "stores to pages with code", {"code-beside-data": ("textdata", "ownpage", "smc")}),
@@ -53,9 +65,12 @@ KINDS = (
     Kind("A desktop that idles", "programs that take turns", {"windows-habit": ("kolibri_desktop",)}),
     Kind("An early kernel", "first touches, no processes yet", {"linux-windows": ("linux_early",)}),
     Kind("A kernel that patches itself", "CR3 written every few hundred rows", {"linux-windows": ("linux_patching",)}),
-    Kind("Processes taking turns", "each CR3 write drops every translation", {"linux-windows": ("linux_user",)}),
+    Kind(
+        "Processes taking turns", "each CR3 write drops every translation", {"linux-windows": ("linux_user",)},
+        ("linux_spaces",),
+    ),
     Kind("A whole Linux boot", "from power-on to a shell and off", {"linux-boot": ()}),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,8 @@ class Contest:
     end); `fault_ns` is what one costs there now. `decided_by`: price -> the scheme that would be faster than the
     winner with that price, alone, somewhere else in its range; SEVERAL: with several. `not_run`: schemes of ours that
     have no counts of it. `elsewhere`: another host -> the scheme that wins there, if it is another. `faults`: spec ->
-    host faults for each 1,000 accesses.
+    host faults for each 1,000 accesses. `bits`: of the guest. `live`: how many times faster than QEMU's TLB the winner
+    was by the clock.
     """
 
     kind: Kind
@@ -90,6 +106,8 @@ class Contest:
     elsewhere: dict[str, str] = field(default_factory=dict, hash=False)
     faults: dict[str, float] = field(default_factory=dict, hash=False)
     verdict: Verdict = Verdict("", "")
+    bits: int = ADDRESS_BITS
+    live: float | None = None
 
     @property
     def winner(self) -> str:
@@ -126,12 +144,9 @@ def contests(
             for recording, runs in evidence.recordings(experiment).items():
                 entered = [run for run in runs.values() if run.strategy.name != without]
                 if (not names or recording in names) and len(entered) > 1 and entered[0].counts["accesses"]:
-                    one = _contest(kind, recording, _best_of_each(entered, host), host)
-                    winners = {at.name: _best_of_each(entered, at)[0].strategy for at in also}
                     ran = {run.strategy.name for run in entered} | {without}
-                    # a scheme in another setting is the same winner
-                    others = {at: str(spec) for at, spec in winners.items() if spec.name != scheme_of(one.winner)}
-                    one = replace(one, not_run=tuple(name for name in expected if name not in ran), elsewhere=others)
+                    one = contest_of(kind, recording, entered, host, also)
+                    one = replace(one, not_run=tuple(name for name in expected if name not in ran))
                     if len(one.ns) > 1:
                         found.append(replace(one, verdict=judge(one, live, today=host.name != DAY)))
     return found
@@ -154,6 +169,16 @@ def _best_of_each(runs: Sequence[CountedRun], host: Profile) -> list[CountedRun]
     for run in sorted(runs, key=lambda one: one.ns(host)):
         best.setdefault(run.strategy.name, run)
     return list(best.values())
+
+
+def contest_of(
+    kind: Kind, recording: str, entered: Sequence[CountedRun], host: Profile, also: Sequence[Profile] = ()
+) -> Contest:
+    """Rank the schemes that ran on a recording, each in its best setting, and see who would win at other hosts."""
+    one = _contest(kind, recording, _best_of_each(entered, host), host)
+    winners = {at.name: _best_of_each(entered, at)[0].strategy for at in also}
+    # a scheme in another setting is the same winner
+    return replace(one, elsewhere={at: str(s) for at, s in winners.items() if s.name != scheme_of(one.winner)})
 
 
 def _contest(kind: Kind, recording: str, runs: Sequence[CountedRun], host: Profile) -> Contest:
@@ -186,7 +211,7 @@ def typical_error(live: Iterable[LiveTime]) -> float | None:
 
 def judge(contest: Contest, live: Sequence[LiveTime], *, today: bool = True) -> Verdict:
     """How sure the winner of a contest is. What was measured, prices too, speaks for hosts of `today` alone."""
-    tried = _tried(contest, live) if today else {}
+    tried = tried_together(contest, live) if today else {}
     first, others = tried.get(contest.winner), [spec for spec in contest.ns if spec != contest.winner]
     faster = [spec for spec in others if first and spec in tried and tried[spec].high < first.low]
     if faster:
@@ -209,7 +234,7 @@ def judge(contest: Contest, live: Sequence[LiveTime], *, today: bool = True) -> 
     return Verdict(SURE, f"{over}{beyond}; no prices within their ranges turn it")
 
 
-def _tried(contest: Contest, live: Sequence[LiveTime]) -> dict[str, LiveTime]:
+def tried_together(contest: Contest, live: Sequence[LiveTime]) -> dict[str, LiveTime]:
     """What was measured of a contest, by spec: of the run that had the winner, and most of the others beside it."""
     runs: dict[int, dict[str, LiveTime]] = {}
     for one in live:

@@ -6,9 +6,11 @@ from fractions import Fraction
 from typing import Any
 
 from mmuexp.render import words
+from mmuexp.render.clock import NOT_MEASURABLE
 from mmuexp.rerun.about import AnswerFigure, AnswerTable, Choice, Shown, TableColumn
 from mmuexp.rerun.choice import Rows, is_chosen
 from mmuexp.result.expression import Expression, Number
+from mmuexp.result.table import LIVE
 from mmuexp.result.turns import Row, Turn, stem
 
 # of (turn, value) by value, the least first; the median is one of them, the lower where two stand in the middle
@@ -40,6 +42,8 @@ def figure_text(figure: AnswerFigure, rows: Rows) -> str:
     expression = rows.parse(figure.value, what, compares=figure.words is not None)
     found = list(rows.values(expression, figure))
     if not found:
+        if any(term.column in LIVE for term in expression.terms):  # an empty cell: less than the noise of the loop
+            return NOT_MEASURABLE
         raise rows.about.error("has no value in any row that it chooses", what)
     if figure.words:
         return figure.words[0 if all(value for _, value in found) else 1]

@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from mmuexp.strategy import Strategy
+from mmuexp.strategy.designs import designs_of
 
 OF_COSTS = """\
 Costs of one, in primitives (a host profile holds ns for each). Counts that are not columns are sums over RAM
@@ -23,6 +24,7 @@ def summary(cls: type[Strategy]) -> dict[str, Any]:
         "hit_insns": cls().hit_insns(),
         "parameters": list(cls.params()),
         "what": _text(cls).partition("\n")[0].removeprefix(f"{cls.name}: "),
+        "designs": [one._asdict() for one in designs_of(cls.name)],
     }
 
 
@@ -92,6 +94,12 @@ def as_text(about: dict[str, Any]) -> str:
         lines.append(f"        {p['help']}")
     if not about["parameters"]:
         lines.append("    none")
+    if about["designs"]:
+        lines += ["", "Designs that it is the model of:", ""]
+        width = max(len(one["name"]) for one in about["designs"])
+        for one in about["designs"]:
+            lines.append(f"    {one['name']:<{width}}  {one['guest']}: {one['spec']}")
+            lines += [f"    {'':<{width}}  {one['differs']}"] * bool(one["differs"])
     lines += ["", "Events it counts:", ""]
     width = max(map(len, about["events"]), default=0)
     lines += [f"    {name:<{width}}  {text}" for name, text in about["events"].items()]

@@ -7,6 +7,7 @@ from kit.places import RESULTS
 from mmuexp.rerun import measured
 from mmuexp.rerun.about import LIVE
 from mmuexp.result.saved import load
+from mmuexp.result.table import LIVE as LIVE_COLUMNS
 from mmuexp.result.table import Result, make_frame
 
 
@@ -78,4 +79,9 @@ def test_an_answer_may_tell_what_was_measured(cli, folder):
     accesses = load("live/own.csv").frame["accesses"][0]
     assert cli("rerun", "mine").code == 0
     assert f"map-block faults {accesses} times" in (folder / "report.md").read_text()
+    edit(folder, '"softmmu:accesses", of', '"softmmu:live_ns_per_access", of')
+    frame = load("live/own.csv").frame.assign(**dict.fromkeys(LIVE_COLUMNS, 1.0) | {LIVE_COLUMNS[0]: None})
+    frame.to_csv("live/own.csv", index=False)
+    assert cli("rerun", "mine", "--saved").code == 0
+    assert "map-block faults not measurable times" in (folder / "report.md").read_text()
     assert "own.csv" not in (folder / "report.md").read_text()
