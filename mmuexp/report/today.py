@@ -7,16 +7,17 @@ from typing import Any
 
 from mmuexp.claims.evidence import SOFTMMU, CountedRun, Evidence
 from mmuexp.events import WALK_LEVELS
+from mmuexp.guest import ADDRESS_BITS
 from mmuexp.price.host import Profile
 from mmuexp.price.primitives import LEVELS
 from mmuexp.price.verdict import BELOW
 from mmuexp.render import words
 from mmuexp.render.html.sections import Cell, Heading, Table, Text
 from mmuexp.report.summary import how_sure, price_range
-from mmuexp.report.workloads import KINDS, Contest, Kind, by_kind, contest_of, judge, scheme_of, tried_together
+from mmuexp.report.workloads import KINDS, Contest, Kind, by_kind, contest_of, judge, ours, scheme_of, tried_together
 from mmuexp.rerun.measured import LiveTime
 from mmuexp.strategy.designs import DESIGNS, names_of
-from mmuexp.strategy.registry import TODAY
+from mmuexp.strategy.registry import TODAY, all_strategies
 
 EXPERIMENTS = ("today", "guest64")  # whose runs answer it; one that is not there is left out
 QEMU = "softmmu-qemu10"
@@ -59,6 +60,9 @@ def today_sections(
         f" the prices of {host.name}. A guest of 32 bits is i386, one of 64 bits x86-64."
     )
     told = [lead, *(f"No recording of a guest of {bits} bits was run." for bits in missing)]
+    told += [
+        f"Not run on guests of {bits} bits: {', '.join(names)}." for bits in WIDTHS if (names := _not_run(found, bits))
+    ]
     caption = "The scheme of today that takes least, for each kind of workload"
     designs = _designs(evidence, host)
     return [
@@ -109,6 +113,13 @@ def _is_bound(strategy: Any) -> bool:
 
 def _of(found: Sequence[Contest], bits: int) -> list[Contest]:
     return [one for one in found if one.bits == bits]
+
+
+def _not_run(found: Sequence[Contest], bits: int) -> list[str]:
+    """Schemes of today that no recording of this width ran under; none where there is no recording."""
+    ran = {scheme_of(spec) for one in _of(found, bits) for spec in one.ns}
+    today = [name for name in ours() if all_strategies()[name].GROUP == TODAY]
+    return [name for name in today if ran and name not in ran]
 
 
 def _by_clock(one: Contest, live: Sequence[LiveTime]) -> float | None:
@@ -183,7 +194,7 @@ def _needed(one: Contest, evidence: Evidence, host: Profile) -> list[Any] | None
     runs = [run for run in evidence.runs(*one.kind.recordings) if run.recording == one.recording]
     base = next((run for run in runs if str(run.strategy) == SOFTMMU), None)
     mine = min((r for r in runs if r.strategy.name in MAIL), key=lambda run: run.ns(host), default=None)
-    if base is None or mine is None:
+    if base is None or mine is None or bits_of(mine) != ADDRESS_BITS:  # there was no guest of 64 bits in the mail
         return None
     even, time = mine.even(base, host), mine.ns(host) / base.ns(host)
     below = even.fault_ns if even.wins == BELOW else None

@@ -49,12 +49,8 @@ class Kind:
 
 
 KINDS = (
-    Kind(
-        "Compiled programs", "few pages, each mapped once", {"programs": ("gzip", "bzip2"), "ten-kernels": ()},
-        ("tcc",),
-    ),
+    Kind("Compiled programs", "few pages, each mapped once", {"programs": ("gzip", "bzip2"), "ten-kernels": ()}),
     Kind("Programs of 64 bits", "addresses of 48 bits", {"guest64": ("gzip64", "python64", "tcc64")}),
-    Kind("An interpreter", "Python", {}, ("python",)),
     Kind("A JIT", "a program that writes code as it runs", {"programs": ("luajit",)}),
     Kind("Accesses across page ends", "a program made of them", {"page-crossing": ("crossing",)}),
     Kind("Code beside data", "stores to pages with code", {"code-beside-data": ("textdata", "ownpage", "smc")}),

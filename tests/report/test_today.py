@@ -74,7 +74,11 @@ def test_both_widths_and_the_clock():
     wide = [run(spec, "gzip64", **{WALK_LEVELS: 4}) for spec in ALL[:2]]
     live = [LiveTime("gzip", ALL[0], 6.0, 5.9, 6.1, 6.0), LiveTime("gzip", KNOWN, 2.0, 1.9, 2.1, 2.0)]
     live.append(LiveTime("gzip64", "page-table", 1.0, 0.9, 1.1, 1.0, run=1))
-    build, _ = tables(*map(run, ALL), *wide, live=live)
+    runs = [*map(run, ALL), *wide]
+    build, _ = tables(*runs, live=live)
+    told = today_sections(Evidence({"today": runs}, []), host(), live)[0].paragraphs
+    assert "Not run on guests of 32 bits: views." in told
+    assert "Not run on guests of 64 bits: fastmem, views." in told
     assert [(row[0].text, row[2].text, row[5].text) for row in build.rows] == [
         ("32 bits", KNOWN, "3.00x"),
         ("64 bits", "page-table", "-"),
