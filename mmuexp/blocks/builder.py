@@ -14,7 +14,7 @@ U = np.uint64  # of what arrays are indexed by: for a signed index numba looks a
 TABLE_BITS = 17  # places for shapes, by a hash of what they are: at most half of them are taken
 
 # what `_find` keeps between rows, and returns beside it
-ROW, RUNS, ACCESSES, OTHERS, SHAPES, SITES, LAST, BEFORE = range(8)
+ROW, RUNS, ACCESSES, CHANGES, OTHERS, SHAPES, SITES, LAST, BEFORE = range(9)
 
 
 class Builder:
@@ -40,11 +40,11 @@ class Builder:
         rows, at = len(columns.op), 0
         columns = Columns(*(for_kernels(c, dtype) for c, dtype in zip(columns, self._dtypes, strict=True)))
         run = np.empty(rows, np.uint16)  # of all pieces, one behind another
-        vaddr = zeros(rows + MOST_SITES, self._dtypes.vaddr)  # the same
+        steps = np.empty(rows + 1, self._dtypes.vaddr)  # the same
         while at < rows or not rows:
             if self._batches == self._group_batches:
                 self._begin()
-            made = self._feed(Columns(*(column[at:] for column in columns)), run[at:], vaddr[at:])
+            made = self._feed(Columns(*(column[at:] for column in columns)), run[at:], steps[at:])
             if made.rows or not rows:
                 yield made
                 self._batches += 1
@@ -54,21 +54,21 @@ class Builder:
             elif not rows:
                 return
 
-    def _feed(self, columns: Columns, run: np.ndarray, vaddr: np.ndarray) -> Runs:
+    def _feed(self, columns: Columns, run: np.ndarray, steps: np.ndarray) -> Runs:
         rows, state = len(columns.op), self._state
         changed, others = np.zeros((rows >> 6) + 2, np.uint64), np.empty(rows, np.int32)
-        state[[ROW, RUNS, ACCESSES, OTHERS, LAST]] = 0
+        state[[ROW, RUNS, ACCESSES, CHANGES, OTHERS, LAST]] = 0
         state[BEFORE] = state[SHAPES]
         _find(
             *columns, self._table, self._follower, self._site_vaddr, *self._shapes, *self._sites, state,
-            run, vaddr, changed, others,
+            run, steps, changed, others,
         )  # fmt: skip
-        row, runs, accesses, other, shapes, sites, _, before = (int(each) for each in state)
+        row, runs, accesses, changes, other, shapes, sites, _, before = (int(each) for each in state)
         known = Shapes._make(each[: shapes + 1] for each in self._shapes)
         known = known._replace(first_site=self._shapes.first_site[: shapes + 2])
         where = others[:other]
         return Runs(
-            row, run[:runs], vaddr[: accesses + MOST_SITES], changed, Columns(*(column[where] for column in columns)),
+            row, run[:runs], accesses, changed, steps[: changes + 1], Columns(*(column[where] for column in columns)),
             known, Sites(*(each[:sites] for each in self._sites)), before,
         )  # fmt: skip
 
@@ -130,10 +130,10 @@ def _find(
     table: np.ndarray, follower: np.ndarray, site_vaddr: np.ndarray,
     shape_vaddr: np.ndarray, shape_size: np.ndarray, shape_insns: np.ndarray, shape_flags: np.ndarray,
     first_site: np.ndarray, site_size: np.ndarray, site_insns: np.ndarray, site_op: np.ndarray, site_flags: np.ndarray,
-    state: np.ndarray, run: np.ndarray, vaddr: np.ndarray, changed: np.ndarray, others: np.ndarray,
+    state: np.ndarray, run: np.ndarray, steps: np.ndarray, changed: np.ndarray, others: np.ndarray,
 ) -> None:  # fmt: skip
     """Cut the rows into runs, up to the one whose shape there is no room for; `state` says how far it came."""
-    rows, i, runs, accesses, other, last = U(len(ops)), U(0), U(0), U(0), U(0), U(0)
+    rows, i, runs, accesses, changes, other, last = U(len(ops)), U(0), U(0), U(0), U(0), U(0), U(0)
     shapes, sites, before = U(state[SHAPES]), U(state[SITES]), site_vaddr.dtype.type(0)
     while i < rows:
         block = _is_block(ops[i], pages[i], sizes[i])
@@ -184,10 +184,11 @@ def _find(
             now = vaddrs[data + k]
             then = before if new else site_vaddr[first + k]
             changed[accesses >> U(6)] |= U(now != then) << (accesses & U(63))
-            vaddr[accesses] = site_vaddr[first + k] = before = now
-            accesses += U(1)
+            steps[changes] = now - then
+            site_vaddr[first + k] = before = now
+            accesses, changes = accesses + U(1), changes + U(now != then)
         i = data + count
-    state[ROW], state[RUNS], state[ACCESSES], state[OTHERS] = i, runs, accesses, other
+    state[ROW], state[RUNS], state[ACCESSES], state[CHANGES], state[OTHERS] = i, runs, accesses, changes, other
     state[SHAPES], state[SITES] = shapes, sites
 
 

@@ -46,10 +46,12 @@ class Runs(NamedTuple):
 
     rows: int
     run: np.ndarray  # uint16[runs], the number of each one's shape, or OTHER
-    # uint32[accesses + MOST_SITES], of the data rows of all runs but OTHER; the last say nothing. uint64 of 64 bits
-    vaddr: np.ndarray
-    changed: np.ndarray  # uint64[accesses / 64 + 2], a bit for each from the lowest on: is its address another than the
-    # site had the last time? Where the shape appears for the first time: than the data row before it in the batch had
+    accesses: int  # data rows of all runs but OTHER
+    # uint64[accesses / 64 + 2], a bit for each from the lowest on: is its address another than its *base*? That is the
+    # one that its site had the last time; where the shape appears for the first time, the one that the data row before
+    # it in the batch has, at first 0
+    changed: np.ndarray
+    steps: np.ndarray  # uint32[bits that are set + 1], how far each is from its base; uint64 of 64 bits
     others: Columns  # the rows of OTHER
     shapes: Shapes  # of the group so far
     sites: Sites

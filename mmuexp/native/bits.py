@@ -25,6 +25,33 @@ def _count_ones(_, bits):
     return types.uint64(types.uint64), generate
 
 
+@intrinsic  # two instructions: a loop that counts would look first whether the arrays overlap
+def _copy_eight(_, to, at, source, start):
+    def generate(context, builder, signature, args):
+        eight = ir.VectorType(ir.IntType(32), 8).as_pointer()
+        places = []
+        for kind, array, index in ((to, args[0], args[1]), (source, args[2], args[3])):
+            data = context.make_array(kind)(context, builder, array).data
+            places.append(builder.bitcast(builder.gep(data, [index]), eight))
+        builder.store(builder.load(places[1], align=4), places[0], align=4)
+        return context.get_dummy_value()
+
+    return types.void(to, types.uint64, source, types.uint64), generate
+
+
+def plain_copy_eight(to: np.ndarray, at: np.uint64, source: np.ndarray, start: np.uint64) -> None:
+    """`copy_eight` where nothing is compiled."""
+    to[int(at) : int(at) + 8] = source[int(start) : int(start) + 8]
+
+
+@inside
+def _compiled_copy(to, at, source, start):
+    _copy_eight(to, at, source, start)
+
+
+copy_eight = plain_copy_eight if numba.config.DISABLE_JIT else _compiled_copy  # of two uint32 arrays, from these places
+
+
 def plain_lowest_bit(bits: np.uint64) -> np.uint64:
     """`lowest_bit` where nothing is compiled."""
     return np.uint64((int(bits) & -int(bits)).bit_length() - 1)

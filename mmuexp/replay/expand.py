@@ -8,7 +8,7 @@ from mmuexp.blocks.runs import OTHER
 from mmuexp.guest import PAGE_BITS, Op
 from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, inside, kept
-from mmuexp.replay.firsts import END_ACCESS, END_OTHER, END_PART, END_ROW, END_RUN, Rows
+from mmuexp.replay.firsts import END_ACCESS, END_OTHER, END_PART, END_ROW, END_RUN, Rows, packed_row
 from mmuexp.replay.keys import ACCESS, KINDS, MISALIGNED, ODD
 from mmuexp.replay.shapes import (
     COUNT,
@@ -21,9 +21,9 @@ from mmuexp.replay.shapes import (
     SIZE,
     VADDR,
     alignment_of,
-    columns_of,
     kind_of,
 )
+from mmuexp.replay.survey_scan import other_row
 
 
 @inside
@@ -48,17 +48,15 @@ def expand(w: Any, place: np.ndarray, stop: Number, to: Rows) -> None:
         shape, i = u8(w.run[u8(run)]), u8(row)
         if shape == OTHER:
             o = u8(other)
-            to.vaddr[i], to.size[i], to.insns[i] = w.other_vaddr[o], w.other_size[o], w.other_insns[o]
-            to.op[i], to.flags[i], to.key[i], to.form[i] = w.other_op[o], w.other_flags[o], w.other_frame[o], ODD
+            to.vaddr[i], to.about[i], to.key[i], to.form[i] = w.other_vaddr[o], other_row(w, o), w.other_frame[o], ODD
             row, run, other = row + 1, run + 1, other + 1
             continue
         about = shape << u8(PLACE_BITS)
         has = np.int64(w.shape[about | u8(HAS_BLOCK)])
         if part < has:
             size = w.shape[about | u8(SIZE)]
-            to.vaddr[i], to.size[i], to.insns[i] = w.shape[about | u8(VADDR)], size, w.shape[about | u8(INSNS)]
-            to.op[i], to.flags[i] = Op.EXEC, w.shape[about | u8(FLAGS)]
-            to.key[i], to.form[i] = w.shape[about | u8(NUMBER)], size
+            to.vaddr[i], to.key[i], to.form[i] = w.shape[about | u8(VADDR)], w.shape[about | u8(NUMBER)], size
+            to.about[i] = packed_row(size, w.shape[about | u8(INSNS)], Op.EXEC, w.shape[about | u8(FLAGS)])
             row, part = row + 1, part + 1
         count = np.int64(w.shape[about | u8(COUNT)]) + has - part
         first = np.int64(w.shape[about | u8(FIRST)]) + part - has
@@ -69,8 +67,7 @@ def expand(w: Any, place: np.ndarray, stop: Number, to: Rows) -> None:
             k = lowest_bit(bits)
             bits &= bits - u8(1)
             i, packed, vaddr = u8(row) + k, w.site[u8(first) + k], w.vaddr[u8(access) + k]
-            to.vaddr[i] = vaddr
-            to.size[i], to.insns[i], to.op[i], to.flags[i] = columns_of(packed)
+            to.vaddr[i], to.about[i] = vaddr, packed
             to.key[i], to.form[i] = _key_and_form(packed, vaddr)
         row, access = row + some, access + some
         if some == count:

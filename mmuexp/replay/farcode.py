@@ -29,31 +29,29 @@ class Near(NamedTuple):
     is_first: Number  # is the execution its block's first in the generation, 0 or 1
     is_far: Number  # 0 or 1
     place: Number  # of its block's address among the generations; 0: there is none
-    accesses: Number  # of the execution
 
 
 # What was never executed is of generation 0, which is more than one before the first.
-NOTHING_YET = Near(2, 0, 0, 0, 0, 0, 0)
+NOTHING_YET = Near(2, 0, 0, 0, 0, 0)
 NEAR: Any = Near._make(map(np.int64, NOTHING_YET))
 
 
 @inside
 def enter(near: Near, generations: np.ndarray, address: Number) -> Near:
     """Begin the execution of a block; `generations` has the last in which each was executed, by the number of its
-    address and one. There are no branches: who is near cannot be guessed."""
-    place = np.uint64(near.place)
-    generations[place] = near.generation if near.accesses else generations[place]
-    new = near.new + near.is_first * near.accesses
-    over = np.int64(new >= GENERATION)
-    generation = near.generation + over
-    here = np.int64(address) + 1
-    age = generation - generations[np.uint64(here)]
-    new = np.int64(0) if over else new
-    return Near(generation, new, near.far_accesses, np.int64(age != 0), np.int64(age > 1), here, np.int64(0))
+    address and one."""
+    over = near.new >= GENERATION
+    generation, new = near.generation + np.int64(over), np.int64(0) if over else near.new
+    place = np.int64(address) + 1
+    age = generation - generations[np.uint64(place)]
+    return Near(generation, new, near.far_accesses, np.int64(age != 0), np.int64(age > 1), place)
 
 
 @inside
-def access(near: Near, count: Number) -> Near:
+def access(near: Near, generations: np.ndarray, count: Number) -> Near:
     """Add RAM accesses to the execution at hand."""
+    if not near.is_first or not count:
+        return near
+    generations[np.uint64(near.place)] = near.generation
     far = near.far_accesses + near.is_far * count
-    return Near(near.generation, near.new, far, near.is_first, near.is_far, near.place, near.accesses + count)
+    return Near(near.generation, near.new + count, far, near.is_first, near.is_far, near.place)

@@ -20,7 +20,7 @@ from mmuexp.blocks.runs import OTHER
 from mmuexp.emulator.state import PageTable, new_page_table, zeros
 from mmuexp.guest import PAGE_BITS, PAGES, USER
 from mmuexp.native.jitcache import Number, guarded, inside, kept
-from mmuexp.replay.firsts import END_OTHER, END_PART, END_ROW, END_RUN, Rows, room_for
+from mmuexp.replay.firsts import END_OTHER, END_PART, END_ROW, END_RUN, Rows, packed_row, room_for
 from mmuexp.replay.shapes import COUNT, FLAGS, HAS_BLOCK, INSNS, NUMBER, PLACE_BITS, SIZE, VADDR
 
 JUMPS = 1 << 12  # places of the jump cache
@@ -91,8 +91,8 @@ def _find(
                 n = u8(count)
                 found[n] = i
                 size = w.shape[about | u8(SIZE)]
-                rows.vaddr[n], rows.size[n], rows.insns[n] = vaddr, size, w.shape[about | u8(INSNS)]
-                rows.op[n], rows.flags[n], rows.key[n], rows.form[n] = 2, flags, w.shape[about | u8(NUMBER)], size
+                rows.vaddr[n], rows.key[n], rows.form[n] = vaddr, w.shape[about | u8(NUMBER)], size
+                rows.about[n] = packed_row(size, w.shape[about | u8(INSNS)], 2, flags)
                 count += 1
                 entered[where] = epoch
                 jumps[at] = now

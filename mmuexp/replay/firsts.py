@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmuexp.native.jitcache import Number, inside
+
 ERA_ROWS = 1 << 13
 PIECE = 1 << 6  # rows that are looked up together: a bit each of what is not known
 TOGETHER = 2  # eras whose rows are made at once, where a scheme must read them
@@ -26,17 +28,30 @@ class Rows(NamedTuple):
     """Holds rows as the loop reads them, an array a column; `key` and `form`: keys.py."""
 
     vaddr: np.ndarray  # uint32
-    size: np.ndarray  # uint16
-    insns: np.ndarray  # uint8
-    op: np.ndarray  # uint8
-    flags: np.ndarray  # uint8
+    about: np.ndarray  # uint64, the other columns in one word, as `packed_row` makes it
     key: np.ndarray  # uint32
     form: np.ndarray  # uint16
 
 
-ROWS: Any = Rows._make(map(np.dtype, ("u4", "u2", "u1", "u1", "u1", "u4", "u2")))
+ROWS: Any = Rows._make(map(np.dtype, ("u4", "u8", "u4", "u2")))
+OP_AT, SIZE_AT, INSNS_AT, FLAGS_AT = 24, 32, 48, 56  # in `about`; what is below the op says nothing here
 
 
 def room_for(rows: int) -> Rows:
     """Make arrays for so many rows."""
     return Rows(*(np.empty(rows, dtype) for dtype in ROWS))
+
+
+@inside
+def packed_row(size: Number, insns: Number, op: Number, flags: Number) -> Number:
+    """Put columns into one word."""
+    u8 = np.uint64
+    return u8(op) << u8(OP_AT) | u8(size) << u8(SIZE_AT) | u8(insns) << u8(INSNS_AT) | u8(flags) << u8(FLAGS_AT)
+
+
+@inside
+def columns_of(about: Number) -> tuple[Number, Number, Number, Number]:
+    """Take size, insns, op and flags of a row."""
+    u8 = np.uint64
+    size, insns = about >> u8(SIZE_AT) & u8(0xFFFF), about >> u8(INSNS_AT) & u8(0xFF)
+    return np.int64(size), np.int64(insns), np.int64(about >> u8(OP_AT) & u8(0xFF)), np.int64(about >> u8(FLAGS_AT))

@@ -38,7 +38,7 @@ from mmuexp.emulator.state import (
 from mmuexp.guest import BATCH_ROWS, IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
 from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.replay.entries import Entries
-from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_ROW, PIECE, TOGETHER, Rows
+from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_ROW, PIECE, TOGETHER, Rows, columns_of
 from mmuexp.replay.keys import ALIGNED, KINDS, PLAIN_KINDS, is_block
 from mmuexp.replay.known import is_known, remember_block, unknown_rows
 
@@ -93,7 +93,7 @@ def whole(answer: int) -> int:
 @kernel
 def user_of(c: Any, r: Rows, i: int) -> int:
     """Tell whether row `i` runs in user mode, as a kernel sees it: 0 or 1."""
-    return int64(1) if c.user_mode else (int64(r.flags[i]) & USER) >> 1
+    return int64(1) if c.user_mode else (columns_of(r.about[i])[3] & USER) >> 1
 
 
 @kernel
@@ -116,7 +116,8 @@ def find_at_work(e: Emulator, c: Any, entries: Entries, i: int) -> None:
 @kernel
 def row_of(e: Emulator, c: Any, r: Rows, i: int, store: int, misaligned: int) -> Row:
     """Make row `i`, which accesses or executes RAM, into what a kernel sees."""
-    traced, size = int64(r.vaddr[i]), int64(r.size[i])
+    traced = int64(r.vaddr[i])
+    size, insns, _, _ = columns_of(r.about[i])
     page = traced >> PAGE_BITS
     offset = traced & PAGE_MASK
     over = offset + size - PAGE_BYTES  # bytes in the second page
@@ -129,7 +130,7 @@ def row_of(e: Emulator, c: Any, r: Rows, i: int, store: int, misaligned: int) ->
     user = user_of(c, r, i)
     vaddr = address_of(e, page, offset)
     return Row(vaddr, size, store, user, misaligned, page, frame, offset, last, second, second_frame, over - 1,
-               int64(r.insns[i]), c.at_work)  # fmt: skip
+               insns, c.at_work)  # fmt: skip
 
 
 @kernel
@@ -141,7 +142,8 @@ def serve_fetch(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> 
 @kernel
 def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> int:
     """Ask about row `i`, which enters a block that is not remembered."""
-    vaddr, size = int64(r.vaddr[i]), int64(r.size[i])
+    vaddr = int64(r.vaddr[i])
+    size, insns, _, _ = columns_of(r.about[i])
     page = vaddr >> PAGE_BITS
     offset = vaddr & PAGE_MASK
     crosses = offset + size > PAGE_BYTES
@@ -161,7 +163,7 @@ def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> 
     if block < 0:
         new = not is_code_page(e, frame)
         second_new = crosses and second != frame and not is_code_page(e, second)
-        block = add_block(e, n, start, size, second, int64(r.insns[i]))
+        block = add_block(e, n, start, size, second, insns)
         if new:
             protect(s, e, n, frame)
         if second_new:
@@ -188,9 +190,10 @@ def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> 
 @kernel
 def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, kind: int) -> int:
     """Ask about row `i`, which accesses RAM and is not known; `kind` is 0 if it is not plain (keys.py)."""
-    vaddr, size = int64(r.vaddr[i]), int64(r.size[i])
+    vaddr = int64(r.vaddr[i])
+    size, _, op, _ = columns_of(r.about[i])
     misaligned = int64((size & (size - 1)) == 0 and (vaddr & (size - 1)) != 0)
-    row = row_of(e, c, r, i, int64(r.op[i]), misaligned)
+    row = row_of(e, c, r, i, op, misaligned)
     answer = whole(access(s, e, n, row))
     if c.user_mode:  # known from the next row on
         learn_own_page(e, row.page)
@@ -212,8 +215,9 @@ def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, ki
 def serve_io(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> int:
     """Ask about row `i`, which accesses device memory."""
     page, offset, none = int64(r.vaddr[i]) >> PAGE_BITS, int64(r.vaddr[i]) & PAGE_MASK, int64(-1)
-    row = Row(address_of(e, page, offset), int64(r.size[i]), int64(r.op[i]), user_of(c, r, i), int64(0), page, none,
-              offset, int64(0), none, none, none, int64(r.insns[i]), c.at_work)  # fmt: skip
+    size, insns, op, _ = columns_of(r.about[i])
+    row = Row(address_of(e, page, offset), size, op, user_of(c, r, i), int64(0), page, none, offset, int64(0), none,
+              none, none, insns, c.at_work)  # fmt: skip
     return whole(io(s, e, n, row)) & ~SETTLED
 
 
@@ -221,8 +225,9 @@ def serve_io(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> int
 def serve_flush(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, insns: int) -> int:
     """Tell of row `i`, which drops the translation of all pages, or of one."""
     e.control[GUEST_INSNS] = insns
-    if r.op[i] == Op.FLUSH:
-        flush(s, e, n, int64(r.vaddr[i]), int64(r.size[i]))
+    size, _, op, _ = columns_of(r.about[i])
+    if op == Op.FLUSH:
+        flush(s, e, n, int64(r.vaddr[i]), size)
         if not c.user_mode:
             forget_all_pages(e)
     else:
@@ -242,9 +247,9 @@ def serve(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, key: int,
     CROWDED if the row must come again."""
     if is_block(form):
         return serve_block(s, e, n, c, r, i)
-    op = r.op[i]
+    _, _, op, flags = columns_of(r.about[i])
     if op <= Op.STORE:
-        if r.flags[i] & IO:
+        if flags & IO:
             return serve_io(s, e, n, c, r, i)
         return serve_access(s, e, n, c, r, i, int64(key) & PLAIN_KINDS)
     if op == Op.FLUSH or op == Op.FLUSH_PAGE:

@@ -10,8 +10,7 @@ that arrays of zeros, which take no memory, say so.
 
 import numpy as np
 
-from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, OTHER, Runs
-from mmuexp.emulator.state import new_page_table, place_of_page, zeros
+from mmuexp.emulator.state import new_page_table, place_of_page
 from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, WIDE_BITS, Columns, Op
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 
@@ -24,41 +23,22 @@ NONE = -1  # in place of a number: there are PAGES already
 
 
 class PageNumbers:
-    """Numbers the pages of one trace; feed it rows or runs in order."""
+    """Numbers the pages of one trace; feed it rows in order, or let the survey do so (survey_scan.py)."""
 
     def __init__(self) -> None:
         self.table = new_page_table(1 << PLACE_BITS)
-        self._count = np.zeros(2, np.int64)  # pages that have a number; 1 where one had to have none
+        self.counts = np.zeros(2, np.int64)  # pages that have a number; other than 0 where one had to have none
         self._bits, self._looked_at = FEWEST_WIDE_BITS, 0  # by the pages looked at
         self._spaces = np.zeros(1, np.uint64)  # values of CR3, by number
-        sites = MOST_SHAPES * MOST_SITES
-        self._site_real, self._site_traced = zeros(sites, np.uint64), zeros(sites, np.uint32)
-        self._shape_vaddr = np.zeros(0, np.uint64)
-
-    def runs(self, runs: Runs) -> tuple[Runs, int | None]:
-        """Give the runs trace addresses; with them comes the first row that touches a page too many, if one does. A MAP
-        row's physical page is as it was, cut to 32 bits; a FLUSH row has a number for the value of CR3."""
-        if runs.before == 0:  # what the group before told stays as it is for whoever still reads it
-            self._shape_vaddr = zeros(MOST_SHAPES + 1, np.uint64)
-        traced, others = np.empty(len(runs.vaddr), np.uint32), np.empty(len(runs.others.op), np.uint32)
-        row = _runs(
-            runs.run, runs.vaddr, runs.changed, runs.shapes.vaddr, runs.shapes.size, runs.shapes.first_site,
-            runs.sites.size, runs.before, runs.others.vaddr, runs.others.size, runs.others.op, *self.table, self._count,
-            self._shape_vaddr, self._site_real, self._site_traced, traced, others,
-        )  # fmt: skip
-        flushes = runs.others.op == Op.FLUSH
-        others[flushes] = self._numbers_of_spaces(runs.others.vaddr[flushes])
-        shapes = runs.shapes._replace(vaddr=self._shape_vaddr[: len(runs.shapes.vaddr)])
-        told = runs.others._replace(vaddr=others, page=runs.others.page.astype(np.uint32))
-        return runs._replace(vaddr=traced, others=told, shapes=shapes), None if row < 0 else int(row)
 
     def columns(self, columns: Columns) -> Columns:
         """Give rows trace addresses; those of rows that touch a page too many say nothing."""
         traced = np.empty(len(columns.op), np.uint32)
-        _rows(columns.vaddr, columns.size, columns.op, *self.table, self._count, traced)
+        _rows(columns.vaddr, columns.size, columns.op, *self.table, self.counts, traced)
         return columns._replace(vaddr=traced)
 
-    def _numbers_of_spaces(self, values: np.ndarray) -> np.ndarray:
+    def numbers_of_spaces(self, values: np.ndarray) -> np.ndarray:
+        """Number values of CR3, which are too wide for the column of addresses."""
         self._spaces = np.concatenate([self._spaces, np.setdiff1d(values, self._spaces)])
         order = np.argsort(self._spaces)
         return order[np.searchsorted(self._spaces, values, sorter=order)]
@@ -66,12 +46,12 @@ class PageNumbers:
     @property
     def count(self) -> int:
         """How many pages have a number."""
-        return int(self._count[0])
+        return int(self.counts[0])
 
     @property
     def address_bits(self) -> int:
         """How many bits the addresses of the pages so far take: 48, 57 or 64, all above alike."""
-        known = int(self._count[0])
+        known = int(self.counts[0])
         if known > self._looked_at:
             signed = self.real(np.arange(self._looked_at, known)) << PAGE_BITS  # of 64 bits, the highest is the sign
             for bits in (FEWEST_WIDE_BITS, MORE_WIDE_BITS):
@@ -83,7 +63,7 @@ class PageNumbers:
     @property
     def is_full(self) -> bool:
         """Has a row touched a page too many?"""
-        return bool(self._count[1])
+        return bool(self.counts[1])
 
     def real(self, numbers: np.ndarray) -> np.ndarray:
         """int64: the real pages behind page numbers."""
@@ -127,7 +107,7 @@ def _number_of(
 
 
 @inside
-def _traced(
+def traced(
     vaddr: Number, size: Number, apart: np.ndarray, step: np.ndarray, back: np.ndarray, numbered: np.ndarray,
     count: np.ndarray,
 ) -> Number:  # fmt: skip
@@ -145,7 +125,7 @@ def _traced(
 
 
 @inside
-def _is_in_a_page(op: Number) -> Number:
+def is_in_a_page(op: Number) -> Number:
     """Tell whether a row's address is one: a FLUSH row has CR3 there, and an annotation anything."""
     return (op != Op.FLUSH) & (op <= Op.MAP)
 
@@ -154,60 +134,10 @@ def _is_in_a_page(op: Number) -> Number:
 @kept
 def _rows(
     vaddrs: np.ndarray, sizes: np.ndarray, ops: np.ndarray, apart: np.ndarray, step: np.ndarray, back: np.ndarray,
-    numbered: np.ndarray, count: np.ndarray, traced: np.ndarray,
+    numbered: np.ndarray, count: np.ndarray, to: np.ndarray,
 ) -> None:  # fmt: skip
     for i in range(len(ops)):
-        traced[i] = vaddrs[i]
-        if _is_in_a_page(ops[i]):
+        to[i] = vaddrs[i]
+        if is_in_a_page(ops[i]):
             size = U(sizes[i]) if ops[i] <= Op.EXEC else U(0)
-            traced[i] = _traced(U(vaddrs[i]), size, apart, step, back, numbered, count)
-
-
-@guarded()
-@kept
-def _runs(
-    run: np.ndarray, vaddr: np.ndarray, changed: np.ndarray, shape_vaddr: np.ndarray, shape_size: np.ndarray,
-    first_site: np.ndarray, site_size: np.ndarray, before: Number, other_vaddr: np.ndarray, other_size: np.ndarray,
-    other_op: np.ndarray, apart: np.ndarray, step: np.ndarray, back: np.ndarray, numbered: np.ndarray,
-    count: np.ndarray, shape_traced: np.ndarray, site_real: np.ndarray, site_traced: np.ndarray, traced: np.ndarray,
-    other_traced: np.ndarray,
-) -> Number:  # fmt: skip
-    """Write the trace addresses of new shapes, of data rows and of others, in the order of rows. Returns the row that
-    touches a page too many, -1 if none does."""
-    row, access, other, known = np.int64(0), U(0), U(0), U(before)
-    for i in range(U(len(run))):
-        shape = U(run[i])
-        if shape == OTHER:
-            other_traced[other] = other_vaddr[other]
-            if _is_in_a_page(other_op[other]):
-                size = U(other_size[other]) if other_op[other] <= Op.EXEC else U(0)
-                found = _traced(U(other_vaddr[other]), size, apart, step, back, numbered, count)
-                if found == NONE:
-                    return row
-                other_traced[other] = found
-            row, other = row + 1, other + U(1)
-            continue
-        new = shape > known
-        known += U(new)
-        if shape_size[shape]:
-            if new:
-                found = _traced(shape_vaddr[shape], U(shape_size[shape]), apart, step, back, numbered, count)
-                if found == NONE:
-                    return row
-                shape_traced[shape] = found
-            row += 1
-        for site in range(U(first_site[shape]), U(first_site[shape + U(1)])):
-            if new or changed[access >> U(6)] >> (access & U(63)) & U(1):
-                real = vaddr[access]
-                over = (real & U(PAGE_MASK)) + U(site_size[site]) > U(PAGE_BYTES)
-                if new or over or (real ^ site_real[site]) >> U(PAGE_BITS):
-                    found = _traced(real, U(site_size[site]), apart, step, back, numbered, count)
-                    if found == NONE:
-                        return row
-                    site_traced[site] = found
-                else:
-                    site_traced[site] = site_traced[site] & ~np.uint32(PAGE_MASK) | np.uint32(real & U(PAGE_MASK))
-                site_real[site] = real
-            traced[access] = site_traced[site]
-            row, access = row + 1, access + U(1)
-    return np.int64(-1)
+            to[i] = traced(U(vaddrs[i]), size, apart, step, back, numbered, count)

@@ -9,6 +9,7 @@ from mmuexp.emulator.state import zeros
 from mmuexp.errors import TraceError
 from mmuexp.guest import IO, MAX_ACCESS_BYTES, PAGE_MASK, USER, Op
 from mmuexp.native.jitcache import Number, guarded, inside, kept
+from mmuexp.replay.firsts import FLAGS_AT, INSNS_AT, OP_AT, SIZE_AT
 
 UNIT_BYTES = 8
 SHAPES = MOST_SHAPES + 1  # places for them: memory that is not used is never touched
@@ -19,8 +20,8 @@ NO_ACCESS, MIXED = 4, 3  # in place of a shape's mode
 S_EXECS, S_LOADS, S_STORES, S_IO, S_RAM_LOADS, S_RAM_STORES, S_UNITS8, S_WIDE_UNITS8 = range(8)
 
 # Of a site, packed: the bit of its kind where it is aligned; a mask of the address's bits that say whether it is; its
-# size less one; 1 where no address makes it a plain access; and its columns
-MASK_AT, LESS_AT, ODD_AT, OP_AT, SIZE_AT, INSNS_AT, FLAGS_AT = 8, 16, 24, 25, 32, 48, 56
+# size less one; 1 where no address makes it a plain access; and its columns as firsts.py has them
+MASK_AT, LESS_AT, ODD_AT = 8, 16, 23
 
 
 # Of a shape, by its place among the PLACES that are kept of it side by side: its first site, and how many it has; 1
@@ -82,10 +83,7 @@ class ShapeBook:
         odd = (flags & np.uint64(IO) != 0) | (size == 0) | (size > MAX_ACCESS_BYTES)
         kind = one << (op + user) | mask << np.uint64(MASK_AT) | less << np.uint64(LESS_AT)
         packed = np.where(odd, one << np.uint64(ODD_AT), kind)
-        columns = ((op, OP_AT), (size, SIZE_AT), (insns, INSNS_AT), (flags, FLAGS_AT))
-        for column, place in columns:
-            packed |= column << np.uint64(place)
-        return packed
+        return packed | size << SIZE_AT | insns << INSNS_AT | op << OP_AT | flags << FLAGS_AT
 
     def _count(self, about: np.ndarray, shapes: Shapes, sites: Sites, new: slice, first: int) -> None:
         ends = shapes.first_site[new.start : new.stop + 1].astype(np.int64) - first
@@ -121,19 +119,11 @@ def _sums(of_site: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 
 @inside
-def columns_of(packed: Number) -> tuple[Number, Number, Number, Number]:
-    """Take size, insns, op and flags of a site."""
-    u8 = np.uint64
-    size, insns = packed >> u8(SIZE_AT) & u8(0xFFFF), packed >> u8(INSNS_AT) & u8(0xFF)
-    return size, insns, packed >> u8(OP_AT) & u8(1), packed >> u8(FLAGS_AT)
-
-
-@inside
 def alignment_of(packed: Number, vaddr: Number) -> tuple[Number, Number]:
     """Tell whether an access of this site to this address is not plain (keys.py), and whether it is misaligned."""
     u4, u8 = np.uint32, np.uint64
     offset = u4(vaddr) & u4(PAGE_MASK)
-    crosses = offset + u4(packed >> u8(LESS_AT) & u8(255)) > u4(PAGE_MASK)
+    crosses = offset + u4(packed >> u8(LESS_AT) & u8(63)) > u4(PAGE_MASK)
     odd = (packed >> u8(ODD_AT) & u8(1) != u8(0)) | crosses
     return odd, offset & u4(packed >> u8(MASK_AT) & u8(63)) != u4(0)
 

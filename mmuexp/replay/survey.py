@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmuexp.blocks.builder import Builder
-from mmuexp.blocks.rows import rows_of
-from mmuexp.blocks.runs import Runs
-from mmuexp.emulator.state import new_page_table
+from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, OTHER, Runs
+from mmuexp.emulator.state import new_page_table, zeros
 from mmuexp.errors import TraceError
 from mmuexp.events import SHAPE
 from mmuexp.guest import ADDRESS_BITS, MAX_ACCESS_BYTES, MOST_MAP_PAGE, PAGES, Columns, Op, bits_of
@@ -25,7 +24,7 @@ from mmuexp.replay import survey_scan as scan
 from mmuexp.replay.expand import expand
 from mmuexp.replay.firsts import END_ROW, TOGETHER, Rows
 from mmuexp.replay.pages import LEVELS_OF, PageNumbers, following
-from mmuexp.replay.shapes import ShapeBook
+from mmuexp.replay.shapes import PLACE_BITS, VADDR, ShapeBook
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
 MAX_FRAMES = 1 << 20  # physical pages that a trace may name: 4 GiB of them, so state stays bounded
@@ -34,17 +33,14 @@ MAX_FRAMES = 1 << 20  # physical pages that a trace may name: 4 GiB of them, so 
 class Batch:
     """Runs, and room for their rows, of which are made those that some scheme must read."""
 
-    def __init__(self, runs: Runs, frames: np.ndarray, known: Any, room: list[Rows]):
-        self.runs = runs
-        self.walked = scan.Walked(
-            runs.run, runs.vaddr, runs.changed, *runs.others, frames, runs.shapes_so_far + 1, *known
-        )
+    def __init__(self, runs: Runs, walked: scan.Walked, room: list[Rows]):
+        self.runs, self.walked = runs, walked
         self.lock, self._room = Lock(), room
 
     @property
     def rows(self) -> Rows:
         """Room for the rows, by number; what is not made yet is anything. The lock must be held."""
-        if not self._room or len(self._room[0].op) < self.runs.rows:
+        if not self._room or len(self._room[0].key) < self.runs.rows:
             self._room[:] = [firsts.room_for(self.runs.rows)]
         return self._room[0]
 
@@ -88,7 +84,7 @@ class Surveyed(NamedTuple):
         """int32[rows]: the frame of each MAP row, each of which is a first; None where there are no such rows."""
         found, any_map = [], False
         for part in self.parts:
-            begin, maps = int(part.place[END_ROW]), part.first_rows.op == Op.MAP
+            begin, maps = int(part.place[END_ROW]), (part.first_rows.about >> firsts.OP_AT & 0xFF) == Op.MAP
             frame = np.zeros(part.stop - begin, np.int32)
             frame[part.firsts[maps] - begin] = part.first_rows.key[maps]
             found.append(frame)
@@ -123,8 +119,7 @@ class Survey:
             np.zeros(PAGES, np.uint32), new_page_table().step,
         )  # fmt: skip
         self.pages: PageNumbers | None = None  # of a trace of 64 bits, from its first rows on
-        self._given: Any = None  # the runs as the trace has them, where others are walked
-        self._no_number: int | None = None  # the row of these that touches a page too many
+        self._sites: Any = None  # of the group, from its first rows on
         self._frames: dict[int, int] = {}
         self._numbers = np.empty(0, np.int64)
         self._too_many: tuple[int, int] | None = None  # which of the batch's others names a frame too many
@@ -137,6 +132,7 @@ class Survey:
         # what one call gives out stays as it is through the next one
         self._rooms: list[list[_Room]] = [[], []]
         self._row_rooms: list[list[Rows]] = [[], []]
+        self._vaddrs = [np.empty(0, np.uint32), np.empty(0, np.uint32)]
 
     @property
     def rows(self) -> int:
@@ -169,11 +165,9 @@ class Survey:
         return self._builder.feed(rows)
 
     def _part(self, runs: Runs, stop: int, number: int) -> Part:
-        if runs is not self._given:
+        if self._batch is None or runs is not self._batch.runs:
             self._begin(runs, number)
         at = self._at
-        if self._no_number is not None:
-            stop = min(stop, self._no_number)
         rooms, rows = self._rooms[0], stop - int(at[scan.ROW])
         if number == len(rooms):
             rooms.append(_Room(rows))
@@ -183,44 +177,56 @@ class Survey:
         place = np.array([at[scan.ROW], 0, 0, at[scan.RUN], at[scan.PART], at[scan.AT_ACCESS], at[scan.AT_OTHER]])
         first = self.rows - int(at[scan.ROW])
         count, ended, code, near = scan.walk(
-            self._batch.walked, self._pages, found, at, stop, self._sums, self._near, self._generations, self._system
-        )
+            self._batch.walked, self._pages, self._sites, found, at, stop, self._sums, self._near, self._generations,
+            self._system, self.pages is not None,
+        )  # fmt: skip
         self._near = farcode.Near(*map(np.int64, near))
         self._refuse_frames(first)
-        row = int(at[scan.ROW])
+        if code == scan.ONE_TOO_MANY:
+            raise self._one_too_many(self.rows, f"touches the trace's {PAGES + 1:,}th page", f"{PAGES:,} pages")
         if code:
-            raise self._refusal(first + row, code, Columns._make(int(column[row]) for column in rows_of(runs)))
-        if row == self._no_number:
-            raise self._one_too_many(first + row, f"touches the trace's {PAGES + 1:,}th page", f"{PAGES:,} pages")
-        return Part(
-            self._batch, place, stop, found.row[:count], Rows(*(column[:count] for column in found.rows)),
-            found.eras[:ended], np.zeros(ended // TOGETHER + 1, np.uint8),
-        )  # fmt: skip
+            raise self._refusal(self.rows, code)
+        first_rows = Rows(*(column[:count] for column in found.rows))
+        made = np.zeros(ended // TOGETHER + 1, np.uint8)
+        return Part(self._batch, place, stop, found.row[:count], first_rows, found.eras[:ended], made)
 
     def _begin(self, runs: Runs, number: int) -> None:
         """Begin with the next batch, the `number`-th of its call."""
         if number == 0:
             self._row_rooms.reverse()
-        self._given, frame = runs, self._number(runs.others)
-        if bits_of(runs.vaddr) != ADDRESS_BITS:
-            runs = self._with_trace_addresses(runs, frame)
+        others, frame, wide = runs.others, self._number(runs.others), bits_of(runs.steps) != ADDRESS_BITS
+        if wide and self.pages is None:
+            self.pages = PageNumbers()
+            self._pages = self._pages._replace(step=self.pages.table.step)
+        if runs.before == 0 or self._sites is None:  # what the group before told stays as it is for whoever reads it
+            vaddr, real = (zeros((MOST_SHAPES + 1) * MOST_SITES, dtype) for dtype in (np.uint32, runs.steps.dtype))
+            pages = self.pages or PageNumbers()
+            self._sites = scan.Sites(vaddr, real if wide else vaddr, *pages.table, pages.counts)
+        if self.pages is not None:  # what a MAP row has in `page` is then its frame's number and one, which fits
+            page = np.where(others.op == Op.MAP, frame + 1, others.page != 0).astype(np.uint32)
+            vaddr, flushes = others.vaddr.astype(np.uint32), others.op == Op.FLUSH
+            vaddr[flushes] = self.pages.numbers_of_spaces(others.vaddr[flushes])
+            others = others._replace(vaddr=vaddr, page=page)
         self._book.learn(runs)
         if self._book.addresses >= len(self._generations):
             more = np.zeros(self._book.addresses, np.int64)
             self._generations = np.concatenate([self._generations, more])
-        room = self._row_rooms[0] if number == 0 else []
-        self._batch = Batch(runs, frame, self._book.known, room)
+        walked = scan.Walked(
+            runs.run, runs.changed, runs.steps, self._addresses(runs.accesses, number), runs.shapes.vaddr,
+            runs.others.vaddr, *others, frame, runs.shapes_so_far + 1, *self._book.known,
+        )  # fmt: skip
+        self._batch = Batch(runs, walked, self._row_rooms[0] if number == 0 else [])
         self._at[: scan.ERA] = 0
-        self._at[scan.ERA_START] = 0
+        self._at[scan.KNOWN], self._at[scan.BEFORE], self._at[scan.ERA_START] = runs.before, -1, 0
 
-    def _with_trace_addresses(self, runs: Runs, frame: np.ndarray) -> Runs:
-        """Number the pages of the runs; what a MAP row has in `page` is its frame's number and one, which fits."""
-        if self.pages is None:
-            self.pages = PageNumbers()
-            self._pages = self._pages._replace(step=self.pages.table.step)
-        page = np.where(runs.others.op == Op.MAP, frame + 1, runs.others.page != 0).astype(np.uint32)
-        traced, self._no_number = self.pages.runs(runs)
-        return traced._replace(others=traced.others._replace(page=page))
+    def _addresses(self, accesses: int, number: int) -> np.ndarray:
+        """Room for the trace addresses of the `number`-th batch of a call, which a later one uses again."""
+        if number:
+            return np.empty(accesses + MOST_SITES, np.uint32)
+        self._vaddrs.reverse()
+        if len(self._vaddrs[0]) < accesses + MOST_SITES:
+            self._vaddrs[0] = np.empty(accesses + MOST_SITES, np.uint32)
+        return self._vaddrs[0]
 
     @property
     def guest_bits(self) -> int:
@@ -288,8 +294,11 @@ class Survey:
         """Raise TraceError if a MAP row that was walked names a frame too many; `first` is the batch's first row."""
         if self._too_many is None or self._too_many[0] >= self._at[scan.AT_OTHER]:
             return
-        page, columns = self._too_many[1], rows_of(self._given)
-        row = int(np.flatnonzero((columns.op == Op.MAP) & (columns.page == page))[0]) + first
+        (other, page), runs = self._too_many, self._batch.runs
+        before = runs.run[: np.flatnonzero(runs.run == OTHER)[other]]
+        rows = np.diff(runs.shapes.first_site) + (runs.shapes.size != 0)
+        rows[OTHER] = 1
+        row = first + int(rows[before].sum())
         if page > MOST_MAP_PAGE:
             raise self._bad(row, f"MAP of physical page {page:#x}, beyond {MOST_MAP_PAGE:#x}")
         what = f"MAP of physical page {page:#x}, the trace's {MAX_FRAMES + 1:,}th"
@@ -298,12 +307,27 @@ class Survey:
     def _one_too_many(self, row: int, what: str, holds: str) -> TraceError:
         return TraceError(f"row {row:,}: {what}", where=self.where, todo=f"replay holds {holds}; slice it", row=row)
 
-    def _refusal(self, row: int, code: int, at: Any) -> TraceError:
-        """Say why row `row` is refused, which is `at` in the guest's own addresses."""
+    def _refused(self) -> tuple[Any, int]:
+        """Tell what the row is at which the walk stands, in the guest's own addresses; and its page, by number."""
+        runs, walked, place = self._batch.runs, self._batch.walked, self._at
+        row: Any = Columns
+        shape, other = int(runs.run[place[scan.RUN]]), int(place[scan.AT_OTHER])
+        if shape == OTHER:
+            return row._make(int(column[other]) for column in runs.others), int(walked.other_vaddr[other]) >> 12
+        size, insns, flags = (int(column[shape]) for column in runs.shapes[1:4])
+        part = int(place[scan.PART]) - (size != 0)
+        if part < 0:
+            page = int(self._book.known.shape[shape << PLACE_BITS | VADDR]) >> 12
+            return row(int(runs.shapes.vaddr[shape]), 0, size, insns, int(Op.EXEC), flags), page
+        site = int(runs.shapes.first_site[shape]) + part
+        told = (int(column[site]) for column in runs.sites)
+        return row(int(self._sites.real[site]), 0, *told), int(self._sites.vaddr[site]) >> 12
+
+    def _refusal(self, row: int, code: int) -> TraceError:
+        """Say why row `row` is refused, at which the walk stands."""
+        at, page = self._refused()
         name = Op(at.op).name if at.op in Op.__members__.values() else f"op {at.op}"
         here = f"{name} at {at.vaddr:#010x}"
-        # page numbers of the trace, until they are told
-        page = int(rows_of(self._batch.runs).vaddr[int(self._at[scan.ROW])]) >> 12
         if code == scan.BAD_UNKNOWN and self._pages.epoch[page] == self._sums[scan.EPOCH]:
             page = int(following(page, self._pages.step))
         known = int(self._pages.page_of[page]) if self._system else page

@@ -11,8 +11,8 @@ import numpy as np
 
 from mmuexp.blocks.runs import OTHER
 from mmuexp.emulator.kernel import seldom
-from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BYTES, PAGE_MASK
-from mmuexp.native.bits import lowest_bit, lowest_bits
+from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGE_MASK
+from mmuexp.native.bits import copy_eight, lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay import farcode
 from mmuexp.replay.firsts import (
@@ -27,9 +27,11 @@ from mmuexp.replay.firsts import (
     ERA_ROWS,
     LAST_ERA,
     Rows,
+    columns_of,
+    packed_row,
 )
 from mmuexp.replay.keys import ACCESS, KINDS, LARGEST_BLOCK, MISALIGNED, ODD
-from mmuexp.replay.pages import followed_by
+from mmuexp.replay.pages import NONE, followed_by, is_in_a_page, traced
 from mmuexp.replay.shapes import (
     CLEAN,
     COUNT,
@@ -47,7 +49,6 @@ from mmuexp.replay.shapes import (
     UNIT_BYTES,
     VADDR,
     alignment_of,
-    columns_of,
     kind_of,
 )
 from mmuexp.replay.shapes import MODE as MODE_OF_SHAPE
@@ -79,20 +80,25 @@ EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER
     BAD_UNKNOWN,
     BAD_IO_KNOWN,
     BAD_PAGE,
-) = range(1, 13)
+    ONE_TOO_MANY,
+) = range(1, 14)
 
 
-# The walk's place in a batch, and in the trace
-ROW, RUN, PART, AT_ACCESS, AT_OTHER, ERA, ERA_START = range(7)
+# The walk's place in a batch, and in the trace. PART: rows of the run that are done. KNOWN: shapes that ran in the
+# group. BEFORE: the site of the data row before, -1 where the batch has none
+ROW, RUN, PART, AT_ACCESS, AT_CHANGE, AT_OTHER, KNOWN, BEFORE, ERA, ERA_START = range(10)
 
 
 class Walked(NamedTuple):
     """The runs that are walked, and what is known of their shapes; see runs.py and shapes.py."""
 
     run: np.ndarray
-    vaddr: np.ndarray
     changed: np.ndarray
-    other_vaddr: np.ndarray
+    steps: np.ndarray
+    vaddr: np.ndarray  # uint32[accesses + MOST_SITES], trace addresses, of the rows that were walked
+    block_real: np.ndarray  # uint64[shapes], the guest's own address of each EXEC row
+    other_real: np.ndarray  # the guest's own address
+    other_vaddr: np.ndarray  # uint32, the trace address, once it was walked
     other_page: np.ndarray
     other_size: np.ndarray
     other_insns: np.ndarray
@@ -103,6 +109,18 @@ class Walked(NamedTuple):
     counts: np.ndarray
     shape: np.ndarray
     site: np.ndarray
+
+
+class Sites(NamedTuple):
+    """Where the sites of a group were the last time; and of a trace of 64 bits how pages are numbered (pages.py)."""
+
+    vaddr: np.ndarray  # uint32[sites], trace addresses
+    real: np.ndarray  # uint32 or uint64[sites], the guest's own: of 32 bits the same array
+    apart: np.ndarray
+    step: np.ndarray
+    back: np.ndarray
+    numbered: np.ndarray
+    counts: np.ndarray  # int64[2]; 1: what touched a page too many, the number of its site or shape and one
 
 
 class Pages(NamedTuple):
@@ -186,6 +204,12 @@ def _irregular(
 
 
 @inside
+def other_row(w: Walked, other: Number) -> Number:
+    """Pack the columns of a row of OTHER."""
+    return packed_row(w.other_size[other], w.other_insns[other], w.other_op[other], w.other_flags[other])
+
+
+@inside
 def _is_known(p: Pages, vaddr: Number, size: Number, epoch: Number, system: bool) -> Number:
     """Tell whether the pages of a row that may be a block are known."""
     if not system:
@@ -196,22 +220,52 @@ def _is_known(p: Pages, vaddr: Number, size: Number, epoch: Number, system: bool
 
 
 @inside
-def _first(f: Found, n: Number, row: Number, vaddr: Number, size: Number, insns: Number, op: Number, flags: Number,
-           key: Number, form: Number) -> Number:  # fmt: skip
+def _first(f: Found, n: Number, row: Number, vaddr: Number, about: Number, key: Number, form: Number) -> Number:
     """Write a first. Returns how many there are now."""
     at = np.uint64(n)
     f.row[at] = row
-    f.rows.vaddr[at], f.rows.size[at], f.rows.insns[at] = vaddr, size, insns
-    f.rows.op[at], f.rows.flags[at] = op, flags
-    f.rows.key[at], f.rows.form[at] = key, form
+    f.rows.vaddr[at], f.rows.about[at], f.rows.key[at], f.rows.form[at] = vaddr, about, key, form
     return n + 1
 
 
 @inside
-def _block(w: Walked, f: Found, p: Pages, shape: Number, row: Number, n: Number, epoch: Number,
-           system: bool) -> tuple[Number, Number]:  # fmt: skip
+def _place(g: Sites, real: Number, size: Number, number: Number) -> Number:
+    """Make the trace address of what touches so many bytes at an address of a trace of 64 bits. Where a page is one too
+    many, it is noted that `number` touches it."""
+    full = g.counts[1]
+    found = traced(real, np.uint64(size), g.apart, g.step, g.back, g.numbered, g.counts)
+    if found == NONE:
+        g.counts[1] = full if full else np.int64(number) + 1
+    return np.uint32(found)
+
+
+@inside
+def _move(w: Walked, g: Sites, site: Number, real: Number, new: Number, wide: bool) -> Number:
+    """Take note of where a site is now, the guest's own address. Returns the trace address."""
+    if wide:
+        size, before = np.uint64(columns_of(w.site[site])[0]), np.uint64(g.real[site])
+        over = (real & np.uint64(PAGE_MASK)) + size > np.uint64(PAGE_BYTES)
+        if new or over or (real ^ before) >> np.uint64(PAGE_BITS):
+            vaddr = _place(g, real, size, site)
+        else:
+            vaddr = g.vaddr[site] & ~np.uint32(PAGE_MASK) | np.uint32(real & np.uint64(PAGE_MASK))
+        g.vaddr[site] = vaddr
+    else:
+        vaddr = np.uint32(real & np.uint64(0xFFFFFFFF))
+    g.real[site] = real
+    return vaddr
+
+
+@inside
+def _block(w: Walked, f: Found, p: Pages, g: Sites, shape: Number, row: Number, n: Number, epoch: Number, system: bool,
+           new: Number, wide: bool) -> tuple[Number, Number]:  # fmt: skip
     """Look at the EXEC row of a shape that was not seen in this era. Returns firsts so far, and why it is refused."""
     about = shape << np.uint64(PLACE_BITS)
+    if wide and new:
+        size = w.shape[about | np.uint64(SIZE)]
+        w.shape[about | np.uint64(VADDR)] = _place(g, w.block_real[shape], size, shape)
+        if g.counts[1]:
+            return n, ONE_TOO_MANY
     vaddr, size = np.int64(w.shape[about | np.uint64(VADDR)]), np.int64(w.shape[about | np.uint64(SIZE)])
     flags = w.shape[about | np.uint64(FLAGS)]
     if flags & 1:
@@ -221,62 +275,84 @@ def _block(w: Walked, f: Found, p: Pages, shape: Number, row: Number, n: Number,
     if not _is_known(p, vaddr, size, epoch, system):
         return n, BAD_UNKNOWN
     insns, number = w.shape[about | np.uint64(INSNS)], w.shape[about | np.uint64(NUMBER)]
-    n = _first(f, n, row, vaddr, size, insns, 2, flags, number, size)
+    n = _first(f, n, row, vaddr, packed_row(size, insns, 2, flags), number, size)
     return n, 0
 
 
 @inside
-def _data(w: Walked, f: Found, p: Pages, site: Number, vaddr: Number, row: Number, n: Number, era: Number,
+def _data(w: Walked, f: Found, p: Pages, g: Sites, site: Number, row: Number, n: Number, era: Number,
           sums: np.ndarray, system: bool) -> tuple[Number, Number, Number]:  # fmt: skip
     """Look at a data row. Returns firsts so far; is it one whenever it comes; and why it is refused, 0 if it is not."""
     u4, u8 = np.uint32, np.uint64
-    packed = w.site[site]
-    size, insns, op, flags = columns_of(packed)
+    packed, vaddr = w.site[site], g.vaddr[site]
+    if g.counts[1] == np.int64(site) + 1:
+        return n, 1, ONE_TOO_MANY
     odd, misaligned = alignment_of(packed, vaddr)
-    page = u8(vaddr >> 12)
+    page, kind = u8(vaddr >> u4(12)), kind_of(packed)
+    key, form = page << u8(KINDS), ODD
     if odd:
-        code = _irregular(np.int64(op), np.int64(flags), vaddr, np.int64(size), sums, p, system)
-        n = _first(f, n, row, vaddr, size, insns, op, flags, page << u8(KINDS), ODD)
-        return n, 1, code
-    kind = kind_of(packed)
-    if misaligned:
+        size, _, op, flags = columns_of(packed)
+        code = _irregular(op, flags, np.int64(vaddr), size, sums, p, system)
+        if code:
+            return n, 1, code
+    else:
+        seen = p.seen[page]
+        if seen >> u4(ERA_AT) != u4(era):
+            seen = u4(era) << u4(ERA_AT)
+        if seen & kind and not misaligned:
+            return n, 0, 0
         if system and p.epoch[page] != sums[EPOCH]:
-            return n, 1, BAD_UNKNOWN
+            return n, 0, BAD_UNKNOWN
         p.touched[page] = 1
-        sums[MISALIGNED_ROWS] += 1
-        sums[RAM_MISALIGNED_IN_PAGE] += 1
-        sums[RAM_MISALIGNED_UNITS8] += np.int64(size) + UNIT_BYTES - 1 >> 3
-        key = page << u8(KINDS) | u8(kind << u4(KINDS // 2))
-        n = _first(f, n, row, vaddr, size, insns, op, flags, key, MISALIGNED)
-        return n, 1, 0
-    seen = p.seen[page]
-    if seen >> u4(ERA_AT) != u4(era):
-        seen = u4(era) << u4(ERA_AT)
-    if seen & kind:
-        return n, 0, 0
-    if system and p.epoch[page] != sums[EPOCH]:
-        return n, 0, BAD_UNKNOWN
-    p.seen[page] = seen | kind
-    p.touched[page] = 1
-    n = _first(f, n, row, vaddr, size, insns, op, flags, page << u8(KINDS) | u8(kind), ACCESS)
-    return n, 0, 0
+        if misaligned:
+            sums[MISALIGNED_ROWS] += 1
+            sums[RAM_MISALIGNED_IN_PAGE] += 1
+            sums[RAM_MISALIGNED_UNITS8] += columns_of(packed)[0] + UNIT_BYTES - 1 >> 3
+            key, form = key | u8(kind << u4(KINDS // 2)), MISALIGNED
+        else:
+            p.seen[page] = seen | kind
+            key, form = key | u8(kind), ACCESS
+    return _first(f, n, row, vaddr, packed, key, form), np.int64(odd | misaligned), 0
 
 
 @inside
-def _not_seen(w: Walked, p: Pages, first: Number, access: Number, bits: Number, era: Number) -> Number:
-    """Look up some data rows of a run. Returns a bit for each that is not plain, or whose page was not accessed so in
-    this era."""
+def _begun(
+    w: Walked, g: Sites, first: Number, begin: Number, end: Number, bits: Number, before: Number, change: Number,
+    wide: bool
+) -> Number:  # fmt: skip
+    """Find where the data rows from number `begin` to `end` of a shape are in its first run; `before` is the site of
+    the data row before. Returns how many changes are done."""
+    u8 = np.uint64
+    for k in range(u8(begin), u8(end)):
+        site, bit = u8(first) + k, bits >> k & u8(1)
+        base = u8(g.real[u8(before)]) if before >= 0 else u8(0)
+        _move(w, g, site, base + (u8(w.steps[change]) if bit else u8(0)), True, wide)
+        change, before = change + bit, np.int64(site)
+    return change
+
+
+@inside
+def _moved(
+    w: Walked, p: Pages, g: Sites, first: Number, bits: Number, change: Number, era: Number, wide: bool
+) -> tuple[Number, Number]:  # fmt: skip
+    """Move the sites of a run whose bits are set. Returns a bit for each that is not plain now, or whose page was not
+    accessed so in this era; and how many changes are done."""
     u4, u8 = np.uint32, np.uint64
     found = u8(0)
     while bits:
         k = lowest_bit(bits)
         bits &= bits - u8(1)
-        vaddr, packed = w.vaddr[u8(access) + k], w.site[u8(first) + k]
+        site = u8(first) + k
+        vaddr = _move(w, g, site, u8(g.real[site]) + u8(w.steps[change]), False, wide)
+        change += u8(1)
+        packed = w.site[site]
         odd, misaligned = alignment_of(packed, vaddr)
         seen = p.seen[vaddr >> u4(12)]
         old = (seen >> u4(ERA_AT) != u4(era)) | (seen & kind_of(packed) == u4(0))
+        if wide:
+            old |= g.counts[1] != 0
         found |= u8(odd | misaligned | old) << k
-    return found
+    return found, change
 
 
 @inside
@@ -311,7 +387,7 @@ def _next_era(era: Number, w: Walked, p: Pages) -> Number:
 
 
 @inside
-def _bits_of(changed: np.ndarray, access: Number, count: Number) -> Number:
+def bits_of_run(changed: np.ndarray, access: Number, count: Number) -> Number:
     """Take the bits of `count` data rows from `access` on; there is a word behind the last."""
     u8 = np.uint64
     if count == 0:
@@ -322,62 +398,72 @@ def _bits_of(changed: np.ndarray, access: Number, count: Number) -> Number:
 
 
 @inside
-def _look(w: Walked, p: Pages, f: Found, shape: Number, bits: Number, access: Number, row: Number, n: Number,
-          era: Number, sums: np.ndarray, system: bool) -> tuple[Number, Number, Number]:  # fmt: skip
-    """Look at the rows of a run that may be new: all of them, or of a shape that was seen in this era and had no row
-    that is always a first, those whose address changed.
+def _look(
+    w: Walked, p: Pages, f: Found, g: Sites, shape: Number, part: Number, end: Number, bits: Number, known: Number,
+    before: Number, change: Number, row: Number, n: Number, era: Number, sums: np.ndarray, system: bool, wide: bool
+) -> tuple[Number, Number, Number, Number, Number]:  # fmt: skip
+    """Look at the rows of a run from number `part` of it on, which is row `row`, up to number `end`: at all of them, or
+    of a shape that was seen in this era and had no row that is always a first, at those whose address changed.
 
-    Returns firsts so far; the row of the run that is refused; and why it is, 0 if none is.
+    `bits` are those of all its data rows; `known` shapes ran before, `before`: see the walk's place. Returns firsts so
+    far, changes that are done, whether a row is always a first, the number in the run of the row that is refused, and
+    why it is, 0 if none is.
     """
     u4, u8 = np.uint32, np.uint64
     about = shape << u8(PLACE_BITS)
-    has = np.int64(w.shape[about | u8(HAS_BLOCK)])
-    first, count = np.int64(w.shape[about | u8(FIRST)]), np.int64(w.shape[about | u8(COUNT)])
-    is_clean = w.shape[about | u8(CLEAN)] == u4(era)
-    always, code = np.int64(0), np.int64(0)
-    if is_clean:
-        bits = _not_seen(w, p, first, access, bits, era)
-    else:
-        bits = lowest_bits(count) if count else u8(0)
-        if has:
-            n, code = _block(w, f, p, shape, row, n, sums[EPOCH], system)
+    has, first = np.int64(w.shape[about | u8(HAS_BLOCK)]), np.int64(w.shape[about | u8(FIRST)])
+    begin, end = max(part - has, np.int64(0)), end - has
+    rows = (lowest_bits(end) if end > 0 else u8(0)) & ~(lowest_bits(begin) if begin else u8(0))
+    bits &= rows
+    is_clean, code = w.shape[about | u8(CLEAN)] == u4(era), np.int64(0)
+    always = np.int64(0)
+    if not is_clean:
+        new = np.int64(shape) > known
+        if part < has:
+            n, code = _block(w, f, p, g, shape, row, n, sums[EPOCH], system, new, wide)
             if code:
-                return n, np.int64(0), code
-    while bits:
-        k = np.int64(lowest_bit(bits))
-        bits &= bits - u8(1)
-        vaddr = np.int64(w.vaddr[u8(access + k)])
-        n, each, code = _data(w, f, p, u8(first + k), vaddr, row + has + k, n, era, sums, system)
+                return n, change, always, part, code
+        if new:
+            change = _begun(w, g, first, begin, end, bits, before, change, wide)
+            bits = u8(0)
+    found = u8(0)
+    if bits:
+        found, change = _moved(w, p, g, first, bits, change, era, wide)
+    if is_clean:
+        rows = found
+    while rows:
+        k = np.int64(lowest_bit(rows))
+        rows &= rows - u8(1)
+        n, each, code = _data(w, f, p, g, u8(first + k), row + has + k - part, n, era, sums, system)
         always |= each
         if code:
-            return n, has + k, code
-    if always or not is_clean:
-        w.shape[about | u8(CLEAN)] = u4(0 if always else era)
-    return n, np.int64(0), code
+            return n, change, always, has + k, code
+    return n, change, always, part, code
 
 
 @inside
-def _counted_row(w: Walked, site: Number, sums: np.ndarray, near: farcode.Near) -> farcode.Near:
+def _counted_row(
+    w: Walked, site: Number, sums: np.ndarray, near: farcode.Near, generations: np.ndarray
+) -> farcode.Near:  # fmt: skip
     """Count of a data row what else its shape counts for all its executions."""
-    packed = columns_of(w.site[site])
-    size, op, flag = np.int64(packed[0]), np.int64(packed[2]), np.int64(packed[3])
+    size, _, op, flag = columns_of(w.site[site])
     sums[LOADS + op] += 1
     sums[IO_ACCESSES] += flag & 1
     if not flag & 1:
         sums[RAM_LOADS + op] += 1
         sums[UNITS8] += size + 7 >> 3
         sums[WIDE_UNITS8] += (size + 7 >> 3) * (size > 4)
-        near = farcode.access(near, 1)
+        near = farcode.access(near, generations, np.int64(1))
     _take_turn(flag & 2, sums)
     return near
 
 
 @seldom
 def _part_of_run(
-    w: Walked, p: Pages, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: farcode.Near,
-    generations: np.ndarray, n: Number, system: bool
+    w: Walked, p: Pages, f: Found, g: Sites, at: np.ndarray, stop: Number, sums: np.ndarray, near: farcode.Near,
+    generations: np.ndarray, n: Number, system: bool, wide: bool
 ) -> tuple[Number, Number, farcode.Near]:  # fmt: skip
-    """Walk the rows of a run that a cut goes through, one by one, up to row `stop` or the run's end.
+    """Walk the rows of a run that a cut goes through, up to row `stop` or the run's end.
 
     Returns firsts so far; why the row is refused at which it stands, 0 if none is; and how far farcode.py is.
     """
@@ -387,25 +473,31 @@ def _part_of_run(
     has = np.int64(w.shape[about | u8(HAS_BLOCK)])
     first, count = np.int64(w.shape[about | u8(FIRST)]), np.int64(w.shape[about | u8(COUNT)])
     w.shape[about | u8(CLEAN)] = 0  # whoever sees it next looks at all of it
-    while at[ROW] < stop and at[PART] < has + count:
-        if at[PART] < has:
-            n, code = _block(w, f, p, shape, at[ROW], n, sums[EPOCH], system)
-            sums[EXECS] += 1
-            sums[GUEST_INSNS] += w.shape[about | u8(INSNS)]
-            near = farcode.enter(near, generations, w.shape[about | u8(NUMBER)])
-        else:
-            site = u8(first + at[PART] - has)
-            vaddr = np.int64(w.vaddr[u8(at[AT_ACCESS])])
-            n, _, code = _data(w, f, p, site, vaddr, at[ROW], n, at[ERA], sums, system)
-            near = _counted_row(w, site, sums, near)
-            at[AT_ACCESS] += code == 0
-        if code:
-            return n, code, near
-        at[ROW] += 1
-        at[PART] += 1
-    if at[PART] == has + count:
+    begun, end = at[PART], min(has + count, at[PART] + stop - at[ROW])
+    done = max(np.int64(0), begun - has)
+    bits = bits_of_run(w.changed, at[AT_ACCESS] - done, count)
+    n, change, _, refused, code = _look(
+        w, p, f, g, shape, begun, end, bits, at[KNOWN], at[BEFORE], u8(at[AT_CHANGE]), at[ROW], n, at[ERA], sums,
+        system, wide,
+    )  # fmt: skip
+    at[AT_CHANGE], at[PART] = change, refused if code else end
+    at[ROW] += at[PART] - begun
+    if code:
+        return n, code, near
+    if end > has:
+        at[BEFORE] = first + end - has - 1
+    if begun < has:
+        sums[EXECS] += 1
+        sums[GUEST_INSNS] += w.shape[about | u8(INSNS)]
+        near = farcode.enter(near, generations, w.shape[about | u8(NUMBER)])
+    for each in range(max(begun, has), end):
+        w.vaddr[u8(at[AT_ACCESS])] = g.vaddr[u8(first + each - has)]
+        near = _counted_row(w, u8(first + each - has), sums, near, generations)
+        at[AT_ACCESS] += 1
+    if end == has + count:
         at[PART] = 0
         at[RUN] += 1
+        at[KNOWN] = max(at[KNOWN], np.int64(shape))
     return n, 0, near
 
 
@@ -423,8 +515,8 @@ def _count_executions(w: Walked, sums: np.ndarray) -> None:
 @guarded()
 @kept
 def walk(
-    w: Walked, p: Pages, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: farcode.Near,
-    generations: np.ndarray, system: bool
+    w: Walked, p: Pages, g: Sites, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: farcode.Near,
+    generations: np.ndarray, system: bool, wide: bool
 ) -> tuple[Number, Number, Number, farcode.Near]:  # fmt: skip
     """Walk from the place `at` up to row `stop` of the batch, or to the first bad row: then `at` is its place.
 
@@ -436,16 +528,22 @@ def walk(
     begun = at[ROW]
     row, run, access, other, era, era_start = at[ROW], at[RUN], at[AT_ACCESS], at[AT_OTHER], at[ERA], at[ERA_START]
     part, insns, now = at[PART], sums[GUEST_INSNS], sums[MODE]
+    change, known, before = u8(at[AT_CHANGE]), at[KNOWN], at[BEFORE]
     while row < stop:
         shape = u8(w.run[u8(run)])
         drops = False
         if shape == OTHER:
             o = u8(other)
-            op, vaddr = np.int64(w.other_op[o]), np.int64(w.other_vaddr[o])
-            code = _other(op, vaddr, np.int64(w.other_page[o]), sums, p, system)
+            op = np.int64(w.other_op[o])
+            if wide and is_in_a_page(op):
+                w.other_vaddr[o] = _place(g, u8(w.other_real[o]), u4(w.other_size[o]) * u4(op <= 2), u8(0))
+                code = np.int64(ONE_TOO_MANY) if g.counts[1] else code
+            vaddr = np.int64(w.other_vaddr[o])
+            if not code:
+                code = _other(op, vaddr, np.int64(w.other_page[o]), sums, p, system)
             if code:
                 break
-            n = _first(f, n, row, vaddr, w.other_size[o], w.other_insns[o], op, w.other_flags[o], w.other_frame[o], ODD)
+            n = _first(f, n, row, vaddr, other_row(w, o), w.other_frame[o], ODD)
             row, run, other = row + 1, run + 1, other + 1
             drops = op == 3 or op == 4
         else:
@@ -453,38 +551,48 @@ def walk(
             has = np.int64(w.shape[about | u8(HAS_BLOCK)])
             first, count = np.int64(w.shape[about | u8(FIRST)]), np.int64(w.shape[about | u8(COUNT)])
             if part or row + has + count > stop:
-                at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[ERA] = row, run, part, access, era
-                sums[GUEST_INSNS] = insns
-                sums[MODE] = now
-                n, code, near = _part_of_run(w, p, f, at, stop, sums, near, generations, n, system)
-                now = sums[MODE]
-                row, run, part, access, insns = at[ROW], at[RUN], at[PART], at[AT_ACCESS], sums[GUEST_INSNS]
+                at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[AT_CHANGE] = row, run, part, access, change
+                at[KNOWN], at[BEFORE], at[ERA] = known, before, era
+                sums[GUEST_INSNS], sums[MODE] = insns, now
+                n, code, near = _part_of_run(w, p, f, g, at, stop, sums, near, generations, n, system, wide)
+                row, run, part, access, change = at[ROW], at[RUN], at[PART], at[AT_ACCESS], u8(at[AT_CHANGE])
+                known, before, insns, now = at[KNOWN], at[BEFORE], sums[GUEST_INSNS], sums[MODE]
             else:
                 w.shape[about | u8(EXECUTIONS)] += u4(1)
                 if has:
                     insns += np.int64(w.shape[about | u8(INSNS)])
                     near = farcode.enter(near, generations, w.shape[about | u8(NUMBER)])
-                near = farcode.access(near, np.int64(w.shape[about | u8(RAM)]))
+                near = farcode.access(near, generations, np.int64(w.shape[about | u8(RAM)]))
                 mode = np.int64(w.shape[about | u8(MODE_OF_SHAPE)])
                 if mode != now and mode != NO_ACCESS:
                     sums[MODE] = now
                     for k in range(count if mode == MIXED else 1):
-                        _take_turn(np.int64(columns_of(w.site[u8(first + k)])[3]) & 2, sums)
+                        _take_turn(columns_of(w.site[u8(first + k)])[3] & 2, sums)
                     now = sums[MODE]
-                bits = _bits_of(w.changed, access, count)
+                bits = bits_of_run(w.changed, access, count)
                 if bits or w.shape[about | u8(CLEAN)] != u4(era):
-                    n, at[PART], code = _look(w, p, f, shape, bits, access, row, n, era, sums, system)
-                    if code:
-                        row += at[PART]
-                        break
+                    n, change, always, part, code = _look(
+                        w, p, f, g, shape, np.int64(0), has + count, bits, known, before, change, row, n, era, sums,
+                        system, wide,
+                    )  # fmt: skip
+                    if always or w.shape[about | u8(CLEAN)] != u4(era):
+                        w.shape[about | u8(CLEAN)] = u4(0 if always else era)
+                        known = max(known, np.int64(shape))
+                for k in range(u8(0), u8(count), u8(8)):
+                    copy_eight(w.vaddr, u8(access) + k, g.vaddr, u8(first) + k)
+                before = first + count - 1 if count else before
+                if code:
+                    row += part
+                    break
                 row, run, access = row + has + count, run + 1, access + count
             if code:
                 break
         if drops or row - era_start >= ERA_ROWS or row == stop:
             ended = _end_era(f, ended, n, insns, row, run, part, access, other)
             era, era_start = _next_era(era, w, p), row
-    at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[AT_OTHER] = row, run, part, access, other
-    at[ERA], at[ERA_START], sums[GUEST_INSNS], sums[MODE] = era, era_start, insns, now
+    at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[AT_CHANGE] = row, run, part, access, change
+    at[AT_OTHER], at[KNOWN], at[BEFORE], at[ERA], at[ERA_START] = other, known, before, era, era_start
+    sums[GUEST_INSNS], sums[MODE] = insns, now
     sums[ROWS] += row - begun
     _count_executions(w, sums)
     return n, ended, code, near

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from mmuexp.blocks.rows import rows_of
+from mmuexp.blocks.rows import RowMaker
 from mmuexp.blocks.runs import Runs
 from mmuexp.errors import TraceError
 from mmuexp.guest import ADDRESS_BITS, BATCH_ROWS, DTYPES, Columns, dtypes_of
@@ -277,7 +277,7 @@ class BlockDecoder(Decoder):
         if len(schema) > len(self.names):
             todo = f"the columns of a trace of its format are {' '.join(self.names)}"
             raise TraceError("has columns besides the trace's", where=path, todo=todo)
-        self._unpacker = Unpacker(address_bits)
+        self._unpacker, self._maker = Unpacker(address_bits), RowMaker()
 
     def fresh(self) -> "BlockDecoder":
         return BlockDecoder(self.schema, self.fd, self.path, self.address_bits)
@@ -299,8 +299,9 @@ class BlockDecoder(Decoder):
     def pieces(self, batch: Batch, first: int, skip: int = 0) -> Iterator[Columns]:
         if batch.rows:
             runs = self.runs(batch, first)
+            columns = self._maker.rows(runs)  # of rows that are skipped, too: later ones hang on them
             if skip < batch.rows:
-                yield Columns(*(column[skip:] for column in rows_of(runs)))
+                yield Columns(*(column[skip:] for column in columns))
 
     def _buffers(self, column: Column, batch: Batch) -> list[Buffer]:
         return batch.buffers[column.buffer + 1 : column.buffer + 3]

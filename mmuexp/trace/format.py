@@ -16,7 +16,7 @@ from mmuexp.errors import MmuexpError, UsageError, option, shown
 from mmuexp.guest import ADDRESS_BITS, BATCH_ROWS, WIDE_BITS, Columns, dtypes_of
 from mmuexp.trace import layout
 from mmuexp.trace.sink import Sink
-from mmuexp.trace.streams import Packer, Streams
+from mmuexp.trace.streams import Streams, packed
 
 FORMATS = (layout.ROWS, layout.BLOCKS)  # that are read; the last one is written
 BITS_OF_GUEST = {"i386": ADDRESS_BITS, "x86_64": WIDE_BITS}  # by mmuexp.guest, of those that leave no choice
@@ -103,7 +103,7 @@ class TraceWriter:
             self._head["address_bits"] = str(bits)
         self._buffer, self._held = empty(BATCH_ROWS, bits), 0
         self._sink = Sink(self.path, recording, force)
-        self._builder, self._packer = grouped(bits), Packer(bits)
+        self._builder = grouped(bits)
         fields = [pa.field(name, pa.binary(), nullable=False) for name in Streams._fields]
         self._schema = pa.schema(fields, metadata={PREFIX + key: value for key, value in self._head.items()})
         codec = pa.Codec("zstd", compression_level=level)
@@ -194,7 +194,7 @@ class TraceWriter:
                 part = Columns(*(column[done : done + runs.rows] for column in columns))
                 done += runs.rows
                 told = f"{runs.rows},{runs.before},{runs.shapes_so_far - runs.before}"
-                self._write_batch(self._packer.pack(runs), {"crc32": crc32(part), "batch": told})
+                self._write_batch(packed(runs), {"crc32": crc32(part), "batch": told})
                 self.rows += runs.rows
         except BaseException:
             # what comes next does not build on a batch that is not in the file

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mmuexp.blocks.rows import rows_of
+from mmuexp.blocks.rows import RowMaker
 from mmuexp.errors import one_line
 from mmuexp.events import SHAPE
 from mmuexp.guest import ADDRESS_BITS, MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
@@ -36,10 +36,10 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
     """
     with open_trace(path) as trace:
         declared = declared_of(trace)
-        survey, own, threads = Survey(trace.mode, trace.path), _Own(), ThreadRows()
+        survey, own, threads, maker = Survey(trace.mode, trace.path), _Own(), ThreadRows(), RowMaker()
         guest = guest_info.GuestInfo(trace.mode, trace.address_bits)
         for runs in trace.runs():
-            frames, columns = survey.feed(runs).frames, rows_of(runs)
+            frames, columns = survey.feed(runs).frames, maker.rows(runs)
             if trace.mode == "user":
                 threads.feed(columns)
             columns = survey.traced(columns)

@@ -13,7 +13,6 @@ import numpy as np
 
 from mmuexp.blocks.runs import MOST_SITES, OTHER, Runs, Shapes, Sites, no_shapes
 from mmuexp.guest import ADDRESS_BITS, Columns, Op, dtypes_of
-from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, kept
 from mmuexp.trace.flatbuffer import Broken
 
@@ -37,34 +36,22 @@ def most_bytes(rows: int, address_bits: int = ADDRESS_BITS) -> tuple[int, ...]:
     return tuple(count * rows for count in (2, 1, 2 * (NEAR_BITS // 7), 2 * (address_bits // 8), 10))
 
 
-class Packer:
-    """Makes streams of the runs of one trace; take them in order."""
-
-    def __init__(self, address_bits: int = ADDRESS_BITS) -> None:
-        self._dtype = dtypes_of(address_bits).vaddr
-        self._site_vaddr = np.zeros(0, self._dtype)  # where each site of the group was the last time
-
-    def pack(self, runs: Runs) -> Streams:
-        """Make the streams of the next runs."""
-        shapes, sites, others, before = runs.shapes, runs.sites, runs.others, runs.before + 1
-        had = np.zeros(0, self._dtype) if before == 1 else self._site_vaddr
-        self._site_vaddr = np.concatenate([had, np.zeros(len(sites.op) - len(had), self._dtype)])
-        run, changes = np.empty(len(runs.run), np.uint16), np.empty(len(runs.vaddr), self._dtype)
-        accesses = len(runs.vaddr) - MOST_SITES
-        count = _differences(
-            runs.run, runs.vaddr, runs.changed, shapes.first_site, runs.before, self._site_vaddr, run, changes
-        )
-        block = before + np.flatnonzero(shapes.size[before:])
-        start, size = shapes.vaddr[block].astype(self._dtype), shapes.size[block]
-        numbers = [_steps(start, size), _steps(others.vaddr, 0), _steps(others.page, 0), changes[:count]]
-        told = [
-            *(column[before:] for column in (shapes.size, shapes.insns, shapes.flags)),
-            np.diff(shapes.first_site[before:]).astype(np.uint8),
-            *(column[shapes.first_site[before] :] for column in sites),
-            *others[2:],
-        ]
-        changed = runs.changed.view(np.uint8)[: accesses + 7 >> 3]
-        return Streams(run, changed, *_packed(np.concatenate(numbers)), np.concatenate([*map(_bytes, told)]))
+def packed(runs: Runs) -> Streams:
+    """Make the streams of runs."""
+    shapes, sites, others, before = runs.shapes, runs.sites, runs.others, runs.before + 1
+    known = np.maximum.accumulate(np.maximum(np.concatenate([[np.uint16(runs.before)], runs.run]), runs.before))[:-1]
+    run = np.where(runs.run > known, np.uint16(1), runs.run + (runs.run != OTHER)).astype(np.uint16)
+    block = before + np.flatnonzero(shapes.size[before:])
+    start, size = shapes.vaddr[block].astype(runs.steps.dtype), shapes.size[block]
+    numbers = [_steps(start, size), _steps(others.vaddr, 0), _steps(others.page, 0), runs.steps[:-1]]
+    told = [
+        *(column[before:] for column in (shapes.size, shapes.insns, shapes.flags)),
+        np.diff(shapes.first_site[before:]).astype(np.uint8),
+        *(column[shapes.first_site[before] :] for column in sites),
+        *others[2:],
+    ]
+    changed = runs.changed.view(np.uint8)[: runs.accesses + 7 >> 3]
+    return Streams(run, changed, *_packed(np.concatenate(numbers)), np.concatenate([*map(_bytes, told)]))
 
 
 class Unpacker:
@@ -74,14 +61,11 @@ class Unpacker:
         self._dtype = dtypes_of(address_bits).vaddr
         self._told = -1  # shapes of the group so far, -1: nobody knows
         self._shapes, self._sites = no_shapes()
-        self._site_vaddr = np.zeros(0, self._dtype)
-        self._numbers = np.zeros(0, self._dtype)  # room for differences
 
     def unpack(self, streams: Streams, rows: int, before: int, new: int) -> Runs:
         """Make the runs that the next batch holds: so many rows, with `new` shapes after the `before` of the group."""
         if before == 0:
             self._shapes, self._sites = no_shapes()
-            self._site_vaddr = np.zeros(0, self._dtype)
         elif before != self._told:
             raise Broken("a batch does not go on where the one before it ended")
         self._told = -1
@@ -89,30 +73,27 @@ class Unpacker:
         if len(run) % 2 or len(far) % self._dtype.itemsize or (len(near) and near[-1] > 127):
             raise Broken("a stream ends within a value")
         run, far = run.view("<u2"), far.view(self._dtype)
-        count = np.count_nonzero(near < 128)
-        if len(self._numbers) < count + MOST_SITES:
-            self._numbers = np.zeros(count + MOST_SITES, self._dtype)
-        numbers = self._numbers[: count + MOST_SITES]  # with room to look beyond the last
-        if not _unpacked(near, far, numbers, count):
+        numbers = np.empty(np.count_nonzero(near < 128) + 1, self._dtype)  # the last says nothing
+        if not _unpacked(near, far, numbers):
             raise Broken("the differences of addresses make no sense")
         definition = _Definitions(definitions, new, int(np.count_nonzero(run == OTHER)))
-        others, numbers = definition.others(numbers)
+        others, steps = definition.others(numbers)
         shapes = self._shapes = definition.added_to(self._shapes)
         self._sites = Sites(*map(np.concatenate, zip(self._sites, definition.sites, strict=True)))
-        had = self._site_vaddr
-        self._site_vaddr = np.concatenate([had, np.zeros(len(self._sites.op) + MOST_SITES - len(had), self._dtype)])
-        bits, vaddr = np.zeros((rows >> 6) + 2, np.uint64), np.zeros(rows + MOST_SITES, self._dtype)
-        bits.view(np.uint8)[: len(changed)] = changed
-        shape = np.empty(len(run), np.uint16)
-        accesses = _addresses(
-            run, bits, numbers, shapes.first_site, shapes.size, before, rows, self._site_vaddr, shape, vaddr
-        )
-        if accesses < 0:
-            raise Broken("the runs of a batch, its shapes and its differences of addresses contradict each other")
+        counts = np.diff(shapes.first_site).astype(np.uint64)
+        counts |= counts + np.uint64(1) * (shapes.size != 0) << np.uint64(32)
+        shape, bits = np.empty(len(run), np.uint16), np.zeros((rows >> 6) + 2, np.uint64)
+        counted = _numbered(run, before, counts, shape)
+        accesses = counted & 0xFFFFFFFF
+        if counted < 0 or counted >> 32 != rows - len(others.op):
+            raise Broken("the runs of a batch and its shapes contradict each other")
         if len(changed) != accesses + 7 >> 3 or (accesses % 8 and changed[-1] >> accesses % 8):
             raise Broken("a batch has not a bit for each access")
+        bits.view(np.uint8)[: len(changed)] = changed
+        if np.bitwise_count(bits).sum(dtype=np.int64) != len(steps) - 1:
+            raise Broken("the addresses that changed in a batch and its differences contradict each other")
         self._told = before + new
-        return Runs(rows, shape, vaddr[: accesses + MOST_SITES], bits, others, shapes, self._sites, before)
+        return Runs(rows, shape, accesses, bits, steps, others, shapes, self._sites, before)
 
 
 class _Definitions:
@@ -148,7 +129,7 @@ class _Definitions:
         """Take the addresses of shapes and others from the differences. Returns the others, and the rest of these."""
         size, insns, op, flags = self._others
         blocks, count = np.count_nonzero(self._block), len(op)
-        if len(numbers) - MOST_SITES < blocks + 2 * count:
+        if len(numbers) <= blocks + 2 * count:
             raise Broken("a batch has fewer differences of addresses than rows that need one")
         steps, vaddr, page, rest = np.split(numbers, [blocks, blocks + count, blocks + 2 * count])
         dtype = numbers.dtype
@@ -216,11 +197,11 @@ def _pack(numbers: np.ndarray, near: np.ndarray, far: np.ndarray) -> tuple[Numbe
 
 @guarded()
 @kept
-def _unpacked(near: np.ndarray, far: np.ndarray, numbers: np.ndarray, count: int) -> bool:
-    """Read as many differences as there are bytes below 128, the last byte one of them. False where they make no
-    sense."""
+def _unpacked(near: np.ndarray, far: np.ndarray, numbers: np.ndarray) -> bool:
+    """Read as many differences as there are bytes below 128, the last byte one of them; `numbers` has room for one
+    more. False where they make no sense."""
     at, f, most, before = U(0), U(0), U(len(far)), U(0)
-    for k in range(U(count)):
+    for k in range(U(len(numbers) - 1)):
         told = U(near[at])
         at += U(1)
         if told >= 128:
@@ -249,61 +230,18 @@ def _unpacked(near: np.ndarray, far: np.ndarray, numbers: np.ndarray, count: int
 
 @guarded()
 @kept
-def _differences(
-    run: np.ndarray, vaddr: np.ndarray, changed: np.ndarray, first_site: np.ndarray, before: int,
-    site_vaddr: np.ndarray, told: np.ndarray, numbers: np.ndarray,
-) -> Number:  # fmt: skip
-    """Tell runs as the stream does, and take the differences of the data rows whose bit is set; returns how many."""
-    access, count, known, last = U(0), U(0), U(before), vaddr.dtype.type(0)
+def _numbered(run: np.ndarray, before: int, counts: np.ndarray, shapes: np.ndarray) -> Number:
+    """Write each run's shape, and add up what `counts` has of them; -1 unless each is known, and all are told."""
+    known, told, sum = U(before), U(len(counts) - 1), U(0)
     for i in range(U(len(run))):
         shape = U(run[i])
-        new = shape > known
-        known += U(new)
-        told[i] = U(1) if new else shape + U(shape != U(OTHER))
-        for site in range(U(first_site[shape]), U(first_site[shape + U(1)])):
-            now = vaddr[access]
-            numbers[count] = now - (last if new else site_vaddr[site])
-            count += changed[access >> U(6)] >> (access & U(63)) & U(1)
-            site_vaddr[site] = last = now
-            access += U(1)
-    return count
-
-
-@guarded()
-@kept
-def _addresses(
-    run: np.ndarray, changed: np.ndarray, numbers: np.ndarray, first_site: np.ndarray, size: np.ndarray, before: int,
-    rows: int, site_vaddr: np.ndarray, shapes: np.ndarray, vaddr: np.ndarray,
-) -> Number:  # fmt: skip
-    """Find each run's shape and the addresses of the data rows again; returns how many these are, -1 unless all that
-    is told is used, and makes as many rows. `numbers` has MOST_SITES more."""
-    access, count, row, known, last = U(0), U(0), U(0), U(before), vaddr.dtype.type(0)
-    told, most = U(len(size) - 1), U(len(numbers) - MOST_SITES)
-    for i in range(U(len(run))):
-        new = run[i] == 1
-        known += U(new)
-        shape = known if new else U(run[i]) - U(run[i] != OTHER)
+        if shape == 1:
+            known += U(1)
+            shape = known
+        else:
+            shape -= U(shape != OTHER)
         if (shape > known) | (known > told):
-            return -1
+            return np.int64(-1)
         shapes[i] = shape
-        first = U(first_site[shape])
-        sites = U(first_site[shape + U(1)]) - first
-        row += sites + U(size[shape] != 0) + U(shape == U(OTHER))
-        if row > U(rows):
-            return -1
-        at, shift = access >> U(6), access & U(63)
-        bits = changed[at] >> shift | changed[at + U(1)] << U(1) << U(63) - shift
-        left = lowest_bits(sites) if sites else U(0)
-        while left:  # bit by bit: the vector code of a loop that counts takes longer to begin than this to be done
-            k = lowest_bit(left)
-            left &= left - U(1)
-            if not new:
-                last = site_vaddr[first + k]
-            step = bits >> k & U(1)
-            last = vaddr.dtype.type(last + (numbers[count] if step else vaddr.dtype.type(0)))
-            count += step
-            site_vaddr[first + k] = vaddr[access + k] = last
-        access += sites
-        if count > most:
-            return -1
-    return np.int64(access) if (known == told) & (count == most) & (row == U(rows)) else -1
+        sum += counts[shape]
+    return np.int64(sum) if known == told else np.int64(-1)

@@ -79,14 +79,14 @@ def _load() -> None:
     import mmuexp.cli
     from mmuexp.blocks.builder import grouped
     from mmuexp.guest import DTYPES, Columns
-    from mmuexp.trace.streams import Packer
+    from mmuexp.trace.streams import packed
 
     for module in pkgutil.iter_modules(mmuexp.cli.__path__):
         importlib.import_module(f"mmuexp.cli.{module.name}")
     for name in ("pyarrow", "mmuexp.record.qemu", "mmuexp.record.system", "mmuexp.trace.reader"):
         importlib.import_module(name)
     for runs in grouped().feed(Columns(*(np.ones(2, dtype) for dtype in DTYPES))):
-        Packer().pack(runs)
+        packed(runs)
     assert threading.active_count() == 1, "a fork has no other thread than the one that forked"
 
 

@@ -14,8 +14,7 @@ from mmuexp.replay import survey_scan as scan
 from mmuexp.replay.expand import expand
 from mmuexp.replay.firsts import END_OTHER, ERA_ROWS, LAST_ERA, PIECE
 from mmuexp.replay.keys import ACCESS, MISALIGNED, ODD
-from mmuexp.replay.shapes import ShapeBook
-from mmuexp.replay.survey import Batch, Survey
+from mmuexp.replay.survey import Survey
 
 ROW = st.tuples(
     st.sampled_from([0, 1, 2, 3, 4, 128, 255]),
@@ -47,20 +46,32 @@ def columns(rows) -> Columns:
                    np.array(op, "u1"), np.array(flags, "u1"))  # fmt: skip
 
 
+def told(made) -> list[tuple[int, ...]]:
+    """Address, size, insns, op and flags of rows as the loop reads them."""
+    about = ((word >> at & most).tolist() for word, at, most in (
+        (made.about, 32, 0xFFFF), (made.about, 48, 255), (made.about, 24, 255), (made.about, 56, 255)))  # fmt: skip
+    return list(zip(made.vaddr.tolist(), *about, strict=True))
+
+
+def told_by(rows: Columns) -> list[tuple[int, ...]]:
+    """The same of rows."""
+    return list(zip(*(c.tolist() for c in (rows.vaddr, rows.size, rows.insns, rows.op, rows.flags)), strict=True))
+
+
 def keys_and_forms(rows: Columns, mode: str) -> list[tuple[int, int]]:
     """As the loop has them where it reads every row; the key of a block is shown as the address of its number."""
     (runs,) = Builder().feed(rows)
-    book = ShapeBook(mode == "user", "t.arrow")
-    book.learn(runs)
-    batch = Batch(runs, np.zeros(len(runs.others.op), np.int32), book.known, [])
-    expand(batch.walked, np.zeros(END_OTHER + 1, np.int64), runs.rows, batch.rows)
-    for column, again in zip((rows.vaddr, rows.size, rows.insns, rows.op, rows.flags), batch.rows, strict=False):
-        assert column.tolist() == again.tolist()
-    keys, blocks = batch.rows.key, rows.op == Op.EXEC
+    survey = Survey(mode)
+    survey._begin(runs, 0)
+    batch, data = survey._batch, rows.vaddr[rows.op <= Op.STORE]
+    batch.walked.vaddr[: len(data)] = data
+    expand(batch.walked, np.zeros(END_OTHER + 1, np.int64), runs.rows, made := batch.rows)
+    assert told(made) == told_by(rows)
+    keys, blocks = made.key, rows.op == Op.EXEC
     of_number = dict(zip(keys[blocks].tolist(), rows.vaddr[blocks].tolist(), strict=True))
     assert len(set(of_number.values())) == len(of_number)
     shown = [of_number[key] if block else key for key, block in zip(keys.tolist(), blocks.tolist(), strict=True)]
-    return list(zip(shown, batch.rows.form.tolist(), strict=True))
+    return list(zip(shown, made.form.tolist(), strict=True))
 
 
 @settings(deadline=None)  # the first example compiles
@@ -112,8 +123,7 @@ def by_sets(rows: Columns, mode: str) -> tuple[list[int], list[int]]:
 def accepted(rows: Columns, mode: str = "user"):
     (one,) = Survey(mode).feed(rows).parts
     assert one.eras[-1].tolist()[:2] == [len(rows.op), len(one.firsts)]
-    for column, first in zip((rows.vaddr, rows.size, rows.insns, rows.op, rows.flags), one.first_rows, strict=False):
-        assert column[one.firsts].tolist() == first.tolist()
+    assert told(one.first_rows) == [told_by(rows)[first] for first in one.firsts]
     return one
 
 

@@ -11,8 +11,7 @@ from kit.places import TRACES
 from kit.traces import SYSTEM, columns_of, concat, program_rows, random_trace, read, same, write
 from plain_reader import batches
 
-from mmuexp.blocks.rows import rows_of
-from mmuexp.blocks.runs import MOST_SITES
+from mmuexp.blocks.rows import RowMaker
 from mmuexp.guest import BATCH_ROWS, DTYPES, THREAD, Columns
 from mmuexp.trace import open_trace
 from mmuexp.trace.export import export
@@ -75,7 +74,7 @@ def test_rows_from_any_place(tmp_path, small_groups):
     for start in (0, 1, 999, 1000, 2999, 3000, 3001, 5000, 7000, 7499):
         found = concat(list(trace.batches(start)))
         assert same(found, Columns(*(column[start:] for column in rows)))
-        assert same(concat([rows_of(runs) for runs in trace.runs(start)]), found)
+        assert same(concat([*map(RowMaker().rows, trace.runs(start))]), found)
         assert next(trace.runs(start)).before == 0
     assert list(trace.batches(7500)) == list(trace.runs(7500)) == []
 
@@ -87,11 +86,11 @@ def test_runs_are_those_that_the_builder_makes(tmp_path, small_groups):
     with open_trace(tmp_path / "rows.arrow") as of_rows:
         assert of_rows.metadata["format"] == "1" and same(read(of_rows), rows)
         for one, other in zip(trace.runs(), of_rows.runs(), strict=True):
-            assert (one.rows, one.before) == (other.rows, other.before)
-            arrays = ((r.run, r.vaddr[:-MOST_SITES], *r.others, *r.shapes, *r.sites) for r in (one, other))
+            assert (one.rows, one.accesses, one.before) == (other.rows, other.accesses, other.before)
+            arrays = ((r.run, r.steps[:-1], *r.others, *r.shapes, *r.sites) for r in (one, other))
             for ours, theirs in zip(*arrays, strict=True):
                 assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs)
-            bits = len(one.vaddr) - MOST_SITES
+            bits = one.accesses
             assert np.array_equal(
                 *(np.unpackbits(r.changed.view("u1"), bitorder="little")[:bits] for r in (one, other))
             )
@@ -154,5 +153,5 @@ def test_what_shows_a_trace_otherwise_has_runs_too(tmp_path, small_groups, shown
     rows.op[[1500, 2500]], rows.vaddr[[1500, 2500]] = THREAD, (1, 0)
     trace = open_trace(write(tmp_path / "t.arrow", rows))
     other = OfThread(trace, 1) if shown == "one thread" else relocated(trace, 7)
-    found = concat([rows_of(runs) for runs in other.runs()])
+    found = concat([*map(RowMaker().rows, other.runs())])
     assert same(found, read(other)) and not same(found, rows)
