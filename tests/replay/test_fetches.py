@@ -14,6 +14,7 @@ from mmuexp.errors import MmuexpError
 from mmuexp.guest import PAGE_BITS, Columns
 from mmuexp.replay.fetches import EPOCH, LAST_EPOCH, Fetches
 from mmuexp.replay.replay import Replay
+from mmuexp.replay.firsts import FLAGS_AT
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy import LOST, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing
 from mmuexp.strategy.mistakes import declared
@@ -44,7 +45,7 @@ def found_of(rows: list, mode: str, batch: int, start: int = 1) -> list[int]:
             numbers, looked_up = of.of(one)
             found += [at + int(i) for i in numbers]
             assert looked_up.vaddr.tolist() == part.vaddr[numbers].tolist()
-            assert looked_up.flags.tolist() == part.flags[numbers].tolist()
+            assert (looked_up.about >> FLAGS_AT).tolist() == part.flags[numbers].tolist()
     return found
 
 
