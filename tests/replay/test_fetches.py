@@ -11,10 +11,10 @@ from truth import oracle
 from truth.oracle.softmmu_qemu10 import Remembered
 
 from mmuexp.errors import MmuexpError
-from mmuexp.guest import PAGE_BITS, Columns
+from mmuexp.guest import PAGE_BITS, PAGES, Columns
 from mmuexp.replay.fetches import EPOCH, LAST_EPOCH, Fetches
-from mmuexp.replay.replay import Replay
 from mmuexp.replay.firsts import FLAGS_AT
+from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy import LOST, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing
 from mmuexp.strategy.mistakes import declared
@@ -25,7 +25,7 @@ EXEC, FLUSH, FLUSH_PAGE, USER = 2, 3, 4, 2
 
 def naive(rows: list, mode: str) -> list[int]:
     """Of the rows, by the oracle's memory."""
-    remembered, found = Remembered(), []
+    remembered, found = Remembered(PAGES), []
     for i, (op, vaddr, _, _, flags, _) in enumerate(rows):
         if op == FLUSH:
             remembered.forget()
