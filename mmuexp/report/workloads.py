@@ -59,11 +59,17 @@ KINDS = (
     Kind("A system in assembly", "stores beside running code, nothing else", {"windows-habit": ("kolibri_start",)}),
     Kind("DOS at its prompt", "stores beside running code, nothing else", {"windows-habit": ("freedos_prompt",)}),
     Kind("A desktop that idles", "programs that take turns", {"windows-habit": ("kolibri_desktop",)}),
-    Kind("An early kernel", "first touches, no processes yet", {"linux-windows": ("linux_early",)}),
-    Kind("A kernel that patches itself", "CR3 written every few hundred rows", {"linux-windows": ("linux_patching",)}),
+    Kind(
+        "An early kernel", "first touches, no processes yet", {"linux-windows": ("linux_early",)},
+        ("linux64_early",),
+    ),
+    Kind(
+        "A kernel that patches itself", "CR3 written every few hundred rows", {"linux-windows": ("linux_patching",)},
+        ("linux64_patching",),
+    ),
     Kind(
         "Processes taking turns", "each CR3 write drops every translation", {"linux-windows": ("linux_user",)},
-        ("linux_spaces",),
+        ("linux_spaces", "linux64_user"),
     ),
     Kind("A whole Linux boot", "from power-on to a shell and off", {"linux-boot": ()}),
 )  # fmt: skip
