@@ -23,7 +23,7 @@ from mmuexp.replay.shapes import (
     alignment_of,
     kind_of,
 )
-from mmuexp.replay.survey_scan import other_row
+from mmuexp.replay.walked import other_row
 
 
 @inside

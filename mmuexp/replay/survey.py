@@ -25,6 +25,7 @@ from mmuexp.replay.expand import expand
 from mmuexp.replay.firsts import END_ROW, TOGETHER, Rows
 from mmuexp.replay.pages import LEVELS_OF, PageNumbers, following
 from mmuexp.replay.shapes import PLACE_BITS, VADDR, ShapeBook
+from mmuexp.replay.walked import Pages, Sites, Walked
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
 MAX_FRAMES = 1 << 20  # physical pages that a trace may name: 4 GiB of them, so state stays bounded
@@ -33,7 +34,7 @@ MAX_FRAMES = 1 << 20  # physical pages that a trace may name: 4 GiB of them, so 
 class Batch:
     """Runs, and room for their rows, of which are made those that some scheme must read."""
 
-    def __init__(self, runs: Runs, walked: scan.Walked, room: list[Rows]):
+    def __init__(self, runs: Runs, walked: Walked, room: list[Rows]):
         self.runs, self.walked = runs, walked
         self.lock, self._room = Lock(), room
 
@@ -114,7 +115,7 @@ class Survey:
         self._sums[scan.EPOCH], self._sums[scan.ROWS] = 1, first
         self._sums[scan.MODE] = -1
         pages = PAGES if self._system else 1
-        self._pages = scan.Pages(
+        self._pages = Pages(
             np.zeros(PAGES, np.uint8), np.zeros(pages, np.int64), np.zeros(pages, np.uint32),
             np.zeros(PAGES, np.uint32), new_page_table().step,
         )  # fmt: skip
@@ -201,7 +202,7 @@ class Survey:
         if runs.before == 0 or self._sites is None:  # what the group before told stays as it is for whoever reads it
             vaddr, real = (zeros((MOST_SHAPES + 1) * MOST_SITES, dtype) for dtype in (np.uint32, runs.steps.dtype))
             pages = self.pages or PageNumbers()
-            self._sites = scan.Sites(vaddr, real if wide else vaddr, *pages.table, pages.counts)
+            self._sites = Sites(vaddr, real if wide else vaddr, *pages.table, pages.counts)
         if self.pages is not None:  # what a MAP row has in `page` is then its frame's number and one, which fits
             page = np.where(others.op == Op.MAP, frame + 1, others.page != 0).astype(np.uint32)
             vaddr, flushes = others.vaddr.astype(np.uint32), others.op == Op.FLUSH
@@ -211,7 +212,7 @@ class Survey:
         if self._book.addresses >= len(self._generations):
             more = np.zeros(self._book.addresses, np.int64)
             self._generations = np.concatenate([self._generations, more])
-        walked = scan.Walked(
+        walked = Walked(
             runs.run, runs.changed, runs.steps, self._addresses(runs.accesses, number), runs.shapes.vaddr,
             runs.others.vaddr, *others, frame, runs.shapes_so_far + 1, *self._book.known,
         )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from mmuexp.blocks.runs import OTHER
 from mmuexp.emulator.kernel import seldom
-from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGE_MASK
+from mmuexp.guest import MAX_ACCESS_BYTES, PAGE_BYTES, PAGE_MASK
 from mmuexp.native.bits import copy_eight, lowest_bit, lowest_bits
 from mmuexp.native.jitcache import Number, guarded, inside, kept
 from mmuexp.replay import farcode
@@ -31,7 +31,7 @@ from mmuexp.replay.firsts import (
     packed_row,
 )
 from mmuexp.replay.keys import ACCESS, KINDS, LARGEST_BLOCK, MISALIGNED, ODD
-from mmuexp.replay.pages import NONE, followed_by, is_in_a_page, traced
+from mmuexp.replay.pages import followed_by, is_in_a_page
 from mmuexp.replay.shapes import (
     CLEAN,
     COUNT,
@@ -52,6 +52,7 @@ from mmuexp.replay.shapes import (
     kind_of,
 )
 from mmuexp.replay.shapes import MODE as MODE_OF_SHAPE
+from mmuexp.replay.walked import Pages, Sites, Walked, begun, bits_of_run, moved, other_row, place
 
 # What the kernel counts, by its place in `sums`. From RAM_LOADS on of accesses that are not IO: `units8` sums
 # ceil(size / 8), `wide_units8` does so over accesses of more than 4 bytes, `ram_misaligned_units8` over misaligned
@@ -87,50 +88,6 @@ EPOCH, MODE = 21, 22  # state that follows the sums: the present epoch, the USER
 # The walk's place in a batch, and in the trace. PART: rows of the run that are done. KNOWN: shapes that ran in the
 # group. BEFORE: the site of the data row before, -1 where the batch has none
 ROW, RUN, PART, AT_ACCESS, AT_CHANGE, AT_OTHER, KNOWN, BEFORE, ERA, ERA_START = range(10)
-
-
-class Walked(NamedTuple):
-    """The runs that are walked, and what is known of their shapes; see runs.py and shapes.py."""
-
-    run: np.ndarray
-    changed: np.ndarray
-    steps: np.ndarray
-    vaddr: np.ndarray  # uint32[accesses + MOST_SITES], trace addresses, of the rows that were walked
-    block_real: np.ndarray  # uint64[shapes], the guest's own address of each EXEC row
-    other_real: np.ndarray  # the guest's own address
-    other_vaddr: np.ndarray  # uint32, the trace address, once it was walked
-    other_page: np.ndarray
-    other_size: np.ndarray
-    other_insns: np.ndarray
-    other_op: np.ndarray
-    other_flags: np.ndarray
-    other_frame: np.ndarray  # int32, the frame of each MAP row
-    shapes: int  # so far, and one for OTHER
-    counts: np.ndarray
-    shape: np.ndarray
-    site: np.ndarray
-
-
-class Sites(NamedTuple):
-    """Where the sites of a group were the last time; and of a trace of 64 bits how pages are numbered (pages.py)."""
-
-    vaddr: np.ndarray  # uint32[sites], trace addresses
-    real: np.ndarray  # uint32 or uint64[sites], the guest's own: of 32 bits the same array
-    apart: np.ndarray
-    step: np.ndarray
-    back: np.ndarray
-    numbered: np.ndarray
-    counts: np.ndarray  # int64[2]; 1: what touched a page too many, the number of its site or shape and one
-
-
-class Pages(NamedTuple):
-    """What the survey keeps of each page."""
-
-    touched: np.ndarray  # uint8[PAGES], by data
-    epoch: np.ndarray  # int64[PAGES]: a page of a system trace is known while this is the present epoch
-    page_of: np.ndarray  # uint32[PAGES], what the MAP row had in `page`
-    seen: np.ndarray  # uint32[PAGES], the era in which plain accesses of it were seen << ERA_AT, and of which kinds
-    step: np.ndarray  # int32[PAGES], which page follows it (pages.py)
 
 
 class Found(NamedTuple):
@@ -204,12 +161,6 @@ def _irregular(
 
 
 @inside
-def other_row(w: Walked, other: Number) -> Number:
-    """Pack the columns of a row of OTHER."""
-    return packed_row(w.other_size[other], w.other_insns[other], w.other_op[other], w.other_flags[other])
-
-
-@inside
 def _is_known(p: Pages, vaddr: Number, size: Number, epoch: Number, system: bool) -> Number:
     """Tell whether the pages of a row that may be a block are known."""
     if not system:
@@ -229,41 +180,13 @@ def _first(f: Found, n: Number, row: Number, vaddr: Number, about: Number, key: 
 
 
 @inside
-def _place(g: Sites, real: Number, size: Number, number: Number) -> Number:
-    """Make the trace address of what touches so many bytes at an address of a trace of 64 bits. Where a page is one too
-    many, it is noted that `number` touches it."""
-    full = g.counts[1]
-    found = traced(real, np.uint64(size), g.apart, g.step, g.back, g.numbered, g.counts)
-    if found == NONE:
-        g.counts[1] = full if full else np.int64(number) + 1
-    return np.uint32(found)
-
-
-@inside
-def _move(w: Walked, g: Sites, site: Number, real: Number, new: Number, wide: bool) -> Number:
-    """Take note of where a site is now, the guest's own address. Returns the trace address."""
-    if wide:
-        size, before = np.uint64(columns_of(w.site[site])[0]), np.uint64(g.real[site])
-        over = (real & np.uint64(PAGE_MASK)) + size > np.uint64(PAGE_BYTES)
-        if new or over or (real ^ before) >> np.uint64(PAGE_BITS):
-            vaddr = _place(g, real, size, site)
-        else:
-            vaddr = g.vaddr[site] & ~np.uint32(PAGE_MASK) | np.uint32(real & np.uint64(PAGE_MASK))
-        g.vaddr[site] = vaddr
-    else:
-        vaddr = np.uint32(real & np.uint64(0xFFFFFFFF))
-    g.real[site] = real
-    return vaddr
-
-
-@inside
 def _block(w: Walked, f: Found, p: Pages, g: Sites, shape: Number, row: Number, n: Number, epoch: Number, system: bool,
            new: Number, wide: bool) -> tuple[Number, Number]:  # fmt: skip
     """Look at the EXEC row of a shape that was not seen in this era. Returns firsts so far, and why it is refused."""
     about = shape << np.uint64(PLACE_BITS)
     if wide and new:
         size = w.shape[about | np.uint64(SIZE)]
-        w.shape[about | np.uint64(VADDR)] = _place(g, w.block_real[shape], size, shape)
+        w.shape[about | np.uint64(VADDR)] = place(g, w.block_real[shape], size, shape)
         if g.counts[1]:
             return n, ONE_TOO_MANY
     vaddr, size = np.int64(w.shape[about | np.uint64(VADDR)]), np.int64(w.shape[about | np.uint64(SIZE)])
@@ -316,50 +239,38 @@ def _data(w: Walked, f: Found, p: Pages, g: Sites, site: Number, row: Number, n:
 
 
 @inside
-def _begun(
-    w: Walked, g: Sites, first: Number, begin: Number, end: Number, bits: Number, before: Number, change: Number,
-    wide: bool
-) -> Number:  # fmt: skip
-    """Find where the data rows from number `begin` to `end` of a shape are in its first run; `before` is the site of
-    the data row before. Returns how many changes are done."""
-    u8 = np.uint64
-    for k in range(u8(begin), u8(end)):
-        site, bit = u8(first) + k, bits >> k & u8(1)
-        base = u8(g.real[u8(before)]) if before >= 0 else u8(0)
-        _move(w, g, site, base + (u8(w.steps[change]) if bit else u8(0)), True, wide)
-        change, before = change + bit, np.int64(site)
-    return change
-
-
-@inside
-def _moved(
-    w: Walked, p: Pages, g: Sites, first: Number, bits: Number, change: Number, era: Number, wide: bool
-) -> tuple[Number, Number]:  # fmt: skip
-    """Move the sites of a run whose bits are set. Returns a bit for each that is not plain now, or whose page was not
-    accessed so in this era; and how many changes are done."""
-    u4, u8 = np.uint32, np.uint64
-    found = u8(0)
-    while bits:
-        k = lowest_bit(bits)
-        bits &= bits - u8(1)
-        site = u8(first) + k
-        vaddr = _move(w, g, site, u8(g.real[site]) + u8(w.steps[change]), False, wide)
-        change += u8(1)
-        packed = w.site[site]
-        odd, misaligned = alignment_of(packed, vaddr)
-        seen = p.seen[vaddr >> u4(12)]
-        old = (seen >> u4(ERA_AT) != u4(era)) | (seen & kind_of(packed) == u4(0))
-        if wide:
-            old |= g.counts[1] != 0
-        found |= u8(odd | misaligned | old) << k
-    return found, change
-
-
-@inside
 def _take_turn(mode: Number, sums: np.ndarray) -> None:
     """An access of that mode comes."""
     sums[MODE_SWITCHES] += sums[MODE] >= 0 and sums[MODE] != mode
     sums[MODE] = mode
+
+
+@inside
+def _mode_after(w: Walked, first: Number, count: Number, now: Number, sums: np.ndarray) -> Number:
+    """Count the switches of mode in the accesses of some sites. Returns the mode after them."""
+    sums[MODE] = now
+    for k in range(count):
+        _take_turn(columns_of(w.site[np.uint64(first + k)])[3] & 2, sums)
+    return sums[MODE]
+
+
+@inside
+def _alone(
+    w: Walked, f: Found, p: Pages, g: Sites, o: Number, row: Number, n: Number, sums: np.ndarray, system: bool,
+    wide: bool
+) -> tuple[Number, Number, Number]:  # fmt: skip
+    """Look at a row of OTHER. Returns firsts so far, its op, and why it is refused, 0 if it is not."""
+    op, code = np.int64(w.other_op[o]), np.int64(0)
+    if wide and is_in_a_page(op):
+        size = np.uint32(w.other_size[o]) if op <= 2 else np.uint32(0)
+        w.other_vaddr[o] = place(g, np.uint64(w.other_real[o]), size, np.uint64(0))
+        code = np.int64(ONE_TOO_MANY) if g.counts[1] else code
+    vaddr = np.int64(w.other_vaddr[o])
+    if not code:
+        code = _other(op, vaddr, np.int64(w.other_page[o]), sums, p, system)
+    if not code:
+        n = _first(f, n, row, vaddr, other_row(w, o), w.other_frame[o], ODD)
+    return n, op, code
 
 
 @inside
@@ -384,17 +295,6 @@ def _next_era(era: Number, w: Walked, p: Pages) -> Number:
             w.shape[shape << PLACE_BITS | CLEAN] = 0
         return np.int64(1)
     return era + 1
-
-
-@inside
-def bits_of_run(changed: np.ndarray, access: Number, count: Number) -> Number:
-    """Take the bits of `count` data rows from `access` on; there is a word behind the last."""
-    u8 = np.uint64
-    if count == 0:
-        return u8(0)
-    word, bit = u8(access) >> u8(6), u8(access) & u8(63)
-    bits = changed[word] >> bit | (changed[word + u8(1)] << u8(1)) << (u8(63) - bit)
-    return bits & lowest_bits(count)
 
 
 @inside
@@ -424,11 +324,11 @@ def _look(
             if code:
                 return n, change, always, part, code
         if new:
-            change = _begun(w, g, first, begin, end, bits, before, change, wide)
+            change = begun(w, g, first, begin, end, bits, before, change, wide)
             bits = u8(0)
     found = u8(0)
     if bits:
-        found, change = _moved(w, p, g, first, bits, change, era, wide)
+        found, change = moved(w, p, g, first, bits, change, era, wide)
     if is_clean:
         rows = found
     while rows:
@@ -473,24 +373,24 @@ def _part_of_run(
     has = np.int64(w.shape[about | u8(HAS_BLOCK)])
     first, count = np.int64(w.shape[about | u8(FIRST)]), np.int64(w.shape[about | u8(COUNT)])
     w.shape[about | u8(CLEAN)] = 0  # whoever sees it next looks at all of it
-    begun, end = at[PART], min(has + count, at[PART] + stop - at[ROW])
-    done = max(np.int64(0), begun - has)
+    part, end = at[PART], min(has + count, at[PART] + stop - at[ROW])
+    done = max(np.int64(0), part - has)
     bits = bits_of_run(w.changed, at[AT_ACCESS] - done, count)
     n, change, _, refused, code = _look(
-        w, p, f, g, shape, begun, end, bits, at[KNOWN], at[BEFORE], u8(at[AT_CHANGE]), at[ROW], n, at[ERA], sums,
+        w, p, f, g, shape, part, end, bits, at[KNOWN], at[BEFORE], u8(at[AT_CHANGE]), at[ROW], n, at[ERA], sums,
         system, wide,
     )  # fmt: skip
     at[AT_CHANGE], at[PART] = change, refused if code else end
-    at[ROW] += at[PART] - begun
+    at[ROW] += at[PART] - part
     if code:
         return n, code, near
     if end > has:
         at[BEFORE] = first + end - has - 1
-    if begun < has:
+    if part < has:
         sums[EXECS] += 1
         sums[GUEST_INSNS] += w.shape[about | u8(INSNS)]
         near = farcode.enter(near, generations, w.shape[about | u8(NUMBER)])
-    for each in range(max(begun, has), end):
+    for each in range(max(part, has), end):
         w.vaddr[u8(at[AT_ACCESS])] = g.vaddr[u8(first + each - has)]
         near = _counted_row(w, u8(first + each - has), sums, near, generations)
         at[AT_ACCESS] += 1
@@ -525,25 +425,16 @@ def walk(
     """
     u4, u8 = np.uint32, np.uint64
     n = ended = code = np.int64(0)
-    begun = at[ROW]
+    began = at[ROW]
     row, run, access, other, era, era_start = at[ROW], at[RUN], at[AT_ACCESS], at[AT_OTHER], at[ERA], at[ERA_START]
     part, insns, now = at[PART], sums[GUEST_INSNS], sums[MODE]
     change, known, before = u8(at[AT_CHANGE]), at[KNOWN], at[BEFORE]
     while row < stop:
-        shape = u8(w.run[u8(run)])
-        drops = False
+        shape, drops = u8(w.run[u8(run)]), False
         if shape == OTHER:
-            o = u8(other)
-            op = np.int64(w.other_op[o])
-            if wide and is_in_a_page(op):
-                w.other_vaddr[o] = _place(g, u8(w.other_real[o]), u4(w.other_size[o]) * u4(op <= 2), u8(0))
-                code = np.int64(ONE_TOO_MANY) if g.counts[1] else code
-            vaddr = np.int64(w.other_vaddr[o])
-            if not code:
-                code = _other(op, vaddr, np.int64(w.other_page[o]), sums, p, system)
+            n, op, code = _alone(w, f, p, g, u8(other), row, n, sums, system, wide)
             if code:
                 break
-            n = _first(f, n, row, vaddr, other_row(w, o), w.other_frame[o], ODD)
             row, run, other = row + 1, run + 1, other + 1
             drops = op == 3 or op == 4
         else:
@@ -565,10 +456,7 @@ def walk(
                 near = farcode.access(near, generations, np.int64(w.shape[about | u8(RAM)]))
                 mode = np.int64(w.shape[about | u8(MODE_OF_SHAPE)])
                 if mode != now and mode != NO_ACCESS:
-                    sums[MODE] = now
-                    for k in range(count if mode == MIXED else 1):
-                        _take_turn(columns_of(w.site[u8(first + k)])[3] & 2, sums)
-                    now = sums[MODE]
+                    now = _mode_after(w, first, count if mode == MIXED else np.int64(1), now, sums)
                 bits = bits_of_run(w.changed, access, count)
                 if bits or w.shape[about | u8(CLEAN)] != u4(era):
                     n, change, always, part, code = _look(
@@ -593,6 +481,6 @@ def walk(
     at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[AT_CHANGE] = row, run, part, access, change
     at[AT_OTHER], at[KNOWN], at[BEFORE], at[ERA], at[ERA_START] = other, known, before, era, era_start
     sums[GUEST_INSNS], sums[MODE] = insns, now
-    sums[ROWS] += row - begun
+    sums[ROWS] += row - began
     _count_executions(w, sums)
     return n, ended, code, near

@@ -123,7 +123,8 @@ def by_sets(rows: Columns, mode: str) -> tuple[list[int], list[int]]:
 def accepted(rows: Columns, mode: str = "user"):
     (one,) = Survey(mode).feed(rows).parts
     assert one.eras[-1].tolist()[:2] == [len(rows.op), len(one.firsts)]
-    assert told(one.first_rows) == [told_by(rows)[first] for first in one.firsts]
+    all_rows = told_by(rows)
+    assert told(one.first_rows) == [all_rows[first] for first in one.firsts]
     return one
 
 
