@@ -354,6 +354,10 @@ class MapBlock(Strategy):
                 f"{self.blocks} blocks of {self.block_bytes} bytes are more than 128 TiB of host address space"
             )
 
+    def only_64_bits(self) -> str:
+        shift = f"an address of {ADDRESS_BITS} bits shifted by {self.map_block_bits}"
+        return f"{shift} chooses no block" if self.map_block_bits >= ADDRESS_BITS else ""
+
     @property
     def block_bytes(self) -> int:
         """Host address space of one block, its extra page included."""

@@ -23,7 +23,9 @@ def command() -> None:
 @command.command("list")
 @format_option(("table", "json"), default="table")
 def list_(format_: str) -> None:
-    """List the schemes: name, hit path, parameters, first sentence, and the emulators that are known by each.
+    """List the schemes: name, hit path, parameters, whose they are.
+
+    The first sentence of each stands there too, and the emulators that are known by it.
 
     \b
     Examples:

@@ -71,6 +71,7 @@ class EngineDied(EngineFailed):
 ITS_OWN = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP}
 ADVICE = {  # what a message holds -> what to do next
     "no address space": "raise `ulimit -v`, or leave this scheme out",
+    "bits, and the tables of a live engine": "`mmuexp compare` counts it, without --live",
     "no more mappings": "raise it with `sysctl vm.max_map_count=N`, or leave this scheme out",
     "took more than": "give more by {time_limit}",
 }

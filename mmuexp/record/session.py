@@ -254,9 +254,9 @@ class Session:
         if self.failure:
             complete = f"cut short: {self.failure.what}"
         elif complete != "yes" and not quiet:
-            self.note(
-                f"{complete}; the recording ends here, {f'the {self.noun} ends with it' if ends else self.outlives}"
-            )
+            what = f"the {self.noun} ends with it" if ends else self.outlives
+            todo = "; to record the other one, name it as the program" if complete == EXEC else ""
+            self.note(f"{complete}; the recording ends here, {what}{todo}")
         self._close(complete)
         self.complete = complete
         self.seconds = time.monotonic() - self.began

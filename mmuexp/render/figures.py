@@ -97,7 +97,7 @@ class Figures:
         found.append(_as_is("page crossings", words.number, "page_cross"))
         if self._any("page_cross"):
             found += map(_part_of, CROSSINGS)
-        found += SIZES
+        found += SIZES[:1] + [RESIDENT._replace(label="  resident")] * self._is_sparse() + SIZES[1:]
         if self.has_rivals():
             found.append(Figure("a host fault costs", False, self._now))
             found.append(Figure(f"  ahead of {against}", False, self._while))
@@ -128,7 +128,8 @@ class Figures:
             found.append(Figure("of these", True, self._causes))
         if self._any("evictions"):
             found.append(EVICTIONS)
-        found += SIZES if self.parameters else []
+        if self.parameters:
+            found += SIZES[:1] + [RESIDENT] * self._is_sparse() + SIZES[1:]
         if self._any("cross_ns" if self.parameters else "page_cross"):
             found += CROSSINGS
         elif self._is_unknown("page_cross"):
@@ -164,6 +165,10 @@ class Figures:
     def _any(self, column: str) -> bool:
         """Is there anything to say of an event? What no run has takes one line, with its 0."""
         return any(row.get(column) for row in self.rows)
+
+    def _is_sparse(self) -> bool:
+        """Does a scheme reserve tables that no host holds in memory, for a guest of 64 bits?"""
+        return any((row.get("table_bytes") or 0) > MOST_TABLE_BYTES for row in self.rows)
 
     def is_live(self) -> bool:
         return any(map(is_measured, self.rows))
@@ -323,6 +328,8 @@ CROSSINGS = [
     Figure("each:\ninstructions", False, _each("cross_insns", words.significant)),
     Figure("each:\nkernel time", False, _each("cross_kernel_ns", words.duration)),
 ]
+MOST_TABLE_BYTES = 1 << 30  # more than any scheme has for a guest of 32 bits
+RESIDENT = Figure("tables\nresident", False, shows(words.size, "table_resident_bytes"))
 SIZES = [
     Figure("lookup\ntables", False, shows(words.size, "table_bytes")),
     Figure("host address\nspace", False, shows(words.size, "reserved_bytes")),

@@ -55,7 +55,7 @@ def size(count: int | None) -> str:
     """Write a size in bytes: 65536 -> 64 KiB"""
     if count is None:
         return DASH
-    for unit, power in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
+    for unit, power in (("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if count >= 1 << power:
             whole, rest = divmod(count, 1 << power)
             return f"{significant(count / (1 << power)) if rest else f'{whole:,}'} {unit}"
@@ -73,7 +73,7 @@ def factor(ns: float, reference_ns: float) -> str:
 
 
 UNITS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
-UNITS |= {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40}
+UNITS |= {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40, "PiB": 2.0**50}
 
 
 def value(text: str) -> float | None:
@@ -84,7 +84,7 @@ def value(text: str) -> float | None:
     """
     if EQUAL in text or text.startswith("reference"):
         return 1.0
-    found = re.search(r"(?<![\w.])([-+]?[\d,]*\.?\d+)(x| (?:ns|us|ms|s|B|KiB|MiB|GiB)\b)?", text)
+    found = re.search(r"(?<![\w.])([-+]?[\d,]*\.?\d+)(x| (?:ns|us|ms|s|B|KiB|MiB|GiB|TiB|PiB)\b)?", text)
     if found is None:
         return None
     amount, unit = float(found[1].replace(",", "")), (found[2] or "").strip()

@@ -22,7 +22,7 @@ from mmuexp.strategy.sourcefiles import STARTED_NS, unchanged_files
 # what rows go through until they are counts: tests/store/test_store_sources.py follows the imports
 FOLDERS = ("blocks", "emulator", "native", "replay", "strategy", "trace")
 BESIDE = ["guest.py", "events.py", "result/table.py", "analysis/passes.py", "analysis/cuts.py"]
-BESIDE += ["analysis/misses.py", "analysis/tlbmisses.py", "result/declared.py"]
+BESIDE += ["analysis/misses.py", "result/misses.py", "analysis/tlbmisses.py", "result/declared.py"]
 NAMES = {"kind", "trace", "spec", "scheme", "sources", "model_version", "compiled"}  # what every identity tells
 
 

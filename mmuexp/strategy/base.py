@@ -172,6 +172,8 @@ class Strategy:
     def of_guest(self, address_bits: int) -> "Strategy":
         """Make the same scheme for a guest of so many bits of addresses: 32, or of those of 64 bits what its trace
         shows, 48, 57 or 64. Raises UsageError where its parameters mean nothing there."""
+        if why := self.only_64_bits() if address_bits == ADDRESS_BITS else "":
+            raise UsageError(f"is for guests of 64 bits: {why}", where=str(self), todo="leave it out")
         if address_bits == self.address_bits:
             return self
         own = {name: getattr(self, name) for name in self.params()}
@@ -186,6 +188,10 @@ class Strategy:
 
     def only_32_bits(self) -> str:
         """Why these parameters mean nothing for a guest of 64 bits; empty if they do."""
+        return ""
+
+    def only_64_bits(self) -> str:
+        """Why these parameters mean nothing for a guest of 32 bits; empty if they do."""
         return ""
 
     def state(self) -> Any:

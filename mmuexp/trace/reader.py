@@ -85,7 +85,7 @@ def open_input(path: str) -> tuple[int, int]:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise TraceError(f"is {kind}", where=path, todo="name a trace file")
     return fd, status.st_size
 

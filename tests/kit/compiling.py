@@ -23,7 +23,7 @@ def compiled_once(request, tmp_path_factory):
     prepare, locks = Guarded._prepare, tmp_path_factory.getbasetemp().parent  # which all workers of a run have
 
     def prepare_in_turn(self, args):
-        function = self.dispatcher.py_func
+        function = getattr(self.dispatcher, "py_func", type(self.dispatcher))
         with open(locks / f"{function.__module__}.{function.__qualname__}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             prepare(self, args)

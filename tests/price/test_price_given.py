@@ -49,7 +49,7 @@ def test_the_command_takes_several_and_the_manifest_tells(cli, trace):
 @pytest.mark.parametrize(
     ("price", "told"),
     [
-        ("sig=300", "drop, signal, mmap"),
+        ("sig=300", "checked_byte, signal, mmap"),
         ("signal=-1", "signal=-1"),
         ("signal=nan", "signal=nan"),
         ("signal=inf", "signal=inf"),

@@ -117,7 +117,7 @@ def test_a_forked_child_is_not_recorded(tmp_path, bits):
 def test_exec_of_another_program_is_reported(tmp_path, bits):
     done = record("--", build("execs", bits), "/bin/sh", "-c", "sleep 0.3; echo other; exit 12", cwd=tmp_path)
     assert (done.code, done.out) == (12, "other\n")
-    assert "executed another program; the recording ends here" in done.err
+    assert "executed another program; the recording ends here" in done.err and "name it as the program" in done.err
     trace = open_trace(tmp_path / "execs.arrow")
     assert trace.rows > 1000
     assert trace.complete == "the program executed another program"

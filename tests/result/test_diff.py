@@ -244,7 +244,7 @@ def test_results_of_the_notebook_are_taken_as_they_are(trace):
         (["{a}", "{a}", "--tolerance", "-1"], 2, "is not a tolerance"),
         (["{a}", "{a}", "-o", "x.html"], 2, "known: .csv .json .md"),
         (["{a}"], 2, "Missing argument"),
-        (["{a}", "notes.txt"], 2, "no saved result by its suffix"),
+        (["{a}", "notes.txt"], 2, "not a saved result by its suffix"),
     ],
 )
 def test_what_goes_wrong_is_one_line(cli, saved, tmp_path, monkeypatch, arguments, code, says):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit.places import HONEST_FILE, TRACES
 from kit.traces import (
+    WIDE_PAGES_APART,
     any_traces,
     columns_of,
     exec_,
@@ -27,7 +28,7 @@ import mmuexp
 from mmuexp.analysis.faults import Sums, fault_batches
 from mmuexp.emulator.faults import FAULT
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.guest import Columns
+from mmuexp.guest import Columns, bits_of
 from mmuexp.replay.replay import Replay
 from mmuexp.replay.survey import Survey
 from mmuexp.strategy.registry import parse_spec, strategies_of_file
@@ -39,7 +40,8 @@ from truth.schemes import EMPTY, NAMES, SPECS, TIGHT
 def logged(rows, strategy, mode: str, *, log: int = 1 << 16, chunk: int = 1 << 20, filtered=True) -> np.ndarray:
     columns = rows if isinstance(rows, Columns) else columns_of(rows)
     strategy = parse_spec(strategy) if isinstance(strategy, str) else strategy
-    survey, replay = Survey(mode, "rows"), Replay(strategy, mode, filtered=filtered, log=log)
+    survey, bits = Survey(mode, "rows"), bits_of(columns.vaddr)
+    replay = Replay(strategy, mode, filtered=filtered, log=log, address_bits=bits)
     found = [replay.faults()]
     for at in range(0, len(columns.op), chunk):
         part = Columns(*(c[at : at + chunk] for c in columns))
@@ -103,6 +105,12 @@ def test_kernels_and_oracle_list_the_same(trace, spec, log, filtered):
     mode, rows = trace
     expected = oracle_faults.faults(rows, spec, mode)
     assert named(logged(rows, spec, mode, log=log, filtered=filtered), spec) == expected
+
+
+@pytest.mark.parametrize("spec", ["map-block,map_block_bits=40,pool_blocks=3", "byte-lookup,entries=3", "qemu-fast"])
+def test_they_do_for_a_guest_of_64_bits(spec):
+    rows = random_trace(9, 600, "system", WIDE_PAGES_APART, trace_bits=64)
+    assert named(logged(columns_of(rows, 64), spec, "system"), spec) == oracle_faults.faults(rows, spec, "system", 64)
 
 
 @pytest.mark.long

@@ -169,9 +169,7 @@ class MapBlock(Handler):
         """The page in its own block, and as the extra page of the block before (bits 12: of page 0, the last)."""
         block, index = divmod(page, self.own)
         homes = [(block, index)]
-        if self.own > self.guest.pages:  # one block holds all, and the last page is followed by a place for page 0
-            homes += [(0, self.guest.pages)] * (page == 0)
-        elif index == 0:
+        if index == 0:
             homes.append(((block - 1) % (self.guest.pages // self.own), self.own))
         for home, place in homes:
             position = self.slot_of.get(home, -1) * self.span + place
@@ -181,7 +179,7 @@ class MapBlock(Handler):
 
     def totals(self) -> dict[str, int]:
         """Columns that are no events."""
-        table_bytes = 2 ** max(self.guest.address_bits - self.bits, 0) * self.pointer_bytes
+        table_bytes = 2 ** (self.guest.address_bits - self.bits) * self.pointer_bytes
         return super().totals() | {"table_bytes": table_bytes, "reserved_bytes": self.reserve.pages * PAGE}
 
 
