@@ -135,8 +135,10 @@ def test_recordings_begin_as_the_oracle_says(path, count):
     rows = list(
         zip(*(getattr(columns, c).tolist() for c in ("op", "vaddr", "size", "insns", "flags", "page")), strict=True)
     )
+    bits = bits_of(columns.vaddr)
     for spec in (*FAULTING, *TIGHT):
-        assert named(logged(columns, spec, mode, log=7, chunk=907), spec) == oracle_faults.faults(rows, spec, mode)
+        told = named(logged(columns, spec, mode, log=7, chunk=907), spec)
+        assert told == oracle_faults.faults(rows, spec, mode, bits)
 
 
 @pytest.mark.long
