@@ -34,8 +34,9 @@ def takes_faults(strategy: Any) -> bool:
 
 
 def causes_of(strategy: Any) -> list[int]:
-    """The causes that a scheme declares, in the order of their columns."""
-    return sorted(int(event) for event in FAULTS if event in strategy.events)
+    """The causes that a scheme declares and its parameters leave possible, in the order of their columns."""
+    lacks = strategy.lacks()
+    return sorted(int(event) for event in FAULTS if event in strategy.events and event.column not in lacks)
 
 
 def fault_batches(
@@ -162,9 +163,10 @@ def list_faults(
     to the writers. `thread` is as for compare; rows keep their numbers in the file. Raises UsageError for a wrong spec,
     TraceError for a wrong trace, MmuexpError as `fault_batches`."""
     strategy, label = given_strategy(strategy), label_of(trace)
-    started, sums = manifest.utc_now(), Sums(strategy)
+    started = manifest.utc_now()
     with opened_trace(trace, checked_thread(thread)) as opened:
         facts, declared = manifest.trace_facts(opened, label), declared_of(opened)
+        sums = Sums(strategy.of_guest(opened.address_bits))
         for records in fault_batches(opened, strategy, label=label, progress=progress):
             sums.add(records)
             for writer in writers:

@@ -148,8 +148,9 @@ def test_sums_are_what_compare_counts(path):
     counted = mmuexp.compare(str(path), specs).set_index("strategy")
     for spec in specs:
         strategy = parse_spec(spec)
-        sums, rows = Sums(strategy), []
+        rows = []
         with open_trace(path) as trace:
+            sums = Sums(strategy.of_guest(trace.address_bits))
             for records in fault_batches(trace, strategy):
                 sums.add(records)
                 rows += [records["row"][:1], records["row"][-1:]]
