@@ -12,7 +12,7 @@ from typing import Any
 
 from mmuexp.trace.importers import Options, Told
 from mmuexp.trace.importers.rows import Rows
-from mmuexp.trace.importers.source import Sample
+from mmuexp.trace.importers.source import Sample, mostly
 from mmuexp.trace.importers.text import Layout, Refused, Text
 
 OPTIONS = ("thread", "interleave", "size", "skip_foreign")
@@ -21,9 +21,7 @@ LINE = re.compile(rb'[ \t]*\d+, *0x[0-9a-f]+, *0x[0-9a-f]+, *"')
 
 def looks_like(sample: Sample) -> bool:
     """The first line is the plugin's, or more than half of the first ones are: a program may have printed before."""
-    lines = [line for line in sample.lines if line.strip()]
-    found = [bool(LINE.match(line)) for line in lines]
-    return bool(found) and (found[0] or 2 * sum(found) > len(found))
+    return mostly(sample.lines, LINE.match)
 
 
 def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:

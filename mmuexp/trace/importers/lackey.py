@@ -11,103 +11,50 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from mmuexp.errors import TraceError, option
-from mmuexp.trace.importers import Note, Options, Told
+from mmuexp.errors import option
+from mmuexp.trace.importers import Options, Told
 from mmuexp.trace.importers.rows import Rows
-from mmuexp.trace.importers.source import Sample, quoted
+from mmuexp.trace.importers.source import Sample, mostly
+from mmuexp.trace.importers.text import Layout, Refused, Text
 
 OPTIONS = ("skip_foreign",)
 NOTHING = "was valgrind run with --trace-mem=yes?"
-MOST_LINE_BYTES = 1 << 20
 BANNER_BYTES = 4096
 OWN = re.compile(rb"(==|--|\*\*)[\d:. ]*\d\1|(I |SB| [LSM]) [0-9a-fA-F]+|[ ]?[ILSM] [0-9a-fA-F]{3,16}[ \t]*$")
-RECORD = "valgrind --tool=lackey --trace-mem=yes --log-file=FILE"
+RECORD = "record with valgrind --tool=lackey --trace-mem=yes --log-file=FILE"
+SHAPE = "'I  ADDR,SIZE' or ' L|S|M ADDR,SIZE'"
+KEYS = {
+    "command": re.compile(rb"^==[^\n]*\d== Command: (.*?)\r?$", re.MULTILINE),
+    "recorder_version": re.compile(rb"Using (Valgrind-[^ ;]+)"),
+}
 
 
 def looks_like(sample: Sample) -> bool:
     """The first line is lackey's, or more than half of the first ones are: a program may have printed before."""
-    lines = [line for line in sample.lines if line.strip()]
-    if not lines:
-        return False
-    return bool(OWN.match(lines[0])) or sum(bool(OWN.match(line)) for line in lines) * 2 > len(lines)
+    return mostly(sample.lines, OWN.match)
 
 
 def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:
     """Give lackey's lines to rows. Raises TraceError with the line's number."""
-    text = _Text(source.name, rows_of("line"), options.skip_foreign)
-    before = b""
-    for data in source.chunks():
-        text.feed(before, final=False)
-        before = data
-    text.feed(before, final=True)
-    return text.told()
+    from mmuexp.trace.importers import lackey_scan as scan
+    from mmuexp.trace.importers.text_scan import ENDED
 
+    def explain(line: bytes, why: int) -> Refused | None:
+        if why == scan.THIRD_COLUMN:
+            todo = "cut it off, as `cut -d' ' -f1-3` or an editor does"
+            return Refused(f"has a third column: expected {SHAPE}", todo)
+        if why == scan.TWO_PROCESSES:
+            todo = "give each process a log of its own: valgrind --log-file=lackey.%p"
+            return Refused(f"is of a second process; the first one was {text.state[scan.PID]}", todo)
+        if why == scan.PAGES:
+            todo = f"{RECORD}, or read it as a list of addresses: {option('columns', 'oa')}"
+            return Refused("has no size: the file holds pages, not accesses", todo)
+        return None
 
-class _Text:
-    def __init__(self, where: str, rows: Rows, skip_foreign: bool):
-        from mmuexp.trace.importers import lackey_scan as scan
-
-        self.scan, self.where, self.rows, self.skip_foreign = scan, where, rows, skip_foreign
-        self.state = np.zeros(scan.STATE_WORDS, np.int64)
-        self.line, self.rest, self.banner = 0, b"", b""
-
-    def feed(self, data: bytes, final: bool) -> None:
-        """The next bytes of the text. What lies after the last whole line waits for more."""
-        self.banner += data[: BANNER_BYTES - len(self.banner)]
-        data = self.rest + data
-        array, at = np.frombuffer(data, np.uint8), 0
-        while True:
-            rows = self.rows
-            events, used, lines, why = self.scan.parse(
-                array[at:], final, self.skip_foreign, self.state, *rows.events, rows.held, self.line
-            )
-            self.line += lines
-            at += used
-            rows.add(events)
-            if why:
-                raise self._refusal(why, data[at:], final)
-            if events < len(rows.events.kinds):
-                break
-        self.rest = data[at:]
-        if len(self.rest) > MOST_LINE_BYTES:
-            raise self._refusal(self.scan.MALFORMED, self.rest, False)
-
-    def told(self) -> Told:
-        """What is known of the whole text."""
-        scan, state, keys = self.scan, self.state, {}
-        if found := re.search(rb"^==[^\n]*\d== Command: (.*?)\r?$", self.banner, re.MULTILINE):
-            keys["command"] = found[1].decode("utf-8", "replace")
-        if found := re.search(rb"Using (Valgrind-[^ ;]+)", self.banner):
-            keys["recorder_version"] = found[1].decode("utf-8", "replace")
-        complete = "yes" if state[scan.ENDED] else "the log has no end" if state[scan.BANNERS] else None
-        foreign = Note("left_out_lines", int(state[scan.FOREIGN]), "lines that are not lackey's left out")
-        return Told("valgrind lackey", self.line, keys, complete, (foreign,))
-
-    def _refusal(self, why: int, rest: bytes, final: bool) -> TraceError:
-        scan, skip = self.scan, option("skip_foreign", True)
-        line, end, _ = rest.partition(b"\n")
-        shown, shape = quoted(line.removesuffix(b"\r")), "expected 'I  ADDR,SIZE' or ' L|S|M ADDR,SIZE'"
-        what, todo = {
-            scan.MALFORMED: (
-                f"{shown} is not lackey's: {shape}",
-                f"record with {RECORD} (the program's output stays out), or leave such lines out: {skip}",
-            ),
-            scan.THIRD_COLUMN: (
-                f"{shown} has a third column: {shape}",
-                "cut it off, as `cut -d' ' -f1-3` or an editor does",
-            ),
-            scan.TWO_PROCESSES: (
-                f"{quoted(line)} is of a second process; the first one was {self.state[scan.PID]}",
-                "give each process a log of its own: valgrind --log-file=lackey.%p",
-            ),
-            scan.PAGES: (
-                f"{shown} has no size: the file holds pages, not accesses",
-                f"record with {RECORD}, or read it as a list of addresses: {option('columns', 'oa')}",
-            ),
-        }[why]
-        if why in (scan.MALFORMED, scan.PAGES) and final and not end and self.line:
-            what = f"{quoted(line)} ends within a line: the log was cut"
-            todo = f"record it again, or leave that line out: {skip}"
-        return TraceError(f"line {self.line + 1:,} {what}", where=self.where, todo=todo, row=self.line)
+    layout = Layout(scan.parse, "valgrind lackey", SHAPE, explain, f"{RECORD} (the program's output stays out)")
+    text = Text(source, rows_of("line"), options, layout)
+    told, banner = text.read(), source.sample.head[:BANNER_BYTES]
+    found = {key: match[1] for key, pattern in KEYS.items() if (match := pattern.search(banner))}
+    keys = {key: value.decode("utf-8", "replace") for key, value in found.items()}
+    complete = "yes" if text.state[ENDED] else "the log has no end" if text.state[scan.BANNERS] else None
+    return told._replace(complete=complete, metadata=told.metadata | keys)

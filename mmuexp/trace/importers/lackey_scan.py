@@ -1,42 +1,43 @@
-"""The loop of the lackey importer: from bytes to events. Addresses are int64 bit patterns of up to 64 bits."""
+"""The loop of the lackey importer: from bytes to events."""
 
 import numpy as np
 
-from mmuexp.native.jitcache import guarded, kept
+from mmuexp.native.jitcache import guarded, inside, kept
 from mmuexp.trace.importers.rows_scan import INSTRUCTION, MODIFY, READ, WRITE
+from mmuexp.trace.importers.text_scan import (
+    ACCESSES,
+    BLANK,
+    ENDED,
+    FIRST_OWN,
+    FOREIGN,
+    INSTRUCTIONS,
+    LINE,
+    MALFORMED,
+    NO_THREAD,
+    OPEN_END,
+    OWN,
+    SKIP,
+    begins,
+    decimal,
+    has_room,
+    hexadecimal,
+    is_blank,
+    line_end,
+    size_of,
+    take,
+    turn,
+)  # fmt: skip
 
-# Places in `state`, carried over calls.
-PID, BANNERS, ENDED, FOREIGN, RECORDS = range(5)
-STATE_WORDS = 5
-
-# Why a line is refused.
-MALFORMED, THIRD_COLUMN, TWO_PROCESSES, PAGES = 1, 2, 3, 4
+PID, BANNERS = OWN, OWN + 1  # the process that valgrind's own lines name, and how many there were
+THIRD_COLUMN, TWO_PROCESSES, PAGES = range(FIRST_OWN, FIRST_OWN + 3)  # why a line is refused
 REMARK = -2  # a kind that is not a kind: valgrind's own line, or the address of a superblock
 
-MOST_SIZE_DIGITS = 6
-BLANK, TAB, LINE_FEED, RETURN, COMMA = 32, 9, 10, 13, 44
+MOST_ADDRESS_DIGITS, MOST_SIZE_DIGITS = 16, 6
+COMMA, X = 44, 120
+EXIT = np.frombuffer(b" exit code:", np.uint8)  # which lackey prints at last
 
 
-@kept
-def _hex(data, at, end):
-    """(number, digits) of the hexadecimal number that begins here."""
-    value, digits = np.int64(0), 0
-    while at + digits < end:
-        byte = np.int64(data[at + digits])
-        if 48 <= byte <= 57:
-            digit = byte - 48
-        elif 97 <= byte <= 102:
-            digit = byte - 87
-        elif 65 <= byte <= 70:
-            digit = byte - 55
-        else:
-            break
-        value = (value << 4) | digit
-        digits += 1
-    return value, digits
-
-
-@kept
+@inside
 def _kind(data, at, end):
     """The kind of a line by its first three characters: of a record, REMARK, or -1."""
     if end - at < 4 or data[at + 2] != BLANK:
@@ -53,8 +54,8 @@ def _kind(data, at, end):
     return MODIFY if first == BLANK and second == 77 else -1  # M
 
 
-@kept
-def _record(data, at, end):
+@inside
+def _record(data, at, end, state):
     """(kind, address, size, why) of a line that begins as no remark does."""
     kind = _kind(data, at, end)
     here = at + 3
@@ -63,30 +64,24 @@ def _record(data, at, end):
         if end - here < 3 or data[here + 1] != BLANK or data[here] not in (73, 76, 83, 77):
             return -1, np.int64(0), np.int64(0), MALFORMED
         here += 2
-    address, digits = _hex(data, here, end)
-    here += digits
-    if not 1 <= digits <= 16:
+    address, after = hexadecimal(data, here, end)
+    if not 1 <= after - here <= MOST_ADDRESS_DIGITS or (after > here + 1 and data[here + 1] | 32 == X):
         return kind, address, np.int64(0), MALFORMED
     if kind == REMARK:
-        return kind, address, np.int64(0), MALFORMED if here != end else 0
-    if here == end:
-        return kind, address, np.int64(0), PAGES
-    size, digits = np.int64(0), 0
-    if data[here] == COMMA:
-        here += 1
-        while here < end and 48 <= data[here] <= 57 and digits < MOST_SIZE_DIGITS:
-            size = size * 10 + np.int64(data[here]) - 48
-            digits += 1
-            here += 1
-    if kind == -1 or size == 0:
+        return kind, address, np.int64(0), MALFORMED if after != end else 0
+    if after == end:
+        return kind, address, np.int64(0), MALFORMED if state[ACCESSES] + state[INSTRUCTIONS] else PAGES
+    size, here = np.int64(0), after
+    if data[after] == COMMA:
+        size, here = decimal(data, after + 1, end)
+    if kind == -1 or size <= 0 or here - after > 1 + MOST_SIZE_DIGITS:
         return kind, address, size, MALFORMED
     if here < end:
-        apart = data[here] == BLANK or data[here] == TAB or data[here] == COMMA
-        return kind, address, size, THIRD_COLUMN if apart else MALFORMED
+        return kind, address, size, THIRD_COLUMN if is_blank(data, here) or data[here] == COMMA else MALFORMED
     return kind, address, size, 0
 
 
-@kept
+@inside
 def _process(data, at, end):
     """(process, first byte behind it) of valgrind's own line ==PID==, --PID-- or **PID**, a time before the number or
     not. The process is -1 for any other line."""
@@ -104,63 +99,40 @@ def _process(data, at, end):
     return process, here + 2
 
 
-@kept
-def _says_end(data, at, end):
-    """Is this " Exit code:", which lackey prints at last?"""
-    says = (32, 69, 120, 105, 116, 32, 99, 111, 100, 101, 58)
-    index = 0
-    while index < len(says) and at + index < end and data[at + index] == says[index]:
-        index += 1
-    return index == len(says)
-
-
-@kept
+@inside
 def _line(data, at, end, state):
     """(kind, address, size, why) of a line that is not empty."""
     process, after = _process(data, at, end)
     if process < 0:
-        return _record(data, at, end)
-    why = 0
-    if state[BANNERS] and state[PID] != process:
-        why = TWO_PROCESSES
-    else:
+        return _record(data, at, end, state)
+    why = TWO_PROCESSES if state[BANNERS] and state[PID] != process else 0
+    if why == 0:
         state[PID] = process
         state[BANNERS] += 1
-        state[ENDED] |= _says_end(data, after, end)
+        state[ENDED] |= begins(data, after, end, EXIT)
     return REMARK, np.int64(0), np.int64(0), why
 
 
-@guarded(_hex, _kind, _record, _process, _says_end, _line)
+@guarded()
 @kept
-def parse(data, final, skip_foreign, state, kinds, addresses, sizes, places, events, first_line):
-    """Put the events of the lines of `data` behind those that are there. Returns (events, bytes and lines consumed,
-    why).
-
-    A line that does not end here is left for the next call, unless `final`; so are all where there is no more room.
-    When refused, the offending line is the first one not consumed.
-    """
-    at = line = 0
-    length = len(data)
-    while at < length and events < len(kinds):
-        end = at
-        while end < length and data[end] != LINE_FEED:
-            end += 1
-        if end == length and not final:
+def parse(data, final, events, state, threads):
+    """Put the events of the lines of `data` into `events`. Returns (bytes consumed, why), as text_scan.py says."""
+    at, length = 0, len(data)
+    while at < length and has_room(events, state):
+        end, after = line_end(data, at, length)
+        if after == 0 and not final:
             break
-        after = min(end + 1, length)
-        while end > at and (data[end - 1] == RETURN or data[end - 1] == BLANK or data[end - 1] == TAB):
-            end -= 1
         if end > at:
             kind, address, size, why = _line(data, at, end, state)
-            if why == PAGES and state[RECORDS]:
-                why = MALFORMED
-            if why == MALFORMED and skip_foreign:
+            if why == 0:
+                state[OPEN_END] = after == 0
+                if kind != REMARK:
+                    place, wanted = turn(np.int64(NO_THREAD), events, state, threads)
+                    take(kind, address, size_of(size), place, wanted, events, state, threads)
+            elif why != MALFORMED or state[SKIP] == 0:
+                return at, why
+            else:
                 state[FOREIGN] += 1
-            elif why:
-                return events, at, line, why
-            elif kind >= 0:
-                kinds[events], addresses[events], sizes[events], places[events] = kind, address, size, first_line + line
-                events += 1
-                state[RECORDS] += 1
-        at, line = after, line + 1
-    return events, at, line, 0
+        at = after if after else length
+        state[LINE] += 1
+    return at, 0

@@ -14,7 +14,7 @@ from typing import Any
 from mmuexp.errors import option
 from mmuexp.trace.importers import Options, Told
 from mmuexp.trace.importers.rows import Rows
-from mmuexp.trace.importers.source import Sample
+from mmuexp.trace.importers.source import Sample, mostly
 from mmuexp.trace.importers.text import Layout, Refused, Text
 
 OPTIONS = ("thread", "interleave", "size", "skip_foreign")
@@ -27,11 +27,10 @@ NO_LETTER = re.compile(rb"[ \t]*0x[0-9a-fA-F]+:[ \t]*\d+[ \t]+0x[0-9a-fA-F]+[ \t
 
 def looks_like(sample: Sample) -> bool:
     """Pin's header, or an access in the first line or in most of the first ones."""
-    lines = [line for line in sample.lines if line.strip() and not line.lstrip().startswith(b"#")]
     if any(line.startswith(HEADER) for line in sample.lines[:8]):
         return True
-    found = [bool(ACCESS.match(line) or NO_LETTER.match(line)) for line in lines]
-    return bool(found) and (found[0] or 2 * sum(found) > len(found))
+    lines = [line for line in sample.lines if not line.lstrip().startswith(b"#")]
+    return mostly(lines, lambda line: ACCESS.match(line) or NO_LETTER.match(line))
 
 
 def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:

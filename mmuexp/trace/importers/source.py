@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, NamedTuple
 
@@ -41,6 +41,12 @@ class Sample(NamedTuple):
     def line(self) -> bytes:
         """The first line that is neither blank nor a comment."""
         return next((line for line in self.lines if line.strip() and not line.startswith((b"#", b"=="))), b"")
+
+
+def mostly(lines: list[bytes], is_own: Callable[[bytes], object]) -> bool:
+    """Is the first of these lines a format's own, or more than half of them? A program may have printed before."""
+    found = [bool(is_own(line)) for line in lines if line.strip()]
+    return bool(found) and (found[0] or 2 * sum(found) > len(found))
 
 
 class Source:

@@ -70,13 +70,6 @@ def skip_blanks(data, at, end):
 
 
 @inside
-def word_end(data, at, end):
-    while at < end and data[at] != BLANK and data[at] != TAB:
-        at += 1
-    return at
-
-
-@inside
 def is_blank(data, at):
     return data[at] == BLANK or data[at] == TAB
 
