@@ -2,7 +2,7 @@
 
 What is kept is named after the URL and what its server says of it (ETag, generation, time, size): one that changed is
 fetched again, and one whose server says nothing is fetched each time. Credentials are what the libraries find by
-themselves. Beyond `LIMIT_BYTES` those go that were used longest ago; who has one open keeps it.
+themselves. At most `LIMIT_BYTES` are kept (keeping.py).
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from mmuexp.progress import remark
 from mmuexp.runtime import partfile
 from mmuexp.runtime.alone import alone
 from mmuexp.runtime.places import cache_folder
+from mmuexp.trace import keeping
 
 PROTOCOLS = ("s3", "gs", "https", "http")
 EXTRA = "pip install 'mmuexp[cluster]'"
@@ -67,15 +68,15 @@ def opened(url: str) -> int:
     target = cache_folder() / "fetched" / f"{key}.arrow"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with alone(_used(target)):
+        with alone(keeping.used(target)):
             with suppress(FileNotFoundError):
                 if tells:
-                    return _open(target)
+                    return keeping.opened(target)
             _fetch(system, url, size, target)
-            fd = _open(target)
+            fd = keeping.opened(target)
             if not tells:
                 target.unlink()
-        _let_go(target)
+        keeping.let_go(target, LIMIT_BYTES)
         return fd
     except OSError as error:
         what = f"{url} cannot be kept: {reason_of(error)}"
@@ -151,32 +152,3 @@ def _fetch(system: Any, url: str, size: int | None, target: Path) -> None:
         raise
     took = time.monotonic() - began
     remark(f"{url}: fetched ({came / 1e6:,.1f} MB, {took:.1f} s) into {target.parent}")
-
-
-def _used(target: Path) -> Path:
-    """The file whose time tells when a recording was used last."""
-    return target.with_suffix(".used")
-
-
-def _open(target: Path) -> int:
-    fd = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
-    with suppress(OSError):
-        _used(target).touch()
-    return fd
-
-
-def _let_go(newest: Path) -> None:
-    """Remove what was used longest ago, but for the newest, until the rest is within the limit."""
-    kept = []
-    for target in newest.parent.glob("*.arrow"):
-        with suppress(OSError):
-            kept.append((_used(target).stat().st_mtime_ns, target.stat().st_size, target))
-    taken = sum(size for _, size, _ in kept)
-    for _, size, target in sorted(kept):
-        if taken <= LIMIT_BYTES:
-            return
-        if target != newest:
-            with suppress(OSError):
-                target.unlink()
-                _used(target).unlink()
-            taken -= size

@@ -1,11 +1,10 @@
 """Lets what another tool recorded stand where a trace is asked for: it is imported once, and kept in the cache folder.
 
 What is kept is named after the state of the file (or of every file of the folder), and after the sources that made it:
-a file that changed, or a newer mmuexp, imports again. Each import is written beside its name and renamed. Beyond
-`LIMIT_BYTES` those go that were used longest ago; one that is being read is locked, and stays.
+a file that changed, or a newer mmuexp, imports again. Each import is written beside its name and renamed. At most
+`LIMIT_BYTES` are kept (keeping.py); the file beside each holds the digest of what was new when it was imported.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -24,13 +23,12 @@ from mmuexp.progress import current, remark
 from mmuexp.runtime import partfile
 from mmuexp.runtime.alone import alone
 from mmuexp.runtime.places import cache_folder
-from mmuexp.trace import sha256
+from mmuexp.trace import keeping, sha256
 
 if TYPE_CHECKING:
     from mmuexp.trace.importers import Imported
 
 LIMIT_BYTES = 4 << 30
-TRIES = 10  # another process may take an import away before it is opened
 # what only an import that one makes oneself can be told
 WITH_OPTIONS = re.compile(r"--(from|thread|interleave|size|skip-foreign|columns|decimal|rebase)\b")
 
@@ -76,26 +74,27 @@ def _format_of(path: str, or_named: bool = False) -> str | None:
 
 
 def opened(path: str) -> tuple[str, int]:
-    """Import a file or folder, unless that was done: the trace's name, and its descriptor, locked against removal.
+    """Import a file or folder, unless that was done: the trace's name, and its descriptor.
 
     Raises TraceError, UsageError where it cannot be imported; MmuexpError where the import cannot be kept.
     """
     state = _state(path)
     key = hashlib.sha256(json.dumps([state, _sources()]).encode("utf-8", "surrogateescape")).hexdigest()
     target = imports_folder() / f"{key}.arrow"
-    for _ in range(TRIES):
-        with _keeping(path):
-            with suppress(FileNotFoundError):
-                return str(target), _locked(target, path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with alone(_used(target)):
-                try:
-                    if not target.exists():
-                        _import(path, state, target)
-                except BaseException:
-                    _used(target).unlink(missing_ok=True)
-                    raise
-    raise MmuexpError("is taken away again and again by other processes", where=str(target), todo="try again")
+    with _keeping(path):
+        with suppress(FileNotFoundError):
+            return str(target), _opened(target, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with alone(keeping.used(target)):
+            with suppress(FileNotFoundError):  # another process made it meanwhile
+                return str(target), _opened(target, path)
+            try:
+                _import(path, state, target)
+                return str(target), keeping.opened(target)
+            except BaseException:
+                keeping.used(target).unlink(missing_ok=True)
+                raise
+    raise AssertionError
 
 
 def forget(path: str) -> None:
@@ -106,13 +105,13 @@ def forget(path: str) -> None:
 
 def held() -> Held:
     """Tell how much is kept."""
-    sizes = [size for _, _, size in _kept()]
+    sizes = [size_bytes for _, size_bytes in keeping.by_use(imports_folder())]
     return Held(str(imports_folder()), len(sizes), sum(sizes), LIMIT_BYTES)
 
 
 def clear() -> int:
-    """Remove every import that nobody reads now, and say how many."""
-    return sum(_removed(target) for target, _, _ in _kept())
+    """Remove every import, and say how many."""
+    return sum(keeping.removed(target) for target, _ in keeping.by_use(imports_folder()))
 
 
 def _state(path: str) -> list[list]:
@@ -175,14 +174,16 @@ def _sources() -> str:
 def _import(path: str, state: list, target: Path) -> None:
     from mmuexp.trace.importers.work import import_trace
 
-    _used(target).write_text(_digest_if_new(path))
+    keeping.used(target).write_text(_digest_if_new(path))
     started = time.monotonic()
     done = import_trace(path, str(target), progress=current())
     if _state(path) != state:
         forget(str(target))
         raise TraceError("changed while it was read", where=path, todo="wait until it is whole")
     remark(_told(path, done, time.monotonic() - started))
-    _let_go(target)
+    for part in imports_folder().glob("*.part"):
+        partfile.sweep(f"{str(part).partition('.arrow')[0]}.arrow")
+    keeping.let_go(target, LIMIT_BYTES)
 
 
 def _told(path: str, done: "Imported", seconds: float) -> str:
@@ -206,69 +207,15 @@ def _keeping(path: str) -> Iterator[None]:
         raise MmuexpError(what, where=str(imports_folder()), todo=f"keep it elsewhere: {own}") from None
 
 
-def _used(target: Path) -> Path:
-    """The file whose time tells when an import was used last. It holds the digest of what was new then."""
-    return target.with_suffix(".used")
-
-
-def _locked(target: Path, path: str) -> int:
-    """Open an import, so that nobody removes it. Raises FileNotFoundError if there is none of `path` as it is now."""
-    fd = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH)
-        if not os.fstat(fd).st_nlink:
-            raise FileNotFoundError(str(target))
-        known = _used(target).read_text() if _used(target).exists() else ""
-        if known and known != _digest(path):
-            forget(str(target))
-            raise FileNotFoundError(str(target))
-        with suppress(OSError):  # a cache that cannot be written to
-            _used(target).touch()
-            if known and not _digest_if_new(path):  # from here on its times tell
-                _used(target).write_text("")
-    except BaseException:
-        os.close(fd)
-        raise
+def _opened(target: Path, path: str) -> int:
+    """Open an import. Raises FileNotFoundError if there is none of `path` as it is now."""
+    told = keeping.used(target)
+    known = told.read_text() if told.exists() else ""
+    if known and known != _digest(path):
+        forget(str(target))
+    is_calm = known and not _digest_if_new(path)
+    fd = keeping.opened(target)
+    if is_calm:  # from here on its times tell
+        with suppress(OSError):
+            told.write_text("")
     return fd
-
-
-def _kept() -> list[tuple[Path, int, int]]:
-    """(file, when it was used, bytes) of every import, in the order of use."""
-    found = []
-    for target in imports_folder().glob("*.arrow"):
-        with suppress(OSError):
-            status, used = target.stat(), _used(target)
-            told = used.stat() if used.exists() else status
-            found.append((target, told.st_mtime_ns, status.st_size))
-    return sorted(found, key=lambda one: one[1])
-
-
-def _let_go(newest: Path) -> None:
-    """Remove what was used longest ago, but for the newest, until the rest is within the limit."""
-    for part in imports_folder().glob("*.part"):
-        partfile.sweep(f"{str(part).partition('.arrow')[0]}.arrow")
-    kept = _kept()
-    taken = sum(size for _, _, size in kept)
-    for target, _, size in kept:
-        if taken <= LIMIT_BYTES:
-            return
-        if target != newest and _removed(target):
-            taken -= size
-
-
-def _removed(target: Path) -> bool:
-    """Remove an import, unless somebody reads it."""
-    try:
-        fd = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(target)
-        with suppress(OSError):
-            os.unlink(_used(target))
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(fd)

@@ -108,7 +108,7 @@ class Trace:
     """An open trace file. What the file does not tell is None.
 
     path        as given
-    file        the one that is open: `path`, or what was imported from it, or fetched
+    file        the one that is open, whatever its name leads to by now
     mode        "user" or "system"
     address_bits   32 or 64, of the guest's addresses
     metadata    the `mmuexp.` keys of the schema and of the last batch, without the prefix
@@ -126,7 +126,7 @@ class Trace:
         from mmuexp.trace.decode import decoder_of
 
         self.path, self.size_bytes = path, size
-        self.file = f"/proc/self/fd/{fd}" if fetch.is_url(path) else path  # who fetches another one may remove it
+        self.file = f"/proc/self/fd/{fd}"
         self.layouts = Layouts(path, fd, size)
         self.schema = schema = read_schema(self.file, path)
         keys = {_text(key): _text(value) for key, value in (schema.metadata or {}).items()}
@@ -350,7 +350,7 @@ class Layouts:
             self.schema_start = layout.schema_start(fd, size)
             layout.check_cover(fd, size, footer)
             end, tail = 0, Budget()
-            for block in footer.blocks:
+            for block in footer.batches():
                 found = layout.message(fd, block.offset, size)
                 if found is None or found.kind != layout.RECORD_BATCH or block.offset < end:
                     raise layout.Broken("its footer points to something that is not a record batch")
