@@ -162,22 +162,6 @@ class Block(NamedTuple):
 _BLOCK = np.dtype({"names": Block._fields, "formats": ["<i8", "<i4", "<i8"], "offsets": [0, 8, 16], "itemsize": 24})
 
 
-class Blocks:
-    """The blocks that a footer lists, 24 bytes each: each is made a `Block` when it is asked for."""
-
-    def __init__(self, listed: np.ndarray):
-        self.listed = listed
-
-    def __len__(self) -> int:
-        return len(self.listed)
-
-    def __iter__(self) -> Iterator[Block]:
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index: int) -> Block:
-        return Block(*self.listed[index].item())
-
-
 MAX_PADDING = 64  # a writer may align its messages, as far as to this
 EOS_BYTES = 8
 
@@ -202,10 +186,14 @@ class Footer(NamedTuple):
     """Where the record batches are, in file order; `others`: the same of dictionary batches; its first byte; the
     schema's `mmuexp.format`."""
 
-    blocks: Blocks
-    others: Blocks
+    blocks: np.ndarray  # _BLOCK[batches], 24 bytes each
+    others: np.ndarray
     start: int
     format: str
+
+    def batches(self) -> Iterator[Block]:
+        """Yield the record batches: each is made a `Block` when it is asked for."""
+        return (Block(*row.item()) for row in self.blocks)
 
 
 def footer(fd: int, size: int) -> Footer | None:
@@ -227,7 +215,7 @@ def footer(fd: int, size: int) -> Footer | None:
         raise Broken("its numbers are big-endian; write it on a little-endian machine")
     format = check_schema(schema)
     root.pairs(4)
-    return Footer(Blocks(root.array(3, _BLOCK)), Blocks(root.array(2, _BLOCK)), start, format)
+    return Footer(root.array(3, _BLOCK), root.array(2, _BLOCK), start, format)
 
 
 def check_schema(schema: Table) -> str:
@@ -251,7 +239,7 @@ def check_schema(schema: Table) -> str:
 def check_cover(fd: int, size: int, found: Footer) -> None:
     """Raise Broken unless the footer lists all that stands between the schema and itself."""
     first = schema_end(fd, size)
-    listed = np.concatenate([found.blocks.listed, found.others.listed])
+    listed = np.concatenate([found.blocks, found.others])
     listed = listed[np.argsort(listed["offset"], kind="stable")]
     offset, header, body = (listed[name].astype(np.int64) for name in Block._fields)
     if all(low >= 0 and high <= size for low, high in map(_span, (offset, header, body))):  # sums stay in range

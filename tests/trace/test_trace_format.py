@@ -124,7 +124,7 @@ def test_foreign_padding(tmp_path):
     (length,) = struct.unpack("<i", data[-10:-6])
     foot = bytearray(data[-10 - length : -10])
     with open(tmp_path / "f.arrow", "rb") as file:
-        blocks = layout.footer(file.fileno(), len(data)).blocks
+        blocks = list(layout.footer(file.fileno(), len(data)).batches())
     out = bytearray(data[:8] + bytes(56) + data[8 : blocks[0][0]])
     for offset, header, body in blocks:
         out += bytes(-len(out) % 64)
