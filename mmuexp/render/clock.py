@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from mmuexp.result.table import is_measured, live_interval, measured_ns
 
 NOT_MEASURABLE = "not measurable"
-MODELLED = "live_model_ns_per_access"
 
 
 class Timed(NamedTuple):

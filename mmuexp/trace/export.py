@@ -6,6 +6,7 @@ trace and an open file; it may return what the format has no word for, each with
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -144,36 +145,25 @@ def _parquet(trace: Trace, file) -> None:
             writer.write_batch(batch)
 
 
-class Unclosed:
+class Unclosed(io.RawIOBase):
     """A file that Arrow may write to but not close."""
-
-    closed = False
 
     def __init__(self, file):
         self.file, self.position = file, 0
 
     def write(self, data) -> int:
         self.file.write(data)
-        self.position += len(memoryview(data).cast("B"))
-        return self.position
+        self.position += (written := memoryview(data).nbytes)
+        return written
 
     def tell(self) -> int:
         return self.position
-
-    def flush(self) -> None:
-        pass
 
     def close(self) -> None:
         pass
 
     def writable(self) -> bool:
         return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
 
 def _text(style: str, trace: Trace, file) -> dict[str, int]:

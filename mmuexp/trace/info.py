@@ -77,19 +77,19 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             "mix": {name: n[name] for name in known} | {"annotations": rows - sum(n[name] for name in known)},
             "threads": _threads(threads.rows),
             "access_sizes": {str(size): int(count) for size, count in enumerate(own.sizes) if count},
-            "repeated_insns": own.repeated,
+            "repeated_insns": own[scan.REPEATED],
             "footprint": {
                 "data_pages": n["pages"],
                 "data_bytes": n["pages"] * PAGE_BYTES,
                 "code_pages": int(np.count_nonzero(own.code)),
-                "code_bytes": own.code_bytes,
+                "code_bytes": own[scan.CODE_BYTES],
                 "physical_pages": len(survey.frame_numbers()) if trace.mode == "system" else None,
             },
             "shares": {
                 "misaligned": share(n["misaligned"]),
                 "page_cross": share(n["page_cross"]),
                 "io": share(n["io_accesses"]),
-                "user": share(own.user),
+                "user": share(own[scan.USER_ACCESSES]),
             },
             "guest": guest.told(survey.pages),
         }
@@ -130,17 +130,9 @@ class _Own:
         arrays = (np.require(column, requirements=["C", "W"]) for column in used)
         scan.scan(*arrays, step, self._state, self.sizes, self.code)
 
-    @property
-    def user(self) -> int:
-        return int(self._state[scan.USER_ACCESSES])
-
-    @property
-    def code_bytes(self) -> int:
-        return int(self._state[scan.CODE_BYTES])
-
-    @property
-    def repeated(self) -> int:
-        return int(self._state[scan.REPEATED])
+    def __getitem__(self, place: int) -> int:
+        """What is counted at a place of mix_scan.py's `state`."""
+        return int(self._state[place])
 
 
 def lines(told: dict) -> list[str]:
