@@ -13,6 +13,7 @@ from mmuexp.price.priced import Priced, price
 from mmuexp.price.primitives import LEVELS
 from mmuexp.price.verdict import BreakEven, break_even, decided_by, is_sure
 from mmuexp.replay.pages import LEVELS_OF
+from mmuexp.rerun.measured import LiveTime
 from mmuexp.result.declared import DeclaredBy
 from mmuexp.result.manifest import levels_of
 from mmuexp.result.table import Result, rows_of
@@ -45,6 +46,11 @@ class CountedRun:
     def address_bits(self) -> int:
         """Of the guest: 32, of 64-bit guests 48 or 57, as the levels of its page table tell."""
         return BITS_OF[self.counts.get(WALK_LEVELS) or LEVELS]
+
+    @property
+    def is_wide(self) -> bool:
+        """Is its guest one of 64 bits?"""
+        return self.address_bits > ADDRESS_BITS
 
     def share(self, name: str) -> float:
         """A count for each access."""
@@ -94,7 +100,9 @@ class Source:
 
 @dataclass
 class Evidence:
-    """Holds what claims are judged by: the runs of each experiment, hosts that price them, what was measured live."""
+    """Holds what claims are judged by, and what a report tells: the runs of each experiment, hosts that price them, and
+    what was measured live. `timed` are the live times, `also` hosts that were measured there: where another scheme wins
+    at their prices, a report tells it."""
 
     tables: Mapping[str, Sequence[CountedRun]]
     hosts: Sequence[Profile]
@@ -103,6 +111,8 @@ class Evidence:
     live_about: str = ""
     from_store: tuple[Mapping[str, Any], ...] = ()  # what was not replayed now, as a manifest tells it
     lacking: Mapping[str, str] = field(default_factory=dict)  # recording -> what it does not tell: lower bounds
+    timed: Sequence[LiveTime] = ()
+    also: Sequence[Profile] = ()
 
     def runs(self, *experiments: str) -> list[CountedRun]:
         """Every run of these experiments; a recording that several hold counts once."""
@@ -114,7 +124,7 @@ class Evidence:
 
     def wide(self, *experiments: str) -> list[str]:
         """The recordings of guests of 64 bits."""
-        return list(dict.fromkeys(r.recording for r in self.runs(*experiments) if r.address_bits > ADDRESS_BITS))
+        return list(dict.fromkeys(r.recording for r in self.runs(*experiments) if r.is_wide))
 
     def recordings(self, *experiments: str, mode: str = "") -> dict[str, dict[str, CountedRun]]:
         """recording -> spec -> run; of one mode, if asked for."""

@@ -19,9 +19,9 @@ from mmuexp.report.experiments import can_price, digest_of, experiment_sections,
 from mmuexp.report.summary import summary_sections
 from mmuexp.report.sure import sure_sections
 from mmuexp.report.today import needed_sections, today_sections
-from mmuexp.report.workloads import contests, ours, scheme_of
+from mmuexp.report.workloads import ours, scheme_of
 from mmuexp.rerun.about import LIVE, read
-from mmuexp.rerun.measured import LiveTime, live_results, timed_runs
+from mmuexp.rerun.measured import live_results, timed_runs
 from mmuexp.rerun.rerun import experiments
 from mmuexp.result import manifest
 from mmuexp.result.saved import load
@@ -73,7 +73,7 @@ def report(
     results_of = [*(result for one in saved.values() for result in one.values()), *tables.values()]
     live = timed_runs(results_of)
     sections = [
-        *_answers(saved, hosts, live, live_hosts(tables)),
+        *_answers(saved, Evidence({}, hosts, timed=live, also=live_hosts(tables))),
         Heading("How sure to be", id="sure"),
         *sure_sections(hosts, live),
         *_claims(hosts, results),
@@ -111,23 +111,22 @@ def _count(names: Sequence[str]) -> str:
     return few[len(names)] if len(names) < len(few) else str(len(names))
 
 
-def _answers(
-    saved: dict[str, dict[str, Result]], hosts: Sequence[Profile], live: Sequence[LiveTime], also: Sequence[Profile]
-) -> list[Any]:
+def _answers(saved: dict[str, dict[str, Result]], measured: Evidence) -> list[Any]:
+    """What the experiments answer, with what was measured live."""
     tables, of_all = {}, {}
     for name, results in saved.items():
         first, *others = (runs_of(one) if one.kind == "compare" and can_price(one) else [] for one in results.values())
         tables[name], of_all[name] = first, [*first, *(run for runs in others for run in runs)]
-    evidence, whole = Evidence(tables, hosts), Evidence(of_all, hosts)
-    of_today = [host for host in hosts if host.name != DAY][:1]
-    of_the_day = [host for host in hosts if host.name == DAY]
-    today = [section for host in of_today for section in today_sections(whole, host, live, also)]
-    needed = [section for host in of_the_day for section in needed_sections(contests(evidence, host), host, evidence)]
+    evidence, whole = replace(measured, tables=tables), replace(measured, tables=of_all)
+    of_today = [host for host in measured.hosts if host.name != DAY][:1]
+    of_the_day = [host for host in measured.hosts if host.name == DAY]
+    today = [section for host in of_today for section in today_sections(whole, host)]
+    needed = [section for host in of_the_day for section in needed_sections(evidence, host)]
     return [
         *[Heading("What to build today", id="today"), *today] * bool(today),
         *[Heading("What the mail's schemes would have needed in 2004", id="needed"), *needed] * bool(needed),
         Heading("Which scheme for a workload like yours", id="choose"),
-        *summary_sections(evidence, hosts, live, also),
+        *summary_sections(evidence),
     ]
 
 

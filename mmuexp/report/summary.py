@@ -6,12 +6,10 @@ from typing import Any
 import pandas as pd
 
 from mmuexp.claims.evidence import PATCHED, QEMU_FAST, SOFTMMU, WIDE, Evidence
-from mmuexp.price.host import Profile
 from mmuexp.render import words
 from mmuexp.render.chart.draw import chart_of
 from mmuexp.render.html.sections import Cell, Chart, Details, Heading, Table, Text
 from mmuexp.report.workloads import MEANINGS, SPLIT, SURE, Contest, by_kind, contests, scheme_of
-from mmuexp.rerun.measured import LiveTime
 
 LEVELS = (
     "How sure: of several recordings the least sure counts. "
@@ -32,17 +30,16 @@ OWN = (
 )
 
 
-def summary_sections(
-    evidence: Evidence, hosts: Sequence[Profile], live: Sequence[LiveTime], also: Sequence[Profile] = ()
-) -> list[Any]:
+def summary_sections(evidence: Evidence) -> list[Any]:
     """What `how sure` says; for each host a sentence and a table of workloads; what decides, as a chart; then every
-    recording. `also` are hosts without a table, whose winners are told where they are others."""
-    every = {host.name: contests(evidence, host, live=live, also=also) for host in hosts}
+    recording."""
+    hosts = evidence.hosts
+    every = {host.name: contests(evidence, host) for host in hosts}
     frame = rates(every[hosts[0].name])
     found: list[Any] = [*own_sections(frame, hosts[0].name), Text(LEVELS, "note")]
     details: list[list[Any]] = []
     for host in hosts:
-        but = contests(evidence, host, without=QEMU_FAST, live=live, also=also)
+        but = contests(evidence, host, without=QEMU_FAST)
         found += [Heading(f"At the prices of {host.name}", 3), Text(f"{host.about}.", "note")]
         found += [Text([sentence(but), _fault_price(but)]), _table(every[host.name], but)]
         details += [_line(one, "all") for one in every[host.name]]

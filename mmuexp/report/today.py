@@ -5,23 +5,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mmuexp.claims.evidence import SOFTMMU, CountedRun, Evidence
-from mmuexp.events import WALK_LEVELS
-from mmuexp.guest import ADDRESS_BITS
+from mmuexp.claims.evidence import BYTE_LOOKUP, MAP_BLOCK, QEMU_10, QEMU_FAST, SOFTMMU, CountedRun, Evidence
+from mmuexp.guest import ADDRESS_BITS, WIDE_BITS
 from mmuexp.price.host import Profile
-from mmuexp.price.primitives import LEVELS
 from mmuexp.price.verdict import BELOW
 from mmuexp.render import words
 from mmuexp.render.html.sections import Cell, Heading, Table, Text
 from mmuexp.report.summary import how_sure, price_range
-from mmuexp.report.workloads import KINDS, Contest, Kind, by_kind, contest_of, judge, ours, scheme_of, tried_together
+from mmuexp.report.workloads import (
+    KINDS,
+    Contest,
+    Kind,
+    by_kind,
+    contest_of,
+    contests,
+    judge,
+    ours,
+    scheme_of,
+    tried_together,
+)  # fmt: skip
 from mmuexp.rerun.measured import LiveTime
 from mmuexp.strategy.designs import DESIGNS, names_of
 from mmuexp.strategy.registry import TODAY, all_strategies
 
 EXPERIMENTS = ("today", "guest64")  # whose runs answer it; one that is not there is left out
-QEMU = "softmmu-qemu10"
-WIDTHS = (32, 64)
+WIDTHS = (ADDRESS_BITS, WIDE_BITS)
 HEAD = ["guest of", "workload", "build", "as in", "times as fast as QEMU 10's TLB", "by the clock", "next best", "by"]
 HEAD += ["how sure", "while a host fault costs"]
 DESIGN_HEAD = [
@@ -43,14 +51,12 @@ NEEDED = [
     "it would win below",
     "so cheaper by",
 ]
-MAIL = ("byte-lookup", "map-block", "qemu-fast")
+MAIL = (BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST)
 
 
-def today_sections(
-    evidence: Evidence, host: Profile, live: Sequence[LiveTime], also: Sequence[Profile] = ()
-) -> list[Any]:
+def today_sections(evidence: Evidence, host: Profile) -> list[Any]:
     """The table of what to build, and that of the designs; nothing where no experiment ran them."""
-    found = today_contests(evidence, host, live, also)
+    found = today_contests(evidence, host)
     if not found:
         return []
     rows = [_row(kind, bits, several) for bits in WIDTHS for kind, several in by_kind(_of(found, bits)).items()]
@@ -77,24 +83,18 @@ def today_sections(
     ]
 
 
-def today_contests(
-    evidence: Evidence, host: Profile, live: Sequence[LiveTime] = (), also: Sequence[Profile] = ()
-) -> list[Contest]:
+def today_contests(evidence: Evidence, host: Profile) -> list[Contest]:
     """Every recording of every kind under the schemes of today, each in the best of the settings that were run."""
     found = []
-    ran = _runs(evidence)
+    ran, live = _runs(evidence), evidence.timed
     for kind in KINDS:
         for recording in kind.all_recordings(evidence):
             runs = ran.get(recording, [])
             if len({run.strategy.name for run in runs}) > 1 and runs[0].counts["accesses"]:
-                one = contest_of(kind, recording, runs, host, also)
-                found.append(replace(one, verdict=judge(one, live), live=_by_clock(one, live), bits=bits_of(runs[0])))
+                one = contest_of(kind, recording, runs, host, evidence.also)
+                bits = WIDE_BITS if runs[0].is_wide else ADDRESS_BITS
+                found.append(replace(one, verdict=judge(one, live), live=_by_clock(one, live), bits=bits))
     return found
-
-
-def bits_of(run: CountedRun) -> int:
-    """32 or 64: what the guest is of, told by the levels of its page tables."""
-    return 32 if (run.counts.get(WALK_LEVELS) or LEVELS) == LEVELS else 64
 
 
 def _runs(evidence: Evidence) -> dict[str, list[CountedRun]]:
@@ -125,7 +125,7 @@ def _not_run(found: Sequence[Contest], bits: int) -> list[str]:
 def _by_clock(one: Contest, live: Sequence[LiveTime]) -> float | None:
     """How many times faster than QEMU's TLB the winner was in one run of the live engine; None if nobody measured."""
     tried = tried_together(one, live)
-    mine, its = tried.get(one.winner), tried.get(QEMU)
+    mine, its = tried.get(one.winner), tried.get(QEMU_10)
     return its.ns / mine.ns if mine and its and mine.ns and its.ns else None
 
 
@@ -133,7 +133,7 @@ def _row(kind: Kind, bits: int, found: Sequence[Contest]) -> list[Any]:
     """A line for a kind: several recordings give ranges, and each winner."""
     winners = list(dict.fromkeys(one.winner for one in found))
     known = list(dict.fromkeys(name for spec in winners for name in names_of(spec)))
-    against = [ratio for one in found if (ratio := one.against(QEMU)) is not None]
+    against = [ratio for one in found if (ratio := one.against(QEMU_10)) is not None]
     clock = [one.live for one in found if one.live is not None]
     nexts = list(dict.fromkeys(one.runner_up for one in found))
     same = len({scheme_of(spec) for spec in winners}) == 1
@@ -177,10 +177,10 @@ def _designs(evidence: Evidence, host: Profile) -> list[list[Any]]:
     return rows
 
 
-def needed_sections(contests: Sequence[Contest], host: Profile, evidence: Evidence) -> list[Any]:
-    """For each recording of a kind: how dear a host fault was, and at which price the best of the mail's mmap schemes
-    would have beaten softmmu. `contests` are those of the day's host."""
-    rows = [row for one in contests if (row := _needed(one, evidence, host))]
+def needed_sections(evidence: Evidence, host: Profile) -> list[Any]:
+    """For each recording of a kind: how dear a host fault was at the day's `host`, and at which price the best of the
+    mail's mmap schemes would have beaten softmmu."""
+    rows = [row for one in contests(evidence, host) if (row := _needed(one, evidence, host))]
     if not rows:
         return []
     told = (
@@ -194,7 +194,7 @@ def _needed(one: Contest, evidence: Evidence, host: Profile) -> list[Any] | None
     runs = [run for run in evidence.runs(*one.kind.recordings) if run.recording == one.recording]
     base = next((run for run in runs if str(run.strategy) == SOFTMMU), None)
     mine = min((r for r in runs if r.strategy.name in MAIL), key=lambda run: run.ns(host), default=None)
-    if base is None or mine is None or bits_of(mine) != ADDRESS_BITS:  # there was no guest of 64 bits in the mail
+    if base is None or mine is None or mine.is_wide:  # there was no guest of 64 bits in the mail
         return None
     even, time = mine.even(base, host), mine.ns(host) / base.ns(host)
     below = even.fault_ns if even.wins == BELOW else None

@@ -129,16 +129,8 @@ class Contest:
         return self.ns[spec] / self.ns[self.winner] if spec in self.ns else None
 
 
-def contests(
-    evidence: Evidence,
-    host: Profile,
-    *,
-    without: str = "",
-    live: Sequence[LiveTime] = (),
-    also: Sequence[Profile] = (),
-) -> list[Contest]:
-    """Every recording of every kind that the evidence has, under all schemes but `without`; `live` says how sure a
-    winner is, `also` are hosts at which another winner is told."""
+def contests(evidence: Evidence, host: Profile, *, without: str = "") -> list[Contest]:
+    """Every recording of every kind that the evidence has, under all schemes but `without`."""
     found = []
     expected = [name for name in ours() if all_strategies()[name].BY_DEFAULT]
     for kind in KINDS:
@@ -147,10 +139,10 @@ def contests(
                 entered = [run for run in runs.values() if run.strategy.name != without]
                 if (not names or recording in names) and len(entered) > 1 and entered[0].counts["accesses"]:
                     ran = {run.strategy.name for run in entered} | {without}
-                    one = contest_of(kind, recording, entered, host, also)
+                    one = contest_of(kind, recording, entered, host, evidence.also)
                     one = replace(one, not_run=tuple(name for name in expected if name not in ran))
                     if len(one.ns) > 1:
-                        found.append(replace(one, verdict=judge(one, live, today=host.name != DAY)))
+                        found.append(replace(one, verdict=judge(one, evidence.timed, today=host.name != DAY)))
     return found
 
 

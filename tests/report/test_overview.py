@@ -59,8 +59,8 @@ def run(spec: str, **counts: int) -> CountedRun:
     return CountedRun("gzip", "user", parse_spec(spec), {"accesses": 100, "units8": 100, "faults": 0} | counts)
 
 
-def contest(*runs: CountedRun, at: Profile, **options) -> Contest:
-    return contests(Evidence({"programs": list(runs)}, [at]), at, **options)[0]
+def contest(*runs: CountedRun, at: Profile, also=(), **options) -> Contest:
+    return contests(Evidence({"programs": list(runs)}, [at], also=also), at, **options)[0]
 
 
 def test_the_winner_and_until_when_by_hand():
@@ -109,7 +109,7 @@ def test_a_scheme_that_was_not_run_is_told():
 
 
 def tables_of(runs: dict[str, list[CountedRun]]) -> list[Table]:
-    return [one for one in summary_sections(Evidence(runs, [NOW]), [NOW], []) if isinstance(one, Table)]
+    return [one for one in summary_sections(Evidence(runs, [NOW])) if isinstance(one, Table)]
 
 
 def test_a_setting_that_is_not_the_default_is_named():
@@ -278,7 +278,7 @@ def test_faults_decide_and_the_chart_says_so():
 
 def test_the_summary_has_a_table_for_each_host():
     hosts = [NOW, load_profile("pentium4-2004")]
-    sections = summary_sections(committed(), hosts, [])
+    sections = summary_sections(replace(committed(), hosts=hosts))
     tables = [one for one in sections if isinstance(one, Table)]
     assert len(tables) == 2
     legend = next(one for one in sections if isinstance(one, Text) and SURE in one.paragraphs)

@@ -8,7 +8,7 @@ from mmuexp.claims.evidence import CountedRun, Evidence, runs_of
 from mmuexp.events import WALK_LEVELS
 from mmuexp.render.html.sections import Table
 from mmuexp.report.today import EXPERIMENTS, WIDTHS, needed_sections, today_contests, today_sections
-from mmuexp.report.workloads import KINDS, contests
+from mmuexp.report.workloads import KINDS
 from mmuexp.rerun.about import read
 from mmuexp.rerun.measured import LiveTime
 from mmuexp.result.saved import load
@@ -29,7 +29,7 @@ def host(**ns: float):
 
 
 def tables(*runs: CountedRun, live=(), at=None) -> list[Table]:
-    found = today_sections(Evidence({"today": list(runs)}, []), at or host(), live)
+    found = today_sections(Evidence({"today": list(runs)}, [], timed=live), at or host())
     return [one for one in found if isinstance(one, Table)]
 
 
@@ -76,7 +76,7 @@ def test_both_widths_and_the_clock():
     live.append(LiveTime("gzip64", "page-table", 1.0, 0.9, 1.1, 1.0, run=1))
     runs = [*map(run, ALL), *wide]
     build, _ = tables(*runs, live=live)
-    told = today_sections(Evidence({"today": runs}, []), host(), live)[0].paragraphs
+    told = today_sections(Evidence({"today": runs}, [], timed=live), host())[0].paragraphs
     assert "Not run on guests of 32 bits: views." in told
     assert "Not run on guests of 64 bits: fastmem, views." in told
     assert [(row[0].text, row[2].text, row[5].text) for row in build.rows] == [
@@ -96,7 +96,7 @@ def test_what_the_mail_would_have_needed_by_hand():
     runs = [run("softmmu"), run("map-block", faults=1, faults_unmapped=1)]
     evidence = Evidence({"programs": runs}, [])
     day = host(signal=2000)
-    _, table = needed_sections(contests(evidence, day), day, evidence)
+    _, table = needed_sections(evidence, day)
     (row,) = table.rows
     below = 1100 - 400 - 150 - handler
     assert row[:2] == ["Compiled programs (gzip)", "map-block"]
@@ -105,7 +105,7 @@ def test_what_the_mail_would_have_needed_by_hand():
     assert row[4].value == pytest.approx(below)
     assert row[5].value == pytest.approx(2000 / below)
     day = host(signal=1)
-    _, table = needed_sections(contests(evidence, day), day, evidence)
+    _, table = needed_sections(evidence, day)
     assert table.rows[0][5].text == "it won"
 
 
