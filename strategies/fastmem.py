@@ -29,13 +29,6 @@ emulator that trusted its guest would have been wrong. What is done with code pa
 lies lowest. An access that begins above (a kernel in the upper half, the stack below it) is inaccessible, and faults
 (`faults_softmmu`): whoever patches anything patches its site, as for a device; `patch=never` faults each time.
 
-    Dolphin               patch=memory,remember=0,map=accessed,flush=diff
-    PCSX2                 patch=memory,code=check
-    dynarmic (yuzu)       how=block,map=known
-    dosemu2's JIT         patch=code,code=block
-    FEX, box64, qemu-user patch=never,map=known,dirty=none
-    HSPT                  patch=never; kept by address space: scheme views
-
 Source: MODEL.md, section 12: Dolphin JitCommon and MMU.cpp, PCSX2 vtlb.cpp and recVTLB.cpp, dynarmic
 emit_x64_memory, dosemu2 cpatch.c, HSPT spt.c, as read there.
 Reads: all accesses of one instruction of a block that load are one site, and all that store.

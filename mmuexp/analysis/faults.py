@@ -28,17 +28,6 @@ NO_PAGES = np.zeros(0, np.int64), np.zeros(0, np.int64)  # with faults, and how 
 LOG = 1 << 16  # faults that the emulator holds before it hands them out
 
 
-def takes_faults(strategy: Any) -> bool:
-    """Has the scheme any column of faults? softmmu has none."""
-    return bool(causes_of(strategy))
-
-
-def causes_of(strategy: Any) -> list[int]:
-    """The causes that a scheme declares and its parameters leave possible, in the order of their columns."""
-    lacks = strategy.lacks()
-    return sorted(int(event) for event in FAULTS if event in strategy.events and event.column not in lacks)
-
-
 def fault_batches(
     trace: Any, strategy: Any, *, label: str = "", progress: Progress | None = None, log: int = LOG
 ) -> Iterator[np.ndarray]:
@@ -51,10 +40,8 @@ def fault_batches(
 
     if progress is not None:
         progress(label, 0, trace.rows)
-    survey, replay = (
-        Survey(trace.mode, label),
-        Replay(strategy, trace.mode, where=label, log=log, address_bits=trace.address_bits),
-    )
+    survey = Survey(trace.mode, label)
+    replay = Replay(strategy, trace.mode, where=label, log=log, address_bits=trace.address_bits)
     for columns in trace.batches():
         replay.feed(survey.feed(columns))
         found = replay.faults()
@@ -86,7 +73,9 @@ class Sums:
 
     def __init__(self, strategy: Any):
         self.strategy, self._vaddr = strategy, FAULT["vaddr"]
-        self._pages = dict.fromkeys(causes_of(strategy), NO_PAGES)
+        lacks = strategy.lacks()
+        possible = [int(event) for event in FAULTS if event in strategy.events and event.column not in lacks]
+        self._pages = dict.fromkeys(possible, NO_PAGES)
 
     def add(self, records: np.ndarray) -> None:
         """Count FAULT[faults] more."""
@@ -102,7 +91,8 @@ class Sums:
 
     @property
     def causes(self) -> list[int]:
-        """What the columns of `by_page` and `by_block` are."""
+        """What the columns of `by_page` and `by_block` are: the causes that the scheme declares and its parameters
+        leave possible, and what it took besides. softmmu has none."""
         return sorted(self._pages)
 
     @property
@@ -182,10 +172,10 @@ def faults(
     trace: Any, strategy: Any, *, thread: int | str | None = None, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Every host fault of a run, a row each: row vaddr cause block page, see `mmuexp.faults`."""
-    strategy, batches = given_strategy(strategy), list[np.ndarray]()
+    batches = list[np.ndarray]()
     listed = list_faults(trace, strategy, [batches], thread=thread, progress=progress)
+    strategy, used = listed.sums.strategy, listed.sums.causes
     columns: Any = columns_of(np.concatenate(batches or [np.zeros(0, FAULT)]), strategy)
-    used = sorted({*causes_of(strategy), *np.unique(columns["cause"]).tolist()})
     codes = np.searchsorted(used, columns["cause"])
     columns["cause"] = pd.Categorical.from_codes(codes, [strategy.column_of(at) for at in used])
     blocks = [pd.NA] * len(codes) if columns["block"] is None else columns["block"]

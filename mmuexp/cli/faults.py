@@ -36,7 +36,7 @@ def command(file, trace, specs, thread, outputs, format_, top) -> None:
     the access in the page that faults; cause, the column of compare that counts it; block, the guest block (map-block);
     page. Without -o it is summed up on stdout by cause, page and block. softmmu takes no host faults.
     """
-    from mmuexp.analysis.faults import list_faults, takes_faults
+    from mmuexp.analysis.faults import list_faults
     from mmuexp.render.faultfile import CsvWriter, FaultFile
     from mmuexp.render.faults import print_faults
     from mmuexp.strategy.registry import parse_spec
@@ -66,5 +66,5 @@ def command(file, trace, specs, thread, outputs, format_, top) -> None:
         elif summary:
             print_faults(listed, top or TOP, stdout_console())
             sys.stdout.flush()
-        if not takes_faults(strategy) and not summary:
+        if not listed.sums.causes and not summary:
             say(f"{strategy} takes no host faults: the list is empty")

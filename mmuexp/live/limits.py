@@ -34,10 +34,8 @@ def check_memory(needed: int, label: str, limit_mb: int) -> str:
 
 def mappings_needed(trace: Any, strategy: Strategy, label: str) -> str:
     """How many mappings the whole trace needs, as the model knows, and how many the host allows."""
-    survey, replay = (
-        Survey(trace.mode, label),
-        Replay(strategy, trace.mode, where=label, address_bits=trace.address_bits),
-    )
+    survey = Survey(trace.mode, label)
+    replay = Replay(strategy, trace.mode, where=label, address_bits=trace.address_bits)
     for columns in trace.batches():
         replay.feed(survey.feed(columns))
     allowed = MAP_COUNT.read_text().strip() if MAP_COUNT.exists() else "unknown"

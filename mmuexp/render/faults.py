@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from mmuexp.analysis.faults import Listed, takes_faults
+from mmuexp.analysis.faults import Listed
 from mmuexp.render import words
 from mmuexp.render.terminal.grid import print_table, print_text
 
@@ -20,7 +20,7 @@ def print_faults(listed: Listed, top: int, console: Console) -> None:
     print_text(console, Text(_title(listed, len(pages), None if blocks is None else len(blocks[0])), style="bold"))
     if total:
         _print_sums(listed, top, console, (pages, by_page), blocks)
-    for note in declared.notes if takes_faults(sums.strategy) else ():
+    for note in declared.notes if sums.causes else ():
         console.print()
         print_text(console, Text(note, style="dim"))
 
@@ -47,9 +47,9 @@ def _print_sums(listed: Listed, top: int, console: Console, pages: Counted, bloc
 
 
 def _title(listed: Listed, pages: int, blocks: int | None) -> str:
-    strategy, total = listed.sums.strategy, listed.sums.total
-    title = f"{listed.label}: {listed.rows:,} rows, {strategy}: "
-    if not takes_faults(strategy):
+    total = listed.sums.total
+    title = f"{listed.label}: {listed.rows:,} rows, {listed.sums.strategy}: "
+    if not listed.sums.causes:
         return f"{title}no host faults; the scheme has none, every access is checked in code"
     if not total:
         return f"{title}no host faults{' that it tells of' if listed.declared.missing else ''}"
