@@ -93,10 +93,10 @@ class Output:
     """Claims one output file before the work (an unwritable path fails here); it is saved once, or discarded.
 
     `writers` make the bytes of what is saved, by suffix: those of a Result, unless others are given. Raises UsageError
-    for an unknown suffix, MmuexpError for a path that cannot be written.
+    for an unknown suffix, MmuexpError for a path that cannot be written. Without `beside` no manifest stands beside it.
     """
 
-    def __init__(self, path: str, writers: Mapping[str, Callable[..., Any]] = WRITERS):
+    def __init__(self, path: str, writers: Mapping[str, Callable[..., Any]] = WRITERS, *, beside: bool = True):
         self.path = path
         suffix = Path(path).suffix.lower()
         if suffix not in writers:
@@ -105,7 +105,7 @@ class Output:
         if path.lower().endswith(SUFFIX):
             raise UsageError("is the name of a manifest", where=path, todo=f"end it in .json, but not in {SUFFIX}")
         self.writer = writers[suffix]
-        self.manifest = None if suffix == ".json" else path + SUFFIX
+        self.manifest = path + SUFFIX if beside and suffix != ".json" else None
         self._pending: list[_Part] = []
         try:
             self._direct = _is_special(path)

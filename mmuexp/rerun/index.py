@@ -5,7 +5,7 @@ from pathlib import Path
 from mmuexp.errors import MmuexpError
 from mmuexp.rerun.about import read
 from mmuexp.rerun.report import ExperimentReport
-from mmuexp.rerun.rerun import MadeFile, experiments
+from mmuexp.rerun.rerun import experiments, made_file
 from mmuexp.result.saved import load
 
 INDEX = "README.md"
@@ -51,6 +51,6 @@ def is_index(path: Path) -> bool:
 def write_index(home: Path) -> str:
     """Write README.md of `home`; returns its path."""
     content = index_text(home).encode()
-    file = MadeFile(str(home / INDEX))
-    file.write(content)
+    file = made_file(home / INDEX)
+    file.save(content, {})
     return file.path

@@ -11,9 +11,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mmuexp.analysis import misses
 from mmuexp.analysis.reprice import reprice as anew
@@ -31,7 +29,6 @@ REPORT = "report.md"
 HOME = "results"  # where experiments are looked for by their bare names
 TOLERANCE = 1e-9
 Progress = Callable[[str, int, "int | None"], None]
-Count = Callable[[About, str, Call, "Progress | None"], Result]  # a command's table, counted or found
 
 
 @dataclass(frozen=True)
@@ -53,19 +50,9 @@ class Outcome:
         return bool(self.troubles) or any(self.differences.values())
 
 
-class MadeFile(Output):
-    """Writes a text or a picture, without a manifest of its own."""
-
-    def __init__(self, path: str):
-        super().__init__(path, {".md": bytes, ".svg": bytes})
-
-    def targets(self) -> list[str]:
-        return [self.path]
-
-    def write(self, content: bytes) -> None:
-        with self._writing():
-            self._data_file().write_bytes(content)
-            self._finish({})
+def made_file(path: Path) -> Output:
+    """Claim a text or a picture, which has no manifest of its own."""
+    return Output(str(path), {".md": bytes, ".svg": bytes}, beside=False)
 
 
 def find(name: str) -> Path:
@@ -100,19 +87,23 @@ def rerun(
         raise UsageError("saved and reprice exclude each other", where="rerun", todo="give one of them")
     about = read(Path(folder).resolve())
     calls = calls_of(about)
-    replayed = partial(_replayed, store=store)
-    counted = _saved if saved else _repriced if reprice else replayed
+
+    def counted(name: str, call: Call) -> Result:
+        if not (saved or reprice):
+            return run(about, call, progress, store)
+        found = _saved(about, name)
+        return _repriced(about, name, call, found) if reprice else found
+
     if check:
-        return _check(about, calls, counted, progress)
+        return _check(about, calls, None if saved else counted, replayed=not reprice)
     with _claimed(about, {} if saved else calls) as files:
-        results = {name: counted(about, name, call, progress) for name, call in calls.items()}
+        results = {name: counted(name, call) for name, call in calls.items()}
         report = ExperimentReport(about, results)
         contents = {REPORT: report.text().encode(), CHART: report.chart()}
         for name in () if saved else calls:
             files[f"{name}.csv"].save(results[name])
         for name in [name for name in contents if name in files]:
-            made: Any = files[name]
-            made.write(contents[name])
+            files[name].save(contents[name], {})
         written = tuple(file.path for file in files.values())
     return Outcome(about.name, results, {}, tuple(report.broken), written)
 
@@ -125,21 +116,16 @@ def _claimed(about: About, tables: Mapping[str, Call]) -> Iterator[dict[str, Out
         for name in names:
             for recording in [file for call in tables.values() for file in call.traces.values() if file]:
                 refuse_itself(recording, about.folder / name, "is a recording that the experiment reads")
-            kind = Output if name.endswith(".csv") else MadeFile
-            files[name] = kind(str(about.folder / name))
+            path = about.folder / name
+            files[name] = Output(str(path)) if path.suffix == ".csv" else made_file(path)
         yield files
     finally:
         for file in files.values():
             file.discard()
 
 
-def _replayed(about: About, name: str, call: Call, progress: Progress | None, *, store: bool) -> Result:
-    return run(about, call, progress, store)
-
-
-def _repriced(about: About, name: str, call: Call, progress: Progress | None) -> Result:
+def _repriced(about: About, name: str, call: Call, found: Result) -> Result:
     """The saved counts at the prices of the command's host; what was priced while it was measured stays at those."""
-    found = _saved(about, name, call)
     if call.kind == misses.KIND:  # it holds no prices
         return found
     host = call.options.get("host")
@@ -148,21 +134,23 @@ def _repriced(about: About, name: str, call: Call, progress: Progress | None) ->
     return anew(found, host, strategies=call.strategies or None)
 
 
-def _saved(about: About, name: str, _call: Call, _progress: Progress | None = None) -> Result:
+def _saved(about: About, name: str) -> Result:
     path = about.folder / f"{name}.csv"
     if not path.is_file():
         raise MmuexpError(f"has no {path.name} yet", where=about.name, todo="make it: `mmuexp rerun` without an option")
     return load(str(path))
 
 
-def _check(about: About, calls: Mapping[str, Call], counted: Count, progress: Progress | None) -> Outcome:
-    before = {name: _saved(about, name, call) for name, call in calls.items()}  # fails before the work
-    saved, again = counted is _saved, isinstance(counted, partial)
-    results = before if saved else {name: counted(about, name, call, progress) for name, call in calls.items()}
-    found = {} if saved else {n: _difference(before[n], results[n], again and calls[n].live) for n in calls}
+def _check(
+    about: About, calls: Mapping[str, Call], counted: Callable[[str, Call], Result] | None, *, replayed: bool
+) -> Outcome:
+    """Compare what is saved with what is `counted` now, if anything is."""
+    before = {name: _saved(about, name) for name in calls}  # fails before the work
+    measured = {name for name, call in calls.items() if call.live and counted and replayed}
+    results = {name: counted(name, call) for name, call in calls.items()} if counted else before
+    found = {name: _difference(before[name], results[name], name in measured) for name in calls} if counted else {}
     report = ExperimentReport(about, results)
     troubles = list(report.broken)
-    measured = again and any(call.live for call in calls.values())
     if not any(found.values()) and not measured and _text(about.folder / REPORT) != report.text():
         troubles.append(f"{REPORT} is not what its experiment.toml and its counts say; `mmuexp rerun` writes it anew")
     if about.chart is not None and not (about.folder / CHART).is_file():
