@@ -79,7 +79,7 @@ def _faults(outcome: VerifiedRun, faults: Sequence[tuple[int, str]]) -> str:
         return "no fault"
     told = []
     for vaddr, cause in faults:
-        block = blocks_of(outcome.strategy, np.array([vaddr], np.uint32))
+        block = blocks_of(outcome.strategy, np.array([vaddr], np.uint64))
         told.append(f"{cause} at 0x{vaddr:08x}" + ("" if block is None else f" (block 0x{int(block[0]):x})"))
     return " and ".join(told)
 

@@ -67,3 +67,10 @@ def test_the_commands_take_them(cli, tmp_path):
     assert ["lookup", "tables", "64.0", "GiB"] in lines and any(line[:1] == ["resident"] for line in lines)
     timed = compare(str(path), ["softmmu"], live=True, rounds=1)
     assert timed.frame["live_ns_per_access"].notna().all()
+
+
+def test_where_they_part_is_told_by_its_whole_address(cli, tmp_path):
+    path = write(tmp_path / "wide.arrow", widened(inner(columns_of(random_trace(5, 6000, "user"))), LOW))
+    done = cli("verify", path, "-s", "map-block,pool_blocks=4", "--plant", "small-pool")
+    assert done.code == 3, done.err
+    assert "the first row where they part is" in done.words and "engine faults_block at 0x400" in done.words
