@@ -3,32 +3,12 @@
 import numpy as np
 
 from mmuexp.native.jitcache import guarded, inside, kept
+from mmuexp.trace.importers import text_scan as scan
 from mmuexp.trace.importers.rows_scan import MODIFY, READ, WRITE
-from mmuexp.trace.importers.text_scan import (
-    CROWDED,
-    FOREIGN,
-    HASH,
-    LEFT,
-    LINE,
-    MALFORMED,
-    NO_THREAD,
-    OPEN_END,
-    OWN,
-    SKIP,
-    decimal,
-    has_room,
-    hexadecimal,
-    is_blank,
-    line_end,
-    size_of,
-    skip_blanks,
-    take,
-    turn,
-)  # fmt: skip
 
 # Places in `state`: how many columns there are, what they are (3 bits each), whether addresses are decimal, whether one
 # had a letter or 0x.
-COLUMNS, CODES, DECIMAL, LETTERS = range(OWN, OWN + 4)
+COLUMNS, CODES, DECIMAL, LETTERS = range(scan.OWN, scan.OWN + 4)
 OTHER, ADDRESS, OPERATION, THREAD, SIZE = range(5)  # what a column is
 MOST_COLUMNS = 20
 FETCH = 99  # a kind that is no event's: an instruction's address
@@ -54,7 +34,7 @@ def _is_mark(data, at):
 
 @inside
 def _field_end(data, at, end):
-    while at < end and not is_blank(data, at) and not _is_mark(data, at):
+    while at < end and not scan.is_blank(data, at) and not _is_mark(data, at):
         at += 1
     return at
 
@@ -62,9 +42,9 @@ def _field_end(data, at, end):
 @inside
 def _next_field(data, at, end):
     """Where the next column begins: behind blanks, and one comma or the like."""
-    at = skip_blanks(data, at, end)
+    at = scan.skip_blanks(data, at, end)
     if at < end and _is_mark(data, at):
-        at = skip_blanks(data, at + 1, end)
+        at = scan.skip_blanks(data, at + 1, end)
     return at
 
 
@@ -87,7 +67,7 @@ def _kind(data, at, end):
 @inside
 def _line(data, at, end, state):
     """(kind, address, size, thread, whether it is well-formed) of a line."""
-    kind, address, size, thread, good = 0, np.int64(0), np.int64(0), np.int64(NO_THREAD), True
+    kind, address, size, thread, good = 0, np.int64(0), np.int64(0), np.int64(scan.NO_THREAD), True
     here = at
     for column in range(state[COLUMNS]):
         stop = _field_end(data, here, end)
@@ -95,9 +75,9 @@ def _line(data, at, end, state):
         good = good and stop > here
         if code == ADDRESS:
             if state[DECIMAL]:
-                address, after = decimal(data, here, stop)
+                address, after = scan.decimal(data, here, stop)
             else:
-                address, after = hexadecimal(data, here, stop)
+                address, after = scan.hexadecimal(data, here, stop)
                 for place in range(here, after):
                     state[LETTERS] |= data[place] > 57
             good = good and after == stop
@@ -105,42 +85,39 @@ def _line(data, at, end, state):
             kind = _kind(data, here, stop)
             good = good and kind != 0
         elif code == THREAD:
-            thread, after = decimal(data, here, stop)
+            thread, after = scan.decimal(data, here, stop)
             if after < stop:
-                thread, after = hexadecimal(data, here, stop)
+                thread, after = scan.hexadecimal(data, here, stop)
             good = good and after == stop and thread >= 0
         elif code == SIZE:
-            size, after = decimal(data, here, stop)
+            size, after = scan.decimal(data, here, stop)
             good = good and after == stop
         here = _next_field(data, stop, end)
     return kind, address, size, thread, good and here == end and (end == at or not _is_mark(data, end - 1))
+
+
+@inside
+def _take(data, at, end, open_end, events, state, threads):
+    """Take what a line tells, as `each_line` has it."""
+    here = scan.skip_blanks(data, at, end)
+    if here == end or data[here] == scan.HASH:
+        return 0
+    kind, address, size, thread, good = _line(data, here, end, state)
+    if not good:
+        return scan.MALFORMED
+    place, wanted = scan.turn(thread, events, state, threads)
+    if place < 0:
+        return scan.CROWDED
+    state[scan.OPEN_END] = open_end
+    if kind == FETCH:
+        state[scan.LEFT] += wanted
+    else:
+        scan.take(kind, address, scan.size_of(size), place, wanted, events, state, threads)
+    return 0
 
 
 @guarded()
 @kept
 def parse(data, final, events, state, threads):
     """Put the events of the lines of `data` into `events`. Returns (bytes consumed, why), as text_scan.py says."""
-    at, length = 0, len(data)
-    while at < length and has_room(events, state):
-        end, after = line_end(data, at, length)
-        if after == 0 and not final:
-            break
-        here = skip_blanks(data, at, end)
-        if here < end and data[here] != HASH:
-            kind, address, size, thread, good = _line(data, here, end, state)
-            if good:
-                place, wanted = turn(thread, events, state, threads)
-                if place < 0:
-                    return at, CROWDED
-                state[OPEN_END] = after == 0
-                if kind == FETCH:
-                    state[LEFT] += wanted
-                else:
-                    take(kind, address, size_of(size), place, wanted, events, state, threads)
-            elif state[SKIP] == 0:
-                return at, MALFORMED
-            else:
-                state[FOREIGN] += 1
-        at = after if after else length
-        state[LINE] += 1
-    return at, 0
+    return scan.each_line(_take, data, final, events, state, threads)

@@ -4,31 +4,11 @@ import numpy as np
 
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES
 from mmuexp.native.jitcache import guarded, inside, kept
+from mmuexp.trace.importers import text_scan as scan
 from mmuexp.trace.importers.rows_scan import FLUSH, FLUSH_PAGE, INSTRUCTION, OPEN, READ, WRITE
-from mmuexp.trace.importers.text_scan import (
-    FIRST_OWN,
-    FOREIGN,
-    HASH,
-    LEFT,
-    LINE,
-    MALFORMED,
-    NO_THREAD,
-    OPEN_END,
-    OWN,
-    SKIP,
-    has_room,
-    hexadecimal,
-    is_blank,
-    line_end,
-    put,
-    size_of,
-    skip_blanks,
-    take,
-    turn,
-)  # fmt: skip
 
-NEXT_PAGE, PAGES_LEFT = OWN, OWN + 1  # of a `v` that drops more pages than there was room for
-MANY_PAGES = FIRST_OWN  # why a line is refused
+NEXT_PAGE, PAGES_LEFT = scan.OWN, scan.OWN + 1  # of a `v` that drops more pages than there was room for
+MANY_PAGES = scan.FIRST_OWN  # why a line is refused
 MOST_PAGES = 1 << 20  # that one line may drop: 4 GiB
 NOTHING, DROP = 98, 99  # kinds that are not an event's: what has no row, what drops pages
 
@@ -37,10 +17,10 @@ NOTHING, DROP = 98, 99  # kinds that are not an event's: what has no row, what d
 def _din(data, at, end):
     """(kind, address, size, whether it is well-formed) of a line of din."""
     label = np.int64(data[at]) - 48
-    good = 0 <= label <= 5 and at + 1 < end and is_blank(data, at + 1)
-    start = skip_blanks(data, at + 1, end)
-    address, after = hexadecimal(data, start, end)
-    good = good and after > start and (after == end or is_blank(data, after))
+    good = 0 <= label <= 5 and at + 1 < end and scan.is_blank(data, at + 1)
+    start = scan.skip_blanks(data, at + 1, end)
+    address, after = scan.hexadecimal(data, start, end)
+    good = good and after > start and (after == end or scan.is_blank(data, after))
     kind = NOTHING
     if label < 3:
         kind = OPEN if label == 2 else WRITE if label == 1 else READ
@@ -61,20 +41,20 @@ def _xdin(data, at, end):
         kind = DROP
     elif letter == 109 or letter == 99:  # m, c
         kind = NOTHING
-    good = kind >= 0 and at + 1 < end and is_blank(data, at + 1)
-    start = skip_blanks(data, at + 1, end)
-    address, after = hexadecimal(data, start, end)
-    good = good and after > start and after < end and is_blank(data, after)
-    start = skip_blanks(data, after, end)
-    size, after = hexadecimal(data, start, end)
-    return kind, address, size, good and after > start and (after == end or is_blank(data, after))
+    good = kind >= 0 and at + 1 < end and scan.is_blank(data, at + 1)
+    start = scan.skip_blanks(data, at + 1, end)
+    address, after = scan.hexadecimal(data, start, end)
+    good = good and after > start and after < end and scan.is_blank(data, after)
+    start = scan.skip_blanks(data, after, end)
+    size, after = scan.hexadecimal(data, start, end)
+    return kind, address, size, good and after > start and (after == end or scan.is_blank(data, after))
 
 
 @inside
 def _drop_pages(events, state):
     """Add an event for each page that is to be dropped, as long as there is room."""
-    while state[PAGES_LEFT] > 0 and has_room(events, state):
-        put(np.uint8(FLUSH_PAGE), state[NEXT_PAGE], np.int32(0), events, state)
+    while state[PAGES_LEFT] > 0 and scan.has_room(events, state):
+        scan.put(np.uint8(FLUSH_PAGE), state[NEXT_PAGE], np.int32(0), events, state)
         state[NEXT_PAGE] += PAGE_BYTES
         state[PAGES_LEFT] -= 1
 
@@ -84,9 +64,9 @@ def _drop(address, size, events, state):
     """Begin what `v` does: everything, or each page of a range. Returns why it is refused, or 0."""
     if size == 0:
         if address == 0:
-            put(np.uint8(FLUSH), np.int64(0), np.int32(0), events, state)
+            scan.put(np.uint8(FLUSH), np.int64(0), np.int32(0), events, state)
         else:
-            state[LEFT] += 1  # a range of no bytes
+            state[scan.LEFT] += 1  # a range of no bytes
         return 0
     pages = ((np.uint64(size) - np.uint64(1)) >> np.uint64(PAGE_BITS)) + np.uint64(1)
     if pages > np.uint64(MOST_PAGES):
@@ -102,31 +82,31 @@ def _drop(address, size, events, state):
 def parse(data, final, events, state, threads, extended):
     """Put the events of the lines of `data` into `events`. Returns (bytes consumed, why), as text_scan.py says."""
     at, length = 0, len(data)
-    while has_room(events, state):
+    while scan.has_room(events, state):
         _drop_pages(events, state)
-        if at >= length or not has_room(events, state):
+        if at >= length or not scan.has_room(events, state):
             break
-        end, after = line_end(data, at, length)
+        end, after = scan.line_end(data, at, length)
         if after == 0 and not final:
             break
-        here = skip_blanks(data, at, end)
-        if here < end and data[here] != HASH:
+        here = scan.skip_blanks(data, at, end)
+        if here < end and data[here] != scan.HASH:
             kind, address, size, good = _xdin(data, here, end) if extended else _din(data, here, end)
             if good:
-                place, wanted = turn(np.int64(NO_THREAD), events, state, threads)
-                state[OPEN_END] = after == 0
+                place, wanted = scan.turn(np.int64(scan.NO_THREAD), events, state, threads)
+                state[scan.OPEN_END] = after == 0
                 if kind == NOTHING:
-                    state[LEFT] += 1
+                    state[scan.LEFT] += 1
                 elif kind == DROP:
                     why = _drop(address, size, events, state)
                     if why:
                         return at, why
                 else:
-                    take(kind, address, size_of(size), place, wanted, events, state, threads)
-            elif state[SKIP] == 0:
-                return at, MALFORMED
+                    scan.take(kind, address, scan.size_of(size), place, wanted, events, state, threads)
+            elif state[scan.SKIP] == 0:
+                return at, scan.MALFORMED
             else:
-                state[FOREIGN] += 1
+                state[scan.FOREIGN] += 1
         at = after if after else length
-        state[LINE] += 1
+        state[scan.LINE] += 1
     return at, 0

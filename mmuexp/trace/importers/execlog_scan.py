@@ -3,35 +3,15 @@
 import numpy as np
 
 from mmuexp.native.jitcache import guarded, inside, kept
+from mmuexp.trace.importers import text_scan as scan
 from mmuexp.trace.importers.rows_scan import OPEN, READ, WRITE
-from mmuexp.trace.importers.text_scan import (
-    CROWDED,
-    EVENTS,
-    FIRST_OWN,
-    FOREIGN,
-    LINE,
-    LINE_FEED,
-    MALFORMED,
-    OPEN_END,
-    OWN,
-    RETURN,
-    SKIP,
-    decimal,
-    has_room,
-    hexadecimal,
-    is_blank,
-    line_end,
-    skip_blanks,
-    take,
-    turn,
-    word_is,
-)  # fmt: skip
 
-PHYSICAL, FULL = FIRST_OWN, FIRST_OWN + 1  # why a line is refused: its addresses are physical; never: it is too long
+# Why a line is refused: its addresses are physical; never: it is too long.
+PHYSICAL, FULL = scan.FIRST_OWN, scan.FIRST_OWN + 1
 # Places in `state`, while a long line is gone through: a `rep` has all its accesses on one line, of many MB perhaps.
 # Whether it is; its thread's place, whether it is wanted; the kind of the access whose address follows, or 0; whether
 # the field before was an address.
-LONG, PLACE, WANTED_NOW, COMING, TOLD = range(OWN, OWN + 5)
+LONG, PLACE, WANTED_NOW, COMING, TOLD = range(scan.OWN, scan.OWN + 5)
 LONG_BYTES = 1 << 16
 COMMA, QUOTE, MINUS, GREATER = 44, 34, 45, 62
 LOAD, STORE = np.frombuffer(b"load", np.uint8), np.frombuffer(b"store", np.uint8)
@@ -40,20 +20,20 @@ LOAD, STORE = np.frombuffer(b"load", np.uint8), np.frombuffer(b"store", np.uint8
 @inside
 def _after_comma(data, at, end):
     """Where the next field begins, behind a comma and blanks; `at` if there is none."""
-    return skip_blanks(data, at + 1, end) if at < end and data[at] == COMMA else at
+    return scan.skip_blanks(data, at + 1, end) if at < end and data[at] == COMMA else at
 
 
 @inside
 def _head(data, at, end):
     """(vCPU, address, where the disassembly ends, whether it is well-formed) of a line."""
-    vcpu, here = decimal(data, at, end)
+    vcpu, here = scan.decimal(data, at, end)
     start = _after_comma(data, here, end)
     good = here > at and start > here
-    address, here = hexadecimal(data, start, end)
+    address, here = scan.hexadecimal(data, start, end)
     good = good and here > start
     start = _after_comma(data, here, end)
     good = good and start > here
-    _, here = hexadecimal(data, start, end)
+    _, here = scan.hexadecimal(data, start, end)
     good = good and here > start
     start = _after_comma(data, here, end)
     good = good and start > here and start < end and data[start] == QUOTE
@@ -87,23 +67,23 @@ def _accesses(data, at, end, events, first):
     while at < end:
         start = _after_comma(data, at, end)
         if start == at:
-            return stop, MALFORMED
+            return stop, scan.MALFORMED
         if stop + 1 >= len(events.kinds):
             return stop, FULL
         at = _field_end(data, start, end)
-        load, store = word_is(data, start, at, LOAD), word_is(data, start, at, STORE)
+        load, store = scan.word_is(data, start, at, LOAD), scan.word_is(data, start, at, STORE)
         if load or store:
             start = _after_comma(data, at, end)
-            address, after = hexadecimal(data, start, end)
+            address, after = scan.hexadecimal(data, start, end)
             if start == at or after == start or (after < end and data[after] != COMMA):
-                return stop, MALFORMED
+                return stop, scan.MALFORMED
             at, told = after, True
             events.kinds[stop], events.addresses[stop] = (WRITE if store else READ), address
             stop += 1
         elif _is_register(data, start, at):
             told = False
         else:
-            return stop, PHYSICAL if told and at > start else MALFORMED
+            return stop, PHYSICAL if told and at > start else scan.MALFORMED
     return stop, 0
 
 
@@ -111,22 +91,22 @@ def _accesses(data, at, end, events, first):
 def _long_field(data, start, stop, events, state, threads):
     """Take what a field of a long line tells. Returns why it is refused, or 0."""
     end = stop
-    while end > start and (is_blank(data, end - 1) or data[end - 1] == RETURN):
+    while end > start and (scan.is_blank(data, end - 1) or data[end - 1] == scan.RETURN):
         end -= 1
     if state[COMING]:
-        address, after = hexadecimal(data, start, end)
+        address, after = scan.hexadecimal(data, start, end)
         if after < end or end == start:
-            return MALFORMED
-        take(state[COMING], address, np.int32(0), state[PLACE], state[WANTED_NOW] != 0, events, state, threads)
+            return scan.MALFORMED
+        scan.take(state[COMING], address, np.int32(0), state[PLACE], state[WANTED_NOW] != 0, events, state, threads)
         state[COMING], state[TOLD] = 0, 1
-    elif word_is(data, start, end, LOAD):
+    elif scan.word_is(data, start, end, LOAD):
         state[COMING] = READ
-    elif word_is(data, start, end, STORE):
+    elif scan.word_is(data, start, end, STORE):
         state[COMING] = WRITE
     elif _is_register(data, start, end):
         state[TOLD] = 0
     else:
-        return PHYSICAL if state[TOLD] and end > start else MALFORMED
+        return PHYSICAL if state[TOLD] and end > start else scan.MALFORMED
     return 0
 
 
@@ -134,21 +114,21 @@ def _long_field(data, start, stop, events, state, threads):
 def _long_line(data, at, final, events, state, threads):
     """Go on with a long line, as far as there are whole fields and room. Returns (bytes consumed, why)."""
     length = len(data)
-    while has_room(events, state):
-        if at == length or data[at] == LINE_FEED or data[at] == RETURN:
+    while scan.has_room(events, state):
+        if at == length or data[at] == scan.LINE_FEED or data[at] == scan.RETURN:
             if at == length and not final:
                 break
             if state[COMING]:
-                return at, MALFORMED
-            state[LONG], state[OPEN_END] = 0, at == length
+                return at, scan.MALFORMED
+            state[LONG], state[scan.OPEN_END] = 0, at == length
             break
         start = _after_comma(data, at, length)
         stop = start
-        while stop < length and data[stop] != COMMA and data[stop] != LINE_FEED:
+        while stop < length and data[stop] != COMMA and data[stop] != scan.LINE_FEED:
             stop += 1
         if stop == length and not final:
             break
-        why = MALFORMED if start == at else _long_field(data, start, stop, events, state, threads)
+        why = scan.MALFORMED if start == at else _long_field(data, start, stop, events, state, threads)
         if why:
             return at, why
         at = stop
@@ -160,40 +140,40 @@ def _long_line(data, at, final, events, state, threads):
 def parse(data, final, events, state, threads):
     """Put the events of the lines of `data` into `events`. Returns (bytes consumed, why), as text_scan.py says."""
     at, length = 0, len(data)
-    while (at < length or (state[LONG] and final)) and has_room(events, state):
+    while (at < length or (state[LONG] and final)) and scan.has_room(events, state):
         if state[LONG]:
             at, why = _long_line(data, at, final, events, state, threads)
             if why or state[LONG]:
                 return at, why
-        end, after = line_end(data, at, length)
+        end, after = scan.line_end(data, at, length)
         if after == 0 and not final and length - at < LONG_BYTES:
             break
-        here = skip_blanks(data, at, end)
+        here = scan.skip_blanks(data, at, end)
         if here < end:
             vcpu, address, rest, good = _head(data, here, end)
-            first = state[EVENTS] + 2  # behind the end of another thread's run, and the instruction
-            stop, why = first, MALFORMED
+            first = state[scan.EVENTS] + 2  # behind the end of another thread's run, and the instruction
+            stop, why = first, scan.MALFORMED
             if not good and after == 0 and not final:
                 break
             if good:
                 stop, why = _accesses(data, rest, end, events, first) if after or final else (first, FULL)
             if why == 0 or why == FULL:
-                place, wanted = turn(vcpu, events, state, threads)
+                place, wanted = scan.turn(vcpu, events, state, threads)
                 if place < 0:
-                    return at, CROWDED
-                state[OPEN_END] = after == 0
-                take(OPEN, address, np.int32(0), place, wanted, events, state, threads)
+                    return at, scan.CROWDED
+                state[scan.OPEN_END] = after == 0
+                scan.take(OPEN, address, np.int32(0), place, wanted, events, state, threads)
                 if why == FULL:
                     state[LONG], state[PLACE], state[WANTED_NOW], state[COMING], state[TOLD] = 1, place, wanted, 0, 0
                     at = rest
                     continue
                 for index in range(first, stop):
                     kind, address = events.kinds[index], events.addresses[index]
-                    take(kind, address, np.int32(0), place, wanted, events, state, threads)
-            elif why == PHYSICAL or state[SKIP] == 0:
+                    scan.take(kind, address, np.int32(0), place, wanted, events, state, threads)
+            elif why == PHYSICAL or state[scan.SKIP] == 0:
                 return at, why
             else:
-                state[FOREIGN] += 1
+                state[scan.FOREIGN] += 1
         at = after if after else length
-        state[LINE] += 1
+        state[scan.LINE] += 1
     return at, 0

@@ -1,8 +1,8 @@
 """What the loops share that read text of one event a line or more: lines, words, numbers, threads.
 
-A format's `parse` goes from line to line, has each understood, and gives what it finds to `take`. It returns (bytes
-consumed, why): a line that does not end in this piece is left for the next call; so are all where there is no more room
-(`has_room`); the first line not consumed is the one refused. `events` are the arrays of rows.Rows.
+A format's `parse` has `each_line` go from line to line, understands each, and gives what it finds to `take`. It returns
+(bytes consumed, why): a line that does not end in this piece is left for the next call; so are all where there is no
+more room (`has_room`); the first line not consumed is the one refused. `events` are the arrays of rows.Rows.
 """
 
 from typing import NamedTuple
@@ -175,3 +175,23 @@ def take(kind, address, size, place, wanted, events, state, threads):
         state[ACCESSES] += not code
         state[UNSIZED] += not code and size == 0
         put(np.uint8(kind), address, size, events, state)
+
+
+@inside
+def each_line(take_line, data, final, events, state, threads):
+    """Go over the lines of `data` for a `parse`. What one tells from `at` to `end` is taken by
+    `take_line(data, at, end, open_end, events, state, threads)`, which returns why it is refused, or 0; `open_end`: the
+    line has no end."""
+    at, length = 0, len(data)
+    while at < length and has_room(events, state):
+        end, after = line_end(data, at, length)
+        if after == 0 and not final:
+            break
+        why = take_line(data, at, end, after == 0, events, state, threads)
+        if why == MALFORMED and state[SKIP]:
+            state[FOREIGN] += 1
+        elif why:
+            return at, why
+        at = after if after else length
+        state[LINE] += 1
+    return at, 0
