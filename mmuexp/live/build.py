@@ -13,24 +13,14 @@ from mmuexp.native.compiler import compiled
 from mmuexp.strategy import Strategy
 
 SHARED = files("mmuexp.live") / "engine"
-SOURCES = (
-    *("main.c", "rows.c", "fault.c", "reserve.c", "ram.c", "code.c", "fetch.c", "tlb.c", "translate.c"),
-    *("plan.c", "sites.c", "direct.c"),
-)
-HEADERS = ("engine.h", "paths.h", "loop.h", "tlb.h", "translate.h", "direct.h", "direct_rows.h")
 NO_SCHEME = "none.c"  # the loop alone
 PRIMITIVES = "primitives.c"
+SHARED_PARTS = sorted(path.name for path in SHARED.iterdir() if path.name.endswith((".c", ".h")))
+HEADERS = [name for name in SHARED_PARTS if name.endswith(".h")]
+SOURCES = [name for name in SHARED_PARTS if name not in (*HEADERS, NO_SCHEME, PRIMITIVES)]
 # No SSE and no red zone: a fast path may call a helper from inside inline assembly. Not position independent: the
 # listing addresses its tables as it says, `table + reg*8`.
-CFLAGS = (
-    "-std=gnu11",
-    "-O2",
-    "-no-pie",
-    "-fno-pic",
-    "-mgeneral-regs-only",
-    "-mno-red-zone",
-    "-fcf-protection=none",
-)
+CFLAGS = ("-std=gnu11", "-O2", "-no-pie", "-fno-pic", "-mgeneral-regs-only", "-mno-red-zone", "-fcf-protection=none")
 
 
 class NoEngine(MmuexpError):
