@@ -91,20 +91,8 @@ class Elsewhere(Experiment):
                 there = path if path is None or is_url(path) else os.path.abspath(path)
                 may = [str(one) for one in left if self._may_leave_out(str(one))]
                 keep = partial(self._keep, part, trace.path, trace.sha256(), {str(one): one for one in left})
-                found.append(
-                    Task(
-                        label_of(path),
-                        there,
-                        trace.sha256(),
-                        trace.file_rows,
-                        place,
-                        left,
-                        may,
-                        seed,
-                        keep,
-                        partial(self._note, path),
-                    )
-                )
+                about = label_of(path), there, trace.sha256(), trace.file_rows, place
+                found.append(Task(*about, left, may, seed, keep, partial(self._note, path)))
         return found
 
     def _keep(

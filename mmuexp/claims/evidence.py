@@ -156,14 +156,8 @@ def runs_of(result: Result) -> list[CountedRun]:
         if row.get("units8") is None:
             what = "was saved by an older version, without the sums that prices need"
             raise MmuexpError(what, where=row["trace"], todo="make it again, with compare or rerun")
-        found.append(
-            CountedRun(
-                stem(row["trace"]),
-                modes.get(row["trace"], ""),
-                _strategy(row["strategy"]),
-                row | {WALK_LEVELS: levels[row["trace"]]},
-            )
-        )
+        trace, counts = row["trace"], row | {WALK_LEVELS: levels[row["trace"]]}
+        found.append(CountedRun(stem(trace), modes.get(trace, ""), _strategy(row["strategy"]), counts))
     return found
 
 

@@ -32,25 +32,10 @@ EXPERIMENTS = ("today", "guest64")  # whose runs answer it; one that is not ther
 WIDTHS = (ADDRESS_BITS, WIDE_BITS)
 HEAD = ["guest of", "workload", "build", "as in", "times as fast as QEMU 10's TLB", "by the clock", "next best", "by"]
 HEAD += ["how sure", "while a host fault costs"]
-DESIGN_HEAD = [
-    "design",
-    "its guest",
-    "here",
-    "at best",
-    "where",
-    "at worst",
-    "where",
-    "what beats it there",
-    "otherwise",
-]
-NEEDED = [
-    "workload",
-    "best of the mail's",
-    "of softmmu's time",
-    "a host fault cost",
-    "it would win below",
-    "so cheaper by",
-]
+DESIGN_HEAD = ["design", "its guest", "here", "at best", "where", "at worst", "where", "what beats it there"]
+DESIGN_HEAD += ["otherwise"]
+NEEDED = ["workload", "best of the mail's", "of softmmu's time", "a host fault cost", "it would win below"]
+NEEDED += ["so cheaper by"]
 MAIL = (BYTE_LOOKUP, MAP_BLOCK, QEMU_FAST)
 
 

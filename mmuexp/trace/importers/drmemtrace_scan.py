@@ -162,19 +162,8 @@ def scan(words, record_words, wanted, by_time, state, threads, shared, out, even
         elif type_ == ENCODING:
             continue
         elif 10 <= type_ <= BUNDLE or type_ in (SYSENTER, TAKEN_JUMP, UNTAKEN_JUMP):
-            after = _fetch(
-                type_,
-                size,
-                _address(words, at, record_words),
-                address_bytes,
-                first + record,
-                thread,
-                state,
-                counted,
-                shared,
-                out,
-                events,
-            )
+            told, place = _address(words, at, record_words), first + record
+            after = _fetch(type_, size, told, address_bytes, place, thread, state, counted, shared, out, events)
             if after < 0:
                 return events, record, BAD_BUNDLE
             events = after
