@@ -261,7 +261,8 @@ def claims(
 
     traces  None takes the counts of results/; paths are recordings of yours
     only    numbers of claims; None is all
-    host    a profile, priced beside that of 2004; a list is taken as it is; None is a calibrated one, if there is one
+    host    a profile, priced beside that of 2004 (unless all of yours are guests of 64 bits); a list is taken as it is;
+            None is a calibrated one, if there is one
     replay  count anew what results/ has from recordings that are here
     store   as for `compare`
 

@@ -9,6 +9,7 @@ from typing import Any
 from mmuexp.claims.evidence import COMMITTED, COUNTED, YOURS, CountedRun, Evidence, Source, lacking_of, runs_of
 from mmuexp.claims.windows98 import EXPERIMENTS as HABIT
 from mmuexp.errors import MmuexpError, option
+from mmuexp.guest import ADDRESS_BITS
 from mmuexp.price.host import CALIBRATED, Profile, load_profile, user_folder
 from mmuexp.rerun.about import LIVE
 from mmuexp.rerun.measured import live_results, live_times
@@ -59,7 +60,8 @@ def evidence_for(
     progress: Progress | None = None,
 ) -> Evidence:
     """The runs of these experiments. With `traces` each stands for every experiment of its kind; the measured runs of
-    this repository's recordings are then left out. Raises MmuexpError, TraceError."""
+    this repository's recordings are then left out, and the mail's day too, where all are guests of 64 bits and another
+    host is there. Raises MmuexpError, TraceError."""
     names = list(dict.fromkeys(names))
     tables: dict[str, list[CountedRun]] = {}
     sources: dict[str, Source] = {}
@@ -80,6 +82,9 @@ def evidence_for(
             if result is not None:
                 tables[name], sources[name] = runs_of(result), Source(name, result.manifest.get("command", ""), how)
                 lacking |= lacking_of(result)
+    widths = {run.address_bits for one in counted for run in runs_of(one)} if traces else set()
+    if widths and ADDRESS_BITS not in widths and len(hosts) > 1:
+        hosts = [one for one in hosts if one.name != DAY]  # nobody ran such a guest then
     if set(HABIT) & set(names):
         tables[GUEST] = _guest() if traces else tables.get(HABIT[0], [])
     from_store = tuple(one for result in counted for one in result.manifest.get("from_store", []))

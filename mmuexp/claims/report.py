@@ -10,7 +10,7 @@ import pandas as pd
 from mmuexp.claims import REGISTRY
 from mmuexp.claims.estimate import FACTORS
 from mmuexp.claims.evidence import Evidence
-from mmuexp.claims.gather import evidence_for, hosts_of
+from mmuexp.claims.gather import DAY, evidence_for, hosts_of
 from mmuexp.claims.model import Claim, Finding, Part
 from mmuexp.errors import UsageError, option
 from mmuexp.price.priced import price_table
@@ -29,6 +29,7 @@ class ClaimsReport:
     hosts: tuple[str, ...]
     manifest: dict[str, Any] = field(default_factory=dict)
     live_about: str = ""  # the machine of the measured figures
+    wide_about: str = ""  # what to know of prices of the mail's day, said behind the guests of 64 bits
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -114,7 +115,15 @@ def claims(
     evidence = evidence_for(names, hosts=hosts, traces=paths, **how)
     findings = tuple(judged(claim, evidence) for claim in wanted)
     about = _manifest(evidence, command, started)
-    return ClaimsReport(findings, tuple(one.name for one in hosts), about, evidence.live_about)
+    names_of_hosts = tuple(one.name for one in evidence.hosts)
+    return ClaimsReport(findings, names_of_hosts, about, evidence.live_about, _prices_of_the_day(names_of_hosts))
+
+
+def _prices_of_the_day(hosts: Sequence[str]) -> str:
+    """What to know of the mail's day where a guest of 64 bits was run: nobody had one."""
+    if DAY in hosts:
+        return f"; nobody ran such a guest on {DAY}, whose prices say what instructions and faults cost then"
+    return f"; {DAY} is left out, where nobody ran such a guest"
 
 
 def _manifest(evidence: Evidence, command: Sequence[str], started: str) -> dict[str, Any]:

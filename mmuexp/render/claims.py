@@ -103,7 +103,8 @@ def notes(finding: Any, report: Any) -> list[str]:
     if finding.bounded:
         found.append(f"Lower bounds are compared: {', '.join(finding.bounded)}.")
     if finding.wide:
-        found.append(f"Guests of 64 bits, where the mail's had 32: {', '.join(finding.wide)}.")
+        wide = ", ".join(finding.wide)
+        found.append(f"Guests of 64 bits, where the mail's had 32: {wide}{report.wide_about}.")
     if report.live_about and any(one.host == LIVE and one.key for part in finding.parts for one in part.figures):
         found.append(f"Measured live: one run of results/live, on {report.live_about}; another gives other digits.")
     for how in dict.fromkeys(one.how for one in finding.sources):

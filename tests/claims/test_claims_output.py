@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from kit.cli import one_line
 from kit.places import ROOT
-from kit.traces import write_trace
+from kit.traces import columns_of, inner, random_trace, widened, write, write_trace
 
 import mmuexp
 from mmuexp.claims import REGISTRY
@@ -135,6 +135,21 @@ def test_a_recording_of_the_users_own(cli, tmp_path):
     assert found[7]["verdict"] == UNTESTED  # it stores to no code page
     assert "Windows" not in found[7]["stand_in"]
     assert found[10]["parts"][1]["holds_on"] + found[10]["parts"][1]["does_not_hold_on"] == ["mine"]
+
+
+def test_a_guest_of_64_bits_is_not_priced_where_nobody_had_one(cli, tmp_path):
+    """A machine of 2004 stays where it is asked for, or where a guest of 32 bits is there, too; and that is said."""
+    wide = write(tmp_path / "wide.arrow", widened(inner(columns_of(random_trace(7, 300, "user"))), 1 << 42))
+    alone = cli("claims", wide, "--only", 2).out
+    told = "Guests of 64 bits, where the mail's had 32: wide;"
+    assert f"{told} pentium4-2004 is left out, where nobody ran such a guest." in " ".join(alone.split())
+    with_mine = cli("claims", wide, write_trace(tmp_path / "mine.arrow"), "--only", 3).out
+    assert f"{told} nobody ran such a guest on pentium4-2004" in " ".join(with_mine.split())
+    verdicts = [
+        json.loads(cli("claims", wide, "--only", 3, "--format", "json", *more).out)["claims"][0]["verdicts"]
+        for more in ([], ["--host", "pentium4-2004"])
+    ]
+    assert [list(one) for one in verdicts] == [["epyc-vm"], ["pentium4-2004"]]
 
 
 def test_its_sweeps_are_counted_too(cli, tmp_path):
