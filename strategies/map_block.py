@@ -307,7 +307,7 @@ class MapBlock(Strategy):
 
     map_block_bits: int = param(
         16, minimum=12, maximum=40, sweep=range(12, 23), unit="log2 bytes",
-        help="guest address space that a block spans", companions=POOLS,
+        help="guest address space that a block spans; 32 and more are for guests of 64 bits", companions=POOLS,
     )  # fmt: skip
     pool_blocks: int = param(
         64, minimum=1, maximum=1 << 20, sweep=(8, 16, 32, 64, 128, 256, 512), unit="blocks",
