@@ -28,7 +28,7 @@ from mmuexp.rerun.measured import LiveTime
 from mmuexp.strategy.designs import DESIGNS, names_of
 from mmuexp.strategy.registry import TODAY, all_strategies
 
-EXPERIMENTS = ("today", "guest64")  # whose runs answer it; one that is not there is left out
+EXPERIMENTS = ("today", "guest64", "linux-boots")  # whose runs answer it; one that is not there is left out
 WIDTHS = (ADDRESS_BITS, WIDE_BITS)
 HEAD = ["guest of", "workload", "build", "as in", "times as fast as QEMU 10's TLB", "by the clock", "next best", "by"]
 HEAD += ["how sure", "while a host fault costs"]

@@ -71,7 +71,7 @@ KINDS = (
         "Processes taking turns", "each CR3 write drops every translation", {"linux-windows": ("linux_user",)},
         ("linux_spaces", "linux64_user"),
     ),
-    Kind("A whole Linux boot", "from power-on to a shell and off", {"linux-boot": ()}),
+    Kind("A whole Linux boot", "from power-on to a shell and off", {"linux-boot": ()}, ("boot32", "boot64")),
 )  # fmt: skip
 
 
