@@ -47,7 +47,8 @@ class ShapeBook:
     def __init__(self, user_mode: bool, where: str) -> None:
         self._user_mode, self._where = user_mode, where
         self.addresses = 0
-        self._keys, self._numbers = np.zeros(1 << 12, np.uint64), np.zeros(1 << 12, np.int32)
+        self._vaddrs = zeros(MOST_ADDRESSES + SHAPES, np.uint64)  # each address that has a number, by that
+        self._table = np.zeros(1 << 12, np.int32)  # their numbers and one, by a hash; at most half are taken
         self._shapes = 0
         self._counts = zeros(SHAPES * (S_WIDE_UNITS8 + 1), np.int32).reshape(SHAPES, -1)
         self.known: Any = None
@@ -101,13 +102,11 @@ class ShapeBook:
         about[:, MODE] = np.where(accesses == 0, NO_ACCESS, mode)
 
     def _number(self, about: np.ndarray, shapes: Shapes, new: slice) -> None:
-        count = new.stop - new.start
-        while 2 * (self.addresses + count) > len(self._keys):
-            keys, numbers = self._keys, self._numbers
-            self._keys, self._numbers = (np.zeros(2 * len(keys), each.dtype) for each in (keys, numbers))
-            taken = numbers != 0
-            _put(self._keys, self._numbers, keys[taken], numbers[taken])
-        self.addresses = _look_up(self._keys, self._numbers, shapes.vaddr[new], shapes.size[new], about, self.addresses)
+        most = 2 * (self.addresses + new.stop - new.start)
+        if most > len(self._table):
+            self._table = zeros(1 << most.bit_length(), np.int32)
+            _put(self._table, self._vaddrs, self.addresses)
+        self.addresses = _look_up(self._table, self._vaddrs, shapes.vaddr[new], shapes.size[new], about, self.addresses)
         if self.addresses > MOST_ADDRESSES:
             what = f"enters code at more than {MOST_ADDRESSES:,} addresses"
             raise TraceError(what, where=self._where, todo="no real guest has as many; run `mmuexp trace verify`")
@@ -135,35 +134,35 @@ def kind_of(packed: Number) -> Number:
 
 
 @inside
-def _place_of(keys: np.ndarray, numbers: np.ndarray, vaddr: Number) -> Number:
-    """Find where an address stands in the table, or would; a place is taken where its number is not 0."""
-    place = np.int64(vaddr * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & len(keys) - 1
-    while numbers[place] and keys[place] != vaddr:
-        place = place + 1 & len(keys) - 1
+def _place_of(table: np.ndarray, known: np.ndarray, vaddr: Number) -> Number:
+    """Find where an address stands in the table, or would; a place is taken where it is not 0."""
+    place = np.int64(vaddr * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & len(table) - 1
+    while table[place] and known[table[place] - 1] != vaddr:
+        place = place + 1 & len(table) - 1
     return place
 
 
 @guarded()
 @kept
 def _look_up(
-    keys: np.ndarray, numbers: np.ndarray, vaddrs: np.ndarray, sizes: np.ndarray, about: np.ndarray, count: Number
+    table: np.ndarray, known: np.ndarray, vaddrs: np.ndarray, sizes: np.ndarray, about: np.ndarray, count: Number
 ) -> Number:
     """Write the number of each address of a block; one that is new gets the next. Returns how many there are."""
     for i in range(len(vaddrs)):
         if sizes[i] == 0:
             continue
-        place = _place_of(keys, numbers, vaddrs[i])
-        if numbers[place] == 0:
+        place = _place_of(table, known, vaddrs[i])
+        if table[place] == 0:
+            known[count] = vaddrs[i]
             count += 1
-            keys[place], numbers[place] = vaddrs[i], count
-        about[i, NUMBER] = numbers[place] - 1
+            table[place] = count
+        about[i, NUMBER] = table[place] - 1
     return count
 
 
 @guarded()
 @kept
-def _put(keys: np.ndarray, numbers: np.ndarray, vaddrs: np.ndarray, given: np.ndarray) -> None:
-    """Put numbered addresses into another table."""
-    for i in range(len(vaddrs)):
-        place = _place_of(keys, numbers, vaddrs[i])
-        keys[place], numbers[place] = vaddrs[i], given[i]
+def _put(table: np.ndarray, known: np.ndarray, count: Number) -> None:
+    """Put the addresses that have a number into an empty table."""
+    for i in range(count):
+        table[_place_of(table, known, known[i])] = i + 1

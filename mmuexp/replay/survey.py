@@ -24,7 +24,7 @@ from mmuexp.replay import survey_scan as scan
 from mmuexp.replay.expand import expand
 from mmuexp.replay.firsts import END_ROW, TOGETHER, Rows
 from mmuexp.replay.pages import LEVELS_OF, PageNumbers, following
-from mmuexp.replay.shapes import PLACE_BITS, VADDR, ShapeBook
+from mmuexp.replay.shapes import MOST_ADDRESSES, PLACE_BITS, VADDR, ShapeBook
 from mmuexp.replay.walked import Pages, Sites, Walked
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
@@ -126,7 +126,7 @@ class Survey:
         self._too_many: tuple[int, int] | None = None  # which of the batch's others names a frame too many
         self._builder: Builder | None = None
         self._book = ShapeBook(not self._system, where)
-        self._near, self._generations = farcode.NEAR, np.zeros(1 << 12, np.int64)
+        self._near, self._generations = farcode.NEAR, zeros(MOST_ADDRESSES + 1, np.int64)
         self._at = np.zeros(scan.ERA_START + 1, np.int64)
         self._at[scan.ERA] = 1
         self._batch: Any = None
@@ -209,9 +209,6 @@ class Survey:
             vaddr[flushes] = self.pages.numbers_of_spaces(others.vaddr[flushes])
             others = others._replace(vaddr=vaddr, page=page)
         self._book.learn(runs)
-        if self._book.addresses >= len(self._generations):
-            more = np.zeros(self._book.addresses, np.int64)
-            self._generations = np.concatenate([self._generations, more])
         walked = Walked(
             runs.run, runs.changed, runs.steps, self._addresses(runs.accesses, number), runs.shapes.vaddr,
             runs.others.vaddr, *others, frame, runs.shapes_so_far + 1, *self._book.known,
