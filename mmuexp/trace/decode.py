@@ -9,7 +9,7 @@ ours, of which a batch may take eight times as much.
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from mmuexp.trace.zstdwindows import Windows
 
 WHOLE_ROWS = BATCH_ROWS
 WIDER = "a guest of 64 bits has mmuexp.guest x86_64, or vaddr of type uint64 and no mmuexp.guest; else mend its writer"
+PART_ROWS = 1 << 17  # of a column that is read as a stream: so many are held as they are in the file
 SLACK = 1 << 16  # bytes that a writer may pad a buffer by
 FAILURES = (Broken, pa.ArrowException, OSError, ValueError, MemoryError)  # of bytes that do not decode
 
@@ -130,15 +131,19 @@ class Decoder:
         try:
             self._check(batch, first)
             if batch.rows <= WHOLE_ROWS and self._plain:
-                yield self._fit((array[skip:] for array in self._whole(batch)), first + skip)
+                arrays = (array[skip:] for array in self._whole(batch))
+                yield Columns(*(np.require(a, dtype, ["C", "A"]) for a, dtype in zip(arrays, self.dtypes, strict=True)))
                 return
             streams = [self._stream(column, batch) for column in self.columns]
             while position < batch.rows:
                 count = min(BATCH_ROWS, batch.rows - position)
                 drop = min(max(0, skip - position), count)
-                arrays = (read(count)[drop:] for read in streams)
+                arrays = (
+                    self._fitting(read, name, dtype, first + position, count, drop)
+                    for read, name, dtype in zip(streams, self.names, self.dtypes, strict=True)
+                )
                 if drop < count:
-                    yield self._fit(arrays, first + position + drop)
+                    yield Columns(*arrays)
                 else:
                     deque(arrays, 0)
                 position += count
@@ -191,24 +196,28 @@ class Decoder:
                     row=first,
                 )
 
-    def _fit(self, arrays: Iterable[np.ndarray], first: int) -> Columns:
-        """Cast the arrays to the trace's types, each before the next is decoded: in a file they may be twice to eight
-        times as wide. A value that does not fit is refused with its row.
+    def _fitting(
+        self, read: Callable[[int], np.ndarray], name: str, dtype: np.dtype, first: int, count: int, drop: int
+    ) -> np.ndarray:
+        """Read `count` values, from row `first` on, and cast them to the trace's type, some at once: in a file they may
+        be twice to eight times as wide. Behind the first `drop`, which are left out, one that does not fit is refused
+        with its row.
         """
-        fitted = []
-        for name, dtype, array in zip(DTYPES._fields, self.dtypes, arrays, strict=True):
-            if array.dtype != dtype and array.dtype.itemsize > dtype.itemsize:
-                limit = np.iinfo(dtype).max
-                if array.max() > limit:
-                    bad = int(np.argmax(array > limit))
-                    raise TraceError(
-                        f"row {first + bad:,}: {name} is {int(array[bad])}, more than {limit}",
-                        where=self.path,
-                        todo=WIDER if name in ("vaddr", "page") else "mend its writer",
-                        row=first + bad,
-                    )
-            fitted.append(np.require(array, dtype, ["C", "A"]))
-        return Columns(*fitted)
+        fitted, limit = np.empty(count, dtype), np.iinfo(dtype).max
+        for at in range(0, count, PART_ROWS):
+            part = read(min(PART_ROWS, count - at))
+            fitted[at : at + len(part)] = part
+            wanted = part[max(0, drop - at) :]
+            if part.dtype.itemsize > dtype.itemsize and len(wanted) and wanted.max() > limit:
+                bad = int(np.argmax(wanted > limit))
+                row = first + max(at, drop) + bad
+                raise TraceError(
+                    f"row {row:,}: {name} is {int(wanted[bad])}, more than {limit}",
+                    where=self.path,
+                    todo=WIDER if name in ("vaddr", "page") else "mend its writer",
+                    row=row,
+                )
+        return fitted[drop:]
 
     def _declared(self, column: Column, batch: Batch) -> tuple[Buffer, str | None, int]:
         """Find a column's stored data, its codec, and its bytes when decoded, checked against the rows."""
