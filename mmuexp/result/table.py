@@ -126,6 +126,7 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The frame's rows with plain Python values, None where nothing is known."""
     import pandas as pd
 
+    frame = pd.DataFrame(frame, copy=False)  # without the manifest, of which each column taken would get a copy
     plain = {c: [None if v is pd.NA or v != v else v for v in frame[c].tolist()] for c in frame.columns}
     return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
 
