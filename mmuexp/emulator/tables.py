@@ -43,7 +43,9 @@ def parts_touched(t: Touched, how: int, part_bits: int, entry_bytes: int, block_
     own, and has an entry for each block of 2**block_pages_bits pages."""
     found = 0
     for table in t.how:
-        pages = t.page[np.flatnonzero(table & how)]
+        some = np.flatnonzero(table.view(np.uint64))  # eight pages at a time: of nearly all pages nothing is touched
+        which, place = np.nonzero(table.reshape(-1, 8)[some] & how)
+        pages = t.page[8 * some[which] + place]
         found += len(np.unique((pages >> block_pages_bits) * entry_bytes >> part_bits))
     return found
 
