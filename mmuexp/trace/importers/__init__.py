@@ -98,6 +98,11 @@ def importer(name: str) -> Any:
     known = formats()
     if name not in known:
         raise UsageError(f"there is no format {name!r} to import", todo=f"there are {', '.join(known)}")
+    return _loaded(name)
+
+
+def _loaded(name: str) -> Any:
+    """Import what imports a format that there is. Raises MmuexpError if it is broken."""
     module = name.replace("-", "_")
     if (Path(__path__[0]) / f"{module}.py").is_file():
         return import_module(f"{__name__}.{module}")
@@ -117,7 +122,7 @@ def importers() -> Iterator[tuple[str, Any]]:
     """Each format that can be told by content, ours first; what is broken is left out."""
     for name in formats():
         try:
-            found = importer(name)
+            found = _loaded(name)
         except MmuexpError:
             continue
         if hasattr(found, "looks_like"):
