@@ -1,5 +1,6 @@
 """Fixtures that several files use."""
 
+import gc
 import os
 import signal
 
@@ -7,6 +8,15 @@ from kit.cli import bundled, cli, folder, trace
 from kit.compiling import compiled_once
 
 __all__ = ["bundled", "cli", "compiled_once", "folder", "trace"]
+
+gc.disable()  # until all is loaded, of which nothing goes away
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded is no garbage: it need not be looked through again and again."""
+    gc.freeze()
+    gc.enable()
+
 
 # Whoever runs the tests may have a terminal of any width, and COLUMNS tells it to every program that they start.
 os.environ.pop("COLUMNS", None)

@@ -99,8 +99,8 @@ def test_crossing_costs(cli, trace):
 
 @pytest.mark.parametrize("every", [1, 5, 6, 12, 100])
 def test_windows_add_up(trace, every):
-    whole = compare(trace).frame.set_index("strategy")
-    parts = compare(trace, every=every).frame
+    whole = pd.DataFrame(compare(trace).frame).set_index("strategy")
+    parts = pd.DataFrame(compare(trace, every=every).frame)
     assert parts["window_index"].max() == -(-len(ROWS) // every) - 1
     assert parts.groupby("strategy")["rows"].max().max() <= every
     summed = parts.drop(columns="trace").groupby("strategy").sum(min_count=1)

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -70,15 +70,15 @@ def agree(rows, mode: str, spec: str, **options) -> int:
 
 
 def traces_of(spec: str) -> Iterator[tuple[list, str]]:
-    """The random traces that are tried of each spec, and their modes: two of 2000 rows, two short ones."""
-    for seed in range(4):
+    """The random traces that are tried of each spec, and their modes: two at first; longer and short ones if asked."""
+    for seed, count in enumerate((1000, 1000, 2000, 2000, 300, 300)):
         mode = ("user", "system")[seed % 2]
-        yield random_trace(1000 * GRID.index(spec) + seed, 2000 if seed < 2 else 300, mode), mode
+        yield random_trace(1000 * GRID.index(spec) + seed, count, mode), mode
 
 
 @pytest.mark.parametrize("spec", GRID)
 def test_random_traces(spec):
-    for rows, mode in traces_of(spec):
+    for rows, mode in islice(traces_of(spec), 2):
         agree(rows, mode, spec)
 
 
@@ -111,10 +111,9 @@ def test_hypothesis_traces(trace, spec):
 
 @pytest.mark.long
 @pytest.mark.parametrize("spec", GRID)
-def test_many_random_traces(spec):
-    for seed in range(8):
-        mode = ("user", "system")[seed % 2]
-        agree(random_trace(10**6 + 1000 * GRID.index(spec) + seed, 2000 if seed < 4 else 500, mode), mode, spec)
+def test_more_random_traces(spec):
+    for rows, mode in islice(traces_of(spec), 2, None):
+        agree(rows, mode, spec)
 
 
 def any_code(rng: random.Random) -> str:
@@ -161,11 +160,11 @@ def any_spec(rng: random.Random) -> str:
 @pytest.mark.parametrize("part", range(8))
 def test_random_parameters(part):
     rng, served = random.Random(part), 0
-    for seed in range(100):
+    for seed in range(60):
         mode, pages = rng.choice(["user", "system"]), rng.sample(PAGES_COLLIDING, 5)
         rows = random_trace(part * 1000 + seed, rng.choice([100, 400, 1500]), mode, pages)
         served += agree(rows, mode, any_spec(rng), batch=rng.choice([1 << 20, 97]))
-    assert served > 80
+    assert served > 48
 
 
 def every_size(seed: int) -> list:

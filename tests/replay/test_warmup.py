@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import pandas as pd
 import pytest
 from kit.cli import one_line
 from kit.prices import known
@@ -18,7 +19,7 @@ from mmuexp.trace import TraceWriter
 
 __all__ = ["known"]
 SPECS = [*NAMES, "map-block,pool_blocks=3"]
-LENGTH = 4_000
+LENGTH = 2_000
 TOTALS = {*SIZES, RESIDENT, "peak_mappings"}
 
 
@@ -70,8 +71,8 @@ def test_threads_and_passes_change_nothing(write, monkeypatch, jobs):
 
 @pytest.mark.parametrize("every", [1_000, 333, LENGTH])
 def test_windows_begin_behind_it_and_add_up(write, every):
-    whole = compare(write("user"), SPECS, warmup=700).frame.set_index("strategy")
-    parts = compare(write("user"), SPECS, warmup=700, every=every).frame
+    whole = pd.DataFrame(compare(write("user"), SPECS, warmup=700).frame).set_index("strategy")
+    parts = pd.DataFrame(compare(write("user"), SPECS, warmup=700, every=every).frame)
     assert parts["window_index"].max() == -(-(LENGTH - 700) // every) - 1
     assert parts["window_index"].min() == 0
     summed = parts.drop(columns="trace").groupby("strategy").sum(min_count=1)
@@ -89,7 +90,7 @@ def test_no_warm_up_is_the_whole(write):
 def test_it_is_priced_and_decided_by_what_is_left(write):
     """The break-even and the marks come from the rest, too: a verdict on rows that are not counted would be wrong."""
     path = write("user")
-    result = compare(path, ["softmmu", "map-block"], warmup=2_000)
+    result = compare(path, ["softmmu", "map-block"], warmup=1_000)
     whole = compare(path, ["softmmu", "map-block"])
     for row in rows_of(result.frame):
         (verdict,) = (v for v in result.manifest["verdicts"] if v["scheme"] == row["strategy"])
