@@ -1,8 +1,8 @@
 """Guests of 64 bits run for real: model and engine agree wherever their addresses lie, on data, too."""
 
 import pytest
-from kit.replays import Rows, apart, timed_apart
-from kit.traces import columns_of, inner, random_trace, widened, write
+from kit.replays import Rows, apart, outcome, timed_apart
+from kit.traces import columns_of, flush, inner, load, random_trace, widened, write
 
 from mmuexp.analysis.compare import compare
 from mmuexp.analysis.verify import verify_one
@@ -41,6 +41,14 @@ def test_both_halves_in_one_trace():
     found = verify_one(Rows(mixed, "user"), parse_spec("qemu-fast"), "both")
     assert found.equal, found.parting
     assert found.live["maps"] > 0 < found.live["softmmu_accesses"]
+
+
+def test_a_flush_costs_what_was_mapped_and_not_what_a_block_spans():
+    """A block of 40 bits has 2**28 windows, of which 200 flushes unmap one each."""
+    rows = widened(columns_of([load(0x1000), flush()] * 200), LOW)
+    found = outcome(rows, "user", "map-block,map_block_bits=40,pool_blocks=2", time_limit=10)
+    assert found.equal, found.parting
+    assert found.live["munmap_calls"] == found.live["unmaps"] == 200
 
 
 def test_an_address_of_more_bits_is_one_line():

@@ -324,14 +324,28 @@ void protect_windows(uint32_t frame)
         }
 }
 
-static void hide_listed(struct view *v)
+/* Those of a view are listed, and a block of map-block may span far more windows than were ever mapped. */
+static void hide_windows(size_t first, size_t pages)
 {
-    for (size_t i = 0; i < v->listed_count; i++) {
-        window[v->listed[i]].listed = false;
-        if (window[v->listed[i]].frame)
-            hide(v->listed[i]);
+    struct view *v = view + first / span;
+    size_t kept = 0;
+    if (pages <= v->listed_count) {
+        for (size_t w = first; w < first + pages; w++)
+            if (window[w].frame)
+                hide(w);
+        return;
     }
-    v->listed_count = 0;
+    for (size_t i = 0; i < v->listed_count; i++) {
+        size_t w = v->listed[i];
+        if (w - first >= pages) {
+            v->listed[kept++] = w;
+            continue;
+        }
+        window[w].listed = false;
+        if (window[w].frame)
+            hide(w);
+    }
+    v->listed_count = kept;
 }
 
 /* One host call makes them inaccessible, whatever they showed. */
@@ -340,12 +354,7 @@ void unmap_windows(size_t first, size_t pages)
     settle_peak();
     host(mmap(reserve + (first << PAGE_BITS), pages << PAGE_BITS, PROT_NONE, FLAGS_NONE | MAP_FIXED, -1, 0));
     count[COUNT_munmap_calls]++;
-    if (pages == span)
-        hide_listed(view + first / span);
-    else
-        for (size_t w = first; w < first + pages; w++)
-            if (window[w].frame)
-                hide(w);
+    hide_windows(first, pages);
 }
 
 void check_mappings(void)
