@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN = .venv/bin
 RECORDER_PACKAGES = qemu-user qemu-system-x86 gcc gcc-multilib
 BROWSER_PACKAGES = chromium chromium-driver
+# Three: one waits, for a program or for what another compiles, and two cores are at work. In the order of their names:
+# by the number of their tests, the few files that take minutes would come last.
+WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
 
 demo: .venv/run
 	@$(BIN)/mmuexp compare
@@ -10,7 +13,7 @@ demo: .venv/run
 test: .venv/test
 	@./.ci/need $(RECORDER_PACKAGES) $(BROWSER_PACKAGES) valgrind
 	@$(MAKE) -s lint
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest $(WORKERS)
 
 # what needs no run: seconds; .pre-commit-config.yaml has it run before each commit
 lint: .venv/test
@@ -23,7 +26,7 @@ lint: .venv/test
 # longer checks: every recording against the oracle's slices, the kernels as plain Python, the package as users install it
 check: .venv/test
 	@./.ci/need $(RECORDER_PACKAGES) $(BROWSER_PACKAGES) valgrind
-	@$(BIN)/pytest -n 2 --dist loadfile -m long
+	@$(BIN)/pytest $(WORKERS) -m long
 
 # 200 signals at random moments of every command; minutes
 torture: .venv/test

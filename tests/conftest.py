@@ -21,6 +21,9 @@ def pytest_collection_finish() -> None:
 # Whoever runs the tests may have a terminal of any width, and COLUMNS tells it to every program that they start.
 os.environ.pop("COLUMNS", None)
 
+# What the assertions of tests are rewritten to is kept: half of the time that each worker takes to load all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A test that replays must not be answered by what somebody counted before; those of the store name one of their own.
 os.environ["MMUEXP_STORE"] = ""
 

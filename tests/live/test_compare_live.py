@@ -58,7 +58,7 @@ def test_the_columns_are_appended(saved, cli, trace, known):
 
 def test_counts_and_prices_are_those_of_a_run_without(cli, trace, known):
     plain = table(cli("compare", trace, "--format", "csv").out)
-    live = table(cli("compare", "--live", "--host", DEFAULT, trace, "--format", "csv").out)
+    live = table(cli("compare", "--live", "--rounds", "1", "--host", DEFAULT, trace, "--format", "csv").out)
     assert [{name: row[name] for name in plain[0]} for row in live] == plain
 
 
@@ -134,7 +134,7 @@ def test_the_modelled_column_by_hand_on_random_rows(tmp_path, known, mode):
 
 def test_a_host_that_is_named_is_not_measured(cli, trace, monkeypatch):
     monkeypatch.setattr("mmuexp.live.calibrate.calibrate", lambda **_: pytest.fail("it calibrates"))
-    done = cli("compare", "--live", "--host", "pentium4-2004", trace, "--format", "json")
+    done = cli("compare", "--live", "--rounds", "1", "--host", "pentium4-2004", trace, "--format", "json")
     assert done.code == 0
     host = json.loads(done.out)["manifest"]["prices"]["host"]
     assert host["name"] == "pentium4-2004"

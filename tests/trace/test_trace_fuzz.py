@@ -10,7 +10,7 @@ from mmuexp.trace import layout
 from mmuexp.trace.rewrite import compress_trace
 
 COMMANDS = ("info", "verify", "recover", "export", "slice", "compare")
-TRIES, MORE_TRIES = 120, 1500
+TRIES, MORE_TRIES = 120, 900
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ from kit.traces import slice_of
 from mmuexp.guest import ADDRESS_BITS, Columns, bits_of
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import open_trace
-from truth import oracle
+from truth import oracle, wide_guests
 from truth.schemes import NAMES, TIGHT
 
 FILES = sorted(TRACES.glob("*.arrow"))
+BLOCKS_OF_A_GIB = "map-block,map_block_bits=30,pool_blocks=2,evict=lifo,code=check"
 
 
 @functools.lru_cache(maxsize=1)
@@ -61,6 +62,7 @@ def test_kernels_as_plain_python():
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
     files = ["tests/truth/test_handworked_kernels.py", "tests/truth/test_truth.py"]
     words = [sys.executable, "-m", "pytest", *files, "-k", "not test_long_random_trace"]
+    words += ["--deselect", f"{files[1]}::test_guests_of_64_bits[{BLOCKS_OF_A_GIB}]"]  # goes over their pages: a minute
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
-    assert " passed" in done.stdout
+    assert " passed" in done.stdout and BLOCKS_OF_A_GIB in wide_guests.SPECS
