@@ -33,8 +33,10 @@ from truth import code_policies, oracle, schemes
 from mmuexp.analysis.verify import verify_one
 from mmuexp.errors import SchemeStopped, UsageError
 from mmuexp.live.process import Engine, EngineFailed
+from mmuexp.strategy.designs import DESIGNS
 from mmuexp.strategy.registry import default_strategies, parse_spec
 from mmuexp.trace import open_trace
+from mmuexp.trace.rewrite import slice_trace
 
 FILES = sorted(TRACES.glob("*.arrow"))
 SMALL = ["crossing", "smc", "ownpage"]
@@ -281,9 +283,10 @@ def test_what_is_compared_is_what_happened():
     assert found.system_calls == found.live["mmap_calls"] + found.live["mprotect_calls"] + found.live["munmap_calls"]
 
 
-def verified(path) -> None:
+def verified(path, specs=()) -> None:
+    """Of these schemes, or of all that are run where none is named."""
     with open_trace(path) as trace:
-        for strategy in default_strategies(trace.mode, trace.address_bits):
+        for strategy in [*map(parse_spec, specs)] or default_strategies(trace.mode, trace.address_bits):
             try:
                 found = verify_one(trace, strategy, str(path))
             except SchemeStopped:
@@ -303,6 +306,14 @@ def test_small_recordings(name):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_recording(path):
     verified(path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["tcc64", "linux64_patching"])
+def test_every_design_on_guests_of_64_bits(name, tmp_path):
+    """A piece of each: above a direct map's limit every access of a kernel faults."""
+    slice_trace(TRACES / f"{name}.arrow", 0, 200_000, str(tmp_path / "slice.arrow"))
+    verified(tmp_path / "slice.arrow", [*dict.fromkeys(one.spec for one in DESIGNS), "map-block,map_block_bits=40"])
 
 
 @pytest.fixture(scope="module")
