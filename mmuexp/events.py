@@ -1,9 +1,9 @@
 """The counters of a replay: one name a column, one place in the counter array.
 
-`Event` is the one list of them: tables, records and strategies take names from here, and a test compares those of the
-live engine with it. Each strategy says which of them it has; a column that a scheme does not have stays empty in its
-results, which is not the same as 0. A scheme with an event of its own names it in `Strategy.extra_events`; it counts
-from `FIRST_EXTRA` on. Source of every meaning: MODEL.md, sections 2 to 6.
+`Event` is the one list of them: tables, records, strategies and the live engine take names from here. Each strategy
+says which of them it has; a column that a scheme does not have stays empty in its results, which is not the same as 0.
+A scheme with an event of its own names it in `Strategy.extra_events`; it counts from `FIRST_EXTRA` on. Source of every
+meaning: MODEL.md, sections 2 to 6.
 """
 
 from collections.abc import Iterable

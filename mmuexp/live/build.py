@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmuexp.errors import MmuexpError, option
+from mmuexp.events import Event
 from mmuexp.guest import ADDRESS_BITS
 from mmuexp.native.compiler import compiled
 from mmuexp.strategy import Strategy
@@ -46,6 +47,7 @@ def engine_of(strategy: type[Strategy] | None, extra: tuple[str, ...] = (), own:
     _check_host()
     source = SHARED / NO_SCHEME if strategy is None else source_of(strategy)
     headers, flags = {name: (SHARED / name).read_bytes() for name in HEADERS}, (*CFLAGS, *extra)
+    headers["events.h"] = f"#define EVENTS(X) {' '.join(f'X({event.column})' for event in Event)}\n".encode()
     sources = {name: (SHARED / name).read_bytes() for name in SOURCES}
     what = "the live engine" if strategy is None else f"the live engine of {strategy.name}"
     shared = _built("shared", sources | headers, (*flags, "-r"), what)  # compiled once for all schemes

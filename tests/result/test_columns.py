@@ -1,10 +1,9 @@
 """One list of events: whatever is in it, counted and declared reaches tables, files, texts and the live engine."""
 
 import csv
-import re
 
 import pytest
-from kit.places import RESULTS, ROOT
+from kit.places import RESULTS
 from kit.planted import Planted
 from kit.traces import columns_of, load, store, write
 
@@ -53,13 +52,6 @@ def test_a_place_that_leaves_a_gap_or_is_taken_is_refused(place):
         columns_in_order(OTHERS, [*Event, Odd])
 
 
-def test_the_live_engine_counts_the_same_events():
-    header = (ROOT / "mmuexp" / "live" / "engine" / "engine.h").read_text()
-    listed = re.search(r"#define EVENTS\(X\)((?:.*\\\n)+.*\n)", header)[1]
-    names = re.findall(r"X\((\w+)\)", listed)
-    assert sorted(names) == sorted(event.column for event in Event)
-
-
 def test_a_planted_event_reaches_table_csv_and_texts(tmp_path):
     """It is counted in the emulator and declared by a scheme; no other file is told of it."""
     line = f'    TLB_LOOKUPS = Group.TLB, {len(COLUMNS)}, "lookups of the helper"\n'
@@ -84,3 +76,5 @@ def test_a_planted_event_reaches_table_csv_and_texts(tmp_path):
     saved = str(tmp_path / "r.json")
     copy.mmuexp("compare", trace, "-s", "softmmu", "-o", saved, "--fail-if", "tlb_lookups < 1")
     assert copy.mmuexp("export", saved, "--format", "csv").splitlines()[0].endswith(",tlb_lookups")
+    done = copy.python("-m", "mmuexp", "verify", trace, "-s", "softmmu")  # its C half does not count it yet
+    assert (done.returncode, " ".join(done.stdout.split()).count("tlb_lookups 4 / 0")) == (3, 1)

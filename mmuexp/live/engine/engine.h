@@ -59,14 +59,10 @@ static inline int64_t page_index(uint64_t page) /* in a table of ADDRESS_PAGES, 
 enum op { OP_LOAD, OP_STORE, OP_EXEC, OP_FLUSH, OP_FLUSH_PAGE, OP_MAP };
 enum flag { FLAG_IO = 1, FLAG_USER = 2 };
 
-/* What is counted, under the names of the CSV columns: those of mmuexp/events.py, which a test compares with these. */
+/* What is counted, under the names of the CSV columns: EVENTS(X) is X(NAME) of each in mmuexp/events.py, made by
+ * live/build.py. */
+#include "events.h"
 /* clang-format off */
-#define EVENTS(X)                                                                                                      \
-    X(faults_unmapped) X(faults_block) X(faults_write) X(faults_code) X(faults_cross) X(faults_io) X(faults_softmmu)   \
-    X(tlb_fills) X(slow_misaligned) X(slow_cross) X(slow_io) X(slow_code) X(code_list_walks) X(softmmu_accesses)       \
-    X(translations) X(translated_insns) X(smc_stores) X(code_page_data_stores)                                         \
-    X(protects) X(maps) X(unmaps) X(mmap_calls) X(mprotect_calls) X(munmap_calls) X(evictions) X(peak_mappings)        \
-    X(blocks_dropped) X(retranslated_insns)
 /* extra_0 is the first of a scheme's own `extra_events`; the last four are the engine's. */
 #define COUNTERS(X)                                                                                                    \
     EVENTS(X)                                                                                                          \
