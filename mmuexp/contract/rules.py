@@ -29,6 +29,7 @@ from mmuexp.contract.sample import (
 )
 from mmuexp.contract.trial import MODES, ROWS, Broken, Crashed, counted_over, pair, replayed, same
 from mmuexp.errors import MmuexpError, SchemeStopped, TraceError
+from mmuexp.events import CODE, Event
 from mmuexp.guest import PAGE_BITS, PAGES, Columns, Op
 from mmuexp.replay.plausible import check_counts
 from mmuexp.runtime import interrupt
@@ -38,6 +39,7 @@ from mmuexp.strategy.mistakes import Mistake, declared, place_of, scheme_files, 
 from mmuexp.strategy.registry import parse_settings, strategies_of_file, strategy_class
 
 INTERPRETED_ROWS = 800
+COUNTED_FOR_ALL = {Event.PEAK_MAPPINGS, *CODE}  # by the replay, whatever a scheme has
 LOG = 1 << 16  # faults of a recording that are held at once
 
 
@@ -128,6 +130,18 @@ def shape_is_the_traces(strategy: Strategy) -> None:
         same(survey.counts(), {c: counted.get(c) for c in survey.counts()}, strategy, "shape alone and with it")
 
 
+def counts_are_declared(strategy: Strategy) -> None:
+    """What is counted is declared in `events`, or no table would show it and it would cost nothing."""
+    columns = strategy.columns().values()
+    for mode in MODES:
+        survey, replay = pair(strategy, mode)
+        replay.feed(survey.feed(sample_trace(1, ROWS, mode)))
+        for at in np.flatnonzero(replay._n).tolist():
+            if at not in columns and at not in COUNTED_FOR_ALL:
+                todo = f"add Event.{Event(at).name} to events, with what it means here"
+                raise Broken(f"{strategy}: {Event(at).column} is counted, and not declared", todo=todo)
+
+
 def counts_add_up(strategy: Strategy) -> None:
     """Nothing is negative, no page is unmapped more often than mapped, no more is counted than can have happened."""
     for mode in MODES:
@@ -215,6 +229,7 @@ CHECKS: tuple[Callable[[Strategy], None], ...] = (
     filter_does_not_matter,
     replays_are_apart,
     shape_is_the_traces,
+    counts_are_declared,
     counts_add_up,
     faults_are_logged,
     flushes_unmap,

@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from kit.places import RESULTS
+from kit.places import RESULTS, ROOT
 from kit.planted import Planted
 from kit.traces import columns_of, load, store, write
 
@@ -33,6 +33,10 @@ def test_the_table_grows_at_its_end_only():
         known = [name for name in saved if name in COLUMNS]
         if saved[2] == "rows":  # a table of compare or sweep
             assert known == COLUMNS[: len(known)], file
+
+
+def test_the_example_for_contributors_has_the_next_place():
+    assert f"Group.TLB, {len(COLUMNS)}, " in (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_a_sum_is_of_its_group():

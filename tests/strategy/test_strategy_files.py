@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from kit.places import ROOT, TESTS, TRACES
 
-from mmuexp.contract.rules import Broken, check, filter_does_not_matter, flushes_unmap
+from mmuexp.contract.rules import Broken, check, counts_are_declared, filter_does_not_matter, flushes_unmap
 from mmuexp.strategy.registry import all_strategies, parse_spec, strategies_of_file
 
 FILES = TESTS / "kit" / "strategy_files"
@@ -36,7 +36,14 @@ def test_every_scheme_keeps_the_contract(cls):
 def test_a_file_of_ones_own_is_checked():
     done = run_cli("strategy", "check", str(FILES / "honest.py"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("honest: ok") == 12
+    assert done.stdout.count("honest: ok") == 13
+
+
+def test_an_event_that_is_counted_and_not_declared_is_found(monkeypatch):
+    softmmu = all_strategies()["softmmu"]
+    monkeypatch.setattr(softmmu, "events", {e: text for e, text in softmmu.events.items() if e.column != "tlb_fills"})
+    with pytest.raises(Broken, match="softmmu: tlb_fills is counted, and not declared"):
+        counts_are_declared(softmmu())
 
 
 @pytest.mark.long
