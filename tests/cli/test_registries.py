@@ -41,7 +41,7 @@ def test_help_names_every_exporter(cli, command):
 def test_every_exporter_writes_and_says_what(cli, rows, tmp_path, suffix):
     file = tmp_path / f"r{suffix}"
     assert cli("compare", rows, "-s", "softmmu", "-o", str(file)).code == 0
-    assert file.stat().st_size > 100
+    assert file.stat().st_size
     assert EXPORTERS[suffix].meaning
     if suffix in PRINTABLE:
         assert cli("compare", rows, "-s", "softmmu", "--format", suffix.removeprefix(".")).out

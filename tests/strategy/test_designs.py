@@ -20,9 +20,10 @@ def test_each_spec_is_canonical_and_runs(spec):
     assert sum(counts.get(name, 0) for name in ("faults_io", "faults_softmmu", "slow_io")) > 0
 
 
-def test_names_are_unique_and_each_scheme_has_one():
+def test_names_are_unique_and_of_schemes():
+    """A scheme need be nobody's: then it has none."""
     assert len({one.name for one in DESIGNS}) == len(DESIGNS)
-    assert {one.spec.partition(",")[0] for one in DESIGNS} == set(all_strategies())
+    assert {one.spec.partition(",")[0] for one in DESIGNS} <= set(all_strategies())
     assert names_of("softmmu-qemu10") == ["QEMU, system mode"]
 
 
