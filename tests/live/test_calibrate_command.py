@@ -130,6 +130,7 @@ def test_primitives_that_fail_are_one_line(cli, monkeypatch, tmp_path, program, 
     assert says in one_line(cli.err)
 
 
+@pytest.mark.long
 def test_the_command_itself(cli, monkeypatch, tmp_path):
     """Nothing faked: the shortest calibration there is, and its prices taken."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))

@@ -49,6 +49,7 @@ def test_a_cost_below_nothing_is_refused(tmp_path):
         strategies_of_file(honest_but(tmp_path, "Cost(insn=1,", "Cost(insn=-1,"))
 
 
+@pytest.mark.long
 def test_a_scheme_that_counts_backwards_is_refused(tmp_path, cli):
     """compare names the scheme and the counter, and writes nothing."""
     file = honest_but(tmp_path, "n[Event.TLB_FILLS] += 1", "n[Event.TLB_FILLS] -= 1")

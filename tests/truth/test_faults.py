@@ -203,6 +203,7 @@ def silent(tmp_path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_a_scheme_that_does_not_log_is_told_which_word_to_use(silent, cli, trace, tmp_path):
     (cls,) = strategies_of_file(silent)
     with pytest.raises(MmuexpError, match="counts 1 faults_unmapped, and logs 0"):
