@@ -6,6 +6,7 @@ from kit.recordings import build, environment, guest, here, record, record_guest
 
 from mmuexp.guest import Columns
 from mmuexp.replay.survey import Survey
+from mmuexp.trace import mix_scan
 from mmuexp.trace.info import _Own, info, lines
 
 OPTIONS = {"QEMU_SINGLESTEP": "1", "QEMU_GDB": "12345", "QEMU_STRACE": "1", "QEMU_SET_ENV": "A=1", "QEMU_LOG": "cpu"}
@@ -44,7 +45,7 @@ def info_in_batches(path, rows: int) -> int:
     own, whole, step = _Own(), rows_of(path), Survey("user").step
     for at in range(0, len(whole.op), rows):
         own.feed(Columns(*(column[at : at + rows] for column in whole)), step)
-    return own.repeated
+    return own[mix_scan.REPEATED]
 
 
 @pytest.mark.parametrize("which", here())
