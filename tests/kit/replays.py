@@ -9,6 +9,7 @@ import struct
 import subprocess
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,9 +87,10 @@ def timed_apart(rows: list[Row] | Columns, mode: str, spec: str, *, batch: int =
     return timed_trace_apart(Rows(rows, mode, batch), parse_spec(spec))
 
 
-def timed_trace_apart(trace, strategy: Strategy) -> str:
+def timed_trace_apart(trace, strategy: Strategy, most: int | None = None) -> str:
+    """As `timed_apart`, of a trace, or of its first batches."""
     with _Pair(strategy, trace.mode, "rows", address_bits=trace.address_bits, checked=False) as pair:
-        for columns in trace.batches():
+        for columns in islice(trace.batches(), most):
             before = pair.engine.rows
             pair.feed(columns)
             if _differ(pair):

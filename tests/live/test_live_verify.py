@@ -294,7 +294,7 @@ def verified(path, specs=()) -> None:
                 continue
             assert found.equal, found.parting
             assert found.rows == trace.rows
-            assert timed_trace_apart(trace, strategy) == ""
+            assert timed_trace_apart(trace, strategy, most=2) == ""  # two million rows
 
 
 @pytest.mark.parametrize("name", SMALL)
