@@ -28,7 +28,7 @@ from mmuexp.trace.zstdwindows import Windows
 
 WHOLE_ROWS = BATCH_ROWS
 WIDER = "a guest of 64 bits has mmuexp.guest x86_64, or vaddr of type uint64 and no mmuexp.guest; else mend its writer"
-PART_ROWS = 1 << 17  # of a column that is read as a stream: so many are held as they are in the file
+PART_ROWS = 1 << 13  # of a column that is read as a stream: so many are held as they are in the file
 SLACK = 1 << 16  # bytes that a writer may pad a buffer by
 FAILURES = (Broken, pa.ArrowException, OSError, ValueError, MemoryError)  # of bytes that do not decode
 
