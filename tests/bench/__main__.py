@@ -1,4 +1,4 @@
-"""Measure every goal of issue 5 and write results/speed/: `make bench`, or `python -m tests.bench [--rounds N]`.
+"""Measure every goal and write results/speed/: `make bench`, or `python -m tests.bench [--rounds N]`.
 
 The cases of one comparison run in turn, round by round, in processes that have started and warmed up before.
 """

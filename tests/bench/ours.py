@@ -38,7 +38,8 @@ def compare(trace: str, schemes: list[str] | None = None) -> dict:
     table = mmuexp.compare(trace, schemes)
     first = table.iloc[0]
     missed = table["faults"].fillna(0) + table["tlb_fills"].fillna(0)
-    return {"rows": int(first["rows"]), "accesses": int(first["accesses"]), "missed": [int(n) for n in missed]}
+    told = {"rows": int(first["rows"]), "blocks": int(first["execs"]), "accesses": int(first["accesses"])}
+    return told | {"missed": [int(n) for n in missed]}
 
 
 def sweep(trace: str, params: list[str], strategy: str | None = None) -> dict:
@@ -58,9 +59,9 @@ def stages(trace: str, scheme: str) -> dict:
 
     with open_trace(trace) as opened:
         survey, replay = Survey(opened.mode, trace), Replay(parse_spec(scheme), opened.mode)
-        pieces = opened.pieces()
-        while (columns := timed("decode", next, pieces, None)) is not None:
-            timed("replay", replay.feed, timed("survey", survey.feed, columns))
+        pieces = opened.runs(ahead=False)
+        while (runs := timed("decode", next, pieces, None)) is not None:
+            timed("replay", replay.feed, timed("survey", survey.feed, runs))
     sha256._known.clear()
     start = time.perf_counter()
     digest(trace)
