@@ -12,6 +12,8 @@ import sys
 import traceback
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from mmuexp.events import FIRST_EXTRA, Event
 from mmuexp.runtime import interrupt
 from mmuexp.strategy import Cost, Kernels, Param, Strategy
 from mmuexp.strategy.bounds import is_own
-from mmuexp.strategy.sourcefiles import files_of
+from mmuexp.strategy.sourcefiles import modules_of
 
 CALLED_WITH = {"access": "s, e, n, row", "io": "s, e, n, row", "execute": "s, e, n, block"}
 CALLED_WITH |= {"protect": "s, e, n, frame", "flush": "s, e, n, value, reason", "flush_page": "s, e, n, page"}
@@ -113,10 +115,21 @@ def somebodys(error: BaseException) -> MmuexpError | None:
     return None
 
 
+@cache
+def _libraries() -> set[str]:
+    """The packages that mmuexp itself uses: what passes through them need not come of a scheme that imports them."""
+    try:
+        asked = requires("mmuexp") or []
+    except PackageNotFoundError:
+        return set()
+    return {re.split(r"[^\w.-]", one)[0].replace("-", "_") for one in asked if "extra ==" not in one}
+
+
 def scheme_files(cls: type[Strategy]) -> set[str]:
     """The files that a scheme's author wrote."""
     try:
-        return {str(path) for path in files_of(sys.modules[cls.__module__])}
+        files = modules_of(sys.modules[cls.__module__])
+        return {str(path) for path, name in files.items() if name.partition(".")[0] not in _libraries()}
     except (OSError, SyntaxError, ValueError):
         return {_file(cls)}
 

@@ -126,6 +126,15 @@ def test_an_interruption(cli, trace, monkeypatch):
     assert "interrupted" in one_line(done.err)
 
 
+def test_an_interruption_beside_a_scheme_that_imports_what_we_use(cli, trace, tmp_path, monkeypatch):
+    own = tmp_path / "with_click.py"
+    own.write_text(
+        "import click\nfrom mmuexp.strategies.softmmu import Softmmu\n\n\nclass Own(Softmmu):\n    name = 'own'\n"
+    )
+    assert cli("strategy", "show", own).code == 0  # every command of ours passes through click
+    test_an_interruption(cli, trace, monkeypatch)
+
+
 @pytest.fixture
 def broken_third_party(monkeypatch):
     monkeypatch.syspath_prepend(str(BROKEN))
