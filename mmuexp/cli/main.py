@@ -121,6 +121,9 @@ def group() -> None:
       mmuexp compare
       mmuexp sweep MAP_BLOCK_BITS
     """
+    from mmuexp.runtime.memory import give_back_large_arrays
+
+    give_back_large_arrays()
 
 
 def _one_line(error: BaseException) -> str:
