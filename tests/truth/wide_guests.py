@@ -1,11 +1,11 @@
 """Hand-worked: guests of 64 bits (MODEL.md 10). Every trace here has addresses of 64 bits, those of user mode too."""
 
 from truth.rows import Case, exec_, flush, flush_page, io_load, load, map_, note, store
+from truth.schemes import NAMES
 
 WORD = 1 << 64
 LOWER_END = 1 << 47  # of 48 bits: what lies behind it is not canonical
 UPPER = WORD - LOWER_END
-NAMES = ("softmmu", "softmmu-qemu10", "byte-lookup", "map-block", "page-table", "qemu-fast", "fastmem", "views")
 SPECS = [
     *NAMES, "softmmu,tlb_bits=9", "softmmu-qemu10,window_insns=3000,min_bits=1,first_bits=2,max_bits=4",
     "byte-lookup,entries=3", "byte-lookup,entries=9,code=block", "map-block,map_block_bits=40,pool_blocks=3",
