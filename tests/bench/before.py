@@ -1,10 +1,8 @@
 """The code before format 2, as a peer: the last commit that replayed tables of rows, in an environment of its own."""
 
 import subprocess
-import sys
 import tarfile
 from io import BytesIO
-from pathlib import Path
 
 from . import peers
 from .processes import ROOT
@@ -22,25 +20,14 @@ def _git(*command: str) -> bytes:
     return done.stdout
 
 
-def install() -> Path:
-    """The folder of that commit, with its environment in `.venv`; made at the first run."""
-    folder = peers.cache_folder() / f"rows-{COMMIT[:7]}"
-    if not (folder / "installed").exists():
-        print(f"installing the code of {COMMIT[:7]} into {folder} (once)", file=sys.stderr)
-        archive = _git("archive", COMMIT)
-        with tarfile.open(fileobj=BytesIO(archive)) as files:
-            files.extractall(folder, filter="data")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder / ".venv"], check=True)
-        pip = [folder / ".venv" / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*pip, "-e", folder], check=True, stderr=subprocess.DEVNULL)
-        (folder / "installed").touch()
-    return folder
-
-
 def worker() -> Worker:
     """A child that compares with that code, on one core. Its own recordings are in traces/, as rows."""
-    folder = install()
-    return Worker([str(folder / ".venv" / "bin" / "python"), "-m", "tests.bench.ours"], cores=1, cwd=folder)
+    folder = peers.cache_folder() / f"rows-{COMMIT[:7]}"
+    if not (folder / ".venv" / peers.INSTALLED).exists():
+        with tarfile.open(fileobj=BytesIO(_git("archive", COMMIT))) as files:
+            files.extractall(folder, filter="data")
+    python = peers.environment(folder / ".venv", "-e", str(folder))
+    return Worker([str(python), "-m", "tests.bench.ours"], cores=1, cwd=folder)
 
 
 def lines() -> tuple[int, int]:

@@ -13,6 +13,7 @@ from mmuexp.trace import open_trace
 from .worker import Worker
 
 PACKAGES = ("pycachesim", "libcachesim")
+INSTALLED = "installed"  # a file in an environment that is whole
 CASES = {  # the fastest settings of each, and the fairest: 256 x 1 x 4 KiB is direct-mapped, as softmmu's TLB
     "pycachesim 256 x 1": {"case": "pycachesim", "ways": 1, "policy": "LRU"},
     "libcachesim FIFO, 256": {"case": "libcachesim", "policy": "FIFO"},
@@ -26,17 +27,21 @@ def cache_folder() -> Path:
     return Path(base) / "mmuexp-bench"
 
 
-def install() -> Path:
-    """The interpreter of the peers' environment, made at the first run."""
-    folder = cache_folder() / "peers"
+def environment(folder: Path, *packages: str) -> Path:
+    """The interpreter of a virtual environment in which these are installed, made at the first run."""
     python = folder / "bin" / "python"
-    if not (folder / "installed").exists():
-        print(f"installing {' '.join(PACKAGES)} into {folder} (once)", file=sys.stderr)
+    if not (folder / INSTALLED).exists():
+        print(f"installing {' '.join(packages)} into {folder} (once)", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         quiet = ["-q", "--disable-pip-version-check"]
-        subprocess.run([python, "-m", "pip", "install", *quiet, *PACKAGES], check=True, stderr=subprocess.DEVNULL)
-        (folder / "installed").touch()
+        subprocess.run([python, "-m", "pip", "install", *quiet, *packages], check=True, stderr=subprocess.DEVNULL)
+        (folder / INSTALLED).touch()
     return python
+
+
+def install() -> Path:
+    """The interpreter of the peers' environment."""
+    return environment(cache_folder() / "peers", *PACKAGES)
 
 
 def versions(python: Path) -> dict[str, str]:
