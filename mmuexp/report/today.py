@@ -146,14 +146,14 @@ def _span(values: Sequence[float], unit: str) -> Cell:
 def _designs(evidence: Evidence, host: Profile) -> list[list[Any]]:
     """A line for each design: on which recordings it stands best and worst beside the cheapest scheme of today."""
     rows = []
-    ran = _runs(evidence)
+    times = {name: {str(run.strategy): run.ns(host) for run in runs} for name, runs in _runs(evidence).items()}
+    best_on = {name: min(of_spec, key=of_spec.__getitem__) for name, of_spec in times.items()}
     for design in DESIGNS:
-        ratios = []
-        for recording, runs in ran.items():
-            mine = next((run for run in runs if str(run.strategy) == design.spec), None)
-            if mine is not None:
-                best = min(runs, key=lambda run: run.ns(host))
-                ratios.append((mine.ns(host) / best.ns(host), recording, str(best.strategy)))
+        ratios = [
+            (of_spec[design.spec] / of_spec[best_on[name]], name, best_on[name])
+            for name, of_spec in times.items()
+            if design.spec in of_spec
+        ]
         if ratios:
             (least, good, _), (most, bad, best_there) = min(ratios), max(ratios)
             ends = [Cell(f"{words.significant(least)}x", least), good, Cell(f"{words.significant(most)}x", most), bad]
