@@ -89,10 +89,10 @@ class Elsewhere(Experiment):
             left = [strategy for strategy in chosen if str(strategy) not in known]
             if left:
                 there = path if path is None or is_url(path) else os.path.abspath(path)
+                digest, failed = trace.sha256(), partial(self._note, path)
                 may = [str(one) for one in left if self._may_leave_out(str(one))]
-                keep = partial(self._keep, part, trace.path, trace.sha256(), {str(one): one for one in left})
-                about = label_of(path), there, trace.sha256(), trace.file_rows, place
-                found.append(Task(*about, left, may, seed, keep, partial(self._note, path)))
+                keep = partial(self._keep, part, trace.path, digest, {str(one): one for one in left})
+                found.append(Task(label_of(path), there, digest, trace.file_rows, place, left, may, seed, keep, failed))
         return found
 
     def _keep(
