@@ -321,7 +321,9 @@ class BlockDecoder(Decoder):
         begin, end = np.frombuffer(ends, "<i4", 2).tolist()
         if not 0 <= begin <= end <= (data.size if data else 0):
             raise Broken(f"column {column.name!r} does not hold the bytes that it declares")
-        return np.frombuffer(data or b"", np.uint8)[begin:end]
+        found = np.frombuffer(data or b"", np.uint8)[begin:end]
+        found.flags.writeable = False  # as nothing is: kernels are compiled for the one type
+        return found
 
 
 class _Range(Forward):

@@ -138,7 +138,7 @@ class _Definitions:
         vaddr, page = np.cumsum(vaddr, dtype=dtype), np.cumsum(page, dtype=dtype)
         if ((page == 0) & ((op <= Op.STORE) | (op == Op.EXEC) & (size != 0))).any():
             raise Broken("a row of a block stands beside the blocks")
-        return Columns(*map(np.ascontiguousarray, (vaddr, page, size, insns, op, flags))), rest
+        return Columns(*map(np.array, (vaddr, page, size, insns, op, flags))), rest  # to write to, as a builder's are
 
     def added_to(self, known: Shapes) -> Shapes:
         vaddr = np.zeros(len(self._size), np.uint64)

@@ -10,8 +10,10 @@ import pytest
 from kit.awkward import awkward
 from kit.places import TRACES
 from kit.traces import SYSTEM, columns_of, concat, program_rows, random_trace, read, same, write
+from numba import typeof
 from plain_reader import batches
 
+from mmuexp.blocks.builder import runs_of
 from mmuexp.blocks.rows import RowMaker
 from mmuexp.guest import BATCH_ROWS, DTYPES, THREAD, Columns
 from mmuexp.trace import open_trace
@@ -66,6 +68,15 @@ def small_groups(monkeypatch):
     """Batches of 1,000 rows, groups of 3 of them."""
     monkeypatch.setattr("mmuexp.trace.format.BATCH_ROWS", 1000)
     monkeypatch.setattr("mmuexp.blocks.builder.GROUP_BATCHES", 3)
+
+
+def test_runs_are_of_one_type_wherever_they_come_from(tmp_path, small_groups):
+    """A kernel is compiled anew for arrays of another type, such as read-only ones; for what walks runs that is 7 s."""
+    told = write(tmp_path / "system.arrow", SYSTEM, "system")
+    loops = write(tmp_path / "loops.arrow", Columns(*(np.tile(column[2:3], 3000) for column in SYSTEM)))
+    found = [*open_trace(told).runs(), *open_trace(loops).runs(), *runs_of([SYSTEM])]
+    assert [runs.shapes_so_far for runs in found[1:4]] == [1, 1, 1]  # two batches of the loops tell nothing
+    assert len({tuple(typeof(array) for array in (*runs[1:2], *runs[3:8])) for runs in found}) == 1
 
 
 def test_rows_from_any_place(tmp_path, small_groups):
