@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
-from mmuexp.emulator.state import Emulator, real_page, zeros
+from mmuexp.emulator.state import Emulator, zeros
 from mmuexp.guest import PAGES
 
 READ, HANDLED = 1, 2  # who touched the entry of a page: the hit path, a helper or the fault handler
 LINE_BITS, TABLE_PAGE_BITS = 6, 12  # of a line of the cache, of a host page
+SOME_PAGES = 1 << 10  # that are looked at together
 NUMBER_BITS = 21  # places of a `Numbering`: at most half of them are taken
 
 
@@ -22,7 +23,7 @@ class Touched(NamedTuple):
     """Says of each page of the guest who touched its entry, in each of some tables."""
 
     how: np.ndarray  # uint8[tables, PAGES]
-    page: np.ndarray  # int64[PAGES], the guest's page behind each number
+    apart: np.ndarray  # int64[PAGES]: the guest's page behind each number that was touched, less the number
 
 
 def new_touched(tables: int) -> Touched:
@@ -35,18 +36,23 @@ def touch(t: Touched, e: Emulator, table: int, page: int, how: int) -> None:
     """Say that the entry of a page is read by the hit path (READ), or used by a helper or the handler (HANDLED)."""
     if (t.how[table, page] & how) != how:
         t.how[table, page] |= how
-        t.page[page] = real_page(e, page)
+        if e.apart[page]:  # of a guest of 32 bits it is nowhere: nothing is written, and no memory taken
+            t.apart[page] = e.apart[page]
 
 
 def parts_touched(t: Touched, how: int, part_bits: int, entry_bytes: int, block_pages_bits: int = 0) -> int:
     """Count the parts of 2**part_bits bytes of the tables that were touched so; each table begins with a part of its
     own, and has an entry for each block of 2**block_pages_bits pages."""
     found = 0
-    for table in t.how:
-        some = np.flatnonzero(table.view(np.uint64))  # eight pages at a time: of nearly all pages nothing is touched
-        which, place = np.nonzero(table.reshape(-1, 8)[some] & how)
-        pages = t.page[8 * some[which] + place]
-        found += len(np.unique((pages >> block_pages_bits) * entry_bytes >> part_bits))
+    for table in t.how.reshape(len(t.how), -1, SOME_PAGES):
+        some = np.flatnonzero(table.view(np.uint64).any(1))  # of nearly all pages nothing is touched
+        at = np.flatnonzero(table[some] & how)
+        pages = some[at // SOME_PAGES] * SOME_PAGES + at % SOME_PAGES
+        apart = t.apart[pages]
+        parts = (pages + apart >> block_pages_bits) * entry_bytes >> part_bits
+        if apart.any():  # else the parts ascend, as the numbers do
+            parts.sort()
+        found += int(np.count_nonzero(np.diff(parts))) + (len(parts) > 0)
     return found
 
 

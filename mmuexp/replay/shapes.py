@@ -4,13 +4,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, Runs, Shapes, Sites
+from mmuexp.blocks.runs import MOST_SHAPES, MOST_SITES, Runs
 from mmuexp.emulator.state import zeros
 from mmuexp.errors import TraceError
-from mmuexp.guest import IO, MAX_ACCESS_BYTES, PAGE_MASK, USER, Op
+from mmuexp.guest import IO, MAX_ACCESS_BYTES, PAGE_MASK, USER
 from mmuexp.native.jitcache import Number, guarded, inside, kept
-from mmuexp.replay.firsts import FLAGS_AT, INSNS_AT, OP_AT, SIZE_AT
+from mmuexp.replay.firsts import packed_row
 
+U = np.uint64
 UNIT_BYTES = 8
 SHAPES = MOST_SHAPES + 1  # places for them: memory that is not used is never touched
 MOST_ADDRESSES = 1 << 22  # of code, that a trace may enter; a real guest has some hundred thousand
@@ -63,58 +64,17 @@ class ShapeBook:
         if before == after:
             return
         self._shapes = after
-        new = slice(before + 1, after + 1)
-        first, end = int(runs.shapes.first_site[before + 1]), int(runs.shapes.first_site[after + 1])
-        sites = Sites(*(column[first:end] for column in runs.sites))
-        self.known.site[first:end] = self._packed(sites)
-        about = self.known.shape.reshape(-1, PLACES)[new]
-        about[:, FIRST] = runs.shapes.first_site[new]
-        about[:, COUNT] = np.diff(runs.shapes.first_site[before + 1 : after + 2])
-        about[:, HAS_BLOCK] = runs.shapes.size[new] != 0
-        for place, column in zip((VADDR, SIZE, INSNS, FLAGS), runs.shapes, strict=False):
-            about[:, place] = column[new]
-        self._count(about, runs.shapes, sites, new, first)
-        self._number(about, runs.shapes, new)
-
-    def _packed(self, sites: Sites) -> np.ndarray:
-        size, insns, op, flags = (column.astype(np.uint64) for column in sites)
-        one, less = np.uint64(1), size - np.uint64(1)
-        mask = np.where(size & less == 0, less, np.uint64(0))
-        user = np.uint64(2) if self._user_mode else flags & np.uint64(USER)
-        odd = (flags & np.uint64(IO) != 0) | (size == 0) | (size > MAX_ACCESS_BYTES)
-        kind = one << (op + user) | mask << np.uint64(MASK_AT) | less << np.uint64(LESS_AT)
-        packed = np.where(odd, one << np.uint64(ODD_AT), kind)
-        return packed | size << SIZE_AT | insns << INSNS_AT | op << OP_AT | flags << FLAGS_AT
-
-    def _count(self, about: np.ndarray, shapes: Shapes, sites: Sites, new: slice, first: int) -> None:
-        ends = shapes.first_site[new.start : new.stop + 1].astype(np.int64) - first
-        ram, store = sites.flags & IO == 0, sites.op == Op.STORE
-        units8 = (sites.size.astype(np.int64) + UNIT_BYTES - 1) // UNIT_BYTES
-        user = sites.flags & USER != 0
-        of_site = (~store, store, ~ram, ram & ~store, ram & store, ram * units8, (ram & (sites.size > 4)) * units8)
-        counts = self.known.counts
-        counts[new, S_EXECS] = shapes.size[new] != 0
-        for at, each in enumerate(of_site, S_LOADS):
-            counts[new, at] = _sums(each, ends)
-        about[:, RAM] = counts[new, S_RAM_LOADS] + counts[new, S_RAM_STORES]
-        users, accesses = _sums(user, ends), np.diff(ends)
-        mode = np.where(users == accesses, USER, np.where(users == 0, 0, MIXED))
-        about[:, MODE] = np.where(accesses == 0, NO_ACCESS, mode)
-
-    def _number(self, about: np.ndarray, shapes: Shapes, new: slice) -> None:
-        most = 2 * (self.addresses + new.stop - new.start)
+        most = 2 * (self.addresses + after - before)
         if most > len(self._table):
             self._table = zeros(1 << most.bit_length(), np.int32)
             _put(self._table, self._vaddrs, self.addresses)
-        self.addresses = _look_up(self._table, self._vaddrs, shapes.vaddr[new], shapes.size[new], about, self.addresses)
+        self.addresses = _learn(
+            *runs.shapes, *runs.sites, *self.known, self._table, self._vaddrs, self.addresses, before + 1, after,
+            self._user_mode,
+        )  # fmt: skip
         if self.addresses > MOST_ADDRESSES:
             what = f"enters code at more than {MOST_ADDRESSES:,} addresses"
             raise TraceError(what, where=self._where, todo="no real guest has as many; run `mmuexp trace verify`")
-
-
-def _sums(of_site: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Add up what sites have, between each two of `ends`."""
-    return np.diff(np.concatenate(([0], np.cumsum(of_site, dtype=np.int64)))[ends])
 
 
 @inside
@@ -142,22 +102,58 @@ def _place_of(table: np.ndarray, known: np.ndarray, vaddr: Number) -> Number:
     return place
 
 
+@inside
+def _packed(size: Number, insns: Number, op: Number, flags: Number, user_mode: bool) -> Number:
+    """Pack what a site is."""
+    packed = packed_row(size, insns, op, flags)
+    if flags & U(IO) or size == 0 or size > MAX_ACCESS_BYTES:
+        return packed | U(1) << U(ODD_AT)
+    less, user = size - U(1), U(USER) if user_mode else flags & U(USER)
+    mask = less if size & less == 0 else U(0)
+    return packed | U(1) << (op + user) | mask << U(MASK_AT) | less << U(LESS_AT)
+
+
 @guarded()
 @kept
-def _look_up(
-    table: np.ndarray, known: np.ndarray, vaddrs: np.ndarray, sizes: np.ndarray, about: np.ndarray, count: Number
-) -> Number:
-    """Write the number of each address of a block; one that is new gets the next. Returns how many there are."""
-    for i in range(len(vaddrs)):
-        if sizes[i] == 0:
-            continue
-        place = _place_of(table, known, vaddrs[i])
-        if table[place] == 0:
-            known[count] = vaddrs[i]
-            count += 1
-            table[place] = count
-        about[i, NUMBER] = table[place] - 1
-    return count
+def _learn(
+    vaddrs: np.ndarray, sizes: np.ndarray, insns: np.ndarray, flags: np.ndarray, first_site: np.ndarray,
+    site_size: np.ndarray, site_insns: np.ndarray, site_op: np.ndarray, site_flags: np.ndarray,
+    counts: np.ndarray, shape: np.ndarray, site: np.ndarray, table: np.ndarray, known: np.ndarray, addresses: Number,
+    first: Number, last: Number, user_mode: bool,
+) -> Number:  # fmt: skip
+    """Work out what is known of the shapes from `first` to `last`, and number the address of each block; one that is
+    new gets the next. Returns how many addresses there are."""
+    for each in range(first, last + 1):
+        about, begin, end = each << PLACE_BITS, first_site[each], first_site[each + 1]
+        stores = io = ram_stores = units8 = wide_units8 = users = np.int64(0)
+        for i in range(U(begin), U(end)):
+            size, op, flag = np.int64(site_size[i]), np.int64(site_op[i]), np.int64(site_flags[i])
+            site[i] = _packed(U(size), U(site_insns[i]), U(op), U(flag), user_mode)
+            ram = np.int64(flag & IO == 0)
+            stores, io, ram_stores, users = stores + op, io + 1 - ram, ram_stores + ram * op, users + (flag & USER)
+            units = ram * (size + UNIT_BYTES - 1) // UNIT_BYTES
+            units8, wide_units8 = units8 + units, wide_units8 + units * (size > 4)
+        accesses, block = end - begin, sizes[each] != 0
+        counts[each, S_EXECS], counts[each, S_LOADS], counts[each, S_STORES] = block, accesses - stores, stores
+        counts[each, S_IO], counts[each, S_RAM_LOADS] = io, accesses - stores - io + stores - ram_stores
+        counts[each, S_RAM_STORES], counts[each, S_UNITS8], counts[each, S_WIDE_UNITS8] = (
+            ram_stores,
+            units8,
+            wide_units8,
+        )
+        shape[about | FIRST], shape[about | COUNT], shape[about | HAS_BLOCK] = begin, accesses, block
+        shape[about | VADDR], shape[about | SIZE] = vaddrs[each], sizes[each]
+        shape[about | INSNS], shape[about | FLAGS], shape[about | RAM] = insns[each], flags[each], accesses - io
+        mode = USER if users == accesses * USER else MIXED if users else 0
+        shape[about | MODE] = mode if accesses else NO_ACCESS
+        if block:
+            place = _place_of(table, known, vaddrs[each])
+            if table[place] == 0:
+                known[addresses] = vaddrs[each]
+                addresses += 1
+                table[place] = addresses
+            shape[about | NUMBER] = table[place] - 1
+    return addresses
 
 
 @guarded()
