@@ -136,7 +136,7 @@ def counts_are_declared(strategy: Strategy) -> None:
     for mode in MODES:
         survey, replay = pair(strategy, mode)
         replay.feed(survey.feed(sample_trace(1, ROWS, mode)))
-        for at in np.flatnonzero(replay._n).tolist():
+        for at in np.flatnonzero(replay.counters).tolist():
             if at not in columns and at not in COUNTED_FOR_ALL:
                 todo = f"add Event.{Event(at).name} to events, with what it means here"
                 raise Broken(f"{strategy}: {Event(at).column} is counted, and not declared", todo=todo)

@@ -189,6 +189,11 @@ class Replay:
         found, self._logged = self._logged, []
         return np.concatenate(found)
 
+    @property
+    def counters(self) -> np.ndarray:
+        """What is counted so far, by the place of its event: also what the scheme does not declare."""
+        return self._n
+
     def check_log(self) -> None:
         """Raises MmuexpError if the scheme counted a fault that it did not log. Call `faults` before."""
         for at in sorted({*FAULTS, *map(int, np.flatnonzero(self._by_cause))}):

@@ -94,7 +94,6 @@ def opened(path: str) -> tuple[str, int]:
             except BaseException:
                 keeping.used(target).unlink(missing_ok=True)
                 raise
-    raise AssertionError
 
 
 def forget(path: str) -> None:

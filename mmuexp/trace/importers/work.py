@@ -89,7 +89,6 @@ def detect(source: Source, options: Options) -> tuple[str, Any]:
         if work.looks_like(sample):
             return name, work
     refuse_by_name(sample, source.name)
-    raise AssertionError("refuse_by_name returned")
 
 
 def _refuse_options(name: str, work: Any, options: Options) -> None:
