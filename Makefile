@@ -51,11 +51,13 @@ recordings: .venv/run
 	@$(BIN)/pip install -q --disable-pip-version-check -e .
 	@touch $@
 
-# pycachesim, which counts what softmmu does, comes as C
+# pycachesim, which counts what softmmu does, comes as C. Python compiles a module when it is first wanted, and keeps it:
+# four of five that are installed never are.
+unexport PYTHONDONTWRITEBYTECODE
 .venv/test: pyproject.toml .venv/bin/pip
 	@./.ci/need gcc python3-dev
 	@echo "installing mmuexp and its test tools into .venv (once)" >&2
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[test]'
+	@$(BIN)/pip install -q --disable-pip-version-check --no-compile -e '.[test]'
 	@touch $@
 
 clean:
