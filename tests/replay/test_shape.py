@@ -230,9 +230,9 @@ def test_flushes_cost_nothing_to_speak_of():
         columns = rows(*[(MAP, 0x1000), (LOAD, 0x1000, 4), (op, 0x1000)] * 2000)
         one, best = Survey("system"), 1.0
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.thread_time()  # of this thread alone: the machine has other work
             one.feed(columns)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.thread_time() - start)
         return best
 
     seconds(FLUSH)
