@@ -191,14 +191,20 @@ def test_every_size_from_1_to_64(spec):
 @pytest.mark.long
 @pytest.mark.parametrize(
     "spec",
-    ["softmmu", "byte-lookup", "map-block", "qemu-fast,guest_limit=0x60000000", "softmmu-qemu10,window_insns=500"],
+    [
+        "softmmu",
+        "byte-lookup",
+        "map-block",
+        "map-block,map_pages=8,pool_blocks=2",
+        "qemu-fast,guest_limit=0x60000000",
+        "softmmu-qemu10,window_insns=500",
+    ],
 )
 @pytest.mark.parametrize("batch", [1, 2, 37])
 def test_batches_of_any_length(spec, batch):
     """A spell of qemu-fast goes on over the end of a batch, and a map-block page is known from the next row on."""
     for mode in ("user", "system"):
         agree(random_trace(batch, 700, mode), mode, spec, batch=batch)
-        agree(random_trace(batch, 300, mode), mode, "map-block,map_pages=8,pool_blocks=2", batch=batch)
 
 
 def test_translated_code_keeps_to_the_tables_of_its_mode():
