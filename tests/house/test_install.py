@@ -79,76 +79,74 @@ def oldest(extra: str = "") -> list[str]:
     return [f"{floor[1]}=={floor[2]}" for floor in floors]
 
 
-def test_installed_apart_it_compares_from_another_folder(wheel, no_compiler, tmp_path):
-    """With the oldest packages that are allowed: the newest are those that all other tests run with."""
+@pytest.fixture
+def elsewhere(tmp_path) -> Path:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    return folder
+
+
+def test_it_is_installed_used_and_uninstalled(wheel, no_compiler, tmp_path, elsewhere):
+    """With the oldest packages that are allowed: the newest are those that all other tests run with. The steps follow
+    one another, as a user's do: what one compiled need not be compiled for the next."""
     venv = tmp_path / "venv"
     run(sys.executable, "-m", "venv", venv)
-    run(venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "--upgrade", wheel, *oldest())
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    done = run(venv / "bin" / "mmuexp", "compare", "--format", "csv", cwd=elsewhere, env=no_compiler)
+    pip = (venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "--no-compile")
+    run(*pip, "--upgrade", wheel, *oldest())
+    _compares_from_another_folder(venv, elsewhere, no_compiler)
+    _runs_live_and_reports(venv, elsewhere, no_compiler["HOME"])
+    run(*pip, f"{wheel}[cluster]", *oldest("cluster"))
+    _counts_on_a_cluster(venv, elsewhere, no_compiler)
+    _leaves_nothing(venv, elsewhere, no_compiler)
+
+
+def _compares_from_another_folder(venv: Path, elsewhere: Path, env: dict[str, str]) -> None:
+    done = run(venv / "bin" / "mmuexp", "compare", "--format", "csv", cwd=elsewhere, env=env)
     listed = [row["strategy"] for row in csv.DictReader(io.StringIO(done.stdout))]
     assert listed == [str(strategy) for strategy in default_strategies("user")]
     here = run(sys.executable, "-m", "mmuexp", "compare", "--format", "csv", cwd=elsewhere)
     assert done.stdout == here.stdout
     ranges = ["sweep", "MAP_BLOCK_BITS", "--trace", TRACES / "ownpage.arrow", "--format", "csv"]
-    swept = run(venv / "bin" / "mmuexp", *ranges, cwd=elsewhere, env=no_compiler)
+    swept = run(venv / "bin" / "mmuexp", *ranges, cwd=elsewhere, env=env)
     assert swept.stdout == run(sys.executable, "-m", "mmuexp", *ranges, cwd=elsewhere).stdout
-    check = run(venv / "bin" / "mmuexp", "strategy", "check", "softmmu", cwd=elsewhere, env=no_compiler)
+    check = run(venv / "bin" / "mmuexp", "strategy", "check", "softmmu", cwd=elsewhere, env=env)
     assert "FAILED" not in check.stdout and check.stdout.count("ok") >= 11
-    env = {**os.environ, "HOME": no_compiler["HOME"]}  # where the loops are that it compiled before
+    version = run(venv / "bin" / "python", "-m", "mmuexp", "--version", cwd=elsewhere, env=env)
+    assert version.stdout.startswith("mmuexp 0.")
+    assert not list(elsewhere.iterdir())
+
+
+def _runs_live_and_reports(venv: Path, elsewhere: Path, home: str) -> None:
+    env = {**os.environ, "HOME": home}  # where the loops are that it compiled before
     for name in ("PYTHONPATH", "XDG_CACHE_HOME"):
         env.pop(name, None)
     live = run(venv / "bin" / "mmuexp", "verify", "--trace", TRACES / "ownpage.arrow", cwd=elsewhere, env=env)
     assert "Model and engine agree on every count and every fault of 6 runs" in live.stdout
-    assert len(list(Path(env["HOME"]).glob(".cache/mmuexp/engines/*"))) == 6  # and what they share
+    assert len(list(Path(home).glob(".cache/mmuexp/engines/*"))) == 6  # and what they share
     assert not list(elsewhere.iterdir())
-    page = tmp_path / "report.html"
+    page = elsewhere.parent / "report.html"
     run(venv / "bin" / "mmuexp", "report", "-o", page, cwd=elsewhere, env=env)
     assert "How should an emulator translate guest memory?" in page.read_text()
-    version = run(venv / "bin" / "python", "-m", "mmuexp", "--version", cwd=elsewhere, env=no_compiler)
-    assert version.stdout.startswith("mmuexp 0.")
+    assert not list(elsewhere.iterdir())
 
 
-def test_with_its_extra_it_counts_on_a_cluster(wheel, no_compiler, tmp_path):
-    venv = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", venv)
-    packages = oldest("cluster")
-    run(venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", f"{wheel}[cluster]", *packages)
-    words = [
-        "compare",
-        TRACES / "ownpage.arrow",
-        TRACES / "smc.arrow",
-        "-s",
-        "softmmu",
-        "-s",
-        "map-block",
-        "--no-store",
-    ]
-    words += ["--format", "csv"]
-    done = run(venv / "bin" / "mmuexp", *words, "--cluster", "local:2", cwd=tmp_path, env=no_compiler)
-    assert done.stdout == run(sys.executable, "-m", "mmuexp", *words, cwd=tmp_path).stdout
+def _counts_on_a_cluster(venv: Path, elsewhere: Path, env: dict[str, str]) -> None:
+    words = ["compare", TRACES / "ownpage.arrow", TRACES / "smc.arrow", "-s", "softmmu", "-s", "map-block"]
+    words += ["--no-store", "--format", "csv"]
+    done = run(venv / "bin" / "mmuexp", *words, "--cluster", "local:2", cwd=elsewhere, env=env)
+    assert done.stdout == run(sys.executable, "-m", "mmuexp", *words, cwd=elsewhere).stdout
     imports = "from mmuexp.trace.fetch import _system_of; print(*map(_system_of, ('s3', 'https')))"
-    assert "S3FileSystem" in run(venv / "bin" / "python", "-c", imports, cwd=tmp_path).stdout
+    assert "S3FileSystem" in run(venv / "bin" / "python", "-c", imports, cwd=elsewhere, env=env).stdout
 
 
-def test_uninstalled_it_leaves_nothing_in_site_packages(wheel, tmp_path):
+def _leaves_nothing(venv: Path, elsewhere: Path, env: dict[str, str]) -> None:
     """Not even the machine code that numba would keep beside the sources; and `cache clear` leaves no cache."""
-    venv, cache = tmp_path / "venv", tmp_path / "cache"
-    run(sys.executable, "-m", "venv", venv)
     (packages,) = venv.glob("lib/*/site-packages")
-    (packages / "beside.pth").write_text(str(Path(pytest.__file__).parents[1]))  # what it needs is there already
-    pip = ("install", "-q", "--disable-pip-version-check", "--no-deps", "--force-reinstall")
-    run(venv / "bin" / "pip", *pip, wheel)
     assert (packages / "mmuexp" / "__init__.py").is_file()
-    env = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-    env.pop("PYTHONPATH", None)
-    trace = TRACES / "crossing.arrow"
-    run(venv / "bin" / "mmuexp", "compare", trace, "-s", "softmmu", cwd=tmp_path, env=env)
-    run(venv / "bin" / "mmuexp", "trace", "verify", trace, cwd=tmp_path, env=env)
-    assert list(cache.glob("mmuexp/kernels/*/*.nbc"))
-    run(venv / "bin" / "mmuexp", "cache", "clear", cwd=tmp_path, env=env)
-    assert not list(cache.iterdir())
+    cache = Path(env["HOME"]) / ".cache" / "mmuexp"
+    assert list(cache.glob("kernels/*/*.nbc")) and list(cache.glob("loops/*/__pycache__/*.nbc"))
+    run(venv / "bin" / "mmuexp", "cache", "clear", cwd=elsewhere, env=env)
+    assert not cache.exists()
     run(venv / "bin" / "pip", "uninstall", "-q", "-y", "mmuexp")
     assert [path for path in venv.rglob("*") if "mmuexp" in path.name] == []
 
