@@ -21,7 +21,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from math import isfinite
@@ -244,6 +244,7 @@ def _read(file: Path | Traversable, name: str) -> Profile:
         raise MmuexpError(f"is not TOML: {error}", where=where) from error
 
 
+@lru_cache(8)  # TOML takes as long to read as a million rows to replay
 def profile_of_text(text: str, name: str, where: str = "") -> Profile:
     """Read a profile from the text of a file. Raises MmuexpError for what is not a profile."""
     where = where or f"host profile {name}"
