@@ -1,4 +1,4 @@
-"""Makes rows of runs again for the loop, where a scheme lost something: a few eras at a time, once for all schemes."""
+"""Makes rows of runs again for the loop, from where a scheme lost something to the era's end, once for all schemes."""
 
 from typing import Any
 
@@ -39,8 +39,9 @@ def _key_and_form(packed: Any, vaddr: Any) -> tuple[Any, Any]:
 
 @guarded()
 @kept
-def expand(w: Any, place: np.ndarray, stop: Number, to: Rows) -> None:
-    """Write the rows from `place` on, a row of eras, up to row `stop` of the batch."""
+def expand(w: Any, place: np.ndarray, begin: Number, stop: Number, to: Rows) -> None:
+    """Write the rows from row `begin` of the batch up to row `stop`, and of the run at `begin` those before it; the
+    runs are read from `place` on, a row of eras."""
     u8 = np.uint64
     row, run, part = place[END_ROW], place[END_RUN], place[END_PART]
     access, other = place[END_ACCESS], place[END_OTHER]
@@ -53,12 +54,15 @@ def expand(w: Any, place: np.ndarray, stop: Number, to: Rows) -> None:
             continue
         about = shape << u8(PLACE_BITS)
         has = np.int64(w.shape[about | u8(HAS_BLOCK)])
-        if part < has:
+        block, count = max(has - part, np.int64(0)), np.int64(w.shape[about | u8(COUNT)]) - max(part - has, np.int64(0))
+        if row + block + count <= begin:
+            row, run, part, access = row + block + count, run + 1, 0, access + count
+            continue
+        if block:
             size = w.shape[about | u8(SIZE)]
             to.vaddr[i], to.key[i], to.form[i] = w.shape[about | u8(VADDR)], w.shape[about | u8(NUMBER)], size
             to.about[i] = packed_row(size, w.shape[about | u8(INSNS)], Op.EXEC, w.shape[about | u8(FLAGS)])
             row, part = row + 1, part + 1
-        count = np.int64(w.shape[about | u8(COUNT)]) + has - part
         first = np.int64(w.shape[about | u8(FIRST)]) + part - has
         some = min(count, stop - row)
         # bit by bit: for a loop that counts the compiler makes vector code, which takes longer to begin than to do this

@@ -15,13 +15,13 @@ from mmuexp.native.jitcache import Number, inside
 
 ERA_ROWS = 1 << 13
 PIECE = 1 << 6  # rows that are looked up together: a bit each of what is not known
-TOGETHER = 2  # eras whose rows are made at once, where a scheme must read them
 ERA_AT = 8  # in a page's entry of what was seen: above the kinds
 LAST_ERA = (1 << (32 - ERA_AT)) - 1
 
 # of an era: the row before which it ends; how many firsts were found, and guest instructions were in the trace, by
-# then; and where that is in the runs: run, rows of it that belong to the era, data row, row of OTHER
-END_ROW, END_FIRST, END_INSNS, END_RUN, END_PART, END_ACCESS, END_OTHER = range(7)
+# then; where that is in the runs: run, rows of it that belong to the era, data row, row of OTHER; and the row from
+# which on the rows of the era are made
+END_ROW, END_FIRST, END_INSNS, END_RUN, END_PART, END_ACCESS, END_OTHER, END_MADE = range(8)
 
 
 class Rows(NamedTuple):

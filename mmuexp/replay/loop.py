@@ -38,7 +38,7 @@ from mmuexp.emulator.state import (
 from mmuexp.guest import BATCH_ROWS, IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
 from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.replay.entries import Entries
-from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_ROW, PIECE, TOGETHER, Rows, columns_of
+from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_MADE, END_ROW, PIECE, Rows, columns_of
 from mmuexp.replay.keys import ALIGNED, KINDS, PLAIN_KINDS, is_block
 from mmuexp.replay.known import is_known, remember_block, unknown_rows
 
@@ -75,7 +75,6 @@ class Batch(NamedTuple):
     """Holds what the loop reads of some rows, and what the survey and fetches.py found."""
 
     rows: Rows  # by number in the batch, where they are made
-    made: np.ndarray  # uint8, 1 for each TOGETHER eras whose rows are
     firsts: np.ndarray
     first_rows: Rows
     eras: np.ndarray
@@ -321,7 +320,7 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
                 end = b.fetches[c.fetched]
             if not c.filtered or c.watching:
                 c.every = 1
-            if c.every and not b.made[c.era // TOGETHER]:
+            if c.every and c.row < b.eras[c.era, END_MADE]:
                 return NO_ROWS
             base, count, bits = look_up(e, c, b, end)
             if count:

@@ -99,7 +99,7 @@ class Replay:
         with part.batch.lock:
             every = part.batch.rows
         entries = entries_of(part) if type(self.strategy).kernels.sites else NO_ENTRIES
-        batch = Batch(every, part.made, part.firsts, part.first_rows, part.eras, fetches, fetch_rows, entries)
+        batch = Batch(every, part.firsts, part.first_rows, part.eras, fetches, fetch_rows, entries)
         cursor, begin = self._cursor, int(part.place[END_ROW])
         cursor.first_row = self.rows - begin
         cursor.era = cursor.first = cursor.every = cursor.fetched = cursor.begun = 0
@@ -109,13 +109,13 @@ class Replay:
             why = self._run(batch)
             row = int(cursor.row[0])
             if why == NO_ROWS:
-                part.make_rows(int(cursor.era[0]))
+                part.make_rows(int(cursor.era[0]), row)
             elif why == NO_ROOM:
                 self._more_room(self.rows - begin + row)
             elif why == LOG_FULL:
                 self._take_log()
             elif why == STOPPED:
-                self._stopped(self.rows - begin + row, part.make_rows(int(cursor.era[0])), row)
+                self._stopped(self.rows - begin + row, part.make_rows(int(cursor.era[0]), row), row)
         self.rows += part.stop - begin
 
     def _stopped(self, number: int, rows: Rows, row: int) -> None:

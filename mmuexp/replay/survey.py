@@ -22,7 +22,7 @@ from mmuexp.guest import ADDRESS_BITS, MAX_ACCESS_BYTES, MOST_MAP_PAGE, PAGES, C
 from mmuexp.replay import farcode, firsts
 from mmuexp.replay import survey_scan as scan
 from mmuexp.replay.expand import expand
-from mmuexp.replay.firsts import END_ROW, TOGETHER, Rows
+from mmuexp.replay.firsts import END_MADE, END_ROW, Rows
 from mmuexp.replay.pages import LEVELS_OF, PageNumbers, following
 from mmuexp.replay.shapes import MOST_ADDRESSES, PLACE_BITS, VADDR, ShapeBook
 from mmuexp.replay.walked import Pages, Sites, Walked
@@ -54,20 +54,15 @@ class Part(NamedTuple):
     stop: int  # the row of the batch before which it ends
     firsts: np.ndarray  # int32[firsts], ascending rows of the batch
     first_rows: Rows  # of the firsts
-    eras: np.ndarray  # int64[eras, END_OTHER + 1]
-    made: np.ndarray  # uint8, 1 for each TOGETHER eras whose rows are made
+    eras: np.ndarray  # int64[eras, END_MADE + 1]
 
-    def make_rows(self, era: int) -> Rows:
-        """Make the rows of this era and of some others, if they are not made."""
-        some = era // TOGETHER
+    def make_rows(self, era: int, row: int) -> Rows:
+        """Make the rows of this era from row `row` of the batch on, as far as they are not made."""
         with self.batch.lock:
-            rows = self.batch.rows
-            if not self.made[some]:
-                begin, end = some * TOGETHER, min((some + 1) * TOGETHER, len(self.eras))
-                expand(
-                    self.batch.walked, self.eras[begin - 1] if begin else self.place, self.eras[end - 1, END_ROW], rows
-                )
-                self.made[some] = 1
+            rows, made = self.batch.rows, self.eras[era, END_MADE]
+            if row < made:
+                expand(self.batch.walked, self.eras[era - 1] if era else self.place, row, made, rows)
+                self.eras[era, END_MADE] = row
         return rows
 
 
@@ -97,7 +92,7 @@ class _Room:
     """Arrays for one part, used again for a later one."""
 
     def __init__(self, rows: int):
-        eras = np.empty((rows + rows // firsts.ERA_ROWS + 2, firsts.END_OTHER + 1), np.int64)
+        eras = np.empty((rows + rows // firsts.ERA_ROWS + 2, firsts.END_MADE + 1), np.int64)
         self.found = scan.Found(np.empty(rows, np.int32), firsts.room_for(rows), eras)
 
 
@@ -188,8 +183,7 @@ class Survey:
         if code:
             raise self._refusal(self.rows, code)
         first_rows = Rows(*(column[:count] for column in found.rows))
-        made = np.zeros(ended // TOGETHER + 1, np.uint8)
-        return Part(self._batch, place, stop, found.row[:count], first_rows, found.eras[:ended], made)
+        return Part(self._batch, place, stop, found.row[:count], first_rows, found.eras[:ended])
 
     def _begin(self, runs: Runs, number: int) -> None:
         """Begin with the next batch, the `number`-th of its call."""

@@ -19,6 +19,7 @@ from mmuexp.replay.firsts import (
     END_ACCESS,
     END_FIRST,
     END_INSNS,
+    END_MADE,
     END_OTHER,
     END_PART,
     END_ROW,
@@ -95,7 +96,7 @@ class Found(NamedTuple):
 
     row: np.ndarray  # int32[firsts], ascending rows of the batch
     rows: Rows  # of the firsts
-    eras: np.ndarray  # int64[eras, END_OTHER + 1]
+    eras: np.ndarray  # int64[eras, END_MADE + 1]
 
 
 @inside
@@ -282,7 +283,7 @@ def _end_era(
     at = np.uint64(ended)
     f.eras[at, END_ROW], f.eras[at, END_FIRST], f.eras[at, END_INSNS] = row, n, insns
     f.eras[at, END_RUN], f.eras[at, END_PART] = run, part
-    f.eras[at, END_ACCESS], f.eras[at, END_OTHER] = access, other
+    f.eras[at, END_ACCESS], f.eras[at, END_OTHER], f.eras[at, END_MADE] = access, other, row
     return ended + 1
 
 

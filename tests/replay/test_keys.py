@@ -65,8 +65,11 @@ def keys_and_forms(rows: Columns, mode: str) -> list[tuple[int, int]]:
     survey._begin(runs, 0)
     batch, data = survey._batch, rows.vaddr[rows.op <= Op.STORE]
     batch.walked.vaddr[: len(data)] = data
-    expand(batch.walked, np.zeros(END_OTHER + 1, np.int64), runs.rows, made := batch.rows)
-    assert told(made) == told_by(rows)
+    begin, made = np.zeros(END_OTHER + 1, np.int64), batch.rows
+    for first in (runs.rows // 2, 0):  # the rest of them, then all
+        made.vaddr[:], made.about[:] = 0xDEAD, 0
+        expand(batch.walked, begin, first, runs.rows, made)
+        assert told(made)[first:] == told_by(rows)[first:]
     keys, blocks = made.key, rows.op == Op.EXEC
     of_number = dict(zip(keys[blocks].tolist(), rows.vaddr[blocks].tolist(), strict=True))
     assert len(set(of_number.values())) == len(of_number)
