@@ -34,7 +34,8 @@ on_compile: Callable[[str], None] | None = None  # told a strategy's name when i
 def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) -> Callable[..., Any]:
     """Load the loop over `cls.kernels`; it is compiled at its first call, from the cache if it can be.
 
-    With bounds checks where they are needed (bounds.py), or, if not `trusts_passed`, for every scheme but our own.
+    With bounds checks where they are needed (bounds.py), or, if not `trusts_passed`, for every scheme but our own: that
+    is a check, of few rows, for which it is compiled to be ready soon.
     """
     source = Path(__file__).with_name("loop.py")
     copy = _cached_copy(source, cls) if is_own(cls) else None
@@ -50,7 +51,7 @@ def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) 
     if copy:
         module.loop.enable_caching()
     elif not (is_own(cls) or (trusts_passed and has_passed(cls))):
-        module.loop = with_bounds(module.loop)
+        module.loop = with_bounds(module.loop, inlined=trusts_passed)
     if on_compile and not (copy and any((copy.parent / "__pycache__").glob(f"{copy.stem}.*.nbc"))):
         on_compile(cls.name)
     return Guarded(module.loop)

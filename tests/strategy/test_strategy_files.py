@@ -66,7 +66,7 @@ def test_a_protect_that_takes_a_neighbour_away_is_found():
 
 @pytest.mark.long
 def test_a_flush_that_unmaps_nothing_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmuexp.replay.compiled.with_bounds", lambda loop: loop)  # which take longest to compile
+    monkeypatch.setattr("mmuexp.replay.compiled.with_bounds", lambda loop, **_: loop)  # which take longest to compile
     text = (ROOT / "strategies" / "map_block.py").read_text()
     begin, end = text.index("    unmap_all(s.reserve, e, n)\n"), text.index("    s.control[USED] = 0\n")
     (tmp_path / "leaky.py").write_text(text[:begin] + text[end:].replace('name = "map-block"', 'name = "leaky"'))
