@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN = .venv/bin
 RECORDER_PACKAGES = qemu-user qemu-system-x86 gcc gcc-multilib
 BROWSER_PACKAGES = chromium chromium-driver
-# Three: one waits, for a program or for what another compiles, and two cores are at work. In the order of their names:
-# by the number of their tests, the few files that take minutes would come last.
+# Three: one waits, for a program or for what another compiles, and two cores are at work. In the order of
+# tests/conftest.py: by the number of their tests, the few files that take minutes would come last.
 WORKERS = -n 3 --dist loadfile --no-loadscope-reorder
 
 demo: .venv/run

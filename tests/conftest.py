@@ -4,12 +4,21 @@ import gc
 import os
 import signal
 
+import pytest
 from kit.cli import bundled, cli, folder, trace
 from kit.compiling import compiled_once
 
 __all__ = ["bundled", "cli", "compiled_once", "folder", "trace"]
 
 gc.disable()  # until all is loaded, of which nothing goes away
+
+
+# What takes minutes begins first: at the end all workers are to have something to do.
+LONGEST = ("rerun/test_results.py", "live/test_live_verify.py", "house/test_install.py", "live/test_live_error.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not str(item.path).endswith(LONGEST))
 
 
 def pytest_collection_finish() -> None:
