@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmuexp.emulator.kernel import kernel
+from mmuexp.emulator.kernel import kernel, seldom
 from mmuexp.guest import PAGE_BITS, PAGES
 
 OWN_MAPPING_BYTES = 1 << 18
@@ -47,6 +47,7 @@ class Emulator(NamedTuple):
 # One record of 32 bytes, half a line of the cache, holds what is kept of virtual page i, of frame i and of slot i of
 # the list: in user mode a page is its own frame, so that an access that misses finds both at one place.
 RECORD_BYTES = 32
+HOST_PAGE_RECORDS = 4096 // RECORD_BYTES
 
 
 def _part(**fields: tuple[str, int]) -> np.dtype[Any]:
@@ -225,6 +226,18 @@ def unsettle(e: Emulator, page: int) -> None:
     if e.page[page].settled:
         e.page[page].settled = 0
         e.control[REVOKED] = 1
+
+
+@seldom
+def unsettle_all(e: Emulator) -> None:
+    """Forget which accesses are settled, of all pages: memory that was never written to stays so, and is not taken."""
+    for begin in range(0, PAGES, HOST_PAGE_RECORDS):
+        some = 0
+        for page in range(begin, begin + HOST_PAGE_RECORDS):
+            some |= e.page[page].settled
+        if some:
+            for page in range(begin, begin + HOST_PAGE_RECORDS):
+                e.page[page].settled = 0
 
 
 @kernel

@@ -34,8 +34,9 @@ from mmuexp.emulator.state import (
     learn_page,
     next_page,
     unsettle,
+    unsettle_all,
 )
-from mmuexp.guest import BATCH_ROWS, IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, USER, Op
+from mmuexp.guest import BATCH_ROWS, IO, PAGE_BITS, PAGE_BYTES, PAGE_MASK, USER, Op
 from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.replay.entries import Entries
 from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_MADE, END_ROW, PIECE, Rows, columns_of
@@ -277,8 +278,7 @@ def after_row(s: Any, e: Emulator, n: np.ndarray, c: Any, log: np.recarray, i: i
     if answer & LOST:
         c.epoch += 1
         if c.epoch == LAST_EPOCH:
-            for each in range(PAGES):
-                e.page[each].settled = 0
+            unsettle_all(e)
             c.epoch = 1
     return answer
 

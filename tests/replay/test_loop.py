@@ -8,7 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from mmuexp.emulator.state import REVOKED, new_emulator, unsettle
+from mmuexp import guest
+from mmuexp.analysis.passes import resident_bytes
+from mmuexp.emulator.kernel import entry
+from mmuexp.emulator.state import RECORD_BYTES, REVOKED, new_emulator, unsettle, unsettle_all
 from mmuexp.guest import PAGE_BITS, USER, Columns
 from mmuexp.replay.firsts import ERA_ROWS, PIECE
 from mmuexp.replay.replay import Replay
@@ -45,12 +48,17 @@ class Asked(Strategy):
         return State(np.zeros(1, np.int64))
 
 
-def asked(rows: list[int], batch: int = 1 << 20, **how) -> int:
-    """How often, about rows that load a page, or store to one above OTHERS."""
+def columns_of(rows: list[int]) -> Columns:
+    """Rows that load a page, or store to one above OTHERS."""
     pages = np.array(rows, "u4")
     size, none = len(pages), np.zeros(len(pages), "u1")
-    columns = Columns((pages << PAGE_BITS).astype("u4"), np.zeros(size, "u4"), np.full(size, 4, "u2"), none,
-                      (pages >= OTHERS).astype("u1"), np.full(size, USER, "u1"))  # fmt: skip
+    return Columns((pages << PAGE_BITS).astype("u4"), np.zeros(size, "u4"), np.full(size, 4, "u2"), none,
+                   (pages >= OTHERS).astype("u1"), np.full(size, USER, "u1"))  # fmt: skip
+
+
+def asked(rows: list[int], batch: int = 1 << 20, **how) -> int:
+    """How often, about such rows."""
+    columns, size = columns_of(rows), len(rows)
     survey, replay = Survey("user"), Replay(Asked(), "user", **how)
     for at in range(0, size, batch):
         replay.feed(survey.feed(Columns(*(column[at : at + batch].copy() for column in columns))))
@@ -102,3 +110,25 @@ def test_only_what_was_remembered_is_revoked():
     e.page[5].settled = 1 << 8 | 1
     unsettle.py_func(e, 5)
     assert e.control[REVOKED] and not e.page[5].settled
+
+
+def test_rows_whose_room_another_batch_took_are_made_again():
+    """What the survey gave out stays as it is while it is fed once more: another replay may come later."""
+    survey, ahead, behind = Survey("user"), Replay(Asked(), "user"), Replay(Asked(), "user")
+    one = survey.feed(columns_of([*LOADS, OTHERS + 1, *LOADS]))
+    ahead.feed(one)
+    two = survey.feed(columns_of([*LOADS[::-1], OTHERS + 2, OTHERS + 3, *LOADS[::-1]]))
+    for replay, rows in ((ahead, two), (behind, one), (behind, two)):
+        replay.feed(rows)
+    assert ahead.counts()["tlb_fills"] == behind.counts()["tlb_fills"] == PAGES + 1 + 1 + 2 + 2
+
+
+def test_what_was_never_settled_takes_no_memory_to_forget():
+    forget = entry(lambda e: unsettle_all(e))
+    forget(new_emulator())  # which compiles it
+    e = new_emulator()
+    e.page[5].settled = e.page[guest.PAGES - 1].settled = 1 << 8 | 1
+    before = resident_bytes()
+    forget(e)
+    assert not e.page.settled.any()
+    assert resident_bytes() - before < guest.PAGES * RECORD_BYTES // 4
