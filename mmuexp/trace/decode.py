@@ -117,6 +117,7 @@ class Decoder:
         self.dtypes = dtypes_of(address_bits)
         self.columns = columns_of(schema, path, self.names, *self.expected)
         wide = any(column.kind.itemsize > dtype.itemsize for column, dtype in zip(self.columns, DTYPES, strict=False))
+        self._head = bytearray(schema.remove_metadata().serialize())
         self._plain = len(schema) == len(self.columns) and not wide
 
     def fresh(self) -> "Decoder":
@@ -249,7 +250,9 @@ class Decoder:
 
     def _decoded(self, batch: Batch) -> pa.RecordBatch:
         stored = bytearray(layout.pread(self.fd, batch.end - batch.start, batch.start))  # kernels take it as their own
-        return pa.ipc.read_record_batch(pa.py_buffer(stored), self.schema)
+        # Arrow's own pool keeps tens of megabytes of what is given back to it
+        with pa.ipc.open_stream(self._head + stored, memory_pool=pa.system_memory_pool()) as stream:
+            return stream.read_next_batch()
 
     def _stream(self, column: Column, batch: Batch):
         """Make a function that reads the next `count` values."""
