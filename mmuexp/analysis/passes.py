@@ -4,7 +4,7 @@ import mmap
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -128,7 +128,8 @@ class _Pass:
         how: Any = {"where": label, "address_bits": trace.address_bits}
         self.lanes = [_Lane(strategy, Replay(strategy, trace.mode, **how)) for strategy in strategies]
         self.put_off: list[Any] = []  # strategies
-        self._resident_bytes, self._grown_bytes, self._asked = resident_bytes(), 0, 0.0
+        self._resident_bytes: int | None = None  # of the process, beside what its schemes take
+        self._grown_bytes, self._asked = 0, 0.0
 
     def run(self, cuts: Cuts, tell: Callable[[int], None]) -> list[Run]:
         # the kernels hold no lock of Python's, so threads replay one scheme after the other, while the reader's threads
@@ -162,10 +163,19 @@ class _Pass:
 
     def _fed(self, pool: Threads | None, rows: Any, cut: tuple | None) -> "_Fed":
         """Have every lane replay the rows: threads of the pool take one after the other, `_settle` what they left."""
-        fed = _Fed(list(self.lanes), deque(self.lanes), rows, {}, [], cut)
-        if pool is not None:
-            fed.threads.extend(pool.submit(self._feed, fed) for _ in range(min(self.jobs - 1, len(self.lanes))))
+        fed = _Fed(list(self.lanes), deque(), rows, {}, [], cut)
+        if self._resident_bytes is None:
+            # one of each class goes first: that kernels are loaded, or compiled, takes memory which is no scheme's
+            self._begin(fed, pool, {type(lane.strategy): lane for lane in reversed(self.lanes)}.values())
+            self._wait(fed)
+            self._resident_bytes = resident_bytes()
+        self._begin(fed, pool, [lane for lane in self.lanes if lane not in fed.came_of])
         return fed
+
+    def _begin(self, fed: "_Fed", pool: Threads | None, lanes: Collection[_Lane]) -> None:
+        fed.left.extend(lanes)
+        if pool is not None:
+            fed.threads.extend(pool.submit(self._feed, fed) for _ in range(min(self.jobs - 1, len(lanes))))
 
     def _feed(self, fed: "_Fed") -> None:
         while True:
@@ -182,22 +192,27 @@ class _Pass:
 
     def _has_room(self) -> bool:
         """May another scheme go on? Asking the system takes as long as a short replay: it is not done each time."""
+        if self._resident_bytes is None:
+            return True
         now = time.monotonic()
         if now > self._asked + ASK_SECONDS:
             self._asked, self._grown_bytes = now, resident_bytes() - self._resident_bytes
         return self._grown_bytes <= SCHEMES_BYTES
 
+    def _wait(self, fed: "_Fed") -> None:
+        try:
+            self._feed(fed)  # this thread is one of the jobs
+            while fed.threads:
+                fed.threads.pop().result()
+        except BaseException:  # ^C
+            fed.left.clear()
+            raise
+
     def _settle(self, fed: "_Fed | None") -> None:
         """Wait for the lanes; drop those that must wait for another pass, and those that are left out."""
         if fed is None:
             return
-        try:
-            self._feed(fed)  # this thread is one of the jobs
-            for thread in fed.threads:
-                thread.result()
-        except BaseException:  # ^C
-            fed.left.clear()
-            raise
+        self._wait(fed)
         for lane in fed.lanes:
             came_of = fed.came_of.pop(lane)  # an error holds on to all that it came through
             if came_of is True:

@@ -10,6 +10,7 @@ import mmuexp
 from mmuexp.analysis import passes
 from mmuexp.analysis.compare import compare
 from mmuexp.errors import SchemeStopped, TraceError, UsageError
+from mmuexp.replay.replay import Replay
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import TraceWriter, open_trace
 
@@ -60,6 +61,23 @@ def test_schemes_that_need_too_much_memory_wait_for_another_pass(trace, monkeypa
     assert begun[0] == len(SPECS) and begun[-1] == 1 and len(begun) >= 3
     assert all(later < earlier for earlier, later in pairwise(begun))
     assert told[-1] == (len(begun) * rows, len(begun) * rows)
+
+
+def test_what_it_takes_to_load_kernels_is_no_schemes(trace, monkeypatch):
+    """A loop that is loaded, or compiled, grows the process once, in the first replay of its class."""
+    taken, real, begun = {}, Replay.feed, []
+
+    def feed(replay, rows):
+        taken[type(replay.strategy)] = 2 * passes.SCHEMES_BYTES
+        real(replay, rows)
+
+    monkeypatch.setattr(Replay, "feed", feed)
+    monkeypatch.setattr(passes, "resident_bytes", lambda: sum(taken.values()))
+    monkeypatch.setattr(passes, "ASK_SECONDS", -1)
+    run = passes._Pass.run
+    monkeypatch.setattr(passes._Pass, "run", lambda one, *a: begun.append(len(one.lanes)) or run(one, *a))
+    mmuexp.compare(trace, SPECS)
+    assert begun == [len(SPECS)]
 
 
 def test_a_scheme_that_stops_comes_before_a_later_bad_row(write):
