@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmuexp.emulator.state import zeros
 from mmuexp.native.jitcache import Number, inside
 
 ERA_ROWS = 1 << 13
@@ -38,8 +39,8 @@ OP_AT, SIZE_AT, INSNS_AT, FLAGS_AT = 24, 32, 48, 56  # in `about`; what is below
 
 
 def room_for(rows: int) -> Rows:
-    """Make arrays for so many rows."""
-    return Rows(*(np.empty(rows, dtype) for dtype in ROWS))
+    """Make arrays for so many rows, whose memory is not touched until it is used."""
+    return Rows(*(zeros(rows, dtype) for dtype in ROWS))
 
 
 @inside

@@ -96,8 +96,7 @@ class Replay:
         if type(self.strategy).kernels.fetch is not nothing and self._fetches is None:
             self._fetches = Fetches(self.mode, self._page_table)
         fetches, fetch_rows = self._fetches.of(part) if self._fetches else NO_FETCHES
-        with part.batch.lock:
-            every = part.batch.rows
+        every = part.room()
         entries = entries_of(part) if type(self.strategy).kernels.sites else NO_ENTRIES
         batch = Batch(every, part.firsts, part.first_rows, part.eras, fetches, fetch_rows, entries)
         cursor, begin = self._cursor, int(part.place[END_ROW])

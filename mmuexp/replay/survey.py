@@ -29,21 +29,32 @@ from mmuexp.replay.walked import Pages, Sites, Walked
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
 MAX_FRAMES = 1 << 20  # physical pages that a trace may name: 4 GiB of them, so state stays bounded
+CROWDED_ROWS = 1 << 17  # firsts of a batch: of a hundred recorded, hardly one has as many
 
 
-class Batch:
+class _RowRoom:
+    """Room for the rows of one batch at a time, the one that is replayed."""
+
+    def __init__(self) -> None:
+        self.lock, self.turn = Lock(), 0  # how often another batch took it
+        self._rows = firsts.room_for(0)
+        self._taken_by: Any = None
+
+    def taken_by(self, batch: Any) -> Rows:
+        """Give it to a batch; the lock must be held."""
+        if self._taken_by is not batch:
+            self.turn, self._taken_by = self.turn + 1, batch
+        if len(self._rows.key) < batch.runs.rows:
+            self._rows = firsts.room_for(batch.runs.rows)
+        return self._rows
+
+
+class Batch(NamedTuple):
     """Runs, and room for their rows, of which are made those that some scheme must read."""
 
-    def __init__(self, runs: Runs, walked: Walked, room: list[Rows]):
-        self.runs, self.walked = runs, walked
-        self.lock, self._room = Lock(), room
-
-    @property
-    def rows(self) -> Rows:
-        """Room for the rows, by number; what is not made yet is anything. The lock must be held."""
-        if not self._room or len(self._room[0].key) < self.runs.rows:
-            self._room[:] = [firsts.room_for(self.runs.rows)]
-        return self._room[0]
+    runs: Runs
+    walked: Walked
+    room: _RowRoom
 
 
 class Part(NamedTuple):
@@ -55,11 +66,24 @@ class Part(NamedTuple):
     firsts: np.ndarray  # int32[firsts], ascending rows of the batch
     first_rows: Rows  # of the firsts
     eras: np.ndarray  # int64[eras, END_MADE + 1]
+    turn: np.ndarray  # int64[1], of the room: when rows were made
+
+    def room(self) -> Rows:
+        """Give the room for the batch's rows, by number; what is not made yet is anything."""
+        with self.batch.room.lock:
+            return self._room()
+
+    def _room(self) -> Rows:
+        rows = self.batch.room.taken_by(self.batch)
+        if self.turn[0] != self.batch.room.turn:  # what was made there is gone
+            self.eras[:, END_MADE] = self.eras[:, END_ROW]
+            self.turn[0] = self.batch.room.turn
+        return rows
 
     def make_rows(self, era: int, row: int) -> Rows:
         """Make the rows of this era from row `row` of the batch on, as far as they are not made."""
-        with self.batch.lock:
-            rows, made = self.batch.rows, self.eras[era, END_MADE]
+        with self.batch.room.lock:
+            rows, made = self._room(), self.eras[era, END_MADE]
             if row < made:
                 expand(self.batch.walked, self.eras[era - 1] if era else self.place, row, made, rows)
                 self.eras[era, END_MADE] = row
@@ -89,11 +113,13 @@ class Surveyed(NamedTuple):
 
 
 class _Room:
-    """Arrays for one part, used again for a later one."""
+    """Arrays for one part, used again for a later one, unless they were so full that they take too much memory."""
 
     def __init__(self, rows: int):
-        eras = np.empty((rows + rows // firsts.ERA_ROWS + 2, firsts.END_MADE + 1), np.int64)
-        self.found = scan.Found(np.empty(rows, np.int32), firsts.room_for(rows), eras)
+        self.rows, self.crowded = rows, False
+        eras = zeros((rows + rows // firsts.ERA_ROWS + 2) * (firsts.END_MADE + 1), np.int64)
+        eras = eras.reshape(-1, firsts.END_MADE + 1)
+        self.found = scan.Found(zeros(rows, np.int32), firsts.room_for(rows), eras)
 
 
 class Survey:
@@ -111,8 +137,8 @@ class Survey:
         self._sums[scan.MODE] = -1
         pages = PAGES if self._system else 1
         self._pages = Pages(
-            np.zeros(PAGES, np.uint8), np.zeros(pages, np.int64), np.zeros(pages, np.uint32),
-            np.zeros(PAGES, np.uint32), new_page_table().step,
+            zeros(PAGES, np.uint8), zeros(pages, np.int64), zeros(pages, np.uint32), zeros(PAGES, np.uint32),
+            new_page_table().step,
         )  # fmt: skip
         self.pages: PageNumbers | None = None  # of a trace of 64 bits, from its first rows on
         self._sites: Any = None  # of the group, from its first rows on
@@ -127,7 +153,7 @@ class Survey:
         self._batch: Any = None
         # what one call gives out stays as it is through the next one
         self._rooms: list[list[_Room]] = [[], []]
-        self._row_rooms: list[list[Rows]] = [[], []]
+        self._row_room = _RowRoom()
         self._vaddrs = [np.empty(0, np.uint32), np.empty(0, np.uint32)]
 
     @property
@@ -167,7 +193,7 @@ class Survey:
         rooms, rows = self._rooms[0], stop - int(at[scan.ROW])
         if number == len(rooms):
             rooms.append(_Room(rows))
-        elif len(rooms[number].found.row) < rows:
+        elif rooms[number].rows < rows or rooms[number].crowded:
             rooms[number] = _Room(rows)
         found = rooms[number].found
         place = np.array([at[scan.ROW], 0, 0, at[scan.RUN], at[scan.PART], at[scan.AT_ACCESS], at[scan.AT_OTHER]])
@@ -182,13 +208,12 @@ class Survey:
             raise self._one_too_many(self.rows, f"touches the trace's {PAGES + 1:,}th page", f"{PAGES:,} pages")
         if code:
             raise self._refusal(self.rows, code)
+        rooms[number].crowded = count > CROWDED_ROWS
         first_rows = Rows(*(column[:count] for column in found.rows))
-        return Part(self._batch, place, stop, found.row[:count], first_rows, found.eras[:ended])
+        return Part(self._batch, place, stop, found.row[:count], first_rows, found.eras[:ended], np.zeros(1, np.int64))
 
     def _begin(self, runs: Runs, number: int) -> None:
         """Begin with the next batch, the `number`-th of its call."""
-        if number == 0:
-            self._row_rooms.reverse()
         others, frame, wide = runs.others, self._number(runs.others), bits_of(runs.steps) != ADDRESS_BITS
         if wide and self.pages is None:
             self.pages = PageNumbers()
@@ -207,7 +232,7 @@ class Survey:
             runs.run, runs.changed, runs.steps, self._addresses(runs.accesses, number), runs.shapes.vaddr,
             runs.others.vaddr, *others, frame, runs.shapes_so_far + 1, *self._book.known,
         )  # fmt: skip
-        self._batch = Batch(runs, walked, self._row_rooms[0] if number == 0 else [])
+        self._batch = Batch(runs, walked, self._row_room if number == 0 else _RowRoom())
         self._at[: scan.ERA] = 0
         self._at[scan.KNOWN], self._at[scan.BEFORE], self._at[scan.ERA_START] = runs.before, -1, 0
 

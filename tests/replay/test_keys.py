@@ -65,7 +65,7 @@ def keys_and_forms(rows: Columns, mode: str) -> list[tuple[int, int]]:
     survey._begin(runs, 0)
     batch, data = survey._batch, rows.vaddr[rows.op <= Op.STORE]
     batch.walked.vaddr[: len(data)] = data
-    begin, made = np.zeros(END_OTHER + 1, np.int64), batch.rows
+    begin, made = np.zeros(END_OTHER + 1, np.int64), batch.room.taken_by(batch)
     for first in (runs.rows // 2, 0):  # the rest of them, then all
         made.vaddr[:], made.about[:] = 0xDEAD, 0
         expand(batch.walked, begin, first, runs.rows, made)
