@@ -8,7 +8,7 @@ place in the hash bucket, so that translating it again is told from translating 
 import numpy as np
 
 from mmuexp.emulator.kernel import entry, kernel, seldom
-from mmuexp.emulator.state import DROPPED, REVOKED, USED_BLOCKS, Emulator
+from mmuexp.emulator.state import BLOCK, DROPPED, LINK, REVOKED, USED_BLOCKS, Emulator, records, zeros
 from mmuexp.events import Event
 from mmuexp.guest import PAGE_BITS, PAGE_BYTES, PAGE_MASK
 from mmuexp.runtime.threads import apart
@@ -168,13 +168,10 @@ def store_drops_overlapped(e: Emulator, n: np.ndarray, frame: int, first: int, l
 
 
 def with_more_blocks(e: Emulator) -> Emulator:
-    """Make room for twice as many blocks in the same state; called when every place is taken."""
-    blocks = e.block.size
-    e = e._replace(
-        block=np.concatenate([e.block, np.zeros_like(e.block)]).view(np.recarray),
-        link=np.concatenate([e.link, np.zeros_like(e.link)]).view(np.recarray),
-        bucket=np.zeros(4 * blocks, np.int32),
-    )
+    """Make room for four times as many blocks in the same state; called when every place is taken."""
+    blocks, old = 4 * e.block.size, e
+    e = e._replace(block=records(blocks, BLOCK), link=records(2 * blocks, LINK), bucket=zeros(2 * blocks, np.int32))
+    e.block[: old.block.size], e.link[: old.link.size] = old.block, old.link
     apart(_rehash, e)
     return e
 

@@ -189,9 +189,15 @@ def with_room_for_addresses(e: Emulator, addresses: int) -> Emulator:
 
 
 @kernel
+def are_pages(e: Emulator) -> bool:
+    """Tell whether the number of a page is the page: what would be 0 then is not read, where it is in no cache."""
+    return e.numbered.size == 1
+
+
+@kernel
 def real_page(e: Emulator, page: int) -> int:
     """Give the guest's page behind the number of a page: of a guest of 32 bits the same."""
-    return page + e.apart[page]
+    return page if are_pages(e) else page + e.apart[page]
 
 
 @kernel
@@ -203,7 +209,7 @@ def address_of(e: Emulator, page: int, offset: int) -> int:
 @kernel
 def find_page(e: Emulator, page: int) -> int:
     """Give the number of a page of the guest, -1 if no row touched it; of a guest of 32 bits the same."""
-    if e.numbered.size == 1:
+    if are_pages(e):
         return page
     return int(e.numbered[_place_of_page(np.uint64(page), e.apart, e.numbered)]) - 1
 
@@ -211,13 +217,13 @@ def find_page(e: Emulator, page: int) -> int:
 @kernel
 def next_page(e: Emulator, page: int) -> int:
     """Give the number of the page that follows; of a guest of 64 bits the page itself where no row touched that."""
-    return (page + 1 + e.step[page]) & (PAGES - 1)
+    return (page + 1 + (0 if are_pages(e) else e.step[page])) & (PAGES - 1)
 
 
 @kernel
 def page_before(e: Emulator, page: int) -> int:
     """Give the number of the page before; of a guest of 64 bits the page itself where no row touched that."""
-    return (page - 1 + e.back[page]) & (PAGES - 1)
+    return (page - 1 + (0 if are_pages(e) else e.back[page])) & (PAGES - 1)
 
 
 @kernel

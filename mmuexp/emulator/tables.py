@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmuexp.emulator.kernel import kernel
-from mmuexp.emulator.state import Emulator, zeros
+from mmuexp.emulator.state import Emulator, are_pages, zeros
 from mmuexp.guest import PAGES
 
 READ, HANDLED = 1, 2  # who touched the entry of a page: the hit path, a helper or the fault handler
@@ -36,7 +36,7 @@ def touch(t: Touched, e: Emulator, table: int, page: int, how: int) -> None:
     """Say that the entry of a page is read by the hit path (READ), or used by a helper or the handler (HANDLED)."""
     if (t.how[table, page] & how) != how:
         t.how[table, page] |= how
-        if e.apart[page]:  # of a guest of 32 bits it is nowhere: nothing is written, and no memory taken
+        if not are_pages(e):
             t.apart[page] = e.apart[page]
 
 
