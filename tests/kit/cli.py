@@ -59,6 +59,11 @@ def one_line(err: str) -> str:
     return lines[0]
 
 
+def busy() -> float:
+    """How many times as long something may take because the machine has other work: 1 if it has none."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def run_and_measure(*args, **environment):
     """(exit code, stdout, stderr, largest resident size in MB) of one command in a process of its own."""
     peak = "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')), file=sys.stderr)"
