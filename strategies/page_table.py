@@ -132,9 +132,9 @@ COSTS = {
 CLEARED = Cost(insn=0.25, source="assumed: memset stores 32 bytes at once")
 SHORT = "assumed: page_table.c does what decides the counts; its helper is entered as softmmu's"
 ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=165, source=SHORT),
-    Event.SLOW_MISALIGNED: Cost(helper=1, hit=120, source=SHORT),
-    Event.SLOW_CROSS: Cost(helper=1, hit=280, source=SHORT),
+    Event.TLB_FILLS: Cost(helper=1, hit=206, source=SHORT),
+    Event.SLOW_MISALIGNED: Cost(helper=1, hit=151, source=SHORT),
+    Event.SLOW_CROSS: Cost(helper=1, hit=422, source=SHORT),
     Event.SLOW_IO: Cost(helper=1, insn=10, source=SHORT),
     Event.SLOW_CODE: Cost(helper=1, insn=40, source=SHORT),
     FLUSHED_ENTRIES: Cost(scan=1, source=SHORT),

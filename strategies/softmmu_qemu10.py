@@ -122,12 +122,12 @@ SHORT = (
     "assumed: softmmu_qemu10.c does what decides the counts, and leaves out QEMU's locks, its other modes and devices"
 )
 ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=165, source=SHORT),
-    VICTIM_HITS: Cost(helper=1, hit=125, source="assumed: by its length, as a misaligned access of softmmu.c"),
+    Event.TLB_FILLS: Cost(helper=1, hit=206, source=SHORT),
+    VICTIM_HITS: Cost(helper=1, hit=156, source="assumed: by its length, as a misaligned access of softmmu.c"),
     Event.SLOW_CROSS: Cost(
         helper=1,
-        hit=300,
-        source="measured: loads and stores of calibrate's also.crossing by this engine, less a helper",
+        hit=355,
+        source="measured: results/live's crossing by this engine, beside softmmu's",
     ),
     Event.SLOW_IO: Cost(helper=1, insn=10, source=SHORT),
     Event.SLOW_CODE: Cost(helper=1, insn=40, source=SHORT),

@@ -11,7 +11,7 @@ from mmuexp.analysis.pressure import pressures
 from mmuexp.analysis.ranges import companions_of, tables_of
 from mmuexp.events import WALK_LEVELS
 from mmuexp.price.host import Profile
-from mmuexp.price.priced import FAR, Priced, price, price_table
+from mmuexp.price.priced import COLD, FAR, Priced, price, price_table
 from mmuexp.price.primitives import LEVELS
 from mmuexp.price.verdict import break_even, decided_by, is_sure, ratio_range
 from mmuexp.result import manifest
@@ -107,7 +107,7 @@ class Ledger:
 
 def _half_of(label: str, run: Run) -> dict[str, Any]:
     """What a manifest tells of a run's second half: the counts that have prices, so that it is priced anew, too."""
-    priced = [*run.strategy.price_list(), "translated_insns", "retranslated_insns", FAR, WALK_LEVELS]
+    priced = [*run.strategy.price_list(), "translated_insns", "retranslated_insns", FAR, COLD, WALK_LEVELS]
     counts = {name: n for name in priced if (n := (run.second_half or {}).get(name)) is not None}
     return {"trace": label, "strategy": str(run.strategy), "counts": counts}
 

@@ -6,7 +6,8 @@ patch and a comparison; hit paths and helpers on synthetic streams under the liv
 figure is the median of its rounds, its range lies between their quartiles, for the kernel's between a call that finds
 its own code and data in the caches and one that finds the guest's there. Hit paths of near code are those of short
 loops, of far code (farcode.py) those of long ones, which do not fit into a cache of decoded code; both with data of the
-first cache, as most accesses of a program find theirs, and a range that reaches to data of the second. What comes out
+first cache, as most accesses of a program find theirs, and a range that reaches to data of the second; of cold code
+those of many blocks that run in no order, so that the processor foresees neither code nor jumps. What comes out
 below zero is less than its noise, and stands as 0; only an instruction must be told from noise, for it prices
 everything: it is measured on, and an error in the end. What cannot be measured at all, as the translator without a
 QEMU, is left out.
@@ -30,7 +31,7 @@ from mmuexp.live import timing
 from mmuexp.live.build import primitives_program
 from mmuexp.live.timing import EVENTS, FOR_PEOPLE, PRICED, Step, TimedEvent
 from mmuexp.live.translating import translate_ns
-from mmuexp.price.host import DEPENDENT, FAR, Profile, profile_of_text
+from mmuexp.price.host import DEPENDENT, LINE, Profile, profile_of_text
 from mmuexp.progress import Progress
 from mmuexp.result import manifest
 
@@ -67,6 +68,7 @@ UNPRICED = {  # and what else people ask for
     "also.unmap": (("unmap",), "unmap of one mapped page"),
 }
 ENDS = ("near.", "far.")  # the range of a call: the guest between two used no cache, or all of the second level
+TIERS = {"long": "far", "scattered": "cold"}  # where hits are measured -> of which code they are
 OTHERWISE = (timing.WIDE, "inline.")  # the same done in another way, or over more data: its range reaches there
 TRANSLATE = "translate"
 NEEDED = ("hit", "insn")  # to be told from noise
@@ -184,7 +186,7 @@ def figures_of(found: Mapping[str, list[float]]) -> dict[str, TimedFigure]:
     """The figures of a profile, in its order, of what was timed."""
     ns = {name: np.array(rounds) for name, rounds in found.items()}
     figures = {}
-    for name in timing.LINE:
+    for name in LINE:
         figures[name] = _of_loops(ns, "short", name)
     figures |= {
         name: _reaching(_figure(ns[name], kind.how), ns, *(f"{other}{name}" for other in OTHERWISE))
@@ -195,15 +197,15 @@ def figures_of(found: Mapping[str, list[float]]) -> dict[str, TimedFigure]:
     if len(ns.get(TRANSLATE, [])):
         how = "a guest instruction that qemu-i386 translates, in blocks of six that run once"
         figures[TRANSLATE] = _figure(ns[TRANSLATE], how)
-    for name, far in zip(timing.LINE, FAR, strict=True):
-        figures[far] = _of_loops(ns, "long", name)
-    for name, waiting in zip(timing.LINE, DEPENDENT, strict=True):
-        figures[waiting] = _figure(ns[f"dependent {name}"], f"{name}, where each address waits for the load before")
-    for kind, group in (("short", "path"), ("long", "far")):
+    for kind, tier in TIERS.items():
+        figures |= {f"{name}_{tier}": _of_loops(ns, kind, name) for name in LINE}
+    for name, waiting in zip(LINE, DEPENDENT, strict=True):
+        figures[waiting] = _figure(ns[f"dependent {name}"], f"{name}, {timing.KINDS['dependent'].how}")
+    for kind, group in {"short": "path", **TIERS}.items():
         for path in [name.removeprefix(f"{kind} ") for name in ns if name.startswith(f"{kind} path.")]:
             figures[path.replace("path", group, 1)] = _of_loops(ns, kind, path)
     for path in [name.removeprefix("dependent ") for name in ns if name.startswith("dependent path.")]:
-        how = "a whole hit, where each address waits for the load before"
+        how = f"a whole hit, {timing.KINDS['dependent'].how}"
         figures[path.replace("path", "dependent", 1)] = _figure(ns[f"dependent {path}"], how)
     figures |= {f"also.{name}": _figure(ns[name], kind.how) for name, kind in FOR_PEOPLE.items() if name in ns}
     return figures | _of_kernel(ns, UNPRICED)
@@ -227,10 +229,10 @@ def _reaching(one: TimedFigure, ns: Mapping[str, np.ndarray], *ends: str) -> Tim
 
 
 def _of_loops(ns: Mapping[str, np.ndarray], kind: str, name: str) -> TimedFigure:
-    """What a hit takes in short loops, or in long ones: of a scheme, or of the line through all of them."""
+    """What a hit takes in code of one kind: of a scheme, or of the line through all of them."""
     part = {"hit": "its slope", "access": "what lies below it"}.get(name)
     how = f"of the line through the hit paths by their instructions: {part}" if part else "a whole hit, access included"
-    how += f", in loops of {timing.KINDS[kind][0]} accesses to data in the first cache; the range reaches to the second"
+    how += f", {timing.KINDS[kind].how}, data in the first cache; the range reaches to the second"
     return _reaching(_figure(ns[f"{kind} {name}"], how), ns, f"{timing.WIDE}{kind} {name}")
 
 

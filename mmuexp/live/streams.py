@@ -11,6 +11,7 @@ FIRST_PAGE = 0x8000
 PAGES = 24  # of most streams: more than the first data cache holds, less than the second
 FEW_PAGES = 6  # these and what a scheme looks up of them fit into the first data cache, as most of what programs use
 SEED = 20041020  # the mail's date
+FIRST_CODE_PAGE, BLOCK_BYTES = 0x20000, 64  # of many blocks, one behind the other
 OFTEN = 8  # one access in so many enters a helper, where it does now and then
 
 
@@ -31,6 +32,20 @@ def hits(rows: int, loop: int = 64, stores: float = 0.3, pages: int = PAGES) -> 
     size = np.tile(rng.choice([1, 2, 4, 8], loop, p=[0.15, 0.05, 0.75, 0.05]), times)[:rows]
     page = FIRST_PAGE + rng.integers(0, pages, rows)
     return _columns(op, page * PAGE_BYTES + rng.integers(0, PAGE_BYTES // 8, rows) * 8, size)
+
+
+def in_no_order(rows: int, blocks: int, accesses: int, pages: int = PAGES) -> Columns:
+    """At most `rows` of so many blocks of so many accesses, like those of `hits`: each block has an order of ops and
+    sizes of its own, and all run once before any runs again, in another order each time."""
+    rng, executed = np.random.default_rng(SEED), rows // (1 + accesses)
+    block = np.concatenate([rng.permutation(blocks) for _ in range(-(-executed // blocks))])[:executed]
+    like = hits(blocks * accesses, blocks * accesses, pages=pages)
+    op, size = (column.reshape(blocks, accesses)[block] for column in (like.op, like.size))
+    page = FIRST_PAGE + rng.integers(0, pages, op.shape)
+    vaddr = page * PAGE_BYTES + rng.integers(0, PAGE_BYTES // 8, op.shape) * 8
+    code = FIRST_CODE_PAGE * PAGE_BYTES + BLOCK_BYTES * block
+    found = ((Op.EXEC, op), (code, vaddr), (BLOCK_BYTES, size), (accesses, np.ones_like(op)))
+    return _others(*(np.column_stack((np.broadcast_to(of_block, executed), rest)).ravel() for of_block, rest in found))
 
 
 def stores_first() -> Columns:

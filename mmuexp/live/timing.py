@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.guest import Columns
+from mmuexp.guest import Columns, Op
 from mmuexp.live import streams
 from mmuexp.live.build import NoEngine, source_of
 from mmuexp.live.process import Engine
+from mmuexp.price.host import LINE
 from mmuexp.strategy import Strategy
 from mmuexp.strategy.registry import default_strategies, parse_spec
 
@@ -30,14 +31,39 @@ EMPTY_HELPER = ("-DEMPTY_HELPER",)
 SAVED_REGISTERS = ("-DSAVED_REGISTERS",)
 SITES = 64  # of a block whose accesses are patched
 BLOCKS = 64  # that are entered by turns
-PATH, LINE = "path.{}", ("hit", "access")  # the line through the hit paths: a hit = access + hit * instructions
+PATH = "path.{}"  # and LINE, the line through the hit paths: a hit = access + hit * instructions
 WIDE = "wide "  # before a kind: the same over data of the second level of cache
-KINDS = {  # where hits are measured -> rows of a loop, share of stores, pages, flags of the engines
-    "short": (64, 0.3, streams.FEW_PAGES, ()),
-    "long": (512, 0.3, streams.FEW_PAGES, ()),
-    "wide short": (64, 0.3, streams.PAGES, ()),
-    "wide long": (512, 0.3, streams.PAGES, ()),
-    "dependent": (64, 0.0, streams.PAGES, DEPENDENT),
+
+
+class TimedHits(NamedTuple):
+    """Hits alone: `stream` makes so many rows over so many pages; `pages`, by what stands before the kind's name;
+    `flags` are the engines'."""
+
+    stream: Callable[[int, int], Columns]
+    how: str
+    pages: Mapping[str, int] = {"": streams.FEW_PAGES, WIDE: streams.PAGES}
+    flags: tuple[str, ...] = ()
+
+
+def _loops(rows: int, stores: float = 0.3) -> Callable[[int, int], Columns]:
+    return lambda n, pages: streams.hits(n, rows, stores, pages)
+
+
+def _in_no_order(rows: int, pages: int) -> Columns:
+    return streams.in_no_order(rows, BLOCKS_IN_NO_ORDER, ACCESSES_OF_A_BLOCK, pages)
+
+
+# Blocks of real programs have 2 to 4 accesses. As many blocks as an engine remembers that were entered.
+BLOCKS_IN_NO_ORDER, ACCESSES_OF_A_BLOCK = 4096, 4
+KINDS = {  # where hits are measured
+    "short": TimedHits(_loops(64), "in loops of 64 accesses"),
+    "long": TimedHits(_loops(512), "in loops of 512 accesses"),
+    "scattered": TimedHits(
+        _in_no_order, f"in {BLOCKS_IN_NO_ORDER:,} blocks of {ACCESSES_OF_A_BLOCK} accesses that run in no order"
+    ),
+    "dependent": TimedHits(
+        _loops(64, stores=0.0), "where each address waits for the load before", {"": streams.PAGES}, DEPENDENT
+    ),
 }
 Step = Callable[[str], None]
 
@@ -61,26 +87,31 @@ def hits(rounds: int, step: Step = lambda what: None) -> dict[str, list[float]]:
     insns = np.array([strategy.hit_insns() for strategy in strategies], float)
     with ExitStack() as stack:
         plan = {}
-        for flags in ((), DEPENDENT):
-            engines = _engines(stack, [None, *strategies], flags)
-            for kind, (loop, stores, pages, wanted) in KINDS.items():
-                if wanted == flags:
-                    plan[kind] = (engines, streams.hits(HIT_ROWS, loop, stores, pages))
+        made = {flags: _engines(stack, [None, *strategies], flags) for flags in {kind.flags for kind in KINDS.values()}}
+        for name, kind in KINDS.items():
+            for before, pages in kind.pages.items():
+                plan[before + name] = (made[kind.flags], kind.stream(HIT_ROWS, pages))
         for engines, rows in plan.values():
             for engine in engines:
                 engine.feed(streams.stores_first())
                 engine.feed(rows)
         for turn in range(rounds * HIT_TIMES):
-            for kind, (engines, rows) in plan.items():
+            for where, (engines, rows) in plan.items():
                 bare, *ns = _spent(engines, rows, turn)
                 ns = [one - bare for one in ns]
                 for strategy, one in zip(strategies, ns, strict=True):
-                    found[f"{kind} {PATH.format(strategy.name)}"].append(one)
-                for name, one in zip(LINE, np.polyfit(insns, ns, 1), strict=True):
-                    found[f"{kind} {name}"].append(float(one))
+                    found[f"{where} {PATH.format(strategy.name)}"].append(one)
+                for name, one in zip(LINE, _line(insns, np.array(ns)), strict=True):
+                    found[f"{where} {name}"].append(float(one))
             if (turn + 1) % HIT_TIMES == 0:
                 step("hits")
     return dict(found)
+
+
+def _line(insns: np.ndarray, ns: np.ndarray) -> tuple[float, float]:
+    """(ns of an instruction, ns of the access) of the line that is next to all hits; neither is below 0."""
+    hit, access = np.polyfit(insns, ns, 1)
+    return (hit, access) if access >= 0 else (insns @ ns / (insns @ insns), 0.0)
 
 
 def _engines(stack: ExitStack, strategies: Sequence[Strategy | None], flags: tuple[str, ...] = ()) -> list[Engine]:
@@ -89,11 +120,12 @@ def _engines(stack: ExitStack, strategies: Sequence[Strategy | None], flags: tup
 
 
 def _spent(engines: Sequence[Engine], rows: Columns, turn: int) -> list[float]:
-    """ns a row of each; another begins in each turn."""
+    """ns an access of each; another begins in each turn."""
     at = turn % len(engines)
     for engine in [*engines[at:], *engines[:at]]:
         engine.feed(rows)
-    return [engine.cpu_ns / len(rows.op) for engine in engines]
+    accesses = np.count_nonzero(rows.op < Op.EXEC)
+    return [float(engine.cpu_ns / accesses) for engine in engines]
 
 
 class TimedEvent(NamedTuple):

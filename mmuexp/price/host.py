@@ -6,8 +6,9 @@ range (`spread_ns`, which older ones hold, is the width of one). A source begins
 
     [path.SCHEME]        a whole hit of that scheme, its access included, in code whose accesses are independent
     [far.SCHEME]         the same in code that did not run lately (farcode.py); [path.SCHEME] is then of other code
+    [cold.SCHEME]        the same in code that did not run for long; [far.SCHEME] is then of far code that is not cold
     [dependent.SCHEME]   the same in code in which each address waits for the load before
-    [hit_far], [access_far], [hit_dependent], [access_dependent]
+    [hit_far], [access_far], [hit_cold], [access_cold], [hit_dependent], [access_dependent]
                          such code's `hit` and `access`, for schemes without a figure of their own
     [also.EVENT]         whatever else was measured, for people
 
@@ -33,10 +34,12 @@ from mmuexp.price.primitives import ASSUMED, ASSUMED_RANGE, KERNEL, PRICES
 from mmuexp.runtime.places import settings_folder
 
 NEEDED = ("insn", *(name for name, p in PRICES.items() if p.part == KERNEL))  # what any profile holds
-FAR = ("hit_far", "access_far")
-DEPENDENT = ("hit_dependent", "access_dependent")
-OPTIONAL = (*FAR, *DEPENDENT)
-GROUPS = ("path", "far", "dependent", "also")  # tables of tables
+TIERS = ("far", "cold")  # of code that is not near
+LINE = ("hit", "access")  # what a hit is put together from
+OF_TIERS = tuple(f"{name}_{tier}" for tier in TIERS for name in LINE)
+DEPENDENT = tuple(f"{name}_dependent" for name in LINE)
+OPTIONAL = (*OF_TIERS, *DEPENDENT)
+GROUPS = ("path", *TIERS, "dependent", "also")  # tables of tables
 SOURCES = ("read:", "measured:", "given:", "assumed:")
 DEFAULT = "epyc-vm"
 CALIBRATED = "here"  # as `mmuexp calibrate` names what it measured, if -o does not say
@@ -91,6 +94,7 @@ class Profile:
     prices: Mapping[str, Price]
     path: Mapping[str, Price] = field(default_factory=dict)
     far: Mapping[str, Price] = field(default_factory=dict)
+    cold: Mapping[str, Price] = field(default_factory=dict)
     dependent: Mapping[str, Price] = field(default_factory=dict)
     also: Mapping[str, Price] = field(default_factory=dict)
 
@@ -101,18 +105,19 @@ class Profile:
     def assumed(self, primitive: str) -> bool:
         return self.prices[primitive].assumed
 
-    def knows_far(self, scheme: str) -> bool:
-        """Has it a price of its own for hits of this scheme in far code?"""
-        return scheme in self.far if scheme in self.path else all(name in self.prices for name in FAR)
+    def knows(self, tier: str, scheme: str) -> bool:
+        """Has it a price of its own for hits of this scheme in code of this tier?"""
+        held: Mapping[str, Price] = getattr(self, tier)
+        return scheme in held if scheme in self.path else all(f"{name}_{tier}" in self.prices for name in LINE)
 
     @cached_property
     def mixed(self) -> "Profile":
         """The same where nobody counted which code is far: two hits of three are near, and ranges hold both."""
         path = {name: _mixed(near, self.far[name]) if name in self.far else near for name, near in self.path.items()}
-        prices = {name: price for name, price in self.prices.items() if name not in FAR}
-        if all(name in self.prices for name in FAR):
-            prices |= {near: _mixed(prices[near], self.prices[f"{near}_far"]) for near in ("hit", "access")}
-        return replace(self, prices=prices, path=path, far={})
+        prices = {name: price for name, price in self.prices.items() if name not in OF_TIERS}
+        if all(f"{name}_far" in self.prices for name in LINE):
+            prices |= {near: _mixed(prices[near], self.prices[f"{near}_far"]) for near in LINE}
+        return replace(self, prices=prices, path=path, far={}, cold={})
 
     def waiting_ns(self, hits: float, accesses: float) -> float | None:
         """A hit of so many instructions where each address waits for the load before; None if nobody measured it."""
@@ -184,9 +189,9 @@ def with_prices(profile: Profile, prices: Mapping[str, float]) -> Profile:
         return profile
     given = "given: by the user, in place of the profile's"
     held = dict(profile.prices)
-    if prices.keys() & {"hit", "access"}:  # else what was given would price nothing
-        profile = replace(profile, path={}, far={})
-        held = {name: price for name, price in held.items() if name not in FAR}
+    if prices.keys() & {*LINE}:  # else what was given would price nothing
+        profile = replace(profile, path={}, far={}, cold={})
+        held = {name: price for name, price in held.items() if name not in OF_TIERS}
     return replace(
         profile,
         name=",".join([profile.name, *(f"{primitive}={ns:g}" for primitive, ns in prices.items())]),

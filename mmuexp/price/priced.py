@@ -2,7 +2,9 @@
 
 A strategy prices a count as a bundle of primitives (`Strategy.price_list`: count -> `Cost`); a host profile says what
 each primitive takes in ns. What was measured whole is never put together from instructions: where the profile holds the
-hit path of a scheme (`Profile.path`), that is its price; in far code (farcode.py) it has another one (`Profile.far`).
+hit path of a scheme (`Profile.path`), that is its price; in far and in cold code (farcode.py) it has others
+(`Profile.far`, `Profile.cold`). Cold accesses are counted among the far ones; each is priced once, as what is known of
+it: where nobody counted the cold ones, or the host has no price of them, as far.
 
     insns = hit_insns + handler_insns + translate_insns        the primitives' lengths, the same on every host
     ns    = hit_ns + handler_ns + kernel_ns + retranslate_ns + translate_ns
@@ -16,12 +18,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from mmuexp.events import WALK_LEVELS
-from mmuexp.price.host import FAR as FAR_PRICES
-from mmuexp.price.host import Price, Profile
+from mmuexp.price.host import OF_TIERS, Price, Profile
 from mmuexp.price.primitives import HANDLER, HIT, KERNEL, LEVELS, PRICES, PRIMITIVES, TRANSLATOR, Cost
 
 PATH = "units8"  # the count of which each pays the hit path once
-FAR = "far_accesses"  # the count of those of them that far code makes
+FAR = "far_accesses"  # the count of those of them that far code makes, cold code included
+COLD = "cold_accesses"  # and of those of these that cold code makes
+TIERS = {COLD: "cold", FAR: "far"}  # the innermost first
 DEPENDENCE = "accesses that wait for each other, as in a linked list"
 PARTS = (HIT, HANDLER, KERNEL, TRANSLATOR)
 Ends = tuple[float, float]  # at the low end of a range, and at its high one
@@ -103,7 +106,7 @@ def price(
     if counts.get(FAR) is None:
         host = host.mixed
     lines = price_lines(strategy.price_list() if costs is None else costs, counts)
-    timed = _far_apart(strategy, lines, counts, host)
+    timed = _tiers_apart(strategy, lines, counts, host)
     total = {part: _ns(strategy, timed, host, part) for part in PARTS}
     crossing = [line for line in lines if "cross" in line[0]]
     crossed = {part: _ns(strategy, crossing, host, part) for part in PARTS if part != HIT}
@@ -136,25 +139,29 @@ def _insns(lines: Lines, part: str) -> float:
     return sum(n * insns_of(cost, part) for _, n, cost in lines)
 
 
-def _far_apart(strategy: Any, lines: Lines, counts: Mapping[str, int | None], host: Profile) -> Lines:
-    """The same lines, with hits in far code, if the host has a price of those, on one of their own, named FAR."""
+def _tiers_apart(strategy: Any, lines: Lines, counts: Mapping[str, int | None], host: Profile) -> Lines:
+    """The same lines, with hits in far and in cold code, if the host has a price of those, on lines of their own."""
     found = []
     for name, n, cost in lines:
-        far = min(n, counts.get(FAR) or 0) if name == PATH and host.knows_far(strategy.name) else 0
-        found += [(name, n - far, cost), *([(FAR, far, cost)] if far else [])]
+        apart, told = [], 0
+        for count, tier in TIERS.items() if name == PATH else ():
+            if host.knows(tier, strategy.name) and (more := min(n, counts.get(count) or 0) - told) > 0:
+                apart.append((count, more, cost))
+                told += more
+        found += [(name, n - told, cost), *reversed(apart)]
     return found
 
 
 def _whole(strategy: Any, host: Profile, name: str) -> Price | None:
     """What a host says of the whole hit that this line is about."""
-    held: Mapping[str, Mapping[str, Price]] = {PATH: host.path, FAR: host.far}
+    held: Mapping[str, Mapping[str, Price]] = {PATH: host.path, FAR: host.far, COLD: host.cold}
     return held[name].get(strategy.name) if name in held else None
 
 
 def _price_name(line: str, price: str) -> str:
     """What a profile calls the price of a primitive on this line."""
-    far = f"{price}_far"
-    return far if line == FAR and far in FAR_PRICES else price
+    apart = f"{price}_{TIERS[line]}" if line in TIERS else price
+    return apart if apart in OF_TIERS else price
 
 
 def _ns(strategy: Any, lines: Lines, host: Profile, part: str) -> float:
@@ -205,7 +212,7 @@ def _moves(strategy: Any, lines: Lines, host: Profile, first_insns: int) -> tupl
                 kind = _price_name(name, p.price)
                 low, high = host.prices[kind].off
                 add(_price_knob(kind, host), amount * low, amount * high)
-        if name in (PATH, FAR):
+        if name == PATH or name in TIERS:
             now = whole.ns if whole else _bundle_ns(name, cost, host, HIT)
             then = waiting.ns if waiting else host.waiting_ns(cost.hit, cost.access)
             if then is not None:
@@ -225,11 +232,11 @@ def _range_of(one: Price) -> str:
 
 
 def _path_knob(name: str, line: str, whole: Price) -> str:
-    return f"{HIT_PATH_OF}{name}{' in far code' if line == FAR else ''} ({_range_of(whole)})"
+    return f"{HIT_PATH_OF}{name}{f' in {TIERS[line]} code' if line in TIERS else ''} ({_range_of(whole)})"
 
 
 def _length_knob(name: str, event: str, cost: Cost) -> str:
-    what = "the hit path" if event in (PATH, FAR) else event
+    what = "the hit path" if event == PATH or event in TIERS else event
     least, most = cost.range
     return f"instructions of {what} in {name} ({least:g} to {most:g})"
 
@@ -240,7 +247,7 @@ def _price_knob(price_name: str, host: Profile) -> str:
 
 def is_of_host(knob: str) -> bool:
     """Is what moves (a name in `Priced.moves`) a price that `mmuexp calibrate` measures?"""
-    return knob.startswith(HIT_PATH_OF) or knob.partition(" (")[0] in {*PRICES, *FAR_PRICES}
+    return knob.startswith(HIT_PATH_OF) or knob.partition(" (")[0] in {*PRICES, *OF_TIERS}
 
 
 def price_table(strategies: list[Any], host: Profile) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class Survey:
         self._too_many: tuple[int, int] | None = None  # which of the batch's others names a frame too many
         self._builder: Builder | None = None
         self._book = ShapeBook(not self._system, where)
-        self._near, self._generations = farcode.NEAR, zeros(MOST_ADDRESSES + 1, np.int64)
+        self._near, self._executed = farcode.NEAR, farcode.new_executed(MOST_ADDRESSES)
         self._at = np.zeros(scan.ERA_START + 1, np.int64)
         self._at[scan.ERA] = 1
         self._batch: Any = None
@@ -199,7 +199,7 @@ class Survey:
         place = np.array([at[scan.ROW], 0, 0, at[scan.RUN], at[scan.PART], at[scan.AT_ACCESS], at[scan.AT_OTHER]])
         first = self.rows - int(at[scan.ROW])
         count, ended, code, near = scan.walk(
-            self._batch.walked, self._pages, self._sites, found, at, stop, self._sums, self._near, self._generations,
+            self._batch.walked, self._pages, self._sites, found, at, stop, self._sums, self._near, self._executed,
             self._system, self.pages is not None,
         )  # fmt: skip
         self._near = farcode.Near(*map(np.int64, near))
@@ -262,7 +262,7 @@ class Survey:
     def counts(self) -> dict[str, Any]:
         """Every shape column of the contract, and the sums over accesses other than IO that prices need.
 
-        None is what the rows do not tell: which accesses are far, where no row tells of code (farcode.py).
+        None is what the rows do not tell: which accesses are far and cold, where no row tells of code (farcode.py).
         """
         n = {name: int(self._sums[index]) for index, name in enumerate(scan.COUNTED)}
         n["accesses"] = n["loads"] + n["stores"]
@@ -270,7 +270,8 @@ class Survey:
         n["pages"] = int(np.count_nonzero(self._pages.touched))
         shape = {name: n[name] for name in (*SHAPE, "ram_accesses", *scan.COUNTED[scan.MAPS :])}
         told = n["execs"] or not n["ram_accesses"]
-        return shape | {"far_accesses": int(self._near.far_accesses) if told else None}
+        far, cold = int(self._near.far_accesses), int(self._executed.long[farcode.COLD])
+        return shape | {"far_accesses": far if told else None, "cold_accesses": cold if told else None}
 
     @property
     def walk_levels(self) -> int:

@@ -344,7 +344,7 @@ def _look(
 
 @inside
 def _counted_row(
-    w: Walked, site: Number, sums: np.ndarray, near: farcode.Near, generations: np.ndarray
+    w: Walked, site: Number, sums: np.ndarray, near: farcode.Near, executed: farcode.Executed
 ) -> farcode.Near:  # fmt: skip
     """Count of a data row what else its shape counts for all its executions."""
     size, _, op, flag = columns_of(w.site[site])
@@ -354,7 +354,7 @@ def _counted_row(
         sums[RAM_LOADS + op] += 1
         sums[UNITS8] += size + 7 >> 3
         sums[WIDE_UNITS8] += (size + 7 >> 3) * (size > 4)
-        near = farcode.access(near, generations, np.int64(1))
+        near = farcode.access(near, executed, np.int64(1))
     _take_turn(flag & 2, sums)
     return near
 
@@ -362,7 +362,7 @@ def _counted_row(
 @seldom
 def _part_of_run(
     w: Walked, p: Pages, f: Found, g: Sites, at: np.ndarray, stop: Number, sums: np.ndarray, near: farcode.Near,
-    generations: np.ndarray, n: Number, system: bool, wide: bool
+    executed: farcode.Executed, n: Number, system: bool, wide: bool
 ) -> tuple[Number, Number, farcode.Near]:  # fmt: skip
     """Walk the rows of a run that a cut goes through, up to row `stop` or the run's end.
 
@@ -390,10 +390,10 @@ def _part_of_run(
     if part < has:
         sums[EXECS] += 1
         sums[GUEST_INSNS] += w.shape[about | u8(INSNS)]
-        near = farcode.enter(near, generations, w.shape[about | u8(NUMBER)])
+        near = farcode.enter(near, executed, w.shape[about | u8(NUMBER)])
     for each in range(max(part, has), end):
         w.vaddr[u8(at[AT_ACCESS])] = g.vaddr[u8(first + each - has)]
-        near = _counted_row(w, u8(first + each - has), sums, near, generations)
+        near = _counted_row(w, u8(first + each - has), sums, near, executed)
         at[AT_ACCESS] += 1
     if end == has + count:
         at[PART] = 0
@@ -417,7 +417,7 @@ def _count_executions(w: Walked, sums: np.ndarray) -> None:
 @kept
 def walk(
     w: Walked, p: Pages, g: Sites, f: Found, at: np.ndarray, stop: Number, sums: np.ndarray, near: farcode.Near,
-    generations: np.ndarray, system: bool, wide: bool
+    executed: farcode.Executed, system: bool, wide: bool
 ) -> tuple[Number, Number, Number, farcode.Near]:  # fmt: skip
     """Walk from the place `at` up to row `stop` of the batch, or to the first bad row: then `at` is its place.
 
@@ -446,15 +446,15 @@ def walk(
                 at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[AT_CHANGE] = row, run, part, access, change
                 at[KNOWN], at[BEFORE], at[ERA] = known, before, era
                 sums[GUEST_INSNS], sums[MODE] = insns, now
-                n, code, near = _part_of_run(w, p, f, g, at, stop, sums, near, generations, n, system, wide)
+                n, code, near = _part_of_run(w, p, f, g, at, stop, sums, near, executed, n, system, wide)
                 row, run, part, access, change = at[ROW], at[RUN], at[PART], at[AT_ACCESS], u8(at[AT_CHANGE])
                 known, before, insns, now = at[KNOWN], at[BEFORE], sums[GUEST_INSNS], sums[MODE]
             else:
                 w.shape[about | u8(EXECUTIONS)] += u4(1)
                 if has:
                     insns += np.int64(w.shape[about | u8(INSNS)])
-                    near = farcode.enter(near, generations, w.shape[about | u8(NUMBER)])
-                near = farcode.access(near, generations, np.int64(w.shape[about | u8(RAM)]))
+                    near = farcode.enter(near, executed, w.shape[about | u8(NUMBER)])
+                near = farcode.access(near, executed, np.int64(w.shape[about | u8(RAM)]))
                 mode = np.int64(w.shape[about | u8(MODE_OF_SHAPE)])
                 if mode != now and mode != NO_ACCESS:
                     now = _mode_after(w, first, count if mode == MIXED else np.int64(1), now, sums)

@@ -15,7 +15,7 @@ from typing import Any
 
 from mmuexp.errors import TraceError, shown
 from mmuexp.events import FAULTS, Event
-from mmuexp.price.priced import FAR
+from mmuexp.price.priced import COLD, FAR
 
 KNOWN, UNKNOWN, ASSUMED, PARTLY = "known", "unknown", "assumed", "partly"  # sizes
 NONE, LENGTHS = "none", "lengths unknown"  # code
@@ -31,7 +31,8 @@ WITHOUT_SIZES = {
 }
 # Without EXEC rows: all that is counted of blocks, of their translation, and of the pages that they lie in.
 WITHOUT_CODE = {
-    *("execs", "guest_insns", "translations", "translated_insns", "blocks_dropped", "retranslated_insns", FAR),
+    *("execs", "guest_insns", "translations", "translated_insns", "blocks_dropped", "retranslated_insns"),
+    *(FAR, COLD),
     *("protects", "faults_code", "slow_code", "code_list_walks", "smc_stores", "code_page_data_stores"),
     *("translate_insns", "translate_ns", "retranslate_ns"),
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mmuexp.events import CALLS, FAULTS, SHAPE, SUMS, Event
-from mmuexp.price.priced import FAR
+from mmuexp.price.priced import COLD, FAR
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ TIMES = ["hit_ns", "handler_ns", "retranslate_ns", "translate_ns", "access_ns"] 
 HALF = ["second_half_accesses", "second_half_ns"]  # of compare: what the second half of the rows costs, access_ns
 # what is not an event, in the order of the table; a new one is the last
 OTHERS = [*IDENTITY, *SHAPE, "faults", "host_calls", *SIZES, *PRICES]
-OTHERS += ["cross_kernel_ns", *PARTS, *TIMES, *SUMS, *HALF, FAR, RESIDENT]
+OTHERS += ["cross_kernel_ns", *PARTS, *TIMES, *SUMS, *HALF, FAR, RESIDENT, COLD]
 
 # compare --live appends these, of the engines on this host: median, least and most of the rounds; the bare loop that
 # was subtracted; the model at the host profile's prices, and how far it is off; the interval of the median; the rounds

@@ -16,9 +16,9 @@ SPELL_COSTS: dict[Any, Cost] = {
 }
 _MEASURED = "measured: as in softmmu.c, by calibrate"
 SPELL_ENGINE_COSTS: dict[Any, Cost] = {
-    Event.TLB_FILLS: Cost(helper=1, hit=165, source=_MEASURED),
-    Event.SLOW_MISALIGNED: Cost(helper=1, hit=120, source=_MEASURED),
-    Event.SLOW_CROSS: Cost(helper=1, hit=280, source=_MEASURED),
+    Event.TLB_FILLS: Cost(helper=1, hit=206, source=_MEASURED),
+    Event.SLOW_MISALIGNED: Cost(helper=1, hit=151, source=_MEASURED),
+    Event.SLOW_CROSS: Cost(helper=1, hit=422, source=_MEASURED),
 }
 
 

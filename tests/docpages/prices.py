@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from mmuexp.price.host import DEFAULT, Profile, load_profile, shipped_folder
+from mmuexp.price.host import DEFAULT, TIERS, Profile, load_profile, shipped_folder
 from mmuexp.price.primitives import PRIMITIVES
 
 from .pages import ROOT
@@ -66,11 +66,12 @@ def _price(host: Profile, name: str) -> str:
 
 
 def _whole(host: Profile, name: str) -> str:
-    path, far, waiting = host.path.get(name), host.far.get(name), host.dependent.get(name)
+    path, waiting = host.path.get(name), host.dependent.get(name)
     if path is None:
         return "as its instructions"
-    in_far_code = f", {_ns(far.ns)} in far code" if far else ""
-    return _ns(path.ns) + in_far_code + (f"; {_ns(waiting.ns)} where accesses wait for each other" if waiting else "")
+    tiers = {tier: held[name] for tier in TIERS if name in (held := getattr(host, tier))}
+    apart = "".join(f", {_ns(price.ns)} in {tier} code" for tier, price in tiers.items())
+    return _ns(path.ns) + apart + (f"; {_ns(waiting.ns)} where accesses wait for each other" if waiting else "")
 
 
 def _ns(ns: float) -> str:

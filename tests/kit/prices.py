@@ -51,10 +51,12 @@ KERNEL |= {"near.patch": [150] * 3, "far.compare_table": [300, 320, 310]}
 KERNEL |= {"inline.checked_entry": [-1, -2, -3], "inline.checked_byte": [0.04, 0.03, 0.05]}
 LOOPS = {"short hit": [0.1, 0.2, 0.3], "long hit": [0.1, 0.4, 0.5], "dependent hit": [0.2, 0.3, 0.4]}
 LOOPS |= {"short access": [0.5, 0.4, 0.9], "long access": [0.5, 0.4, 0.9], "dependent access": [4, 5, 6]}
+LOOPS |= {"scattered hit": [0.75, 0.875, 1], "scattered access": [0.0, 0.0, 0.25]}
 PATHS = dict.fromkeys((strategy.name for strategy in default_strategies("user")), 7)  # in ns / 8
 PATHS |= {"softmmu": 12, "byte-lookup": 8, "map-block": 5, "qemu-fast": 2, "softmmu-qemu10": 10}
 for name, eighths in PATHS.items():
     LOOPS |= {f"short path.{name}": [eighths / 8 - 0.125] * 3, f"long path.{name}": [eighths / 8 + 0.25] * 3}
+    LOOPS |= {f"scattered path.{name}": [eighths / 8 + ns for ns in (1, 2.5, 3)]}
     LOOPS |= {f"dependent path.{name}": [eighths / 8 + ns for ns in (4, 4.5, 5)]}
 LOOPS |= {f"{timing.WIDE}{name}": list(ns) for name, ns in LOOPS.items() if not name.startswith("dependent")}
 TRANSLATE = [1000, 900, 1300]
@@ -131,11 +133,11 @@ USER_NS |= {"translate": 900}
 USER_NS |= {"patched_access": 3, "patch": 150, "compare_table": 90, "checked_entry": 8, "checked_byte": 0.0625}
 
 
-def profile(path=None, dependent=None, extra=None, far=None, **assumed) -> Profile:
+def profile(path=None, dependent=None, extra=None, far=None, cold=None, **assumed) -> Profile:
     """NS and USER_NS, measured without a spread, but for the primitives named: those are assumed."""
     given = {**NS, **USER_NS, **assumed}
     prices = {p: priced_at(given[p], "assumed: a guess" if p in assumed else "measured: here") for p in PRICES}
-    groups = {"path": path or {}, "far": far or {}, "dependent": dependent or {}}
+    groups = {"path": path or {}, "far": far or {}, "cold": cold or {}, "dependent": dependent or {}}
     groups = {
         group: {name: priced_at(ns, "measured: here") for name, ns in held.items()} for group, held in groups.items()
     }

@@ -84,18 +84,21 @@ def test_the_range_of_what_can_be_done_in_two_ways_reaches_from_one_to_the_other
     assert (found["checked_byte"].low_ns, found["checked_byte"].high_ns) == (0.005, 0.04)
 
 
-def test_hit_paths_are_whole_near_in_short_loops_and_far_in_long_ones(known):
+def test_hit_paths_are_whole_near_in_short_loops_far_in_long_ones_and_cold_in_no_order(known):
     found = known.calibrate().figures
     for name, eighths in PATHS.items():
-        path, far, waiting = (found[f"{group}.{name}"] for group in ("path", "far", "dependent"))
+        path, far, cold, waiting = (found[f"{group}.{name}"] for group in ("path", "far", "cold", "dependent"))
         assert (path.ns, path.low_ns, path.high_ns) == (eighths / 8 - 0.125,) * 3
         assert (far.ns, far.low_ns, far.high_ns) == (eighths / 8 + 0.25,) * 3
         assert ("loops of 64 accesses" in path.how, "loops of 512 accesses" in far.how) == (True, True)
+        assert (cold.ns, cold.low_ns, cold.high_ns) == tuple(eighths / 8 + ns for ns in (2.5, 1.75, 2.75))
+        assert "in 4,096 blocks of 4 accesses that run in no order" in cold.how
         assert (waiting.ns, waiting.low_ns, waiting.high_ns) == tuple(eighths / 8 + ns for ns in (4.5, 4.25, 4.75))
     assert (found["hit"].low_ns, found["hit"].high_ns) == pytest.approx((0.15, 0.25))
     far = found["hit_far"]
     assert (far.ns, far.low_ns, far.high_ns) == pytest.approx((0.4, 0.25, 0.45))
     assert found["access_far"].ns == 0.5
+    assert (found["hit_cold"].ns, found["access_cold"].ns) == (0.875, 0)
     assert (found["hit_dependent"].ns, found["access_dependent"].ns) == (0.3, 5)
 
 
@@ -122,6 +125,7 @@ def test_real_figures_are_in_order(real):
         assert real.figures[name].low_ns <= ns[name] < real.figures[name].high_ns
     assert calibrate.LEAST_INSN_NS <= ns["insn"] < 10
     assert 0 <= ns["access"] < 50
+    assert ns["far.softmmu"] < ns["cold.softmmu"]  # its path has a jump, which is not foreseen
     for name in ("also.fill", "also.misaligned", "split", "helper", "walk_level", "drop", "translate"):
         assert 0 <= ns[name] < 100 * ns["signal"]
     assert ns["scan"] < ns["also.fill"] < ns["also.signal_completed"]
@@ -136,7 +140,7 @@ def test_every_price_is_measured_and_none_is_a_number_of_instructions(real):
     assert {*PRICES, *OPTIONAL} <= real.figures.keys()
     assert profile.prices.keys() == {*PRICES, *OPTIONAL}
     assert not [name for name in profile.prices if profile.assumed(name)]
-    assert profile.path.keys() == profile.far.keys() == profile.dependent.keys() == {*PATHS}
+    assert {*PATHS} == profile.path.keys() == profile.far.keys() == profile.cold.keys() == profile.dependent.keys()
 
 
 def test_the_profile_reads_back(real, tmp_path):

@@ -23,7 +23,7 @@ from mmuexp.analysis.experiment import Interrupted
 from mmuexp.errors import UsageError
 from mmuexp.guest import Columns
 from mmuexp.live import build
-from mmuexp.price.host import DEFAULT, OPTIONAL, profile_of_dict
+from mmuexp.price.host import DEFAULT, OPTIONAL, TIERS, profile_of_dict
 from mmuexp.price.priced import price
 from mmuexp.price.primitives import PRICES
 from mmuexp.result.table import LIVE
@@ -89,7 +89,13 @@ def test_the_figures_of_a_row_belong_together(saved):
 def test_the_hosts_prices_are_measured_in_the_same_run(saved):
     host = saved[1]["manifest"]["prices"]["host"]
     assert host["name"] == "now"
-    entries = [*host["prices"].values(), *host["path"].values(), *host["far"].values(), *host["dependent"].values()]
+    entries = [
+        *host["prices"].values(),
+        *host["path"].values(),
+        *host["far"].values(),
+        *host["cold"].values(),
+        *host["dependent"].values(),
+    ]
     assert all(entry["source"].startswith("measured: ") and "spread_ns" in entry for entry in entries)
     assert host["prices"].keys() == {*PRICES, *OPTIONAL}
     assert os.uname().release in host["about"]
@@ -109,8 +115,9 @@ def modelled(spec: str, columns: Columns, mode: str, host: dict) -> float:
             if field != "translate" and not (event == "units8" and field in ("hit", "access")):
                 each += amount * host["prices"][field]["ns"]
         ns += (counts.get(event) or 0) * each
-    beyond = host["far"][strategy.name]["ns"] - host["path"][strategy.name]["ns"]  # what a hit in far code takes more
-    return (ns + (counts["far_accesses"] or 0) * beyond) / counts["accesses"]
+    near, far, cold = (host[group][strategy.name]["ns"] for group in ("path", "far", "cold"))
+    beyond = (counts["far_accesses"] or 0) * (far - near) + (counts["cold_accesses"] or 0) * (cold - far)
+    return (ns + beyond) / counts["accesses"]
 
 
 def test_the_modelled_column_by_hand(saved):
@@ -213,7 +220,7 @@ def test_without_live_nothing_is_compiled_or_measured(cli, trace, monkeypatch):
     saved = json.loads(done.out)
     assert "live" not in saved["manifest"]
     assert not [name for name in saved["columns"] if name.startswith("live")]
-    assert saved["manifest"]["prices"]["host"].keys() == {"name", "about", "prices", "path", "far", "dependent"}
+    assert saved["manifest"]["prices"]["host"].keys() == {"name", "about", "prices", "path", *TIERS, "dependent"}
 
 
 # schemes without an engine

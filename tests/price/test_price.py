@@ -46,6 +46,32 @@ def test_far_code_pays_a_hit_path_of_its_own():
     assert older.ns == 1000 * 0.75 + 5
 
 
+def test_cold_code_pays_a_hit_path_of_its_own_and_is_far_where_that_is_not_known():
+    counts = {"units8": 1000, "far_accesses": 300, "cold_accesses": 100}
+    whole = {"path": {"scheme": 0.75}, "far": {"scheme": 2.0}}
+    cost = price(Scheme(), counts, profile(**whole, cold={"scheme": 8.0}))
+    assert (cost.ns, cost.insns) == (700 * 0.75 + 200 * 2 + 100 * 8, 4000)
+    as_far = price(Scheme(), counts, profile(**whole))
+    assert as_far.ns == 700 * 0.75 + 300 * 2
+    unknown = {**counts, "cold_accesses": None}  # as of results that were counted before this count was
+    assert price(Scheme(), unknown, profile(**whole, cold={"scheme": 8.0})) == as_far
+    line = {f"{name}_{tier}": priced_at(ns, "measured: x") for tier, hit, access in (("far", 0.5, 1), ("cold", 2, 0))
+            for name, ns in (("hit", hit), ("access", access))}  # fmt: skip
+    cost = price(Scheme(), counts, profile(extra=line))
+    assert cost.ns == 700 * (4 * 0.25 + 0.5) + 200 * (4 * 0.5 + 1) + 100 * 4 * 2
+    nobody_counted = {"units8": 1000, "cold_accesses": None}
+    assert price(Scheme(), nobody_counted, profile(extra=line)).ns == 1000 * (
+        4 * (2 * 0.25 + 0.5) / 3 + (2 * 0.5 + 1) / 3
+    )
+
+
+def test_a_profile_without_far_code_can_have_cold():
+    """Then what is far and not cold is near, as it is without either."""
+    counts = {"units8": 1000, "far_accesses": 300, "cold_accesses": 100}
+    cost = price(Scheme(), counts, profile(path={"scheme": 0.75}, cold={"scheme": 8.0}))
+    assert cost.ns == 900 * 0.75 + 100 * 8
+
+
 def test_where_far_code_was_not_counted_two_hits_of_three_are_near():
     """As many as in the loops that were measured before the count was: and the range has both ends."""
     near, far = Price(0.75, "measured: x", 0.5, 1.0), Price(1.5, "measured: x", 1.25, 2.0)
@@ -67,6 +93,10 @@ def test_near_and_far_code_move_a_time_each_by_its_own_range():
         "the hit path of scheme (0.5 to 1 ns)": (-150, 150),
         "the hit path of scheme in far code (1.25 to 2 ns)": (-100, 200),
     }
+    cold = replace(profile(), path={"scheme": near}, far={"scheme": far}, cold={"scheme": far._replace(high_ns=9.5)})
+    moves = price(Scheme(), counts | {"cold_accesses": 100}, cold).moves
+    assert moves["the hit path of scheme in far code (1.25 to 2 ns)"] == (-75, 150)
+    assert moves["the hit path of scheme in cold code (1.25 to 9.5 ns)"] == (-25, 800)
     line = profile(extra={"hit": near, "hit_far": far, "access_far": priced_at(2.0, "measured: x")})
     moves = price(Scheme(), counts, line).moves
     assert moves["hit_far (1.25 to 2 ns, host test)"] == (-400, 800)

@@ -6,7 +6,7 @@ from statistics import median
 import pytest
 from kit.places import ROOT
 
-from mmuexp.price.host import load_profile
+from mmuexp.price.host import TIERS, load_profile
 
 
 def rounds() -> dict[str, list[float]]:
@@ -21,7 +21,7 @@ def test_every_price_is_the_median_of_its_rounds():
     held = dict(profile.prices)
     held |= {
         f"{group}.{name}": price
-        for group in ("path", "far", "dependent")
+        for group in ("path", *TIERS, "dependent")
         for name, price in getattr(profile, group).items()
     }
     assert held.keys() == {name for name in raw if not name.startswith("also.")}

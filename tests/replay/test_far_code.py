@@ -1,4 +1,5 @@
-"""far_accesses: accesses of code that did not run lately. By hand, against the oracle, and cut into parts."""
+"""far_accesses and cold_accesses: accesses of code that did not run lately, or for long. By hand, against the oracle,
+and cut into parts."""
 
 import random
 
@@ -8,8 +9,8 @@ from kit.traces import Row, columns_of, exec_, flush, io_load, load, map_, note,
 from truth.oracle.far import Executions
 
 from mmuexp.analysis.compare import compare, sweep
-from mmuexp.replay.farcode import GENERATION
-from mmuexp.result.table import FAR, rows_of
+from mmuexp.replay.farcode import GENERATION, LONG_GENERATION
+from mmuexp.result.table import COLD, FAR, rows_of
 from mmuexp.trace import TraceWriter
 
 A, B, C, D = (0x1000 * number for number in range(1, 5))
@@ -53,6 +54,40 @@ def test_by_hand(rows, accesses):
     assert far(rows, chunk=1) == accesses
 
 
+def cold(rows: list[Row], mode: str = "user", chunk: int = 1 << 20) -> int | None:
+    return run(rows, "softmmu", mode, chunk=chunk)[COLD]
+
+
+E, F = (A, 128), [(0x10000 * number, 128) for number in range(1, 16)]  # each is a generation
+
+
+@pytest.mark.parametrize(
+    ("rows", "accesses"),
+    [
+        ([load(0x8000)] * 3, None),
+        ([], 0),
+        (blocks((A, 5), (A, 7)), 5),  # the first execution is cold
+        ([load(0x8000), *block(A, 3)], 3),
+        (blocks(E, *F[:6], E), 128 * 7),  # 7 generations are no long one: A is far, and not cold
+        (blocks(E, *F[:7], E), 128 * 8),  # F's seventh ends it: A was executed in the one before
+        (blocks(E, *F[:14], E), 128 * 15),  # one access less, and the second long one would not have ended
+        (blocks(E, *F[:15], E), 128 * 17),  # two long ones ended: A is cold
+        (blocks(*F[:7], (A, 127), (B, 1), *F[7:14], (A, 1)), 128 * 15),  # A is of the first long one's last generation
+        (blocks(*F[:7], (A, 127), (B, 1), *F[7:15], (A, 1)), 128 * 16 + 1),
+        (blocks(E, *F[:6] * 6, *F[6:14], E), 128 * 15),  # what runs again in a long one adds nothing to it
+        (blocks(E, *[(B, 128), (C, 128)] * 40, (A, 9)), 128 * 3),  # a loop of two blocks never ends one, however often
+        (blocks((A, 2000), (B, 2000), (A, 5)), 4005),  # each ends one: two ended between
+        (blocks((A, 2000), (B, 5), (A, 5)), 2005),
+        (blocks((A, 2000), (B, 2000), (C, 2000), (A, 5)), 6005),
+        (blocks((A, 2000), (B, 0), (C, 2000), (D, 2000), (B, 3), (A, 0), (A, 2)), 6005),  # B, 0 is left out
+    ],
+)
+def test_cold_by_hand(rows, accesses):
+    assert LONG_GENERATION == 1024
+    assert cold(rows) == accesses
+    assert cold(rows, chunk=7) == accesses
+
+
 def test_device_memory_is_no_ram():
     rows = [map_(A, 1), map_(0x8000, 2), exec_(A, 16, 4), io_load(0x9000), load(0x8000), io_load(0x9000)]
     assert far(rows, "system") == 1
@@ -80,9 +115,10 @@ def test_any_program_counts_as_the_oracle(seed):
     told = Executions()
     for op, vaddr, _, _, flags, _ in rows:
         told.row(op, vaddr, flags)
-    expected = told.far()
-    assert far(rows) == expected
-    assert far(rows, chunk=rng.randrange(1, 200)) == expected
+    expected = told.far(), told.cold()
+    assert (far(rows), cold(rows)) == expected
+    chunk = rng.randrange(1, 200)
+    assert (far(rows, chunk=chunk), cold(rows, chunk=chunk)) == expected
 
 
 def written(path, rows: list[Row], mode: str = "user") -> str:
@@ -96,7 +132,7 @@ def test_parts_of_a_trace_add_up(tmp_path):
     rows = random_trace(5, 4000, "user")
     path = written(tmp_path / "t.arrow", rows)
     whole = rows_of(compare(path, ["softmmu", "map-block"]).frame)
-    assert {row[FAR] for row in whole} == {far(rows)}
+    assert {(row[FAR], row[COLD]) for row in whole} == {(far(rows), cold(rows))}
     begin = rows_of(compare(written(tmp_path / "b.arrow", rows[:1500]), ["softmmu"]).frame)[0][FAR]
     (rest,) = rows_of(compare(path, ["softmmu"], warmup=1500).frame)
     assert rest[FAR] == whole[0][FAR] - begin

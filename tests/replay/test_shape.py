@@ -68,6 +68,7 @@ def test_every_shape_count_by_hand():
         "wide_units8": 8 + 1,
         "ram_misaligned_units8": 1,
         "far_accesses": 7,  # each block is executed once
+        "cold_accesses": 7,
     }
 
 
@@ -121,7 +122,7 @@ def closed_form(c: Columns) -> dict[str, int]:
         "ram_cross_loads": (ram & cross & (op == 0)).sum(), "ram_cross_stores": (ram & cross & (op == 1)).sum(),
         "ram_cross_store_bytes": size[ram & cross & (op == 1)].sum(), "units8": units[ram].sum(),
         "wide_units8": units[ram & (size > 4)].sum(), "ram_misaligned_units8": units[ram & odd & ~cross].sum(),
-        "far_accesses": executions.far(),
+        "far_accesses": executions.far(), "cold_accesses": executions.cold(),
     }  # fmt: skip
 
 

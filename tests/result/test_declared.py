@@ -27,7 +27,7 @@ SIZES += ["slow_misaligned", "cross_insns", "cross_ns", "cross_kernel_ns"]
 CODE = ["execs", "guest_insns", "translations", "translated_insns"]
 CODE += ["protects", "faults_code", "slow_code", "code_list_walks"]
 TRANSLATOR = ["translate_insns", "translate_ns", "retranslate_ns"]
-TRANSLATOR += ["blocks_dropped", "retranslated_insns", "far_accesses"]
+TRANSLATOR += ["blocks_dropped", "retranslated_insns", "far_accesses", "cold_accesses"]
 STORES = ["smc_stores", "code_page_data_stores"]
 QEMU10 = ["code_fetches", "code_fills", "scanned_entries"]
 EMPTY = {
@@ -196,7 +196,7 @@ def test_windows_are_empty_where_the_total_is(traces):
     assert len(frame[frame["strategy"] == "map-block"]) == 3
     assert frame["page_cross"].isna().all() and frame["smc_stores"].isna().all() and frame["execs"].sum() == 1
     half = compare(traces["code"], "softmmu").manifest["second_half"]
-    assert not {"translated_insns", "slow_code", "far_accesses"} & half[0]["counts"].keys()
+    assert not {"translated_insns", "slow_code", "far_accesses", "cold_accesses"} & half[0]["counts"].keys()
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,12 @@ _SHAPE = [
 _SHAPE_COUNTS = dict(
     rows=17, accesses=9, loads=6, stores=3, execs=2, guest_insns=12, misaligned=4, page_cross=2, io_accesses=2,
     flushes=1, page_flushes=1, pages=2, mode_switches=4, far_accesses=4,
+    cold_accesses=4,
 )  # fmt: skip
 _SHAPE_WHY = """rows: all, the annotation and the MAPs too. Misaligned: 0x1102, 0x1ffe, IO 0x9ffe, and 0x1020 for 64
 bytes; 0x1101 has 3 bytes, no power of two. Crossing: 0x1ffe and IO 0x9ffe. Pages: 1 and 2, IO page 9 is none.
 Privilege U K K U K(IO) U(IO) U U U: 4 changes, the EXEC row in ring 0 is no access. Instructions: 5 + 7.
-Far: the 4 RAM accesses of the block's first execution; at its second it is near.
+Far, and cold: the 4 RAM accesses of the block's first execution; at its second it is near.
 Stores at 0x1102 and 0x1020 lie on a code page, beside the block of 16 bytes: """
 
 _KEPT = (

@@ -46,7 +46,7 @@ CASES = [
         _case("64 bits: pages whose low 32 bits are alike", spec, [load(0x5000), load(0x1_0000_5000),
               load(UPPER + 0x5000)], "Three pages.", pages=3),
         _case("64 bits: blocks whose low 32 bits are alike", spec, _TWINS, "Two blocks, each executed for the first "
-              "time.", translations=2, far_accesses=2),
+              "time.", translations=2, far_accesses=2, cold_accesses=2),
     )
 ] + [
     _bits("the last page of the lower half", 48, [load(LOWER_END - 4), store(UPPER), load(WORD - 4)], "Bits 63 to 47 "

@@ -46,6 +46,12 @@ void *zeroed(size_t bytes)
     return memory;
 }
 
+static void make_room_for_blocks(void)
+{
+    if (!block)
+        block = zeroed((size_t)MAX_BLOCKS * sizeof *block);
+}
+
 bool is_code_page(uint32_t frame)
 {
     return page_list[frame];
@@ -54,6 +60,19 @@ bool is_code_page(uint32_t frame)
 void touch_code_tables(uint32_t frame)
 {
     touch(&page_list[frame]);
+    touch(&quiet_stores[frame]);
+    touch(&bitmap_of[frame]);
+}
+
+/* Those of so many blocks, once: what is touched again and again pushes out what the guest has in the caches. */
+void touch_block_tables(uint32_t blocks)
+{
+    static uint32_t touched;
+    for (size_t at = 0; at < BUCKETS && !touched; at += PAGE_BYTES / sizeof *bucket)
+        touch(&bucket[at]);
+    make_room_for_blocks();
+    for (; touched <= blocks && touched < MAX_BLOCKS; touched += PAGE_BYTES / sizeof *block)
+        touch(&block[touched]);
 }
 
 static uint32_t bucket_of(uint64_t start, uint32_t size)
@@ -228,8 +247,7 @@ uint32_t block_of(uint64_t start, uint32_t size, int32_t second)
         number = block[number].in_bucket;
     if (number)
         return number;
-    if (!block)
-        block = zeroed((size_t)MAX_BLOCKS * sizeof *block);
+    make_room_for_blocks();
     if ((number = used++) >= MAX_BLOCKS)
         fail("more than %d different blocks are translated", MAX_BLOCKS);
     block[number] = (struct block){.start = start, .second = second, .size = size, .in_bucket = *head, .dropped = true};

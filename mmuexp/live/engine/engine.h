@@ -219,6 +219,7 @@ static inline struct entered *entered_at(uint64_t vaddr)
 bool is_code_page(uint32_t frame);
 void *zeroed(size_t bytes); /* of address space; the host gives pages as they are touched */
 void touch_code_tables(uint32_t frame);
+void touch_block_tables(uint32_t blocks);
 uint32_t block_of(uint64_t start, uint32_t size, int32_t second); /* its number, given now if it had none */
 uint32_t execute_block(uint64_t vaddr, uint32_t size, uint32_t insns);
 bool drop_block(uint32_t number); /* false: it was not there */

@@ -178,7 +178,7 @@ void populate(uint32_t n)
         uint32_t frame;
         if (system_mode && rows.op[i] == OP_MAP)
             frame = frame_of_map(rows.page[i]);
-        else if (system_mode || rows.op[i] > OP_STORE)
+        else if (system_mode || rows.op[i] > OP_EXEC)
             continue;
         else
             frame = page_number(page);

@@ -59,6 +59,7 @@ static uint32_t *runs_of;                /* a block: the first */
 static uint32_t leave_at[KINDS][LEAVES]; /* behind each jump out of the path, from its begin; 0: no more */
 static struct run *runs;
 static uint32_t run_count = 1, bucket[BUCKETS], instances, cursor;
+static uint32_t blocks_at_most; /* as many as codes that begin with one, were none of them entered elsewhere */
 static struct instance *instance;
 static const uint8_t **target;    /* of each instance: the list */
 static const column_t *addresses; /* of the rows, as the fast path takes them */
@@ -323,6 +324,8 @@ static uint32_t find_run(const struct key *key)
     struct run *run = &runs[run_count];
     run->key = *key;
     run->next = *head;
+    if (key->size)
+        touch_block_tables(++blocks_at_most);
     translate(run);
     link_to_block(run);
     return *head = run_count++;

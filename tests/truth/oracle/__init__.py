@@ -55,7 +55,7 @@ _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross
     faults_softmmu tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses translations
     translated_insns smc_stores code_page_data_stores protects maps unmaps host_calls evictions peak_mappings
     table_bytes table_lines reserved_bytes blocks_dropped retranslated_insns
-    far_accesses table_resident_bytes"""
+    far_accesses table_resident_bytes cold_accesses"""
 COLUMNS = _COLUMNS.split()
 
 
@@ -106,7 +106,7 @@ def run(rows: Iterable[tuple[int, ...]], spec: str, mode: str, trace_bits: int =
         scheme.row_done()
         executions.row(row[0], row[1], row[4])
         n["rows"] += 1
-    n["far_accesses"] = executions.far()
+    n["far_accesses"], n["cold_accesses"] = executions.far(), executions.cold()
     n["pages"] = len(guest.data_pages)
     n.update(scheme.totals())
     empty = [*_file(parse(spec)[0]).EMPTY, *getattr(scheme, "lacks", ())]
