@@ -15,6 +15,7 @@ from mmuexp.events import WALK_LEVELS
 from mmuexp.progress import Progress, part_of
 from mmuexp.result.declared import CODE_PAGE_STORES, NONE, UNKNOWN, Declared
 from mmuexp.result.table import RESIDENT, SIZES, complete_counts
+from mmuexp.runtime.memory import give_back_what_is_free
 from mmuexp.runtime.threads import Threads
 
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
@@ -197,6 +198,9 @@ class _Pass:
         now = time.monotonic()
         if now > self._asked + ASK_SECONDS:
             self._asked, self._grown_bytes = now, resident_bytes() - self._resident_bytes
+            if self._grown_bytes > SCHEMES_BYTES:  # a scheme that waits loses all that it did
+                give_back_what_is_free()
+                self._grown_bytes = resident_bytes() - self._resident_bytes
         return self._grown_bytes <= SCHEMES_BYTES
 
     def _wait(self, fed: "_Fed") -> None:
