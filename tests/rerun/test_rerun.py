@@ -187,7 +187,7 @@ def test_several_commands_are_several_tables(cli, folder):
     done = cli("rerun", "mine")
     assert done.code == 0, done.err
     assert {"now.csv", "old.csv", "old.csv.manifest.json"} <= {path.name for path in folder.iterdir()}
-    ns = [float(next(csv.DictReader((folder / f"{name}.csv").open()))["hit_ns"]) for name in ("now", "old")]
+    ns = [float(next(csv.DictReader((folder / f"{name}.csv").open()))["handler_ns"]) for name in ("now", "old")]
     assert ns[0] < ns[1]
     assert "[old.csv](old.csv)" in (folder / "report.md").read_text()
     assert cli("rerun", "mine", "--check").code == 0
