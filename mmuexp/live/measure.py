@@ -1,12 +1,13 @@
 """Measures what translation costs on this processor: each scheme's engine beside a loop without translation.
 
-Every engine runs the same rows in turn, some 2**18 at a time, the bare loop among them, and its time is subtracted:
-what is left is translation, with its helpers, faults and host calls. A run over the trace is a round; the figure is the
+Every engine runs the same rows in turn, a batch at a time, the bare loop among them, and its time is subtracted: what
+is left is translation, with its helpers, faults and host calls. A run over the trace is a round; the figure is the
 median of the rounds. Rounds are added until every two schemes are told apart, or the time that is allowed has passed.
 
 Three things keep the noise of a shared machine out. Times are processor time, so that what else the machine does is not
-in them. All engines run on one processor, in short turns, so that a slow moment meets them all. And schemes are told
-apart by the differences between them round by round, in which the bare loop and what all share is not.
+in them. All engines run on one processor, in turns of some milliseconds, so that a slow moment meets them all; in
+shorter ones much of what is measured is how caches fill anew, which other engines used. And schemes are told apart by
+the differences between them round by round, in which the bare loop and what all share is not.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ from mmuexp.strategy import Strategy
 
 SECONDS = 10.0  # of one trace, unless the caller says otherwise
 LEAST_ROUNDS = 7  # before anything is told apart
-TURN_ROWS = 1 << 18  # of one engine: a shorter turn measures how caches fill anew, a longer one lets noise meet one
 UNCERTAIN = 20  # the median lies outside its interval once in so many cases at most
 
 
@@ -181,6 +181,6 @@ def _turns(trace: Any, survey: Survey, warmup: int) -> Iterator[Columns]:
         rows = len(columns.op)
         cold = min(max(0, warmup - done), rows)
         for first, last in ((0, cold), (cold, rows)):
-            for start in range(first, last, TURN_ROWS):
-                yield Columns(*(column[start : min(start + TURN_ROWS, last)] for column in columns))
+            if first < last:
+                yield Columns(*(column[first:last] for column in columns))
         done += rows

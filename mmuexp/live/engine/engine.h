@@ -296,6 +296,7 @@ void check_mappings(void); /* against the kernel's own list */
 
 /* fault.c */
 void fault_start(void);
+void wake_kernel(void);
 void fault_counted(enum counter cause, const struct row *row, uint64_t vaddr);
 void complete(const struct row *row, long long *registers);           /* the access is done: go on behind it */
 void complete_and_leave(const struct row *row, long long *registers); /* and the loop ends behind this row */

@@ -18,7 +18,7 @@
 #define MADV_POPULATE_READ 22 /* Linux 5.14 */
 #endif
 
-enum { STACK_BYTES = 64 << 10, MOST_FAULTS_OF_A_ROW = 8 };
+enum { STACK_BYTES = 64 << 10, MOST_FAULTS_OF_A_ROW = 8, WAKING_FAULTS = 4 };
 
 static struct {
     uint64_t row;
@@ -43,8 +43,12 @@ static uint64_t end_of_path(const long long *registers, uint64_t *leave)
     return path ? path->end : translated_end(registers[REG_RIP], registers[REG_RBX], registers[REG_R12], leave);
 }
 
+static volatile bool waking;
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
+    if (waking)
+        return;
     long long *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
     struct row row;
     uint64_t leave;
@@ -78,6 +82,27 @@ void fault_start(void)
     extern const uint8_t __executable_start[], __etext[];
     uintptr_t begin = (uintptr_t)__executable_start & ~(uintptr_t)PAGE_MASK;
     madvise((void *)begin, (uintptr_t)__etext - begin, MADV_POPULATE_READ); /* the handler's code; older hosts refuse */
+}
+
+/*
+ * Other engines had the processor since the last chunk. An emulator that goes on running finds what a fault needs of the
+ * kernel in the caches, so it is brought there before the clock runs.
+ */
+void wake_kernel(void)
+{
+    static uint8_t *scratch;
+    if (!scratch)
+        scratch = zeroed(PAGE_BYTES);
+    for (unsigned i = 0; i < WAKING_FAULTS; i++) {
+        waking = true;
+        raise(SIGSEGV);
+        waking = false;
+        if (mmap(scratch, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, ram_fd, 0) == MAP_FAILED)
+            fail("no page for the kernel to wake by: %m");
+        touch(scratch);
+        if (mprotect(scratch, PAGE_BYTES, PROT_READ))
+            fail("mprotect: %m");
+    }
 }
 
 /* One fault, of one cause: counted, and written down. */

@@ -96,6 +96,7 @@ static void replay(uint32_t n)
     if (!checked) {
         populate(n);
         plan_runs(n);
+        wake_kernel();
     }
     uint64_t began = now_ns();
     while (row_at < n) {
