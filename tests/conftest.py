@@ -6,9 +6,9 @@ import signal
 
 import pytest
 from kit.cli import bundled, cli, folder, trace
-from kit.compiling import compiled_once
+from kit.compiling import compiled_once, plain_python
 
-__all__ = ["bundled", "cli", "compiled_once", "folder", "trace"]
+__all__ = ["bundled", "cli", "compiled_once", "folder", "plain_python", "trace"]
 
 gc.disable()  # until all is loaded, of which nothing goes away
 

@@ -1,6 +1,7 @@
 """Machine code that several workers want is compiled by one of them; the others wait for it, and load it.
 
-Where none is kept yet, as in CI, the loop of a scheme takes some seconds, and what surveys a trace as many again.
+Where none is kept yet, as in CI, the loop of a scheme takes some seconds, and what surveys a trace as many again. That
+of somebody's file is never kept: a test of few rows, for which machine code says nothing, asks for `plain_python`.
 """
 
 import fcntl
@@ -33,6 +34,18 @@ def compiled_once(request, tmp_path_factory):
         if [Path(arg).name for arg in request.config.args] == [TESTS.name]:
             _share_the_loops(int(worker.removeprefix("gw")))
         yield
+
+
+@pytest.fixture
+def plain_python(monkeypatch):
+    """Schemes from files, and the replay loop around them, are not compiled."""
+    import numpy as np
+
+    from mmuexp.strategy.bounds import interpreted
+
+    monkeypatch.setattr("mmuexp.replay.compiled.has_passed", lambda _: False)
+    wrapping = np.errstate(all="ignore")  # integers are to wrap round, as compiled ones do
+    monkeypatch.setattr("mmuexp.replay.compiled.with_bounds", lambda loop, **_: wrapping(interpreted(loop)))
 
 
 def _share_the_loops(worker: int) -> None:

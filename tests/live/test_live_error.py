@@ -6,6 +6,7 @@ where magnitudes are wrong, and where the clock puts another scheme before the m
 """
 
 import warnings
+from pathlib import Path
 
 import pytest
 from kit.places import TRACES
@@ -52,12 +53,13 @@ def contradicted(rows: list[dict]) -> list[str]:
 def test_the_error_of_the_model_on_ten_recordings():
     head = ("trace", "scheme", "live", "low to high", "model", "error")
     lines = ["", "{:13} {:30} {:>7} {:>16} {:>7} {:>7}   ns per access".format(*head)]
-    found, off = {}, set()
-    for name in RECORDINGS:
-        rows = rows_of(compare(str(TRACES / f"{name}.arrow"), live=True, seconds=SECONDS).frame)
-        found[name] = rows
-        lines += [line(name, row) for row in rows]
-        off |= {name for row in rows if not within_tolerance(row)}
+    found, off = {name: [] for name in RECORDINGS}, set()
+    paths = [str(TRACES / f"{name}.arrow") for name in RECORDINGS]
+    for row in rows_of(compare(paths, live=True, seconds=SECONDS).frame):
+        name = Path(row["trace"]).stem
+        found[name].append(row)
+        lines.append(line(name, row))
+        off |= set() if within_tolerance(row) else {name}
     lines.append(
         f"every scheme within {TOLERANCE:.0%} or {TOLERANCE_NS} ns: {len(RECORDINGS) - len(off)} of {len(RECORDINGS)}"
         f" recordings{'' if not off else '; not ' + ', '.join(sorted(off))}"

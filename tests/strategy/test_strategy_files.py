@@ -57,16 +57,13 @@ def test_a_wrong_settled_is_found():
     assert "Traceback" not in done.stdout + done.stderr
 
 
-@pytest.mark.long
-def test_a_protect_that_takes_a_neighbour_away_is_found():
+def test_a_protect_that_takes_a_neighbour_away_is_found(plain_python):
     (cls,) = strategies_of_file(FILES / "wrong_protect.py")
     with pytest.raises(Broken, match=r"user mode.*wrong SETTLED or LOST.*tlb_fills is.*unsettle\(e, page\)"):
         filter_does_not_matter(cls())
 
 
-@pytest.mark.long
-def test_a_flush_that_unmaps_nothing_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmuexp.replay.compiled.with_bounds", lambda loop, **_: loop)  # which take longest to compile
+def test_a_flush_that_unmaps_nothing_is_found(tmp_path, plain_python):
     text = (ROOT / "strategies" / "map_block.py").read_text()
     begin, end = text.index("    unmap_all(s.reserve, e, n)\n"), text.index("    s.control[USED] = 0\n")
     (tmp_path / "leaky.py").write_text(text[:begin] + text[end:].replace('name = "map-block"', 'name = "leaky"'))

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from kit.places import HONEST_FILE, TRACES
+from kit.places import HONEST_FILE
+from kit.traces import exec_, load, write_trace
 
 from mmuexp.contract.rules import check
 from mmuexp.errors import MmuexpError, UsageError
@@ -49,12 +50,11 @@ def test_a_cost_below_nothing_is_refused(tmp_path):
         strategies_of_file(honest_but(tmp_path, "Cost(insn=1,", "Cost(insn=-1,"))
 
 
-@pytest.mark.long
-def test_a_scheme_that_counts_backwards_is_refused(tmp_path, cli):
+def test_a_scheme_that_counts_backwards_is_refused(tmp_path, cli, plain_python):
     """compare names the scheme and the counter, and writes nothing."""
     file = honest_but(tmp_path, "n[Event.TLB_FILLS] += 1", "n[Event.TLB_FILLS] -= 1")
-    trace = TRACES / "ownpage.arrow"
-    for words in ([], ["--every", "5000"]):
+    trace = write_trace(tmp_path / "one_page.arrow", [exec_(0x40000), load(0x10000)], rows=1000)
+    for words in ([], ["--every", "500"]):
         done = cli("compare", trace, "-s", file, *words, "-o", tmp_path / "out.csv")
         assert (done.code, done.out) == (1, "")
         assert done.err.startswith("mmuexp: honest: counts -1 tlb_fills, less than nothing; its kernels miscount")

@@ -20,6 +20,7 @@ from mmuexp.native.jitcache import Guarded
 from mmuexp.strategy.bounds import has_passed, remember_passed
 from mmuexp.strategy.mistakes import blocks_of, conflict_of
 from mmuexp.strategy.registry import parse_spec, strategies_of_file, strategy_class
+from mmuexp.trace.rewrite import slice_trace
 
 TRACE = TRACES / "crossing.arrow"
 HONEST = (HONEST_FILE).read_text()
@@ -103,32 +104,40 @@ def test_a_file_that_leaves_while_it_is_imported_has_failed(tmp_path, cli):
         assert "own.py:3: cannot be imported: SystemExit: 0" in done.err
 
 
-def run(file: Path, *words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "mmuexp", "compare", str(TRACE), "-s", str(file), *words]
-    return subprocess.run(command, capture_output=True, text=True)
+# What a kernel does wrongly, of which one is chosen by a parameter: they are compiled at once.
+WRONG = {
+    "written": ("s.only[10**7] = row.page", "IndexError: index "),
+    "far from the array": ("s.only[row.page << 20] = 1", "IndexError: index "),
+    "through a word of the emulator": ("unsettle(e, row.page + (1 << 28))", "IndexError: index "),
+    "after a thousand rows": ("if n[Event.TLB_FILLS] == 1000: raise ValueError('x')", "ValueError: x"),
+}
+
+
+@pytest.fixture(scope="module")
+def wrong_kernel(tmp_path_factory) -> Path:
+    lines = [line for line, _ in WRONG.values()]
+    each = [f"        if s.only[1] == {at}:\n            {line}\n" for at, line in enumerate(lines)]
+    choice = f'    wrong: int = param(0, minimum=0, maximum={len(WRONG) - 1}, help="which of them")\n\n    def state'
+    return honest_but(
+        tmp_path_factory.mktemp("wrong"),
+        (TOUCH, TOUCH + "".join(each)),
+        ("from mmuexp.strategy", "from mmuexp.emulator.state import unsettle\nfrom mmuexp.strategy"),
+        ("nothing\n\n", "nothing, param\n\n"),
+        (STATE, "return State(np.array([-1, self.wrong]))"),
+        ("    def state", choice),
+    )
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    ("changes", "place"),
-    [
-        ([(TOUCH, "        s.only[10**7] = row.page\n")], "10**7"),
-        ([(TOUCH, "        s.only[0] = row.page\n        s.only[row.page << 20] = 1\n")], "<< 20"),
-        (
-            [(TOUCH, TOUCH + "        unsettle(e, row.page + (1 << 28))\n"),
-             ("from mmuexp.strategy", "from mmuexp.emulator.state import unsettle\nfrom mmuexp.strategy")],
-            "unsettle(e,",
-        ),
-    ],
-    ids=["written", "far from the array", "through a word of the emulator"],
-)  # fmt: skip
-def test_an_index_out_of_range_is_one_line(tmp_path, changes, place):
-    file = honest_but(tmp_path, *changes)
-    done = run(file)
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = (one for one in done.stderr.splitlines() if "compiling" not in one)
-    assert f"{file}:{line_with(file, place)}: strategy honest: IndexError: index " in line
-    assert "out of bounds" in line
+@pytest.mark.parametrize("case", WRONG)
+def test_what_a_compiled_kernel_does_wrongly_is_one_line(wrong_kernel, cli, case):
+    """Compiled with bounds checks: nothing is overwritten. And it is not called again where it raised."""
+    line, said = WRONG[case]
+    done = cli("compare", TRACE, "-s", f"{wrong_kernel},wrong={list(WRONG).index(case)}", "--format", "csv")
+    assert (done.code, done.out) == (1, "")
+    (told,) = (one for one in done.err.splitlines() if "compiling" not in one)
+    assert f"{wrong_kernel}:{line_with(wrong_kernel, line)}: strategy honest: {said}" in told
+    assert "out of bounds" in told or "Value" in said
 
 
 ANSWERS = {  # what every way through the kernel returns, and how it is told
@@ -165,16 +174,6 @@ def test_a_reason_that_is_no_text_and_blocks_that_are_no_numbers_are_the_schemes
         (scheme,) = strategies_of_file(honest_but(tmp_path, ("    def state", new), name=f"{at}.py"))
         with pytest.raises(MmuexpError, match=f"strategy honest: .*{told}"):
             blocks_of(scheme(), vaddrs)
-
-
-@pytest.mark.long
-def test_a_kernel_that_raises_is_not_called_again(tmp_path):
-    file = honest_but(
-        tmp_path, (TOUCH, TOUCH + "        if n[Event.TLB_FILLS] == 1000:\n            raise ValueError('x')\n")
-    )
-    done = run(file, "--format", "csv")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert f"{file}:{line_with(file, 'raise ')}: strategy honest: ValueError: x" in done.stderr
 
 
 def test_what_runs_is_called_once_and_loading_is_tried_again():
@@ -236,22 +235,22 @@ def test_files_of_one_name_in_two_folders_are_two_sources(tmp_path, monkeypatch)
     assert [has_passed(cls) for cls in classes] == [False, True]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", ["flush", "flush_page"])
-def test_a_flush_that_does_nothing_is_found(tmp_path, name):
+def test_a_flush_that_does_nothing_is_found(tmp_path, plain_python, name):
     file = honest_but(tmp_path, (f"{name}={name}", f"{name}=nothing"))
     (cls,) = strategies_of_file(file)
     with pytest.raises(Broken, match=f"after {name.upper()} counts nothing; look at its kernel {name}:"):
         flushes_drop(cls())
 
 
-@pytest.mark.long
-def test_a_recording_is_checked_on_too():
+def test_a_recording_is_checked_on_too(tmp_path, plain_python):
+    path = str(tmp_path / "piece.arrow")
+    slice_trace(TRACE, 0, 2000, path)
     (cls,) = strategies_of_file(HONEST_FILE)
-    keeps_it_on(str(TRACE), cls())
+    keeps_it_on(path, cls())
     (cls,) = strategies_of_file(TESTS / "kit" / "strategy_files" / "wrong_settled.py")
-    with pytest.raises(Broken, match=re.escape(f"{TRACE}, with and without the filter")):
-        keeps_it_on(str(TRACE), cls())
+    with pytest.raises(Broken, match=re.escape(f"{path}, with and without the filter")):
+        keeps_it_on(path, cls())
 
 
 def test_a_recording_that_is_not_there_is_told_before_the_checks(cli):
