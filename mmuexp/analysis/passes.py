@@ -15,7 +15,7 @@ from mmuexp.events import WALK_LEVELS
 from mmuexp.progress import Progress, part_of
 from mmuexp.result.declared import CODE_PAGE_STORES, NONE, UNKNOWN, Declared
 from mmuexp.result.table import RESIDENT, SIZES, complete_counts
-from mmuexp.runtime.memory import give_back_what_is_free
+from mmuexp.runtime.memory import give_back_what_is_free, tune_malloc
 from mmuexp.runtime.threads import Threads
 
 LeaveOut = Callable[[Any, SchemeStopped], bool]  # (strategy, the row that it cannot serve): may the others go on?
@@ -105,6 +105,7 @@ def run_passes(
     sizes of tables stand in the first window, where they are set aside. A warm-up is taken off in the same way, but for
     TOTALS: they are those of the whole trace.
     """
+    tune_malloc()  # the command did, who calls the Python interface did not
     left, passes = list(strategies), 0
     while left:
         one = _Pass(trace, left, label, jobs or cores(), leave_out)

@@ -121,9 +121,9 @@ def group() -> None:
       mmuexp compare
       mmuexp sweep MAP_BLOCK_BITS
     """
-    from mmuexp.runtime.memory import give_back_large_arrays
+    from mmuexp.runtime.memory import tune_malloc
 
-    give_back_large_arrays()
+    tune_malloc()
 
 
 def _one_line(error: BaseException) -> str:
