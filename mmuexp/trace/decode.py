@@ -249,8 +249,8 @@ class Decoder:
         return [np.frombuffer(part, column.kind, batch.rows) for part, column in zip(data, self.columns, strict=True)]
 
     def _decoded(self, batch: Batch) -> pa.RecordBatch:
-        stored = bytearray(layout.pread(self.fd, batch.end - batch.start, batch.start))  # kernels take it as their own
-        # Arrow's own pool keeps tens of megabytes of what is given back to it
+        stored = layout.pread(self.fd, batch.end - batch.start, batch.start)
+        # a bytearray, which kernels take as their own; Arrow's own pool keeps tens of megabytes of what is given back
         with pa.ipc.open_stream(self._head + stored, memory_pool=pa.system_memory_pool()) as stream:
             return stream.read_next_batch()
 

@@ -73,11 +73,12 @@ class Unpacker:
         if len(run) % 2 or len(far) % self._dtype.itemsize or (len(near) and near[-1] > 127):
             raise Broken("a stream ends within a value")
         run, far = run.view("<u2"), far.view(self._dtype)
-        numbers = np.empty(np.count_nonzero(near < 128) + 1, self._dtype)  # the last says nothing
-        if not _unpacked(near, far, numbers):
+        numbers = np.empty(len(near) + 1, self._dtype)
+        count = _unpacked(near, far, numbers)
+        if count < 0:
             raise Broken("the differences of addresses make no sense")
-        definition = _Definitions(definitions, new, int(np.count_nonzero(run == OTHER)))
-        others, steps = definition.others(numbers)
+        definition = _Definitions(definitions, new, len(run) - int(np.count_nonzero(run)))
+        others, steps = definition.others(numbers[: count + 1])  # the last says nothing
         shapes = self._shapes = definition.added_to(self._shapes)
         self._sites = Sites(*map(np.concatenate, zip(self._sites, definition.sites, strict=True)))
         counts = np.diff(shapes.first_site).astype(np.uint64)
@@ -136,9 +137,10 @@ class _Definitions:
         ends = np.concatenate([[0], self._size[self._block]])[:blocks].astype(dtype)
         self._vaddr = np.cumsum(steps + ends, dtype=dtype)
         vaddr, page = np.cumsum(vaddr, dtype=dtype), np.cumsum(page, dtype=dtype)
-        if ((page == 0) & ((op <= Op.STORE) | (op == Op.EXEC) & (size != 0))).any():
+        odd = np.flatnonzero(op <= Op.EXEC)
+        if ((page[odd] == 0) & ((op[odd] != Op.EXEC) | (size[odd] != 0))).any():
             raise Broken("a row of a block stands beside the blocks")
-        return Columns(*map(np.array, (vaddr, page, size, insns, op, flags))), rest  # to write to, as a builder's are
+        return Columns(vaddr, page, size, *map(np.array, (insns, op, flags))), rest  # to write to, as a builder's are
 
     def added_to(self, known: Shapes) -> Shapes:
         vaddr = np.zeros(len(self._size), np.uint64)
@@ -197,11 +199,11 @@ def _pack(numbers: np.ndarray, near: np.ndarray, far: np.ndarray) -> tuple[Numbe
 
 @guarded()
 @kept
-def _unpacked(near: np.ndarray, far: np.ndarray, numbers: np.ndarray) -> bool:
-    """Read as many differences as there are bytes below 128, the last byte one of them; `numbers` has room for one
-    more. False where they make no sense."""
-    at, f, most, before = U(0), U(0), U(len(far)), U(0)
-    for k in range(U(len(numbers) - 1)):
+def _unpacked(near: np.ndarray, far: np.ndarray, numbers: np.ndarray) -> Number:
+    """Read the differences, each of which ends with a byte below 128, as the last byte is. Returns how many there are,
+    -1 where they make no sense."""
+    at, k, f, end, most, before = U(0), U(0), U(0), U(len(near)), U(len(far)), U(0)
+    while at < end:
         told = U(near[at])
         at += U(1)
         if told >= 128:
@@ -212,7 +214,7 @@ def _unpacked(near: np.ndarray, far: np.ndarray, numbers: np.ndarray) -> bool:
                 byte = U(near[at])
                 at += U(1)
                 if byte >= 128:
-                    return False
+                    return np.int64(-1)
                 told |= byte << U(14)
         if told >= PLAIN:
             told -= U(PLAIN)
@@ -221,11 +223,12 @@ def _unpacked(near: np.ndarray, far: np.ndarray, numbers: np.ndarray) -> bool:
             before = U(0) - before
         elif told == FAR:
             if f == most:
-                return False
+                return np.int64(-1)
             before = U(far[f])
             f += U(1)
         numbers[k] = before
-    return f == most
+        k += U(1)
+    return np.int64(k) if f == most else np.int64(-1)
 
 
 @guarded()
