@@ -103,9 +103,8 @@ def own(tmp_path, line: str) -> str:
     return str(tmp_path / "own.py")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("unit", "larger"), [("entries", "48"), ("log2 entries", "7")])
-def test_somebodys_scheme_says_what_helps(wide, tmp_path, unit, larger):
+def test_somebodys_scheme_says_what_helps(wide, tmp_path, unit, larger, plain_python):
     """A count with a price of its own: tlb_fills."""
     spec = own(tmp_path, f'minimum=1, maximum=100, unit="{unit}", helps="tlb_fills"')
     (one,) = told(wide, spec).values()

@@ -236,7 +236,7 @@ def mmuexp(*argv) -> subprocess.CompletedProcess:
 @pytest.mark.long
 def test_one_that_has_no_engine_is_said_and_the_others_are_measured(trace, tmp_path, cli):
     file = tmp_path / "result.json"
-    done = mmuexp("compare", "--live", "--rounds", "1", trace, "-o", file)
+    done = mmuexp("compare", "--live", "--rounds", "1", "--host", DEFAULT, trace, "-o", file)
     assert done.returncode == 0, done.stderr
     said, wrote = done.stderr.splitlines()
     why = "it has no live engine: there is no mmuexp_victim.c beside mmuexp_victim.py"
@@ -251,8 +251,7 @@ def test_one_that_has_no_engine_is_said_and_the_others_are_measured(trace, tmp_p
     assert "softmmu-large is not measured" in cli.out
 
 
-@pytest.mark.long
-def test_a_file_of_ones_own_beside_one_of_ours(cli, trace, known):
+def test_a_file_of_ones_own_beside_one_of_ours(cli, trace, known, plain_python):
     file = PACKAGES / "mmuexp_victim.py"
     done = cli("compare", "--live", "--rounds", "1", trace, "-s", file, "-s", "map-block", "--format", "csv")
     assert done.code == 0

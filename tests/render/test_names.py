@@ -81,7 +81,7 @@ def test_every_command_takes_every_name(there, cli, raw):
 
 
 @pytest.mark.long
-def test_a_scheme_of_such_a_name_is_replayed(there, cli):
+def test_a_scheme_of_such_a_name_is_compiled_and_replayed(there, cli):
     scheme = "./" + os.fsdecode(b"".join(NAMES)) + ".py"
     shutil.copy(HONEST_FILE, scheme)
     clean(cli("compare", TRACES / "smc.arrow", "-s", scheme, "-o", "a.json"))

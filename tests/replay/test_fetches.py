@@ -121,9 +121,8 @@ class Told(Strategy):
         return State(np.zeros(6, np.int64))
 
 
-@pytest.mark.long  # the scheme compiles for seconds
 @pytest.mark.parametrize("filtered", [True, False])
-def test_a_scheme_is_told_of_blocks_and_of_pages(filtered):
+def test_a_scheme_is_told_of_blocks_and_of_pages(filtered, plain_python):
     pages = [map_(0x1000, 1), map_(0x2000, 2), map_(0x1000, 1)]
     looks = [load(0x1000, flags=0)] * 5
     rows = [*pages, *looks, exec_(0x1010, flags=0), *looks, exec_(0x1FF8, flags=0), *looks, exec_(0x2010, flags=0)]

@@ -66,8 +66,7 @@ def test_a_sweep_over_load_addresses_is_one_too(cli, folder):
     assert "\n60\n" in (folder / "report.md").read_text()  # 256 pages apart they are one region, and always meet
 
 
-@pytest.mark.long
-def test_a_scheme_from_a_file_is_called_by_its_name(cli, folder):
+def test_a_scheme_from_a_file_is_called_by_its_name(cli, folder, plain_python):
     (folder / "own.py").write_text(OWN_SCHEME)
     text = """
 question = "?"

@@ -110,8 +110,7 @@ def test_the_command(cli, trace, tmp_path):
     assert "--host or --price" in cli.err
 
 
-@pytest.mark.long
-def test_a_scheme_of_ones_own(cli, trace, tmp_path):
+def test_a_scheme_of_ones_own(cli, trace, tmp_path, plain_python):
     (tmp_path / "own.py").write_text(OWN_SCHEME)
     path = tmp_path / "r.json"
     assert cli("compare", trace, "-s", tmp_path / "own.py", "-s", "map-block", "-o", path).code == 0, cli.err

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmuexp.runtime.places import cache_folder
+
 from .commands import Command, prepare
 
 PROMISE_SECONDS = 2.0
@@ -62,6 +64,9 @@ class Torturer:
         self.folder, self.random, self.busy = folder, random.Random(seed), busy
         self.done: list[Shot] = []
         self.cache = folder / "cache"
+        if (compiled := cache_folder()).exists():  # a copy, which whoever is killed may damage
+            kept = shutil.ignore_patterns("store", "imports", "fetched", "sent", "*.part")
+            shutil.copytree(compiled, self.cache / compiled.name, ignore=kept)
         os.environ["XDG_CACHE_HOME"] = str(self.cache)
         os.environ["MMUEXP_STORE"] = ""  # a replay that is found there takes no time
         found = prepare(folder)
