@@ -73,6 +73,8 @@ class Event(IntEnum):
         Group.CODE, 62, "of translated_insns, those of blocks that had been translated before, and were dropped"
     )  # fmt: skip
 
+    SEARCHED_BLOCKS = Group.TLB, 73, "blocks in the list of a code page's blocks when a helper begins to walk it"
+
     @property
     def column(self) -> str:
         return self.name.lower()

@@ -40,6 +40,7 @@ EVENTS = meanings(CODE) | {
     Event.SLOW_IO: "device memory: a helper calls the device",
     Event.SLOW_CODE: "store to a code page: a helper looks for translated code",
     Event.CODE_LIST_WALKS: "of these, walked the page's list of blocks instead of testing its bitmap",
+    Event.SEARCHED_BLOCKS: "blocks on these lists, when the walk begins",
 }
 
 FAST_PATH = """
@@ -80,7 +81,8 @@ COSTS = {
         helper=1, insn=20, source="assumed: call, zone dispatch, softmmu_template.h:51-70; not the device"
     ),
     Event.SLOW_CODE: Cost(helper=1, insn=30, source="assumed: call, code_mem_write, bit test, exec.c:736-762"),
-    Event.CODE_LIST_WALKS: Cost(insn=120, source="assumed: tb_invalidate_phys_page_range, exec.c:643-734"),
+    Event.CODE_LIST_WALKS: Cost(insn=40, source="assumed: call, page_find, count of such stores, exec.c:643-664"),
+    Event.SEARCHED_BLOCKS: Cost(insn=16, source="read: the loop of tb_invalidate_phys_page_range, exec.c:665-709"),
     "page_flushes": Cost(insn=40, source="assumed: four compares and their set, exec.c:1303-1350"),
 }
 TABLES = 4  # read and write, kernel and user
@@ -92,6 +94,7 @@ ENGINE_COSTS = {
     Event.TLB_FILLS: Cost(helper=1, hit=206, source=ENGINE),
     "ram_misaligned_units8": Cost(helper=1, hit=151, source=ENGINE),
     Event.SLOW_CROSS: Cost(helper=1, hit=422, source=ENGINE + "; loads and stores, both lookups and all bytes"),
+    Event.SEARCHED_BLOCKS: Cost(hit=66, least=28, most=200, source="measured: as in softmmu_qemu10.c, by calibrate"),
     "ram_cross_loads": Cost(source=ENGINE + "; in that of slow_cross"),
     "ram_cross_store_bytes": Cost(source=ENGINE + "; in that of slow_cross"),
 }

@@ -13,7 +13,7 @@ from mmuexp.analysis.passes import Run
 from mmuexp.errors import MmuexpError, UsageError
 from mmuexp.events import WALK_LEVELS
 from mmuexp.price.host import Profile, load_profile
-from mmuexp.price.priced import Priced, engine_ns_per_access, price, price_table
+from mmuexp.price.priced import SEARCHED, Priced, engine_ns_per_access, price, price_table
 from mmuexp.result import manifest
 from mmuexp.result.declared import Declared, DeclaredBy
 from mmuexp.result.manifest import levels_of
@@ -68,11 +68,11 @@ def _scheme(spec: str, known: Mapping[str, type]) -> Any:
 
 
 def _run(row: Mapping[str, Any], strategy: Any, declared: Declared, levels: int) -> Run:
-    """A row as prices take it. What has a price and no column was not counted, and is not free; what its trace does not
-    tell was left out when it was counted."""
+    """A row as prices take it. What has a price and no column was not counted, and is not free (but for SEARCHED, which
+    `price` makes up for); what its trace does not tell was left out when it was counted."""
     needed = [*strategy.price_list(), *strategy.engine_price_list(), "retranslated_insns"]
     unknown = declared.unknown_to(strategy)
-    absent = {*unknown, *strategy.lacks()}
+    absent = {SEARCHED, *unknown, *strategy.lacks()}
     missing = [name for name in needed if row.get(name) is None and name not in absent]
     if missing:
         has = "nothing in" if missing[0] in row else "no"

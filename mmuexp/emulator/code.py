@@ -21,6 +21,12 @@ def is_code_page(e: Emulator, frame: int) -> bool:
 
 
 @kernel
+def list_length(e: Emulator, frame: int) -> int:
+    """Tell how many blocks a walk of the frame's list goes through; one that lies in it twice counts twice."""
+    return int(e.listed_blocks[frame])
+
+
+@kernel
 def _bucket_of(e: Emulator, start: int, size: int) -> int:
     mixed = int(start) * 0x9E3779B + int(size) * 0x85EBCA  # below 2**62: no overflow
     return (mixed ^ (mixed >> 23)) & (e.bucket.size - 1)
@@ -68,6 +74,7 @@ def _link(e: Emulator, link: int, frame: int) -> None:
     if head:
         e.link[head - 1].prev = link + 1
     e.frame[frame].first_link = link + 1
+    e.listed_blocks[frame] += 1
     e.frame[frame].quiet_stores = 0
 
 
@@ -80,6 +87,7 @@ def _unlink(e: Emulator, link: int, frame: int) -> None:
         e.frame[frame].first_link = after
     if after:
         e.link[after - 1].prev = before
+    e.listed_blocks[frame] -= 1
     e.frame[frame].quiet_stores = 0
 
 

@@ -36,6 +36,7 @@ class Emulator(NamedTuple):
     control: np.ndarray  # int64[FIRST_FAULT + 2 * ROW_FAULTS]; DROPPED: blocks so far; GUEST_INSNS: up to this
     # FLUSH or FLUSH_PAGE row, since the trace's first; REVOKED: 1 since an answer that was remembered is so no longer,
     # or one could not be; TOLD: faults of this row, vaddr and cause of each
+    listed_blocks: np.ndarray  # int32[PAGES], by frame: links in its list of blocks
     number_high: np.ndarray  # uint32[PAGES], by frame: what FRAME.number has no bits for
     # Which pages the numbers of pages stand for (replay/pages.py); zeros where the number is the page
     apart: np.ndarray  # int64[PAGES]: the guest's page, less its number
@@ -173,6 +174,7 @@ def new_emulator(pages: PageTable | None = None) -> Emulator:
         bucket=zeros(2 * FIRST_BLOCKS, np.int32, at_once=True),
         entered=zeros(FIRST_ADDRESSES, np.uint32, at_once=True),
         control=np.zeros(FIRST_FAULT + 2 * ROW_FAULTS, np.int64),
+        listed_blocks=zeros(PAGES, np.int32),
         number_high=zeros(PAGES, np.uint32),
         apart=pages.apart,
         step=pages.step,

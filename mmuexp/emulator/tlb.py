@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.emulator.code import is_code_page, store_drops_overlapped
+from mmuexp.emulator.code import is_code_page, list_length, store_drops_overlapped
 from mmuexp.emulator.codepages import CodePages, is_noticed
 from mmuexp.emulator.kernel import SETTLED, kernel
 from mmuexp.emulator.state import Emulator, Row, real_page, unsettle
@@ -80,11 +80,12 @@ def _look_up(t: Tlb, e: Emulator, n: np.ndarray, page: int, frame: int, store: i
 def _store_to_code_page(e: Emulator, n: np.ndarray, frame: int, first: int, last: int) -> None:
     """Do what the helper for code pages does: walk the page's block list; after enough quiet stores, test a bitmap."""
     n[Event.SLOW_CODE] += 1
-    quiet = e.frame[frame].quiet_stores
-    if store_drops_overlapped(e, n, frame, first, last):
+    quiet, blocks = e.frame[frame].quiet_stores, list_length(e, frame)
+    dropped = store_drops_overlapped(e, n, frame, first, last)
+    if dropped or quiet < BITMAP_THRESHOLD:
         n[Event.CODE_LIST_WALKS] += 1
-    elif quiet < BITMAP_THRESHOLD:
-        n[Event.CODE_LIST_WALKS] += 1
+        n[Event.SEARCHED_BLOCKS] += blocks
+    if not dropped and quiet < BITMAP_THRESHOLD:
         e.frame[frame].quiet_stores = quiet + 1
 
 

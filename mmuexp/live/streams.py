@@ -120,6 +120,21 @@ def entered(rows: int, blocks: int, size: int) -> Columns:
     return _others(np.full(rows, Op.EXEC), vaddr, np.full(rows, size), np.ones(rows))
 
 
+def code_pages(blocks: int) -> Columns:
+    """A page with so many blocks of 16 bytes and one behind it with one block; before, after and between these, in no
+    order, as many others as a program translates meanwhile, so that they lie apart in an emulator's memory."""
+    at = np.arange(64 * blocks)
+    page = np.where(at < blocks, FIRST_PAGE, FIRST_CODE_PAGE + at // blocks)
+    order = np.random.default_rng(SEED).permutation(len(at))
+    vaddr = np.append((page * PAGE_BYTES + 16 * (at % blocks))[order], (FIRST_PAGE + 1) * PAGE_BYTES)
+    return _others(np.full(len(vaddr), Op.EXEC), vaddr, np.full(len(vaddr), 16), np.ones(len(vaddr)))
+
+
+def beside_code(rows: int, page: int) -> Columns:
+    """Stores to the last bytes of the first of these pages (0), which are no block's, or of the page behind it (1)."""
+    return _columns(np.ones(rows), np.full(rows, (FIRST_PAGE + page + 1) * PAGE_BYTES - 4), np.full(rows, 4))
+
+
 def thrashing(rows: int, tlb_bits: int = 8) -> Columns:
     """Loads of two pages of one set by turns: under softmmu a fill each."""
     page = FIRST_PAGE + (np.arange(rows) & 1) * (1 << tlb_bits)

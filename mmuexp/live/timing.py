@@ -25,6 +25,7 @@ HIT_ROWS = 1 << 18
 HIT_TIMES = 4  # that hits are measured in a round: they differ by tenths of a ns, and take a ms
 EVENT_ROWS = 1 << 13
 DROPPED_BLOCKS = 32
+SEARCHED_BLOCKS = 64  # on a page that is stored to
 POOLS = (16, 64, 256, 1024)  # pages that a FLUSH finds mapped
 DEPENDENT = ("-DDEPENDENT",)
 EMPTY_HELPER = ("-DEMPTY_HELPER",)
@@ -212,6 +213,21 @@ FOR_PEOPLE = {  # and what else people ask for
     "misaligned": _event("softmmu", streams.misaligned, "a misaligned load by softmmu's helper"),
     "crossing": _event("softmmu", partial(streams.at_page_ends, across=True), "a crossing access by softmmu's helper"),
     "fill": _event("softmmu", streams.thrashing, "a TLB fill by softmmu's helper, no page walk"),
+    "code_store": TimedEvent(
+        "softmmu-qemu10",
+        partial(streams.beside_code, EVENT_ROWS, 1),
+        EVENT_ROWS,
+        "a store to a page of one block, by softmmu-qemu10's helper",
+        first=partial(streams.code_pages, SEARCHED_BLOCKS),
+    ),
+    "searched_block": TimedEvent(
+        "softmmu-qemu10",
+        partial(streams.beside_code, EVENT_ROWS, 0),
+        EVENT_ROWS * (SEARCHED_BLOCKS - 1),
+        f"a block more on such a page: {SEARCHED_BLOCKS}, less one (softmmu-qemu10)",
+        partial(streams.beside_code, EVENT_ROWS, 1),
+        first=partial(streams.code_pages, SEARCHED_BLOCKS),
+    ),
     "signal_completed": _event("byte-lookup", streams.crossing, "a load done in the handler"),
     **{f"flush_{pages}_pages": _flush(pages) for pages in POOLS},
 }

@@ -4,7 +4,8 @@ A strategy prices a count as a bundle of primitives (`Strategy.price_list`: coun
 each primitive takes in ns. What was measured whole is never put together from instructions: where the profile holds the
 hit path of a scheme (`Profile.path`), that is its price; in far and in cold code (farcode.py) it has others
 (`Profile.far`, `Profile.cold`). Cold accesses are counted among the far ones; each is priced once, as what is known of
-it: where nobody counted the cold ones, or the host has no price of them, as far.
+it: where nobody counted the cold ones, or the host has no price of them, as far. Where nobody counted
+`searched_blocks`, they are priced as so many for each walk as a boot has (`PAGE_BLOCKS`).
 
     insns = hit_insns + handler_insns + translate_insns        the primitives' lengths, the same on every host
     ns    = hit_ns + handler_ns + kernel_ns + retranslate_ns + translate_ns
@@ -25,6 +26,9 @@ PATH = "units8"  # the count of which each pays the hit path once
 FAR = "far_accesses"  # the count of those of them that far code makes, cold code included
 COLD = "cold_accesses"  # and of those of these that cold code makes
 TIERS = {COLD: "cold", FAR: "far"}  # the innermost first
+SEARCHED = "searched_blocks"
+# that a page's list has when softmmu-qemu10 walks it: the mean of a Linux's boot (results/linux-boots, i386)
+PAGE_BLOCKS = 68
 DEPENDENCE = "accesses that wait for each other, as in a linked list"
 PARTS = (HIT, HANDLER, KERNEL, TRANSLATOR)
 Ends = tuple[float, float]  # at the low end of a range, and at its high one
@@ -94,6 +98,14 @@ def price_lines(costs: Mapping[str, Cost], counts: Mapping[str, int | None]) -> 
     return [(name, n, replace(cost, walk=deeper * cost.walk)) for name, n, cost in lines]
 
 
+def with_searched(counts: Mapping[str, int | None]) -> Mapping[str, int | None]:
+    """The same counts; where nobody counted the blocks that walks of a list went through, with as many as usual."""
+    if counts.get(SEARCHED) is not None:
+        return counts
+    walks = counts.get("code_list_walks")
+    return {**counts, SEARCHED: PAGE_BLOCKS * ((counts.get("slow_code") if walks is None else walks) or 0)}
+
+
 def insns_of(cost: Cost, part: str) -> float:
     """Instructions of a bundle that run in this part of the emulator. An int while every amount is one."""
     return sum(getattr(cost, p.field) * p.insns for p in PRIMITIVES if p.part == part)
@@ -105,7 +117,7 @@ def price(
     """The price of `counts` under `strategy` on `host`. `costs` stand in place of the strategy's own list."""
     if counts.get(FAR) is None:
         host = host.mixed
-    lines = price_lines(strategy.price_list() if costs is None else costs, counts)
+    lines = price_lines(strategy.price_list() if costs is None else costs, with_searched(counts))
     timed = _tiers_apart(strategy, lines, counts, host)
     total = {part: _ns(strategy, timed, host, part) for part in PARTS}
     crossing = [line for line in lines if "cross" in line[0]]

@@ -33,7 +33,8 @@ WITHOUT_SIZES = {
 WITHOUT_CODE = {
     *("execs", "guest_insns", "translations", "translated_insns", "blocks_dropped", "retranslated_insns"),
     *(FAR, COLD),
-    *("protects", "faults_code", "slow_code", "code_list_walks", "smc_stores", "code_page_data_stores"),
+    *("protects", "faults_code", "slow_code", "code_list_walks", "searched_blocks"),
+    *("smc_stores", "code_page_data_stores"),
     *("translate_insns", "translate_ns", "retranslate_ns"),
 }
 # What is left out of these can only make them larger; of causes of faults, one may take the place of another. A scheme

@@ -12,13 +12,15 @@ SPELL_COSTS: dict[Any, Cost] = {
     Event.SLOW_CROSS: Cost(helper=1, insn=34, source=_MODELLED + ", a load of two lookups"),
     Event.SLOW_IO: Cost(helper=1, insn=20, source=_MODELLED),
     Event.SLOW_CODE: Cost(helper=1, insn=30, source=_MODELLED),
-    Event.CODE_LIST_WALKS: Cost(insn=120, source=_MODELLED),
+    Event.CODE_LIST_WALKS: Cost(insn=40, source=_MODELLED),
+    Event.SEARCHED_BLOCKS: Cost(insn=16, source=_MODELLED),
 }
 _MEASURED = "measured: as in softmmu.c, by calibrate"
 SPELL_ENGINE_COSTS: dict[Any, Cost] = {
     Event.TLB_FILLS: Cost(helper=1, hit=206, source=_MEASURED),
     Event.SLOW_MISALIGNED: Cost(helper=1, hit=151, source=_MEASURED),
     Event.SLOW_CROSS: Cost(helper=1, hit=422, source=_MEASURED),
+    Event.SEARCHED_BLOCKS: Cost(hit=66, least=28, most=200, source=_MEASURED),
 }
 
 

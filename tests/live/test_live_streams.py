@@ -13,6 +13,12 @@ from mmuexp.live import calibrate, streams
 from mmuexp.live import timing as measuring
 from mmuexp.strategy.registry import parse_spec
 
+
+def beside_code(rows: int, blocks: int, page: int) -> Columns:
+    parts = streams.code_pages(blocks), streams.beside_code(rows, page)
+    return Columns(*(np.concatenate(both) for both in zip(*parts, strict=True)))
+
+
 STREAMS = {
     "hits": streams.hits(5000),
     "hits of a long loop": streams.hits(5000, 512),
@@ -25,6 +31,7 @@ STREAMS = {
     "thrashing": streams.thrashing(300),
     "flushes": streams.flushes(30),
     "dropped": streams.dropped(9, 32),
+    "beside code": beside_code(300, 5, 0),
     "flushed": streams.touched_and_flushed(64, 5),
 }
 
@@ -102,6 +109,14 @@ def test_now_and_then_is_a_helper_call_in_eight():
 def test_a_store_drops_all_blocks_before_it():
     found = events(streams.dropped(9, 32), "softmmu")
     assert (found["translations"], found["blocks_dropped"], found["smc_stores"]) == (9 * 32, 9 * 32, 9)
+
+
+@pytest.mark.parametrize(("page", "blocks"), [(0, 7), (1, 1)])
+def test_a_store_beside_code_goes_through_all_blocks_of_its_page(page, blocks):
+    found = events(beside_code(300, 7, page), "softmmu-qemu10")
+    stores = {"slow_code": 300, "code_page_data_stores": 300, "searched_blocks": 300 * blocks}
+    assert stores == {name: found[name] for name in stores} and "tlb_fills" not in found  # code filled the page
+    assert found["translations"] == 64 * 7 + 1
 
 
 def test_flushes_are_nothing_else():

@@ -4,14 +4,16 @@ from dataclasses import replace
 from itertools import chain
 
 import pytest
+from kit.places import RESULTS
 from kit.prices import NS, USER_NS, Scheme, priced, profile
 
 from mmuexp.price.host import Price, Profile, priced_at, profile_of_dict
-from mmuexp.price.priced import is_of_host, price, price_lines
+from mmuexp.price.priced import PAGE_BLOCKS, is_of_host, price, price_lines
 from mmuexp.price.primitives import LEVELS, PRICES, PRIMITIVES
 from mmuexp.price.verdict import Line, break_even, clear_winner, turns
 from mmuexp.render.sentence import sentence
 from mmuexp.render.words import duration, significant, size
+from mmuexp.result.saved import load
 from mmuexp.strategy import Cost
 from mmuexp.strategy.registry import default_strategies, parse_spec
 
@@ -62,6 +64,24 @@ def test_cold_code_pays_a_hit_path_of_its_own_and_is_far_where_that_is_not_known
     nobody_counted = {"units8": 1000, "cold_accesses": None}
     assert price(Scheme(), nobody_counted, profile(extra=line)).ns == 1000 * (
         4 * (2 * 0.25 + 0.5) / 3 + (2 * 0.5 + 1) / 3
+    )
+
+
+@pytest.mark.parametrize("walks", [{"code_list_walks": 5, "slow_code": 9}, {"code_list_walks": None, "slow_code": 5}])
+def test_lists_that_nobody_counted_are_as_long_as_a_boots(walks):
+    lists = Scheme(("searched_blocks", Cost(insn=3, source="read: x")))
+    counted = {"units8": 1000, "searched_blocks": 7} | walks
+    assert price(lists, counted, profile()).handler_insns == 7 * 3
+    before = counted | {"searched_blocks": None}
+    assert price(lists, before, profile()).handler_insns == 5 * PAGE_BLOCKS * 3
+    assert price(lists, before | dict.fromkeys(walks), profile()).handler_insns == 0
+
+
+def test_a_boots_lists_are_as_long_as_prices_say():
+    counts = load(str(RESULTS / "linux-boots" / "i386.csv")).frame.set_index("strategy").loc["softmmu-qemu10"]
+    assert round(counts["searched_blocks"] / counts["slow_code"]) == PAGE_BLOCKS
+    assert PAGE_BLOCKS * parse_spec("softmmu-qemu10").price_list()["searched_blocks"].insn == pytest.approx(
+        5480, rel=0.01
     )
 
 

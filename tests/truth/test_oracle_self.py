@@ -60,6 +60,7 @@ def test_sums(spec, trace):
     assert n["translations"] <= n["execs"] and n["translated_insns"] <= n["guest_insns"]
     if "host_calls" in EMPTY[name]:
         assert n["slow_code"] == n["smc_stores"] + n["code_page_data_stores"] >= (n["code_list_walks"] or 0)
+        assert n["searched_blocks"] >= (n["slow_code"] if n["code_list_walks"] is None else n["code_list_walks"])
         assert n["slow_cross"] + n["slow_io"] >= n["page_cross"]
         return
     assert n["host_calls"] == sum(n[column] for column in oracle.CALLS)

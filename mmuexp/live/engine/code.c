@@ -33,6 +33,7 @@ static struct block *block; /* block 0 is none */
 static uint32_t used = 1;
 static uint32_t bucket[BUCKETS];
 static uint32_t page_list[PAGES]; /* block * 2 + part of the first block of a code page; 0: no code page */
+static uint32_t list_length[PAGES];
 static uint8_t quiet_stores[PAGES];
 static uint32_t bitmap_of[PAGES]; /* 0: none */
 static struct bitmap *bitmap;
@@ -60,6 +61,7 @@ bool is_code_page(uint32_t frame)
 void touch_code_tables(uint32_t frame)
 {
     touch(&page_list[frame]);
+    touch(&list_length[frame]);
     touch(&quiet_stores[frame]);
     touch(&bitmap_of[frame]);
 }
@@ -113,6 +115,7 @@ static void drop(uint32_t number)
         while (*link != number * 2 + part)
             link = &block[*link / 2].in_page[*link & 1];
         *link = b->in_page[part];
+        list_length[frame]--;
         page_changed(frame);
     }
     b->dropped = true;
@@ -279,6 +282,7 @@ uint32_t execute_block(uint64_t vaddr, uint32_t size, uint32_t insns)
         fresh[part] = !page_list[frames[part]];
         b->in_page[part] = page_list[frames[part]];
         page_list[frames[part]] = number * 2 + part;
+        list_length[frames[part]]++;
         page_changed(frames[part]);
     }
     keep_source(b);
@@ -352,6 +356,19 @@ static bool drop_overlapped(uint32_t frame, uint32_t first, uint32_t last)
     return dropped;
 }
 
+/* A helper begins to walk this page's list. With data it goes through it once more: the length that is kept is right. */
+static void count_searched(uint32_t frame)
+{
+    if (checked) {
+        uint32_t blocks = 0;
+        for (uint32_t at = page_list[frame]; at; at = block[at / 2].in_page[at & 1])
+            blocks++;
+        if (blocks != list_length[frame])
+            wrong("the list of a code page has %u blocks, and %u are counted", blocks, list_length[frame]);
+    }
+    count[COUNT_searched_blocks] += list_length[frame];
+}
+
 /* softmmu's helper saw a store to a code page. It sees bytes: by its bitmap, once there is one, else by the list. */
 void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last)
 {
@@ -361,6 +378,7 @@ void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last)
         return;
     }
     count[COUNT_code_list_walks]++;
+    count_searched(frame);
     if (!drop_overlapped(frame, first, last) && ++quiet_stores[frame] >= WALKS_BEFORE_BITMAP)
         build_bitmap(frame);
 }
@@ -368,6 +386,7 @@ void store_to_code_by_helper(uint32_t frame, uint32_t first, uint32_t last)
 void store_to_code_by_list(uint32_t frame, uint32_t first, uint32_t last)
 {
     count[COUNT_slow_code]++;
+    count_searched(frame);
     drop_overlapped(frame, first, last);
 }
 

@@ -250,7 +250,7 @@ class Views(Direct):
         self.view_of = {0: 0}  # space -> its view, the least recently used first
         self.space = 0
         tlb = ["tlb_fills", "slow_misaligned", "slow_cross", "slow_io", "slow_code", "code_list_walks"]
-        self.lacks += [] if self.slow_kernel else ["softmmu_accesses", *tlb]
+        self.lacks += [] if self.slow_kernel else ["softmmu_accesses", "searched_blocks", *tlb]
 
     def row(self, access: Access) -> None:
         """A whole row."""

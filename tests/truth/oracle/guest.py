@@ -59,6 +59,10 @@ class Code:
         """Does any block lie in this physical page?"""
         return bool(self.blocks_in.get(frame))
 
+    def listed(self, frame: int) -> int:
+        """How many entries the list of this physical page's blocks has: a block that lies in it twice has two."""
+        return sum(place[0] == frame for block in self.blocks_in[frame] for place in self.places[block])
+
     def add(self, block: tuple, places: list) -> list[int]:
         """Add a block; the pages that held no block before, each once, low page first."""
         fresh = [frame for frame in dict.fromkeys(p[0] for p in places) if not self.is_code(frame)]

@@ -113,6 +113,7 @@ class PageTable:
         hit = code.overlapped(frame, first, end)
         if self.watches_stores and code.is_code(frame):
             n["slow_code"] += 1
+            n["searched_blocks"] += code.listed(frame)
             self.guest.notice(frame, first, end)
         elif hit:
             n["smc_stores"] += 1

@@ -11,6 +11,7 @@ BITMAP_THRESHOLD = 10  # SMC_BITMAP_USE_THRESHOLD
 
 
 COLUMNS = ["tlb_fills", "slow_misaligned", "slow_cross", "slow_io", "slow_code", "code_list_walks"]
+COLUMNS += ["searched_blocks"]
 
 
 class Tlb:
@@ -67,13 +68,16 @@ class Tlb:
         """The helper for a store to a code page: only the blocks that it overlaps are dropped."""
         n, code = self.guest.n, self.guest.code
         n["slow_code"] += 1
+        found = code.listed(frame)
         hit = self.guest.notice(frame, first, end)
         if hit:
             n["code_list_walks"] += 1
+            n["searched_blocks"] += found
             for block in hit:
                 code.drop(block)
         elif code.data_stores[frame] < BITMAP_THRESHOLD:
             n["code_list_walks"] += 1
+            n["searched_blocks"] += found
             code.data_stores[frame] += 1
 
     def flush(self) -> None:

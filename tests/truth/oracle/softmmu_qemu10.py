@@ -166,6 +166,7 @@ class SoftmmuQemu10:
         for _, frame, first, end in access.pieces if access.store else ():
             if self.guest.code.is_code(frame):
                 n["slow_code"] += 1
+                n["searched_blocks"] += self.guest.code.listed(frame)
                 for block in self.guest.notice(frame, first, end):
                     self.guest.code.drop(block)
 

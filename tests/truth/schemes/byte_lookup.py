@@ -20,7 +20,7 @@ CASES = [
              host_calls=3, mmap_calls=2, mprotect_calls=1, munmap_calls=0, evictions=0, protects=0, peak_mappings=4,
              table_bytes=1049600, table_lines=2, table_resident_bytes=8192, reserved_bytes=2088960,
              faults_block=None, faults_softmmu=None, tlb_fills=None, slow_misaligned=None, slow_cross=None,
-             slow_io=None, slow_code=None, code_list_walks=None, softmmu_accesses=None),
+             slow_io=None, slow_code=None, code_list_walks=None, searched_blocks=None, softmmu_accesses=None),
         "Load 1: fault, mapped read-only, for it is clean. Store 1: faults_write, one mprotect. Store 2: one fault, "
         "writable at once. VMAs: page, guard, page, all the rest: 4. Tables 2**20 + 256 * 4 bytes; lines: bytes 1 and "
         "2 share one, bases 0 to 2 another; so do pages. Reserve 255 * 2 pages.",

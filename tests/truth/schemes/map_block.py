@@ -29,7 +29,7 @@ CASES = [
              host_calls=5, mmap_calls=4, mprotect_calls=1, munmap_calls=0, evictions=0, protects=0, peak_mappings=6,
              table_bytes=262144, table_lines=1, table_resident_bytes=4096, reserved_bytes=4456448,
              faults_cross=None, faults_softmmu=None, tlb_fills=None, slow_misaligned=None, slow_cross=None,
-             slow_io=None, slow_code=None, code_list_walks=None, softmmu_accesses=None),
+             slow_io=None, slow_code=None, code_list_walks=None, searched_blocks=None, softmmu_accesses=None),
         "A fresh block's fault maps the page too. VMAs: 10w, 11r, 12w, rest, 20r, rest = 6. Table 2**16 * 4; "
         "entries 1 and 2 share a line. Reserve 64 * 17 pages.",
     ),

@@ -16,8 +16,8 @@ SPECS = [
 ]  # fmt: skip
 TIGHT = ["page-table,live=3,detect=any"]
 
-COUNTED = ["tlb_fills", "slow_misaligned", "slow_cross", "slow_io", "slow_code", "evictions", "translations"]
-COUNTED += ["smc_stores", "code_page_data_stores", "faults", *OWN]
+COUNTED = ["tlb_fills", "slow_misaligned", "slow_cross", "slow_io", "slow_code", "searched_blocks", "evictions"]
+COUNTED += ["translations", "smc_stores", "code_page_data_stores", "faults", *OWN]
 
 
 def _case(name: str, options: str, text: str, why: str, mode: str = "user", **named: int) -> Case:
@@ -40,7 +40,8 @@ CASES = [
     _case("P2 off", "detect=off", _P2, "Page 2 is never looked up.", tlb_fills=2),
     _case("P2 call", "form=call", _P2, "86Box tests the low bits.", slow_cross=3, tlb_fills=4, slow_misaligned=1),
     _case("P3", "", _P3, "One entry is there at each scan; the block goes by the second store.", tlb_fills=1,
-          slow_code=2, code_page_data_stores=1, smc_stores=1, translations=2, scanned_entries=2, translated_insns=8,
+          slow_code=2, searched_blocks=2, code_page_data_stores=1, smc_stores=1, translations=2, scanned_entries=2,
+          translated_insns=8,
           blocks_dropped=1, retranslated_insns=4),
     _case("P3 one table", "tables=1", _P3, "Nobody sees the store beside the block.", tlb_fills=1, smc_stores=1,
           translations=2, table_bytes=1 << 23, table_lines=1),
@@ -67,9 +68,10 @@ CASES = [
           "ended with the page.", tlb_fills=1, translations=1),
     _case("a crossing store takes a block in both pages", "", "X1ff8 S1ffe", "Both are looked up first; page 1's "
           "store drops the block, and page 2 is not a code page any more. Nothing to scan.", tlb_fills=2, slow_cross=1,
-          slow_code=1, smc_stores=1, translations=1),
-    _case("a crossing store beside code in both pages", "", "X1000 X2100 S1ffe S1ffe", "slow_code for each.",
-          tlb_fills=2, slow_cross=2, slow_code=4, code_page_data_stores=4, translations=2),
+          slow_code=1, searched_blocks=1, smc_stores=1, translations=1),
+    _case("a crossing store beside code in both pages", "", "X1000 X1100 X2100 S1ffe S1ffe", "slow_code for "
+          "each, two blocks and one.", tlb_fills=2, slow_cross=2, slow_code=4, searched_blocks=6,
+          code_page_data_stores=4, translations=3),
     _case("a slot whose entry went is free", "live=2", "L1000 L2000 P1000 L1000 L3000", "Page 1 enters slot 0 again, "
           "evicts nobody; 3 takes 2's place.", tlb_fills=4, evictions=1),
     _case("a slot whose page entered another one", "live=3", "L1000 L2000 P1000 L1000 L3000 L4000 L1000", "Page 1 is "

@@ -24,7 +24,8 @@ CASES = [
         [load(0x1000), load(0x1FFC), store(0x1008), store(0x2000), load(0x2FFE), load(0x2FFE)],
         dict(faults=4, faults_unmapped=3, faults_write=1, faults_code=0, faults_softmmu=0, maps=3, unmaps=0,
              host_calls=4, mmap_calls=3, mprotect_calls=1, munmap_calls=0, protects=0, peak_mappings=4, tlb_fills=0,
-             slow_misaligned=0, slow_cross=0, slow_io=0, slow_code=0, code_list_walks=0, softmmu_accesses=0,
+             slow_misaligned=0, slow_cross=0, slow_io=0, slow_code=0, code_list_walks=0, searched_blocks=0,
+             softmmu_accesses=0,
              table_bytes=0, table_lines=0, reserved_bytes=0xA8000000,
              faults_block=None, faults_cross=None, faults_io=None, evictions=None),
         "Page 1 by a load, its first store, page 2 by a store, page 3 by the crossing load, whose page 2 is mapped. "
@@ -110,7 +111,8 @@ CASES = [
          store(0x1000), exec_(0x1000), exec_(0x1040), store(0x1100), exec_(0x1000), exec_(0x1040)],
         dict(faults=3, faults_unmapped=1, faults_softmmu=1, faults_code=1, softmmu_accesses=5, tlb_fills=2,
              slow_code=3, slow_misaligned=1, code_list_walks=3, smc_stores=2, code_page_data_stores=2, translations=6,
-             translated_insns=24, protects=2, host_calls=4, mprotect_calls=3, blocks_dropped=4, retranslated_insns=16),
+             translated_insns=24, searched_blocks=5, protects=2, host_calls=4, mprotect_calls=3, blocks_dropped=4,
+             retranslated_insns=16),
         "Mapped writable, protected (1). Spell: fill; store at 0x1100: fill, beside code, walk; 0x1004 drops the first "
         "block, walk; 0x1046, misaligned, the second, walk; then no code page: plain. EXEC twice: translations 3, 4; "
         "the window is still read-only: no protect. Direct store: faults_code, both go. EXEC: 5, protect (2), 6.",
@@ -129,14 +131,16 @@ CASES = [
         [exec_(0x1000), load(0x3000)] + [store(0x1100)] * 11 + [exec_(0x2000), load(0x3000), store(0x1100)]
         + [exec_(0x1200), load(0x3000), store(0x1100)],
         dict(faults_softmmu=3, softmmu_accesses=16, slow_code=13, code_page_data_stores=13, code_list_walks=11,
-             tlb_fills=2, translations=3),
-        "10 walks of 11; the second spell finds the bitmap; a block added to the page takes it away: walk 11.",
+             searched_blocks=12, tlb_fills=2, translations=3),
+        "10 walks of 11; the second spell finds the bitmap; a block added to the page takes it away: walk 11, of two "
+        "blocks.",
     ),
     Case(
         "a direct store's drop resets the count too", _LOW, "user",
         [exec_(0x1000), load(0x3000)] + [store(0x1100)] * 11 + [exec_(0x1000), store(0x1100), exec_(0x1000),
          load(0x3000), store(0x1100)],
         dict(faults=3, faults_softmmu=2, faults_unmapped=1, softmmu_accesses=14, slow_code=12, code_list_walks=11,
+        searched_blocks=11,
              code_page_data_stores=13, translations=2, protects=1),
         "10 walks of 11. Direct store to the unmapped code page: block dropped. Translated again, the page protected; "
         "the next spell's store walks (11).",

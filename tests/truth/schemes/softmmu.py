@@ -104,24 +104,27 @@ CASES = [
         "data beside code: ten walks, then the bitmap", "softmmu", "user",
         [exec_(0x1000)] + [_DATA] * 12 + [store(0x1008), _DATA, exec_(0x1000), _DATA],
         dict(tlb_fills=1, slow_code=14, code_page_data_stores=13, smc_stores=1, code_list_walks=12, translations=2,
-             translated_insns=8, host_calls=None),
+             translated_insns=8, host_calls=None, searched_blocks=12),
         "12 data stores: 12 helpers, 10 walks. The store on the block: helper 13, walk 11; the block goes, the page "
         "is not a code page: the next store is plain. Translated again, count gone: helper 14, data 13, walk 12.",
     ),
     Case(
         "a store on a block walks, bitmap or not", "softmmu", "user",
         [exec_(0x1000), exec_(0x1040)] + [_DATA] * 11 + [store(0x1000)] + [_DATA] * 11,
-        dict(slow_code=23, code_page_data_stores=22, smc_stores=1, code_list_walks=21, translations=2),
+        dict(slow_code=23, code_page_data_stores=22, smc_stores=1, code_list_walks=21, translations=2,
+             searched_blocks=32),
         "10 walks of 11; the hit walks (11) and drops the first block, so the bitmap goes, but 0x1040 still lies "
-        "there: 10 walks of the next 11.",
+        "there: 10 walks of the next 11. 11 go through two blocks, 10 through one.",
     ),
     Case(
         "the bitmap goes when a crossing block comes or goes", "softmmu", "user",
         [exec_(0x1FFC, 8), exec_(0x2100)] + [store(0x2800)] * 11 + [store(0x1FFC)] + [store(0x2800)] * 11
         + [exec_(0x1FF8, 16), store(0x2800)],
-        dict(code_list_walks=22, slow_code=24, code_page_data_stores=23, smc_stores=1, translations=3, tlb_fills=2),
+        dict(code_list_walks=22, slow_code=24, code_page_data_stores=23, smc_stores=1, translations=3, tlb_fills=2,
+             searched_blocks=33),
         "Page 2: 10 walks of 11. The store to page 1 drops the crossing block (walk 11): page 2's bitmap goes: 10 "
-        "walks of 11 (21). A new crossing block is added through page 1: again a walk (22). Two pages stored to.",
+        "walks of 11 (21). A new crossing block is added through page 1: again a walk (22). Two pages stored to. "
+        "Blocks: 10 * 2, page 1's own, 10 * 1, 2.",
     ),
     Case(
         "only the blocks that the store overlaps are dropped", "softmmu", "user",
@@ -133,7 +136,8 @@ CASES = [
     ),
     Case(
         "a crossing store to two code pages", "softmmu", "user", [exec_(0x1F00), exec_(0x2000), store(0x1FFE)],
-        dict(slow_cross=1, slow_code=2, tlb_fills=2, smc_stores=1, code_page_data_stores=1, code_list_walks=2),
+        dict(slow_cross=1, slow_code=2, tlb_fills=2, smc_stores=1, code_page_data_stores=1, code_list_walks=2,
+             searched_blocks=2),
         "Page 1: fill, helper, beside its block, walk. Page 2: fill, helper, bytes 0 and 1 hit its block, walk.",
     ),
     Case(
@@ -153,7 +157,7 @@ CASES = [
     Case(
         "a block over two virtual pages of one physical page", "softmmu", "system",
         [map_(0x1000, 0x50), map_(0x2000, 0x50), exec_(0x1FF8, 16), store(0x1000), exec_(0x1FF8, 16), store(0x2FFC)],
-        dict(translations=2, smc_stores=2, slow_code=2, code_list_walks=2, tlb_fills=2),
-        "It lies in frame 0x50 twice, at 0xff8..0xfff and 0..7: both stores hit it.",
+        dict(translations=2, smc_stores=2, slow_code=2, code_list_walks=2, tlb_fills=2, searched_blocks=4),
+        "It lies in frame 0x50 twice, at 0xff8..0xfff and 0..7, and so in its list: both stores hit it.",
     ),
 ]  # fmt: skip

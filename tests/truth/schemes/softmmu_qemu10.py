@@ -115,9 +115,18 @@ CASES = [
         "a helper for every store to a code page, while it is one",
         [exec_(0x1000)] + [_DATA] * 12 + [store(0x1008), _DATA, exec_(0x1000), _DATA],
         dict(tlb_fills=0, code_fills=1, code_fetches=1, slow_code=14, code_page_data_stores=13, smc_stores=1,
-             translations=2, translated_insns=8, scanned_entries=1056),
+             translations=2, translated_insns=8, scanned_entries=1056, searched_blocks=14),
         "The block filled the page. 12 data stores, 1 on the block, which goes: the next store is plain. Translated "
         "again: helper 14. It becomes a code page twice: 2 * (256 + 256 + 8 + 8) entries are looked at.",
+    ),
+    _case(
+        "the blocks of both pages are searched, each before its own go",
+        [exec_(0x1000), exec_(0x1040), exec_(0x1FF8, 16), exec_(0x2100), exec_(0x2200), store(0x1100), store(0x1FFE),
+         store(0x2300)],
+        dict(slow_code=4, slow_cross=1, smc_stores=1, code_page_data_stores=3, blocks_dropped=1, searched_blocks=10,
+             translations=5, tlb_fills=0, code_fills=2),
+        "Page 1 has three blocks, page 2 three, for one lies in both. 3 beside code; the crossing store drops that one "
+        "from page 1 after 3, so page 2 has 2, beside which it stores; again 2.",
     ),
     _case(
         "what a page that becomes a code page costs grows with the tables",

@@ -68,7 +68,8 @@ CASES = [
     _case("the kernel's TLB", "kernel=softmmu", "M1000>50 M2000>51 X1000 S1004 L1001 L1ffe F0 M1000>50 L1000 X1000",
           "A store into the block: fill 1, helper. Misaligned, a hit; crossing, fill 2; FLUSH empties it: fill 3. "
           "Nothing is mapped, so nothing is compared.", softmmu_accesses=4, tlb_fills=3, slow_code=1,
-          code_list_walks=1, smc_stores=1, slow_misaligned=1, slow_cross=1, translations=2, retranslated_insns=4),
+          code_list_walks=1, searched_blocks=1, smc_stores=1, slow_misaligned=1, slow_cross=1, translations=2,
+          retranslated_insns=4),
     _case("FLUSH_PAGE reaches the kernel's TLB", "kernel=softmmu", "M1000>50 L1000 P1000 M1000>50 L1000", "2 fills.",
           softmmu_accesses=2, tlb_fills=2),
     _case("user mode is never slow", "kernel=softmmu", "L1000 S1000", "Its first store opens the page.", "user", **ONE,
@@ -108,6 +109,7 @@ CASES = [
           reserved_bytes=32 * ((1 << 38) + PAGE)),
     _wide("64 bits: the kernel above, by its TLB", "kernel=softmmu", _KERNEL, "A load and the first store: 2 fills; "
           "the helper takes the block.", **ONE, softmmu_accesses=2, tlb_fills=2, slow_code=1, code_list_walks=1,
+          searched_blocks=1,
           smc_stores=1, faults_write=1, mprotect_calls=1, translations=1),
     _wide("64 bits: spaces by all bits of CR3, tables of four levels", "",
           "FA M1000>50 M40000000>51 L1000 L40000000 F10000000a M1000>50 L1000 FA", "The second space shows nothing "
