@@ -99,3 +99,8 @@ def test_helpers_take_what_the_live_model_says():
     for event, name in {"ram_misaligned_units8": "misaligned", "slow_cross": "crossing", "tlb_fills": "fill"}.items():
         modelled = costs[event].helper * host.ns["helper"] + costs[event].hit * host.ns["hit"]
         assert modelled == pytest.approx(found.figures[f"also.{name}"].ns, rel=0.5), event
+    costs = parse_spec("softmmu-qemu10").engine_price_list()
+    code, block = (costs[name].helper * host.ns["helper"] + costs[name].hit * host.ns["hit"]
+                   for name in ("slow_code", "searched_blocks"))  # fmt: skip
+    assert block == pytest.approx(found.figures["also.searched_block"].ns, rel=0.5)
+    assert code + block == pytest.approx(found.figures["also.code_store"].ns, rel=0.5)
