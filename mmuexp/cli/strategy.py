@@ -81,8 +81,8 @@ def check(file: str, traces: tuple[str, ...]) -> None:
 
     \b
     Examples:
-      mmuexp strategy check strategies/map_block.py
-      mmuexp strategy check strategies/map_block.py --trace traces/lu.arrow
+      mmuexp strategy check strategies/softmmu.py
+      mmuexp strategy check strategies/softmmu.py --trace traces/lu.arrow
       mmuexp strategy check softmmu
     """
     from pathlib import Path

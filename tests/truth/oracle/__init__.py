@@ -121,7 +121,8 @@ def step(guest: Guest, scheme, op: int, vaddr: int, size: int, insns: int, flags
     if op in (LOAD, STORE):
         access = guest.access(vaddr, size, op == STORE, insns, flags)
         scheme.access(access)
-        guest.touched.update(piece[0] for piece in access.pieces)
+        for piece in access.pieces:
+            guest.touched.add(piece[0])
     elif op == EXEC:
         fresh, pages = guest.execute(vaddr, size, insns, flags)
         for frame in fresh:

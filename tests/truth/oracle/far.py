@@ -54,7 +54,7 @@ class Executions:
         for generation in generations:
             now = set[int]()
             for address, accesses in generation:
-                found += 0 if address in now | before else accesses
+                found += 0 if address in now or address in before else accesses
                 now.add(address)
             before = now
         return found

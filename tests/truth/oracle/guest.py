@@ -189,7 +189,8 @@ class Guest:
             n["io_accesses"] += 1
         else:
             access.pieces = self.pieces(vaddr, size)
-            self.data_pages.update(piece[0] for piece in access.pieces)
+            for piece in access.pieces:
+                self.data_pages.add(piece[0])
         n["accesses"] += 1
         n["stores" if store else "loads"] += 1
         n["misaligned"] += access.misaligned
