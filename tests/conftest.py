@@ -15,6 +15,7 @@ gc.disable()  # until all is loaded, of which nothing goes away
 
 # What takes minutes begins first: at the end all workers are to have something to do.
 LONGEST = ("rerun/test_results.py", "live/test_live_verify.py", "house/test_install.py", "live/test_live_error.py")
+LONGEST += ("truth/test_truth_recordings.py",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

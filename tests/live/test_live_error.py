@@ -17,7 +17,7 @@ from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, live_interval, measured
 
 RECORDINGS = ("numeric_sort", "string_sort", "bit_field", "assignment", "huffman", "neural_net", "lu", "bzip2", "gzip")
 RECORDINGS += ("linux_early",)
-SECONDS = 5
+SECONDS = 3
 FACTOR, FACTOR_NS = 3, 2.5  # the model is wrong, not only off, if it errs by more than the larger of the two
 
 pytestmark = pytest.mark.long
