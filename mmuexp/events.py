@@ -72,8 +72,11 @@ class Event(IntEnum):
     RETRANSLATED_INSNS = (
         Group.CODE, 62, "of translated_insns, those of blocks that had been translated before, and were dropped"
     )  # fmt: skip
-
     SEARCHED_BLOCKS = Group.TLB, 73, "blocks in the list of a code page's blocks when a helper begins to walk it"
+    SPLIT_MAPPINGS = (
+        Group.HOST, 74, "mappings of the host (VMAs) that mprotect split off, or joined again: a page protected amid"
+        " one makes three of it"
+    )  # fmt: skip
 
     @property
     def column(self) -> str:

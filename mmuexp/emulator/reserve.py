@@ -13,16 +13,17 @@ from mmuexp.emulator.state import Emulator, next_page, page_before, real_page, r
 from mmuexp.events import Event
 from mmuexp.guest import PAGES
 
-MAPPED, MAPPINGS, GUEST_PAGES, LINKED, GUARDED = range(5)  # places in Reserve.control
+MAPPED, MAPPINGS, GUEST_PAGES, LINKED, GUARDED, SPLITS = range(6)  # places in Reserve.control
 
 
 class Reserve(NamedTuple):
     """Holds the windows. A frame's record says by which it is shown."""
 
     window: np.ndarray  # WINDOW[windows]
-    control: np.ndarray  # int64[5]; GUEST_PAGES: 0, or the reserve is the guest's address space up to this page of it,
-    # and windows are numbers of its pages, PAGES for each view; LINKED: 1, or `low` and `high` do not say which windows
-    # are neighbours; GUARDED: 1 if an inaccessible page follows each view
+    # int64[6]; SPLITS: mappings that mprotect split off or joined. GUEST_PAGES: 0, or the reserve is the guest's
+    # address space up to this page of it, and windows are numbers of its pages, PAGES for each view; LINKED: 1, or
+    # `low` and `high` do not say which windows are neighbours; GUARDED: 1 if an inaccessible page follows each view
+    control: np.ndarray
     low: np.ndarray  # int32[windows] if LINKED: the mapped window + 1 below, 0 if that is not mapped, -1 at the end
     high: np.ndarray  # int32, the same above
 
@@ -43,7 +44,7 @@ def new_reserve(windows: int, *, linked: bool = False) -> Reserve:
     """Make an inaccessible reserve of `windows` host pages: one mapping. `linked`: which windows are neighbours is told
     by `link_windows`."""
     low, high = (zeros(windows if linked else 1, np.int32) for _ in range(2))
-    return Reserve(records(windows, WINDOW), np.array([0, 1, 0, linked, 0], np.int64), low, high)
+    return Reserve(records(windows, WINDOW), np.array([0, 1, 0, linked, 0, 0], np.int64), low, high)
 
 
 def new_views(guest_pages: int, views: int = 1, *, guarded: bool = False) -> Reserve:
@@ -120,10 +121,12 @@ def _borders(r: Reserve, e: Emulator, w: int) -> int:
 
 @kernel
 def set_writable(r: Reserve, e: Emulator, w: int, writable: int) -> None:
-    """Set the rights of one mapped window, as one mprotect does; counts nothing."""
+    """Set the rights of one mapped window, as one mprotect does; counts what mappings it splits or joins, no more."""
     before = _borders(r, e, w)
     r.window[w].writable = writable
-    r.control[MAPPINGS] += _borders(r, e, w) - before
+    more = _borders(r, e, w) - before
+    r.control[MAPPINGS] += more
+    r.control[SPLITS] += abs(more)
 
 
 @kernel

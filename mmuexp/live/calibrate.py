@@ -50,6 +50,10 @@ KERNEL = {  # a price -> (what is timed, less the rest), as primitives.c names t
     "mmap": (("mmap",), "mmap of one memfd page over a reserve, not touched"),
     "page_in": (("map_on_fault", "signal", "mmap"), "SIGSEGV + mmap + minor fault + retry, less signal and mmap"),
     "mprotect": (("write_fault", "signal"), "SIGSEGV + mprotect + retry, less signal"),
+    "mapping": (
+        ("mapping",),
+        "a mapping split off or joined: a page amid one protected and opened, less one with its own, of four",
+    ),
     "page_out": (("unmap_all",), "one unmap over 256 mappings of one page, for each"),
     "munmap": (("unmap", "unmap_all"), "unmap of one mapped page, less page_out"),
     "patch": (

@@ -33,7 +33,8 @@ from mmuexp.errors import MmuexpError, UsageError, all_shown, shown
 from mmuexp.price.primitives import ASSUMED, ASSUMED_RANGE, KERNEL, PRICES
 from mmuexp.runtime.places import settings_folder
 
-NEEDED = ("insn", *(name for name, p in PRICES.items() if p.part == KERNEL))  # what any profile holds
+MAPPING = "mapping"  # older profiles have no price of it
+NEEDED = ("insn", *(name for name, p in PRICES.items() if p.part == KERNEL and name != MAPPING))  # what any holds
 TIERS = ("far", "cold")  # of code that is not near
 LINE = ("hit", "access")  # what a hit is put together from
 OF_TIERS = tuple(f"{name}_{tier}" for tier in TIERS for name in LINE)
@@ -97,6 +98,11 @@ class Profile:
     cold: Mapping[str, Price] = field(default_factory=dict)
     dependent: Mapping[str, Price] = field(default_factory=dict)
     also: Mapping[str, Price] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if MAPPING not in self.prices:
+            none = priced_at(0.0, "assumed: in what mprotect takes")
+            object.__setattr__(self, "prices", {**self.prices, MAPPING: none})
 
     @cached_property
     def ns(self) -> dict[str, float]:

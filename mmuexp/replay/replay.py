@@ -7,6 +7,7 @@ import numpy as np
 
 from mmuexp.emulator.code import with_more_blocks
 from mmuexp.emulator.faults import WIDE_FAULT, fault_type
+from mmuexp.emulator.reserve import SPLITS
 from mmuexp.emulator.state import (
     DROPPED,
     MAX_BLOCKS,
@@ -207,6 +208,8 @@ class Replay:
         """Event columns so far; columns that the scheme does not have are missing."""
         if self._emulator is not None:  # counted there, as what drops a block need not know of counters
             self._n[Event.BLOCKS_DROPPED] = self._emulator.control[DROPPED]
+        if hasattr(self._state, "reserve"):
+            self._n[Event.SPLIT_MAPPINGS] = self._state.reserve.control[SPLITS]
         with blamed(type(self.strategy)):
             return checked_counts(self.strategy, self.strategy.result(self._n, self._state))
 

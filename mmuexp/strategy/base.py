@@ -20,6 +20,7 @@ COUNTED = "read: one primitive for each that was counted (MODEL.md, section 7)"
 SHARED_COSTS = {  # calls and pages are priced here, once, and in no fault's bundle
     Event.MMAP_CALLS: Cost(mmap=1, source=COUNTED),
     Event.MPROTECT_CALLS: Cost(mprotect=1, source=COUNTED),
+    Event.SPLIT_MAPPINGS: Cost(mapping=1, source=COUNTED),
     Event.MUNMAP_CALLS: Cost(munmap=1, source=COUNTED),
     Event.MAPS: Cost(page_in=1, source=COUNTED),
     Event.UNMAPS: Cost(page_out=1, source=COUNTED),

@@ -40,6 +40,7 @@ KERNEL = {  # ns, three rounds
     "write_fault": [1800, 2000, 1950], "protect": [500, 600, 700], "unmap": [900, 1000, 1100],
     "unmap_all": [300, 420, 330], "walk_level": [10, 15, 12], "insn": [0.1, 0.3, 0.2],
     "patch": [200, 210, 180], "compare_table": [100, 120, 110],
+    "mapping": [60, 64, 61],
 }  # fmt: skip
 ALONE = [name for name in KERNEL if name not in ("walk_level", "insn", "patch", "compare_table")]
 KERNEL |= {f"near.{name}": [ns - 100 for ns in KERNEL[name]] for name in ALONE}
@@ -130,7 +131,14 @@ def changed(found: Evidence, recording: str, spec: str, **counts) -> Evidence:
 NS = {"insn": 0.5, "signal": 1000, "mmap": 200, "munmap": 300, "mprotect": 400, "page_in": 50, "page_out": 60}
 USER_NS = {"hit": 0.25, "access": 0.5, "split": 6, "helper": 20, "walk_level": 11, "scan": 2, "drop": 70}
 USER_NS |= {"translate": 900}
-USER_NS |= {"patched_access": 3, "patch": 150, "compare_table": 90, "checked_entry": 8, "checked_byte": 0.0625}
+USER_NS |= {
+    "patched_access": 3,
+    "patch": 150,
+    "compare_table": 90,
+    "checked_entry": 8,
+    "checked_byte": 0.0625,
+    "mapping": 30,
+}
 
 
 def profile(path=None, dependent=None, extra=None, far=None, cold=None, **assumed) -> Profile:

@@ -50,6 +50,7 @@ def test_prices_are_medians_of_differences_round_by_round(known):
             "mmap": median("mmap"),
             "page_in": median("map_on_fault", "signal", "mmap"),
             "mprotect": median("write_fault", "signal"),
+            "mapping": median("mapping"),
             "page_out": median("unmap_all"),
             "munmap": median("unmap", "unmap_all"),
             "translate": 1000,

@@ -142,6 +142,7 @@ def test_a_profile_of_ones_own(tmp_path, monkeypatch):
     file.write_text('about = "mine"\n' + profile_text())
     assert load_profile("mine") == load_profile(str(file))
     assert {name: load_profile("mine").ns[name] for name in NEEDED} == NS
+    assert load_profile("mine").prices["mapping"] == (0, "assumed: in what mprotect takes", 0, 0, None)
     assert "mine" in profile_names()
     with pytest.raises(UsageError):
         load_profile("other")

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -280,9 +281,11 @@ static void protect(size_t w, bool can_write)
     set_rights(w, PROT_READ | (can_write ? PROT_WRITE : 0));
     count[COUNT_system_calls]++;
     count[COUNT_mprotect_calls]++;
+    int64_t before = mappings;
     mappings -= borders(w);
     window[w].writable = can_write;
     mappings += borders(w);
+    count[COUNT_split_mappings] += llabs(mappings - before);
 }
 
 void open_window(size_t w)

@@ -55,7 +55,8 @@ _COLUMNS = """rows accesses loads stores execs guest_insns misaligned page_cross
     faults_softmmu tlb_fills slow_misaligned slow_cross slow_io slow_code code_list_walks softmmu_accesses translations
     translated_insns smc_stores code_page_data_stores protects maps unmaps host_calls evictions peak_mappings
     table_bytes table_lines reserved_bytes blocks_dropped retranslated_insns
-    far_accesses table_resident_bytes cold_accesses searched_blocks"""
+    far_accesses table_resident_bytes cold_accesses searched_blocks
+    split_mappings"""
 COLUMNS = _COLUMNS.split()
 
 

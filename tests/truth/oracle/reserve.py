@@ -11,7 +11,8 @@ from truth.oracle.guest import PAGE, Access, Guest
 CAUSES = ["faults_unmapped", "faults_block", "faults_write", "faults_code"]
 CAUSES += ["faults_cross", "faults_io", "faults_softmmu"]
 CALLS = ["mmap_calls", "mprotect_calls", "munmap_calls"]
-COLUMNS = [*CAUSES, "maps", "unmaps", "host_calls", *CALLS, "protects", "evictions", "peak_mappings", "reserved_bytes"]
+COLUMNS = [*CAUSES, "maps", "unmaps", "host_calls", *CALLS, "protects", "evictions", "peak_mappings", "split_mappings"]
+COLUMNS += ["reserved_bytes"]
 
 
 class Window:
@@ -31,6 +32,7 @@ class Reserve:
         self.at: dict[int, Window] = {}
         self.windows_of: defaultdict[int, set[int]] = defaultdict(set)  # physical page -> positions
         self.mappings = self.peak = 1
+        self.split = 0  # by how many set_rights changed them, one way and the other
 
     def _one_mapping(self, left: int) -> bool:
         """Do this host page and the next one lie in the same VMA?"""
@@ -62,9 +64,11 @@ class Reserve:
 
     def set_rights(self, position: int, writable: bool) -> None:
         """What mprotect does."""
+        before = self.mappings
         self.mappings -= self._borders(position)
         self.at[position].writable = writable
         self.mappings += self._borders(position)
+        self.split += abs(self.mappings - before)
 
     def recount(self) -> int:
         """The number of VMAs again, from nothing: walk all host pages and cut them into runs (self-test only)."""
@@ -183,6 +187,7 @@ class Handler:
         return {
             "faults": sum(self.n[name] for name in self.FAULTS),
             "peak_mappings": self.reserve.peak,
+            "split_mappings": self.reserve.split,
             "table_lines": len(self.lines),
             "table_resident_bytes": PAGE * len(self.resident),
         }

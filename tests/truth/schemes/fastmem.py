@@ -223,7 +223,8 @@ MAPPING = [
           mmap_calls=4, unmaps=3, munmap_calls=1),
     _case("known, in user mode: both pages before the row", "map=known dirty=none", "L1000 X1ff8 S1ffe L3000",
           "Page 2 is mapped while the block lies in it, read-only; page 1 loses the block; then page 2 is "
-          "faults_write.", "user", faults_code=1, faults_write=1, maps=3, mmap_calls=3, protects=1, mprotect_calls=3,
+          "faults_write. 1r 2r are one mapping, 1w 2r are two, 1w 2w one.", "user", faults_code=1, faults_write=1,
+          maps=3, mmap_calls=3, protects=1, mprotect_calls=3, split_mappings=2,
           smc_stores=1, translations=1),
     _case("accessed by data only", "map=accessed",
           f"{_WORK} iL5000@1 L2000@1 F0 M1000>50 M2000>51 L1000 L2000", "0x51 was read, by a slow site; 0x50 was only "

@@ -27,11 +27,12 @@ CASES = [
         [B1, load(0x11000), store(0x10004), store(0x12000), B2, load(0x12004)],
         dict(faults=5, faults_block=2, faults_unmapped=2, faults_write=1, faults_code=0, faults_io=0, maps=4, unmaps=0,
              host_calls=5, mmap_calls=4, mprotect_calls=1, munmap_calls=0, evictions=0, protects=0, peak_mappings=6,
+             split_mappings=1,
              table_bytes=262144, table_lines=1, table_resident_bytes=4096, reserved_bytes=4456448,
              faults_cross=None, faults_softmmu=None, tlb_fills=None, slow_misaligned=None, slow_cross=None,
              slow_io=None, slow_code=None, code_list_walks=None, searched_blocks=None, softmmu_accesses=None),
         "A fresh block's fault maps the page too. VMAs: 10w, 11r, 12w, rest, 20r, rest = 6. Table 2**16 * 4; "
-        "entries 1 and 2 share a line. Reserve 64 * 17 pages.",
+        "entries 1 and 2 share a line. Reserve 64 * 17 pages. 10r 11r were one mapping until the store opened page 10.",
     ),
     Case(
         "crossing inside a block, and at its end", "map-block", "user",

@@ -5,8 +5,8 @@ from truth.oracle.reserve import CALLS, CAUSES
 from truth.rows import Case, micro, zero_but
 
 ORACLE = PageTable
-EMPTY = [*CAUSES, "maps", "unmaps", "host_calls", *CALLS, "protects", "peak_mappings", "reserved_bytes"]
-EMPTY += ["softmmu_accesses", "code_list_walks"]
+EMPTY = [*CAUSES, "maps", "unmaps", "host_calls", *CALLS, "protects", "peak_mappings", "split_mappings"]
+EMPTY += ["reserved_bytes", "softmmu_accesses", "code_list_walks"]
 OWN = ["flushed_entries", "scanned_entries"]
 ALWAYS_ZERO = ["faults"]
 

@@ -51,6 +51,20 @@ CASES = [
         "Each faults_code drops both blocks; the first EXEC after it protects, the second finds a code page.",
     ),
     Case(
+        "mprotect amid a mapping splits it, and joins it again", "qemu-fast", "user",
+        [store(0x1000), store(0x2000), store(0x3000), exec_(0x2000), store(0x2000), exec_(0x1000), exec_(0x3000),
+         store(0x3000)],
+        dict(faults=5, faults_unmapped=3, faults_code=2, protects=3, mprotect_calls=5, split_mappings=7,
+             peak_mappings=5),
+        "Pages 1w 2w 3w are one mapping. Page 2 read-only: two mappings more, and two less when it is opened. Page 1 "
+        "has an inaccessible one below: one more. So page 3, and one less when it is opened: 2+2+1+1+1.",
+    ),
+    Case(
+        "a page with a mapping of its own stays one", "qemu-fast", "user",
+        [store(0x1000), exec_(0x1000), store(0x1000)],
+        dict(faults=2, faults_code=1, protects=1, mprotect_calls=2, split_mappings=0, peak_mappings=3), "",
+    ),
+    Case(
         "two windows of one physical page", "qemu-fast", "system",
         [map_(0x1000, 0x50), map_(0x2000, 0x50), store(0x1000), store(0x2000), exec_(0x1F00), store(0x1000),
          store(0x2000)],

@@ -24,7 +24,8 @@ CASES = [
              faults_unmapped=None, faults_block=None, faults_write=None, faults_code=None, faults_cross=None,
              faults_io=None, faults_softmmu=None, maps=None, unmaps=None, host_calls=None, protects=None,
              evictions=None, peak_mappings=None, reserved_bytes=None, softmmu_accesses=None,
-             mmap_calls=None, mprotect_calls=None, munmap_calls=None),
+             mmap_calls=None, mprotect_calls=None, munmap_calls=None,
+             split_mappings=None),
         "The load misses (1): the page is clean, so only the read side is entered. The store misses (2), makes the "
         "page dirty, enters both. 4 tables * 256 * 8 bytes. Lines: set 1 in the read and in the write table; "
         "so do pages, for each table begins with one.",

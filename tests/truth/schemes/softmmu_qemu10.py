@@ -48,7 +48,8 @@ CASES = [
              slow_misaligned=None, code_list_walks=None, softmmu_accesses=None, faults_unmapped=None,
              faults_block=None, faults_write=None, faults_code=None, faults_cross=None, faults_io=None,
              faults_softmmu=None, maps=None, unmaps=None, host_calls=None, protects=None, evictions=None,
-             peak_mappings=None, reserved_bytes=None, mmap_calls=None, mprotect_calls=None, munmap_calls=None),
+             peak_mappings=None, reserved_bytes=None, mmap_calls=None, mprotect_calls=None, munmap_calls=None,
+             split_mappings=None),
         "The load misses, and its fill enters the write side too. 2 tables * 256 entries * 32 bytes; read and write "
         "side lie in one entry, so in one line.",
     ),

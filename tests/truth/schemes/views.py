@@ -56,6 +56,9 @@ CASES = [
           faults_unmapped=2, faults_code=1, faults_write=1, code_page_data_stores=1, translations=1, protects=2,
           mprotect_calls=4, maps=2, mmap_calls=2, compared_tables=2, kept_pages=1, view_switches=3,
           faults=4, host_calls=6, blocks_dropped=1, translated_insns=4),
+    _case("V4 amid a mapping", "", "M1000>50 M2000>51 S1000 S2000 X1000 S1000", "1w 2w are one mapping, until page 1 "
+          "is protected, and when it is opened again.", faults_unmapped=2, faults_code=1, smc_stores=1, translations=1,
+          protects=1, mprotect_calls=2, maps=2, mmap_calls=2, split_mappings=2),
     _case("V5", "drop_maps=1 kernel=softmmu", "M1000>50 M2000>51 L1000u L2000 iL5000 L2000u S2000 S2004u",
           "The kernel's rows go by the TLB; the second page of the view empties it.", faults_unmapped=2,
           faults_write=1, softmmu_accesses=3, tlb_fills=2, slow_io=1, evictions=1, unmaps=1, munmap_calls=1, maps=2,
