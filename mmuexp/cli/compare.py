@@ -44,11 +44,12 @@ def command(files, traces, specs, outputs, format_, checks, **how) -> None:
       mmuexp compare -s softmmu -s map-block,map_block_bits=20 --format csv
 
     A FILE is a trace, or what another tool recorded, which is imported first: docs/importing.md.
-    Without FILE or --trace it replays the bundled recording, without -s all schemes, map-block with the pool of 2004
-    and with one of today. A FILE may be a folder, a list of names (.txt) or a pattern in quotes: then a recording that
-    cannot be replayed costs its own row, and exit code 1 in the end. After several recordings follows a summary over
-    all. A SPEC is a scheme's name with settings: map-block,evict=lifo,pool_blocks=32; `mmuexp strategy list` names
-    them. Or it is a group: mail (the four of 2004), today (what emulators are built with now), all. Counts are exact;
+    Without FILE or --trace it replays the bundled recording, without -s the four schemes of 2004 and softmmu-qemu10. A
+    FILE may be a folder, a list of names (.txt) or a pattern in quotes: then a recording that cannot be replayed costs
+    its own row, and exit code 1 in the end. After several recordings follows a summary over all. A SPEC is a scheme's
+    name with settings: map-block,evict=lifo,pool_blocks=32; `mmuexp strategy list` names them. Or it is a group: mail
+    (the four of 2004), today (what emulators are built with now), all (every scheme). Where nothing or a group is
+    named, some come in several settings: map-block with the pool of 2004 and with one of today. Counts are exact;
     times are a model at the prices of the host profile. With --live each scheme also runs for real, with mmap and
     SIGSEGV, beside a loop without translation, at prices that are measured first, unless --host names others.
     """

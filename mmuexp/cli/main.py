@@ -34,7 +34,7 @@ COMMANDS = {
     "export": "Write a saved result's tables again, in another format, without a replay.",
     "rerun": "Make the results of an experiment's folder again, or check them.",
     "diff": "Say what changed between two saved results, exactly.",
-    "record": "Record a real 32-bit x86 program as a trace.",
+    "record": "Record a real x86 program, of 32 or 64 bits, or a whole guest as a trace.",
     "trace": "Look at, check, cut and convert recordings.",
     "strategy": "List, explain and check the translation schemes.",
     "help": "Print the help of a command, as --help does.",

@@ -217,7 +217,7 @@ def parse_settings(cls: type[Strategy], settings: list[str], where: str) -> Stra
 
 TODAY, ALL = "today", "all"
 GROUPS = {
-    "mail": "the four schemes of 2004",
+    "mail": "the four schemes of 2004, some in several settings",
     TODAY: "what emulators are built with now, in their usual settings",
     ALL: "every scheme",
 }
