@@ -38,15 +38,12 @@ def sentence(lines: Sequence[Line], reference: str, host: str) -> str:
         return _no_winner(winner, close, lines)
     parts = [f"{winner.name} wins: its memory accesses {_margin(winner, lines, reference)}"]
     if dearer is not None:
-        who = winner if winner.fault_ns else dearer.line
-        price = f"{_price(dearer.x, who)}{_now(who, host)}"
-        parts.append(f"it stays ahead of {dearer.line.name} while a host fault costs less than {price}")
+        price = _price("costs", dearer.x, (winner, dearer.line), host)
+        parts.append(f"it stays ahead of {dearer.line.name} while {price}")
         parts.append(f"above that, {dearer.line.name} wins")
     if cheaper is not None:
-        who = cheaper.line if cheaper.line.fault_ns else winner
-        price = f"{_price(cheaper.x, who)}{_now(who, host)}"
-        parts.append(f"{cheaper.line.name} would win if a host fault cost less than {price}")
-    if dearer is None and cheaper is None:
+        parts.append(f"{cheaper.line.name} would win if {_price('cost', cheaper.x, (cheaper.line, winner), host)}")
+    if dearer is None and cheaper is None and any(line.faults for line in lines):
         parts.append("it wins at any price of a host fault")
     return "; ".join(parts) + "."
 
@@ -117,12 +114,12 @@ def _margin(winner: Line, lines: Sequence[Line], reference: str) -> str:
     return f"cost {base.ns / winner.ns:.2f} times less than {base.name}'s"
 
 
-def _price(x: float, who: Line) -> str:
-    return duration(x * who.fault_ns) if who.fault_ns else f"{x:.2f} times today's price"
-
-
-def _now(who: Line, host: str) -> str:
-    return f" ({duration(who.fault_ns)} {at_prices(host)})" if who.fault_ns else ""
+def _price(costs: str, x: float, runs: Sequence[Line], host: str) -> str:
+    """Say what costs less than x times what it does: a host fault of the first run that takes any, or else host calls
+    and pages."""
+    for fault_ns in filter(None, (run.fault_ns for run in runs)):
+        return f"a host fault {costs} less than {duration(x * fault_ns)} ({duration(fault_ns)} {at_prices(host)})"
+    return f"the host kernel {costs} less than {x:.2f} times what it does {at_prices(host)}"
 
 
 def certainty_sentence(winner: str, entries: Sequence[Mapping[str, Any]], names: Mapping[str, str], host: str) -> str:

@@ -273,6 +273,23 @@ def test_the_sentence_when_faults_are_too_dear():
     )
 
 
+def test_the_sentence_names_no_host_fault_where_nobody_takes_one():
+    lines = [Line("softmmu", 10_000, 0, 0), Line("ten", 4000, 24_000, 0)]  # 4,000 + 24,000 x meets 10,000 at 0.25
+    assert sentence(lines, "softmmu", "p4") == (
+        "softmmu wins: its memory accesses cost 10.0 us, ten's 28.0 us;"
+        " ten would win if the host kernel cost less than 0.25 times what it does at the prices of p4."
+    )
+    lines = [Line("softmmu", 10_000, 0, 0), Line("ten", 4000, 3000, 0)]  # at 2
+    assert sentence(lines, "softmmu", "p4") == (
+        "ten wins: its memory accesses cost 1.43 times less than softmmu's; it stays ahead of softmmu while the host"
+        " kernel costs less than 2.00 times what it does at the prices of p4; above that, softmmu wins."
+    )
+    lines = [Line("softmmu", 10_000, 0, 0), Line("ten", 12_000, 3000, 0)]
+    assert sentence(lines, "softmmu", "p4") == "softmmu wins: its memory accesses cost 10.0 us, ten's 15.0 us."
+    lines.append(Line("m", 12_000, 3000, 1))
+    assert sentence(lines, "softmmu", "p4").endswith("; it wins at any price of a host fault.")
+
+
 def test_the_sentence_does_not_call_a_hair_a_win():
     lines = [Line("a", 10_000, 0, 0), Line("b", 10_050, 0, 0), Line("c", 12_000, 0, 0)]
     assert sentence(lines, "a", "p4") == "a and b are equal within 1 %; c is 1.20x dearer."
