@@ -42,7 +42,7 @@ checks_option = click.option(
     metavar="EXPR",
     multiple=True,
     help="Exit with code 3 if EXPR is true of a row: softmmu:tlb_fills>1000, map-block:access_ns > 1.05 *"
-    " softmmu:access_ns.",
+    " softmmu:access_ns. `mmuexp help columns` lists the columns.",
 )
 
 

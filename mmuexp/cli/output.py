@@ -109,10 +109,11 @@ def run_and_save(
     Interrupted between traces, what was finished is saved before the exit.
     """
     from mmuexp.analysis.experiment import Interrupted
+    from mmuexp.render.figures import row_names
     from mmuexp.result.checks import fail_if, parse_check
 
     tell_of_compiling()
-    parsed = [parse_check(text, columns, schemes) for text in checks]
+    parsed = [parse_check(text, columns, schemes, row_names()) for text in checks] if checks else []
     with saving(paths, format_, WRITERS, _print_result) as save:
         try:
             with progress_bar() as progress:

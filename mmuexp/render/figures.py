@@ -1,5 +1,6 @@
 """Which figures a table shows, and how each becomes a text: columns of a table of rows, lines of an upright one."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -331,7 +332,16 @@ CROSSINGS = [
 MOST_TABLE_BYTES = 1 << 30  # more than any scheme has for a guest of 32 bits
 RESIDENT = Figure("tables\nresident", False, shows(words.size, "table_resident_bytes"))
 SIZES = [
-    Figure("lookup\ntables", False, shows(words.size, "table_bytes")),
-    Figure("host address\nspace", False, shows(words.size, "reserved_bytes")),
-    Figure("host mappings\nat most", False, shows(words.number, "peak_mappings")),
+    _as_is("lookup\ntables", words.size, "table_bytes"),
+    _as_is("host address\nspace", words.size, "reserved_bytes"),
+    _as_is("host mappings\nat most", words.number, "peak_mappings"),
 ]
+
+
+def row_names() -> dict[str, str]:
+    """Give the column of each line of an upright table that is called otherwise, by what the line is called, as a word:
+    host_faults -> faults."""
+    shown = [INSNS, *PARTS, TRANSLATING, *KERNEL, *CROSSINGS[:2], *SIZES]
+    labels = {one.of: one.label for one in shown} | {"access_ns": TIME, "page_cross": "page crossings"}
+    labels |= {cause: cause.removeprefix("faults_") for cause in FAULT_CAUSES}
+    return {re.sub(r"\W+", "_", label): column for column, label in labels.items()}

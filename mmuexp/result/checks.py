@@ -5,7 +5,8 @@ scheme beside it. It is never true where a cell is empty (no such event) or it d
 tell a count, nobody can say whether it is true: that is an error.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from mmuexp.errors import CheckFailed, UsageError
 from mmuexp.result.declared import CODE_PAGE_STORES, DeclaredBy
@@ -18,13 +19,19 @@ ELSEWHERE = {WINDOW: "compare --every ROWS"} | dict.fromkeys(LIVE, "compare --li
 TODO = "write it as 'faults>1000' or 'map-block:faults > 2 * softmmu:tlb_fills'"
 
 
-def parse_check(text: str, more_columns: Iterable[str] = (), schemes: Collection[str] | None = None) -> Expression:
-    """A check from its text; `schemes` are the specs that the result will hold, if they are known.
+def parse_check(
+    text: str,
+    more_columns: Iterable[str] = (),
+    schemes: Collection[str] | None = None,
+    called: Mapping[str, str] = MappingProxyType({}),
+) -> Expression:
+    """A check from its text; `schemes` are the specs that the result will hold, if they are known; `called`, for the
+    error, what a table calls its columns.
 
     Raises UsageError for a text that is not a check, an unknown column or strategy, and a scheme that is not given.
     """
     known = [column for column in (*COLUMNS, CODE_PAGE_STORES, *more_columns) if column not in IDENTITY]
-    check = parse(text, known, where=OPTION, todo=TODO, compares=True, elsewhere=ELSEWHERE)
+    check = parse(text, known, where=OPTION, todo=TODO, compares=True, elsewhere=ELSEWHERE, called=called)
     if schemes is not None:
         _all_there(check, schemes)
     return check

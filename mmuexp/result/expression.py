@@ -34,6 +34,7 @@ COMPARISONS = {
 }
 ARITHMETIC = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 LONGEST, DEEPEST = 2_000, 40  # characters; parentheses and signs in each other
+LISTED = "`mmuexp help columns` lists them"
 NOT_NUMBERS = ("nan", "inf", "infinity")
 
 _NAME = r"(?:[\w./~-]*\.py|[A-Za-z_]\w*(?:-\w+)*)"  # of a scheme, or of a file that holds one
@@ -136,6 +137,7 @@ def parse(
     traces: bool = False,
     schemes: Collection[str] = (),
     elsewhere: Mapping[str, str] = MappingProxyType({}),
+    called: Mapping[str, str] = MappingProxyType({}),
 ) -> Expression:
     """An expression over these columns from its text.
 
@@ -144,12 +146,13 @@ def parse(
     traces        may it name recordings (COLUMN@TRACE)?
     schemes       names of the result's schemes: of those from files it may name specs as they stand there
     elsewhere     columns that other results have -> the option that makes them, for the error
+    called        what a table calls columns -> the columns, for the error
 
     Raises UsageError if `text` is not an expression, or names an unknown column or strategy.
     """
     if len(text) > LONGEST:
         raise UsageError(f"an expression of {len(text):,} characters", where=where, todo=f"at most {LONGEST:,}")
-    return _Parser(text, columns, where, todo, traces, schemes, elsewhere).whole(compares)
+    return _Parser(text, columns, where, todo, traces, schemes, elsewhere, called).whole(compares)
 
 
 @dataclass
@@ -161,6 +164,7 @@ class _Parser:
     traces: bool
     schemes: Collection[str]
     elsewhere: Mapping[str, str]
+    called: Mapping[str, str]
 
     def __post_init__(self) -> None:
         self.tokens = list(self._tokens())
@@ -260,10 +264,12 @@ class _Parser:
         if maker := self.elsewhere.get(named):
             todo = "give that option, or check another column"
             return self._error(f"only `{maker}` makes the column {named!r}", todo)
-        hint = did_you_mean(column, self.columns)
+        near = self.called.get(column)
+        hint = f"did you mean {near}?" if near in self.columns else did_you_mean(column, self.columns)
+        listed = LISTED if self.where == "--fail-if" else ""
         if not hint and any(token["sign"] in COMPARISONS for token in self.tokens[: self.at]):
-            return self._error(f"{column!r} is not a number, nor a column of numbers")
-        return self._error(f"there is no column {column!r} of numbers", hint)
+            return self._error(f"{column!r} is not a number, nor a column of numbers", listed)
+        return self._error(f"there is no column {column!r} of numbers", hint or listed)
 
 
 def _spec(text: str | None, where: str, schemes: Collection[str]) -> str | None:

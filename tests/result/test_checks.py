@@ -172,6 +172,8 @@ def test_names_and_specs_of_what_will_be_there_are_not():
         ([], "map-block,map_block_bits=20:faults > 0", 2, "the result does not hold"),
         ([], "qemu-fast,guest_limit=0x100000000:faults > 0", 0, "could not be decided"),  # of system traces alone
         (["-s", "softmmu"], "softmmu:maps >= 0", 0, "softmmu has no maps"),
+        ([], "map-block:host_faults > 10", 2, "there is no column 'host_faults' of numbers; did you mean faults?"),
+        ([], "map-block:xyzzy > 10", 2, "'xyzzy' of numbers; `mmuexp help columns` lists them"),
     ],
 )
 def test_the_option(cli, trace, arguments, check, code, says):

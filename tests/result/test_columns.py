@@ -9,7 +9,7 @@ from kit.traces import columns_of, load, store, write
 
 from mmuexp.events import SHAPE, SUMS, Event, Group
 from mmuexp.replay.survey import Survey
-from mmuexp.result.table import COLUMNS, COUNTS, OTHERS, columns_in_order
+from mmuexp.result.table import COLUMNS, COUNTS, LIVE, OTHERS, WINDOW, columns_in_order
 
 LAST = """
     @property
@@ -20,6 +20,13 @@ def test_every_event_has_a_column_and_a_count():
     assert len(COLUMNS) == len(set(COLUMNS)) == len(OTHERS) + len(Event)
     assert {event.column for event in Event} <= set(COUNTS)
     assert [COLUMNS[event.place] for event in Event] == [event.column for event in Event]
+
+
+def test_help_lists_every_column_once(cli):
+    listed = [line.split() for line in cli("help", "columns").out.splitlines() if line.startswith("  ")]
+    names = [name for line in listed for name in line]
+    assert len(names) == len(set(names))
+    assert {*COLUMNS, *LIVE, WINDOW, "victim_hits"} <= set(names)
 
 
 def test_what_the_rows_tell_is_counted_for_every_trace():
