@@ -17,6 +17,7 @@ from mmuexp.price.verdict import break_even, decided_by, is_sure, ratio_range
 from mmuexp.result import manifest
 from mmuexp.result.declared import CODE_PAGE_STORES
 from mmuexp.result.table import COLUMNS, LIVE, PARTS, TIMES, WINDOW, Result, make_frame
+from mmuexp.strategy.registry import unchecked
 from mmuexp.trace.loadseed import LOAD_SEED
 
 PricedRuns = Sequence[tuple[Run, Priced]]
@@ -101,6 +102,7 @@ class Ledger:
         about: dict[str, Any] = {"every": self.cuts.every, "warmup": self.cuts.warmup}
         about |= {"strategies": [manifest.expanded(strategy) for strategy in strategies], **told}
         about |= {"by_default": True} if self.by_default else {}
+        about |= {"unchecked": found} if (found := unchecked(strategies)) else {}
         about["prices"] = price_table(strategies, host)
         return manifest.of_run(self.kind, self.command, self.started, complete, **about)
 

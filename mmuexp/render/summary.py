@@ -219,17 +219,24 @@ class _Table:
 
     def _notes(self, upright: bool) -> list[str]:
         notes = []
-        host = self.result.manifest.get("prices", {}).get("host")
+        prices = self.result.manifest.get("prices", {})
+        host = prices.get("host")
+        schemes = list(dict.fromkeys(row["strategy"].partition(",")[0] for row in self.rows))
+        unchecked = words.unchecked_in(schemes, self.result.manifest.get("unchecked", []))
         if host:
+            exact = "; counts are exact" + (
+                " as far as the trace tells them" if self.figures.told.of(self.trace).missing else ""
+            )
             notes.append(
                 "memory access time = hit paths, helpers and handlers, kernel, code translated again. Translating code"
                 " for the first time stands apart: it is the same under every scheme. What else the guest does is not"
-                f" counted. A model at the prices of host {host['name']} ({host['about']}); counts are exact"
-                f"{' as far as the trace tells them' if self.figures.told.of(self.trace).missing else ''}."
+                f" counted. A model at the prices of host {host['name']} ({host['about']}){'' if unchecked else exact}."
             )
         live = self.result.manifest.get("live", {})
         if self.best is not None:
             notes[-1:] = [f"{notes[-1]} The winner has a *."] if notes else ["The winner has a *."]
+        notes += unchecked
+        notes += words.put_together(schemes, prices)
         if upright and any(map(self.figures.ranged, self.rows)):
             notes.append(
                 f"of {self.figures.reference}'s time: at least and at most, all prices anywhere in their ranges."

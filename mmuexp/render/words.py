@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import floor, log10
 from typing import Any
 
+from mmuexp.errors import shown
 from mmuexp.guest import ADDRESS_BITS
 from mmuexp.price.host import CALIBRATED
-from mmuexp.strategy.registry import ALL, GROUPS, Group
+from mmuexp.price.priced import PATH
+from mmuexp.strategy.registry import ALL, GROUPS, Group, is_ours
 
 DASH = "-"  # the scheme has no such event
 UNKNOWN = "unknown"  # the trace does not tell it
@@ -148,6 +150,32 @@ def missing_in(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{', '.join(unpatched)}: device accesses faulted, and none was patched: the trace does not tell which"
             " instruction of which block they are."
         )
+    return said
+
+
+def unchecked_in(schemes: Collection[str], told: Iterable[Mapping[str, str]]) -> list[str]:
+    """Say which of these schemes nobody has checked; `told` is `unchecked` of a manifest."""
+    return [
+        f"{one['scheme']} never passed `mmuexp strategy check {shown(one['check'])}`: its counts, and what rests on"
+        " them, may be wrong."
+        for one in told
+        if one["scheme"] in schemes
+    ]
+
+
+def put_together(schemes: Sequence[str], prices: Mapping[str, Any]) -> list[str]:
+    """Say which of these schemes, of those that are somebody else's, have a hit path that is not measured on the host,
+    where another's is; `prices` are a manifest's."""
+    host = prices.get("host", {})
+    measured = [name for name in schemes if name in host.get("path", {})]
+    said = []
+    for name in schemes if measured else ():
+        insns = prices.get("strategies", {}).get(name, {}).get(PATH, {}).get("hit")
+        if name not in measured and not is_ours(name) and insns is not None:
+            said.append(
+                f"{name}: its hit path is not measured on {host['name']}, but put together from"
+                f" {many(insns, 'instruction')}; {measured[0]}'s is measured."
+            )
     return said
 
 

@@ -127,6 +127,13 @@ def _number(value: Any) -> bool:
     return isinstance(value, float) and isfinite(value)
 
 
+def _bundles(value: Any) -> bool:
+    """Is it an object of price lists by scheme, each an object of primitives by count?"""
+    lists = value.values() if isinstance(value, dict) else [None]
+    bundles = [one for found in lists for one in (found.values() if isinstance(found, dict) else [None])]
+    return all(isinstance(one, dict) and _number(one.get("hit", 0)) for one in bundles)
+
+
 class Kind(NamedTuple):
     """What a value of a manifest may be, and what an error calls that."""
 
@@ -143,6 +150,8 @@ MAYBE_NUMBER = NUMBER._replace(nullable=True)
 ROWS: Kind = Kind("a number of rows", _is_count, nullable=True)
 COUNTED = Kind("an object of counts", lambda value: isinstance(value, dict) and all(map(_is_count, value.values())))
 WINS = Kind("an outcome of the verdict on two schemes", lambda value: value in ("always", "never", "below", "above"))
+OBJECT = Kind("an object", lambda value: isinstance(value, dict))
+BUNDLES = Kind("an object of price lists", _bundles)
 YES_OR_NO = Kind("true or false", lambda value: isinstance(value, bool))
 
 RUN = {"trace": TEXT, "strategy": TEXT}
@@ -166,5 +175,9 @@ MANIFEST: dict[str, Any] = {
         {**RUN, "column": TEXT, "count": NUMBER, "share": NUMBER}
         | dict.fromkeys(["parameter", "value", "larger"], MAYBE_TEXT)
     ],
-    "prices?": {"host?": {"name": TEXT, "about": TEXT, "prices": {"insn": {"ns": NUMBER}}}},
+    "unchecked?": [{"scheme": TEXT, "check": TEXT}],
+    "prices?": {
+        "host?": {"name": TEXT, "about": TEXT, "prices": {"insn": {"ns": NUMBER}}, "path?": OBJECT},
+        "strategies?": BUNDLES,
+    },
 }

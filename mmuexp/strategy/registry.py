@@ -22,6 +22,7 @@ from mmuexp.errors import MmuexpError, UsageError, did_you_mean
 from mmuexp.guest import ADDRESS_BITS, WIDE_BITS
 from mmuexp.runtime import interrupt
 from mmuexp.strategy import Strategy
+from mmuexp.strategy.bounds import has_passed, is_own
 from mmuexp.strategy.mistakes import declared, line_of, place_of
 from mmuexp.strategy.sourcefiles import remember_loaded
 
@@ -31,6 +32,7 @@ ORDER = ("softmmu", "byte-lookup", "map-block", "qemu-fast")  # as the story is 
 
 
 _of_files: dict[str, type[Strategy]] = {}  # by name, of files that this process has read
+_files: dict[type[Strategy], Path] = {}  # as they were named
 
 
 @lru_cache(maxsize=1)
@@ -109,6 +111,7 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
     if not found:
         raise MmuexpError("holds no subclass of Strategy", where=str(path), todo="see strategies/map_block.py")
     _of_files.update({c.name: c for c in (_checked(c, str(path)) for c in found)})
+    _files.update(dict.fromkeys(found, path))
     return found
 
 
@@ -127,6 +130,11 @@ def all_strategies(*, broken: list[MmuexpError] | None = None) -> dict[str, type
             if broken is not None:
                 broken.append(error)
     return found
+
+
+def is_ours(name: str) -> bool:
+    """Is this the name of a scheme that comes with mmuexp?"""
+    return name in _own()
 
 
 def namesake(cls: type[Strategy]) -> bool:
@@ -163,6 +171,17 @@ def installed_class(name: str) -> type[Strategy]:
     known = [*own, *others]
     todo = did_you_mean(wanted, known, f"there are {', '.join(known)}")
     raise UsageError(f"no strategy is called {name!r}", todo=todo)
+
+
+def unchecked(strategies: Iterable[Strategy]) -> list[dict[str, str]]:
+    """Name the schemes of others whose source never passed `strategy check`, each with what that is to be given."""
+    found: dict[str, str] = {}
+    classes: dict[type[Strategy], None] = dict.fromkeys(type(one) for one in strategies)
+    for cls in classes:
+        if not is_own(cls) and not has_passed(cls):
+            installed = cls not in _files and cls.name in third_parties()
+            found[cls.name] = cls.name if installed else str(_files.get(cls, "FILE"))
+    return [{"scheme": name, "check": given} for name, given in found.items()]
 
 
 def known_classes(specs: Iterable[str]) -> list[type[Strategy]]:

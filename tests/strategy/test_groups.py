@@ -61,7 +61,10 @@ def test_the_default_table_says_what_else_there_is(cli, tmp_path):
         "-s today, what emulators are built with now, in their usual settings (fastmem, page-table, softmmu-qemu10)"
     )
     assert there_is in said
-    assert "-s mail, the four schemes of 2004, some in several settings (softmmu, byte-lookup, map-block, qemu-fast)" in said
+    assert (
+        "-s mail, the four schemes of 2004, some in several settings (softmmu, byte-lookup, map-block, qemu-fast)"
+        in said
+    )
     assert "-s all, every scheme." in said
     named = cli(
         "compare", path, *(word for spec in named_ones("user") for word in ("-s", spec)), "-o", tmp_path / "n.csv"
