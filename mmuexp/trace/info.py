@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mmuexp.blocks.rows import RowMaker
+from mmuexp.blocks.runs import Runs
 from mmuexp.errors import one_line
 from mmuexp.events import SHAPE
 from mmuexp.guest import ADDRESS_BITS, MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
@@ -28,7 +29,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
     """Everything that `trace info` prints, in types that JSON has; None is unknown.
 
     Shares are of accesses (null when there are none); `repeated_insns` are those of `guest_insns` that are no more than
-    another iteration of a rep, or an instruction begun anew; `code_bytes` counts a byte each time it is executed.
+    another iteration of a rep, or an instruction begun anew; `code_bytes` counts a byte once.
     `guest` is what guest_info tells: counts of rows, of pages of 4,096 bytes and of windows; shares are fractions of 1.
     `threads` lists each thread that has rows, null where none is told or there are more than are counted.
     What the trace does not tell (`mmuexp.sizes`, `mmuexp.code`) is null. Raises TraceError at the first row that is an
@@ -44,6 +45,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
                 threads.feed(columns)
             columns = survey.traced(columns)
             own.feed(columns, survey.step)
+            own.feed_shapes(runs)
             guest.feed(columns, frames, survey.step)
             if progress:
                 progress(utf8(os.path.basename(trace.path)), survey.rows, trace.file_rows)
@@ -82,7 +84,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
                 "data_pages": n["pages"],
                 "data_bytes": n["pages"] * PAGE_BYTES,
                 "code_pages": int(np.count_nonzero(own.code)),
-                "code_bytes": own[scan.CODE_BYTES],
+                "code_bytes": own.code_bytes,
                 "physical_pages": len(survey.frame_numbers()) if trace.mode == "system" else None,
             },
             "shares": {
@@ -124,11 +126,29 @@ class _Own:
         self._state[scan.END] = -1
         self.sizes = np.zeros(MAX_ACCESS_BYTES + 1, np.int64)
         self.code = np.zeros(PAGES, np.uint8)
+        self._first, self._last = np.zeros(0, np.uint64), np.zeros(0, np.uint64)  # bytes of code, as ranges apart
 
     def feed(self, columns: Columns, step: np.ndarray) -> None:
         used = (columns.vaddr, columns.size, columns.insns, columns.op, columns.flags)
         arrays = (np.require(column, requirements=["C", "W"]) for column in used)
         scan.scan(*arrays, step, self._state, self.sizes, self.code)
+
+    def feed_shapes(self, runs: Runs) -> None:
+        """Take the blocks that appear for the first time in a group: whatever ran is one of them."""
+        new = slice(runs.before + 1, runs.shapes_so_far + 1)
+        size = runs.shapes.size[new].astype(np.uint64)
+        first = np.concatenate([self._first, runs.shapes.vaddr[new][size > 0]])
+        order = np.argsort(first)
+        last = np.concatenate([self._last, (runs.shapes.vaddr[new] + size - np.uint64(1))[size > 0]])
+        first, last = first[order], np.maximum.accumulate(last[order])
+        apart = np.flatnonzero(first[1:] > last[:-1]) + 1
+        self._first = first[np.concatenate([[0], apart])] if len(first) else first
+        self._last = last[np.concatenate([apart - 1, [-1]])] if len(last) else last
+
+    @property
+    def code_bytes(self) -> int:
+        """How many bytes blocks hold, each once."""
+        return int((self._last - self._first).sum()) + len(self._first)
 
     def __getitem__(self, place: int) -> int:
         """What is counted at a place of mix_scan.py's `state`."""

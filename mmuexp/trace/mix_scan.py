@@ -10,8 +10,8 @@ USER_FLAG = int(USER)
 
 # Places in `state`; the last three are of the latest EXEC row: its last byte, its instructions, and whether the
 # last of these has accessed data.
-USER_ACCESSES, CODE_BYTES, REPEATED, END, INSNS, ACCESSED = range(6)
-PLACES = 6
+USER_ACCESSES, REPEATED, END, INSNS, ACCESSED = range(5)
+PLACES = 5
 
 
 @guarded()
@@ -34,7 +34,6 @@ def scan(vaddrs, sizes, insns, ops, flags, step, state, access_sizes, code):
             end, page = start + int(sizes[i]) - 1, start >> PAGE_BITS
             if end >> PAGE_BITS != page:
                 end = followed_by(page, step) << PAGE_BITS | end & PAGE_MASK
-            state[CODE_BYTES] += int(sizes[i])
             code[page] = code[end >> PAGE_BITS] = 1
             state[REPEATED] += insns[i] == 1 and end == state[END] and state[ACCESSED] == 1
             state[END], state[INSNS], state[ACCESSED] = end, insns[i], 0

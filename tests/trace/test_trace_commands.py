@@ -53,6 +53,13 @@ def test_info_by_hand(tmp_path, cli):
         assert text in done.out
 
 
+def test_info_counts_a_byte_of_code_once(tmp_path):
+    """0x1000 to 0x100b by two blocks that overlap, 0x1010 to 0x1011 by itself, and four bytes over a page's end."""
+    blocks = [(0x1000, 8), (0x2FFE, 4), (0x1004, 8), (0x1000, 8), (0x1010, 2), (0x1001, 2)]
+    path = write(tmp_path / "t.arrow", columns_of([(Op.EXEC, vaddr, size, 1) for vaddr, size in blocks]))
+    assert info(path)["footprint"] | {"code_pages": 3, "code_bytes": 12 + 2 + 4} == info(path)["footprint"]
+
+
 def test_info_of_what_the_file_does_not_tell(tmp_path, cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "400")  # the path of a temporary file is long
     path = write_foreign(tmp_path / "f.arrow", columns_of([(Op.EXEC, 0, 4, 1)])._asdict(), META)
