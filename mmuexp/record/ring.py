@@ -13,7 +13,7 @@ import numpy as np
 from mmuexp.errors import MmuexpError
 from mmuexp.guest import BATCH_ROWS, DTYPES, USER, Columns
 
-MAGIC, VERSION = 0x584D4D55, 7
+MAGIC, VERSION = 0x584D4D55, 8
 HEADER_BYTES = 4096
 CHUNKS = 4  # one is filled, one is written out, two take up the slack between the two
 TOKEN_FREE, TOKEN_STOP = b"f", b"s"
@@ -28,6 +28,7 @@ _HEADER = np.dtype(
         ("start_now", "u4"),
         ("loaded_bytes", "u4"),
         ("guest_bits", "u4"),
+        ("children", "u4"),
         ("loaded", "u1", 3072),
     ]
 )
@@ -95,6 +96,7 @@ class Ring:
     rows = property(lambda self: int(self._header.rows[0]))
     skipped = property(lambda self: int(self._header.skipped[0]))
     prefix = property(lambda self: int(self._header.prefix[0]))
+    children = property(lambda self: int(self._header.children[0]))
     flushes_unsure = property(lambda self: int(self._header.flushes_unsure[0]))
 
     @property

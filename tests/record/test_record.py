@@ -112,6 +112,16 @@ def test_a_forked_child_is_not_recorded(tmp_path, bits):
     assert (stores == parent_cell).sum() == 1000
     assert (stores == child_cell).sum() == 0
     assert open_trace(tmp_path / "forks.arrow").complete == "yes"
+    assert "1 child was forked, which is not recorded" in done.err
+
+
+def test_children_are_counted_and_theirs_are_not(tmp_path):
+    """Three subshells, of which one forks again; a command in the shell's own process is none."""
+    done = record(
+        "-o", "sh.arrow", "--", "/bin/sh", "-c", "(echo a; (echo b); echo c); (echo d); (echo e); :", cwd=tmp_path
+    )
+    assert (done.code, done.out) == (0, "a\nb\nc\nd\ne\n")
+    assert "3 children were forked, which are not recorded" in done.err
 
 
 def test_exec_of_another_program_is_reported(tmp_path, bits):

@@ -257,11 +257,22 @@ static void on_syscall(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, u
         __atomic_add_fetch(&r.header->in_exec, 1, __ATOMIC_RELEASE);
 }
 
+static __thread bool
+    forked; /* by the system call that this thread is in: fork, vfork, or a clone that makes no thread */
+
+static void in_parent(void)
+{
+    forked = true; /* or tried to: its result tells */
+}
+
 static void on_syscall_return(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, int64_t result)
 {
-    (void)id, (void)vcpu, (void)result;
+    (void)id, (void)vcpu;
     if (!r.over && is_exec(number))
         __atomic_sub_fetch(&r.header->in_exec, 1, __ATOMIC_RELEASE);
+    if (!r.over && forked && result > 0)
+        __atomic_add_fetch(&r.header->children, 1, __ATOMIC_RELEASE);
+    forked = false;
 }
 
 static void on_exit_of_program(qemu_plugin_id_t id, void *userdata)
@@ -289,6 +300,10 @@ static void hook(qemu_plugin_id_t id)
 static void in_child(void)
 {
     static uint64_t nowhere; /* stands in for the shared count */
+    static bool is_child;
+    if (is_child) /* a child's child: what is closed and unmapped here may be its own by now */
+        return;
+    is_child = true;
     if (!r.over) {
         r.over = r.unhook_due = true;
         r.end = r.rows;
@@ -318,7 +333,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 
     if (!bits_are_known())
         access_cb = on_access_by_function;
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(NULL, in_parent, in_child);
     hook(id);
     r.header->pid = getpid();
     __atomic_store_n(&r.header->started, 1, __ATOMIC_RELEASE);

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define RING_MAGIC 0x584d4d55u
-#define RING_VERSION 7u
+#define RING_VERSION 8u
 #define HEADER_BYTES 4096u
 #define CHUNK_BITS 20
 #define CHUNK_ROWS (1u << CHUNK_BITS)
@@ -67,6 +67,7 @@ struct ring_header {
     uint32_t start_now;                    /* written by the encoder: what the rows are to begin with was printed */
     uint32_t loaded_bytes;                 /* of `loaded`, those that are written */
     uint32_t guest_bits;                   /* written by the encoder: the width of the column `vaddr` */
+    uint32_t children;                     /* that the program forked while rows were recorded */
     char loaded[3072];                     /* files that the program mapped to execute, each name ends in a 0 */
 };
 
