@@ -52,6 +52,9 @@ def record(
         raise MmuexpError(
             "a recording cannot go to stdout, which is the program's", todo=f"say {option('output', 'FILE.arrow')}"
         )
+    if root is not None and not os.path.isdir(root):
+        todo = f"name the folder that libraries are unpacked into, or leave {option('root')} out"
+        raise MmuexpError("no such folder", where=f"{option('root')} {root}", todo=todo)
     root = root or os.environ.get(KEPT_VARIABLE)
     found = program.find(command[0], root)
     guest = found.guest

@@ -104,7 +104,7 @@ def strategies_of_file(path: Path) -> list[type[Strategy]]:
         spec.loader.exec_module(module)
     except BaseException as error:  # somebody's file may do anything, sys.exit included
         interrupt.raise_if_asked()
-        at = place_of(error, {str(path)}) or str(path)
+        at = place_of(error, {str(path.absolute())}) or str(path)
         raise MmuexpError(f"cannot be imported: {type(error).__name__}: {error}", where=at) from error
     remember_loaded(module, began_ns, before)
     found = strategies_in(module)

@@ -248,11 +248,19 @@ REFUSED = {
 def test_what_cannot_be_recorded(tmp_path, case):
     make, expected = REFUSED[case]
     program = make(tmp_path / "program")
+    (tmp_path / "root").mkdir(exist_ok=True)
     done = record("-o", "out.arrow", "-L", "root", "--", program, cwd=tmp_path)
     assert (done.code, done.out) == (1, "")
     assert expected in done.err
     assert program in done.err
     assert len(done.err.splitlines()) == 1
+    assert not (tmp_path / "out.arrow").exists()
+
+
+def test_a_root_that_is_not_there(tmp_path):
+    done = record("-o", "out.arrow", "-L", "nowhere", "--", "ls", cwd=tmp_path)
+    assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
+    assert "-L nowhere: no such folder" in done.err
     assert not (tmp_path / "out.arrow").exists()
 
 
