@@ -43,7 +43,7 @@ class _Recovery:
         self.first_op: int | None = None
         self.tail: dict[str, str] = {}
         self.reason = ""  # why the rows end where they do, other than that the file does
-        if os.pread(fd, len(layout.MAGIC), 0) != layout.MAGIC:
+        if layout.pread(fd, min(size, len(layout.MAGIC)), 0) != layout.MAGIC:
             raise TraceError("does not begin as a trace does", where=path, todo="nothing in it can be recovered")
         self.schema, self.start = self._schema()
         keys = {key.decode("utf-8", "replace"): value for key, value in (self.schema.metadata or {}).items()}

@@ -271,6 +271,12 @@ def test_folders_that_hold_none(tmp_path):
         rows_of(tmp_path / "v", tmp_path / "t.arrow", interleave=True)
 
 
+def test_what_begins_otherwise_is_none_though_its_format_is_named(tmp_path):
+    (tmp_path / "z").write_bytes(bytes(1200))  # a load at address 0 in each record, if it were one
+    with pytest.raises(TraceError, match="is not a recording of drmemtrace"):
+        rows_of(tmp_path / "z", tmp_path / "t.arrow", from_format="drmemtrace")
+
+
 def test_damaged_recordings_are_one_error_or_a_trace(tmp_path):
     chance, data = random.Random(5), recorded(*RUN, *SEVERAL) * 3
     for _ in range(40):

@@ -221,6 +221,7 @@ def test_verify_of_what_is_damaged_and_of_what_is_none(tmp_path, cli):
         (["export", "t.arrow", "-o", "none/n.csv"], 1, "cannot be written"),
         (["recover", "t.arrow", "-o", "t.arrow"], 2, "is the file to be mended"),
         (["recover", "text", "-o", "n.arrow"], 1, "does not begin as a trace does"),
+        (["recover", "/proc/self/mem", "-o", "n.arrow"], 1, "/proc/self/mem: does not begin as a trace does"),
         (["import", "text", "-o", "n.arrow"], 1, "text: line 1 is 'hello', which no format begins with"),
         (["import", "text"], 2, "-o"),
         (["import", "--from", "lackey", "text", "-o", "text"], 2, "text: is what is to be imported"),

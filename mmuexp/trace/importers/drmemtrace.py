@@ -79,9 +79,6 @@ def read(source: Any, rows_of: Callable[[str], Rows], options: Options) -> Told:
                 source.tell(share)
 
         for one in opened_files:
-            if not one.sample.head.startswith(MAGIC):
-                todo = "take it out of the folder, or copy it again"
-                raise TraceError("is not a recording of drmemtrace", where=one.name, todo=todo)
             files.append(_File(one.name, one.sample.head, chunks(one)))
         return _Recording(source.name, rows, options, files).told()
 
@@ -104,6 +101,9 @@ class _File:
         from mmuexp.trace.importers import drmemtrace_scan as scan
 
         self.scan, self.name, self._chunks = scan, name, chunks
+        if not head.startswith(MAGIC):
+            todo = "copy it again, or leave it out"
+            raise TraceError("is not a recording of drmemtrace", where=name, todo=todo)
         kind = int.from_bytes(head[8:10], "little")
         if kind not in RECORD_BYTES or len(head) < 8:
             what = f"begins as drmemtrace does, but its second record has type {kind}"
