@@ -11,7 +11,7 @@ from typing import Any
 from mmuexp.analysis.ledger import judged, priced_columns
 from mmuexp.analysis.passes import Run
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.events import WALK_LEVELS
+from mmuexp.events import WALK_LEVELS, Event
 from mmuexp.price.host import Profile, load_profile
 from mmuexp.price.priced import SEARCHED, Priced, engine_ns_per_access, price, price_table
 from mmuexp.result import manifest
@@ -21,6 +21,8 @@ from mmuexp.result.table import IDENTITY, WINDOW, Result, is_measured, make_fram
 from mmuexp.strategy.registry import given_strategies, parse_saved
 from mmuexp.trace.loadseed import LOAD_SEED
 
+# What older versions did not count: lists are priced as long as a boot's, mappings that mprotect split not at all.
+MADE_UP_FOR = (SEARCHED, Event.SPLIT_MAPPINGS.column)
 REPLAY = "count it anew: mmuexp compare, sweep or rerun"
 
 
@@ -68,11 +70,11 @@ def _scheme(spec: str, known: Mapping[str, type]) -> Any:
 
 
 def _run(row: Mapping[str, Any], strategy: Any, declared: Declared, levels: int) -> Run:
-    """A row as prices take it. What has a price and no column was not counted, and is not free (but for SEARCHED, which
-    `price` makes up for); what its trace does not tell was left out when it was counted."""
+    """A row as prices take it. What has a price and no column was not counted, and is not free (but for
+    MADE_UP_FOR); what its trace does not tell was left out when it was counted."""
     needed = [*strategy.price_list(), *strategy.engine_price_list(), "retranslated_insns"]
     unknown = declared.unknown_to(strategy)
-    absent = {SEARCHED, *unknown, *strategy.lacks()}
+    absent = {*MADE_UP_FOR, *unknown, *strategy.lacks()}
     missing = [name for name in needed if row.get(name) is None and name not in absent]
     if missing:
         has = "nothing in" if missing[0] in row else "no"

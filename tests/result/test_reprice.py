@@ -13,7 +13,7 @@ import mmuexp
 from mmuexp.analysis.compare import compare, sweep
 from mmuexp.analysis.reprice import reprice
 from mmuexp.errors import MmuexpError, UsageError
-from mmuexp.price.priced import price
+from mmuexp.price.priced import PAGE_BLOCKS, price
 from mmuexp.render.export import Output
 from mmuexp.result.saved import load
 from mmuexp.result.table import LIVE, Result, rows_of
@@ -133,6 +133,14 @@ def test_an_older_table_is_refused_never_priced_at_nothing(cli, trace, tmp_path,
     done = cli("export", tmp_path / "r.csv", "--host", OLD)
     assert (done.code, done.out) == (1, "")
     assert column in one_line(done.err)
+
+
+def test_a_table_older_than_searched_blocks_is_priced_as_with_lists_of_a_boot(trace):
+    result = compare(trace, ["softmmu"])
+    walked = result.frame.assign(slow_code=9, code_list_walks=5, searched_blocks=5 * PAGE_BLOCKS)
+    older = walked.drop(columns=["searched_blocks", "split_mappings"])
+    found, wanted = (reprice(Result(result.kind, frame, result.manifest)).frame for frame in (older, walked))
+    assert list(found["ns"]) == list(wanted["ns"]) > list(reprice(result).frame["ns"])
 
 
 def test_an_empty_cell_is_refused_never_priced_at_nothing(trace):
