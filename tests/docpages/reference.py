@@ -12,7 +12,7 @@ PAGE = ROOT / "docs" / "reference.md"
 HEAD = """# What a kernel can say
 
 The words of `mmuexp.emulator` in which a scheme's kernels are written, made from their docstrings by
-`python -m tests.docpages`. [Writing a scheme](writing-a-scheme.md) builds one with them; `strategies/` holds five.
+`python -m tests.docpages`. [Writing a scheme](writing-a-scheme.md) builds one with them; `strategies/` holds ours.
 
 A **page** is a virtual page of the guest, by its number. A **frame** is the physical page behind it, numbered densely
 in the order in which a trace names them; in user mode a page is its own frame. Two pages may show one frame (aliases):
