@@ -38,9 +38,9 @@ ROWS: Any = Rows._make(map(np.dtype, ("u4", "u8", "u4", "u2")))
 OP_AT, SIZE_AT, INSNS_AT, FLAGS_AT = 24, 32, 48, 56  # in `about`; what is below the op says nothing here
 
 
-def room_for(rows: int) -> Rows:
-    """Make arrays for so many rows, whose memory is not touched until it is used."""
-    return Rows(*(zeros(rows, dtype) for dtype in ROWS))
+def room_for(rows: int, *, dense: bool = False) -> Rows:
+    """Make arrays for so many rows, as `zeros` does."""
+    return Rows(*(zeros(rows, dtype, dense=dense) for dtype in ROWS))
 
 
 @inside

@@ -16,6 +16,7 @@ UNIT_BYTES = 8
 SHAPES = MOST_SHAPES + 1  # places for them: memory that is not used is never touched
 MOST_ADDRESSES = 1 << 22  # of code, that a trace may enter; a real guest has some hundred thousand
 NO_ACCESS, MIXED = 4, 3  # in place of a shape's mode
+MANY_SHAPES = 1 << 13
 
 # What an execution of a shape counts, whatever its addresses are, by its place in a row of `counts`
 S_EXECS, S_LOADS, S_STORES, S_IO, S_RAM_LOADS, S_RAM_STORES, S_UNITS8, S_WIDE_UNITS8 = range(8)
@@ -42,6 +43,11 @@ class Known(NamedTuple):
     site: np.ndarray  # uint64[sites], packed as above
 
 
+def has_many_shapes(runs: Runs) -> bool:
+    """Tell whether what is kept of the shapes so far fills megabytes; a recording has some thousand."""
+    return runs.shapes_so_far > MANY_SHAPES
+
+
 class ShapeBook:
     """Knows the shapes of the group at hand, and numbers the addresses of code of the whole trace from 0 on."""
 
@@ -58,7 +64,9 @@ class ShapeBook:
         """Take the new shapes of some rows. Raises TraceError where a trace has more code than replay holds."""
         if self.known is None or runs.before == 0:
             # what a group counts was counted when the next begins; the rest may still be read: the rows are made of it
-            shape, site = zeros(SHAPES * PLACES, np.uint32), zeros(MOST_SHAPES * MOST_SITES, np.uint64)
+            dense = has_many_shapes(runs)
+            shape = zeros(SHAPES * PLACES, np.uint32, dense=dense)
+            site = zeros(MOST_SHAPES * MOST_SITES, np.uint64, dense=dense)
             self.known, self._shapes = Known(self._counts, shape, site), 0
         before, after = self._shapes, runs.shapes_so_far
         if before == after:
@@ -135,12 +143,9 @@ def _learn(
             units8, wide_units8 = units8 + units, wide_units8 + units * (size > 4)
         accesses, block = end - begin, sizes[each] != 0
         counts[each, S_EXECS], counts[each, S_LOADS], counts[each, S_STORES] = block, accesses - stores, stores
-        counts[each, S_IO], counts[each, S_RAM_LOADS] = io, accesses - stores - io + stores - ram_stores
-        counts[each, S_RAM_STORES], counts[each, S_UNITS8], counts[each, S_WIDE_UNITS8] = (
-            ram_stores,
-            units8,
-            wide_units8,
-        )
+        ram_loads = accesses - io - ram_stores
+        counts[each, S_IO], counts[each, S_RAM_LOADS], counts[each, S_RAM_STORES] = io, ram_loads, ram_stores
+        counts[each, S_UNITS8], counts[each, S_WIDE_UNITS8] = units8, wide_units8
         shape[about | FIRST], shape[about | COUNT], shape[about | HAS_BLOCK] = begin, accesses, block
         shape[about | VADDR], shape[about | SIZE] = vaddrs[each], sizes[each]
         shape[about | INSNS], shape[about | FLAGS], shape[about | RAM] = insns[each], flags[each], accesses - io

@@ -24,7 +24,7 @@ from mmuexp.replay import survey_scan as scan
 from mmuexp.replay.expand import expand
 from mmuexp.replay.firsts import END_MADE, END_ROW, Rows
 from mmuexp.replay.pages import LEVELS_OF, PageNumbers, following
-from mmuexp.replay.shapes import MOST_ADDRESSES, PLACE_BITS, VADDR, ShapeBook
+from mmuexp.replay.shapes import MOST_ADDRESSES, PLACE_BITS, VADDR, ShapeBook, has_many_shapes
 from mmuexp.replay.walked import Pages, Sites, Walked
 
 NOTHING_BEFORE = "nothing stands before it: record it again"
@@ -115,11 +115,11 @@ class Surveyed(NamedTuple):
 class _Room:
     """Arrays for one part, used again for a later one, unless they were so full that they take too much memory."""
 
-    def __init__(self, rows: int):
+    def __init__(self, rows: int, dense: bool):
         self.rows, self.crowded = rows, False
         eras = zeros((rows + rows // firsts.ERA_ROWS + 2) * (firsts.END_MADE + 1), np.int64)
         eras = eras.reshape(-1, firsts.END_MADE + 1)
-        self.found = scan.Found(zeros(rows, np.int32), firsts.room_for(rows), eras)
+        self.found = scan.Found(zeros(rows, np.int32, dense=dense), firsts.room_for(rows, dense=dense), eras)
 
 
 class Survey:
@@ -191,10 +191,12 @@ class Survey:
             self._begin(runs, number)
         at = self._at
         rooms, rows = self._rooms[0], stop - int(at[scan.ROW])
+        new = len(runs.steps) + len(runs.others.op) + runs.shapes_so_far - runs.before
+        dense = 2 * new > runs.rows  # so many rows may be firsts, which of recordings are few
         if number == len(rooms):
-            rooms.append(_Room(rows))
+            rooms.append(_Room(rows, dense))
         elif rooms[number].rows < rows or rooms[number].crowded:
-            rooms[number] = _Room(rows)
+            rooms[number] = _Room(rows, dense)
         found = rooms[number].found
         place = np.array([at[scan.ROW], 0, 0, at[scan.RUN], at[scan.PART], at[scan.AT_ACCESS], at[scan.AT_OTHER]])
         first = self.rows - int(at[scan.ROW])
@@ -219,7 +221,8 @@ class Survey:
             self.pages = PageNumbers()
             self._pages = self._pages._replace(step=self.pages.table.step)
         if runs.before == 0 or self._sites is None:  # what the group before told stays as it is for whoever reads it
-            vaddr, real = (zeros((MOST_SHAPES + 1) * MOST_SITES, dtype) for dtype in (np.uint32, runs.steps.dtype))
+            room, dense = (MOST_SHAPES + 1) * MOST_SITES, has_many_shapes(runs)
+            vaddr, real = (zeros(room, dtype, dense=dense) for dtype in (np.uint32, runs.steps.dtype))
             pages = self.pages or PageNumbers()
             self._sites = Sites(vaddr, real if wide else vaddr, *pages.table, pages.counts)
         if self.pages is not None:  # what a MAP row has in `page` is then its frame's number and one, which fits
