@@ -217,21 +217,23 @@ class _Table:
             f" ({_layout(total)}){mode}{swept}"
         )
 
+    def _priced_at(self, host: Mapping[str, Any], *, exact: bool) -> str:
+        """What times are made of, and whose prices they are at; `exact`: that counts are."""
+        exactly = "; counts are exact"
+        if self.figures.told.of(self.trace).missing:
+            exactly += " as far as the trace tells them"
+        return (
+            "memory access time = hit paths, helpers and handlers, kernel, code translated again. Translating code"
+            " for the first time stands apart: it is the same under every scheme. What else the guest does is not"
+            f" counted. A model at the prices of host {host['name']} ({host['about']}){exactly if exact else ''}."
+        )
+
     def _notes(self, upright: bool) -> list[str]:
-        notes = []
         prices = self.result.manifest.get("prices", {})
         host = prices.get("host")
         schemes = list(dict.fromkeys(row["strategy"].partition(",")[0] for row in self.rows))
         unchecked = words.unchecked_in(schemes, self.result.manifest.get("unchecked", []))
-        if host:
-            exact = "; counts are exact" + (
-                " as far as the trace tells them" if self.figures.told.of(self.trace).missing else ""
-            )
-            notes.append(
-                "memory access time = hit paths, helpers and handlers, kernel, code translated again. Translating code"
-                " for the first time stands apart: it is the same under every scheme. What else the guest does is not"
-                f" counted. A model at the prices of host {host['name']} ({host['about']}){'' if unchecked else exact}."
-            )
+        notes = [self._priced_at(host, exact=not unchecked)] if host else []
         live = self.result.manifest.get("live", {})
         if self.best is not None:
             notes[-1:] = [f"{notes[-1]} The winner has a *."] if notes else ["The winner has a *."]

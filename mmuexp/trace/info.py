@@ -44,8 +44,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             if trace.mode == "user":
                 threads.feed(columns)
             columns = survey.traced(columns)
-            own.feed(columns, survey.step)
-            own.feed_shapes(runs)
+            own.feed(columns, survey.step, runs)
             guest.feed(columns, frames, survey.step)
             if progress:
                 progress(utf8(os.path.basename(trace.path)), survey.rows, trace.file_rows)
@@ -128,12 +127,13 @@ class _Own:
         self.code = np.zeros(PAGES, np.uint8)
         self._first, self._last = np.zeros(0, np.uint64), np.zeros(0, np.uint64)  # bytes of code, as ranges apart
 
-    def feed(self, columns: Columns, step: np.ndarray) -> None:
+    def feed(self, columns: Columns, step: np.ndarray, runs: Runs) -> None:
         used = (columns.vaddr, columns.size, columns.insns, columns.op, columns.flags)
         arrays = (np.require(column, requirements=["C", "W"]) for column in used)
         scan.scan(*arrays, step, self._state, self.sizes, self.code)
+        self._feed_shapes(runs)
 
-    def feed_shapes(self, runs: Runs) -> None:
+    def _feed_shapes(self, runs: Runs) -> None:
         """Take the blocks that appear for the first time in a group: whatever ran is one of them."""
         new = slice(runs.before + 1, runs.shapes_so_far + 1)
         size = runs.shapes.size[new].astype(np.uint64)
