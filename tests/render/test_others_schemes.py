@@ -14,17 +14,17 @@ EXACT = "; counts are exact"
 def test_a_scheme_that_never_passed_the_check_is_told(cli, tmp_path, monkeypatch, plain_python):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "own.py").write_text(HONEST_FILE.read_text())
+    (tmp_path / "unchecked.py").write_text(HONEST_FILE.read_text())
     trace = write_trace(tmp_path / "t.arrow", [(0, 0x1000, 4, 1)] * 40)
-    compare = ("compare", trace, "-s", "softmmu", "-s", "./own.py", "--no-store", "-o", "t.csv", "-o", "-")
-    told = "honest never passed `mmuexp strategy check own.py`: its counts, and what rests on them, may be wrong."
+    compare = ("compare", trace, "-s", "softmmu", "-s", "./unchecked.py", "--no-store", "-o", "t.csv", "-o", "-")
+    told = "honest never passed `mmuexp strategy check unchecked.py`: its counts, and what rests on them, may be wrong."
     said = cli(*compare).words
     assert told in said
     assert EXACT not in said
     manifest = json.loads((tmp_path / "t.csv.manifest.json").read_text())
-    assert manifest["unchecked"] == [{"scheme": "honest", "check": "own.py"}]
+    assert manifest["unchecked"] == [{"scheme": "honest", "check": "unchecked.py"}]
     assert told in cli("export", "t.csv", "--format", "md").words
-    (cls,) = strategies_of_file(type(tmp_path)("own.py"))
+    (cls,) = strategies_of_file(type(tmp_path)("unchecked.py"))
     remember_passed(cls)
     said = cli(*compare).words
     assert "never passed" not in said

@@ -106,8 +106,8 @@ def test_a_file_that_leaves_while_it_is_imported_has_failed(tmp_path, cli):
 
 def test_a_kernel_that_is_left_out_is_told_with_its_line(tmp_path, cli, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    file = honest_but(tmp_path, ("execute=nothing, ", ""))
-    done = cli("strategy", "check", "own.py")  # as it is typed, not as Python calls it
+    file = honest_but(tmp_path, ("execute=nothing, ", ""), name="lacking.py")
+    done = cli("strategy", "check", "lacking.py")  # as it is typed, not as Python calls it
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert f"{file}:{line_with(file, 'Kernels(')}: " in done.err
     assert "'execute'" in done.err
