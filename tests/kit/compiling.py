@@ -12,6 +12,9 @@ import pytest
 
 from kit.places import TESTS
 
+# Of a process that is to compile nothing. As Python, kernels warn where integers wrap round.
+PLAIN = {"NUMBA_DISABLE_JIT": "1", "PYTHONWARNINGS": "ignore"}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(request, tmp_path_factory):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from kit.cli import one_line
+from kit.compiling import PLAIN
 from kit.places import TESTS
 from kit.traces import columns_of, random_trace, write
 
@@ -77,14 +78,10 @@ def packages(tmp_path) -> Path:
     return folder
 
 
-# The model of somebody's scheme would be compiled anew for each folder. As Python it warns where integers wrap round.
-PLAIN = {"NUMBA_DISABLE_JIT": "1", "PYTHONWARNINGS": "ignore"}
-
-
 def verify(packages: Path, trace: str, *words: str) -> subprocess.CompletedProcess:
     path = os.pathsep.join([str(packages), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "mmuexp", "verify", "--trace", trace, *words]
-    env = os.environ | {"PYTHONPATH": path} | (PLAIN if words else {})
+    env = os.environ | {"PYTHONPATH": path} | (PLAIN if words else {})  # it would be compiled anew for each folder
     return subprocess.run(command, env=env, capture_output=True, text=True)
 
 

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from kit.places import ROOT, TESTS, TRACES
+from kit.compiling import PLAIN
+from kit.places import ROOT, TESTS
 
 from mmuexp.contract.rules import Broken, check, counts_are_declared, filter_does_not_matter, flushes_unmap
 from mmuexp.strategy.registry import all_strategies, parse_spec, strategies_of_file
@@ -17,7 +18,8 @@ AT_FIRST = {"softmmu", "map-block"}  # the one that flushes a TLB, and one that 
 
 
 def run_cli(*arguments, packages: str | None = None) -> subprocess.CompletedProcess:
-    env = os.environ | ({"PYTHONPATH": str(TESTS / "kit" / packages)} if packages else {})
+    """With somebody's packages; their schemes as plain Python, for each process would compile them anew."""
+    env = os.environ | ({"PYTHONPATH": str(TESTS / "kit" / packages), **PLAIN} if packages else {})
     return subprocess.run([sys.executable, "-m", "mmuexp", *arguments], env=env, capture_output=True, text=True)
 
 
@@ -72,12 +74,10 @@ def test_a_flush_that_unmaps_nothing_is_found(tmp_path, plain_python):
         flushes_unmap(cls())
 
 
-@pytest.mark.long
-def test_a_file_is_a_scheme_for_compare(tmp_path):
-    trace = str(TRACES / "crossing.arrow")
-    done = run_cli("compare", trace, "-s", str(FILES / "honest.py"), "-s", "map-block", "--format", "csv")
-    assert [line.split(",")[1] for line in done.stdout.splitlines()] == ["strategy", "honest", "map-block"]
-    assert run_cli("strategy", "show", str(FILES / "honest.py")).returncode == 0
+def test_a_file_is_a_scheme_for_compare(cli, trace, plain_python):
+    done = cli("compare", trace, "-s", FILES / "honest.py", "-s", "map-block", "--format", "csv")
+    assert [line.split(",")[1] for line in done.out.splitlines()] == ["strategy", "honest", "map-block"]
+    assert cli("strategy", "show", FILES / "honest.py").code == 0
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,11 @@ def test_a_missing_file_is_one_line(cli):
 
 
 @pytest.mark.long
-def test_a_registered_scheme_is_one_of_all():
+def test_a_registered_scheme_is_one_of_all(trace):
     listed = run_cli("strategy", "list", "--format", "json", packages="third_party")
     names = [one["name"] for one in json.loads(listed.stdout)]
     assert names == [*all_strategies(), "softmmu-large"]
 
-    trace = str(TRACES / "crossing.arrow")
     done = run_cli("compare", trace, "-s", "softmmu-large,associativity=2", "--format", "csv", packages="third_party")
     assert done.returncode == 0, done.stderr
     header, *lines = done.stdout.splitlines()
@@ -125,8 +124,7 @@ def test_a_registered_scheme_is_one_of_all():
     assert len(swept.stdout.splitlines()) == 3
 
 
-@pytest.mark.long
-def test_a_registered_scheme_counts_what_it_says():
+def test_a_registered_scheme_counts_what_it_says(plain_python):
     (cls,) = strategies_of_file(TESTS / "kit" / "third_party" / "mmuexp_victim.py")
     from kit.traces import columns_of, exec_, flush_page, load, store
 
