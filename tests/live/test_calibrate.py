@@ -20,6 +20,7 @@ from mmuexp.live.calibrate import Sampler, profile_text, rounds_text
 from mmuexp.price.host import OPTIONAL, load_profile, user_folder
 from mmuexp.price.primitives import PRICES
 from mmuexp.result import manifest
+from mmuexp.strategy.registry import parse_spec
 
 __all__ = ["known"]
 
@@ -134,6 +135,15 @@ def test_real_figures_are_in_order(real):
     pools = [ns[f"also.flush_{pages}_pages"] for pages in timing.POOLS]
     assert pools == sorted(pools)
     assert 8 < pools[-1] / pools[0] < 512  # 64 times the pages
+
+
+@pytest.mark.long
+def test_helpers_take_what_the_live_model_says(real):
+    """Both sides are measured in the same run; another compiler, or another processor, makes another length."""
+    costs, host = parse_spec("softmmu").engine_price_list(), real.profile()
+    for event, name in {"ram_misaligned_units8": "misaligned", "slow_cross": "crossing", "tlb_fills": "fill"}.items():
+        modelled = costs[event].helper * host.ns["helper"] + costs[event].hit * host.ns["hit"]
+        assert modelled == pytest.approx(real.figures[f"also.{name}"].ns, rel=0.5), event
 
 
 def test_every_price_is_measured_and_none_is_a_number_of_instructions(real):

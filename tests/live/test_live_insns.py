@@ -14,7 +14,6 @@ from kit.replays import SCHEMES
 from kit.traces import Row, columns_of, exec_, load, store
 from truth.schemes import EMPTY
 
-from mmuexp.live.calibrate import calibrate
 from mmuexp.live.process import Engine
 from mmuexp.strategy.registry import parse_spec
 
@@ -89,18 +88,3 @@ def test_each_shape_beside_the_loop_without_translation(scheme, bare, tmp_path):
     found = {shape: insns - bare[shape] for shape, insns in each_access(scheme, tmp_path).items()}
     wanted = {f"{op.__name__} {size}": priced(scheme, size) for op, size in SHAPES}
     assert found == pytest.approx(wanted, abs=ROUNDING)
-
-
-@pytest.mark.long
-def test_helpers_take_what_the_live_model_says():
-    """Both sides are measured in the same run; another compiler, or another processor, makes another length."""
-    found = calibrate(rounds=3)
-    costs, host = parse_spec("softmmu").engine_price_list(), found.profile()
-    for event, name in {"ram_misaligned_units8": "misaligned", "slow_cross": "crossing", "tlb_fills": "fill"}.items():
-        modelled = costs[event].helper * host.ns["helper"] + costs[event].hit * host.ns["hit"]
-        assert modelled == pytest.approx(found.figures[f"also.{name}"].ns, rel=0.5), event
-    costs = parse_spec("softmmu-qemu10").engine_price_list()
-    code, block = (costs[name].helper * host.ns["helper"] + costs[name].hit * host.ns["hit"]
-                   for name in ("slow_code", "searched_blocks"))  # fmt: skip
-    assert block == pytest.approx(found.figures["also.searched_block"].ns, rel=0.5)
-    assert code + block == pytest.approx(found.figures["also.code_store"].ns, rel=0.5)
