@@ -353,7 +353,7 @@ def test_every_price_is_of_something_that_is_counted(mode):
 
 @pytest.mark.parametrize("strategy", default_strategies("user"))
 def test_an_engine_is_priced_for_what_it_does(strategy):
-    """No engine walks a page table. How long its helpers are is counted (test_live_insns.py)."""
+    """No engine walks a page table. How long its helpers are is counted (test_calibrate.py)."""
     whole, engine = strategy.price_list(), strategy.engine_price_list()
     assert engine.keys() >= whole.keys()
     assert not [name for name, cost in engine.items() if cost.walk]
