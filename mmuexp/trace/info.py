@@ -10,16 +10,18 @@ from mmuexp.blocks.rows import RowMaker
 from mmuexp.blocks.runs import Runs
 from mmuexp.errors import one_line
 from mmuexp.events import SHAPE
-from mmuexp.guest import ADDRESS_BITS, MAX_ACCESS_BYTES, PAGE_BYTES, PAGES, Columns
+from mmuexp.guest import ADDRESS_BITS, MAX_ACCESS_BYTES, PAGE_BITS, PAGE_BYTES, PAGE_MASK, PAGES, Columns, Op
+from mmuexp.replay.pages import following
 from mmuexp.replay.survey import Survey
 from mmuexp.result.declared import ASSUMED, LENGTHS, NONE, PARTLY, UNKNOWN, Declared, declared_in, declared_of
 from mmuexp.trace import guest_info
 from mmuexp.trace import mix_scan as scan
 from mmuexp.trace.format import utf8
-from mmuexp.trace.reader import open_trace
+from mmuexp.trace.reader import Trace, open_trace
 from mmuexp.trace.threads import ThreadRows
 
 TOP_THREADS = 16  # that people get to see
+MANY = 1 << 16  # pieces of code that are kept before they are joined
 UNSURE = "flushes_unsure"  # metadata: FLUSH rows of which QEMU did not tell whether it dropped anything
 NOT_TOLD = "unknown: the file does not tell at how many of its FLUSH rows QEMU dropped nothing"
 Progress = Callable[[str, int, int | None], None]
@@ -44,16 +46,12 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             if trace.mode == "user":
                 threads.feed(columns)
             columns = survey.traced(columns)
-            own.feed(columns, survey.step, runs)
+            own.feed(columns, survey.step)
+            own.feed_shapes(runs, survey)
             guest.feed(columns, frames, survey.step)
             if progress:
                 progress(utf8(os.path.basename(trace.path)), survey.rows, trace.file_rows)
         rows, accesses = (n := survey.counts())["rows"], n["accesses"]
-        decoder = trace.decoder()
-        stored = dict.fromkeys(decoder.names, 0)
-        for batch in trace.layouts:
-            for name, size in decoder.stored_bytes(batch).items() if batch.rows else ():
-                stored[name] += size
         known = ("loads", "stores", "execs", "flushes", "page_flushes", "map_rows")
 
         def share(count: int) -> float | None:
@@ -69,7 +67,7 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             "sha256": trace.sha256(),
             "size_bytes": trace.size_bytes,
             "bytes_per_row": trace.size_bytes / rows if rows else None,
-            "column_bytes": stored,
+            "column_bytes": _column_bytes(trace),
             "batches": sum(1 for rows in trace.layouts.rows if rows),
             "metadata": {
                 key: text for key, text in trace.metadata.items() if key not in ("rows", "window", "complete")
@@ -95,6 +93,16 @@ def info(path: str | os.PathLike, progress: Progress | None = None) -> dict:
             "guest": guest.told(survey.pages),
         }
         return _as_declared(found, declared)
+
+
+def _column_bytes(trace: Trace) -> dict[str, int]:
+    """Count the bytes that each column takes in the file."""
+    decoder = trace.decoder()
+    stored = dict.fromkeys(decoder.names, 0)
+    for batch in trace.layouts:
+        for name, size in decoder.stored_bytes(batch).items() if batch.rows else ():
+            stored[name] += size
+    return stored
 
 
 def _as_declared(found: dict[str, Any], declared: Declared) -> dict[str, Any]:
@@ -125,30 +133,38 @@ class _Own:
         self._state[scan.END] = -1
         self.sizes = np.zeros(MAX_ACCESS_BYTES + 1, np.int64)
         self.code = np.zeros(PAGES, np.uint8)
-        self._first, self._last = np.zeros(0, np.uint64), np.zeros(0, np.uint64)  # bytes of code, as ranges apart
+        # Bytes that blocks hold, as `scan.join` has them; what stands behind the first array is not joined yet.
+        self._code = [np.zeros(0, np.int64)]
 
-    def feed(self, columns: Columns, step: np.ndarray, runs: Runs) -> None:
+    def feed(self, columns: Columns, step: np.ndarray) -> None:
         used = (columns.vaddr, columns.size, columns.insns, columns.op, columns.flags)
         arrays = (np.require(column, requirements=["C", "W"]) for column in used)
         scan.scan(*arrays, step, self._state, self.sizes, self.code)
-        self._feed_shapes(runs)
 
-    def _feed_shapes(self, runs: Runs) -> None:
+    def feed_shapes(self, runs: Runs, survey: Survey) -> None:
         """Take the blocks that appear for the first time in a group: whatever ran is one of them."""
         new = slice(runs.before + 1, runs.shapes_so_far + 1)
-        size = runs.shapes.size[new].astype(np.uint64)
-        first = np.concatenate([self._first, runs.shapes.vaddr[new][size > 0]])
-        order = np.argsort(first)
-        last = np.concatenate([self._last, (runs.shapes.vaddr[new] + size - np.uint64(1))[size > 0]])
-        first, last = first[order], np.maximum.accumulate(last[order])
-        apart = np.flatnonzero(first[1:] > last[:-1]) + 1
-        self._first = first[np.concatenate([[0], apart])] if len(first) else first
-        self._last = last[np.concatenate([apart - 1, [-1]])] if len(last) else last
+        vaddr, size, insns, flags = (column[new][runs.shapes.size[new] > 0] for column in runs.shapes[:4])
+        op = np.full(len(size), Op.EXEC, np.uint8)
+        vaddr = survey.traced(Columns(vaddr, np.zeros_like(vaddr), size, insns, op, flags)).vaddr.astype(np.int64)
+        over = np.maximum((vaddr & PAGE_MASK) + size - PAGE_BYTES, 0)
+        beyond = following(vaddr >> PAGE_BITS, survey.step).astype(np.int64) << PAGE_BITS
+        parts = ((vaddr, size - over), (beyond[over > 0], over[over > 0]))
+        self._code.extend(first << scan.BYTES_BITS | count for first, count in parts)
+        if sum(map(len, self._code[1:])) > max(MANY, len(self._code[0])):  # so each is sorted a few times at most
+            self._join()
+
+    def _join(self) -> None:
+        code = np.concatenate(self._code)
+        self._code = [code]  # what it was made of goes before it is sorted
+        code.sort()
+        self._code = [code[: scan.join(code)].copy()]
 
     @property
     def code_bytes(self) -> int:
         """How many bytes blocks hold, each once."""
-        return int((self._last - self._first).sum()) + len(self._first)
+        self._join()
+        return int((self._code[0] & scan.MOST_BYTES).sum())
 
     def __getitem__(self, place: int) -> int:
         """What is counted at a place of mix_scan.py's `state`."""

@@ -12,6 +12,8 @@ USER_FLAG = int(USER)
 # last of these has accessed data.
 USER_ACCESSES, REPEATED, END, INSNS, ACCESSED = range(5)
 PLACES = 5
+BYTES_BITS = 16  # of a piece of a page: its first byte's address above, and below how many bytes it has
+MOST_BYTES = (1 << BYTES_BITS) - 1
 
 
 @guarded()
@@ -37,3 +39,17 @@ def scan(vaddrs, sizes, insns, ops, flags, step, state, access_sizes, code):
             code[page] = code[end >> PAGE_BITS] = 1
             state[REPEATED] += insns[i] == 1 and end == state[END] and state[ACCESSED] == 1
             state[END], state[INSNS], state[ACCESSED] = end, insns[i], 0
+
+
+@guarded()
+@kept
+def join(pieces):
+    """Join, in place, those of sorted pieces, each in one page, that overlap or touch. Returns how many are left."""
+    left, first, end = 0, 0, 0
+    for i in range(len(pieces)):
+        begins = int(pieces[i]) >> BYTES_BITS
+        if left == 0 or begins > end or begins >> PAGE_BITS != first >> PAGE_BITS:
+            first, end, left = begins, begins, left + 1
+        end = max(end, begins + (int(pieces[i]) & MOST_BYTES))
+        pieces[left - 1] = first << BYTES_BITS | end - first
+    return left
