@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from mmuexp.arguments import listed
-from mmuexp.errors import MmuexpError, UsageError, did_you_mean
+from mmuexp.errors import MmuexpError, UsageError, did_you_mean, shown
 from mmuexp.guest import ADDRESS_BITS, WIDE_BITS
 from mmuexp.runtime import interrupt
 from mmuexp.strategy import Strategy
@@ -180,7 +180,7 @@ def unchecked(strategies: Iterable[Strategy]) -> list[dict[str, str]]:
     for cls in classes:
         if not is_own(cls) and not has_passed(cls):
             installed = cls not in _files and cls.name in third_parties()
-            found[cls.name] = cls.name if installed else str(_files.get(cls, "FILE"))
+            found[cls.name] = cls.name if installed else shown(str(_files.get(cls, "FILE")))
     return [{"scheme": name, "check": given} for name, given in found.items()]
 
 
