@@ -3,11 +3,10 @@
 import pandas as pd
 import pytest
 from kit.places import ROOT
+from kit.prices import MEASURED_RECORDINGS
 
 from mmuexp.result.table import rows_of, within_tolerance
 
-TEN = {"numeric_sort", "string_sort", "bit_field", "assignment", "huffman", "neural_net", "lu", "bzip2", "gzip"}
-TEN |= {"linux_early"}  # those of tests/live/test_live_error.py
 WORDS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 LIVE = ROOT / "results" / "live"
 
@@ -18,7 +17,7 @@ def rows(name: str) -> list:
 
 def test_so_many_of_ten_recordings_agree():
     off = {row["trace"] for name in ("kernels", "live") for row in rows(name) if not within_tolerance(row)}
-    agree = [name for name in TEN if f"traces/{name}.arrow" not in off]
+    agree = [name for name in MEASURED_RECORDINGS if f"traces/{name}.arrow" not in off]
     assert f"of the same ten {WORDS[len(agree)]} are in" in (ROOT / "docs" / "prices.md").read_text()
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 from kit.places import TRACES
+from kit.prices import MEASURED_RECORDINGS as RECORDINGS
 from kit.prices import MeasuredError
 
 from mmuexp.analysis.compare import compare
 from mmuexp.result.table import TOLERANCE, TOLERANCE_NS, live_interval, measured_ns, rows_of, within_tolerance
 
-RECORDINGS = ("numeric_sort", "string_sort", "bit_field", "assignment", "huffman", "neural_net", "lu", "bzip2", "gzip")
-RECORDINGS += ("linux_early",)
 SECONDS = 3
 FACTOR, FACTOR_NS = 3, 2.5  # the model is wrong, not only off, if it errs by more than the larger of the two
 

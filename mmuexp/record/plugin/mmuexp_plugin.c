@@ -257,8 +257,8 @@ static void on_syscall(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, u
         __atomic_add_fetch(&r.header->in_exec, 1, __ATOMIC_RELEASE);
 }
 
-static __thread bool
-    forked; /* by the system call that this thread is in: fork, vfork, or a clone that makes no thread */
+/* By the system call that this thread is in: fork, vfork, or a clone that makes no thread. */
+static __thread bool forked;
 
 static void in_parent(void)
 {
