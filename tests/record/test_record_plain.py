@@ -4,7 +4,7 @@ and how many instructions the processor executes, where a rep makes many entries
 import pytest
 from kit.recordings import build, environment, guest, here, record, record_guest, rows_of, tuples
 
-from mmuexp.guest import Columns
+from mmuexp.guest import Columns, Op
 from mmuexp.replay.survey import Survey
 from mmuexp.trace import mix_scan
 from mmuexp.trace.info import _Own, info, lines
@@ -50,10 +50,15 @@ def info_in_batches(path, rows: int) -> int:
 
 @pytest.mark.parametrize("which", here())
 def test_a_guest_executes_as_many_under_each_qemu(tmp_path, which):
-    """flushes.S copies its 40 bytes of descriptors by a rep: newer QEMUs do some iterations in one block."""
+    """flushes.S copies its 40 bytes of descriptors by a rep: newer QEMUs do some iterations in one block. It ends by
+    `movb; movb; outb; hlt`, 7, 2, 2 and 1 bytes: the outb makes QEMU 7.2 end behind that block, and newer ones end
+    from another thread, which lets the hlt run as a block of its own, or does not."""
     env = environment(which)
     assert record_guest("-o", "guest.arrow", image=guest("flushes", 0), cwd=tmp_path, env=env).code == 33
     told = info(tmp_path / "guest.arrow")
-    filling_the_page_table, what_stands_once = 5 * 1024, 126
+    rows = rows_of(tmp_path / "guest.arrow")
+    last = int(rows.size[rows.op == Op.EXEC][-1])
+    filling_the_page_table, what_stands_once = 5 * 1024, 125
+    the_hlt = {12: 1, 1: 1, 11: 0}[last]
     executed = told["counts"]["guest_insns"] - told["repeated_insns"]
-    assert executed == filling_the_page_table + what_stands_once
+    assert executed == filling_the_page_table + what_stands_once + the_hlt
