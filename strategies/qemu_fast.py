@@ -44,7 +44,7 @@ from mmuexp.emulator.state import zeros
 from mmuexp.emulator.tlb import Tlb, new_tlb, slow_access, tlb_flush, tlb_flush_page, tlb_set
 from mmuexp.events import CODE, HOST, meanings
 from mmuexp.guest import PAGE_BITS, PAGES
-from mmuexp.strategy import CONFLICT, LOST, SETTLED, SPLIT, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
+from mmuexp.strategy import CONFLICT, SETTLED, SPLIT, WATCH_EXEC, Cost, Event, Kernels, Strategy, kernel, param
 from mmuexp.strategy.codepages import CHECK_COSTS, check_after_param, check_meanings, code_param
 from mmuexp.strategy.limit import LIMIT_2004, limit_param, whole_pages
 from mmuexp.strategy.spells import SPELL_COSTS, SPELL_ENGINE_COSTS, spell_meanings
@@ -79,7 +79,6 @@ COSTS = {
 KERNEL_BASE = 0x90000000  # data addresses from here on move down by kernel_offset
 SPELL_TLB_BITS = 8
 IN_SPELL = 0  # place in State.control
-BEGUN = LOST | WATCH_EXEC  # a spell begins: what was settled must come here, and the next block ends it
 
 
 class State(NamedTuple):
@@ -96,7 +95,7 @@ class State(NamedTuple):
 def _begin_spell(s, e, n, vaddr):
     fault(e, n, Event.FAULTS_SOFTMMU, vaddr)
     s.control[IN_SPELL] = 1
-    return BEGUN
+    return WATCH_EXEC
 
 
 @kernel

@@ -59,6 +59,7 @@ class _Lane:
     def __init__(self, strategy: Any, replay: Any):
         self.strategy, self.replay = strategy, replay
         self.windows: list[Run] = []
+        self.took_seconds = 0.0  # to replay the last batch
         # the total when the warm-up ended, in the middle, and when the last window ended
         self.start: dict[str, int | None] = {}
         self.middle: dict[str, int | None] | None = None
@@ -132,6 +133,7 @@ class _Pass:
         self.put_off: list[Any] = []  # strategies
         self._resident_bytes: int | None = None  # of the process, beside what its schemes take
         self._grown_bytes, self._asked = 0, 0.0
+        self._makes_rows = False  # ahead of the schemes: for the batch before, they asked for most
 
     def run(self, cuts: Cuts, tell: Callable[[int], None]) -> list[Run]:
         # the kernels hold no lock of Python's, so threads replay one scheme after the other, while the reader's threads
@@ -175,7 +177,8 @@ class _Pass:
         return fed
 
     def _begin(self, fed: "_Fed", pool: Threads | None, lanes: Collection[_Lane]) -> None:
-        fed.left.extend(lanes)
+        # what took longest goes first: at the end no thread waits for long
+        fed.left.extend(sorted(lanes, key=lambda lane: -lane.took_seconds))
         if pool is not None:
             fed.threads.extend(pool.submit(self._feed, fed) for _ in range(min(self.jobs - 1, len(lanes))))
 
@@ -188,7 +191,9 @@ class _Pass:
             try:
                 fed.came_of[lane] = lane is self.lanes[0] or self._has_room()
                 if fed.came_of[lane]:
+                    began = time.monotonic()
                     lane.replay.feed(fed.rows)
+                    lane.took_seconds = time.monotonic() - began
             except Exception as error:
                 fed.came_of[lane] = error
 
@@ -206,6 +211,9 @@ class _Pass:
 
     def _wait(self, fed: "_Fed") -> None:
         try:
+            if self._makes_rows and fed.threads:
+                for part in fed.rows.parts:
+                    part.make_all_rows()
             self._feed(fed)  # this thread is one of the jobs
             while fed.threads:
                 fed.threads.pop().result()
@@ -228,6 +236,7 @@ class _Pass:
                 raise came_of
             self.lanes.remove(lane)
             lane.replay, self._asked = None, 0.0  # its memory is what the others need
+        self._makes_rows = all(part.most_were_made() for part in fed.rows.parts)
         if fed.cut is not None:
             self._cut(*fed.cut)
 

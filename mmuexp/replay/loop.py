@@ -338,8 +338,7 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
             bits &= bits - u8(1)
             at = base + j
             key, form = r.key[u8(at)], u4(r.form[u8(at)])
-            known = is_known(e, key, form, u4(c.epoch), u4(c.code_epoch))
-            if known and not c.watching:
+            if not c.watching and is_known(e, key, form, u4(c.epoch), u4(c.code_epoch)):
                 continue  # since a row that came after they were looked up
             i = at if c.every else int64(b.firsts[at])
             then = i + 1

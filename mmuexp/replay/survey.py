@@ -89,6 +89,15 @@ class Part(NamedTuple):
                 self.eras[era, END_MADE] = row
         return rows
 
+    def make_all_rows(self) -> None:
+        """Make the rows that are not made yet, era by era, for schemes that are about to ask for them."""
+        for era, begin in enumerate([int(self.place[END_ROW]), *self.eras[:-1, END_ROW].tolist()]):
+            self.make_rows(era, begin)
+
+    def most_were_made(self) -> bool:
+        """Tell whether schemes asked for rows of most eras."""
+        return 2 * np.count_nonzero(self.eras[:, END_MADE] < self.eras[:, END_ROW]) > len(self.eras)
+
 
 class Surveyed(NamedTuple):
     """Rows that the survey accepted, in one part or several, one after the other."""

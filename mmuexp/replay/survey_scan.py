@@ -300,8 +300,9 @@ def _next_era(era: Number, w: Walked, p: Pages) -> Number:
 
 @inside
 def _look(
-    w: Walked, p: Pages, f: Found, g: Sites, shape: Number, part: Number, end: Number, bits: Number, known: Number,
-    before: Number, change: Number, row: Number, n: Number, era: Number, sums: np.ndarray, system: bool, wide: bool
+    w: Walked, p: Pages, f: Found, g: Sites, shape: Number, part: Number, end: Number, access: Number, bits: Number,
+    known: Number, before: Number, change: Number, row: Number, n: Number, era: Number, sums: np.ndarray, system: bool,
+    wide: bool
 ) -> tuple[Number, Number, Number, Number, Number]:  # fmt: skip
     """Look at the rows of a run from number `part` of it on, which is row `row`, up to number `end`: at all of them, or
     of a shape that was seen in this era and had no row that is always a first, at those whose address changed.
@@ -325,11 +326,11 @@ def _look(
             if code:
                 return n, change, always, part, code
         if new:
-            change = begun(w, g, first, begin, end, bits, before, change, wide)
+            change = begun(w, g, first, access, begin, end, bits, before, change, wide)
             bits = u8(0)
     found = u8(0)
     if bits:
-        found, change = moved(w, p, g, first, bits, change, era, wide)
+        found, change = moved(w, p, g, first, access, bits, change, era, wide)
     if is_clean:
         rows = found
     while rows:
@@ -376,9 +377,10 @@ def _part_of_run(
     w.shape[about | u8(CLEAN)] = 0  # whoever sees it next looks at all of it
     part, end = at[PART], min(has + count, at[PART] + stop - at[ROW])
     done = max(np.int64(0), part - has)
-    bits = bits_of_run(w.changed, at[AT_ACCESS] - done, count)
+    access = at[AT_ACCESS] - done
+    bits = bits_of_run(w.changed, access, count)
     n, change, _, refused, code = _look(
-        w, p, f, g, shape, part, end, bits, at[KNOWN], at[BEFORE], u8(at[AT_CHANGE]), at[ROW], n, at[ERA], sums,
+        w, p, f, g, shape, part, end, access, bits, at[KNOWN], at[BEFORE], u8(at[AT_CHANGE]), at[ROW], n, at[ERA], sums,
         system, wide,
     )  # fmt: skip
     at[AT_CHANGE], at[PART] = change, refused if code else end
@@ -459,16 +461,17 @@ def walk(
                 if mode != now and mode != NO_ACCESS:
                     now = _mode_after(w, first, count if mode == MIXED else np.int64(1), now, sums)
                 bits = bits_of_run(w.changed, access, count)
+                # before what moves is stored: a load of eight waits long for a store of one of them
+                for k in range(u8(0), u8(count), u8(8)):
+                    copy_eight(w.vaddr, u8(access) + k, g.vaddr, u8(first) + k)
                 if bits or w.shape[about | u8(CLEAN)] != u4(era):
                     n, change, always, part, code = _look(
-                        w, p, f, g, shape, np.int64(0), has + count, bits, known, before, change, row, n, era, sums,
-                        system, wide,
+                        w, p, f, g, shape, np.int64(0), has + count, access, bits, known, before, change, row, n, era,
+                        sums, system, wide,
                     )  # fmt: skip
                     if always or w.shape[about | u8(CLEAN)] != u4(era):
                         w.shape[about | u8(CLEAN)] = u4(0 if always else era)
                         known = max(known, np.int64(shape))
-                for k in range(u8(0), u8(count), u8(8)):
-                    copy_eight(w.vaddr, u8(access) + k, g.vaddr, u8(first) + k)
                 before = first + count - 1 if count else before
                 if code:
                     row += part

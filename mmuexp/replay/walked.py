@@ -92,26 +92,26 @@ def move(w: Walked, g: Sites, site: Number, real: Number, new: Number, wide: boo
 
 @inside
 def begun(
-    w: Walked, g: Sites, first: Number, begin: Number, end: Number, bits: Number, before: Number, change: Number,
-    wide: bool
+    w: Walked, g: Sites, first: Number, access: Number, begin: Number, end: Number, bits: Number, before: Number,
+    change: Number, wide: bool
 ) -> Number:  # fmt: skip
-    """Find where the data rows from number `begin` to `end` of a shape are in its first run; `before` is the site of
-    the data row before. Returns how many changes are done."""
+    """Find where the data rows from number `begin` to `end` of a shape are in its first run, whose first access is
+    number `access`; `before` is the site of the data row before. Returns how many changes are done."""
     u8 = np.uint64
     for k in range(u8(begin), u8(end)):
         site, bit = u8(first) + k, bits >> k & u8(1)
         base = u8(g.real[u8(before)]) if before >= 0 else u8(0)
-        move(w, g, site, base + (u8(w.steps[change]) if bit else u8(0)), True, wide)
+        w.vaddr[u8(access) + k] = move(w, g, site, base + (u8(w.steps[change]) if bit else u8(0)), True, wide)
         change, before = change + bit, np.int64(site)
     return change
 
 
 @inside
 def moved(
-    w: Walked, p: Pages, g: Sites, first: Number, bits: Number, change: Number, era: Number, wide: bool
+    w: Walked, p: Pages, g: Sites, first: Number, access: Number, bits: Number, change: Number, era: Number, wide: bool
 ) -> tuple[Number, Number]:  # fmt: skip
-    """Move the sites of a run whose bits are set. Returns a bit for each that is not plain now, or whose page was not
-    accessed so in this era; and how many changes are done."""
+    """Move the sites of a run whose bits are set, and its accesses, the first of which is number `access`. Returns a
+    bit for each that is not plain now, or whose page was not accessed so in this era; and how many changes are done."""
     u4, u8 = np.uint32, np.uint64
     found = u8(0)
     while bits:
@@ -119,6 +119,7 @@ def moved(
         bits &= bits - u8(1)
         site = u8(first) + k
         vaddr = move(w, g, site, u8(g.real[site]) + u8(w.steps[change]), False, wide)
+        w.vaddr[u8(access) + k] = vaddr
         change += u8(1)
         packed = w.site[site]
         odd, misaligned = alignment_of(packed, vaddr)

@@ -11,6 +11,7 @@ from mmuexp.analysis import passes
 from mmuexp.analysis.compare import compare
 from mmuexp.errors import SchemeStopped, TraceError, UsageError
 from mmuexp.replay.replay import Replay
+from mmuexp.replay.survey import Part
 from mmuexp.strategy.registry import parse_spec
 from mmuexp.trace import TraceWriter, open_trace
 
@@ -44,6 +45,19 @@ def test_threads_change_nothing(trace, jobs):
         for column in ("faults", "tlb_fills", "translations", "accesses", "rows"):
             parts, whole = (f[f["strategy"] == str(parse_spec(spec))][column] for f in (windows, alone.frame))
             assert parts.fillna(0).sum() == whole.fillna(0).sum()
+
+
+def test_rows_are_made_ahead_for_schemes_that_read_most(trace, write, monkeypatch):
+    made, real = [], Part.make_all_rows
+    monkeypatch.setattr(Part, "make_all_rows", lambda part: made.append(part.stop) or real(part))
+    reads_every_row = "qemu-fast,guest_limit=0x1000"
+    alone = compare(trace, [reads_every_row], jobs=1)
+    assert not made
+    assert mmuexp.compare(trace, [reads_every_row], jobs=2).equals(alone.frame)
+    assert made
+    made.clear()
+    mmuexp.compare(write([load(0x1000)] * 4000, 500), ["softmmu"], jobs=2)
+    assert not made
 
 
 def test_schemes_that_need_too_much_memory_wait_for_another_pass(trace, monkeypatch):
