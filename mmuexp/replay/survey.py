@@ -96,7 +96,8 @@ class Part(NamedTuple):
 
     def most_were_made(self) -> bool:
         """Tell whether schemes asked for rows of most eras."""
-        return 2 * np.count_nonzero(self.eras[:, END_MADE] < self.eras[:, END_ROW]) > len(self.eras)
+        made = np.count_nonzero(self.eras[:, END_MADE] < self.eras[:, END_ROW])
+        return bool(2 * made > len(self.eras))
 
 
 class Surveyed(NamedTuple):

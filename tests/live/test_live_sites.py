@@ -19,6 +19,7 @@ KNOWN = "M1000>50 M2000>51 M3000>52"
 RAM = "X1000 L2000@1 L2004@2 S2008@1 L3000+8@3"  # one site is loaded and stored by: two sites
 DEVICE = "X1000 iL5000@1 L2004@2 S2008@1 L3000+8@3"
 ABOVE = "Mffff888000000000>50 X1000 Lffff888000000000@1 L2004@2 S2008@1 L3000+8@3"  # of a guest of 64 bits
+MOVES = "Mffff888000001000>53 X3000 Lffff888000001000@1"  # from here on code reads the moved addresses
 AFTER = {"jmp": 5, "call": 5}
 
 
@@ -94,13 +95,15 @@ def names(code: Code) -> list[str]:
     return [one.name for one in code.accesses()]
 
 
-@pytest.mark.parametrize(("bits", "patching"), [(32, DEVICE), (64, DEVICE), (64, ABOVE)])
-def test_the_instruction_is_overwritten_by_a_jump_to_a_stub(fed, bits, patching):
+@pytest.mark.parametrize(
+    ("bits", "first", "patching"), [(32, "", DEVICE), (64, "", DEVICE), (64, MOVES, ABOVE)], ids=["32", "64", "above"]
+)
+def test_the_instruction_is_overwritten_by_a_jump_to_a_stub(fed, bits, first, patching):
     """Before: one instruction with the base. After: a jump; the stub calls the TLB's path, and jumps behind it."""
-    before, after = fed("fastmem", f"{KNOWN} {RAM}", patching, bits=bits)
-    assert names(before) == ["mov"] * 4
-    assert names(after) == ["jmp", "mov", "mov", "mov"]
-    slow, direct = after.accesses()[0], before.accesses()[0]
+    _, before, after = fed("fastmem", f"{KNOWN} {first}", RAM, patching, bits=bits)
+    assert names(before)[-4:] == ["mov"] * 4
+    assert names(after)[-4:] == ["jmp", "mov", "mov", "mov"]
+    slow, direct = after.accesses()[-4], before.accesses()[-4]
     assert slow.at == direct.at
     assert "rcx" in direct.operands[1] and "r8" in direct.operands[1]
     call, back = after.from_(target(slow), 2)
@@ -112,7 +115,7 @@ def test_the_instruction_is_overwritten_by_a_jump_to_a_stub(fed, bits, patching)
     assert [one.name for one in path[:2]] == ["push", "mov"]
     assert [one.name for one in path[-2:]] == ["pop", "ret"]
     assert {"cmp", "je", "call", "and", "shr"} <= {one.name for one in path}
-    unchanged = slice(0, before.accesses()[0].at - before.at)
+    unchanged = slice(0, direct.at - before.at)
     assert after.bytes[unchanged] == before.bytes[unchanged]
     at = following.at - before.at
     assert after.bytes[at : len(before.bytes)] == before.bytes[at:]  # nothing else of what was there

@@ -1,5 +1,6 @@
 """Guests of 64 bits run for real: model and engine agree wherever their addresses lie, on data, too."""
 
+import numpy as np
 import pytest
 from kit.replays import Rows, apart, outcome, timed_apart
 from kit.traces import columns_of, flush, inner, load, random_trace, widened, write
@@ -7,7 +8,9 @@ from kit.traces import columns_of, flush, inner, load, random_trace, widened, wr
 from mmuexp.analysis.compare import compare
 from mmuexp.analysis.verify import verify_one
 from mmuexp.errors import UsageError
+from mmuexp.guest import Columns
 from mmuexp.live.process import Engine, EngineFailed
+from mmuexp.live.timing import DEPENDENT
 from mmuexp.price.host import DEFAULT
 from mmuexp.strategy.registry import parse_spec
 
@@ -42,6 +45,25 @@ def test_both_halves_in_one_trace():
     found = verify_one(Rows(mixed, "user"), parse_spec("qemu-fast"), "both")
     assert found.equal, found.parting
     assert found.live["maps"] > 0 < found.live["softmmu_accesses"]
+
+
+@pytest.mark.parametrize("spec", ["qemu-fast", "fastmem", "fastmem,patch=memory,how=block", "views,views=2"])
+def test_addresses_that_begin_to_move_in_a_later_chunk(spec):
+    """Below the limit code reads the addresses of the rows, and others from the first that lies above it on."""
+    rows = inner(columns_of(random_trace(61, 500, "user")))
+    low, high = (widened(rows, by) for by in (LOW, HIGH))
+    columns = Columns(*(np.concatenate(each) for each in zip(low, low, high, low, strict=True)))
+    assert timed_apart(columns, "user", spec, batch=len(rows.op)) == ""
+
+
+@pytest.mark.parametrize("spec", ["byte-lookup", "qemu-fast"])
+def test_an_address_that_waits_for_data_is_whole(spec):
+    """What is added to it is 0, and all its bits stay."""
+    rows = widened(columns_of([load(0x1000 + 8 * at) for at in range(64)]), LOW)
+    with Engine(parse_spec(spec), "user", checked=False, extra=DEPENDENT, address_bits=64) as engine:
+        engine.feed(rows)
+        engine.feed(rows)
+        assert engine.counts()["faults_unmapped"] == 1
 
 
 def test_a_flush_costs_what_was_mapped_and_not_what_a_block_spans():
