@@ -48,6 +48,7 @@ from mmuexp.emulator.tables import HANDLED, LINE_BITS, READ, TABLE_PAGE_BITS, To
 from mmuexp.events import CODE, meanings
 from mmuexp.guest import PAGE_BITS, PAGES
 from mmuexp.strategy import FIRST_EXTRA, SETTLED, SPLIT, Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.strategy.helpers import CROSSING, FILL, MISALIGNED, SEARCHED_BLOCK, like
 
 EXTRA = ("flushed_entries", "scanned_entries")
 FLUSHED_ENTRIES, SCANNED_ENTRIES = range(FIRST_EXTRA, FIRST_EXTRA + len(EXTRA))
@@ -136,12 +137,12 @@ CODE_STORE = (
     "measured: as calibrate's also.code_store, less a helper, a hit and one searched block, in instructions of a hit"
 )
 ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=206, source=SHORT),
-    Event.SLOW_MISALIGNED: Cost(helper=1, hit=151, source=SHORT),
-    Event.SLOW_CROSS: Cost(helper=1, hit=422, source=SHORT),
+    Event.TLB_FILLS: like(FILL, SHORT),
+    Event.SLOW_MISALIGNED: like(MISALIGNED, SHORT),
+    Event.SLOW_CROSS: like(CROSSING, SHORT),
     Event.SLOW_IO: Cost(helper=1, insn=10, source=SHORT),
     Event.SLOW_CODE: Cost(helper=1, hit=425, source=CODE_STORE),
-    Event.SEARCHED_BLOCKS: Cost(hit=66, least=28, most=200, source="measured: as in softmmu_qemu10.c, by calibrate"),
+    Event.SEARCHED_BLOCKS: SEARCHED_BLOCK,
     FLUSHED_ENTRIES: Cost(scan=1, source=SHORT),
     SCANNED_ENTRIES: Cost(scan=1, source=SHORT),
 }

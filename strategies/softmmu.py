@@ -32,6 +32,7 @@ from mmuexp.emulator.tlb import Tlb, new_tlb, tlb_access, tlb_flush, tlb_flush_p
 from mmuexp.events import CODE, meanings
 from mmuexp.guest import ADDRESS_BITS, PAGE_BYTES
 from mmuexp.strategy import Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.strategy.helpers import CROSSING, FILL, MISALIGNED, SEARCHED_BLOCK
 
 EVENTS = meanings(CODE) | {
     Event.TLB_FILLS: "the page is not in its set: page walk, entry filled",
@@ -87,22 +88,20 @@ COSTS = {
 }
 TABLES = 4  # read and write, kernel and user
 LINE_BYTES = 64
-# The engine's helper is generic C. callgrind counts 313, 267 and 376 instructions, which take less time than so many of
-# the hit path do where a helper runs often: these are what calibrate measured, less a helper entered.
-ENGINE = "measured: calibrate's also.fill, misaligned and crossing, less a helper and a hit, in instructions of a hit"
+IN_CROSSING = Cost(source="measured: in that of slow_cross")
 ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=206, source=ENGINE),
-    "ram_misaligned_units8": Cost(helper=1, hit=151, source=ENGINE),
-    Event.SLOW_CROSS: Cost(helper=1, hit=422, source=ENGINE + "; loads and stores, both lookups and all bytes"),
+    Event.TLB_FILLS: FILL,
+    "ram_misaligned_units8": MISALIGNED,
+    Event.SLOW_CROSS: CROSSING,
     Event.SLOW_CODE: Cost(
         helper=1,
         hit=215,
         most=320,
         source="measured: in place, KolibriOS and FreeDOS: 22 to 24 ns; calibrate's way, 28",
     ),
-    Event.SEARCHED_BLOCKS: Cost(hit=66, least=28, most=200, source="measured: as in softmmu_qemu10.c, by calibrate"),
-    "ram_cross_loads": Cost(source=ENGINE + "; in that of slow_cross"),
-    "ram_cross_store_bytes": Cost(source=ENGINE + "; in that of slow_cross"),
+    Event.SEARCHED_BLOCKS: SEARCHED_BLOCK,
+    "ram_cross_loads": IN_CROSSING,
+    "ram_cross_store_bytes": IN_CROSSING,
 }
 
 

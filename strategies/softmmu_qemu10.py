@@ -60,6 +60,7 @@ from mmuexp.emulator.state import GUEST_INSNS, real_page, records, unsettle
 from mmuexp.events import CODE, meanings
 from mmuexp.guest import PAGE_BYTES
 from mmuexp.strategy import FIRST_EXTRA, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
+from mmuexp.strategy.helpers import FILL, SEARCHED_BLOCK, like
 
 EXTRA = ("victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries", "code_fetches", "code_fills", "io_fills")
 VICTIM_HITS, TLB_RESIZES, FLUSHED_ENTRIES, SCANNED_ENTRIES, CODE_FETCHES, CODE_FILLS, IO_FILLS = range(
@@ -133,11 +134,8 @@ SHORT = (
 CODE_STORE = (
     "measured: calibrate's also.code_store, less a helper, a hit and one searched block, in instructions of a hit"
 )
-SEARCHED = (
-    "measured: calibrate's also.searched_block, in instructions of a hit; from lists of 8 to many in no near cache"
-)
 ENGINE_COSTS = {
-    Event.TLB_FILLS: Cost(helper=1, hit=206, source=SHORT),
+    Event.TLB_FILLS: like(FILL, SHORT),
     VICTIM_HITS: Cost(helper=1, hit=156, source="assumed: by its length, as a misaligned access of softmmu.c"),
     Event.SLOW_CROSS: Cost(
         helper=1,
@@ -146,7 +144,7 @@ ENGINE_COSTS = {
     ),
     Event.SLOW_IO: Cost(helper=1, insn=10, source=SHORT),
     Event.SLOW_CODE: Cost(helper=1, hit=340, source=CODE_STORE),
-    Event.SEARCHED_BLOCKS: Cost(hit=66, least=28, most=200, source=SEARCHED),
+    Event.SEARCHED_BLOCKS: SEARCHED_BLOCK,
     Event.BLOCKS_DROPPED: Cost(drop=1, source=SHORT),
     "flushes": Cost(insn=60, source=SHORT),
     FLUSHED_ENTRIES: Cost(scan=1, source=SHORT),

@@ -4,6 +4,7 @@ from typing import Any
 
 from mmuexp.events import Event
 from mmuexp.price.primitives import Cost
+from mmuexp.strategy.helpers import CROSSING, FILL, MISALIGNED, SEARCHED_BLOCK
 
 _MODELLED = "assumed: as the same event of softmmu"
 SPELL_COSTS: dict[Any, Cost] = {
@@ -15,12 +16,11 @@ SPELL_COSTS: dict[Any, Cost] = {
     Event.CODE_LIST_WALKS: Cost(insn=40, source=_MODELLED),
     Event.SEARCHED_BLOCKS: Cost(insn=16, source=_MODELLED),
 }
-_MEASURED = "measured: as in softmmu.c, by calibrate"
 SPELL_ENGINE_COSTS: dict[Any, Cost] = {
-    Event.TLB_FILLS: Cost(helper=1, hit=206, source=_MEASURED),
-    Event.SLOW_MISALIGNED: Cost(helper=1, hit=151, source=_MEASURED),
-    Event.SLOW_CROSS: Cost(helper=1, hit=422, source=_MEASURED),
-    Event.SEARCHED_BLOCKS: Cost(hit=66, least=28, most=200, source=_MEASURED),
+    Event.TLB_FILLS: FILL,
+    Event.SLOW_MISALIGNED: MISALIGNED,
+    Event.SLOW_CROSS: CROSSING,
+    Event.SEARCHED_BLOCKS: SEARCHED_BLOCK,
 }
 
 
