@@ -14,7 +14,15 @@ def whole_number(given: Any, where: str, todo: str) -> int | None:
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, Integral):
-        raise UsageError(f"{given!r} is of type {type(given).__name__}", where=where, todo=todo)
+        raise UsageError(f"{given!r} is of type {type(given).__name__}", where=option(where), todo=todo)
+    return int(given)
+
+
+def whole_from(given: Any, where: str, least: int, most: int) -> int:
+    """A whole number from `least` to `most`. Raises UsageError."""
+    if isinstance(given, bool) or not isinstance(given, Integral) or not least <= int(given) <= most:
+        what = f"is {given!r}, not a whole number from {least} to {most:,}"
+        raise UsageError(what, where=option(where), todo="give one")
     return int(given)
 
 
@@ -28,10 +36,7 @@ def positive(given: Any, where: str, todo: str, whole: bool = False) -> Any:
 
 def given_jobs(given: Any) -> int | None:
     """How many threads replay; None is one a core. Raises UsageError."""
-    jobs = whole_number(given, "jobs", "give whole threads")
-    if jobs is not None and not 1 <= jobs <= MAX_JOBS:
-        raise UsageError(f"{jobs} threads", where="jobs", todo=f"give 1 to {MAX_JOBS}")
-    return jobs
+    return None if given is None else whole_from(given, "jobs", 1, MAX_JOBS)
 
 
 def listed(given: Any, kinds: tuple[type, ...], what: str, todo: str) -> list[Any]:

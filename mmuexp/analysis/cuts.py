@@ -34,9 +34,9 @@ def given_cuts(every: Any = None, warmup: Any = None, *, live: bool = False) -> 
     every = whole_number(every, "every", "give whole rows")
     warmup = whole_number(warmup, "warmup", "give whole rows")
     if every is not None and every < 1:
-        raise UsageError(f"a window of {every} rows", where="every", todo="give at least 1")
+        raise UsageError(f"a window of {every} rows", where=option("every"), todo="give at least 1")
     if warmup is not None and warmup < 0:
-        raise UsageError(f"a warm-up of {warmup} rows", where="warmup", todo="give 0 or more")
+        raise UsageError(f"a warm-up of {warmup} rows", where=option("warmup"), todo="give 0 or more")
     if live and every:
         todo = f"leave {option('every', '')} out, or {option('live', '')}"
         raise UsageError("windows are not measured", where=option("live"), todo=todo)

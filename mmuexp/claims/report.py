@@ -87,7 +87,8 @@ def chosen(only: Iterable[int] | int | None) -> list[Claim]:
     numbers = list(REGISTRY) if only is None else [only] if isinstance(only, int) else list(only)
     for number in numbers:
         if number not in REGISTRY:
-            raise UsageError(f"there is no claim {number}", where="only", todo=f"there are 1 to {max(REGISTRY)}")
+            todo = f"there are 1 to {max(REGISTRY)}"
+            raise UsageError(f"there is no claim {number}", where=option("only"), todo=todo)
     return [claim for number, claim in REGISTRY.items() if number in numbers]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from mmuexp.errors import MmuexpError, UsageError, did_you_mean
+from mmuexp.errors import MmuexpError, UsageError, did_you_mean, option
 from mmuexp.result.table import IDENTITY, WINDOW, Result, rows_of
 
 if TYPE_CHECKING:
@@ -77,14 +77,15 @@ def diff(a: Result, b: Result, *, columns: Collection[str] | None = None, tolera
     Raises UsageError for an unknown column or an odd tolerance, MmuexpError for a result with a row twice.
     """
     if not (isinstance(tolerance, int | float) and isfinite(tolerance) and tolerance >= 0):
-        raise UsageError(f"{tolerance!r} is not a tolerance", where="tolerance", todo="give a part, such as 1e-9")
+        todo = "give a part, such as 1e-9"
+        raise UsageError(f"{tolerance!r} is not a tolerance", where=option("tolerance"), todo=todo)
     keys = [*IDENTITY, WINDOW, *(name for name in a.parameters if name in b.parameters)]
     names_a, names_b = list(a.frame.columns), list(b.frame.columns)
     if columns is not None:
         known = [name for name in dict.fromkeys([*names_a, *names_b]) if name not in keys]
         for name in [name for name in columns if name not in known]:
             todo = did_you_mean(name, known, "both results' headers name them")
-            raise UsageError(f"there is no column {name!r} to compare", where="columns", todo=todo)
+            raise UsageError(f"there is no column {name!r} to compare", where=option("columns"), todo=todo)
     rows_a, rows_b = _by_identity(a, keys, "A"), _by_identity(b, keys, "B")
     wanted = [n for n in names_a if n in names_b and n not in keys and (columns is None or n in columns)]
     both = [key for key in rows_a if key in rows_b]

@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmuexp.errors import TraceError, UsageError
+from mmuexp.arguments import whole_from
+from mmuexp.errors import TraceError, option
 from mmuexp.guest import ADDRESS_BITS, PAGE_BITS, PAGES, WIDE_BITS, Op
 from mmuexp.native.jitcache import guarded, kept
 from mmuexp.replay.pages import PageNumbers
@@ -66,7 +67,7 @@ def regions_of(trace, join_pages: int = JOIN_PAGES) -> list[Region]:
     Raises TraceError for a system trace, and where an access goes round the end of the address space; UsageError for a
     distance out of range.
     """
-    _check_whole(join_pages, "join_pages", 1, PAGES)
+    whole_from(join_pages, "join_pages", 1, PAGES)
     if trace.mode != "user":
         what = "is a recording of a whole guest, whose addresses its kernel chose"
         raise TraceError(what, where=trace.path, todo="move a user-mode recording")
@@ -115,8 +116,8 @@ def offsets_of(
     From the lowest region on, each draws evenly from what its neighbours leave of that range: the one below has its
     place already, those above must still find theirs. Raises UsageError.
     """
-    checked_seeds([seed])
-    _check_whole(move_bits, "move_bits", 1, MOST_MOVE_BITS)
+    checked_seeds([seed], option("seed"))
+    whole_from(move_bits, "move_bits", 1, MOST_MOVE_BITS)
     if seed == 0:
         return [0] * len(regions)
     least, most = -(1 << move_bits - 1), (1 << move_bits - 1) - 1
@@ -145,9 +146,3 @@ def _splitmix64(state: int) -> tuple[int, int]:
     mixed = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
     mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _MASK
     return state, mixed ^ mixed >> 31
-
-
-def _check_whole(value: int, where: str, least: int, most: int) -> None:
-    """Raise UsageError for what is not a whole number from `least` to `most`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise UsageError(f"is {value!r}, not a whole number from {least} to {most:,}", where=where, todo="give one")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmuexp.arguments import whole_from
 from mmuexp.errors import TraceError, UsageError, refuse_itself
 from mmuexp.guest import PAGE_BITS, THREAD, USER, Columns, Op
 from mmuexp.replay.survey import Survey
@@ -142,8 +143,7 @@ def compress_trace(path: str | os.PathLike, output: str, level: int = LEVEL) -> 
     Raises TraceError where the trace does not decode, a batch does not have its CRC or a row is bad,
     UsageError for a level out of range.
     """
-    if not 1 <= level <= MOST_LEVEL:
-        raise UsageError(f"{level} is not a level of ZSTD", where="level", todo=f"give 1 to {MOST_LEVEL}")
+    level = whole_from(level, "level", 1, MOST_LEVEL)
     refuse_itself(path, output, "is the trace to be compressed")
     with open_trace(path) as trace:
         bits = trace.address_bits
