@@ -34,6 +34,7 @@ class Emulator(NamedTuple):
     link: np.ndarray  # LINK[2 a block]
     bucket: np.ndarray  # int32[power of two], first block + 1 of the hash bucket
     entered: np.ndarray  # uint32[addresses of code], size and code epoch of the block that was; the loop's memory
+    entered_block: np.ndarray  # int32[addresses of code], which block that was
     control: np.ndarray  # int64[FIRST_FAULT + 2 * ROW_FAULTS]; DROPPED: blocks so far; GUEST_INSNS: up to this
     # FLUSH or FLUSH_PAGE row, since the trace's first; REVOKED: 1 since an answer that was remembered is so no longer,
     # or one could not be; TOLD: faults of this row, vaddr and cause of each
@@ -179,6 +180,7 @@ def new_emulator(pages: PageTable | None = None) -> Emulator:
         link=records(2 * FIRST_BLOCKS, LINK),
         bucket=zeros(2 * FIRST_BLOCKS, np.int32, at_once=True),
         entered=zeros(FIRST_ADDRESSES, np.uint32, at_once=True),
+        entered_block=zeros(FIRST_ADDRESSES, np.int32, at_once=True),
         control=np.zeros(FIRST_FAULT + 2 * ROW_FAULTS, np.int64),
         listed_blocks=zeros(PAGES, np.int32),
         number_high=zeros(PAGES, np.uint32),
@@ -191,9 +193,10 @@ def new_emulator(pages: PageTable | None = None) -> Emulator:
 
 def with_room_for_addresses(e: Emulator, addresses: int) -> Emulator:
     """Make room for blocks at that many addresses of code, and some more, in the same state."""
-    entered = zeros(max(addresses, 2 * len(e.entered)), np.uint32)
-    entered[: len(e.entered)] = e.entered
-    return e._replace(entered=entered)
+    room, before = max(addresses, 2 * len(e.entered)), len(e.entered)
+    entered, entered_block = zeros(room, np.uint32), zeros(room, np.int32)
+    entered[:before], entered_block[:before] = e.entered, e.entered_block
+    return e._replace(entered=entered, entered_block=entered_block)
 
 
 @kernel

@@ -24,8 +24,14 @@ def remember_block(e: Emulator, number: Any, size: Any, block: int, code_epoch: 
     """Remember that the block was entered at the address of that number: at one alone, so that its drop forgets it."""
     if e.block[block].entered:
         e.entered[e.block[block].entered - 1] = 0
-    e.entered[np.uint64(number)] = entered_word(size, code_epoch)
+    e.entered[np.uint64(number)], e.entered_block[np.uint64(number)] = entered_word(size, code_epoch), block
     e.block[block].entered = np.int64(number) + 1
+
+
+@kernel
+def is_remembered(e: Emulator, number: Any, size: Any, code_epoch: Any) -> Any:
+    """Tell whether the block `e.entered_block[number]`, of that size, is remembered as entered."""
+    return e.entered[np.uint64(number)] == entered_word(size, code_epoch)
 
 
 @kernel

@@ -41,7 +41,7 @@ from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.replay.entries import Entries
 from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_MADE, END_ROW, PIECE, Rows, columns_of
 from mmuexp.replay.keys import ALIGNED, KINDS, PLAIN_KINDS, is_block
-from mmuexp.replay.known import is_known, remember_block, unknown_rows
+from mmuexp.replay.known import is_known, is_remembered, remember_block, unknown_rows
 
 access = io = execute = protect = flush = flush_page = fetch = mapped = translated = nothing
 HAS_RESERVE = HAS_FETCH = HAS_SITES = False
@@ -151,13 +151,16 @@ def serve_block(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int) -> 
     frame = frame_of(e, page, c.user_mode)
     second = frame_of(e, other, c.user_mode) if crosses else int64(-1)
     start = frame << PAGE_BITS | offset
-    block = find_block(e, start, size, second)
+    known = c.watching and is_remembered(e, r.key[i], size, c.code_epoch)
+    block = int64(e.entered_block[np.uint64(r.key[i])]) if known else find_block(e, start, size, second)
     answer = int64(0)
     if block < 0 and not room_for_block(e):
         return int64(CROWDED)
     if c.watching or (block >= 0 and e.block[block].marked):
         c.watching = 0
         answer = whole(execute(s, e, n, block))
+        if known and is_remembered(e, r.key[i], size, c.code_epoch):
+            return answer
         if block >= 0 and e.block[block].dropped:
             block = -1
     if block < 0:
