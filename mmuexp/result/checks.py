@@ -2,15 +2,15 @@
 
 An expression (expression.py) with a comparison. A bare COLUMN is that of each row in turn, SPEC:COLUMN that of the
 scheme beside it. It is never true where a cell is empty (no such event) or it divides by 0. Where the trace does not
-tell a count, nobody can say whether it is true: that is an error.
+tell a count, or it divides by 0 wherever it is asked, nobody can say whether it is true: that is an error.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 
-from mmuexp.errors import CheckFailed, UsageError
+from mmuexp.errors import CheckFailed, MmuexpError, UsageError
 from mmuexp.result.declared import CODE_PAGE_STORES, DeclaredBy
-from mmuexp.result.expression import Expression, NoValue, parse
+from mmuexp.result.expression import Expression, NoResult, NoValue, parse
 from mmuexp.result.table import COLUMNS, IDENTITY, LIVE, WINDOW, Result, rows_of
 from mmuexp.result.turns import Row, Turn, is_of, turns, value_in
 
@@ -46,14 +46,14 @@ def _all_there(check: Expression, schemes: Collection[str]) -> None:
 
 def fail_if(result: Result, checks: Iterable[Expression], say: Callable[[str], None] = lambda line: None) -> None:
     """Raises CheckFailed (exit code 3) that names the first rows of which a check is true; UsageError for one that asks
-    for a count that is unknown.
+    for a count that is unknown, MmuexpError for one that no row decides because it divides by 0.
 
-    A check that has no value anywhere is no failure; `say` is told of it, and of one that lower bounds decide.
+    A check of events that no scheme has is no failure; `say` is told of it, and of one that lower bounds decide.
     """
     rows, told = rows_of(result.frame), DeclaredBy(result.manifest)
     failed: list[tuple[Expression, Turn]] = []
     for check in checks:
-        decided, why = False, "no rows of these schemes stand beside each other"
+        decided, why = False, NoValue("no rows of these schemes stand beside each other")
         bounded: dict[str, None] = {}
         for turn in turns(check, rows, result.parameters):
             cells = [(turn[term.spec], term.column) for term in check.terms]
@@ -64,11 +64,13 @@ def fail_if(result: Result, checks: Iterable[Expression], say: Callable[[str], N
             try:
                 is_true = value_in(check, turn)
             except NoValue as reason:
-                why = str(reason)
+                why = why if isinstance(why, NoResult) else reason
                 continue
             decided = True
             if is_true:
                 failed.append((check, turn))
+        if not decided and isinstance(why, NoResult):
+            raise MmuexpError(f"{check.text!r} has a value for no row: {why}", where=OPTION, todo=TODO)
         if not decided:
             say(f"{OPTION} {check.text!r} could not be decided for any row: {why}")
         if bounded:

@@ -53,6 +53,10 @@ class NoValue(Exception):
     """An expression has no value here; `str()` says why: an empty cell, a division by 0."""
 
 
+class NoResult(NoValue):
+    """All cells have a value, and arithmetic has none: a division by 0, more than a float can hold."""
+
+
 @dataclass(frozen=True)
 class Term:
     """One cell: `column` of the row in turn, or of the scheme `spec` beside it; in the recording `trace`, if given.
@@ -106,7 +110,7 @@ def _value(node: Node, cell: Callable[[Term], Number | None]) -> Number | bool:
 
 
 def apply(sign: str, left: Number, right: Number) -> Number | bool:
-    """Exact, unless one of the two is a float. Raises NoValue for a division by 0 and for what no float can hold."""
+    """Exact, unless one of the two is a float. Raises NoResult for a division by 0 and for what no float can hold."""
     try:
         if isinstance(left, float) or isinstance(right, float):
             left, right = float(left), float(right)
@@ -117,12 +121,12 @@ def apply(sign: str, left: Number, right: Number) -> Number | bool:
         else:
             result = ARITHMETIC[sign](left, right)
     except ZeroDivisionError:
-        raise NoValue("it divides by 0") from None
+        raise NoResult("it divides by 0") from None
     except OverflowError:
-        raise NoValue("it is too large") from None
+        raise NoResult("it is too large") from None
     if isinstance(result, float):
         if not isfinite(result):
-            raise NoValue("it is too large")
+            raise NoResult("it is too large")
         return result
     return int(result) if result.denominator == 1 else result
 

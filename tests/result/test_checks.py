@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kit.cli import one_line
 from kit.places import TESTS
 
-from mmuexp.errors import CheckFailed, UsageError
+from mmuexp.errors import CheckFailed, MmuexpError, UsageError
 from mmuexp.result.checks import fail_if, parse_check
 from mmuexp.result.table import Result
 from mmuexp.result.turns import turns
@@ -73,7 +73,6 @@ def test_integers_are_compared_exactly():
     ("text", "why"),
     [
         ("map-block:tlb_fills > 0", "map-block has no tlb_fills"),
-        ("faults / softmmu:faults > 1", "it divides by 0"),
         ("qemu-fast:faults > 0", "no rows of these schemes stand beside each other"),
         ("qemu-fast:faults > softmmu:faults", "no rows"),
     ],
@@ -84,6 +83,15 @@ def test_what_is_decided_nowhere_is_told_and_does_not_fail(text, why):
     (line,) = said
     assert line.startswith(f"--fail-if {text!r} could not be decided for any row: ")
     assert why in line
+
+
+@pytest.mark.parametrize("text", ["faults / softmmu:faults > 1", "tlb_fills / softmmu:faults > 1"])
+def test_what_divides_by_0_wherever_it_is_asked_is_an_error(text):
+    """The second has an empty cell in the last row: what divides by 0 beside it is an error all the same."""
+    with pytest.raises(MmuexpError) as error:
+        outcome(TWO, text)
+    assert error.value.exit_code == 1
+    assert str(error.value).startswith(f"--fail-if: {text!r} has a value for no row: it divides by 0; write it as ")
 
 
 def test_what_is_decided_somewhere_is_not_told():
