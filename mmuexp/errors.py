@@ -52,6 +52,11 @@ def one_line(text: str) -> str:
     return shown(" ".join(filter(None, map(str.strip, text.splitlines()))))
 
 
+def file_name(path: str) -> str:
+    """A file's name, as `where` of an error: an empty one stands as ''."""
+    return path or "''"
+
+
 def reason_of(error: OSError) -> str:
     """Say why the system refused, as the middle of a sentence."""
     return (error.strerror or str(error)).lower()

@@ -43,6 +43,7 @@ def command(file, trace, specs, thread, outputs, format_, top) -> None:
 
     if file is not None and trace is not None:
         raise click.UsageError(f"FILE and --trace both name a trace, {file} and {trace}; give one")
+    file = file if trace is None else trace
     if len(specs) > 1:
         raise click.UsageError(f"{len(specs)} schemes; give one -s, a list holds the faults of one run")
     listing = format_ == "csv" or (output.STDOUT in outputs and format_ is None)
@@ -56,7 +57,7 @@ def command(file, trace, specs, thread, outputs, format_, top) -> None:
         to_stdout = CsvWriter(sys.stdout.buffer, strategy) if listing else None
         writers = [*files, *([to_stdout] if to_stdout else [])]
         with progress_bar() as progress:
-            listed = list_faults(trace or file, strategy, writers, thread=thread, progress=telling(progress))
+            listed = list_faults(file, strategy, writers, thread=thread, progress=telling(progress))
         for one in files:
             one.finish(listed.manifest)
             say(f"wrote {one.path}")

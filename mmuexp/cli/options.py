@@ -89,6 +89,8 @@ def host_options(
         ctx.meta["mmuexp.prices"] = prices
 
     def named(ctx: click.Context, _param: click.Parameter, host: str | None) -> str | None:
+        if host == "":
+            raise click.BadParameter("'' is not a host profile; give the name of one, or a TOML file of your own")
         prices = ctx.meta.get("mmuexp.prices", ())
         return ",".join([host or "", *prices]) if prices else host
 

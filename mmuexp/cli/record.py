@@ -53,7 +53,8 @@ def command(ctx, /, system, guest, output, start_at_pc, start_on_output, stop_on
         raise click.UsageError("--guest is for --system; a program's file tells its width")
     if not system and (start_on_output is not None or stop_on_output is not None):
         raise click.UsageError("--start-on-output and --stop-on-output are for guests; a program has --start-at-pc")
-    output = output or (default_output(command) if system else Path(command[0]).name + ".arrow")
+    if output is None:
+        output = default_output(command) if system else Path(command[0]).name + ".arrow"
     how |= {"note": say, "seconds": how.pop("time_limit"), "force": force or may_overwrite(output)}
     if system:
         how |= {"guest": guest, "start_on_output": start_on_output, "stop_on_output": stop_on_output}

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from mmuexp.errors import MmuexpError
+from mmuexp.errors import MmuexpError, file_name
 from mmuexp.record.elf import DAMAGED, ELF_MAGIC, ET_DYN, ET_EXEC, Elf, Guest, mapped
 from mmuexp.record.libraries import resolve
 
@@ -64,7 +64,8 @@ def _located(program: str, root: str | None) -> str:
     if path and root:
         path = resolve(root, path)
     if path is None:
-        raise MmuexpError("no such program in PATH", where=program, todo="give its path, for example ./NAME")
+        todo = "give its path, for example ./NAME"
+        raise MmuexpError("no such program in PATH", where=file_name(program), todo=todo)
     if not os.path.isfile(path):
         raise MmuexpError("no such program" if not os.path.exists(path) else "not a file", where=path)
     if not os.access(path, os.X_OK):

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmuexp.errors import MmuexpError, UsageError, reason_of
+from mmuexp.errors import MmuexpError, UsageError, file_name, reason_of
 from mmuexp.result.manifest import SUFFIX
 from mmuexp.result.saved import FORMAT
 from mmuexp.result.table import Result, rows_of
@@ -100,8 +100,8 @@ class Output:
         self.path = path
         suffix = Path(path).suffix.lower()
         if suffix not in writers:
-            known = " ".join(writers)
-            raise UsageError(f"does not say its format by its suffix {suffix!r}", where=path, todo=f"known: {known}")
+            what = f"does not say its format by its suffix {suffix!r}"
+            raise UsageError(what, where=file_name(path), todo=f"known: {' '.join(writers)}")
         if path.lower().endswith(SUFFIX):
             raise UsageError("is the name of a manifest", where=path, todo=f"end it in .json, but not in {SUFFIX}")
         self.writer = writers[suffix]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmuexp.errors import MmuexpError, UsageError, reason_of
+from mmuexp.errors import MmuexpError, UsageError, file_name, reason_of
 from mmuexp.result.check import check_columns, check_manifest, checked
 from mmuexp.result.manifest import SUFFIX
 from mmuexp.result.table import IDENTITY, Result, rows_of
@@ -24,7 +24,8 @@ def load(path: str) -> Result:
     suffix = Path(path).suffix.lower()
     readers = {".json": _load_json, ".csv": _load_csv, ".parquet": _load_parquet}
     if suffix not in readers:
-        raise UsageError("is not a saved result by its suffix", where=path, todo=f"known: {' '.join(readers)}")
+        what = "is not a saved result by its suffix"
+        raise UsageError(what, where=file_name(path), todo=f"known: {' '.join(readers)}")
     try:
         return readers[suffix](path)
     except OSError as error:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmuexp.errors import UsageError, refuse_itself
+from mmuexp.errors import UsageError, file_name, refuse_itself
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,8 @@ def export(path: str | os.PathLike, output: str, to: str | None = None) -> Expor
     suffix = f".{to}" if to else ".csv" if output == "-" else PurePath(output).suffix.lower()
     if suffix not in WRITERS:
         known = " or ".join(WRITERS)
-        raise UsageError(f"has the suffix {suffix!r}, expected {known}", where=output, todo="or - for CSV on stdout")
+        what = f"has the suffix {suffix!r}, expected {known}"
+        raise UsageError(what, where=file_name(output), todo="or - for CSV on stdout")
     writer = WRITERS[suffix]
     if output != "-":
         refuse_itself(path, output, "is the trace itself")

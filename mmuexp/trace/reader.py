@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from mmuexp.errors import MmuexpError, TraceError
+from mmuexp.errors import MmuexpError, TraceError, file_name
 from mmuexp.guest import ADDRESS_BITS, THREAD, WIDE_BITS, Columns
 from mmuexp.result.declared import declared_of
 from mmuexp.runtime.threads import Threads
@@ -81,7 +81,7 @@ def open_input(path: str) -> tuple[int, int]:
         todo = "name a trace file"
         if isinstance(error, FileNotFoundError) and os.path.isfile(part := left.part_of(path)):
             todo = f"a recorder that is at work, or was killed, has {part}: mmuexp trace recover {part} -o NEW"
-        raise TraceError(f"cannot be read: {reason}", where=path, todo=todo) from None
+        raise TraceError(f"cannot be read: {reason}", where=file_name(path), todo=todo) from None
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)

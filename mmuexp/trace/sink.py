@@ -6,7 +6,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from mmuexp.errors import MmuexpError, option
+from mmuexp.errors import MmuexpError, file_name, option
 from mmuexp.runtime import partfile
 from mmuexp.trace import left
 
@@ -173,4 +173,4 @@ class _Guard:
 def _cannot(path: str, error: OSError) -> MmuexpError:
     reason = (error.strerror or str(error)).lower()
     todo = "free some space or name another disk" if error.errno == errno.ENOSPC else "name a file that can be written"
-    return MmuexpError(f"cannot be written: {reason}", where=path, todo=todo)
+    return MmuexpError(f"cannot be written: {reason}", where=file_name(path), todo=todo)

@@ -257,6 +257,12 @@ def test_what_cannot_be_recorded(tmp_path, case):
     assert not (tmp_path / "out.arrow").exists()
 
 
+def test_an_output_without_a_name_is_none(tmp_path):
+    done = record("-o", "", "--", "true", cwd=tmp_path)
+    assert (done.code, done.err[:29]) == (1, "mmuexp: '': cannot be written")
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_root_that_is_not_there(tmp_path):
     done = record("-o", "out.arrow", "-L", "nowhere", "--", "ls", cwd=tmp_path)
     assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, NamedTuple
 
-from mmuexp.errors import TraceError, UsageError, shown
+from mmuexp.errors import TraceError, UsageError, file_name, shown
 from mmuexp.trace.importers import layers
 
 HEAD_BYTES = 1 << 16
@@ -125,7 +125,8 @@ def _reading(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise TraceError(f"cannot be read: {reason}", where=name, todo="name a file that can be read") from None
+        todo = "name a file that can be read"
+        raise TraceError(f"cannot be read: {reason}", where=file_name(name), todo=todo) from None
 
 
 def refuse_output(source: Source, output: str) -> None:
