@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mmuexp.errors import UsageError, file_name, refuse_itself
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from mmuexp.trace import Trace
 
 
@@ -62,32 +60,6 @@ def _told(left: Any) -> dict[str, int]:
     return left if isinstance(left, dict) else {}
 
 
-def row_schema(address_bits: int, metadata: dict[str, str] | None = None) -> Any:
-    """Make the schema of tables of rows; keys of metadata get their prefix."""
-    import pyarrow as pa
-
-    from mmuexp.guest import dtypes_of
-
-    types = dtypes_of(address_bits)._asdict()
-    fields = [pa.field(name, pa.from_numpy_dtype(dtype), nullable=False) for name, dtype in types.items()]
-    return pa.schema(fields, metadata=metadata and _prefixed(metadata))
-
-
-def record_batches(trace: Trace, schema: Any) -> Iterator:
-    """Yield the rows of a trace as Arrow has them."""
-    import pyarrow as pa
-
-    for columns in trace.batches():
-        yield pa.RecordBatch.from_arrays([_array(column) for column in columns], schema=schema)
-
-
-def _array(column: np.ndarray) -> Any:
-    """Show a column as Arrow has it; pa.array would import pandas, which takes longer than a small export."""
-    import pyarrow as pa
-
-    return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, pa.py_buffer(column)])
-
-
 def _prefixed(metadata: dict[str, str]) -> dict[str, str]:
     from mmuexp.trace.format import PREFIX
 
@@ -108,16 +80,17 @@ def _arrow(trace: Trace, file) -> None:
     """Write a trace of format 1: a table of rows that any reader of Arrow files opens."""
     import pyarrow as pa
 
-    from mmuexp.trace.format import ZSTD_LEVEL, crc32, metadata_crc32
-    from mmuexp.trace.recover import END_KEYS
+    from mmuexp.trace.arrow_rows import record_batch, row_schema
+    from mmuexp.trace.format import END_KEYS, ZSTD_LEVEL, crc32, metadata_crc32
 
     told = _row_metadata(trace)
-    schema = row_schema(trace.address_bits, {key: text for key, text in told.items() if key not in END_KEYS})
+    head = {key: text for key, text in told.items() if key not in END_KEYS}
+    schema = row_schema(trace.address_bits).with_metadata(_prefixed(head))
     options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=ZSTD_LEVEL))
     with pa.ipc.new_file(Unclosed(file), schema, options=options) as writer:
         for columns in trace.batches():
-            batch = pa.RecordBatch.from_arrays([_array(column) for column in columns], schema=schema)
-            writer.write_batch(batch, custom_metadata=_prefixed({"crc32": crc32(columns)}))
+            crc = _prefixed({"crc32": crc32(columns)})
+            writer.write_batch(record_batch(columns, schema), custom_metadata=crc)
         tail = {key: text for key, text in told.items() if key in END_KEYS} | {"metadata_crc32": metadata_crc32(told)}
         none = pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
         writer.write_batch(none, custom_metadata=_prefixed(tail))
@@ -127,6 +100,7 @@ def _csv(trace: Trace, file) -> None:
     from pyarrow import csv
 
     from mmuexp.guest import DTYPES
+    from mmuexp.trace.arrow_rows import record_batches, row_schema
 
     file.write((",".join(DTYPES._fields) + "\n").encode())
     if not trace.file_rows:
@@ -140,7 +114,9 @@ def _csv(trace: Trace, file) -> None:
 def _parquet(trace: Trace, file) -> None:
     from pyarrow import parquet
 
-    schema = row_schema(trace.address_bits, _row_metadata(trace))
+    from mmuexp.trace.arrow_rows import record_batches, row_schema
+
+    schema = row_schema(trace.address_bits).with_metadata(_prefixed(_row_metadata(trace)))
     with parquet.ParquetWriter(Unclosed(file), schema, compression="zstd") as writer:
         for batch in record_batches(trace, schema):
             writer.write_batch(batch)

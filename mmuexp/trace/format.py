@@ -24,6 +24,9 @@ MODES = ("user", "system")
 PREFIX = "mmuexp."
 ZSTD_LEVEL = 3  # measured on recordings: 6-20 % smaller than 1, written at 80 % of its speed, decoded as fast
 UNKNOWN = (-1, -1)  # a window that nobody knows
+COUNTED = ("flushes_unsure", "unknown_sizes")  # by who wrote the trace, over all rows: not known of a part
+# what a writer knows only at the end
+END_KEYS = ("rows", "window", "complete", "metadata_crc32", "crc32", *COUNTED)
 
 
 def crc32(columns: Columns) -> str:

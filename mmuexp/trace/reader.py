@@ -203,7 +203,7 @@ class Trace:
         """All rows as a pyarrow.Table, which DuckDB reads, too: columns vaddr page size insns op flags."""
         import pyarrow as pa
 
-        from mmuexp.trace.export import record_batches, row_schema
+        from mmuexp.trace.arrow_rows import record_batches, row_schema
 
         schema = row_schema(self.address_bits)
         return pa.Table.from_batches(record_batches(self, schema), schema)

@@ -9,14 +9,11 @@ from mmuexp.result.declared import declared_in
 from mmuexp.trace import layout
 from mmuexp.trace.decode import decoder_of
 from mmuexp.trace.flatbuffer import Budget
-from mmuexp.trace.format import PREFIX, UNKNOWN, TraceWriter
+from mmuexp.trace.format import COUNTED, END_KEYS, PREFIX, UNKNOWN, TraceWriter
 from mmuexp.trace.layout import Broken
 from mmuexp.trace.reader import checked_bits, checked_mode, is_number, kept_tail, open_input, open_trace, window_trouble
 
 WHOLE = "the file was whole, nothing needed mending"
-COUNTED = ("flushes_unsure", "unknown_sizes")  # by who wrote the trace, over all rows: not known of a part
-# what a writer knows only at the end
-END_KEYS = ("rows", "window", "complete", "metadata_crc32", "crc32", *COUNTED)
 
 
 class Recovered(NamedTuple):

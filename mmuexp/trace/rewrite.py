@@ -14,9 +14,8 @@ from mmuexp.arguments import whole_from
 from mmuexp.errors import TraceError, UsageError, refuse_itself
 from mmuexp.guest import PAGE_BITS, THREAD, USER, Columns, Op
 from mmuexp.replay.survey import Survey
-from mmuexp.trace.format import UNKNOWN, TraceWriter, empty
+from mmuexp.trace.format import COUNTED, END_KEYS, UNKNOWN, TraceWriter, empty
 from mmuexp.trace.reader import Trace, open_trace, window_trouble
-from mmuexp.trace.recover import COUNTED, END_KEYS
 from mmuexp.trace.regions import JOIN_PAGES, MOVE_BITS
 from mmuexp.trace.relocate import Relocated, relocated
 
