@@ -6,6 +6,7 @@ piece meanwhile (decompression runs outside Python's lock).
 
 import os
 import stat
+import weakref
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -143,6 +144,7 @@ class Trace:
         self.rows = self._declared_rows()
         self.window = self._declared_window()
         self._fd = fd
+        self._closing = weakref.finalize(self, os.close, fd)  # also when Python ends, before modules are taken down
 
     def _declared_rows(self) -> int | None:
         text = self.metadata.get("rows")
@@ -253,19 +255,14 @@ class Trace:
                 yield index, firsts[index], min(rows[index], max(0, start - firsts[index]))
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._fd = -1
+        self._closing()
 
     def __enter__(self) -> "Trace":
         return self
 
     def __exit__(self, *_) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:
-            self.close()
 
     def __repr__(self) -> str:
         return f"<Trace {self.path} ({self.mode}, {self.file_rows:,} rows)>"

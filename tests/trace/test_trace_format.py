@@ -299,6 +299,14 @@ def test_digest_is_sha256(tmp_path):
     assert digest(tmp_path / "x").startswith("ba7816bf8f01cfea")
 
 
+def test_a_trace_that_is_open_when_python_ends(tmp_path):
+    """It is closed while there are modules: a module that outlives ours holds it."""
+    write(tmp_path / "t.arrow", ROWS)
+    code = "import sys; from mmuexp.trace import open_trace; sys.modules['os'].kept = open_trace('t.arrow')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_guest_module_stays_cheap():
     code = "import sys, mmuexp.guest, mmuexp.errors, mmuexp; print('pyarrow' in sys.modules, 'numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False False\n"
