@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from mmuexp.errors import MmuexpError, UsageError, option, refuse_itself, shell_line
+from mmuexp.errors import MmuexpError, UsageError, file_name, option, refuse_itself, shell_line
 from mmuexp.record import build, libraries, program, symbols
 from mmuexp.record.elf import Guest
 from mmuexp.record.ring import Mode
@@ -54,7 +54,7 @@ def record(
         )
     if root is not None and not os.path.isdir(root):
         todo = f"name the folder that libraries are unpacked into, or leave {option('root')} out"
-        raise MmuexpError("no such folder", where=f"{option('root')} {root}", todo=todo)
+        raise MmuexpError("no such folder", where=f"{option('root')} {file_name(root)}", todo=todo)
     root = root or os.environ.get(KEPT_VARIABLE)
     found = program.find(command[0], root)
     guest = found.guest

@@ -263,10 +263,11 @@ def test_an_output_without_a_name_is_none(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_root_that_is_not_there(tmp_path):
-    done = record("-o", "out.arrow", "-L", "nowhere", "--", "ls", cwd=tmp_path)
+@pytest.mark.parametrize(("root", "shown"), [("nowhere", "nowhere"), ("", "''")])
+def test_a_root_that_is_not_there(tmp_path, root, shown):
+    done = record("-o", "out.arrow", "-L", root, "--", "ls", cwd=tmp_path)
     assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1)
-    assert "-L nowhere: no such folder" in done.err
+    assert f"-L {shown}: no such folder" in done.err
     assert not (tmp_path / "out.arrow").exists()
 
 
