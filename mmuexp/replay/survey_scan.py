@@ -446,8 +446,7 @@ def walk(
             first, count = np.int64(w.shape[about | u8(FIRST)]), np.int64(w.shape[about | u8(COUNT)])
             if part or row + has + count > stop:
                 at[ROW], at[RUN], at[PART], at[AT_ACCESS], at[AT_CHANGE] = row, run, part, access, change
-                at[KNOWN], at[BEFORE], at[ERA] = known, before, era
-                sums[GUEST_INSNS], sums[MODE] = insns, now
+                at[KNOWN], at[BEFORE], at[ERA], sums[GUEST_INSNS], sums[MODE] = known, before, era, insns, now
                 n, code, near = _part_of_run(w, p, f, g, at, stop, sums, near, executed, n, system, wide)
                 row, run, part, access, change = at[ROW], at[RUN], at[PART], at[AT_ACCESS], u8(at[AT_CHANGE])
                 known, before, insns, now = at[KNOWN], at[BEFORE], sums[GUEST_INSNS], sums[MODE]
