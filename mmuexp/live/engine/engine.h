@@ -116,8 +116,17 @@ struct row {
     uint32_t first, last, second_last; /* offsets of its bytes in `page`, and of its last one in `second` */
     bool store, io, user, crosses;
 };
-extern volatile uint32_t run_row; /* in translated code: the row at work is row_at + run_row */
-extern volatile bool run_left;    /* a handler ended the loop or the run, if only behind its last row */
+/*
+ * In translated code: the row at work is row_at + row; its kind (translate.c), and one. 0 in the loop. A row's columns are
+ * in no cache where they are needed now and then, and an emulator's helper is told what it needs of them.
+ */
+extern volatile union at_work {
+    uint32_t both;
+    struct {
+        uint8_t row, kind;
+    };
+} run_access;
+extern volatile bool run_left; /* a handler ended the loop or the run, if only behind its last row */
 struct row current_row(void);
 void populate(uint32_t n);
 void prepare_tables(uint32_t n);

@@ -128,7 +128,7 @@ void complete(const struct row *row, long long *registers)
 /* The row is done then, and the loop must not go on to the next in the same way. */
 void complete_and_leave(const struct row *row, long long *registers)
 {
-    rows_end = row_at + run_row + 1;
+    rows_end = row_at + run_access.row + 1;
     last_of_run = run_left = true;
     complete(row, registers);
 }

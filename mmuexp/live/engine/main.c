@@ -41,7 +41,7 @@ void fail_as(enum failure why, const char *format, ...)
     va_end(arguments);
     header->failure = why;
     if (!header->failed_row)
-        header->failed_row = rows_before + row_at + run_row;
+        header->failed_row = rows_before + row_at + run_access.row;
     if (header == &early_header)
         fprintf(stderr, "%s\n", header->message);
     if (write(STDOUT_FILENO, "!", 1) < 0)

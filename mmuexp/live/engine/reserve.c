@@ -143,11 +143,11 @@ bool writable(size_t w)
 /* Looked at after each row: called before a row changes something for the first time, and at the end. */
 void settle_peak(void)
 {
-    if (changed_row == rows_before + row_at + run_row)
+    if (changed_row == rows_before + row_at + run_access.row)
         return;
     if ((uint64_t)mappings > count[COUNT_peak_mappings])
         count[COUNT_peak_mappings] = mappings;
-    changed_row = rows_before + row_at + run_row;
+    changed_row = rows_before + row_at + run_access.row;
 }
 
 /* The rows of a chunk are done. */

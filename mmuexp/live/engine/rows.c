@@ -208,8 +208,9 @@ uint64_t guest_insns(void)
 
 struct row current_row(void)
 {
-    uint32_t i = row_at + run_row, size = rows.size[i], first = rows.vaddr[i] & PAGE_MASK;
-    uint64_t vaddr = rows.vaddr[i];
+    uint32_t i = row_at + run_access.row, kind = run_access.kind - 1u;
+    uint32_t size = run_access.kind ? 1u << (kind >> 1) : rows.size[i];
+    uint64_t vaddr = rows.vaddr[i], first = vaddr & PAGE_MASK;
     bool crosses = first + size > PAGE_BYTES;
     return (struct row){
         .number = rows_before + i,
@@ -220,8 +221,8 @@ struct row current_row(void)
         .first = first,
         .last = crosses ? PAGE_MASK : first + size - 1,
         .second_last = first + size - 1 - PAGE_BYTES,
-        .store = rows.op[i] == OP_STORE,
-        .io = rows.flags[i] & FLAG_IO,
+        .store = run_access.kind ? kind & 1 : rows.op[i] == OP_STORE,
+        .io = system_mode && rows.flags[i] & FLAG_IO,
         .user = !system_mode || rows.flags[i] & FLAG_USER,
         .crosses = crosses,
     };

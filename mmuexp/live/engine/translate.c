@@ -51,7 +51,7 @@ struct instance {
     bool user;
 };
 
-volatile uint32_t run_row; /* of the code at work; 0 in the loop */
+volatile union at_work run_access;
 volatile bool run_left;
 uint64_t (*moved_address)(uint64_t vaddr);
 static bool some_move;
@@ -115,7 +115,7 @@ static uint8_t *emit_shared_stub(uint8_t *to, unsigned kind)
     const struct path *t = slow_template[kind];
     to = emit_word(emit(to, "\x41\x50", 2), "\x4c\x8b\x04\x25", 4, low(&stub_context)); /* push %r8; movq , %r8 */
     if (some_move) {
-        to = emit_word(to, "\x8b\x0c\x25", 3, low((const void *)&run_row)); /* movl run_row, %ecx */
+        to = emit_word(to, "\x0f\xb6\x0c\x25", 4, low((const void *)&run_access.row)); /* movzbl row, %ecx */
         to = emit_word(to, OWN_ADDRESS, sizeof OWN_ADDRESS - 1, sizeof(column_t) * CHUNK_ROWS);
     }
     to = emit_count(to, COUNT_softmmu_accesses, 1);
@@ -239,8 +239,8 @@ static void translate(struct run *run)
     for (uint32_t j = 0; j < key->accesses; j++) {
         const struct path *t = path_of(run, j);
         uint32_t row = before + j;
-        to =
-            emit(emit_word(to, "\xc7\x04\x25", 3, low((const void *)&run_row)), &row, sizeof row); /* movl $, run_row */
+        union at_work at = {.both = row | (key->kind[j] + 1) << 8};
+        to = emit(emit_word(to, "\xc7\x04\x25", 3, low((const void *)&run_access)), &at, sizeof at); /* movl $, */
         uint32_t column = key->by_tlb && some_move ? CHUNK_ROWS : 0;
 #ifdef WIDE
         to = emit_word(to, "\x48\x8b\x8b", 3, sizeof(column_t) * (column + row)); /* movq 8*row(%rbx), %rcx */
@@ -458,7 +458,7 @@ void run_translated(void (*loop)(void))
             begin = run->body;
         }
         cursor = enter(cursor, begin, &row);
-        run_row = 0;
+        run_access.both = 0;
         row_at = run_left ? rows_end : row;
         if (run_left)
             return;
@@ -483,7 +483,7 @@ uint64_t translated_end(uint64_t address, uint64_t rbx, uint64_t r12, uint64_t *
     if (!in_translated_code(address))
         return 0;
     const struct run *run = &runs[instance[(const uint8_t **)r12 - target].run];
-    uint32_t access = run_row - (run->key.size ? 1 : 0);
+    uint32_t access = run_access.row - (run->key.size ? 1 : 0);
     const struct path *t = path_of(run, access);
     uint64_t end = (uint64_t)run->code + run->end[access];
     translated_row(address, rbx);
