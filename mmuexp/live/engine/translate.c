@@ -54,7 +54,7 @@ struct instance {
 volatile union at_work run_access;
 volatile bool run_left;
 uint64_t (*moved_address)(uint64_t vaddr);
-static bool some_move;
+static column_t *moved; /* NULL until an address moves */
 uint64_t stub_context, stores_context;
 static const struct path *template[KINDS], *slow_template[KINDS];
 static const uint8_t *shared_stub[KINDS];
@@ -114,7 +114,7 @@ static uint8_t *emit_shared_stub(uint8_t *to, unsigned kind)
 {
     const struct path *t = slow_template[kind];
     to = emit_word(emit(to, "\x41\x50", 2), "\x4c\x8b\x04\x25", 4, low(&stub_context)); /* push %r8; movq , %r8 */
-    if (some_move) {
+    if (moved) {
         to = emit_word(to, "\x0f\xb6\x0c\x25", 4, low((const void *)&run_access.row)); /* movzbl row, %ecx */
         to = emit_word(to, OWN_ADDRESS, sizeof OWN_ADDRESS - 1, sizeof(column_t) * CHUNK_ROWS);
     }
@@ -241,7 +241,7 @@ static void translate(struct run *run)
         uint32_t row = before + j;
         union at_work at = {.both = row | (key->kind[j] + 1) << 8};
         to = emit(emit_word(to, "\xc7\x04\x25", 3, low((const void *)&run_access)), &at, sizeof at); /* movl $, */
-        uint32_t column = key->by_tlb && some_move ? CHUNK_ROWS : 0;
+        uint32_t column = key->by_tlb && moved ? CHUNK_ROWS : 0;
 #ifdef WIDE
         to = emit_word(to, "\x48\x8b\x8b", 3, sizeof(column_t) * (column + row)); /* movq 8*row(%rbx), %rcx */
 #else
@@ -372,16 +372,14 @@ static void list(uint32_t first, uint32_t run, bool user)
  */
 static void move_addresses(uint32_t n)
 {
-    static column_t *moved;
     addresses = rows.vaddr;
-    for (uint32_t i = 0; moved_address && !some_move && i < n; i++)
-        some_move = moved_address(rows.vaddr[i]) != rows.vaddr[i];
-    if (!some_move)
+    for (uint32_t i = 0; moved_address && !moved && i < n; i++)
+        if (moved_address(rows.vaddr[i]) != rows.vaddr[i]) {
+            moved = memory(2 * CHUNK_ROWS * sizeof *moved, PROT_READ | PROT_WRITE);
+            forget_runs(); /* their code reads the other column */
+        }
+    if (!moved)
         return;
-    if (!moved) {
-        moved = memory(2 * CHUNK_ROWS * sizeof *moved, PROT_READ | PROT_WRITE);
-        forget_runs(); /* their code reads the other column */
-    }
     memcpy(moved + CHUNK_ROWS, rows.vaddr, n * sizeof *moved); /* for what goes by the TLB */
     for (uint32_t i = 0; i < n; i++)
         moved[i] = moved_address(rows.vaddr[i]);
