@@ -134,7 +134,7 @@ class Session:
         if count := self.ring.children:
             what = "1 child was" if count == 1 else f"{count:,} children were"
             self.note(f"{what} forked, which {'is' if count == 1 else 'are'} not recorded")
-        if self.told_to_end or (self.ring.mode == Mode.SYSTEM and self.ring.ended == Ended.LIMIT):
+        if self.told_to_end or (self.ring.mode == Mode.SYSTEM and self.ring.ended in (Ended.LIMIT, *CUT)):
             code = 0  # we ended it, or were about to when it ended by itself
         elif self.signals.first and (self.ring.mode == Mode.SYSTEM or self.killed):  # QEMU says 0 then
             code = -self.signals.first

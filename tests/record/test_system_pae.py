@@ -8,6 +8,7 @@ from kit.recordings import GUEST_DEVICES, KNOWN_SPECS, found_phases, guest, need
 from kit.replays import check_known
 
 from mmuexp.guest import Op
+from mmuexp.record.session import Session
 from mmuexp.trace import open_trace
 from mmuexp.trace.verify import FAILED, WARNING, verify
 
@@ -129,3 +130,14 @@ def test_more_pages_than_are_numbered(tmp_path):
     found = found_phases(rows)
     assert found[:8] == whole[:8]
     assert found[8]["loads"] == OUTSIDE - 2
+
+
+@pytest.mark.long
+def test_a_guest_that_ends_by_itself_before_it_is_ended(tmp_path, cli, monkeypatch):
+    """As above, where the recorder comes too late: the exit code does not hang on who was first."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Session, "_end_what_has_no_end", lambda session: None)
+    image = guest("pae_200000", N)
+    options = ["--system", "--time-limit", "30", "-o", "pae.arrow"]
+    assert cli("record", *options, "--", "-bios", image, *GUEST_DEVICES, *PROCESSOR, *DIMM).code == 0
+    assert open_trace("pae.arrow").complete.startswith("the guest touched more physical pages")
