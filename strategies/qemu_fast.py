@@ -132,9 +132,10 @@ def access(s, e, n, row):
         if 0 <= host <= s.guest_limit - row.size:  # what lies in the upper half of 64 bits is negative
             return _direct_access(s, e, n, row, host >> PAGE_BITS if s.kernel_offset else row.page)
         begun = _begin_spell(s, e, n, row.vaddr)
-    slow_access(s.tlb, s.code, e, n, row)
-    after_store(s.code, e, n, row)
-    return begun  # not settled, whatever the TLB says: after the spell the access is direct again
+    settled = slow_access(s.tlb, s.code, e, n, row)  # in the spell alone: behind it the access is direct again
+    if after_store(s.code, e, n, row):
+        settled = 0
+    return begun | settled
 
 
 @kernel
@@ -191,7 +192,7 @@ class QemuFast(Strategy):
     engine_costs = SPELL_ENGINE_COSTS
     kernels = Kernels(
         access=access, io=io, execute=execute, protect=protect_noticed, flush=flush, flush_page=flush_page,
-        translated=translate_block,
+        translated=translate_block, spells=True,
     )  # fmt: skip
     SYSTEM_LAYOUTS = ({}, {"kernel_offset": 0x30000000}, {"guest_limit": 1 << 32})
     WIDE_LAYOUTS = ({},)

@@ -29,6 +29,9 @@ entry: Compiler = numba.njit(**OPTIONS, no_cfunc_wrapper=True)  # a kernel that 
 SETTLED = 1  # the same access, again, would change and count nothing: replay may skip it until something is LOST
 LOST = 2  # some other access that was settled may be so no longer
 WATCH_EXEC = 8  # every row up to the next EXEC row is asked about, and that one calls the kernel `execute`
+# Of an access from one that answers WATCH_EXEC up to the next EXEC row, a *spell*. Again in a spell it would change
+# nothing; and if it began this one it would begin any, for one of FAULTS_SOFTMMU.
+SETTLED_IN_SPELL = 16  # the same access, again in a spell, would but count one of SOFTMMU_ACCESSES (replay/spells.py)
 CONFLICT = 4  # the scheme cannot serve this row: replay stops on it (`Strategy.conflict` says why)
 
 

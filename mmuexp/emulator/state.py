@@ -39,6 +39,7 @@ class Emulator(NamedTuple):
     # FLUSH or FLUSH_PAGE row, since the trace's first; REVOKED: 1 since an answer that was remembered is so no longer,
     # or one could not be; TOLD: faults of this row, vaddr and cause of each
     listed_blocks: np.ndarray  # int32[PAGES], by frame: links in its list of blocks
+    in_spell: np.ndarray  # uint32[PAGES], by virtual page: as PAGE.settled, of what is SETTLED_IN_SPELL
     number_high: np.ndarray  # uint32[PAGES], by frame: what FRAME.number has no bits for
     # Which pages the numbers of pages stand for (replay/pages.py); zeros where the number is the page
     apart: np.ndarray  # int64[PAGES]: the guest's page, less its number
@@ -183,6 +184,7 @@ def new_emulator(pages: PageTable | None = None) -> Emulator:
         entered_block=zeros(FIRST_ADDRESSES, np.int32, at_once=True),
         control=np.zeros(FIRST_FAULT + 2 * ROW_FAULTS, np.int64),
         listed_blocks=zeros(PAGES, np.int32),
+        in_spell=zeros(PAGES, np.uint32),
         number_high=zeros(PAGES, np.uint32),
         apart=pages.apart,
         step=pages.step,
@@ -243,6 +245,8 @@ def unsettle(e: Emulator, page: int) -> None:
     if e.page[page].settled:
         e.page[page].settled = 0
         e.control[REVOKED] = 1
+    if e.in_spell[page]:  # none that is looked up before a spell: nothing that was known is revoked
+        e.in_spell[page] = 0
 
 
 @seldom
@@ -251,10 +255,10 @@ def unsettle_all(e: Emulator) -> None:
     for begin in range(0, PAGES, HOST_PAGE_RECORDS):
         some = 0
         for page in range(begin, begin + HOST_PAGE_RECORDS):
-            some |= e.page[page].settled
+            some |= e.page[page].settled | e.in_spell[page]
         if some:
             for page in range(begin, begin + HOST_PAGE_RECORDS):
-                e.page[page].settled = 0
+                e.page[page].settled = e.in_spell[page] = 0
 
 
 @kernel

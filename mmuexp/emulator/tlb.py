@@ -10,7 +10,7 @@ import numpy as np
 
 from mmuexp.emulator.code import is_code_page, list_length, store_drops_overlapped
 from mmuexp.emulator.codepages import CodePages, is_noticed
-from mmuexp.emulator.kernel import SETTLED, kernel
+from mmuexp.emulator.kernel import SETTLED, SETTLED_IN_SPELL, kernel
 from mmuexp.emulator.state import Emulator, Row, real_page, unsettle
 from mmuexp.events import Event
 
@@ -104,22 +104,28 @@ def _serve_page(
 def _serve_noticed(
     t: Tlb, p: CodePages, e: Emulator, n: np.ndarray, page: int, frame: int, store: int, user: int, first: int,
     last: int
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     _look_up(t, e, n, page, frame, store, user)
     if store and is_noticed(p, e, frame):
         _store_to_code_page(e, n, frame, first, last)
+        return 0
+    return SETTLED_IN_SPELL
 
 
 @kernel
-def slow_access(t: Tlb, p: CodePages, e: Emulator, n: np.ndarray, row: Row) -> None:
-    """One RAM access through the TLB of a scheme that does most of them otherwise, with its policy for code pages."""
+def slow_access(t: Tlb, p: CodePages, e: Emulator, n: np.ndarray, row: Row) -> int:
+    """One RAM access through the TLB of a scheme that does most of them otherwise, with its policy for code pages.
+    Answers SETTLED_IN_SPELL if the same access, again, would only be counted."""
     n[Event.SOFTMMU_ACCESSES] += 1
-    _serve_noticed(t, p, e, n, row.page, row.frame, row.store, row.user, row.first, row.last)
+    answer = _serve_noticed(t, p, e, n, row.page, row.frame, row.store, row.user, row.first, row.last)
     if row.second >= 0:
         n[Event.SLOW_CROSS] += 1
         _serve_noticed(t, p, e, n, row.second, row.second_frame, row.store, row.user, 0, row.second_last)
-    elif row.misaligned:
+        return 0
+    if row.misaligned:
         n[Event.SLOW_MISALIGNED] += 1
+        return 0
+    return answer
 
 
 @kernel

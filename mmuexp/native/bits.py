@@ -18,6 +18,14 @@ def _count_trailing_zeros(_, bits):
 
 
 @intrinsic  # the same
+def _count_leading_zeros(_, bits):
+    def generate(context, builder, signature, args):
+        return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic  # the same
 def _count_ones(_, bits):
     def generate(context, builder, signature, args):
         return builder.ctpop(args[0])
@@ -63,6 +71,19 @@ def _compiled(bits):
 
 
 lowest_bit = plain_lowest_bit if numba.config.DISABLE_JIT else _compiled  # of a uint64 other than 0
+
+
+def plain_highest_bit(bits: np.uint64) -> np.uint64:
+    """`highest_bit` where nothing is compiled."""
+    return np.uint64(int(bits).bit_length() - 1)
+
+
+@inside
+def _compiled_highest(bits):
+    return np.uint64(63) - _count_leading_zeros(bits)
+
+
+highest_bit = plain_highest_bit if numba.config.DISABLE_JIT else _compiled_highest  # of a uint64 other than 0
 
 
 @inside

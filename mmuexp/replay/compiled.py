@@ -41,11 +41,11 @@ def loop_of(cls: type[Strategy], has_reserve: bool, trusts_passed: bool = True) 
     copy = _cached_copy(source, cls) if is_own(cls) else None
     module = _load(copy or source, f"mmuexp._loop_{cls.__module__.replace('.', '_')}_{cls.__name__}")
     for field in dataclasses.fields(Kernels):
-        if field.name != "sites":
+        if field.name not in ("sites", "spells"):
             kernel = getattr(cls.kernels, field.name)
             setattr(module, field.name, _taking_all(kernel, field.name))
     module.HAS_RESERVE, module.HAS_FETCH = has_reserve, cls.kernels.fetch is not nothing
-    module.HAS_SITES = cls.kernels.sites
+    module.HAS_SITES, module.HAS_SPELLS = cls.kernels.sites, cls.kernels.spells
     if numba.config.DISABLE_JIT:
         return module.loop
     if copy:

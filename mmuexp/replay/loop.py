@@ -1,7 +1,8 @@
 """Drives a strategy's kernels over the rows of a trace: the only loop that does.
 
 Most rows repeat one that the strategy has already answered. The loop remembers those answers, and asks only about rows
-that are not *known* (known.py): it looks 64 of them up at a time, and serves those whose bit is set.
+that are not *known* (known.py): it looks 64 of them up at a time, and serves those whose bit is set. Where a scheme has
+spells, those of which nothing is new are passed over whole (spells.py).
 
 There are two ways through an era. While nothing is revoked the loop reads the era's *firsts* alone (firsts.py). Once a
 kernel revokes an answer (`unsettle`, a dropped block, LOST), or answers one that cannot be remembered, any later row
@@ -18,7 +19,7 @@ import numpy as np
 
 from mmuexp.emulator.code import add_block, ever_translated, find_block, is_code_page, room_for_block
 from mmuexp.emulator.faults import log_faults
-from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, entry, kernel, nothing
+from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, SETTLED_IN_SPELL, WATCH_EXEC, entry, kernel, nothing
 from mmuexp.emulator.reserve import watch_peak
 from mmuexp.emulator.state import (
     GUEST_INSNS,
@@ -42,9 +43,10 @@ from mmuexp.replay.entries import Entries
 from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_MADE, END_ROW, PIECE, Rows, columns_of
 from mmuexp.replay.keys import ALIGNED, KINDS, PLAIN_KINDS, is_block
 from mmuexp.replay.known import is_known, is_remembered, remember_block, unknown_rows
+from mmuexp.replay.spells import passed_spells, settle_in_spell
 
 access = io = execute = protect = flush = flush_page = fetch = mapped = translated = nothing
-HAS_RESERVE = HAS_FETCH = HAS_SITES = False
+HAS_RESERVE = HAS_FETCH = HAS_SITES = HAS_SPELLS = False
 
 int64: Any = np.int64  # for a type checker, to which it is not an int
 DONE, NO_ROOM, STOPPED, LOG_FULL, NO_ROWS = range(5)  # why the loop returns
@@ -209,6 +211,8 @@ def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, ki
                 known = 0
             after = c.epoch + 1 if answer & LOST else c.epoch
             e.page[row.page].settled = after << KINDS | (known & PLAIN_KINDS) | kind
+    elif HAS_SPELLS and kind & ALIGNED and answer & SETTLED_IN_SPELL and c.filtered:
+        settle_in_spell(e, row.page, kind, answer & WATCH_EXEC, c.epoch)
     elif kind & ALIGNED and not c.every:
         e.control[REVOKED] = 1  # what repeats this row must be asked about, and is not a first
     return answer
@@ -287,15 +291,19 @@ def after_row(s: Any, e: Emulator, n: np.ndarray, c: Any, log: np.recarray, i: i
 
 
 @kernel
-def look_up(e: Emulator, c: Any, b: Batch, end: int) -> tuple[Any, Any, Any]:
+def look_up(e: Emulator, n: np.ndarray, c: Any, b: Batch, end: int, logs: int) -> tuple[Any, Any, Any]:
     """Look up the next rows before row `end`, or the next firsts. Returns the number of the first of them, how many
-    they are, up to PIECE, and a bit for each that is not known."""
+    they are, up to PIECE, and a bit for each that is not known. Spells are passed over unless faults are logged."""
     if c.every:
         base, count, bits = c.row, min(end - c.row, PIECE), np.uint64(0)
         if count:
             bits = lowest_bits(count)
             if c.filtered and not c.watching:
                 bits = unknown_rows(e, b.rows.key, b.rows.form, base, count, c.epoch, c.code_epoch)
+                if HAS_SPELLS and bits and not logs:
+                    passed = passed_spells(e, n, b.rows.key, b.rows.form, base, count, bits, c.epoch)
+                    if passed:
+                        count, bits = passed, np.uint64(0)
         c.row += count
     else:
         base, count, bits = c.first, min(b.eras[c.era, END_FIRST] - c.first, PIECE), np.uint64(0)
@@ -325,7 +333,7 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
                 c.every = 1
             if c.every and c.row < b.eras[c.era, END_MADE]:
                 return NO_ROWS
-            base, count, bits = look_up(e, c, b, end)
+            base, count, bits = look_up(e, n, c, b, end, log.size)
             if count:
                 continue
             if not fetching:
@@ -333,7 +341,7 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
                 c.era += 1
                 continue
             i = then = end
-            j, count = int64(0), int64(1)  # nothing that was looked up comes after it
+            j, count, watched = int64(0), int64(1), int64(0)  # nothing that was looked up comes after it
             answer = serve_fetch(s, e, n, c, b.fetch_rows, c.fetched)
             c.fetched += 1
         else:
@@ -341,7 +349,8 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
             bits &= bits - u8(1)
             at = base + j
             key, form = r.key[u8(at)], u4(r.form[u8(at)])
-            if not c.watching and is_known(e, key, form, u4(c.epoch), u4(c.code_epoch)):
+            watched = c.watching
+            if not watched and is_known(e, key, form, u4(c.epoch), u4(c.code_epoch)):
                 continue  # since a row that came after they were looked up
             i = at if c.every else int64(b.firsts[at])
             then = i + 1
@@ -359,6 +368,8 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
                 bits = lowest_bits(count) & ~lowest_bits(j + 1)  # look again at those after this one
             else:
                 c.row, c.every, bits = then, 1, u8(0)
+        elif HAS_SPELLS and watched and not c.watching:  # what comes behind a spell may be passed over
+            c.row, bits = then, u8(0)
     if HAS_SITES:  # the next batch lists its own
         find_at_work(e, c, b.entries, BATCH_ROWS)
     return DONE

@@ -4,7 +4,7 @@
 what one is; `bounds.py` and `mistakes.py` are about schemes that somebody else wrote.
 """
 
-from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, WATCH_EXEC, kernel, nothing
+from mmuexp.emulator.kernel import CONFLICT, LOST, SETTLED, SETTLED_IN_SPELL, WATCH_EXEC, kernel, nothing
 from mmuexp.events import FIRST_EXTRA, Event
 from mmuexp.price.primitives import Cost
 from mmuexp.strategy.base import SPLIT, Kernels, Param, Strategy, is_instruction, param
@@ -14,6 +14,7 @@ __all__ = [
     "FIRST_EXTRA",
     "LOST",
     "SETTLED",
+    "SETTLED_IN_SPELL",
     "SPLIT",
     "WATCH_EXEC",
     "Cost",

@@ -128,6 +128,7 @@ class Kernels:
     mapped: Kernel = nothing  # (s, e, n, page[, frame]): a MAP row makes a virtual page known that was not
     translated: Kernel = nothing  # (s, e, n, block): a block was translated, for the first time or again
     sites: bool = False  # does the scheme read `Row.block`?
+    spells: bool = False  # does it answer SETTLED_IN_SPELL?
 
 
 class Strategy:

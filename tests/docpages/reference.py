@@ -71,7 +71,7 @@ MODULES = {  # what an author needs of each; the rest is the loop's
         "find_number",
     ),
 }
-ANSWERS = ("SETTLED", "LOST", "WATCH_EXEC", "CONFLICT")
+ANSWERS = ("SETTLED", "LOST", "WATCH_EXEC", "SETTLED_IN_SPELL", "CONFLICT")
 
 
 def text() -> str:
