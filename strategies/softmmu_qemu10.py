@@ -60,7 +60,7 @@ from mmuexp.emulator.state import GUEST_INSNS, real_page, records, unsettle
 from mmuexp.events import CODE, meanings
 from mmuexp.guest import PAGE_BYTES
 from mmuexp.strategy import FIRST_EXTRA, SETTLED, Cost, Event, Kernels, Strategy, kernel, nothing, param
-from mmuexp.strategy.helpers import FILL, SEARCHED_BLOCK, like
+from mmuexp.strategy.helpers import FILL, MISALIGNED, SEARCHED_BLOCK, like
 
 EXTRA = ("victim_hits", "tlb_resizes", "flushed_entries", "scanned_entries", "code_fetches", "code_fills", "io_fills")
 VICTIM_HITS, TLB_RESIZES, FLUSHED_ENTRIES, SCANNED_ENTRIES, CODE_FETCHES, CODE_FILLS, IO_FILLS = range(
@@ -136,10 +136,10 @@ CODE_STORE = (
 )
 ENGINE_COSTS = {
     Event.TLB_FILLS: like(FILL, SHORT),
-    VICTIM_HITS: Cost(helper=1, hit=156, source="assumed: by its length, as a misaligned access of softmmu.c"),
+    VICTIM_HITS: like(MISALIGNED, "assumed: by its length, as a misaligned access of softmmu.c"),
     Event.SLOW_CROSS: Cost(
         helper=1,
-        hit=355,
+        hit=455,
         source="measured: results/live's crossing by this engine, beside softmmu's",
     ),
     Event.SLOW_IO: Cost(helper=1, insn=10, source=SHORT),
