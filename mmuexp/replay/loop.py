@@ -51,7 +51,7 @@ HAS_RESERVE = HAS_FETCH = HAS_SITES = HAS_SPELLS = False
 int64: Any = np.int64  # for a type checker, to which it is not an int
 DONE, NO_ROOM, STOPPED, LOG_FULL, NO_ROWS = range(5)  # why the loop returns
 FULL, CROWDED = 1 << 8, 1 << 9  # beside a kernel's answer: no room for another row in the log, for another block
-WORTH_ROWS = 8  # as many must have been passed over last for a look behind each spell, which takes as long as they do
+WORTH_ROWS = 8  # as many must have been passed over for another look behind a spell: it takes as long as some rows
 LAST_EPOCH = (1 << (32 - KINDS)) - 1
 EPOCH_MASK = (1 << 16) - 1  # of the code epoch that are kept with each block
 
@@ -322,7 +322,7 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
     u4, u8 = np.uint32, np.uint64
     c: Any = cursor[0]
     base = count = int64(0)
-    passed = False  # were those that were looked up last passed over?
+    look_again = False  # behind the next spell?
     bits = u8(0)  # of the `count` rows, or firsts, from `base` on: those that are not known
     while c.era < b.eras.shape[0]:
         r = b.rows if c.every else b.first_rows
@@ -336,7 +336,7 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
             if c.every and c.row < b.eras[c.era, END_MADE]:
                 return NO_ROWS
             base, count, bits = look_up(e, n, c, b, end, log.size)
-            passed = not bits and count >= WORTH_ROWS
+            look_again = c.watching != 0 or (not bits and count >= WORTH_ROWS)
             if count:
                 continue
             if not fetching:
@@ -371,7 +371,7 @@ def loop(s: Any, e: Emulator, n: np.ndarray, cursor: np.recarray, log: np.recarr
                 bits = lowest_bits(count) & ~lowest_bits(j + 1)  # look again at those after this one
             else:
                 c.row, c.every, bits = then, 1, u8(0)
-        elif HAS_SPELLS and watched and not c.watching and passed:  # what comes behind this spell may be, too
+        elif HAS_SPELLS and watched and not c.watching and look_again:
             c.row, bits = then, u8(0)
     if HAS_SITES:  # the next batch lists its own
         find_at_work(e, c, b.entries, BATCH_ROWS)

@@ -32,6 +32,16 @@ def test_a_store_to_code_is_asked_about_each_time(spec, loads_first):
     assert not differences(rows, spec, "system", counts)
 
 
+@pytest.mark.parametrize("blocks", [1, 40, 100])
+def test_a_flush_is_forgotten_by_none(blocks):
+    """Each block loads a page of its own: one fill a page, and another behind the FLUSH."""
+    round_ = [row for i in range(blocks) for row in (exec_(0x1000 + 64 * (i % 60)), load((KERNEL + i) << 12))]
+    rows = [*round_ * 5, flush(), *round_ * 5]
+    counts = oracle.run(rows, "qemu-fast", "user")
+    assert (counts["tlb_fills"], counts["faults_softmmu"]) == (2 * blocks, 10 * blocks)
+    assert not differences(rows, "qemu-fast", "user", counts)
+
+
 def kernel_loops(seed: int, rounds: int = 60) -> tuple[str, list[Row]]:
     """Blocks of a kernel and a program that run again and again, mostly alike: mode and rows."""
     draw = random.Random(seed)
