@@ -110,15 +110,22 @@ def test_wherever_the_rows_are_cut(batch):
     assert asked < 4 * 300
 
 
+def asked_of_others(*other: int) -> int:
+    """How often, about 50 of those spells and 50 others of two accesses, less what is asked about the former alone."""
+    asked, spells, accesses = counts([*SPELL * 50, *[BLOCK, *other] * 50, BLOCK])
+    assert (spells, accesses) == (100, 150 + 100)
+    return asked - 4
+
+
 def test_what_was_seen_in_a_spell_alone_is_new_outside_of_one():
     """Page 6 was an access in a spell, the direct one is another; as is page 5 in a spell, whose first access comes
-    before it, and is asked about with it."""
-    assert counts([*SPELL * 50, *[BLOCK, 6, ABOVE, 5] * 50, BLOCK]) == (4 + 3, 100, 150 + 100)
+    before it, and is asked about with it. Rows that were looked up with them may be, too."""
+    assert 3 <= asked_of_others(6, ABOVE, 5) <= PIECE
 
 
 def test_a_page_that_never_began_a_spell_is_asked_about_when_it_does():
     """And what comes behind it in that spell."""
-    assert counts([*SPELL * 50, *[BLOCK, ABOVE + 1, 6] * 50, BLOCK]) == (4 + 2, 100, 150 + 100)
+    assert 2 <= asked_of_others(ABOVE + 1, 6) <= PIECE
 
 
 def test_a_spell_longer_than_what_is_looked_up_at_a_time():
