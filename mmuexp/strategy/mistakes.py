@@ -257,6 +257,9 @@ def _kernels(cls: type[Strategy]) -> None:
             forms = " or ".join(f"def {python.__name__}({', '.join(form)})" for form in may_be)
             what = f"strategy {cls.name}: the kernel {name} is not {forms}"
             raise MmuexpError(what, where=place)
+    if cls.kernels.spells and not {Event.FAULTS_SOFTMMU, Event.SOFTMMU_ACCESSES} <= set(cls.events):
+        what = "kernels has spells, but events not both FAULTS_SOFTMMU and SOFTMMU_ACCESSES"
+        raise _mistake(cls, "kernels", what, "count them: replay does where it passes over a spell")
 
 
 def _can_be_given(function: Any, arguments: list[str]) -> bool:

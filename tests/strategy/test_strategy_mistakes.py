@@ -25,6 +25,11 @@ REFUSED = {  # what is wrong, and what is said of it
     "numba knows less": ("s.only[0] != row.page:", "type(s).__name__ != 'x':", "Unknown attribute '__name__'"),
     "an index too far": ("s.only[0] = row.page", "s.only[1000] = row.page", "IndexError: index 1000 is out of bounds"),
     "a kernel that is a function": ("@kernel\ndef flush(", "def flush(", "flush is not a kernel; write @kernel above"),
+    "spells that are not counted": (
+        "=flush_page)",
+        "=flush_page, spells=True)",
+        "but events not both FAULTS_SOFTMMU and",
+    ),
     "a kernel with other arguments": ("flush(s, e, n)", "flush(s, e)", "the kernel flush is not def flush(s, e, n)"),
 }
 
