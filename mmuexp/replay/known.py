@@ -14,6 +14,13 @@ from mmuexp.replay.keys import KINDS, ODD, PLAIN_KINDS, is_block
 
 
 @kernel
+def settled_word(before: Any, kinds: Any, epoch: Any) -> Any:
+    """Add kinds to what an entry says is settled, which counts for nothing if it is of another epoch."""
+    known = before & PLAIN_KINDS if before >> KINDS == epoch else np.int64(0)
+    return epoch << KINDS | known | kinds
+
+
+@kernel
 def entered_word(size: Any, code_epoch: Any) -> Any:
     """Pack what is remembered of a block that was entered: its size (16 bits), the code epoch (16)."""
     return np.uint32(np.uint32(size) << np.uint32(16) | np.uint32(code_epoch))

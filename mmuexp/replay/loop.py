@@ -42,7 +42,7 @@ from mmuexp.native.bits import lowest_bit, lowest_bits
 from mmuexp.replay.entries import Entries
 from mmuexp.replay.firsts import END_FIRST, END_INSNS, END_MADE, END_ROW, PIECE, Rows, columns_of
 from mmuexp.replay.keys import ALIGNED, KINDS, PLAIN_KINDS, is_block
-from mmuexp.replay.known import is_known, is_remembered, remember_block, unknown_rows
+from mmuexp.replay.known import is_known, is_remembered, remember_block, settled_word, unknown_rows
 from mmuexp.replay.spells import passed_spells, settle_in_spell
 
 access = io = execute = protect = flush = flush_page = fetch = mapped = translated = nothing
@@ -207,11 +207,8 @@ def serve_access(s: Any, e: Emulator, n: np.ndarray, c: Any, r: Rows, i: int, ki
             learn_own_page(e, row.second)
     if kind and answer & SETTLED:
         if c.filtered:
-            known = int64(e.page[row.page].settled)  # the strategy may have unsettled it
-            if answer & LOST or known >> KINDS != c.epoch:
-                known = 0
-            after = c.epoch + 1 if answer & LOST else c.epoch
-            e.page[row.page].settled = after << KINDS | (known & PLAIN_KINDS) | kind
+            before = int64(e.page[row.page].settled)  # read now: the strategy may have unsettled it
+            e.page[row.page].settled = settled_word(before, kind, c.epoch + 1 if answer & LOST else c.epoch)
     elif HAS_SPELLS and kind & ALIGNED and answer & SETTLED_IN_SPELL and c.filtered:
         settle_in_spell(e, row.page, kind, answer & WATCH_EXEC, c.epoch)
     elif kind & ALIGNED and not c.every:

@@ -15,6 +15,7 @@ from mmuexp.emulator.state import Emulator
 from mmuexp.events import Event
 from mmuexp.native.bits import count_bits, highest_bit, lowest_bit, lowest_bits
 from mmuexp.replay.keys import ACCESS, ALIGNED, KINDS, PLAIN_KINDS, is_block
+from mmuexp.replay.known import settled_word
 
 int64: Any = np.int64  # for a type checker, to which it is not an int
 BEGINS_AT = KINDS // 2  # in a page's entry: the kinds that begin a spell, above those that are settled in one
@@ -23,9 +24,8 @@ BEGINS_AT = KINDS // 2  # in a page's entry: the kinds that begin a spell, above
 @kernel
 def settle_in_spell(e: Emulator, page: int, kind: Any, begins: Any, epoch: Any) -> None:
     """Remember that an aligned access of that kind to the page is SETTLED_IN_SPELL; and if it `begins` one outside."""
-    before = int64(e.in_spell[page])
-    known = before & PLAIN_KINDS if before >> KINDS == epoch else int64(0)
-    e.in_spell[page] = epoch << KINDS | known | kind | (kind << BEGINS_AT if begins else int64(0))
+    kinds = kind | (kind << BEGINS_AT if begins else int64(0))
+    e.in_spell[page] = settled_word(int64(e.in_spell[page]), kinds, epoch)
 
 
 @kernel

@@ -96,11 +96,8 @@ def test_a_spell_of_which_nothing_is_new_is_asked_about_once():
     assert counts([*SPELL * 1000, BLOCK]) == (4, 1000, 3000)
     assert counts(SPELL * 1000) == (4 + 3, 1000, 3000)  # the last one goes on behind the last row
     assert counts(SPELL * 1000, filtered=False) == (4000, 1000, 3000)
-    assert counts(SPELL * 1000, log=1 << 12) == (
-        3001,
-        1000,
-        3000,
-    )  # no spell is passed over: each fault goes into the log; page 5 is settled
+    # each fault goes into the log, so no spell is passed over; page 5 is settled
+    assert counts(SPELL * 1000, log=1 << 12) == (3001, 1000, 3000)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64, 1000])
